@@ -1,0 +1,260 @@
+//! All git work, on the object store and the refs alone: the user's branch, index and working tree are never touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use git2::{
+    ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Status, StatusOptions, Time, TreeWalkMode,
+    TreeWalkResult,
+};
+use thiserror::Error;
+
+use crate::sandbox::Revision;
+
+/// Git refused, or the repository is not as it must be.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum GitError {
+    /// There is no repository.
+    #[error("{0} is not in a git repository; run `git init` there and commit the files")]
+    NoRepository(PathBuf),
+    /// The repository has no commit.
+    #[error("the repository has no commit yet; commit the files that the search starts from")]
+    NoCommit,
+    /// The incumbent is not what the journal says.
+    #[error(
+        "the branch {branch} is at {found}, but the journal says {expected}; it was moved by somebody else: move it back, or start another --tag"
+    )]
+    Moved {
+        /// The branch.
+        branch: String,
+        /// Where it is.
+        found: String,
+        /// Where it should be.
+        expected: String,
+    },
+    /// A tree holds something else than regular files.
+    #[error("{0} is a symbolic link or a submodule, which a candidate may not hold; commit the file itself")]
+    NotAFile(String),
+    /// A name cannot be part of a branch.
+    #[error("`{0}` cannot be the name of a branch; use letters, digits, `-`, `_` and `.`")]
+    BadTag(String),
+    /// Anything else.
+    #[error("git: {0}")]
+    Git(#[from] git2::Error),
+}
+
+/// A file of a tree: its blob, and whether it is executable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeFile {
+    /// The blob.
+    pub blob: Oid,
+    /// Mode 100755 rather than 100644.
+    pub executable: bool,
+}
+
+/// The repository that a run works in, and the branch `autoresearch/<tag>` that it moves.
+pub struct Lineage {
+    repository: Repository,
+    tag: String,
+}
+
+impl std::fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lineage").field("path", &self.repository.path()).field("tag", &self.tag).finish()
+    }
+}
+
+/// Objects and refs must be on the disk before the journal says so.
+fn fsync_everything() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: sets one process-wide integer of libgit2; the varargs call takes exactly one int for this option.
+        unsafe { libgit2_sys::git_libgit2_opts(libgit2_sys::GIT_OPT_ENABLE_FSYNC_GITDIR as _, 1 as std::ffi::c_int) };
+    });
+}
+
+impl Lineage {
+    /// Opens the repository that holds `path`, for the run `tag`.
+    pub fn open(path: &Path, tag: &str) -> Result<Lineage, GitError> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let bad = tag.is_empty()
+            || !tag.chars().all(fits)
+            || tag.starts_with(['.', '-'])
+            || tag.ends_with('.')
+            || tag.ends_with(".lock")
+            || tag.contains("..");
+        if bad {
+            return Err(GitError::BadTag(tag.to_owned()));
+        }
+        fsync_everything();
+        let repository = Repository::discover(path).map_err(|_| GitError::NoRepository(path.to_owned()))?;
+        Ok(Lineage { repository, tag: tag.to_owned() })
+    }
+
+    /// The root of the user's working tree.
+    pub fn root(&self) -> Result<PathBuf, GitError> {
+        self.repository
+            .workdir()
+            .map(Path::to_owned)
+            .ok_or_else(|| GitError::NoRepository(self.repository.path().to_owned()))
+    }
+
+    /// The branch's full name.
+    pub fn branch(&self) -> String {
+        format!("refs/heads/autoresearch/{}", self.tag)
+    }
+
+    /// The commit that the user has checked out.
+    pub fn head(&self) -> Result<Revision, GitError> {
+        let head = self.repository.head().map_err(|_| GitError::NoCommit)?;
+        Ok(Revision(head.peel_to_commit()?.id().to_string()))
+    }
+
+    /// Tracked files that differ from the checked-out commit.
+    pub fn uncommitted(&self) -> Result<Vec<String>, GitError> {
+        let mut options = StatusOptions::new();
+        options.include_untracked(false).include_ignored(false).exclude_submodules(true);
+        let statuses = self.repository.statuses(Some(&mut options))?;
+        let changed = statuses.iter().filter(|entry| entry.status() != Status::CURRENT);
+        Ok(changed.filter_map(|entry| entry.path().map(str::to_owned).ok()).collect())
+    }
+
+    /// Where the branch is, if it exists.
+    pub fn tip(&self) -> Result<Option<Revision>, GitError> {
+        match self.repository.find_reference(&self.branch()) {
+            Ok(reference) => Ok(Some(Revision(reference.peel_to_commit()?.id().to_string()))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All files of a commit by path. Anything but regular files is an error.
+    pub fn tree(&self, revision: &Revision) -> Result<BTreeMap<String, TreeFile>, GitError> {
+        let mut files = BTreeMap::new();
+        let mut odd = None;
+        self.commit(revision)?
+            .tree()?
+            .walk(TreeWalkMode::PreOrder, |folder, entry| {
+                // A name that is not UTF-8 would be written under another name: refused like the other oddities.
+                let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+                match (entry.kind(), entry.filemode()) {
+                    (Some(ObjectType::Tree), _) => return TreeWalkResult::Ok,
+                    (Some(ObjectType::Blob), mode @ (0o100644 | 0o100755 | 0o100664)) if entry.name().is_ok() => {
+                        files.insert(path, TreeFile { blob: entry.id(), executable: mode == 0o100755 });
+                        return TreeWalkResult::Ok;
+                    }
+                    _ => odd = Some(path),
+                }
+                TreeWalkResult::Abort
+            })
+            .or_else(|error| if odd.is_some() { Ok(()) } else { Err(error) })?;
+        match odd {
+            Some(path) => Err(GitError::NotAFile(path)),
+            None => Ok(files),
+        }
+    }
+
+    /// The bytes of a blob.
+    pub fn blob(&self, id: Oid) -> Result<Vec<u8>, GitError> {
+        Ok(self.repository.find_blob(id)?.content().to_owned())
+    }
+
+    /// The id of a commit's tree.
+    pub fn tree_id(&self, revision: &Revision) -> Result<String, GitError> {
+        Ok(self.commit(revision)?.tree_id().to_string())
+    }
+
+    /// Writes a commit on `parent` whose tree differs by `changed`. No ref is moved.
+    pub fn commit_changes(
+        &self,
+        parent: &Revision,
+        changed: &BTreeMap<String, String>,
+        message: &str,
+    ) -> Result<Revision, GitError> {
+        let parent = self.commit(parent)?;
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        for (path, text) in changed {
+            let executable = parent.tree()?.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == 0o100755);
+            let mode = if executable { FileMode::BlobExecutable } else { FileMode::Blob };
+            update.upsert(path.as_str(), self.repository.blob(text.as_bytes())?, mode);
+        }
+        let tree = update.create_updated(&self.repository, &parent.tree()?)?;
+        self.write_commit(tree, &parent, message)
+    }
+
+    /// Writes a commit on `parent` with the tree of `candidate` and another message. No ref is moved.
+    pub fn reword(&self, candidate: &Revision, message: &str) -> Result<Revision, GitError> {
+        let candidate = self.commit(candidate)?;
+        let parent = candidate.parent(0)?;
+        self.write_commit(candidate.tree_id(), &parent, message)
+    }
+
+    fn write_commit(&self, tree: Oid, parent: &git2::Commit<'_>, message: &str) -> Result<Revision, GitError> {
+        let now = Time::new(jiff::Timestamp::now().as_second(), 0);
+        // Not the user's name: the harness made this, and it must not depend on anybody's configuration.
+        let author = Signature::new("autoresearch", "autoresearch@localhost", &now)?;
+        let tree = self.repository.find_tree(tree)?;
+        Ok(Revision(self.repository.commit(None, &author, &author, message, &tree, &[parent])?.to_string()))
+    }
+
+    /// Keeps an experiment's commit reachable, whatever becomes of it. Fails when the ref exists with another commit.
+    pub fn pin(&self, experiment: u32, revision: &Revision) -> Result<(), GitError> {
+        let name = format!("refs/autoresearch/{}/exp/{experiment}", self.tag);
+        let id = self.commit(revision)?.id();
+        match self.repository.find_reference(&name) {
+            // Left by an attempt whose intent never reached the journal: it was never acknowledged.
+            Ok(reference) if reference.target() != Some(id) => {
+                self.repository.reference(&name, id, true, "autoresearch: staged again")?;
+            }
+            Ok(_) => {}
+            Err(_) => {
+                self.repository.reference(&name, id, false, "autoresearch: staged")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the branch by compare-and-swap. `from` is `None` when the branch must not exist yet.
+    pub fn advance(&self, from: Option<&Revision>, to: &Revision) -> Result<(), GitError> {
+        let found = self.tip()?;
+        if found.as_ref() == Some(to) {
+            return Ok(());
+        }
+        let moved = |found: Option<Revision>| GitError::Moved {
+            branch: format!("autoresearch/{}", self.tag),
+            found: found.map_or("nowhere".into(), |r| r.to_string()),
+            expected: from.map_or("nowhere".into(), |r| r.to_string()),
+        };
+        if found.as_ref() != from {
+            return Err(moved(found));
+        }
+        let id = self.commit(to)?.id();
+        let log = "autoresearch: keep";
+        let swapped = match from {
+            None => self.repository.reference(&self.branch(), id, false, log),
+            Some(from) => self.repository.reference_matching(&self.branch(), id, true, self.commit(from)?.id(), log),
+        };
+        match swapped {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => Err(moved(self.tip()?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Lines added minus lines removed from `from` to `to`.
+    pub fn added_lines(&self, from: &Revision, to: &Revision) -> Result<i64, GitError> {
+        let diff = self.repository.diff_tree_to_tree(
+            Some(&self.commit(from)?.tree()?),
+            Some(&self.commit(to)?.tree()?),
+            None,
+        )?;
+        let stats = diff.stats()?;
+        Ok(stats.insertions() as i64 - stats.deletions() as i64)
+    }
+
+    fn commit(&self, revision: &Revision) -> Result<git2::Commit<'_>, GitError> {
+        Ok(self.repository.find_commit(Oid::from_str(&revision.0)?)?)
+    }
+}

@@ -1,0 +1,378 @@
+//! The truth of a run: an append-only file of JSON lines, each with a checksum, each on the disk before the next step.
+//!
+//! A line is `{"crc":"…","body":{"v":1,"seq":0,"at":"…","record":{…}}}`; the checksum is CRC-32C over the bytes of `body`.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::metric::{Direction, Measurement};
+use crate::proposer::Cost;
+use crate::ratchet::Side;
+use crate::sandbox::{Candidate, Outcome, Revision};
+use crate::state::Status;
+
+/// The version of the format that is written.
+pub const VERSION: u32 = 1;
+const VERSION_AFTER: u32 = VERSION + 1;
+
+/// One step of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Record {
+    /// The run begins. Always the first record.
+    Started {
+        /// Its name.
+        tag: String,
+        /// What the search starts from, if that has a name before it is staged.
+        base: Option<Revision>,
+        /// The metric's name.
+        metric: String,
+        /// Which way is better.
+        direction: Direction,
+        /// A hash of everything that decides the number; it may not change within a run.
+        policy: String,
+        /// The run's seed.
+        seed: u64,
+    },
+    /// An experiment is going to be made.
+    Intent {
+        /// Its number; 0 is the baseline.
+        experiment: u32,
+        /// The incumbent that it changes; `None` for the baseline.
+        parent: Option<Revision>,
+        /// What will run.
+        candidate: Candidate,
+        /// One line.
+        description: String,
+        /// Why it should help.
+        hypothesis: String,
+        /// The change itself.
+        change: serde_json::Value,
+        /// What the proposal cost.
+        cost: Cost,
+    },
+    /// A run of an experiment begins.
+    Attempt {
+        /// Of which experiment.
+        experiment: u32,
+        /// Counts its runs, from 1.
+        attempt: u32,
+        /// Which revision runs.
+        side: Side,
+        /// The seed given to it.
+        seed: u64,
+    },
+    /// A run ended by itself or was killed at its limit.
+    Measured {
+        /// Of which experiment.
+        experiment: u32,
+        /// Which run.
+        attempt: u32,
+        /// Which revision ran.
+        side: Side,
+        /// How it ended, with only the last lines of its log.
+        outcome: Outcome,
+        /// The number, or why there is none.
+        result: Result<Measurement, String>,
+    },
+    /// The decision on an experiment: from here on it is final.
+    Decision {
+        /// Which experiment.
+        experiment: u32,
+        /// Keep, discard or crash.
+        status: Status,
+        /// Why, in one line.
+        reason: String,
+        /// The incumbent from now on, if it was kept.
+        to: Option<Revision>,
+    },
+    /// A kept revision has become the incumbent outside of the journal, too.
+    Applied {
+        /// Which experiment.
+        experiment: u32,
+    },
+    /// A proposal was refused without an experiment.
+    Refused {
+        /// What it was.
+        description: String,
+        /// Why.
+        reason: String,
+        /// What it cost.
+        cost: Cost,
+    },
+    /// The run stopped in an orderly way; it can be continued.
+    Stopped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A record as it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The format's version.
+    pub v: u32,
+    /// Its number, from 0, without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// What happened.
+    pub record: Record,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<'a> {
+    crc: String,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+/// Why a journal cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// Another process writes it.
+    #[error("{0} is in use: this run is already going on in another process; stop that one, or start another --tag")]
+    Locked(PathBuf),
+    /// A line in the middle is damaged.
+    #[error(
+        "line {line} of {path} is damaged ({why}), and valid lines follow it; restore the file from a copy, or start another --tag"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A newer version wrote it.
+    #[error("{path} was written in format {found}, this program knows {VERSION}; use the newer program")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// The records contradict each other.
+    #[error("the journal contradicts itself at record {seq}: {why}")]
+    Contradiction {
+        /// The record's number.
+        seq: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The disk is full.
+    #[error(
+        "no space is left on the disk for the journal {0}; free some and run the same command again, nothing is lost"
+    )]
+    DiskFull(PathBuf),
+    /// Reading or writing failed.
+    #[error("the journal {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A record cannot be written as JSON.
+    #[error("a record cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+fn io(path: &Path, source: std::io::Error) -> JournalError {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => JournalError::DiskFull(path.to_owned()),
+        _ => JournalError::Io { path: path.to_owned(), source },
+    }
+}
+
+/// An open journal, locked against other writers as long as it lives.
+#[derive(Debug)]
+pub struct Journal {
+    file: Option<(File, PathBuf)>,
+    next: u64,
+}
+
+impl Journal {
+    /// A journal that is kept nowhere, for searches that need not survive.
+    pub fn in_memory() -> Journal {
+        Journal { file: None, next: 0 }
+    }
+
+    /// Opens or makes the journal at `path`, and returns what it holds.
+    ///
+    /// A torn last line, left by a power cut in the middle of a write, was never acknowledged and is cut off. Damage
+    /// before a valid line is an error.
+    pub fn open(path: &Path) -> Result<(Journal, Vec<Entry>), JournalError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
+        }
+        let options = File::options().read(true).append(true).create(true).open(path);
+        let mut file = options.map_err(|e| io(path, e))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(io(path, error)),
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| io(path, e))?;
+        let (entries, valid) = parse(path, &bytes)?;
+        if valid < bytes.len() {
+            file.set_len(valid as u64).map_err(|e| io(path, e))?;
+            file.seek(SeekFrom::End(0)).map_err(|e| io(path, e))?;
+        }
+        // The file's own directory entry must survive a power cut as well.
+        file.sync_all().map_err(|e| io(path, e))?;
+        if let Some(folder) = path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
+        }
+        let next = entries.len() as u64;
+        Ok((Journal { file: Some((file, path.to_owned())), next }, entries))
+    }
+
+    /// Reads a journal without locking it, for reports on a run that may still be going on.
+    pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
+        let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
+        Ok(parse(path, &bytes)?.0)
+    }
+
+    /// Writes a record and waits until it is on the disk. After an error the journal must not be used any more.
+    pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
+        let entry = Entry { v: VERSION, seq: self.next, at: Timestamp::now(), record };
+        if let Some((file, path)) = &mut self.file {
+            let body = serde_json::value::to_raw_value(&entry)?;
+            let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
+            let mut line = serde_json::to_vec(&Line { crc, body: &body })?;
+            line.push(b'\n');
+            file.write_all(&line).and_then(|()| file.sync_data()).map_err(|e| io(path, e))?;
+        }
+        self.next += 1;
+        Ok(entry)
+    }
+}
+
+/// The valid entries, and how many bytes they take. Only a tail without any whole line may be invalid.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError> {
+    let damaged = |line, why| JournalError::Damaged { path: path.to_owned(), line, why };
+    let mut entries = Vec::new();
+    let mut valid = 0;
+    let mut torn: Option<(usize, String)> = None;
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let body = match (checksum(line), &torn) {
+            (Ok(_), Some((line, why))) => return Err(damaged(*line, why.clone())),
+            (Ok(body), None) => body,
+            (Err(why), None) => {
+                torn = Some((index + 1, why));
+                continue;
+            }
+            (Err(_), Some(_)) => continue,
+        };
+        // The version first: a newer one may have records that this program does not know.
+        if let Ok(Versioned { v: found @ VERSION_AFTER.. }) = serde_json::from_str(body) {
+            return Err(JournalError::Version { path: path.to_owned(), found });
+        }
+        let entry: Entry = serde_json::from_str(body).map_err(|e| damaged(index + 1, e.to_string()))?;
+        if entry.seq != entries.len() as u64 {
+            return Err(damaged(index + 1, format!("record {} was expected, {} found", entries.len(), entry.seq)));
+        }
+        entries.push(entry);
+        valid += line.len();
+    }
+    Ok((entries, valid))
+}
+
+/// The body of a line, if the line is whole.
+fn checksum(line: &[u8]) -> Result<&str, String> {
+    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
+    let line: Line<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    let found = format!("{:08x}", crc32c::crc32c(line.body.get().as_bytes()));
+    if found == line.crc { Ok(line.body.get()) } else { Err("the checksum does not fit".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stopped(reason: &str) -> Record {
+        Record::Stopped { reason: reason.into() }
+    }
+
+    fn written(count: usize) -> (tempfile::TempDir, PathBuf, Vec<Entry>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/journal.jsonl");
+        let (mut journal, entries) = Journal::open(&path).unwrap();
+        assert!(entries.is_empty());
+        let entries = (0..count).map(|i| journal.append(stopped(&format!("n{i}"))).unwrap()).collect();
+        (folder, path, entries)
+    }
+
+    #[test]
+    fn a_second_writer_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let first = Journal::open(&path).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::Locked(_))));
+        drop(first);
+        assert!(Journal::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let (_folder, path, _) = written(0);
+        let body = format!(
+            "{{\"v\":{},\"seq\":0,\"at\":\"2026-01-01T00:00:00Z\",\"record\":{{\"type\":\"stopped\",\"reason\":\"\"}}}}",
+            VERSION + 1
+        );
+        let crc = crc32c::crc32c(body.as_bytes());
+        std::fs::write(&path, format!("{{\"crc\":\"{crc:08x}\",\"body\":{body}}}\n")).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::Version { .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_torn_tail_loses_no_acknowledged_record(count in 1usize..6, cut in 0usize..400) {
+            let (_folder, path, entries) = written(count);
+            let bytes = std::fs::read(&path).unwrap();
+            let cut = cut % (bytes.len() + 1);
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let whole = bytes[..cut].iter().filter(|b| **b == b'\n').count();
+            let (mut journal, found) = Journal::open(&path).unwrap();
+            prop_assert_eq!(&found[..], &entries[..whole]);
+            journal.append(stopped("again")).unwrap();
+            drop(journal);
+            prop_assert_eq!(Journal::open(&path).unwrap().1.len(), whole + 1);
+        }
+
+        #[test]
+        fn a_flipped_bit_before_a_valid_line_is_noticed(at in 0usize..100_000, bit in 0u8..8) {
+            let (_folder, path, _) = written(4);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let last = bytes.len() - 1 - bytes[..bytes.len() - 1].iter().rev().position(|b| *b == b'\n').unwrap();
+            let at = at % last;
+            bytes[at] ^= 1 << bit;
+            std::fs::write(&path, &bytes).unwrap();
+            // A flip that leaves the JSON's meaning (the case of a hex digit of the checksum, white space) is no damage.
+            match Journal::open(&path) {
+                Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {}
+                Ok((_, found)) => prop_assert_eq!(found.len(), 4),
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+    }
+}

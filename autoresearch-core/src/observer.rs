@@ -1,0 +1,84 @@
+//! What goes on in the lab, for displays, logs and reports. Events are the lab's only output.
+
+use std::time::Duration;
+
+use crate::sandbox::Phase;
+use crate::state::{Experiment, State};
+use crate::stop::StopReason;
+
+/// Something happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The work begins, or goes on after an interruption.
+    Began {
+        /// What is known already.
+        state: &'a State,
+    },
+    /// The proposer is at work.
+    Proposing {
+        /// For this experiment.
+        experiment: u32,
+    },
+    /// A proposal was refused; no experiment was spent.
+    Refused {
+        /// What it was.
+        description: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// The proposer or the machinery failed and is tried again.
+    Retrying {
+        /// What went wrong.
+        error: &'a str,
+        /// After this pause.
+        pause: Duration,
+    },
+    /// An experiment is staged.
+    Staged {
+        /// Its number.
+        experiment: u32,
+        /// What it changes.
+        description: &'a str,
+    },
+    /// A phase of a run begins.
+    Phase {
+        /// Of this experiment.
+        experiment: u32,
+        /// Which.
+        phase: Phase,
+    },
+    /// A new line of output.
+    Line {
+        /// Of this experiment.
+        experiment: u32,
+        /// The line.
+        line: &'a str,
+    },
+    /// An experiment is decided, and carried out if it is kept.
+    Decided {
+        /// The experiment.
+        experiment: &'a Experiment,
+        /// Everything so far, this experiment included.
+        state: &'a State,
+    },
+    /// The work ends in an orderly way.
+    Stopped {
+        /// Why.
+        reason: &'a StopReason,
+        /// Everything so far.
+        state: &'a State,
+    },
+}
+
+/// Listens to the lab. It is called from the lab's task and from those of running experiments: be quick, do not block.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn on_event(&self, event: &Event<'_>);
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
+    fn on_event(&self, event: &Event<'_>) {
+        self(event);
+    }
+}

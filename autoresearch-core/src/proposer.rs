@@ -1,0 +1,95 @@
+//! Who has the ideas: a language model, an agent command line, or a classic optimiser.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::change::Patch;
+use crate::metric::{Direction, Score};
+use crate::program::Program;
+use crate::sandbox::Revision;
+use crate::state::{Experiment, Rejection};
+
+/// What a proposal cost to make.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Tokens read and written by a model.
+    pub tokens: u64,
+    /// US dollars.
+    pub dollars: f64,
+}
+
+/// One idea: a change, and what its author expects of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Proposal<C = Patch> {
+    /// What is to be changed in the incumbent.
+    pub change: C,
+    /// One line, as it will stand in `results.tsv`.
+    pub description: String,
+    /// Why it should help.
+    pub hypothesis: String,
+    /// What it cost.
+    #[serde(default)]
+    pub cost: Cost,
+}
+
+/// What a proposer is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Context<'a, C = Patch> {
+    /// The human's programme.
+    pub program: &'a Program,
+    /// The incumbent: the best measured state, which the change is applied to.
+    pub incumbent: Revision,
+    /// The incumbent's score.
+    pub score: Score,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The incumbent's editable files, by path relative to the root. Empty for sandboxes that have no files.
+    pub files: Arc<BTreeMap<String, String>>,
+    /// All experiments so far, the baseline first.
+    pub experiments: &'a [Experiment],
+    /// Proposals that were refused without an experiment, with the reason.
+    pub rejections: &'a [Rejection],
+    /// The kind of change.
+    pub change: std::marker::PhantomData<fn() -> C>,
+}
+
+impl<'a, C> Context<'a, C> {
+    /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
+    pub fn proposals(&self) -> usize {
+        self.experiments.len().saturating_sub(1) + self.rejections.len()
+    }
+}
+
+/// Why there is no proposal.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProposerError {
+    /// Worth trying again after a while: the network, an overloaded server, an unusable answer.
+    #[error("{0}")]
+    Transient(String),
+    /// There will be no more proposals: the space is exhausted or a budget is spent. The run ends cleanly.
+    #[error("{0}")]
+    Exhausted(String),
+    /// Trying again is useless and a person must act: a missing key, a file that cannot be searched.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// A source of proposals.
+///
+/// # Contract
+/// - The same context (and seed) gives the same proposal where the proposer is deterministic: a resumed run continues exactly.
+/// - `propose` may take long, but it is dropped when the run is cancelled: hold no state that this would break.
+#[async_trait]
+pub trait Proposer<C = Patch>: Send {
+    /// Makes the next proposal.
+    async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError>;
+
+    /// Told of every finished experiment, the baseline included.
+    fn observe(&mut self, _experiment: &Experiment) {}
+}

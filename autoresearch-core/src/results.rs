@@ -1,0 +1,50 @@
+//! `results.tsv`: the experiments in karpathy's five columns. It is a view of the journal and can always be made anew.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::sandbox::SandboxError;
+use crate::state::{Experiment, State, Status};
+
+/// The table's text: `commit`, the metric, `memory_gb`, `status`, `description`. A crash has 0.000000 and 0.0.
+pub fn table(state: &State) -> String {
+    let metric = state.header.as_ref().map_or("score", |header| header.metric.as_str());
+    let mut text = format!("commit\t{metric}\tmemory_gb\tstatus\tdescription\n");
+    for experiment in &state.experiments {
+        let (score, memory) = match (experiment.status, experiment.score()) {
+            (Status::Keep | Status::Discard, Some(score)) => (score.get(), memory_gb(experiment)),
+            _ => (0.0, 0.0),
+        };
+        let description = experiment.description.replace(['\t', '\n', '\r'], " ");
+        let commit = experiment.revision().short();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{commit}\t{score:.6}\t{memory:.1}\t{}\t{description}", experiment.status);
+    }
+    text
+}
+
+/// The peak memory of an experiment's run in GiB: what the run says of its accelerator, else the peak resident memory.
+pub fn memory_gb(experiment: &Experiment) -> f64 {
+    let said = experiment.arm.measurements.iter().filter_map(|m| m.secondary.get("peak_vram_mb")).next_back();
+    let seen = experiment.outcome.as_ref().and_then(|outcome| outcome.log().peak_memory);
+    match (said, seen) {
+        (Some(megabytes), _) if *megabytes > 0.0 => megabytes / 1024.0,
+        (_, Some(bytes)) => bytes as f64 / f64::from(1u32 << 30),
+        _ => 0.0,
+    }
+}
+
+/// Writes the table so that a reader sees either the old file or the new one, whole.
+pub fn write(path: &Path, state: &State) -> Result<(), SandboxError> {
+    write_atomically(path, table(state).as_bytes())
+}
+
+/// Writes a file by way of a temporary one beside it.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), SandboxError> {
+    let failed = |e| SandboxError::io(format!("writing {}", path.display()), e);
+    let temporary = path.with_extension("tmp");
+    let mut file = std::fs::File::create(&temporary).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&temporary, path).map_err(failed)
+}

@@ -1,0 +1,270 @@
+//! Where a candidate runs: staged, run under a budget, and promoted if it is kept.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::cancel::Cancel;
+use crate::change::Patch;
+
+/// The name of one state of what is researched: a commit, or whatever names a state in another domain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub String);
+
+impl Revision {
+    /// The first seven characters, as in `results.tsv`.
+    pub fn short(&self) -> &str {
+        self.0.get(..7).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A staged change, ready to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its name.
+    pub revision: Revision,
+    /// What it does, apart from its history: two candidates with the same fingerprint would measure the same.
+    pub fingerprint: String,
+    /// Lines added minus lines removed against its parent.
+    #[serde(default)]
+    pub added_lines: i64,
+}
+
+/// What one run may use.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Wall clock from the start of the run to its end, after which it is killed.
+    pub run: Duration,
+    /// The same for the build before it.
+    pub build: Duration,
+}
+
+/// One run of one candidate.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Trial {
+    /// The experiment it belongs to.
+    pub experiment: u32,
+    /// Counts the runs of this experiment, from 1.
+    pub attempt: u32,
+    /// Given by the harness, outside the candidate's reach.
+    pub seed: u64,
+    /// The limits.
+    pub budget: Budget,
+    /// Told how the run goes on.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Trial {
+    /// A trial that nobody watches.
+    pub fn new(experiment: u32, attempt: u32, seed: u64, budget: Budget) -> Trial {
+        Trial { experiment, attempt, seed, budget, progress: Arc::new(|_| {}) }
+    }
+}
+
+/// What a running trial reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Progress {
+    /// A phase begins.
+    Phase(Phase),
+    /// The newest line of the run's output.
+    Line(String),
+}
+
+/// The phases of a trial.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The candidate is being built.
+    Build,
+    /// It runs.
+    #[default]
+    Run,
+}
+
+/// What a run left behind, however it ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunLog {
+    /// The phase in which it ended.
+    pub phase: Phase,
+    /// The end of its output, some tens of kilobytes at most.
+    pub tail: String,
+    /// Where the whole output is kept.
+    pub path: Option<PathBuf>,
+    /// Wall clock of the build.
+    pub build: Duration,
+    /// Wall clock of the run.
+    pub elapsed: Duration,
+    /// The peak resident memory seen, in bytes.
+    pub peak_memory: Option<u64>,
+    /// Files worth keeping, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub artifacts: BTreeMap<String, PathBuf>,
+}
+
+/// How a run ended. All of these are results of research, not failures of the harness.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// It ended by itself with success.
+    Completed(RunLog),
+    /// It failed to build, or ended with an error or a signal.
+    Crashed {
+        /// One line: how it ended.
+        message: String,
+        /// What it left.
+        log: RunLog,
+    },
+    /// It was killed at the end of its budget.
+    TimedOut {
+        /// What it left.
+        log: RunLog,
+    },
+    /// It ran out of memory.
+    OutOfMemory {
+        /// What it left.
+        log: RunLog,
+    },
+}
+
+impl Outcome {
+    /// What the run left.
+    pub fn log(&self) -> &RunLog {
+        match self {
+            Outcome::Completed(log)
+            | Outcome::Crashed { log, .. }
+            | Outcome::TimedOut { log }
+            | Outcome::OutOfMemory { log } => log,
+        }
+    }
+
+    /// How it ended, in one line.
+    pub fn describe(&self) -> String {
+        let in_phase = match self.log().phase {
+            Phase::Build => "the build ",
+            Phase::Run => "the run ",
+        };
+        match self {
+            Outcome::Completed(_) => "completed".into(),
+            Outcome::Crashed { message, .. } => message.clone(),
+            Outcome::TimedOut { log } => {
+                format!("{in_phase}was killed at its limit after {:.0} s", log.elapsed.max(log.build).as_secs_f64())
+            }
+            Outcome::OutOfMemory { .. } => format!("{in_phase}ran out of memory"),
+        }
+    }
+}
+
+/// Why a change could not be staged.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// The proposal is at fault: it is refused and costs no experiment.
+    #[error("{0}")]
+    Rejected(String),
+    /// The machinery is at fault.
+    #[error(transparent)]
+    Failed(#[from] SandboxError),
+}
+
+/// Our machinery failed; the experiment is not to blame.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The run was cancelled; it will be run again when the work goes on.
+    #[error("cancelled")]
+    Cancelled,
+    /// The disk is full.
+    #[error("no space is left on the disk while {doing}; free some and run the same command again, nothing is lost")]
+    DiskFull {
+        /// What was being done.
+        doing: String,
+    },
+    /// Reading or writing failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A command of the configuration cannot be started at all.
+    #[error("cannot start `{command}`: {source}; is it installed and on PATH?")]
+    CannotStart {
+        /// The program.
+        command: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Git refused.
+    #[error(transparent)]
+    Git(#[from] crate::git::GitError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl SandboxError {
+    /// Wraps an input/output error, and recognises a full disk.
+    pub fn io(doing: impl Into<String>, source: std::io::Error) -> SandboxError {
+        let doing = doing.into();
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SandboxError::DiskFull { doing },
+            _ => SandboxError::Io { doing, source },
+        }
+    }
+}
+
+/// Runs candidates of the change kind `C`.
+///
+/// # Contract
+/// - `stage` changes nothing that a user sees; a proposal that cannot be applied is [`StageError::Rejected`].
+/// - `run` returns `Ok` however badly the candidate behaves; when it returns, nothing of the candidate runs any more.
+/// - `promote` moves the incumbent from `from` to `to`, and only then: anything else in `from`'s place is an error.
+///   It is idempotent: when the incumbent is `to` already, it succeeds.
+#[async_trait]
+pub trait Sandbox<C = Patch>: Send + Sync {
+    /// The state that the search starts from, as the candidate of experiment 0.
+    async fn baseline(&self) -> Result<Candidate, StageError>;
+
+    /// Makes the candidate that `change` leads to from `parent`, for experiment `experiment`.
+    async fn stage(
+        &self,
+        experiment: u32,
+        parent: &Revision,
+        change: &C,
+        description: &str,
+    ) -> Result<Candidate, StageError>;
+
+    /// Runs a candidate once.
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError>;
+
+    /// Makes the revision that a kept candidate will be known by, with a message for its history. It is not the incumbent yet.
+    async fn seal(&self, candidate: &Candidate, _message: &str) -> Result<Revision, SandboxError> {
+        Ok(candidate.revision.clone())
+    }
+
+    /// Makes `to` the incumbent. `from` is `None` for the baseline.
+    async fn promote(&self, _from: Option<&Revision>, _to: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
+
+    /// The editable files of a revision, by path, for proposers that read them.
+    async fn files(&self, _revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
+        Ok(BTreeMap::new())
+    }
+}

@@ -1,0 +1,96 @@
+//! A candidate directory: a tree exported from a commit, without `.git`, outside the user's tree, and reused from one
+//! experiment to the next so that builds stay incremental.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::git::{Lineage, TreeFile};
+use crate::sandbox::{Revision, SandboxError};
+
+/// One directory that holds one candidate at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    root: PathBuf,
+}
+
+impl Slot {
+    /// A slot at `root`, which is made when it is first filled.
+    pub fn new(root: impl Into<PathBuf>) -> Slot {
+        Slot { root: root.into() }
+    }
+
+    /// Where the candidate's files are.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the directory hold exactly the files of `revision`.
+    ///
+    /// Only files whose content differs are written: build tools go by modification times. Everything else that lies
+    /// there, whoever left it, is removed.
+    pub fn fill(&self, lineage: &Lineage, revision: &Revision) -> Result<(), SandboxError> {
+        let files = lineage.tree(revision)?;
+        let folders: BTreeSet<&Path> = files.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
+        self.make_folder(&self.root)?;
+        self.remove_strangers(&self.root, Path::new(""), &files, &folders)?;
+        for folder in &folders {
+            self.make_folder(&self.root.join(folder))?;
+        }
+        for (path, file) in &files {
+            let content = lineage.blob(file.blob)?;
+            let path = self.root.join(path);
+            if fs::read(&path).is_ok_and(|found| found == content) {
+                set_mode(&path, file)?;
+                continue;
+            }
+            fs::write(&path, &content).map_err(|e| SandboxError::io(format!("writing {}", path.display()), e))?;
+            set_mode(&path, file)?;
+        }
+        Ok(())
+    }
+
+    fn make_folder(&self, folder: &Path) -> Result<(), SandboxError> {
+        fs::create_dir_all(folder).map_err(|e| SandboxError::io(format!("making {}", folder.display()), e))
+    }
+
+    fn remove_strangers(
+        &self,
+        folder: &Path,
+        below: &Path,
+        files: &BTreeMap<String, TreeFile>,
+        folders: &BTreeSet<&Path>,
+    ) -> Result<(), SandboxError> {
+        let failed = |e| SandboxError::io(format!("cleaning {}", folder.display()), e);
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let (path, below) = (entry.path(), below.join(entry.file_name()));
+            // Of the link itself, not of what it points to.
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() && folders.contains(below.as_path()) {
+                self.remove_strangers(&path, &below, files, folders)?;
+            } else if kind.is_dir() {
+                fs::remove_dir_all(&path).map_err(failed)?;
+            } else if !kind.is_file() || !below.to_str().is_some_and(|path| files.contains_key(path)) {
+                fs::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, file: &TreeFile) -> Result<(), SandboxError> {
+    use std::os::unix::fs::PermissionsExt;
+    let wanted = if file.executable { 0o755 } else { 0o644 };
+    let failed = |e| SandboxError::io(format!("setting the mode of {}", path.display()), e);
+    if fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777 != wanted {
+        fs::set_permissions(path, fs::Permissions::from_mode(wanted)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn set_mode(_path: &Path, _file: &TreeFile) -> Result<(), SandboxError> {
+    Ok(())
+}

@@ -1,0 +1,314 @@
+//! What a journal means: the experiments so far, the incumbent, and what was left unfinished. The same records give the
+//! same state.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Entry, JournalError, Record};
+use crate::metric::{Direction, Measurement, Score};
+use crate::proposer::Cost;
+use crate::ratchet::{Arm, Side};
+use crate::sandbox::{Candidate, Outcome, Revision};
+
+/// What became of an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is better and became the incumbent.
+    Keep,
+    /// It is not better and was reverted.
+    Discard,
+    /// It gave no number and was reverted.
+    Crash,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Status::Keep => "keep",
+            Status::Discard => "discard",
+            Status::Crash => "crash",
+        })
+    }
+}
+
+/// A finished experiment.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Experiment {
+    /// Its number; 0 is the baseline.
+    pub id: u32,
+    /// The incumbent that it changed; `None` for the baseline.
+    pub parent: Option<Revision>,
+    /// What ran.
+    pub candidate: Candidate,
+    /// The revision that it is known by in the lineage, if it was kept.
+    pub kept_as: Option<Revision>,
+    /// One line.
+    pub description: String,
+    /// Why it should have helped.
+    pub hypothesis: String,
+    /// The change itself, as JSON.
+    pub change: serde_json::Value,
+    /// What the proposal cost.
+    pub cost: Cost,
+    /// What became of it.
+    pub status: Status,
+    /// Why, in one line.
+    pub reason: String,
+    /// Its measurements.
+    pub arm: Arm,
+    /// The incumbent's score when it was judged; `None` for the baseline.
+    pub before: Option<Score>,
+    /// How its last run ended.
+    pub outcome: Option<Outcome>,
+    /// When it was staged.
+    pub started: Timestamp,
+    /// When it was decided.
+    pub finished: Timestamp,
+}
+
+impl Experiment {
+    /// Its mean score, if it gave one.
+    pub fn score(&self) -> Option<Score> {
+        self.arm.mean()
+    }
+
+    /// The revision to show: the one in the lineage if it was kept, else the one that ran.
+    pub fn revision(&self) -> &Revision {
+        self.kept_as.as_ref().unwrap_or(&self.candidate.revision)
+    }
+}
+
+/// A proposal that was refused without an experiment.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Rejection {
+    /// What it was.
+    pub description: String,
+    /// Why it was refused.
+    pub reason: String,
+}
+
+/// The best measured state.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Incumbent {
+    /// Its name.
+    pub revision: Revision,
+    /// The experiment that made it.
+    pub experiment: u32,
+    /// What will run when it is measured again.
+    pub candidate: Candidate,
+    /// Its measurements.
+    pub arm: Arm,
+}
+
+/// An experiment that was begun and not decided.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Open {
+    /// What is known of it; status and reason mean nothing yet.
+    pub experiment: Experiment,
+    /// How many runs were begun.
+    pub attempts: u32,
+    /// How many of them vanished without a trace: the machine or the harness died.
+    pub lost: u32,
+    /// Whether the last run was begun and has not ended.
+    pub running: bool,
+    /// Fresh measurements of the incumbent, made for this experiment.
+    pub incumbent: Vec<Measurement>,
+}
+
+/// How a run began.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Header {
+    /// Its name.
+    pub tag: String,
+    /// What it starts from.
+    pub base: Option<Revision>,
+    /// The metric's name.
+    pub metric: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The hash of what decides the number.
+    pub policy: String,
+    /// The seed.
+    pub seed: u64,
+    /// When it began.
+    pub started: Timestamp,
+}
+
+/// Everything that a journal says.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct State {
+    /// How the run began.
+    pub header: Option<Header>,
+    /// The decided experiments, the baseline first.
+    pub experiments: Vec<Experiment>,
+    /// Proposals refused without an experiment.
+    pub rejections: Vec<Rejection>,
+    /// The best measured state, once the baseline is measured.
+    pub incumbent: Option<Incumbent>,
+    /// The experiment that was begun last, if it is not decided.
+    pub open: Option<Open>,
+    /// A keep that was decided and perhaps not yet carried out.
+    pub unapplied: Option<(Option<Revision>, Revision)>,
+    /// What all proposals cost.
+    pub cost: Cost,
+    /// Why the run stopped last, if it did.
+    pub stopped: Option<String>,
+}
+
+impl State {
+    /// The state after `entries`.
+    pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, JournalError> {
+        let mut state = State::default();
+        for entry in entries {
+            state.apply(entry)?;
+        }
+        Ok(state)
+    }
+
+    /// The number of the next experiment.
+    pub fn next_experiment(&self) -> u32 {
+        self.experiments.len() as u32
+    }
+
+    /// Experiments that were decided, without the baseline.
+    pub fn finished(&self) -> usize {
+        self.experiments.len().saturating_sub(1)
+    }
+
+    /// Goes one record on.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let contradiction = |why: String| JournalError::Contradiction { seq: entry.seq, why };
+        let open_of = |open: &mut Option<Open>, number: u32| match open {
+            Some(open) if open.experiment.id == number => Ok(()),
+            _ => Err(contradiction(format!("experiment {number} was not begun"))),
+        };
+        if self.header.is_none() != matches!(entry.record, Record::Started { .. }) {
+            return Err(contradiction("a run begins with one record of its start".into()));
+        }
+        if !matches!(entry.record, Record::Stopped { .. }) {
+            self.stopped = None;
+        }
+        match entry.record.clone() {
+            Record::Started { tag, base, metric, direction, policy, seed } => {
+                self.header = Some(Header { tag, base, metric, direction, policy, seed, started: entry.at });
+            }
+            Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost } => {
+                if experiment != self.next_experiment() || self.open.is_some() {
+                    return Err(contradiction(format!("experiment {experiment} begins out of turn")));
+                }
+                self.add_cost(cost);
+                self.open = Some(Open {
+                    experiment: Experiment {
+                        id: experiment,
+                        parent,
+                        candidate,
+                        kept_as: None,
+                        description,
+                        hypothesis,
+                        change,
+                        cost,
+                        status: Status::Discard,
+                        reason: String::new(),
+                        arm: Arm::default(),
+                        before: None,
+                        outcome: None,
+                        started: entry.at,
+                        finished: entry.at,
+                    },
+                    attempts: 0,
+                    lost: 0,
+                    running: false,
+                    incumbent: Vec::new(),
+                });
+            }
+            Record::Attempt { experiment, attempt, .. } => {
+                open_of(&mut self.open, experiment)?;
+                if let Some(open) = &mut self.open {
+                    open.lost += u32::from(open.running);
+                    open.running = true;
+                    open.attempts = attempt;
+                }
+            }
+            Record::Measured { experiment, side, outcome, result, .. } => {
+                open_of(&mut self.open, experiment)?;
+                if let Some(open) = &mut self.open {
+                    open.running = false;
+                    match side {
+                        Side::Candidate => {
+                            open.experiment.outcome = Some(outcome);
+                            open.experiment.arm.measurements.extend(result.ok());
+                        }
+                        Side::Incumbent => open.incumbent.extend(result.ok()),
+                    }
+                }
+            }
+            Record::Decision { experiment, status, reason, to } => {
+                open_of(&mut self.open, experiment)?;
+                if let Some(open) = self.open.take() {
+                    self.decide(open, status, reason, to, entry.at).map_err(contradiction)?;
+                }
+            }
+            Record::Applied { .. } => self.unapplied = None,
+            Record::Refused { description, reason, cost } => {
+                self.add_cost(cost);
+                self.rejections.push(Rejection { description, reason });
+            }
+            Record::Stopped { reason } => {
+                // An orderly stop is nobody's crash: the run that it interrupted is not lost.
+                if let Some(open) = &mut self.open {
+                    open.running = false;
+                }
+                self.stopped = Some(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        open: Open,
+        status: Status,
+        reason: String,
+        to: Option<Revision>,
+        at: Timestamp,
+    ) -> Result<(), String> {
+        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        if let Some(incumbent) = &mut self.incumbent {
+            incumbent.arm.measurements.extend(open.incumbent);
+        }
+        let experiment = Experiment { status, reason, before, kept_as: to.clone(), finished: at, ..open.experiment };
+        match (status, to) {
+            (Status::Keep, Some(_)) if experiment.arm.measurements.is_empty() => {
+                return Err(format!("experiment {} was kept without a measurement", experiment.id));
+            }
+            (Status::Keep, Some(to)) => {
+                let from = self.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
+                self.unapplied = Some((from, to.clone()));
+                self.incumbent = Some(Incumbent {
+                    revision: to,
+                    experiment: experiment.id,
+                    candidate: experiment.candidate.clone(),
+                    arm: experiment.arm.clone(),
+                });
+            }
+            (Status::Keep, None) | (_, Some(_)) => {
+                return Err(format!("the decision on experiment {} does not fit its revision", experiment.id));
+            }
+            (_, None) => {}
+        }
+        self.experiments.push(experiment);
+        Ok(())
+    }
+
+    fn add_cost(&mut self, cost: Cost) {
+        self.cost.tokens += cost.tokens;
+        self.cost.dollars += cost.dollars;
+    }
+}

@@ -1,0 +1,75 @@
+//! When a run ends: only by these conditions.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::metric::{Direction, Score};
+use crate::state::{State, Status};
+
+/// The conditions; the first that holds ends the run. Without any it goes on until it is cancelled.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Stop {
+    /// So many experiments beside the baseline.
+    pub experiments: Option<usize>,
+    /// So long since this call began, pauses between calls not counted. Checked between experiments.
+    pub wall: Option<Duration>,
+    /// The score is at least as good as this.
+    pub target: Option<Score>,
+    /// So many experiments in a row without a keep.
+    pub plateau: Option<usize>,
+    /// So many US dollars spent on proposals.
+    pub dollars: Option<f64>,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The number of experiments is reached.
+    Experiments(usize),
+    /// The time is over.
+    Wall(Duration),
+    /// The target is reached.
+    Target(Score),
+    /// Nothing was kept for long.
+    Plateau(usize),
+    /// The money is spent.
+    Dollars(f64),
+    /// The proposer has nothing left.
+    Exhausted(String),
+    /// Somebody asked for it; the same command goes on.
+    Cancelled,
+}
+
+impl std::fmt::Display for StopReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StopReason::Experiments(count) => write!(f, "all {count} experiments are done"),
+            StopReason::Wall(limit) => write!(f, "the time of {:.0} s is over", limit.as_secs_f64()),
+            StopReason::Target(score) => write!(f, "the target {score} is reached"),
+            StopReason::Plateau(count) => write!(f, "{count} experiments in a row kept nothing"),
+            StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
+            StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
+            StopReason::Cancelled => f.write_str("interrupted; the same command continues"),
+        }
+    }
+}
+
+impl Stop {
+    /// The condition that holds, if any.
+    pub fn reason(&self, state: &State, direction: Direction, began: Timestamp) -> Option<StopReason> {
+        let wall = Duration::try_from(Timestamp::now().duration_since(began)).unwrap_or_default();
+        let since_keep = state.experiments.iter().rev().take_while(|e| e.status != Status::Keep).count();
+        let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let reached = |target: &Score| score.is_some_and(|score| direction.gain(*target, score) >= 0.0);
+        self.experiments
+            .filter(|count| state.finished() >= *count)
+            .map(StopReason::Experiments)
+            .or_else(|| self.target.filter(reached).map(StopReason::Target))
+            .or_else(|| self.wall.filter(|limit| wall >= *limit).map(StopReason::Wall))
+            .or_else(|| self.plateau.filter(|count| since_keep >= *count).map(StopReason::Plateau))
+            .or_else(|| self.dollars.filter(|limit| state.cost.dollars >= *limit).map(StopReason::Dollars))
+    }
+}

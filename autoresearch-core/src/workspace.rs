@@ -1,0 +1,213 @@
+//! The sandbox for code in a git repository: a candidate is a commit, built and run by command lines in a slot.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use crate::cancel::Cancel;
+use crate::change::{EditablePaths, Patch};
+use crate::git::{GitError, Lineage};
+use crate::process::{self, Command, Ending};
+use crate::sandbox::{Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
+use crate::slot::Slot;
+
+/// How candidates of a repository are built and run.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    /// What proposals may change.
+    pub editable: EditablePaths,
+    /// The build, in the candidate's directory. Empty for none.
+    pub build: Vec<String>,
+    /// The run, in the candidate's directory.
+    pub run: Vec<String>,
+    /// Variables for both, beside the few that are inherited. The run also gets `AUTORESEARCH_SEED`.
+    pub environment: Vec<(String, OsString)>,
+}
+
+/// Stages candidates as commits, and builds and runs them in a directory of their own.
+#[derive(Debug)]
+pub struct CommandSandbox {
+    lineage: Mutex<Lineage>,
+    base: Revision,
+    preset: Option<(Patch, String)>,
+    commands: Commands,
+    slot: Slot,
+    logs: PathBuf,
+}
+
+impl CommandSandbox {
+    /// A sandbox that starts from the commit `base`, fills `slot`, and writes the logs of experiments into `logs`.
+    pub fn new(lineage: Lineage, base: Revision, commands: Commands, slot: Slot, logs: PathBuf) -> CommandSandbox {
+        CommandSandbox { lineage: Mutex::new(lineage), base, preset: None, commands, slot, logs }
+    }
+
+    /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.
+    pub fn with_preset(mut self, patch: Patch, description: impl Into<String>) -> CommandSandbox {
+        self.preset = Some((patch, description.into()));
+        self
+    }
+
+    fn lineage<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, GitError> {
+        // A panic in one git call leaves the repository itself as it was.
+        work(&self.lineage.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn read_editable(&self, revision: &Revision) -> Result<BTreeMap<String, String>, GitError> {
+        self.lineage(|git| {
+            let editable = git.tree(revision)?.into_iter().filter(|(path, _)| self.commands.editable.allows(path));
+            let texts = editable.map(|(path, file)| Ok((path, String::from_utf8(git.blob(file.blob)?).ok())));
+            // A binary file cannot be edited as text, so proposers do not see it.
+            texts
+                .filter_map(|file: Result<_, GitError>| file.map(|(path, text)| Some((path, text?))).transpose())
+                .collect()
+        })
+    }
+
+    fn commit(
+        &self,
+        experiment: u32,
+        parent: &Revision,
+        patch: &Patch,
+        message: &str,
+    ) -> Result<Candidate, StageError> {
+        let files = self.read_editable(parent).map_err(SandboxError::from)?;
+        let changed =
+            patch.apply(&files, &self.commands.editable).map_err(|error| StageError::Rejected(error.to_string()))?;
+        let candidate = self.lineage(|git| {
+            let revision = git.commit_changes(parent, &changed, message)?;
+            git.pin(experiment, &revision)?;
+            let added_lines = git.added_lines(parent, &revision)?;
+            Ok(Candidate { fingerprint: git.tree_id(&revision)?, revision, added_lines })
+        });
+        Ok(candidate.map_err(SandboxError::from)?)
+    }
+
+    async fn phase(
+        &self,
+        phase: Phase,
+        argv: &[String],
+        log: &RunLog,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<process::Finished, SandboxError> {
+        (trial.progress)(Progress::Phase(phase));
+        let mut environment = self.commands.environment.clone();
+        environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
+        let command = Command {
+            argv: argv.to_vec(),
+            directory: self.slot.path().to_owned(),
+            environment,
+            log: log.path.clone().unwrap_or_default(),
+            limit: match phase {
+                Phase::Build => trial.budget.build,
+                Phase::Run => trial.budget.run,
+            },
+        };
+        let progress = trial.progress.clone();
+        command.run(cancel, &move |line| progress(Progress::Line(line))).await
+    }
+}
+
+#[async_trait]
+impl Sandbox<Patch> for CommandSandbox {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        if let Some((patch, description)) = &self.preset {
+            return self.commit(0, &self.base, patch, description);
+        }
+        let candidate = self.lineage(|git| {
+            git.pin(0, &self.base)?;
+            Ok(Candidate { fingerprint: git.tree_id(&self.base)?, revision: self.base.clone(), added_lines: 0 })
+        });
+        Ok(candidate.map_err(SandboxError::from)?)
+    }
+
+    async fn stage(
+        &self,
+        experiment: u32,
+        parent: &Revision,
+        patch: &Patch,
+        description: &str,
+    ) -> Result<Candidate, StageError> {
+        self.commit(experiment, parent, patch, description)
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        std::fs::create_dir_all(&self.logs).map_err(|e| SandboxError::io("making the folder for logs", e))?;
+        let name = match trial.attempt {
+            1 => format!("{:04}.log", trial.experiment),
+            attempt => format!("{:04}-{attempt}.log", trial.experiment),
+        };
+        let path = self.logs.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SandboxError::io("removing an old log", error));
+            }
+            _ => {}
+        }
+        let mut log = RunLog { path: Some(path.clone()), phase: Phase::Build, ..RunLog::default() };
+
+        self.lineage(|git| Ok(self.slot.fill(git, &candidate.revision)))??;
+        if !self.commands.build.is_empty() {
+            let build = self.phase(Phase::Build, &self.commands.build, &log, trial, cancel).await?;
+            log.build = build.elapsed;
+            if let Some(how) = process::describe(build.ending) {
+                return finish(build.ending, format!("the build {how}"), log);
+            }
+        }
+        log.phase = Phase::Run;
+        let run = self.phase(Phase::Run, &self.commands.run, &log, trial, cancel).await?;
+        log.elapsed = run.elapsed;
+        log.peak_memory = run.peak_memory;
+        finish(run.ending, process::describe(run.ending).map_or(String::new(), |how| format!("the run {how}")), log)
+    }
+
+    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
+        // The baseline without a preset is the user's own commit and keeps its name.
+        if candidate.revision == self.base {
+            return Ok(self.base.clone());
+        }
+        Ok(self.lineage(|git| git.reword(&candidate.revision, message))?)
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        Ok(self.lineage(|git| git.advance(from, to))?)
+    }
+
+    async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
+        Ok(self.read_editable(revision)?)
+    }
+}
+
+/// Turns the end of a command into an outcome.
+fn finish(ending: Ending, message: String, mut log: RunLog) -> Result<Outcome, SandboxError> {
+    let path = log.path.clone().unwrap_or_default();
+    log.tail = process::log_tail(&path).map_err(|e| SandboxError::io(format!("reading {}", path.display()), e))?;
+    Ok(match ending {
+        Ending::Exit(status) if status.success() => Outcome::Completed(log),
+        Ending::Limit => Outcome::TimedOut { log },
+        Ending::Exit(status) if out_of_memory(status, &log.tail) => Outcome::OutOfMemory { log },
+        _ => Outcome::Crashed { message: crash_message(&message, &log.tail), log },
+    })
+}
+
+fn out_of_memory(status: std::process::ExitStatus, tail: &str) -> bool {
+    #[cfg(unix)]
+    let killed =
+        std::os::unix::process::ExitStatusExt::signal(&status) == Some(nix::sys::signal::Signal::SIGKILL as i32);
+    #[cfg(not(unix))]
+    let killed = false;
+    let _ = status;
+    // We did not kill it, so a SIGKILL is the kernel's answer to memory running out.
+    killed || tail.to_ascii_lowercase().contains("out of memory") || tail.contains("can't allocate memory")
+}
+
+/// How it ended, with the line of the log that most likely says why.
+fn crash_message(message: &str, tail: &str) -> String {
+    let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
+    let telling = |line: &&str| line.starts_with("error") || line.contains("panicked at") || line.contains("Error:");
+    let line = lines().find(telling).or_else(|| lines().next_back());
+    line.map_or(message.to_owned(), |line| format!("{message}: {}", line.chars().take(160).collect::<String>()))
+}
