@@ -222,11 +222,7 @@ impl Journal {
         }
         let options = File::options().read(true).append(true).create(true).open(path);
         let mut file = options.map_err(|e| io(path, e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(JournalError::Locked(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io(path, error)),
-        }
+        lock(&file, path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
@@ -262,6 +258,20 @@ impl Journal {
         self.next += 1;
         Ok(entry)
     }
+}
+
+/// Locks the file against other writers.
+fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+    // A process that is just being started holds a copy of every descriptor, and with it the lock, until its exec: a
+    // moment's patience tells it from a second writer.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) => return Err(io(path, error)),
+        }
+    }
+    Err(JournalError::Locked(path.to_owned()))
 }
 
 /// The valid entries, and how many bytes they take. Only a tail without any whole line may be invalid.

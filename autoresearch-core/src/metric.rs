@@ -171,10 +171,8 @@ impl Metric for LogMetric {
         let block = lines.iter().rposition(|line| *line == "---").map_or(&lines[..], |at| &lines[at + 1..]);
         let pairs = || block.iter().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.trim(), v.trim()));
 
-        let (_, value) = pairs()
-            .filter(|(key, _)| *key == self.name)
-            .last()
-            .ok_or_else(|| MetricError::Missing(self.name.clone()))?;
+        let (_, value) =
+            pairs().rfind(|(key, _)| *key == self.name).ok_or_else(|| MetricError::Missing(self.name.clone()))?;
         let score = value.parse().ok().and_then(Score::new);
         let score = score.ok_or_else(|| MetricError::NotFinite { name: self.name.clone(), value: value.to_owned() })?;
         let secondary = pairs()

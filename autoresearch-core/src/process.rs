@@ -127,10 +127,10 @@ impl Command {
                         break Ending::Limit;
                     }
                     // The log five times a second, memory less often: looking must cost the candidate nothing.
-                    if looks % 2 == 0 && watch.look(on_line) > LOG_LIMIT {
+                    if looks.is_multiple_of(2) && watch.look(on_line) > LOG_LIMIT {
                         break Ending::LogFlood;
                     }
-                    if looks % 5 == 0 {
+                    if looks.is_multiple_of(5) {
                         watch.memory(child.id());
                     }
                 }
@@ -204,11 +204,11 @@ impl Watch<'_> {
     fn look(&mut self, on_line: &(dyn Fn(String) + Send + Sync)) -> u64 {
         let size = std::fs::metadata(self.log).map_or(0, |m| m.len()).saturating_sub(self.skip);
         let tail = tail(self.log, size.min(4096)).unwrap_or_default();
-        if let Some(line) = tail.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty()) {
-            if line != self.last {
-                line.clone_into(&mut self.last);
-                on_line(line.to_owned());
-            }
+        if let Some(line) = tail.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())
+            && line != self.last
+        {
+            line.clone_into(&mut self.last);
+            on_line(line.to_owned());
         }
         size
     }
