@@ -1,2 +1,174 @@
-//! stub
-fn main() {}
+//! The `autoresearch` command: a thin shell over `autoresearch-core`. It wires, displays, and sets exit codes.
+//!
+//! Exit codes: 0 for a run that ended by itself, 1 for an error, 2 for a wrong command line, 130 for an interruption.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod config;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use autoresearch_core::{Cancel, Event, StopReason};
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::run::{Home, Night, Request, RunError};
+
+/// Ratchet search: propose, run, measure, keep only what is really better.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Begin a run, or go on with one that was interrupted.
+    Run(RunArgs),
+    /// Print the report of a run, and write it with its plot.
+    Report {
+        /// The run; the latest one if it is missing.
+        #[arg(long)]
+        tag: Option<String>,
+    },
+    /// Measure the best state of a run again, with fresh seeds.
+    Rerun {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The run; the latest one if it is missing.
+        #[arg(long)]
+        tag: Option<String>,
+        /// How often.
+        #[arg(long, default_value_t = 3)]
+        times: u32,
+    },
+}
+
+#[derive(Args)]
+struct ConfigArgs {
+    /// What is run and how it is measured.
+    #[arg(long, default_value = "autoresearch.toml")]
+    config: PathBuf,
+    /// The file in the folder `presets` beside the configuration that lays over it.
+    #[arg(long)]
+    preset: Option<String>,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The run's name, and that of its branch autoresearch/<TAG>. Without it: the unfinished run, else today's date.
+    #[arg(long)]
+    tag: Option<String>,
+    /// End after so many experiments beside the baseline.
+    #[arg(long)]
+    experiments: Option<usize>,
+    /// End after so many hours, between two experiments.
+    #[arg(long)]
+    hours: Option<f64>,
+    /// End when the score is at least as good as this.
+    #[arg(long, allow_negative_numbers = true)]
+    target: Option<f64>,
+    /// Seeds the proposer and the runs.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Start from the last commit although there are uncommitted changes.
+    #[arg(long)]
+    allow_dirty: bool,
+}
+
+impl ConfigArgs {
+    fn read(&self) -> Result<Config, RunError> {
+        Ok(Config::read(&self.config, self.preset.as_deref())?)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(dispatch(cli.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
+    let home = Home::find()?;
+    match command {
+        Command::Run(arguments) => run_night(&home, arguments).await,
+        Command::Report { tag } => {
+            let tag = tag.map_or_else(|| home.latest(), Ok)?;
+            let state = home.state(&tag)?;
+            println!("{}", autoresearch_core::results::table(&state));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Rerun { config, tag, times } => {
+            let config = config.read()?;
+            let tag = tag.map_or_else(|| home.latest(), Ok)?;
+            let name = config.metric.name.clone();
+            run::rerun(&home, &config, &tag, times, &cancel_on_signal(), |score| println!("{name}: {score:.6}"))
+                .await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError> {
+    let mut config = arguments.config.read()?;
+    config.stop.experiments = arguments.experiments.or(config.stop.experiments);
+    config.stop.hours = arguments.hours.or(config.stop.hours);
+    config.stop.target = arguments.target.or(config.stop.target);
+    let RunArgs { tag, seed, allow_dirty, .. } = arguments;
+    let night = Night::prepare(home, Request { config, tag, seed, allow_dirty })?;
+    let folder = night.folder.clone();
+    println!("night: {} ({})", night.tag, night.program.title);
+    println!("results: {}", folder.join("results.tsv").display());
+
+    let observer = Arc::new(|event: &Event<'_>| eprintln!("{event:?}"));
+    let (reason, _state) = night.run(observer, &cancel_on_signal()).await?;
+    Ok(match reason {
+        StopReason::Cancelled => ExitCode::from(130),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The first Ctrl-C or SIGTERM ends the work in an orderly way, the second at once.
+fn cancel_on_signal() -> Cancel {
+    let cancel = Cancel::new();
+    let asked = cancel.clone();
+    tokio::spawn(async move {
+        signal().await;
+        asked.cancel();
+        signal().await;
+        std::process::exit(130);
+    });
+    cancel
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}

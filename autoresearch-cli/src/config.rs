@@ -1,0 +1,329 @@
+//! `autoresearch.toml`: what is run, how it is measured, and when to stop; a preset lays over it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use autoresearch_core::{Budget, Direction, EditablePaths, Score, Stop};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The human's programme, relative to the repository's root.
+    #[serde(default = "program_md")]
+    pub program: PathBuf,
+    /// What proposals may change.
+    pub editable: EditablePaths,
+    /// The build; none if it is missing.
+    #[serde(default)]
+    pub build: CommandConfig,
+    /// The run.
+    pub run: CommandConfig,
+    /// Variables for both. One that is set outside already wins, as in cargo's `[env]`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Files outside the repository that decide the number, such as the data's manifest.
+    #[serde(default)]
+    pub locked: Vec<String>,
+    /// The number.
+    pub metric: MetricConfig,
+    /// The rule of acceptance.
+    #[serde(default)]
+    pub ratchet: RatchetConfig,
+    /// Constants of the editable files that the search starts from, as literals.
+    #[serde(default)]
+    pub constants: BTreeMap<String, String>,
+    /// Who has the ideas.
+    #[serde(default)]
+    pub proposer: ProposerConfig,
+    /// When to end.
+    #[serde(default)]
+    pub stop: StopConfig,
+    /// Belongs to the preparation of the data; the night reads nothing of it but the training time, for its display.
+    #[serde(default)]
+    pub workload: toml::Table,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandConfig {
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Wall clock until it is killed.
+    #[serde(default = "ten_minutes")]
+    pub limit_seconds: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricConfig {
+    pub name: String,
+    pub direction: Direction,
+    #[serde(default)]
+    pub unit: String,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatchetConfig {
+    /// The least gain that is kept, in the metric's unit. 0 keeps whatever is strictly better.
+    #[serde(default)]
+    pub min_gain: f64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProposerConfig {
+    pub kind: ProposerKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProposerKind {
+    /// Searches over the constants that carry a `knob:` range.
+    Knobs,
+}
+
+impl Default for ProposerConfig {
+    fn default() -> Self {
+        ProposerConfig { kind: ProposerKind::Knobs }
+    }
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopConfig {
+    pub experiments: Option<usize>,
+    pub hours: Option<f64>,
+    pub target: Option<f64>,
+    pub plateau: Option<usize>,
+}
+
+fn program_md() -> PathBuf {
+    "program.md".into()
+}
+
+fn ten_minutes() -> f64 {
+    600.0
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}")]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("there is no preset `{name}` beside {config}; there are: {known}")]
+    NoPreset { name: String, config: PathBuf, known: String },
+    #[error("{path} is not valid: {why}")]
+    Invalid { path: PathBuf, why: String },
+    #[error(
+        "`{text}` in the configuration has the unknown placeholder {{{name}}}; known are {{repo}}, {{cache}} and {{target}}"
+    )]
+    Placeholder { text: String, name: String },
+    #[error("no home directory is known; set AUTORESEARCH_CACHE to a folder for data and builds")]
+    NoCache,
+}
+
+impl Config {
+    /// Reads `path` and lays `presets/<preset>.toml` beside it over it.
+    pub fn read(path: &Path, preset: Option<&str>) -> Result<Config, ConfigError> {
+        let mut table = read_table(path)?;
+        if let Some(name) = preset {
+            let folder = path.with_file_name("presets");
+            let file = folder.join(format!("{name}.toml"));
+            if !file.is_file() {
+                return Err(ConfigError::NoPreset { name: name.into(), config: path.into(), known: presets(&folder) });
+            }
+            overlay(&mut table, read_table(&file)?);
+        }
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| invalid(path, error.to_string()))?;
+        config.check().map_err(|why| invalid(path, why))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let Config { build, run, ratchet, .. } = self;
+        if run.command.is_empty() {
+            return Err("[run] command is empty; give the program that prints the metric".into());
+        }
+        for (name, limit) in [("build", build.limit_seconds), ("run", run.limit_seconds)] {
+            let unused = name == "build" && build.command.is_empty();
+            if !unused && !(limit > 0.0 && limit < 1e9) {
+                return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
+            }
+        }
+        match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
+            true => Ok(()),
+            false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),
+        }
+    }
+
+    /// The limits of each run.
+    pub fn budget(&self) -> Budget {
+        let seconds = |limit: f64| Duration::try_from_secs_f64(limit).unwrap_or(Duration::from_secs(600));
+        Budget { run: seconds(self.run.limit_seconds), build: seconds(self.build.limit_seconds) }
+    }
+
+    /// A hash of everything that decides the number, which may not change within a run.
+    pub fn policy(&self, places: &Places) -> Result<String, ConfigError> {
+        let Config { editable, build, run, environment, metric, ratchet, constants, .. } = self;
+        let mut hash = blake3::Hasher::new();
+        hash.update(
+            format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}").as_bytes(),
+        );
+        for name in &self.locked {
+            let path = PathBuf::from(places.fill(name)?);
+            let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
+            hash.update(&bytes);
+        }
+        Ok(hash.finalize().to_hex()[..16].to_owned())
+    }
+
+    /// When to end.
+    pub fn stop(&self) -> Stop {
+        let mut stop = Stop::default();
+        stop.experiments = self.stop.experiments;
+        stop.wall = self.stop.hours.and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok());
+        stop.target = self.stop.target.and_then(Score::new);
+        stop.plateau = self.stop.plateau;
+        stop
+    }
+}
+
+/// The folders that placeholders in commands and variables stand for.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// `{repo}`: the root of the user's working tree.
+    pub repo: PathBuf,
+    /// `{cache}`: data and builds, outside of every repository.
+    pub cache: PathBuf,
+}
+
+impl Places {
+    /// Finds the cache: `$AUTORESEARCH_CACHE`, else `autoresearch` in the user's cache folder.
+    pub fn find(repo: PathBuf) -> Result<Places, ConfigError> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = set("AUTORESEARCH_CACHE")
+            .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("autoresearch")))
+            .or_else(|| set("HOME").map(|home| home.join(".cache/autoresearch")));
+        let cache = cache.ok_or(ConfigError::NoCache)?;
+        Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache) })
+    }
+
+    /// Replaces the placeholders of one text.
+    pub fn fill(&self, text: &str) -> Result<String, ConfigError> {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((name, after)) = after.split_once('}') else { break };
+            let place = match name {
+                "repo" => self.repo.clone(),
+                "cache" => self.cache.clone(),
+                "target" => self.cache.join("target"),
+                _ => return Err(ConfigError::Placeholder { text: text.into(), name: name.into() }),
+            };
+            filled += before;
+            filled += &place.to_string_lossy();
+            rest = after;
+        }
+        Ok(filled + rest)
+    }
+
+    /// Replaces the placeholders of a command line.
+    pub fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, ConfigError> {
+        texts.iter().map(|text| self.fill(text)).collect()
+    }
+
+    /// The variables for commands: those set outside win.
+    pub fn environment(&self, variables: &BTreeMap<String, String>) -> Result<Vec<(String, OsString)>, ConfigError> {
+        let value = |name: &str, text: &str| match std::env::var_os(name) {
+            Some(value) => Ok(value),
+            None => self.fill(text).map(OsString::from),
+        };
+        variables.iter().map(|(name, text)| Ok((name.clone(), value(name, text)?))).collect()
+    }
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+    text.parse().map_err(|error: toml::de::Error| invalid(path, error.to_string()))
+}
+
+fn invalid(path: &Path, why: String) -> ConfigError {
+    ConfigError::Invalid { path: path.into(), why: why.trim().to_owned() }
+}
+
+/// Lays one table over another: tables are merged, everything else is replaced.
+fn overlay(below: &mut toml::Table, above: toml::Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => overlay(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+fn presets(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = files.filter(|path| path.extension().is_some_and(|e| e == "toml"));
+    let mut names: Vec<String> =
+        named.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str =
+        "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
+
+    fn read(text: &str, preset: Option<&str>) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("autoresearch.toml");
+        std::fs::create_dir(folder.path().join("presets")).unwrap();
+        std::fs::write(folder.path().join("presets/fast.toml"), "[run]\nlimit_seconds = 5\n[workload]\nx = 1\n")
+            .unwrap();
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path, preset)
+    }
+
+    #[test]
+    fn a_preset_lays_over_the_file() {
+        let config = read(MINIMAL, Some("fast")).unwrap();
+        assert_eq!(config.budget().run, Duration::from_secs(5));
+        assert_eq!(config.run.command, ["./run"]);
+        assert!(read(MINIMAL, Some("slow")).unwrap_err().to_string().contains("there are: fast"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, word) in [
+            ("editable = [", "not valid"),
+            ("editable = ['a']\n[metric]\nname='x'\ndirection='minimise'\n", "run"),
+            (&format!("{MINIMAL}[stop]\nexperimets = 3\n"), "experimets"),
+            (&format!("{MINIMAL}[ratchet]\nmin_gain = -1\n"), "min_gain"),
+            (&MINIMAL.replace("['./run']", "[]"), "command"),
+            (&MINIMAL.replace("minimise", "down"), "down"),
+            (&format!("typo = 1\n{MINIMAL}"), "typo"),
+        ] {
+            let error = read(text, None).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_filled() {
+        let places = Places { repo: "/r".into(), cache: "/c".into() };
+        assert_eq!(places.fill("{target}/x/{repo}").unwrap(), "/c/target/x//r");
+        assert_eq!(places.fill("a } b {").unwrap(), "a } b {");
+        assert!(places.fill("{tarket}").is_err());
+    }
+}

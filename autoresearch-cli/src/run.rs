@@ -1,0 +1,301 @@
+//! `autoresearch run`: puts the parts of a night together, and `rerun`, which measures its best state again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use autoresearch_agents::{ConstantError, KnobProposer, constants};
+use autoresearch_core::git::{GitError, Lineage};
+use autoresearch_core::slot::Slot;
+use autoresearch_core::workspace::Commands;
+use autoresearch_core::{
+    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain, Observer,
+    Outcome, Patch, Program, ProgramError, Proposer, Revision, Sandbox, SandboxError, State, StopReason, Trial,
+    lab::Settings,
+};
+use thiserror::Error;
+
+use crate::config::{Config, ConfigError, Places, ProposerKind};
+
+/// The name of the folder in the repository that holds the runs.
+const FOLDER: &str = ".autoresearch";
+
+/// Why a command failed. Each message says what to do next.
+#[derive(Debug, Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("[constants]: {0}")]
+    Constants(#[from] ConstantError),
+    #[error(
+        "the repository has uncommitted changes, and a run starts from the last commit:\n{files}\ncommit or stash them, or give --allow-dirty to run without them"
+    )]
+    Dirty { files: String },
+    #[error(
+        "the branch autoresearch/{0} exists already, but this repository has no journal of that run; give another --tag, or delete the branch: git branch -D autoresearch/{0}"
+    )]
+    BranchExists(String),
+    #[error("the run {0} is complete; give a larger --experiments to go on with it, or another --tag")]
+    Complete(String),
+    #[error("there is no run {0}; the runs of this repository are: {1}")]
+    NoRun(String, String),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// The repository with its runs.
+pub struct Home {
+    pub root: PathBuf,
+}
+
+impl Home {
+    /// The repository around the current folder.
+    pub fn find() -> Result<Home, RunError> {
+        let here = std::env::current_dir().map_err(|e| RunError::Other(format!("the current folder is gone: {e}")))?;
+        Ok(Home { root: Lineage::open(&here, "x")?.root()? })
+    }
+
+    /// The folder of one run.
+    pub fn run(&self, tag: &str) -> PathBuf {
+        self.root.join(FOLDER).join(tag)
+    }
+
+    /// What the journal of a run says.
+    pub fn state(&self, tag: &str) -> Result<State, RunError> {
+        let path = self.run(tag).join("journal.jsonl");
+        match path.is_file() {
+            true => Ok(State::replay(&Journal::read(&path)?)?),
+            false => Err(RunError::NoRun(tag.into(), self.tags().join(", "))),
+        }
+    }
+
+    /// The runs, the one written last at the end.
+    pub fn tags(&self) -> Vec<String> {
+        let folders = std::fs::read_dir(self.root.join(FOLDER)).into_iter().flatten().flatten();
+        let written = folders.filter_map(|entry| {
+            let modified = entry.path().join("journal.jsonl").metadata().and_then(|m| m.modified()).ok()?;
+            Some((modified, entry.file_name().to_str()?.to_owned()))
+        });
+        let mut tags: Vec<_> = written.collect();
+        tags.sort();
+        tags.into_iter().map(|(_, tag)| tag).collect()
+    }
+
+    /// The run that a report is about when none is named.
+    pub fn latest(&self) -> Result<String, RunError> {
+        self.tags().pop().ok_or_else(|| RunError::NoRun("here yet".into(), "none".into()))
+    }
+
+    /// The run that the same command goes on with: the latest unfinished one, else a new one named after today.
+    fn tag_for(&self, wanted: Option<usize>) -> Result<String, RunError> {
+        if let Some(tag) = self.tags().pop() {
+            let state = self.state(&tag)?;
+            let unfinished = wanted.is_none_or(|count| state.finished() < count);
+            // A run whose baseline never worked is not worth going on with: the next one starts from today's commit.
+            if unfinished && state.incumbent.is_some() {
+                return Ok(tag);
+            }
+        }
+        let today = jiff::Zoned::now().strftime("%b%-d").to_string().to_lowercase();
+        let free =
+            |tag: &String| Lineage::open(&self.root, tag).and_then(|git| git.tip()).is_ok_and(|tip| tip.is_none());
+        let names = std::iter::once(today.clone()).chain((2..).map(|n| format!("{today}-{n}")));
+        names
+            .filter(|tag| !self.run(tag).exists())
+            .find(free)
+            .ok_or_else(|| RunError::Other("no free name for a run".into()))
+    }
+}
+
+/// What `run` is asked for.
+pub struct Request {
+    pub config: Config,
+    pub tag: Option<String>,
+    pub seed: u64,
+    pub allow_dirty: bool,
+}
+
+/// A run that is ready to go.
+pub struct Night {
+    pub tag: String,
+    pub folder: PathBuf,
+    pub program: Program,
+    lab: Lab<Patch>,
+}
+
+impl Night {
+    /// Checks everything that can be checked before the first minute is spent.
+    pub fn prepare(home: &Home, request: Request) -> Result<Night, RunError> {
+        let Request { config, tag, seed, allow_dirty } = request;
+        let program = Program::read(&home.root.join(&config.program))?;
+        let places = Places::find(home.root.clone())?;
+        let policy = config.policy(&places)?;
+        let tag = match tag {
+            Some(tag) => tag,
+            None => home.tag_for(config.stop.experiments)?,
+        };
+        let lineage = Lineage::open(&home.root, &tag)?;
+        let folder = home.run(&tag);
+        if !folder.join("journal.jsonl").exists() {
+            check_new(&lineage, &tag, allow_dirty)?;
+        }
+        make_folder(&folder)?;
+        let (journal, entries) = Journal::open(&folder.join("journal.jsonl"))?;
+        let state = State::replay(&entries)?;
+        if state.open.is_none()
+            && config.stop.experiments.is_some_and(|count| state.incumbent.is_some() && state.finished() >= count)
+        {
+            return Err(RunError::Complete(tag));
+        }
+        // A run that is continued starts from the commit that it began with, wherever the user is today.
+        let base = match state.header.and_then(|header| header.base) {
+            Some(base) => base,
+            None => lineage.head()?,
+        };
+
+        let metric = metric(&config);
+        let proposer: Box<dyn Proposer> = match config.proposer.kind {
+            ProposerKind::Knobs => Box::new(KnobProposer::new(seed)),
+        };
+        let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
+        let settings = Settings {
+            tag: tag.clone(),
+            base: Some(base),
+            policy,
+            seed,
+            budget: config.budget(),
+            stop: config.stop(),
+            results: Some(folder.join("results.tsv")),
+        };
+        let ratchet = Arc::new(MinGain(config.ratchet.min_gain));
+        let lab =
+            Lab::new(program.clone(), proposer, sandbox, Arc::new(metric), ratchet, settings, (journal, entries))?;
+        Ok(Night { tag, folder, program, lab })
+    }
+
+    /// Runs it to its end, or until it is cancelled.
+    pub async fn run(mut self, observer: Arc<dyn Observer>, cancel: &Cancel) -> Result<(StopReason, State), RunError> {
+        self.lab = self.lab.observed_by(observer);
+        let reason = self.lab.run(cancel).await?;
+        Ok((reason, self.lab.state().clone()))
+    }
+}
+
+/// Measures the best state of a run again, each time with a fresh seed, and returns the scores.
+pub async fn rerun(
+    home: &Home,
+    config: &Config,
+    tag: &str,
+    times: u32,
+    cancel: &Cancel,
+    on_score: impl Fn(f64),
+) -> Result<(), RunError> {
+    let state = home.state(tag)?;
+    let (Some(header), Some(incumbent)) = (state.header, state.incumbent) else {
+        return Err(RunError::Other(format!("the run {tag} has no measured state yet")));
+    };
+    let base =
+        header.base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
+    let places = Places::find(home.root.clone())?;
+    let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
+    let metric = metric(config);
+    // Beyond the attempts and the seeds of the run itself.
+    for attempt in (1000u32..).take(times as usize) {
+        let seed = header.seed.wrapping_add(u64::from(attempt));
+        let trial = Trial::new(incumbent.experiment, attempt, seed, config.budget());
+        let outcome = sandbox.run(&incumbent.candidate, &trial, cancel).await?;
+        let measurement = metric.read(&outcome).map_err(|error| match outcome {
+            Outcome::Completed(_) => RunError::Other(error.to_string()),
+            other => RunError::Other(other.describe()),
+        })?;
+        on_score(measurement.score.get());
+    }
+    Ok(())
+}
+
+fn metric(config: &Config) -> LogMetric {
+    LogMetric::new(&config.metric.name, config.metric.direction).with_unit(&config.metric.unit)
+}
+
+fn sandbox(
+    config: &Config,
+    places: &Places,
+    lineage: Lineage,
+    base: &Revision,
+    tag: &str,
+    folder: &Path,
+) -> Result<CommandSandbox, RunError> {
+    let commands = Commands {
+        editable: config.editable.clone(),
+        build: places.fill_all(&config.build.command)?,
+        run: places.fill_all(&config.run.command)?,
+        environment: places.environment(&config.environment)?,
+    };
+    // One slot for each repository and run: build tools recognise what they built by its path.
+    let repository = blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();
+    let slot = Slot::new(places.cache.join("slots").join(repository).join(tag).join("0"));
+    let preset = preset(config, &lineage, base)?;
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.join("logs"));
+    Ok(match preset {
+        Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
+        None => sandbox,
+    })
+}
+
+/// The patch that sets the configuration's constants, unless they stand like that already.
+fn preset(config: &Config, lineage: &Lineage, base: &Revision) -> Result<Option<Patch>, RunError> {
+    let mut files = std::collections::BTreeMap::new();
+    for (path, file) in lineage.tree(base)? {
+        if config.editable.allows(&path) {
+            files.insert(path, String::from_utf8_lossy(&lineage.blob(file.blob)?).into_owned());
+        }
+    }
+    let before = files.clone();
+    for (name, value) in &config.constants {
+        let holds = |text: &&mut String| constants::Constant::all(text).any(|constant| constant.name == name);
+        match files.values_mut().find(holds) {
+            Some(text) => *text = constants::set(text, name, value)?,
+            None => {
+                let all: Vec<&str> =
+                    files.values().flat_map(|text| constants::Constant::all(text)).map(|c| c.name).collect();
+                return Err(ConstantError::Unknown { name: name.clone(), known: all.join(", ") }.into());
+            }
+        }
+    }
+    let changed = files.into_iter().filter(|(path, text)| before.get(path) != Some(text));
+    let edits: Vec<FileEdit> = changed.map(|(path, text)| FileEdit::Write { path, text }).collect();
+    Ok((!edits.is_empty()).then_some(Patch { edits }))
+}
+
+/// A run that begins must not build on what the user did not commit, nor take over somebody's branch.
+fn check_new(lineage: &Lineage, tag: &str, allow_dirty: bool) -> Result<(), RunError> {
+    if lineage.tip()?.is_some() {
+        return Err(RunError::BranchExists(tag.into()));
+    }
+    let changed = lineage.uncommitted()?;
+    if !changed.is_empty() && !allow_dirty {
+        let shown = changed.iter().take(10).map(|path| format!("  {path}")).collect::<Vec<_>>().join("\n");
+        return Err(RunError::Dirty { files: shown });
+    }
+    lineage.head().map(drop).map_err(RunError::from)
+}
+
+/// Makes the run's folder, invisible to git without touching any file of the user's.
+fn make_folder(folder: &Path) -> Result<(), RunError> {
+    let failed = |e| SandboxError::io(format!("making {}", folder.display()), e);
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let ignore = folder.with_file_name(".gitignore");
+    if !ignore.exists() {
+        std::fs::write(&ignore, "*\n").map_err(failed)?;
+    }
+    Ok(())
+}
