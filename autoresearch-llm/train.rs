@@ -1,2 +1,593 @@
-//! stub
-fn main() {}
+//! The GPT of the night: one file, one device, a fixed training time, judged by val_bpb. This is the file that is researched.
+//!
+//! Everything below may be changed: architecture, optimizer, schedules, sizes. Data, evaluation and the training clock come
+//! from the library beside it and may not. The design is karpathy's train.py (nanochat): rotary positions, QK-norm, sliding
+//! windows, value embeddings, a residual stream with learned scales, relu^2, soft-capped logits, Muon and AdamW.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use autoresearch_llm::batch::Batches;
+use autoresearch_llm::budget::TimeBudget;
+use autoresearch_llm::evaluate::evaluate_bpb;
+use autoresearch_llm::summary::Summary;
+use autoresearch_llm::{Split, Workload, device};
+use tch::{Device, IndexOp, Kind, Reduction, Tensor, no_grad};
+
+// ---------------------------------------------------------------------------
+// Hyperparameters: edit these. A `knob:` is the range that a search without a model stays in.
+// ---------------------------------------------------------------------------
+
+// Model
+const DEPTH: i64 = 8; // number of transformer layers; knob: int 1..16
+const ASPECT_RATIO: i64 = 64; // model dimension = depth * this, rounded up to whole heads; knob: {16, 24, 32, 48, 64, 80, 96}
+const HEAD_DIM: i64 = 128; // dimension of an attention head; knob: {32, 64, 128}
+const WINDOW_PATTERN: &str = "SSSL"; // attention windows by layer, L full and S half of the context; knob: {"L", "SL", "SSL", "SSSL"}
+
+// Optimization
+const TOTAL_BATCH_SIZE: i64 = 524288; // tokens per optimizer step, 2^19; knob: {2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576}
+const DEVICE_BATCH_SIZE: i64 = 128; // rows per forward and backward pass; fewer if memory runs out
+const EMBEDDING_LR: f64 = 0.6; // token and value embeddings (AdamW); knob: log 0.03..3
+const UNEMBEDDING_LR: f64 = 0.004; // lm_head (AdamW); knob: log 0.0004..0.04
+const MATRIX_LR: f64 = 0.04; // matrices of the layers (Muon); knob: log 0.004..0.2
+const SCALAR_LR: f64 = 0.5; // scales of the residual stream (AdamW); knob: log 0.05..2
+const WEIGHT_DECAY: f64 = 0.2; // cautious weight decay (Muon), falling to 0; knob: lin 0..0.6
+const ADAM_BETA1: f64 = 0.8; // AdamW; knob: lin 0.6..0.95
+const ADAM_BETA2: f64 = 0.95; // AdamW; knob: lin 0.9..0.999
+const WARMUP_RATIO: f64 = 0.0; // share of the time in which learning rates rise; knob: lin 0..0.3
+const WARMDOWN_RATIO: f64 = 0.5; // share of the time in which they fall; knob: lin 0.1..0.9
+const FINAL_LR_FRAC: f64 = 0.0; // what they fall to, as a share; knob: lin 0..0.2
+
+// ---------------------------------------------------------------------------
+// Model
+// ---------------------------------------------------------------------------
+
+#[derive(Debug, Clone)]
+struct Config {
+    sequence_len: i64,
+    vocab_size: i64,
+    n_layer: i64,
+    n_head: i64,
+    n_kv_head: i64,
+    n_embd: i64,
+    window_pattern: String,
+}
+
+impl Config {
+    fn new(depth: i64, workload: &Workload) -> Result<Config, String> {
+        if depth < 1 || HEAD_DIM < 2 || HEAD_DIM % 2 != 0 {
+            return Err(format!(
+                "DEPTH is {depth} and HEAD_DIM {HEAD_DIM}: there must be a layer, and an even head dimension"
+            ));
+        }
+        if WINDOW_PATTERN.is_empty() || !WINDOW_PATTERN.chars().all(|c| matches!(c.to_ascii_uppercase(), 'S' | 'L')) {
+            return Err(format!("WINDOW_PATTERN is {WINDOW_PATTERN:?}: it must be letters S and L"));
+        }
+        let n_head = ((depth * ASPECT_RATIO).max(1) + HEAD_DIM - 1) / HEAD_DIM;
+        Ok(Config {
+            sequence_len: workload.fixed.max_seq_len as i64,
+            vocab_size: workload.fixed.vocab_size as i64,
+            n_layer: depth,
+            n_head,
+            n_kv_head: n_head,
+            n_embd: n_head * HEAD_DIM,
+            window_pattern: WINDOW_PATTERN.to_ascii_uppercase(),
+        })
+    }
+
+    fn head_dim(&self) -> i64 {
+        self.n_embd / self.n_head
+    }
+
+    /// How far each layer looks back, in tokens. The last layer sees everything.
+    fn windows(&self) -> Vec<i64> {
+        let letters: Vec<char> = self.window_pattern.chars().collect();
+        let window = |i: usize| match letters[i % letters.len()] {
+            'S' if i as i64 != self.n_layer - 1 => self.sequence_len / 2,
+            _ => self.sequence_len,
+        };
+        (0..self.n_layer as usize).map(window).collect()
+    }
+
+    /// Every other layer has value embeddings, the last one always.
+    fn has_ve(&self, layer: i64) -> bool {
+        layer % 2 == (self.n_layer - 1) % 2
+    }
+}
+
+/// Channels of the residual stream that gate the value embeddings.
+const VE_GATE_CHANNELS: i64 = 32;
+
+fn norm(x: &Tensor) -> Tensor {
+    x.rms_norm(x.size().last().copied().unwrap_or(1), None::<&Tensor>, None)
+}
+
+/// A linear map without bias; on CUDA the weight follows the activations' precision.
+fn linear(x: &Tensor, weight: &Tensor) -> Tensor {
+    x.linear(&weight.to_kind(x.kind()), None::<&Tensor>)
+}
+
+fn apply_rotary_emb(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    let halves = x.chunk(2, 3);
+    let (x1, x2) = (&halves[0], &halves[1]);
+    Tensor::cat(&[x1 * cos + x2 * sin, x2 * cos - x1 * sin], 3)
+}
+
+struct Block {
+    c_q: Tensor,
+    c_k: Tensor,
+    c_v: Tensor,
+    c_proj: Tensor,
+    ve_gate: Option<Tensor>,
+    c_fc: Tensor,
+    mlp_proj: Tensor,
+}
+
+impl Block {
+    fn attention(
+        &self,
+        x: &Tensor,
+        ve: Option<Tensor>,
+        cos: &Tensor,
+        sin: &Tensor,
+        mask: Option<&Tensor>,
+        config: &Config,
+    ) -> Tensor {
+        let (b, t, _) = x.size3().unwrap_or_default();
+        let (h, hk, d) = (config.n_head, config.n_kv_head, config.head_dim());
+        let q = linear(x, &self.c_q).view([b, t, h, d]);
+        let k = linear(x, &self.c_k).view([b, t, hk, d]);
+        let mut v = linear(x, &self.c_v).view([b, t, hk, d]);
+        // Value residual: value embeddings are mixed in, gated for each head by the input.
+        if let (Some(ve), Some(gate)) = (ve, &self.ve_gate) {
+            let gate = linear(&x.narrow(2, 0, VE_GATE_CHANNELS.min(config.n_embd)), gate).sigmoid() * 2.0;
+            v = v + gate.unsqueeze(-1) * ve.view([b, t, hk, d]);
+        }
+        let q = norm(&apply_rotary_emb(&q, cos, sin)).transpose(1, 2);
+        let k = norm(&apply_rotary_emb(&k, cos, sin)).transpose(1, 2);
+        let v = v.transpose(1, 2);
+        let y = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, mask.is_none(), None, hk != h);
+        linear(&y.transpose(1, 2).contiguous().view([b, t, -1]), &self.c_proj)
+    }
+
+    fn mlp(&self, x: &Tensor) -> Tensor {
+        linear(&linear(x, &self.c_fc).relu().square(), &self.mlp_proj)
+    }
+}
+
+struct Gpt {
+    config: Config,
+    wte: Tensor,
+    h: Vec<Block>,
+    lm_head: Tensor,
+    resid_lambdas: Tensor,
+    x0_lambdas: Tensor,
+    value_embeds: Vec<Option<Tensor>>,
+    // Not trained:
+    cos: Tensor,
+    sin: Tensor,
+    /// By layer: which keys a query sees, where that is less than all before it.
+    masks: Vec<Option<Tensor>>,
+}
+
+impl Gpt {
+    fn new(config: Config, device: Device) -> Gpt {
+        let full = (Kind::Float, device);
+        // Embeddings in bf16 where the device computes in it, as karpathy's.
+        let low = (if device == Device::Cpu { Kind::Float } else { Kind::BFloat16 }, device);
+        let Config { n_layer, n_embd, vocab_size, .. } = config;
+        let kv_dim = config.n_kv_head * config.head_dim();
+        let s = 3f64.sqrt() * (n_embd as f64).powf(-0.5);
+        let uniform = |shape: [i64; 2]| Tensor::empty(shape, full).uniform_(-s, s);
+        let zeros = |shape: [i64; 2]| Tensor::zeros(shape, full);
+
+        let wte = Tensor::randn([vocab_size, n_embd], full).to_kind(low.0);
+        let lm_head = Tensor::randn([vocab_size, n_embd], full) * 0.001;
+        let block = |layer: i64| Block {
+            c_q: uniform([n_embd, n_embd]),
+            c_k: uniform([kv_dim, n_embd]),
+            c_v: uniform([kv_dim, n_embd]),
+            c_proj: zeros([n_embd, n_embd]),
+            // Zero: every gate begins at 2 * sigmoid(0) = 1.
+            ve_gate: config.has_ve(layer).then(|| zeros([config.n_kv_head, VE_GATE_CHANNELS.min(n_embd)])),
+            c_fc: uniform([4 * n_embd, n_embd]),
+            mlp_proj: zeros([n_embd, 4 * n_embd]),
+        };
+        let h: Vec<Block> = (0..n_layer).map(block).collect();
+        let value_embeds =
+            (0..n_layer).map(|layer| config.has_ve(layer).then(|| uniform([vocab_size, kv_dim]).to_kind(low.0)));
+        let value_embeds: Vec<Option<Tensor>> = value_embeds.collect();
+        let (cos, sin) = rotary(config.sequence_len, config.head_dim(), low);
+        let masks = config.windows().into_iter().map(|window| band(config.sequence_len, window, device)).collect();
+        let gpt = Gpt {
+            wte,
+            h,
+            lm_head,
+            resid_lambdas: Tensor::ones([n_layer], full),
+            x0_lambdas: Tensor::full([n_layer], 0.1, full),
+            value_embeds,
+            cos,
+            sin,
+            masks,
+            config,
+        };
+        gpt.parameters().into_iter().for_each(|p| drop(p.set_requires_grad(true)));
+        gpt
+    }
+
+    /// The matrices that Muon trains, layer by layer.
+    fn matrices(&self) -> Vec<Tensor> {
+        let of = |b: &Block| {
+            [
+                Some(&b.c_q),
+                Some(&b.c_k),
+                Some(&b.c_v),
+                Some(&b.c_proj),
+                b.ve_gate.as_ref(),
+                Some(&b.c_fc),
+                Some(&b.mlp_proj),
+            ]
+            .into_iter()
+            .flatten()
+            .map(Tensor::shallow_clone)
+            .collect::<Vec<_>>()
+        };
+        self.h.iter().flat_map(of).collect()
+    }
+
+    fn value_embeddings(&self) -> Vec<Tensor> {
+        self.value_embeds.iter().flatten().map(Tensor::shallow_clone).collect()
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        let rest = [&self.wte, &self.lm_head, &self.resid_lambdas, &self.x0_lambdas].map(Tensor::shallow_clone);
+        self.matrices().into_iter().chain(self.value_embeddings()).chain(rest).collect()
+    }
+
+    fn num_params(&self) -> i64 {
+        self.parameters().iter().map(|p| p.numel() as i64).sum()
+    }
+
+    /// FLOPs per token, forward and backward: six per weight of a matrix product, and attention.
+    fn estimate_flops(&self) -> i64 {
+        let embeddings: usize = self.value_embeddings().iter().chain([&self.wte]).map(Tensor::numel).sum();
+        let scalars = 2 * self.config.n_layer;
+        let attention: i64 = self.config.windows().iter().map(|window| 12 * self.config.n_embd * window).sum();
+        6 * (self.num_params() - embeddings as i64 - scalars) + attention
+    }
+
+    /// Logits of the next token, float, of the shape batch x sequence x vocabulary.
+    fn logits(&self, idx: &Tensor) -> Tensor {
+        const SOFTCAP: f64 = 15.0;
+        let t = idx.size()[1];
+        let (cos, sin) = (self.cos.narrow(1, 0, t), self.sin.narrow(1, 0, t));
+        let x0 = norm(&Tensor::embedding(&self.wte, idx, -1, false, false));
+        let mut x = x0.shallow_clone();
+        for (i, block) in self.h.iter().enumerate() {
+            let (resid, skip) = (self.resid_lambdas.i(i as i64), self.x0_lambdas.i(i as i64));
+            x = &x * resid.to_kind(x.kind()) + &x0 * skip.to_kind(x.kind());
+            let ve = self.value_embeds[i].as_ref().map(|ve| Tensor::embedding(ve, idx, -1, false, false));
+            let mask = self.masks[i].as_ref().map(|mask| mask.i((..t, ..t)));
+            x = &x + block.attention(&norm(&x), ve, &cos, &sin, mask.as_ref(), &self.config);
+            x = &x + block.mlp(&norm(&x));
+        }
+        let logits = linear(&norm(&x), &self.lm_head).to_kind(Kind::Float);
+        (logits / SOFTCAP).tanh() * SOFTCAP
+    }
+
+    /// Cross-entropy in nats: the mean, or every target's, flat.
+    fn loss(&self, idx: &Tensor, targets: &Tensor, reduction: Reduction) -> Tensor {
+        let logits = self.logits(idx);
+        let vocab = self.config.vocab_size;
+        logits.view([-1, vocab]).cross_entropy_loss(&targets.flatten(0, -1), None::<&Tensor>, reduction, -1, 0.0)
+    }
+}
+
+fn rotary(seq_len: i64, head_dim: i64, (kind, device): (Kind, Device)) -> (Tensor, Tensor) {
+    let channels = Tensor::arange_start_step(0, head_dim, 2, (Kind::Float, device));
+    let inv_freq = (channels * (-(10000f64.ln()) / head_dim as f64)).exp();
+    let freqs = Tensor::arange(seq_len, (Kind::Float, device)).outer(&inv_freq);
+    // bf16 on every device, as karpathy's, so that the numbers compare; the arithmetic is in the activations' precision.
+    let round = |t: Tensor| t.to_kind(Kind::BFloat16).to_kind(kind).unsqueeze(0).unsqueeze(2);
+    (round(freqs.cos()), round(freqs.sin()))
+}
+
+/// Which of the keys up to itself a query sees, if not all: those at most `window` back.
+fn band(seq_len: i64, window: i64, device: Device) -> Option<Tensor> {
+    let ones = Tensor::ones([seq_len, seq_len], (Kind::Bool, device));
+    (window < seq_len).then(|| ones.tril(0).logical_and(&ones.triu(-window)))
+}
+
+// ---------------------------------------------------------------------------
+// Optimizer: Muon for the matrices of the layers, AdamW for everything else
+// ---------------------------------------------------------------------------
+
+/// Polar Express: coefficients of five composed odd polynomials that orthogonalise (Amsel et al. 2025, arXiv:2505.16932).
+const POLAR_EXPRESS: [(f64, f64, f64); 5] = [
+    (8.156554524902461, -22.48329292557795, 15.878769915207462),
+    (4.042929935166739, -2.808917465908714, 0.5000178451051316),
+    (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
+    (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
+    (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
+];
+
+struct AdamW {
+    param: Tensor,
+    initial_lr: f64,
+    betas: (f64, f64),
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+}
+
+impl AdamW {
+    const EPS: f64 = 1e-10;
+
+    fn new(param: Tensor, initial_lr: f64, betas: (f64, f64)) -> AdamW {
+        AdamW { exp_avg: param.zeros_like(), exp_avg_sq: param.zeros_like(), param, initial_lr, betas }
+    }
+
+    /// `step` counts from 1.
+    fn step(&mut self, step: i32, lrm: f64) {
+        let (beta1, beta2) = self.betas;
+        let grad = self.param.grad();
+        let _ = self.exp_avg.lerp_(&grad, 1.0 - beta1);
+        let _ = self.exp_avg_sq.lerp_(&grad.square(), 1.0 - beta2);
+        let denom = (&self.exp_avg_sq / (1.0 - beta2.powi(step))).sqrt() + AdamW::EPS;
+        let step_size = self.initial_lr * lrm / (1.0 - beta1.powi(step));
+        let _ = self.param.g_add_(&(&self.exp_avg / denom * -step_size));
+    }
+}
+
+/// Muon over matrices of one shape, stacked, so that one batched product serves all of them.
+struct Muon {
+    params: Vec<Tensor>,
+    rows: i64,
+    cols: i64,
+    momentum: Tensor,
+    second_momentum: Tensor,
+}
+
+impl Muon {
+    const BETA2: f64 = 0.95;
+
+    fn new(params: Vec<Tensor>) -> Muon {
+        let (rows, cols) = params[0].size2().unwrap_or_default();
+        let options = (params[0].kind(), params[0].device());
+        let count = params.len() as i64;
+        let second = if rows >= cols { [count, rows, 1] } else { [count, 1, cols] };
+        Muon {
+            momentum: Tensor::zeros([count, rows, cols], options),
+            second_momentum: Tensor::zeros(second, options),
+            params,
+            rows,
+            cols,
+        }
+    }
+
+    fn step(&mut self, lr: f64, momentum: f64, weight_decay: f64) {
+        let grads: Vec<Tensor> = self.params.iter().map(Tensor::grad).collect();
+        let grads = Tensor::stack(&grads, 0);
+        let _ = self.momentum.lerp_(&grads, 1.0 - momentum);
+        let g = polar_express(&grads.lerp(&self.momentum, momentum));
+
+        // NorMuon (arXiv:2510.05491): rows or columns are scaled to even out their second moments, the whole keeps its norm.
+        let dim = if self.rows >= self.cols { -1 } else { -2 };
+        let size = self.rows.min(self.cols) as f64;
+        let v_mean = g.to_kind(Kind::Float).square().mean_dim([dim].as_slice(), true, Kind::Float);
+        let v_norm = (v_mean.sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float) * size).sqrt();
+        let _ = self.second_momentum.lerp_(&v_mean.to_kind(self.second_momentum.kind()), 1.0 - Muon::BETA2);
+        let step_size = self.second_momentum.clamp_min(1e-10).rsqrt();
+        let scaled = (v_mean * size * step_size.square()).sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float);
+        let scale = step_size * (v_norm / scaled.sqrt().clamp_min(1e-10));
+        let g = &g * scale.to_kind(g.kind());
+
+        // Cautious weight decay: only where it does not work against the update.
+        let lr = lr * (self.rows as f64 / self.cols as f64).max(1.0).sqrt();
+        let params = Tensor::stack(&self.params, 0);
+        let g = g.to_kind(params.kind());
+        let mask = (&g * &params).ge(0.0).to_kind(params.kind());
+        let updated = &params - g * lr - &params * mask * (lr * weight_decay);
+        for (param, new) in self.params.iter_mut().zip(updated.unbind(0)) {
+            param.copy_(&new);
+        }
+    }
+}
+
+/// The nearest (semi-)orthogonal matrices, nearly: of the shape matrices x rows x columns. In bf16 on CUDA.
+fn polar_express(g: &Tensor) -> Tensor {
+    let mut x = if g.device() == Device::Cpu { g.shallow_clone() } else { g.to_kind(Kind::BFloat16) };
+    let norm = x.norm_scalaropt_dim(2.0, [-2i64, -1].as_slice(), true);
+    x = x / (norm * 1.02 + 1e-6);
+    let (_, rows, cols) = x.size3().unwrap_or_default();
+    for (a, b, c) in POLAR_EXPRESS {
+        if rows > cols {
+            let gram = x.mt().matmul(&x);
+            x = &x * a + x.matmul(&(&gram * b + gram.matmul(&gram) * c));
+        } else {
+            let gram = x.matmul(&x.mt());
+            x = &x * a + (&gram * b + gram.matmul(&gram) * c).matmul(&x);
+        }
+    }
+    x
+}
+
+struct MuonAdamW {
+    adamw: Vec<AdamW>,
+    muon: Vec<Muon>,
+    steps: i32,
+}
+
+impl MuonAdamW {
+    fn new(model: &Gpt) -> MuonAdamW {
+        // AdamW's learning rates were tuned at dimension 768.
+        let scale = (model.config.n_embd as f64 / 768.0).powf(-0.5);
+        println!("Scaling AdamW LRs by 1/sqrt({}/768) = {scale:.6}", model.config.n_embd);
+        let betas = (ADAM_BETA1, ADAM_BETA2);
+        let one = |param: &Tensor, lr: f64, betas| AdamW::new(param.shallow_clone(), lr, betas);
+        let mut adamw = vec![
+            one(&model.lm_head, UNEMBEDDING_LR * scale, betas),
+            one(&model.wte, EMBEDDING_LR * scale, betas),
+            one(&model.resid_lambdas, SCALAR_LR * 0.01, betas),
+            one(&model.x0_lambdas, SCALAR_LR, (0.96, 0.95)),
+        ];
+        adamw.extend(model.value_embeddings().iter().map(|ve| one(ve, EMBEDDING_LR * scale, betas)));
+        let mut shapes: Vec<Vec<i64>> = model.matrices().iter().map(Tensor::size).collect();
+        shapes.sort();
+        shapes.dedup();
+        let of_shape =
+            |shape: &Vec<i64>| Muon::new(model.matrices().into_iter().filter(|p| &p.size() == shape).collect());
+        MuonAdamW { adamw, muon: shapes.iter().map(of_shape).collect(), steps: 0 }
+    }
+
+    /// One step; gradients are cleared for the next.
+    fn step(&mut self, lrm: f64, momentum: f64, weight_decay: f64) {
+        self.steps += 1;
+        no_grad(|| {
+            for group in &mut self.adamw {
+                group.step(self.steps, lrm);
+                group.param.zero_grad();
+            }
+            for group in &mut self.muon {
+                group.step(MATRIX_LR * lrm, momentum, weight_decay);
+                group.params.iter_mut().for_each(Tensor::zero_grad);
+            }
+        });
+    }
+}
+
+// ---------------------------------------------------------------------------
+// Schedules, by progress: the share of the training time that is spent
+// ---------------------------------------------------------------------------
+
+fn lr_multiplier(progress: f64) -> f64 {
+    if progress < WARMUP_RATIO {
+        progress / WARMUP_RATIO
+    } else if progress < 1.0 - WARMDOWN_RATIO {
+        1.0
+    } else {
+        let cooldown = (1.0 - progress) / WARMDOWN_RATIO;
+        cooldown + (1.0 - cooldown) * FINAL_LR_FRAC
+    }
+}
+
+fn muon_momentum(step: u64) -> f64 {
+    let frac = (step as f64 / 300.0).min(1.0);
+    (1.0 - frac) * 0.85 + frac * 0.95
+}
+
+fn weight_decay(progress: f64) -> f64 {
+    WEIGHT_DECAY * (1.0 - progress)
+}
+
+// ---------------------------------------------------------------------------
+// Training
+// ---------------------------------------------------------------------------
+
+/// An H100's bf16 peak in FLOPs per second, which MFU is measured against.
+const PEAK_FLOPS: f64 = 989.5e12;
+
+fn main() {
+    let started = Instant::now();
+    if let Err(error) = run(started) {
+        println!("\nFAIL: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
+    // First of all: CUDA must be loaded before anything touches a tensor.
+    let device = device::open()?;
+    let seed = std::env::var("AUTORESEARCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(42);
+    tch::manual_seed(seed);
+    let workload = Workload::from_env()?;
+    let seq_len = workload.fixed.max_seq_len as i64;
+    println!("Vocab size: {}", workload.fixed.vocab_size);
+
+    let config = Config::new(DEPTH, &workload)?;
+    let tokens_per_pass = DEVICE_BATCH_SIZE * seq_len;
+    if tokens_per_pass <= 0 || TOTAL_BATCH_SIZE < tokens_per_pass || TOTAL_BATCH_SIZE % tokens_per_pass != 0 {
+        return Err(format!("TOTAL_BATCH_SIZE {TOTAL_BATCH_SIZE} is no multiple of DEVICE_BATCH_SIZE {DEVICE_BATCH_SIZE} x {seq_len} tokens").into());
+    }
+    let accumulation = TOTAL_BATCH_SIZE / tokens_per_pass;
+    println!("Model config: {config:?} on {device:?}");
+    let model = Gpt::new(config, device);
+    let (num_params, flops_per_token) = (model.num_params() as f64, model.estimate_flops() as f64);
+    println!("Parameters: {num_params}; estimated FLOPs per token: {flops_per_token:e}");
+    let mut optimizer = MuonAdamW::new(&model);
+    let batches = Batches::new(workload.loader(Split::Train, DEVICE_BATCH_SIZE as usize, seq_len as usize)?, device)?;
+    let mut batch = batches.next()?;
+    println!("Time budget: {}s", workload.fixed.time_budget_seconds);
+    println!("Gradient accumulation steps: {accumulation}");
+
+    let mut budget = TimeBudget::new(&workload, device);
+    let mut smooth_loss = 0.0;
+    let mut shown: Option<Instant> = None;
+    while !budget.finished() {
+        budget.begin_step();
+        let mut train_loss = Tensor::default();
+        for _ in 0..accumulation {
+            let loss = model.loss(&batch.0, &batch.1, Reduction::Mean);
+            train_loss = loss.detach();
+            (loss / accumulation as f64).backward();
+            batch = batches.next()?;
+        }
+        let (step, progress) = (budget.steps(), budget.progress());
+        let lrm = lr_multiplier(progress);
+        optimizer.step(lrm, muon_momentum(step), weight_decay(progress));
+
+        let train_loss = train_loss.double_value(&[]);
+        // Fail fast: an exploded run will not come back.
+        if !train_loss.is_finite() || train_loss > 100.0 {
+            return Err(format!("the loss is {train_loss} at step {step}").into());
+        }
+        let dt = budget.end_step().as_secs_f64();
+
+        smooth_loss = 0.9 * smooth_loss + 0.1 * train_loss;
+        let loss = smooth_loss / (1.0 - 0.9f64.powi(step as i32 + 1));
+        let rate = TOTAL_BATCH_SIZE as f64 / dt;
+        // A log of every step of a fast run would be long, so a few lines a second.
+        if shown.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) || budget.finished() {
+            shown = Some(Instant::now());
+            print!(
+                "\rstep {step:05} ({:.1}%) | loss: {loss:.6} | lrm: {lrm:.2} | dt: {:.0}ms | tok/sec: {rate:.0} | mfu: {:.1}% | epoch: {} | remaining: {:.0}s    ",
+                100.0 * progress,
+                dt * 1000.0,
+                mfu(flops_per_token * rate, device),
+                batch.2,
+                budget.remaining(),
+            );
+            if !std::io::stdout().is_terminal() {
+                println!();
+            }
+            std::io::stdout().flush()?;
+        }
+    }
+    println!();
+
+    // As many rows at a time as in training, as long as the evaluation has as many.
+    let rows = DEVICE_BATCH_SIZE.min(workload.fixed.eval_tokens as i64 / seq_len) as usize;
+    let val_bpb = evaluate_bpb(&workload, rows, device, |x, y| model.loss(x, y, Reduction::None))?;
+    let timed_tokens = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64;
+    let summary = Summary {
+        val_bpb,
+        training_seconds: budget.seconds(),
+        total_seconds: started.elapsed().as_secs_f64(),
+        peak_vram_mb: device::peak_memory_mb(device),
+        mfu_percent: mfu(flops_per_token * timed_tokens / budget.seconds().max(1e-9), device),
+        total_tokens: (budget.steps() as i64 * TOTAL_BATCH_SIZE) as f64,
+        num_steps: budget.steps(),
+        num_params,
+        depth: DEPTH,
+    };
+    print!("{summary}");
+    Ok(())
+}
+
+/// Percent of an H100's peak; 0 on the CPU, whose peak nobody asks for.
+fn mfu(flops_per_second: f64, device: Device) -> f64 {
+    if device == Device::Cpu { 0.0 } else { 100.0 * flops_per_second / PEAK_FLOPS }
+}
+
+#[cfg(test)]
+#[path = "tests/train/model.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! Which device a run uses, and how it gets ready.
+
+use tch::Device;
+use thiserror::Error;
+
+/// The device asked for cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The name is none of those known.
+    #[error("AUTORESEARCH_DEVICE is `{0}`; give auto, cpu, cuda or cuda:N")]
+    Unknown(String),
+    /// CUDA was asked for and is not to be had.
+    #[error(
+        "CUDA was asked for, but {0}; install the CUDA build of libtorch 2.11 (`cargo xtask setup` on a machine with an NVIDIA driver), or set AUTORESEARCH_DEVICE=cpu"
+    )]
+    NoCuda(String),
+}
+
+/// Opens the device that `AUTORESEARCH_DEVICE` names (`auto`, `cpu`, `cuda`, `cuda:N`; default `auto`: CUDA if it can be
+/// loaded, else the CPU) and sets the number of threads (`AUTORESEARCH_THREADS`, default all cores).
+///
+/// Must be the first thing that a process does with tensors: libtorch decides at the first one whether there is CUDA.
+pub fn open() -> Result<Device, DeviceError> {
+    let wanted = std::env::var("AUTORESEARCH_DEVICE").unwrap_or_else(|_| "auto".into());
+    let index = match wanted.as_str() {
+        "cpu" => None,
+        "auto" => Some(0),
+        name => {
+            let unknown = || DeviceError::Unknown(wanted.clone());
+            let rest = name.strip_prefix("cuda").ok_or_else(unknown)?;
+            Some(if rest.is_empty() {
+                0
+            } else {
+                rest.strip_prefix(':').and_then(|n| n.parse().ok()).ok_or_else(unknown)?
+            })
+        }
+    };
+    let device = match index.map(|index| (index, load_cuda(index))) {
+        None => Device::Cpu,
+        Some((index, Ok(()))) => Device::Cuda(index),
+        Some((_, Err(_))) if wanted == "auto" => Device::Cpu,
+        Some((_, Err(why))) => return Err(DeviceError::NoCuda(why)),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = std::env::var("AUTORESEARCH_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(cores);
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
+    Ok(device)
+}
+
+#[cfg(unix)]
+fn load_cuda(index: usize) -> Result<(), String> {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // The linker drops libtorch_cuda, because nothing refers to it by name; its presence in the process is what counts.
+    // SAFETY: libtorch_cuda's initialisers register kernels with the libtorch that is loaded already.
+    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    std::mem::forget(library.map_err(|e| e.to_string())?);
+    let count = tch::Cuda::device_count();
+    match usize::try_from(count).is_ok_and(|count| index < count) {
+        true => Ok(()),
+        false => Err(format!("there are {count} devices")),
+    }
+}
+
+#[cfg(not(unix))]
+fn load_cuda(_index: usize) -> Result<(), String> {
+    Err("it is not supported on this system yet".into())
+}
+
+/// Waits until the device has done all work given to it.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+/// The peak memory of this process in MB: what karpathy's block calls `peak_vram_mb`. On the CPU it is the resident set;
+/// on CUDA libtorch's statistics are out of tch's reach, so it is 0.
+pub fn peak_memory_mb(device: Device) -> f64 {
+    if device != Device::Cpu {
+        return 0.0;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}

@@ -1,0 +1,41 @@
+//! The block of results that a run prints last, key by key as karpathy's, so that logs compare.
+
+use std::fmt;
+
+/// The nine numbers of a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    /// Bits per byte on the validation split; lower is better.
+    pub val_bpb: f64,
+    /// Training time, start-up and evaluation excluded.
+    pub training_seconds: f64,
+    /// Wall clock of the process.
+    pub total_seconds: f64,
+    /// Peak memory, see [`crate::device::peak_memory_mb`].
+    pub peak_vram_mb: f64,
+    /// Model FLOPs utilisation against an H100's bf16 peak; 0 on the CPU.
+    pub mfu_percent: f64,
+    /// Tokens trained on.
+    pub total_tokens: f64,
+    /// Optimizer steps.
+    pub num_steps: u64,
+    /// Parameters.
+    pub num_params: f64,
+    /// Transformer layers.
+    pub depth: i64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "---")?;
+        writeln!(f, "val_bpb:          {:.6}", self.val_bpb)?;
+        writeln!(f, "training_seconds: {:.1}", self.training_seconds)?;
+        writeln!(f, "total_seconds:    {:.1}", self.total_seconds)?;
+        writeln!(f, "peak_vram_mb:     {:.1}", self.peak_vram_mb)?;
+        writeln!(f, "mfu_percent:      {:.2}", self.mfu_percent)?;
+        writeln!(f, "total_tokens_M:   {:.1}", self.total_tokens / 1e6)?;
+        writeln!(f, "num_steps:        {}", self.num_steps)?;
+        writeln!(f, "num_params_M:     {:.1}", self.num_params / 1e6)?;
+        writeln!(f, "depth:            {}", self.depth)
+    }
+}

@@ -1,0 +1,173 @@
+//! Prepared data: what training and evaluation have in common, and what no experiment may change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::loader::Loader;
+use crate::shards::Shard;
+
+/// The manifest's name in the folder of prepared data. It is written last: without it the folder counts as empty.
+pub const MANIFEST: &str = "workload.json";
+
+/// Which documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// For training.
+    Train,
+    /// For evaluation alone: pinned, and never trained on.
+    Val,
+}
+
+/// The fixed numbers of a workload; karpathy's constants in his `prepare.py`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fixed {
+    /// The number of different tokens, special ones included.
+    pub vocab_size: usize,
+    /// The context length in tokens.
+    pub max_seq_len: usize,
+    /// How many tokens val_bpb is measured on.
+    pub eval_tokens: usize,
+    /// The training time in seconds, start-up and evaluation excluded.
+    pub time_budget_seconds: f64,
+    /// How many of the first steps do not count into the training time. karpathy's 11: there, they compile.
+    pub untimed_steps: u64,
+}
+
+/// The manifest of prepared data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// The manifest's format.
+    pub version: u32,
+    /// Where the documents come from.
+    pub corpus: String,
+    /// SHA-256 over all documents in their order, training first.
+    pub corpus_sha256: String,
+    /// What it was prepared from and with: other settings make it stale.
+    pub settings: String,
+    /// The numbers that no experiment changes.
+    #[serde(flatten)]
+    pub fixed: Fixed,
+    /// The token that every document begins with.
+    pub bos_token: u16,
+    /// Shards by file name.
+    pub train: Vec<ShardEntry>,
+    /// Shards by file name.
+    pub val: Vec<ShardEntry>,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// A shard in the manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardEntry {
+    /// Its name in the folder.
+    pub file: String,
+    /// How many tokens it holds.
+    pub tokens: usize,
+    /// How many documents.
+    pub documents: usize,
+    /// How many bytes of text they were.
+    pub bytes: usize,
+}
+
+impl Workload {
+    #[allow(clippy::too_many_arguments, reason = "the fields of a manifest, named once")]
+    pub(crate) fn new(
+        folder: &Path,
+        corpus: String,
+        corpus_sha256: String,
+        settings: String,
+        fixed: Fixed,
+        bos_token: u16,
+        train: Vec<ShardEntry>,
+        val: Vec<ShardEntry>,
+    ) -> Workload {
+        Workload {
+            version: 1,
+            corpus,
+            corpus_sha256,
+            settings,
+            fixed,
+            bos_token,
+            train,
+            val,
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Opens the folder that `AUTORESEARCH_DATA` names. `AUTORESEARCH_TIME_BUDGET` (seconds) replaces the training time,
+    /// for smoke runs.
+    pub fn from_env() -> Result<Workload, DataError> {
+        let folder = std::env::var_os("AUTORESEARCH_DATA").unwrap_or_default();
+        let mut workload = Workload::open(Path::new(&folder))?;
+        if let Ok(text) = std::env::var("AUTORESEARCH_TIME_BUDGET") {
+            let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s > 0.0);
+            let wrong =
+                || DataError::Setting(format!("AUTORESEARCH_TIME_BUDGET is `{text}`; give a number of seconds"));
+            workload.fixed.time_budget_seconds = seconds.ok_or_else(wrong)?;
+        }
+        Ok(workload)
+    }
+
+    /// Opens a folder of prepared data.
+    pub fn open(folder: &Path) -> Result<Workload, DataError> {
+        let path = folder.join(MANIFEST);
+        let bytes = match std::fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(DataError::NotPrepared(folder.to_owned()));
+            }
+            other => other.map_err(|e| DataError::read(&path, e))?,
+        };
+        let mut workload: Workload =
+            serde_json::from_slice(&bytes).map_err(|e| DataError::corrupt(&path, e.to_string()))?;
+        if workload.version != 1 {
+            return Err(DataError::corrupt(&path, format!("its format {} is not known here", workload.version)));
+        }
+        workload.folder = folder.to_owned();
+        Ok(workload)
+    }
+
+    /// The folder it was opened from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The shards of a split, opened and verified.
+    pub fn shards(&self, split: Split) -> Result<Vec<Arc<Shard>>, DataError> {
+        let entries = match split {
+            Split::Train => &self.train,
+            Split::Val => &self.val,
+        };
+        let open = |entry: &ShardEntry| {
+            let path = self.folder.join(&entry.file);
+            let shard = Shard::open(&path)?;
+            match (shard.tokens(), shard.documents()) == (entry.tokens, entry.documents) {
+                true => Ok(Arc::new(shard)),
+                false => Err(DataError::corrupt(&path, "it is not the shard that the manifest names")),
+            }
+        };
+        entries.iter().map(open).collect()
+    }
+
+    /// A loader of rows of `seq_len` tokens, `batch` rows at a time, from the split's beginning.
+    pub fn loader(&self, split: Split, batch: usize, seq_len: usize) -> Result<Loader, DataError> {
+        Loader::new(self.shards(split)?, batch, seq_len)
+    }
+
+    /// How many bytes of text each token stands for, by token; 0 for special tokens.
+    pub fn token_bytes(&self) -> Result<Vec<i32>, DataError> {
+        let path = self.folder.join("token_bytes.json");
+        let bytes = std::fs::read(&path).map_err(|e| DataError::read(&path, e))?;
+        let lengths: Vec<i32> = serde_json::from_slice(&bytes).map_err(|e| DataError::corrupt(&path, e.to_string()))?;
+        match lengths.len() == self.fixed.vocab_size {
+            true => Ok(lengths),
+            false => Err(DataError::corrupt(
+                &path,
+                format!("it has {} lengths for {} tokens", lengths.len(), self.fixed.vocab_size),
+            )),
+        }
+    }
+}
