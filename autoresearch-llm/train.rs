@@ -26,7 +26,7 @@ const WINDOW_PATTERN: &str = "SSSL"; // attention windows by layer, L full and S
 
 // Optimization
 const TOTAL_BATCH_SIZE: i64 = 524288; // tokens per optimizer step, 2^19; knob: {2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576}
-const DEVICE_BATCH_SIZE: i64 = 128; // rows per forward and backward pass; fewer if memory runs out
+const DEVICE_BATCH_SIZE: i64 = 128; // rows per forward and backward pass, at most; fewer if memory runs out
 const EMBEDDING_LR: f64 = 0.6; // token and value embeddings (AdamW); knob: log 0.03..3
 const UNEMBEDDING_LR: f64 = 0.004; // lm_head (AdamW); knob: log 0.0004..0.04
 const MATRIX_LR: f64 = 0.04; // matrices of the layers (Muon); knob: log 0.004..0.2
@@ -504,8 +504,9 @@ fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
     println!("Vocab size: {}", workload.fixed.vocab_size);
 
     let config = Config::new(DEPTH, &workload)?;
-    let tokens_per_pass = DEVICE_BATCH_SIZE * seq_len;
-    if tokens_per_pass <= 0 || TOTAL_BATCH_SIZE < tokens_per_pass || TOTAL_BATCH_SIZE % tokens_per_pass != 0 {
+    let rows = DEVICE_BATCH_SIZE.min(TOTAL_BATCH_SIZE / seq_len);
+    let tokens_per_pass = rows * seq_len;
+    if rows < 1 || TOTAL_BATCH_SIZE % tokens_per_pass != 0 {
         return Err(format!("TOTAL_BATCH_SIZE {TOTAL_BATCH_SIZE} is no multiple of DEVICE_BATCH_SIZE {DEVICE_BATCH_SIZE} x {seq_len} tokens").into());
     }
     let accumulation = TOTAL_BATCH_SIZE / tokens_per_pass;
@@ -514,7 +515,7 @@ fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
     let (num_params, flops_per_token) = (model.num_params() as f64, model.estimate_flops() as f64);
     println!("Parameters: {num_params}; estimated FLOPs per token: {flops_per_token:e}");
     let mut optimizer = MuonAdamW::new(&model);
-    let batches = Batches::new(workload.loader(Split::Train, DEVICE_BATCH_SIZE as usize, seq_len as usize)?, device)?;
+    let batches = Batches::new(workload.loader(Split::Train, rows as usize, seq_len as usize)?, device)?;
     let mut batch = batches.next()?;
     println!("Time budget: {}s", workload.fixed.time_budget_seconds);
     println!("Gradient accumulation steps: {accumulation}");

@@ -29,6 +29,9 @@ pub struct Config {
     /// Files outside the repository that decide the number, such as the data's manifest.
     #[serde(default)]
     pub locked: Vec<String>,
+    /// The preset's name, which placeholders may use.
+    #[serde(skip)]
+    pub preset: String,
     /// The number.
     pub metric: MetricConfig,
     /// The rule of acceptance.
@@ -43,9 +46,9 @@ pub struct Config {
     /// When to end.
     #[serde(default)]
     pub stop: StopConfig,
-    /// Belongs to the preparation of the data; the night reads nothing of it but the training time, for its display.
-    #[serde(default)]
-    pub workload: toml::Table,
+    /// Belongs to the preparation of the data.
+    #[serde(default, rename = "workload")]
+    _workload: toml::Table,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -121,7 +124,7 @@ pub enum ConfigError {
     #[error("{path} is not valid: {why}")]
     Invalid { path: PathBuf, why: String },
     #[error(
-        "`{text}` in the configuration has the unknown placeholder {{{name}}}; known are {{repo}}, {{cache}} and {{target}}"
+        "`{text}` in the configuration has the unknown placeholder {{{name}}}; known are {{repo}}, {{cache}}, {{target}} and {{preset}}"
     )]
     Placeholder { text: String, name: String },
     #[error("no home directory is known; set AUTORESEARCH_CACHE to a folder for data and builds")]
@@ -140,8 +143,9 @@ impl Config {
             }
             overlay(&mut table, read_table(&file)?);
         }
-        let config: Config = table.try_into().map_err(|error: toml::de::Error| invalid(path, error.to_string()))?;
+        let mut config: Config = table.try_into().map_err(|error: toml::de::Error| invalid(path, error.to_string()))?;
         config.check().map_err(|why| invalid(path, why))?;
+        config.preset = preset.unwrap_or_default().to_owned();
         Ok(config)
     }
 
@@ -152,7 +156,8 @@ impl Config {
         }
         for (name, limit) in [("build", build.limit_seconds), ("run", run.limit_seconds)] {
             let unused = name == "build" && build.command.is_empty();
-            if !unused && !(limit > 0.0 && limit < 1e9) {
+            let positive = limit > 0.0 && limit < 1e9;
+            if !unused && !positive {
                 return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
             }
         }
@@ -201,17 +206,19 @@ pub struct Places {
     pub repo: PathBuf,
     /// `{cache}`: data and builds, outside of every repository.
     pub cache: PathBuf,
+    /// `{preset}`: the preset's name, empty without one.
+    pub preset: String,
 }
 
 impl Places {
     /// Finds the cache: `$AUTORESEARCH_CACHE`, else `autoresearch` in the user's cache folder.
-    pub fn find(repo: PathBuf) -> Result<Places, ConfigError> {
+    pub fn find(repo: PathBuf, preset: &str) -> Result<Places, ConfigError> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let cache = set("AUTORESEARCH_CACHE")
             .or_else(|| set("XDG_CACHE_HOME").map(|cache| cache.join("autoresearch")))
             .or_else(|| set("HOME").map(|home| home.join(".cache/autoresearch")));
         let cache = cache.ok_or(ConfigError::NoCache)?;
-        Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache) })
+        Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache), preset: preset.to_owned() })
     }
 
     /// Replaces the placeholders of one text.
@@ -224,6 +231,7 @@ impl Places {
                 "repo" => self.repo.clone(),
                 "cache" => self.cache.clone(),
                 "target" => self.cache.join("target"),
+                "preset" => PathBuf::from(&self.preset),
                 _ => return Err(ConfigError::Placeholder { text: text.into(), name: name.into() }),
             };
             filled += before;
@@ -321,8 +329,8 @@ mod tests {
 
     #[test]
     fn placeholders_are_filled() {
-        let places = Places { repo: "/r".into(), cache: "/c".into() };
-        assert_eq!(places.fill("{target}/x/{repo}").unwrap(), "/c/target/x//r");
+        let places = Places { repo: "/r".into(), cache: "/c".into(), preset: "p".into() };
+        assert_eq!(places.fill("{target}/{preset}/{repo}").unwrap(), "/c/target/p//r");
         assert_eq!(places.fill("a } b {").unwrap(), "a } b {");
         assert!(places.fill("{tarket}").is_err());
     }

@@ -4,16 +4,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod config;
+mod display;
+mod plot;
+mod report;
 mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autoresearch_core::{Cancel, Event, StopReason};
+use autoresearch_core::{Cancel, State, StopReason};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
+use crate::display::{Display, Options};
 use crate::run::{Home, Night, Request, RunError};
 
 /// Ratchet search: propose, run, measure, keep only what is really better.
@@ -112,7 +116,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
         Command::Report { tag } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
             let state = home.state(&tag)?;
-            println!("{}", autoresearch_core::results::table(&state));
+            print!("{}", report::terminal(&state));
+            write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Rerun { config, tag, times } => {
@@ -132,17 +137,32 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     config.stop.hours = arguments.hours.or(config.stop.hours);
     config.stop.target = arguments.target.or(config.stop.target);
     let RunArgs { tag, seed, allow_dirty, .. } = arguments;
+    let (metric, total) = (config.metric.name.clone(), config.stop.experiments);
     let night = Night::prepare(home, Request { config, tag, seed, allow_dirty })?;
     let folder = night.folder.clone();
-    println!("night: {} ({})", night.tag, night.program.title);
+    let (tag, title) = (night.tag.clone(), night.program.title.clone());
+    println!("night: {tag} ({title})");
     println!("results: {}", folder.join("results.tsv").display());
 
-    let observer = Arc::new(|event: &Event<'_>| eprintln!("{event:?}"));
-    let (reason, _state) = night.run(observer, &cancel_on_signal()).await?;
+    let display = Display::new(Options { tag, metric, total });
+    let (reason, state) = night.run(Arc::new(display), &cancel_on_signal()).await?;
+    print!("\n{}", report::terminal(&state));
+    write_report(&folder, &title, &state)?;
     Ok(match reason {
         StopReason::Cancelled => ExitCode::from(130),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// Writes the report and its plot beside the results.
+fn write_report(folder: &Path, title: &str, state: &State) -> Result<(), RunError> {
+    let (svg, png, markdown) = (folder.join("progress.svg"), folder.join("progress.png"), folder.join("report.md"));
+    plot::staircase(state, &svg, &png)?;
+    let text = report::markdown(state, title, "progress.svg");
+    autoresearch_core::results::write_atomically(&markdown, text.as_bytes())?;
+    println!("report: {}", markdown.display());
+    println!("plot: {}", png.display());
+    Ok(())
 }
 
 /// The first Ctrl-C or SIGTERM ends the work in an orderly way, the second at once.

@@ -48,6 +48,8 @@ pub enum RunError {
     Complete(String),
     #[error("there is no run {0}; the runs of this repository are: {1}")]
     NoRun(String, String),
+    #[error(transparent)]
+    Plot(#[from] crate::plot::PlotError),
     #[error("{0}")]
     Other(String),
 }
@@ -137,7 +139,7 @@ impl Night {
     pub fn prepare(home: &Home, request: Request) -> Result<Night, RunError> {
         let Request { config, tag, seed, allow_dirty } = request;
         let program = Program::read(&home.root.join(&config.program))?;
-        let places = Places::find(home.root.clone())?;
+        let places = Places::find(home.root.clone(), &config.preset)?;
         let policy = config.policy(&places)?;
         let tag = match tag {
             Some(tag) => tag,
@@ -205,7 +207,7 @@ pub async fn rerun(
     };
     let base =
         header.base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
-    let places = Places::find(home.root.clone())?;
+    let places = Places::find(home.root.clone(), &config.preset)?;
     let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
     let metric = metric(config);
     // Beyond the attempts and the seeds of the run itself.

@@ -1,2 +1,50 @@
-//! stub
-fn main() {}
+//! `cargo xtask`: set-up, the main job, the tests, and the evidence. It needs nothing but the standard library, because it
+//! must run before libtorch exists.
+
+mod evidence;
+mod nanochat;
+mod places;
+mod setup;
+mod sh;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  setup               install libtorch 2.11 where the project finds it; does nothing when it is there
+  nanochat [OPTIONS]  set-up, then the main job: a night of experiments on the GPT trainer
+                      (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
+  test [OPTIONS]      set-up, then all tests (options go to `cargo test`)
+  evidence NAME       measure the figures of NAME (main-job); --list names them, --only A,B picks some";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    // `cargo xtask nanochat -- --experiments 8` and the same without `--` both work.
+    let rest: Vec<String> = arguments.filter(|argument| argument != "--").collect();
+    let result = match command.as_str() {
+        "setup" => setup::setup().map(|_| ()),
+        "nanochat" => nanochat::nanochat(&rest),
+        "test" => test(&rest),
+        "evidence" => evidence::evidence(&rest),
+        "" | "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        other => Err(format!("there is no command `{other}`\n\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[String]) -> Result<(), String> {
+    let libtorch = setup::setup()?;
+    let mut cargo = sh::cargo();
+    cargo.args(["test", "--locked", "--workspace"]).args(arguments).env("LIBTORCH", libtorch);
+    sh::run(&mut cargo)
+}

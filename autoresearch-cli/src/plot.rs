@@ -1,0 +1,213 @@
+//! The staircase: every experiment as a dot, and the best so far as a line that only goes one way.
+
+use std::path::Path;
+
+use autoresearch_core::{Direction, Experiment, State, Status};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::{register_font, text_anchor};
+use thiserror::Error;
+
+/// The plot could not be drawn or written.
+#[derive(Debug, Error)]
+#[error("cannot draw {path}: {why}")]
+pub struct PlotError {
+    path: String,
+    why: String,
+}
+
+const SIZE: (u32, u32) = (1400, 760);
+/// A fresh machine may have no fonts, so the plot brings its own.
+const FONT: &str = "sans-serif";
+const KEPT: RGBColor = RGBColor(24, 128, 72);
+const DISCARDED: RGBColor = RGBColor(170, 174, 182);
+const CRASHED: RGBColor = RGBColor(200, 60, 60);
+const INK: RGBColor = RGBColor(52, 56, 64);
+/// Labels are cut after so many characters, and not more than so many are shown.
+const LABEL: usize = 38;
+const LABELS: usize = 24;
+
+/// Draws the staircase into both files.
+pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError> {
+    let failed = |path: &Path, why: String| PlotError { path: path.display().to_string(), why };
+    // Registering the same font again replaces it, which changes nothing.
+    let _ = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
+    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))?;
+    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+}
+
+/// The part of the y axis that is worth seeing: from the best to the baseline, with room on both sides.
+fn interesting(state: &State, direction: Direction) -> (f64, f64) {
+    let scores: Vec<f64> = state.experiments.iter().filter_map(|e| Some(e.score()?.get())).collect();
+    let kept = state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(|e| Some(e.score()?.get()));
+    let (low, high) = kept.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| (low.min(s), high.max(s)));
+    if scores.is_empty() || low > high {
+        return (0.0, 1.0);
+    }
+    // Without gains the neighbourhood of the baseline, as wide as the other scores are away from it.
+    let spread = scores.iter().map(|s| (s - low).abs()).fold(0.0, f64::max);
+    let span = if high > low { high - low } else { spread.max(low.abs() * 1e-3).max(1e-9) };
+    match direction {
+        Direction::Minimise => (low - 0.15 * span, high + 0.35 * span),
+        Direction::Maximise => (low - 0.35 * span, high + 0.15 * span),
+    }
+}
+
+fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Result<(), String> {
+    let text = |e: DrawingAreaErrorKind<B::ErrorType>| e.to_string();
+    let header = state.header.as_ref();
+    let direction = header.map_or(Direction::Minimise, |h| h.direction);
+    let metric = header.map_or("score", |h| h.metric.as_str());
+    let (low, high) = interesting(state, direction);
+    let last = state.experiments.len().max(2) as f64 - 1.0;
+
+    area.fill(&WHITE).map_err(text)?;
+    let kept = state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
+    let tag = header.map_or("", |h| h.tag.as_str());
+    let title = format!("{tag}: {} experiments, {kept} kept", state.finished());
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, (FONT, 26).into_font().color(&INK))
+        .margin(18)
+        .x_label_area_size(48)
+        .y_label_area_size(90)
+        .build_cartesian_2d(-0.02 * last..last * 1.06, low..high)
+        .map_err(text)?;
+    let way = match direction {
+        Direction::Minimise => "lower is better",
+        Direction::Maximise => "higher is better",
+    };
+    let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 8.0) as usize;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(WHITE)
+        .bold_line_style(RGBColor(232, 234, 238))
+        .axis_style(INK)
+        .label_style((FONT, 17).into_font().color(&INK))
+        .x_desc("experiment")
+        .y_desc(format!("{metric} ({way})"))
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.digits$}"))
+        .x_labels((last as usize + 1).min(12))
+        .draw()
+        .map_err(text)?;
+
+    let best = steps(&state.experiments, last);
+    chart.draw_series(LineSeries::new(best, KEPT.mix(0.75).stroke_width(2))).map_err(text)?;
+    let place = |e: &Experiment| Some((f64::from(e.id), e.score()?.get().clamp(low, high)));
+    let inside = |e: &&Experiment| e.score().is_some_and(|s| (low..=high).contains(&s.get()));
+    let of = |status: Status| state.experiments.iter().filter(move |e| e.status == status);
+
+    let dots = of(Status::Discard).filter(inside).filter_map(place).map(|at| Circle::new(at, 4, DISCARDED.filled()));
+    let discarded = chart.draw_series(dots).map_err(text)?;
+    discarded.label("discarded").legend(|(x, y)| Circle::new((x + 8, y), 4, DISCARDED.filled()));
+    let far = of(Status::Discard).filter(|e| !inside(e)).filter_map(place);
+    let far = chart.draw_series(far.map(|at| TriangleMarker::new(at, 6, DISCARDED.filled()))).map_err(text)?;
+    far.label("discarded, beyond the axis").legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, DISCARDED.filled()));
+    let edge = match direction {
+        Direction::Minimise => high,
+        Direction::Maximise => low,
+    };
+    let crashes = of(Status::Crash).map(|e| Cross::new((f64::from(e.id), edge), 5, CRASHED.stroke_width(2)));
+    let crashed = chart.draw_series(crashes).map_err(text)?;
+    crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
+    let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
+    let keeps = chart.draw_series(dots).map_err(text)?;
+    keeps.label("kept, and the best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
+
+    // Along the line there is room on its far side from the dots: below it when lower is better.
+    let angle = (FONT, 16).into_font().transform(FontTransform::None);
+    let labels: Vec<&Experiment> = of(Status::Keep).collect();
+    let every = labels.len().div_ceil(LABELS).max(1);
+    let pixel = (high - low) / f64::from(SIZE.1);
+    let mut previous: Option<(f64, f64)> = None;
+    for experiment in labels.into_iter().step_by(every) {
+        let Some((x, y)) = place(experiment) else { continue };
+        let above = if direction == Direction::Minimise { 1.0 } else { -1.0 };
+        // Staggered when the last label would be run over.
+        let crowded = previous.is_some_and(|(px, py)| (x - px) / last < 0.25 && (y - py).abs() < 18.0 * pixel);
+        let y_label = if crowded { y + above * 40.0 * pixel } else { y + above * 22.0 * pixel };
+        previous = Some((x, y_label));
+        let right = x > 0.72 * last;
+        let (anchor, shift) = if right { (text_anchor::HPos::Right, -0.004) } else { (text_anchor::HPos::Left, 0.004) };
+        let style = angle.clone().color(&INK).pos(text_anchor::Pos::new(anchor, text_anchor::VPos::Center));
+        chart
+            .draw_series([Text::new(shortened(&experiment.description), (x + shift * last, y_label), style)])
+            .map_err(text)?;
+    }
+    chart
+        .configure_series_labels()
+        .position(match direction {
+            Direction::Minimise => SeriesLabelPosition::UpperRight,
+            Direction::Maximise => SeriesLabelPosition::LowerRight,
+        })
+        .label_font((FONT, 17).into_font().color(&INK))
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(220, 222, 226))
+        .draw()
+        .map_err(text)?;
+    area.present().map_err(text)
+}
+
+/// The corners of the staircase.
+fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
+    let mut corners: Vec<(f64, f64)> = Vec::new();
+    for experiment in experiments.iter().filter(|e| e.status == Status::Keep) {
+        let Some(score) = experiment.score() else { continue };
+        let x = f64::from(experiment.id);
+        corners.extend(corners.last().map(|(_, before)| (x, *before)));
+        corners.push((x, score.get()));
+    }
+    corners.extend(corners.last().map(|(_, best)| (last, *best)));
+    corners
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LABEL) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{example, night};
+
+    fn drawn(state: &State) -> (String, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let (svg, png) = (folder.path().join("a.svg"), folder.path().join("a.png"));
+        staircase(state, &svg, &png).unwrap();
+        (std::fs::read_to_string(svg).unwrap(), std::fs::read(png).unwrap())
+    }
+
+    #[test]
+    fn both_files_show_the_night() {
+        let (svg, png) = drawn(&example());
+        assert!(svg.contains("LR 0.1 -&gt; 0.2") && svg.contains("lower is better"), "labels, escaped");
+        assert!(png.starts_with(b"\x89PNG") && png.len() > 5000);
+    }
+
+    #[test]
+    fn odd_nights_are_drawn_too() {
+        for scores in [
+            vec![],
+            vec![("baseline", Some(1.0))],
+            vec![("baseline", None)],
+            vec![("a", Some(1.0)), ("b", Some(1.0)), ("c", Some(1e12))],
+            vec![("a", Some(0.0)), ("b", Some(-1e-12))],
+        ] {
+            drawn(&night(&scores));
+        }
+        let many: Vec<(String, Option<f64>)> = (0..500)
+            .map(|i| (format!("change {i}"), Some(2.0 + f64::from(i * 37 % 100) / 50.0 - f64::from(i) / 300.0)))
+            .collect();
+        drawn(&night(&many.iter().map(|(d, s)| (d.as_str(), *s)).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn the_line_only_goes_down() {
+        let corners = steps(&example().experiments, 3.0);
+        assert_eq!(corners, [(0.0, 1.5), (1.0, 1.5), (1.0, 1.4), (3.0, 1.4)]);
+    }
+}

@@ -1,0 +1,250 @@
+//! The morning report: what was tried, what was kept, and what it cost.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use autoresearch_core::{Direction, Experiment, State, Status};
+use jiff::tz::TimeZone;
+
+/// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
+pub fn line(experiment: &Experiment) -> String {
+    let [number, time, change, scores, delta, verdict] = cells(experiment);
+    format!("Experiment {number} | {time}; {change}; {scores}; {delta}; {verdict}")
+}
+
+fn cells(experiment: &Experiment) -> [String; 6] {
+    let time = experiment.finished.to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
+    let (scores, delta) = match (experiment.before, experiment.score()) {
+        (Some(before), Some(after)) => {
+            (format!("{:.6} -> {:.6}", before.get(), after.get()), format!("{:+.6}", after.get() - before.get()))
+        }
+        (None, Some(after)) => (format!("{:.6}", after.get()), "baseline".into()),
+        (_, None) => (experiment.reason.clone(), "no number".into()),
+    };
+    let verdict = match experiment.status {
+        Status::Keep => "KEPT",
+        Status::Discard => "discarded",
+        Status::Crash => "CRASHED",
+    };
+    [format!("{:03}", experiment.id), time, experiment.description.clone(), scores, delta, verdict.into()]
+}
+
+/// Wall clock from an experiment's staging to its decision.
+pub fn took(experiment: &Experiment) -> Duration {
+    Duration::try_from(experiment.finished.duration_since(experiment.started)).unwrap_or_default()
+}
+
+/// A duration for people: `7m 05s`, `8h 12m`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m {s:02}s"),
+        (h, m, _) => format!("{h}h {m:02}m"),
+    }
+}
+
+/// The counts and the gain, in one line.
+pub fn totals(state: &State) -> String {
+    let count = |status| state.experiments.iter().skip(1).filter(|e| e.status == status).count();
+    let mut text = format!(
+        "{} experiments: {} kept, {} discarded, {} crashed; {} proposals refused",
+        state.finished(),
+        count(Status::Keep),
+        count(Status::Discard),
+        count(Status::Crash),
+        state.rejections.len(),
+    );
+    let metric = state.header.as_ref().map_or("score", |header| header.metric.as_str());
+    let baseline = state.experiments.first().and_then(Experiment::score);
+    let best = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+    if let (Some(baseline), Some(best)) = (baseline, best) {
+        let percent = match baseline.get() {
+            0.0 => String::new(),
+            from => format!(", {:+.2}%", 100.0 * (best.get() - from) / from.abs()),
+        };
+        let _ = write!(text, "; {metric} {:.6} -> {:.6}{percent}", baseline.get(), best.get());
+    }
+    text
+}
+
+/// Where the time of the night went.
+fn times(state: &State) -> Option<String> {
+    let first = state.experiments.first()?;
+    let last = state.experiments.last()?;
+    let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
+    let of = |part: fn(&autoresearch_core::RunLog) -> Duration| -> Duration {
+        state.experiments.iter().filter_map(|e| e.outcome.as_ref()).map(|o| part(o.log())).sum()
+    };
+    let (builds, runs) = (of(|log| log.build), of(|log| log.elapsed));
+    Some(format!("{} in all: {} of runs, {} of builds", duration(wall), duration(runs), duration(builds)))
+}
+
+/// The report for a terminal.
+pub fn terminal(state: &State) -> String {
+    let mut text = String::new();
+    for experiment in &state.experiments {
+        let _ = writeln!(text, "{}", line(experiment));
+    }
+    let _ = writeln!(text, "\n{}", totals(state));
+    if let Some(times) = times(state) {
+        let _ = writeln!(text, "{times}");
+    }
+    text
+}
+
+/// The report as Markdown; `title` is the programme's, `plot` the plot's file name.
+pub fn markdown(state: &State, title: &str, plot: &str) -> String {
+    let tag = state.header.as_ref().map_or("", |header| header.tag.as_str());
+    let mut text = format!("# {title}: {tag}\n\n");
+    if let Some(header) = &state.header {
+        let way = match header.direction {
+            Direction::Minimise => "lower is better",
+            Direction::Maximise => "higher is better",
+        };
+        let day = header.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+        let _ = writeln!(text, "Begun {day}. The metric is `{}`; {way}. Seed {}.\n", header.metric, header.seed);
+    }
+    let _ = writeln!(text, "**{}**\n", totals(state));
+    if let Some(times) = times(state) {
+        let _ = writeln!(text, "{times}.\n");
+    }
+    let _ = writeln!(text, "![Experiments and the best so far]({plot})\n");
+
+    text.push_str("## Experiments\n\n| experiment | time | change | before -> after | delta | verdict |\n|---|---|---|---|---|---|\n");
+    for experiment in &state.experiments {
+        let cells = cells(experiment).map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|"));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+
+    let mut kept: Vec<(f64, &Experiment)> =
+        state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(gain).collect();
+    kept.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if !kept.is_empty() {
+        text.push_str("\n## The largest gains\n\n");
+        for (gain, experiment) in kept.iter().take(10) {
+            let _ = writeln!(text, "- {gain:.6}: {} (`{}`)", experiment.description, experiment.revision().short());
+        }
+    }
+    let crashes: Vec<&Experiment> = state.experiments.iter().filter(|e| e.status == Status::Crash).collect();
+    if !crashes.is_empty() {
+        text.push_str("\n## Crashes\n\n");
+        for experiment in crashes {
+            let log = experiment.outcome.as_ref().and_then(|outcome| outcome.log().path.clone());
+            let log = log.map_or(String::new(), |path| format!(" (log: {})", path.display()));
+            let _ = writeln!(text, "- {:03} {}: {}{log}", experiment.id, experiment.description, experiment.reason);
+        }
+    }
+    let _ = write!(
+        text,
+        "\n## The code\n\n\
+         The kept changes are one commit each: `git log autoresearch/{tag}`. Take them with `git merge autoresearch/{tag}`. \
+         Every candidate, kept or not, stays under `refs/autoresearch/{tag}/exp/`.\n\n\
+         Each change was measured once, with one seed, and kept if it was better at all: gains as small as the difference \
+         between two runs of the same code may be luck.\n"
+    );
+    text
+}
+
+/// By how much an experiment was better than what it replaced.
+fn gain(experiment: &Experiment) -> Option<(f64, &Experiment)> {
+    let (before, after) = (experiment.before?, experiment.score()?);
+    Some(((after.get() - before.get()).abs(), experiment))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use autoresearch_core::journal::Record;
+    use autoresearch_core::ratchet::Side;
+    use autoresearch_core::{Candidate, Cost, Journal, Measurement, Outcome, Revision, RunLog, Score};
+
+    /// A small night: baseline, a keep, a discard, a crash.
+    pub fn example() -> State {
+        night(&[("baseline", Some(1.5)), ("LR 0.1 -> 0.2", Some(1.4)), ("a | b", Some(1.45)), ("DEPTH 4 -> 40", None)])
+    }
+
+    /// A night of these descriptions and scores, under the strict rule.
+    pub fn night(experiments: &[(&str, Option<f64>)]) -> State {
+        let mut journal = Journal::in_memory();
+        let mut entries = vec![];
+        let mut add = |record| entries.push(journal.append(record).unwrap());
+        add(Record::Started {
+            tag: "test".into(),
+            base: None,
+            metric: "val_bpb".into(),
+            direction: Direction::Minimise,
+            policy: "p".into(),
+            seed: 1,
+        });
+        let mut best = f64::INFINITY;
+        for (number, (description, score)) in experiments.iter().enumerate() {
+            let experiment = number as u32;
+            let revision = Revision(format!("{:07x}", 0xabc0000 + number));
+            let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
+            add(Record::Intent {
+                experiment,
+                parent: None,
+                candidate,
+                description: (*description).into(),
+                hypothesis: String::new(),
+                change: serde_json::Value::Null,
+                cost: Cost::default(),
+            });
+            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
+            let result = score
+                .map(|s| Measurement { score: Score::new(s).unwrap(), secondary: Default::default() })
+                .ok_or("it crashed".to_owned());
+            let keep = score.is_some_and(|s| s < best);
+            best = best.min(score.unwrap_or(best));
+            add(Record::Measured {
+                experiment,
+                attempt: 1,
+                side: Side::Candidate,
+                outcome: Outcome::Completed(RunLog::default()),
+                result,
+            });
+            let status = if keep {
+                Status::Keep
+            } else if score.is_some() {
+                Status::Discard
+            } else {
+                Status::Crash
+            };
+            let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
+            add(Record::Decision { experiment, status, reason: reason.into(), to: keep.then_some(revision) });
+            if keep {
+                add(Record::Applied { experiment });
+            }
+        }
+        State::replay(&entries).unwrap()
+    }
+
+    #[test]
+    fn every_experiment_has_its_line() {
+        let lines: Vec<String> = example().experiments.iter().map(line).collect();
+        assert!(
+            lines[0].starts_with("Experiment 000 | ") && lines[0].ends_with("; baseline; 1.500000; baseline; KEPT"),
+            "{}",
+            lines[0]
+        );
+        assert!(lines[1].ends_with("; LR 0.1 -> 0.2; 1.500000 -> 1.400000; -0.100000; KEPT"), "{}", lines[1]);
+        assert!(lines[2].ends_with("; a | b; 1.400000 -> 1.450000; +0.050000; discarded"), "{}", lines[2]);
+        assert!(lines[3].ends_with("; DEPTH 4 -> 40; ended with exit code 1; no number; CRASHED"), "{}", lines[3]);
+    }
+
+    #[test]
+    fn the_report_counts_and_escapes() {
+        let text = markdown(&example(), "Lower val_bpb", "progress.svg");
+        assert!(text.contains("3 experiments: 1 kept, 1 discarded, 1 crashed; 0 proposals refused; val_bpb 1.500000 -> 1.400000, -6.67%"), "{text}");
+        assert!(text.contains("| a \\| b |"), "{text}");
+        assert!(text.contains("- 003 DEPTH 4 -> 40: ended with exit code 1"), "{text}");
+        assert!(terminal(&State::default()).contains("0 experiments"));
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let text = [5, 65, 3600 * 8 + 12 * 60].map(|s| duration(Duration::from_secs(s)));
+        assert_eq!(text, ["5s", "1m 05s", "8h 12m"]);
+    }
+}

@@ -1,0 +1,3 @@
+pub fn evidence(_a: &[String]) -> Result<(), String> {
+    Ok(())
+}

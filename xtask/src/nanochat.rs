@@ -1,0 +1,90 @@
+//! The main job: set-up, data, then a night of experiments.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::{places, setup, sh};
+
+/// Runs it; `arguments` go to `autoresearch run`, except that `--data`, `--val` and `--corpus` go to `prepare`.
+pub fn nanochat(arguments: &[String]) -> Result<(), String> {
+    let libtorch = setup::setup()?;
+    let (preset, for_prepare, for_run) = split(arguments, places::nvidia())?;
+    let cache = places::cache()?;
+    let cache = std::path::absolute(&cache).unwrap_or(cache);
+
+    let preset_file = format!("examples/nanochat/presets/{preset}.toml");
+    if !places::root().join(&preset_file).is_file() {
+        return Err(format!("there is no preset `{preset}`; look into examples/nanochat/presets"));
+    }
+    // Experiments are built apart from the user's own builds, so that neither waits for the other.
+    let mut prepare = sh::cargo();
+    prepare
+        .args(["run", "--locked", "--profile", "experiment", "--package", "autoresearch-llm", "--bin", "prepare"])
+        .args(["--", "--preset", &preset_file])
+        .args(&for_prepare)
+        .env("CARGO_TARGET_DIR", cache.join("target"))
+        .env("LIBTORCH", &libtorch);
+    sh::run(&mut prepare)?;
+    sh::exec(&mut night(&preset, &for_run, &libtorch))
+}
+
+/// The command line of the night itself.
+fn night(preset: &str, arguments: &[String], libtorch: &Path) -> Command {
+    let mut night = sh::cargo();
+    night
+        .args(["run", "--locked", "--package", "autoresearch-cli", "--bin", "autoresearch", "--", "run"])
+        .args(["--config", "examples/nanochat/autoresearch.toml", "--preset", preset])
+        .args(arguments)
+        .env("LIBTORCH", libtorch);
+    night
+}
+
+/// The preset, the options for `prepare`, and those for `autoresearch run`.
+type Split = (String, Vec<String>, Vec<String>);
+
+fn split(arguments: &[String], nvidia: bool) -> Result<Split, String> {
+    let mut preset = if nvidia { "h100" } else { "cpu" }.to_owned();
+    let (mut for_prepare, mut for_run) = (Vec::new(), Vec::new());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let (name, joined) =
+            argument.split_once('=').map_or((argument.as_str(), None), |(n, v)| (n, Some(v.to_owned())));
+        let to_prepare = matches!(name, "--data" | "--val" | "--corpus" | "--num-shards" | "--base-url");
+        if name != "--preset" && !to_prepare {
+            for_run.push(argument.clone());
+            continue;
+        }
+        let value = joined.or_else(|| rest.next().cloned()).ok_or_else(|| format!("{name} needs a value"))?;
+        match to_prepare {
+            true => for_prepare.extend([name.to_owned(), value]),
+            false => preset = value,
+        }
+    }
+    Ok((preset, for_prepare, for_run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str, nvidia: bool) -> Split {
+        split(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), nvidia).unwrap()
+    }
+
+    #[test]
+    fn options_go_where_they_belong() {
+        assert_eq!(of("", false).0, "cpu");
+        assert_eq!(of("", true).0, "h100");
+        assert_eq!(of("--preset=cpu", true).0, "cpu");
+        let (preset, prepare, run) = of("--experiments 8 --data a.txt --preset h100 --seed=3", false);
+        assert_eq!(
+            (preset.as_str(), prepare, run),
+            (
+                "h100",
+                vec!["--data".into(), "a.txt".into()],
+                vec!["--experiments".into(), "8".into(), "--seed=3".into()]
+            )
+        );
+        assert!(split(&["--preset".into()], false).is_err());
+    }
+}

@@ -1,0 +1,232 @@
+//! Set-up: libtorch 2.11 from PyPI's wheels, in `.venv`, behind the link `.venv/libtorch`.
+//!
+//! It is idempotent, and a set-up that was killed halfway is repaired: what counts is not that files are there but that a
+//! marker, written last, says they were complete, and that the libraries still have the sizes it names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::{places, sh};
+
+/// The only version that fits the bindings (tch 0.24).
+const TORCH: &str = "2.11.0";
+/// What the CPU part of libtorch is linked against.
+const CUDA_RUNTIME: [&str; 2] = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
+/// Disk that the wheels need while they are unpacked, in GB: without and with all CUDA libraries.
+const SPACE_GB: (u64, u64) = (3, 12);
+const MARKER: &str = "autoresearch-setup";
+
+/// Makes everything ready and returns the folder of libtorch.
+pub fn setup() -> Result<PathBuf, String> {
+    compiler()?;
+    // Cargo sets LIBTORCH to our own link (.cargo/config.toml); only another one is the user's.
+    let venv = places::root().join(".venv");
+    let link = venv.join("libtorch");
+    let own = std::env::var_os("LIBTORCH").map(PathBuf::from).filter(|path| *path != link);
+    if let Some(path) = own {
+        check_version(&path)?;
+        eprintln!("libtorch {TORCH}: yours, at {}", path.display());
+        return Ok(path);
+    }
+    fs::create_dir_all(&venv).map_err(|e| format!("cannot make {}: {e}", venv.display()))?;
+    let lock_path = places::root().join(".venv.lock");
+    let lock = fs::File::create(&lock_path).map_err(|e| format!("cannot make {}: {e}", lock_path.display()))?;
+    lock.lock().map_err(|e| format!("cannot lock {}: {e}", lock_path.display()))?;
+
+    let cuda = places::nvidia();
+    if complete(&venv, &link, cuda) {
+        eprintln!("libtorch {TORCH}: ready at {}", link.display());
+        return Ok(link);
+    }
+    let began = Instant::now();
+    eprintln!("libtorch {TORCH}: installing into {} ({})", venv.display(), if cuda { "with CUDA" } else { "CPU" });
+    install(&venv, cuda)?;
+    let package = site_packages(&venv)?.join("torch");
+    let _ = fs::remove_file(&link);
+    link_to(package.strip_prefix(&venv).unwrap_or(&package), &link)?;
+    check_version(&link)?;
+    let marker = venv.join(MARKER);
+    fs::write(&marker, describe(&link, cuda)?).map_err(|e| format!("cannot write {}: {e}", marker.display()))?;
+    eprintln!("libtorch {TORCH}: installed in {:.0} s", began.elapsed().as_secs_f64());
+    Ok(link)
+}
+
+/// torch-sys compiles a little C++.
+fn compiler() -> Result<(), String> {
+    let named = std::env::var_os("CXX");
+    let names = ["c++", "g++", "clang++"].map(std::ffi::OsString::from);
+    let mut candidates = named.into_iter().chain(names);
+    let found = candidates.any(|name| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success()));
+    match found {
+        true => Ok(()),
+        false => Err("there is no C++ compiler; install one (Debian, Ubuntu: `apt install g++`; Fedora: `dnf install gcc-c++`; macOS: `xcode-select --install`)".into()),
+    }
+}
+
+/// The version of a libtorch, as its headers or its Python package say it.
+fn check_version(libtorch: &Path) -> Result<(), String> {
+    let read = |name: &str| fs::read_to_string(libtorch.join(name)).ok();
+    let found = read("version.py")
+        .and_then(|text| quoted(&text, "__version__"))
+        .or_else(|| read("build-version"))
+        .or_else(|| {
+            from_header(
+                &read("include/torch/headeronly/version.h")
+                    .or_else(|| read("include/torch/csrc/api/include/torch/version.h"))?,
+            )
+        });
+    let shown = libtorch.display();
+    let found = found.ok_or_else(|| {
+        format!("there is no libtorch at {shown} (LIBTORCH): it has neither version.py, build-version nor headers; unset LIBTORCH, and `cargo xtask setup` installs {TORCH}")
+    })?;
+    match found.trim().split('+').next() == Some(TORCH) {
+        true => Ok(()),
+        false => Err(format!(
+            "the libtorch at {shown} is {}, but {TORCH} is needed; unset LIBTORCH, or let it point at libtorch {TORCH}",
+            found.trim()
+        )),
+    }
+}
+
+/// The text in quotes on the line that begins with `name`.
+fn quoted(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    let mut parts = line.split(['\'', '"']);
+    parts.nth(1).map(str::to_owned)
+}
+
+fn from_header(text: &str) -> Option<String> {
+    let number = |name: &str| {
+        let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(name))?;
+        line.split_whitespace().nth(2).map(str::to_owned)
+    };
+    let parts = ["MAJOR", "MINOR", "PATCH"].map(|part| number(&format!("TORCH_VERSION_{part}")));
+    let [Some(major), Some(minor), Some(patch)] = parts else { return None };
+    Some(format!("{major}.{minor}.{patch}"))
+}
+
+/// What the marker says of a complete installation: the libraries with their sizes.
+fn describe(link: &Path, cuda: bool) -> Result<String, String> {
+    let lib = link.join("lib");
+    let entries = fs::read_dir(&lib).map_err(|e| format!("cannot read {}: {e}", lib.display()))?;
+    let sized = entries.flatten().filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        name.contains("torch").then(|| Some(format!("{name} {}", entry.metadata().ok()?.len())))?
+    });
+    let mut libraries: Vec<String> = sized.collect();
+    libraries.sort();
+    Ok(format!("torch {TORCH} cuda {cuda}\n{}\n", libraries.join("\n")))
+}
+
+fn complete(venv: &Path, link: &Path, cuda: bool) -> bool {
+    let said = fs::read_to_string(venv.join(MARKER)).unwrap_or_default();
+    check_version(link).is_ok() && describe(link, cuda).is_ok_and(|now| now == said)
+}
+
+fn install(venv: &Path, cuda: bool) -> Result<(), String> {
+    let needed = if cuda { SPACE_GB.1 } else { SPACE_GB.0 };
+    if let Some(free) = free_gb(venv)
+        && free < needed
+    {
+        return Err(format!(
+            "{} has {free} GB of free disk, and libtorch needs {needed} GB while it is installed; free some and run the same command again",
+            venv.display()
+        ));
+    }
+    let torch = format!("torch=={TORCH}");
+    // On a machine with a driver all of torch's CUDA libraries; else only what the CPU part is linked against.
+    let mut packages: Vec<&str> = if cuda { vec![&torch] } else { vec!["--no-deps", &torch] };
+    if !cuda && cfg!(target_os = "linux") {
+        packages.extend(CUDA_RUNTIME);
+    }
+    let python = venv.join("bin/python");
+    if works(Command::new("uv").arg("--version")) {
+        if !works(Command::new(&python).arg("--version")) {
+            clear(venv)?;
+            sh::run(Command::new("uv").args(["venv", "--quiet"]).arg(venv))?;
+        }
+        return sh::run(
+            Command::new("uv").args(["pip", "install", "--reinstall", "--python"]).arg(&python).args(&packages),
+        );
+    }
+    if !works(Command::new(&python).args(["-m", "pip", "--version"])) {
+        clear(venv)?;
+        make_venv(venv)?;
+    }
+    // A package that was cut off halfway counts as installed for pip, hence the force.
+    sh::run(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall"])
+            .args(&packages),
+    )
+}
+
+fn make_venv(venv: &Path) -> Result<(), String> {
+    if !works(Command::new("python3").arg("--version")) {
+        return Err("there is no python3, whose pip brings libtorch; install it (Debian, Ubuntu: `apt install python3 python3-venv`), or uv, or set LIBTORCH to a libtorch 2.11.0".into());
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(venv);
+    sh::run(&mut make).and_then(|()| match works(Command::new(venv.join("bin/python")).args(["-m", "pip", "--version"])) {
+        true => Ok(()),
+        false => Err("the new environment has no pip".into()),
+    }).map_err(|error| {
+        let _ = clear(venv);
+        format!("{error}\npython3 cannot make an environment with pip; install what it lacks (Debian, Ubuntu: `apt install python3-venv python3-pip`), or uv, or set LIBTORCH to a libtorch 2.11.0")
+    })
+}
+
+/// Empties the environment of a set-up that cannot be mended.
+fn clear(venv: &Path) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("cannot empty {}: {e}; remove it yourself", venv.display());
+    match fs::remove_dir_all(venv) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    fs::create_dir_all(venv).map_err(failed)
+}
+
+fn works(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+fn site_packages(venv: &Path) -> Result<PathBuf, String> {
+    let folders =
+        fs::read_dir(venv.join("lib")).into_iter().flatten().flatten().map(|entry| entry.path().join("site-packages"));
+    folders
+        .filter(|path| path.join("torch").is_dir())
+        .last()
+        .ok_or_else(|| format!("pip ended well, but there is no torch in {}", venv.display()))
+}
+
+#[cfg(unix)]
+fn link_to(target: &Path, link: &Path) -> Result<(), String> {
+    std::os::unix::fs::symlink(target, link).map_err(|e| format!("cannot make the link {}: {e}", link.display()))
+}
+
+#[cfg(not(unix))]
+fn link_to(_target: &Path, _link: &Path) -> Result<(), String> {
+    Err("this set-up knows Linux and macOS; elsewhere set LIBTORCH to a libtorch 2.11.0 (WSL works)".into())
+}
+
+/// Free disk in GB, as `df` says; unknown where there is no `df`.
+fn free_gb(path: &Path) -> Option<u64> {
+    let text = sh::output(Command::new("df").args(["-Pk"]).arg(path)).ok()?;
+    let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kilobytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_packages_and_headers() {
+        assert_eq!(quoted("x = 1\n__version__ = '2.11.0+cu130'\n", "__version__").unwrap(), "2.11.0+cu130");
+        let header = "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 10\n#define TORCH_VERSION_PATCH 1\n";
+        assert_eq!(from_header(header).unwrap(), "2.10.1");
+        assert_eq!(from_header("nothing"), None);
+    }
+}
