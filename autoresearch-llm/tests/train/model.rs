@@ -1,1 +1,117 @@
+//! Tests of the model's pieces, on small sizes. They stand apart so that train.rs holds only what is researched.
 
+use super::*;
+
+fn config() -> Config {
+    Config {
+        sequence_len: 16,
+        vocab_size: 50,
+        n_layer: 3,
+        n_head: 2,
+        n_kv_head: 2,
+        n_embd: 64,
+        window_pattern: "SSL".into(),
+    }
+}
+
+fn batch() -> (Tensor, Tensor) {
+    let tokens = Tensor::randint(50, [4, 17], (Kind::Int64, Device::Cpu));
+    (tokens.i((.., ..16)).contiguous(), tokens.i((.., 1..)).contiguous())
+}
+
+#[test]
+fn a_fresh_model_knows_nothing_and_learns_one_batch() {
+    tch::manual_seed(1);
+    let model = Gpt::new(config(), Device::Cpu);
+    let mut optimizer = MuonAdamW::new(&model);
+    let (x, y) = batch();
+    let loss = |model: &Gpt| model.loss(&x, &y, Reduction::Mean);
+    let first = loss(&model).double_value(&[]);
+    assert!((first - 50f64.ln()).abs() < 0.05, "{first}");
+    for step in 0..30 {
+        loss(&model).backward();
+        optimizer.step(1.0, muon_momentum(step), 0.0);
+    }
+    let last = loss(&model).double_value(&[]);
+    assert!(last < 0.5 * first, "{first} -> {last}");
+}
+
+#[test]
+fn a_token_sees_only_what_its_windows_let_through() {
+    tch::manual_seed(2);
+    let mut config = config();
+    config.window_pattern = "S".into();
+    let model = Gpt::new(config.clone(), Device::Cpu);
+    // Projections begin at zero; without this, attention would change nothing.
+    no_grad(|| model.h.iter().for_each(|block| drop(block.c_proj.shallow_clone().normal_(0.0, 0.5))));
+    let (x, _) = batch();
+    let changed = x.copy();
+    let _ = changed.i((.., 10)).fill_(7);
+    let differs = |position: i64| {
+        let difference = model.logits(&x).i((.., position)) - model.logits(&changed).i((.., position));
+        difference.abs().max().double_value(&[]) > 1e-6
+    };
+    assert!((0..10).all(|position| !differs(position)), "the past does not see the future");
+    assert!(differs(10) && differs(15));
+
+    let mask = band(16, 8, Device::Cpu).unwrap();
+    let sees = |query: i64, key: i64| mask.i((query, key)).int64_value(&[]) == 1;
+    assert!(sees(12, 12) && sees(12, 4) && !sees(12, 3) && !sees(4, 5));
+    assert_eq!(config.windows(), [8, 8, 16], "the last layer sees everything");
+}
+
+#[test]
+fn muon_s_direction_is_nearly_orthogonal() {
+    tch::manual_seed(3);
+    for (rows, cols) in [(32, 32), (64, 16), (16, 64)] {
+        let x = polar_express(&Tensor::randn([2, rows, cols], (Kind::Float, Device::Cpu)));
+        let (_, values, _) = Tensor::svd(&x, true, true);
+        let (low, high) = (values.min().double_value(&[]), values.max().double_value(&[]));
+        assert!(low > 0.6 && high < 1.3, "{rows}x{cols}: singular values from {low} to {high}");
+    }
+}
+
+#[test]
+fn every_parameter_gets_a_gradient() {
+    tch::manual_seed(4);
+    let model = Gpt::new(config(), Device::Cpu);
+    no_grad(|| {
+        model.h.iter().for_each(|block| {
+            drop((block.c_proj.shallow_clone().normal_(0.0, 0.1), block.mlp_proj.shallow_clone().normal_(0.0, 0.1)))
+        })
+    });
+    no_grad(|| drop(model.lm_head.shallow_clone().normal_(0.0, 0.1)));
+    let (x, y) = batch();
+    model.loss(&x, &y, Reduction::Mean).backward();
+    for (index, parameter) in model.parameters().iter().enumerate() {
+        let gradient = parameter.grad();
+        assert!(gradient.defined() && gradient.abs().sum(Kind::Double).double_value(&[]) > 0.0, "parameter {index}");
+    }
+}
+
+#[test]
+fn schedules_follow_the_time() {
+    assert_eq!(lr_multiplier(0.0), if WARMUP_RATIO > 0.0 { 0.0 } else { 1.0 });
+    assert!((lr_multiplier(1.0) - FINAL_LR_FRAC).abs() < 1e-12);
+    assert_eq!((muon_momentum(0), muon_momentum(300), muon_momentum(9999)), (0.85, 0.95, 0.95));
+    assert_eq!((weight_decay(0.0), weight_decay(1.0)), (WEIGHT_DECAY, 0.0));
+}
+
+#[test]
+fn the_flop_count_is_karpathy_s_at_his_sizes() {
+    // 50.3 million parameters at depth 8 are in his published output block.
+    let config = Config {
+        sequence_len: 2048,
+        vocab_size: 8192,
+        n_layer: 8,
+        n_head: 4,
+        n_kv_head: 4,
+        n_embd: 512,
+        window_pattern: "SSSL".into(),
+    };
+    let ve = 4 * 8192 * 512;
+    let matrices = 8 * 12 * 512 * 512 + 4 * 4 * 32;
+    let expected = 2 * 8192 * 512 + ve + matrices + 16;
+    assert_eq!((expected as f64 / 1e6 * 10.0).round() / 10.0, 50.3);
+    assert_eq!(Gpt::new(Config { sequence_len: 64, ..config }, Device::Cpu).num_params(), expected);
+}
