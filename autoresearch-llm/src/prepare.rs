@@ -46,7 +46,9 @@ impl Corpus {
     fn parts(&self) -> Result<Vec<Part>, DataError> {
         match self {
             Corpus::Crates => corpus::crates::parts(),
-            Corpus::Public(set, shards, base) => set.parts(*shards, base.as_deref()),
+            Corpus::Public(set, shards, base) => {
+                set.parts(&corpus::cache_folder()?.join("downloads"), *shards, base.as_deref())
+            }
             Corpus::Files(paths, val) => corpus::local::parts(paths, val),
         }
     }

@@ -1,8 +1,8 @@
 //! Public data sets, downloaded from where they are published.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Goes, Part, Source, cache_folder};
+use super::{Goes, Part, Source};
 use crate::download::{Download, download_all};
 use crate::error::DataError;
 
@@ -58,12 +58,11 @@ impl Public {
         }
     }
 
-    /// Downloads what is missing: the first `shards` training shards, and the validation split. `base` replaces the
-    /// public place, for mirrors.
-    pub fn parts(self, shards: usize, base: Option<&str>) -> Result<Vec<Part>, DataError> {
+    /// Downloads what is missing into `folder`: the first `shards` training shards, and the validation split. `base`
+    /// replaces the public place, for mirrors.
+    pub fn parts(self, folder: &Path, shards: usize, base: Option<&str>) -> Result<Vec<Part>, DataError> {
         let public = if self == Public::TinyShakespeare { GITHUB } else { HUGGING_FACE };
         let base = base.unwrap_or(public).trim_end_matches('/');
-        let folder = cache_folder()?.join("downloads");
         let files = self.files(shards);
         let target = |file: &str| -> PathBuf { folder.join(file.replace('/', "_")) };
         let downloads: Vec<Download> =
