@@ -194,7 +194,8 @@ fn step(site: &Site<'_>, rng: &mut impl Rng) -> String {
         Knob::Choice(choices) => {
             let now = choices.iter().position(|choice| choice.replace('_', "") == value);
             let next = now.and_then(|at| if up { choices.get(at + 1) } else { choices.get(at.checked_sub(1)?) });
-            let drawn = if anew { choices.choose(rng) } else { next.or_else(|| choices.choose(rng)) };
+            // Beyond the end there is nothing: the unchanged value makes the search look elsewhere.
+            let drawn = if anew || now.is_none() { choices.choose(rng) } else { next };
             drawn.cloned().unwrap_or_else(|| site.constant.value.to_owned())
         }
     }

@@ -221,12 +221,18 @@ impl Places {
         Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache), preset: preset.to_owned() })
     }
 
-    /// Replaces the placeholders of one text.
+    /// Replaces the placeholders of one text. Only `{letters}` is one: shell and awk have braces of their own.
     pub fn fill(&self, text: &str) -> Result<String, ConfigError> {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let Some((name, after)) = after.split_once('}') else { break };
+            filled += before;
+            let name = after.split_once('}').map_or("", |(name, _)| name);
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase()) {
+                filled.push('{');
+                rest = after;
+                continue;
+            }
             let place = match name {
                 "repo" => self.repo.clone(),
                 "cache" => self.cache.clone(),
@@ -234,9 +240,8 @@ impl Places {
                 "preset" => PathBuf::from(&self.preset),
                 _ => return Err(ConfigError::Placeholder { text: text.into(), name: name.into() }),
             };
-            filled += before;
             filled += &place.to_string_lossy();
-            rest = after;
+            rest = &after[name.len() + 1..];
         }
         Ok(filled + rest)
     }
@@ -331,7 +336,9 @@ mod tests {
     fn placeholders_are_filled() {
         let places = Places { repo: "/r".into(), cache: "/c".into(), preset: "p".into() };
         assert_eq!(places.fill("{target}/{preset}/{repo}").unwrap(), "/c/target/p//r");
-        assert_eq!(places.fill("a } b {").unwrap(), "a } b {");
+        for literal in ["a } b {", "awk '{ print $1 }'", "${HOME}", "{}"] {
+            assert_eq!(places.fill(literal).unwrap(), literal);
+        }
         assert!(places.fill("{tarket}").is_err());
     }
 }

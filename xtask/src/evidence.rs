@@ -1,3 +1,58 @@
-pub fn evidence(_a: &[String]) -> Result<(), String> {
-    Ok(())
+//! `cargo xtask evidence NAME`: measures the figures of NAME anew and prints a line each,
+//! `PASS|SHORT|SKIP name: value (bar)`. Nothing stored is ever read.
+
+use std::time::Instant;
+
+mod bad_input;
+mod latency;
+mod main_job;
+mod night;
+
+/// What became of a figure.
+pub enum Line {
+    /// Whether it reaches its bar, the value, and the bar.
+    Measured(bool, String, &'static str),
+    /// It cannot be measured here.
+    Skip(String),
+}
+
+/// What measures a figure. An error counts as short.
+pub type Measure = fn() -> Result<Line, String>;
+
+/// Measures the figures of the named evidence.
+pub fn evidence(arguments: &[String]) -> Result<(), String> {
+    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job")?;
+    let figures = match name.as_str() {
+        "main-job" => main_job::FIGURES,
+        other => return Err(format!("there is no evidence `{other}`; there is main-job")),
+    };
+    let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
+    let wanted: Vec<&str> = match rest {
+        [] => names.clone(),
+        [list] if list == "--list" => {
+            println!("{}", names.join("\n"));
+            return Ok(());
+        }
+        [only, list] if only == "--only" => list.split(',').collect(),
+        _ => return Err("give --list, or --only A,B".into()),
+    };
+    if let Some(unknown) = wanted.iter().find(|name| !names.contains(name)) {
+        return Err(format!("there is no figure `{unknown}`; there are {}", names.join(", ")));
+    }
+    let (mut short, mut lines) = (0, Vec::new());
+    for (name, measure) in figures.iter().filter(|(name, _)| wanted.contains(name)) {
+        eprintln!("measuring {name}");
+        let began = Instant::now();
+        let line = match measure() {
+            Ok(Line::Measured(true, value, bar)) => format!("PASS {name}: {value} ({bar})"),
+            Ok(Line::Measured(false, value, bar)) => format!("SHORT {name}: {value} ({bar})"),
+            Ok(Line::Skip(why)) => format!("SKIP {name}: {why}"),
+            Err(why) => format!("SHORT {name}: not measured: {why}"),
+        };
+        short += usize::from(line.starts_with("SHORT"));
+        eprintln!("{line}\n  (took {:.0} s)", began.elapsed().as_secs_f64());
+        lines.push(line);
+    }
+    println!("{}", lines.join("\n"));
+    if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
 }

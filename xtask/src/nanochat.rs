@@ -9,6 +9,7 @@ use crate::{places, setup, sh};
 pub fn nanochat(arguments: &[String]) -> Result<(), String> {
     let libtorch = setup::setup()?;
     let (preset, for_prepare, for_run) = split(arguments, places::nvidia())?;
+    // Absolute, because what follows runs in the root, wherever it was called from.
     let cache = places::cache()?;
     let cache = std::path::absolute(&cache).unwrap_or(cache);
 
@@ -22,10 +23,11 @@ pub fn nanochat(arguments: &[String]) -> Result<(), String> {
         .args(["run", "--locked", "--profile", "experiment", "--package", "autoresearch-llm", "--bin", "prepare"])
         .args(["--", "--preset", &preset_file])
         .args(&for_prepare)
+        .env("AUTORESEARCH_CACHE", &cache)
         .env("CARGO_TARGET_DIR", cache.join("target"))
         .env("LIBTORCH", &libtorch);
     sh::run(&mut prepare)?;
-    sh::exec(&mut night(&preset, &for_run, &libtorch))
+    sh::exec(night(&preset, &for_run, &libtorch).env("AUTORESEARCH_CACHE", &cache))
 }
 
 /// The command line of the night itself.
@@ -56,6 +58,10 @@ fn split(arguments: &[String], nvidia: bool) -> Result<Split, String> {
         }
         let value = joined.or_else(|| rest.next().cloned()).ok_or_else(|| format!("{name} needs a value"))?;
         match to_prepare {
+            true if matches!(name, "--data" | "--val") => {
+                let path = std::path::absolute(&value).map_err(|e| format!("{value}: {e}"))?;
+                for_prepare.extend([name.to_owned(), path.display().to_string()]);
+            }
             true => for_prepare.extend([name.to_owned(), value]),
             false => preset = value,
         }
@@ -76,12 +82,12 @@ mod tests {
         assert_eq!(of("", false).0, "cpu");
         assert_eq!(of("", true).0, "h100");
         assert_eq!(of("--preset=cpu", true).0, "cpu");
-        let (preset, prepare, run) = of("--experiments 8 --data a.txt --preset h100 --seed=3", false);
+        let (preset, prepare, run) = of("--experiments 8 --data /a.txt --preset h100 --seed=3", false);
         assert_eq!(
             (preset.as_str(), prepare, run),
             (
                 "h100",
-                vec!["--data".into(), "a.txt".into()],
+                vec!["--data".into(), "/a.txt".into()],
                 vec!["--experiments".into(), "8".into(), "--seed=3".into()]
             )
         );

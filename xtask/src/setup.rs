@@ -16,7 +16,10 @@ const TORCH: &str = "2.11.0";
 const CUDA_RUNTIME: [&str; 2] = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
 /// Disk that the wheels need while they are unpacked, in GB: without and with all CUDA libraries.
 const SPACE_GB: (u64, u64) = (3, 12);
+/// Written last, when everything is there.
 const MARKER: &str = "autoresearch-setup";
+/// Written first, into an environment that we made.
+const OWN: &str = "autoresearch-made-this";
 
 /// Makes everything ready and returns the folder of libtorch.
 pub fn setup() -> Result<PathBuf, String> {
@@ -30,10 +33,12 @@ pub fn setup() -> Result<PathBuf, String> {
         eprintln!("libtorch {TORCH}: yours, at {}", path.display());
         return Ok(path);
     }
-    fs::create_dir_all(&venv).map_err(|e| format!("cannot make {}: {e}", venv.display()))?;
     let lock_path = places::root().join(".venv.lock");
     let lock = fs::File::create(&lock_path).map_err(|e| format!("cannot make {}: {e}", lock_path.display()))?;
-    lock.lock().map_err(|e| format!("cannot lock {}: {e}", lock_path.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("libtorch {TORCH}: another set-up is running; waiting for it");
+        lock.lock().map_err(|e| format!("cannot lock {}: {e}", lock_path.display()))?;
+    }
 
     let cuda = places::nvidia();
     if complete(&venv, &link, cuda) {
@@ -48,7 +53,7 @@ pub fn setup() -> Result<PathBuf, String> {
     link_to(package.strip_prefix(&venv).unwrap_or(&package), &link)?;
     check_version(&link)?;
     let marker = venv.join(MARKER);
-    fs::write(&marker, describe(&link, cuda)?).map_err(|e| format!("cannot write {}: {e}", marker.display()))?;
+    fs::write(&marker, describe(&venv, cuda)?).map_err(|e| format!("cannot write {}: {e}", marker.display()))?;
     eprintln!("libtorch {TORCH}: installed in {:.0} s", began.elapsed().as_secs_f64());
     Ok(link)
 }
@@ -107,27 +112,41 @@ fn from_header(text: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{patch}"))
 }
 
-/// What the marker says of a complete installation: the libraries with their sizes.
-fn describe(link: &Path, cuda: bool) -> Result<String, String> {
-    let lib = link.join("lib");
-    let entries = fs::read_dir(&lib).map_err(|e| format!("cannot read {}: {e}", lib.display()))?;
-    let sized = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        name.contains("torch").then(|| Some(format!("{name} {}", entry.metadata().ok()?.len())))?
-    });
-    let mut libraries: Vec<String> = sized.collect();
+/// What the marker says of a complete installation: every library with its size, torch's own and those it is linked
+/// against.
+fn describe(venv: &Path, cuda: bool) -> Result<String, String> {
+    let packages = site_packages(venv)?;
+    let mut libraries = Vec::new();
+    for folder in [packages.join("torch/lib"), packages.join("nvidia")] {
+        sizes(&folder, &mut libraries);
+    }
     libraries.sort();
-    Ok(format!("torch {TORCH} cuda {cuda}\n{}\n", libraries.join("\n")))
+    match libraries.iter().any(|line| line.contains("torch_cpu")) {
+        true => Ok(format!("torch {TORCH} cuda {cuda}\n{}\n", libraries.join("\n"))),
+        false => Err(format!("pip ended well, but there is no libtorch in {}", packages.display())),
+    }
+}
+
+fn sizes(folder: &Path, into: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sizes(&path, into);
+        } else if path.parent().is_some_and(|parent| parent.ends_with("lib")) {
+            into.push(format!("{} {}", path.display(), entry.metadata().map_or(0, |m| m.len())));
+        }
+    }
 }
 
 fn complete(venv: &Path, link: &Path, cuda: bool) -> bool {
     let said = fs::read_to_string(venv.join(MARKER)).unwrap_or_default();
-    check_version(link).is_ok() && describe(link, cuda).is_ok_and(|now| now == said)
+    check_version(link).is_ok() && describe(venv, cuda).is_ok_and(|now| now == said)
 }
 
 fn install(venv: &Path, cuda: bool) -> Result<(), String> {
     let needed = if cuda { SPACE_GB.1 } else { SPACE_GB.0 };
-    if let Some(free) = free_gb(venv)
+    let parent = venv.parent().unwrap_or(venv);
+    if let Some(free) = free_gb(parent)
         && free < needed
     {
         return Err(format!(
@@ -142,25 +161,31 @@ fn install(venv: &Path, cuda: bool) -> Result<(), String> {
         packages.extend(CUDA_RUNTIME);
     }
     let python = venv.join("bin/python");
+    let hint = |error: String| {
+        format!(
+            "{error}\ntorch {TORCH} has wheels for CPython 3.10 to 3.14 on Linux and macOS; without one of them set LIBTORCH to a libtorch {TORCH}"
+        )
+    };
     if works(Command::new("uv").arg("--version")) {
         if !works(Command::new(&python).arg("--version")) {
             clear(venv)?;
             sh::run(Command::new("uv").args(["venv", "--quiet"]).arg(venv))?;
+            own(venv)?;
         }
-        return sh::run(
-            Command::new("uv").args(["pip", "install", "--reinstall", "--python"]).arg(&python).args(&packages),
-        );
+        let mut install = Command::new("uv");
+        return sh::run(install.args(["pip", "install", "--reinstall", "--python"]).arg(&python).args(&packages))
+            .map_err(hint);
     }
-    if !works(Command::new(&python).args(["-m", "pip", "--version"])) {
+    let pip = || works(Command::new(&python).args(["-m", "pip", "--version"]));
+    let mended = || works(Command::new(&python).args(["-m", "ensurepip"])) && pip();
+    if !pip() && !mended() {
         clear(venv)?;
         make_venv(venv)?;
     }
     // A package that was cut off halfway counts as installed for pip, hence the force.
-    sh::run(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall"])
-            .args(&packages),
-    )
+    let mut install = Command::new(&python);
+    sh::run(install.args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall"]).args(&packages))
+        .map_err(hint)
 }
 
 fn make_venv(venv: &Path) -> Result<(), String> {
@@ -168,24 +193,36 @@ fn make_venv(venv: &Path) -> Result<(), String> {
         return Err("there is no python3, whose pip brings libtorch; install it (Debian, Ubuntu: `apt install python3 python3-venv`), or uv, or set LIBTORCH to a libtorch 2.11.0".into());
     }
     let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(venv);
-    sh::run(&mut make).and_then(|()| match works(Command::new(venv.join("bin/python")).args(["-m", "pip", "--version"])) {
-        true => Ok(()),
-        false => Err("the new environment has no pip".into()),
-    }).map_err(|error| {
-        let _ = clear(venv);
-        format!("{error}\npython3 cannot make an environment with pip; install what it lacks (Debian, Ubuntu: `apt install python3-venv python3-pip`), or uv, or set LIBTORCH to a libtorch 2.11.0")
+    let made = sh::run(make.args(["-m", "venv"]).arg(venv)).and_then(|()| own(venv));
+    let pip = || works(Command::new(venv.join("bin/python")).args(["-m", "pip", "--version"]));
+    let made = made.and_then(|()| if pip() { Ok(()) } else { Err("the new environment has no pip".into()) });
+    made.map_err(|error| {
+        let _ = fs::remove_dir_all(venv);
+        format!("{error}\npython3 cannot make an environment with pip; install what it lacks (Debian, Ubuntu: `apt install python3-venv python3-pip`), or uv, or set LIBTORCH to a libtorch {TORCH}")
     })
 }
 
-/// Empties the environment of a set-up that cannot be mended.
+/// Marks the environment as made by this set-up, which may then empty it again.
+fn own(venv: &Path) -> Result<(), String> {
+    let mark = venv.join(OWN);
+    fs::write(&mark, "").map_err(|e| format!("cannot write {}: {e}", mark.display()))
+}
+
+/// Empties the environment of a set-up that cannot be mended; never one that somebody else made.
 fn clear(venv: &Path) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("cannot empty {}: {e}; remove it yourself", venv.display());
-    match fs::remove_dir_all(venv) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-        _ => {}
+    let empty = fs::read_dir(venv).map_or(true, |mut entries| entries.next().is_none());
+    if !empty && !venv.join(OWN).exists() {
+        return Err(format!(
+            "{} has no working pip, and this set-up did not make it; mend it (`python3 -m ensurepip`), or move it away",
+            venv.display()
+        ));
     }
-    fs::create_dir_all(venv).map_err(failed)
+    match fs::remove_dir_all(venv) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("cannot empty {}: {e}; remove it yourself", venv.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn works(command: &mut Command) -> bool {
@@ -193,12 +230,9 @@ fn works(command: &mut Command) -> bool {
 }
 
 fn site_packages(venv: &Path) -> Result<PathBuf, String> {
-    let folders =
-        fs::read_dir(venv.join("lib")).into_iter().flatten().flatten().map(|entry| entry.path().join("site-packages"));
-    folders
-        .filter(|path| path.join("torch").is_dir())
-        .last()
-        .ok_or_else(|| format!("pip ended well, but there is no torch in {}", venv.display()))
+    let ask = "import sysconfig; print(sysconfig.get_paths()['platlib'])";
+    let path = sh::output(Command::new(venv.join("bin/python")).args(["-c", ask]))?;
+    Ok(PathBuf::from(path.trim()))
 }
 
 #[cfg(unix)]

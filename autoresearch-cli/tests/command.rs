@@ -1,0 +1,167 @@
+//! The command as a user meets it: real processes, real git, real signals.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const WORK: &str = "\
+# const A: i64 = 50; // knob: int 1..99
+const A: i64 = 50; // knob: int 1..99
+const B: f64 = 0.5; // knob: lin 0..1
+";
+
+struct Repository {
+    folder: tempfile::TempDir,
+}
+
+impl Repository {
+    /// A program whose score follows from its constants, and takes `seconds` to tell.
+    fn new(seconds: f64) -> Repository {
+        let repository = Repository { folder: tempfile::tempdir().unwrap() };
+        let config = format!(
+            "editable = ['work.txt']\n[run]\ncommand = ['sh', '-c', \"\"\"\n\
+             sleep {seconds}\n\
+             echo ---\n\
+             awk '/^const/ {{ sub(\";\", \"\", $5); s += $5 }} END {{ print \"score: \" s }}' work.txt\n\"\"\"]\n\
+             [metric]\nname = 'score'\ndirection = 'minimise'\n"
+        );
+        for (name, text) in
+            [("autoresearch.toml", config.as_str()), ("program.md", "# Lower the sum\n"), ("work.txt", WORK)]
+        {
+            std::fs::write(repository.folder.path().join(name), text).unwrap();
+        }
+        repository.git(&["init", "-q"]);
+        repository.git(&["add", "."]);
+        repository.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
+        repository
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").args(arguments).current_dir(self.folder.path()).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_autoresearch"));
+        let cache = self.folder.path().with_extension("cache");
+        command.args(arguments).current_dir(self.folder.path()).env("AUTORESEARCH_CACHE", cache).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn only_run(&self) -> PathBuf {
+        let folder = self.folder.path().join(".autoresearch");
+        let mut runs: Vec<PathBuf> =
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
+        assert_eq!(runs.len(), 1, "{runs:?}");
+        runs.pop().unwrap()
+    }
+
+    fn rows(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.only_run().join("results.tsv")).unwrap_or_default();
+        text.lines().skip(1).map(|line| line.split_once('\t').unwrap().1.to_owned()).collect()
+    }
+}
+
+impl Drop for Repository {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.folder.path().with_extension("cache"));
+    }
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn a_night_ends_with_a_report_and_is_the_same_by_seed() {
+    let nights: Vec<Vec<String>> = (0..2)
+        .map(|_| {
+            let repository = Repository::new(0.0);
+            let output = repository.run(&["run", "--experiments", "12"]);
+            assert!(output.status.success(), "{}", text(&output));
+            assert!(
+                text(&output).contains("12 experiments:") && text(&output).contains("report: "),
+                "{}",
+                text(&output)
+            );
+            let run = repository.only_run();
+            for file in ["report.md", "progress.png", "progress.svg", "results.tsv", "journal.jsonl", "logs/0000.log"] {
+                assert!(run.join(file).metadata().unwrap().len() > 0, "{file}");
+            }
+            assert_eq!(repository.git(&["status", "--porcelain"]), "", "the run's folder is invisible to git");
+            repository.rows()
+        })
+        .collect();
+    assert_eq!(nights[0].len(), 13);
+    assert_eq!(nights[0], nights[1]);
+    assert!(nights[0].iter().skip(1).any(|row| row.contains("keep")), "{:?}", nights[0]);
+}
+
+fn interrupted(repository: &Repository, arguments: &[&str], after_rows: usize) -> (Child, Instant) {
+    let child = repository.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !repository.folder.path().join(".autoresearch").is_dir() || repository.rows().len() < after_rows {
+        assert!(Instant::now() < deadline, "the run does not get on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    (child, Instant::now())
+}
+
+#[test]
+fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
+    let repository = Repository::new(0.4);
+    let command = ["run", "--experiments", "5"];
+    let (mut child, asked) = interrupted(&repository, &command, 2);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    let before = repository.rows();
+    assert!(before.len() < 6);
+
+    let output = repository.run(&command);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("going on with"), "{}", text(&output));
+    let after = repository.rows();
+    assert_eq!((after.len(), &after[..before.len()]), (6, &before[..]));
+
+    // The interruption leaves no trace in the decisions.
+    let whole = Repository::new(0.0);
+    whole.run(&command);
+    assert_eq!(whole.rows(), after);
+}
+
+#[test]
+fn the_best_state_can_be_measured_again() {
+    let repository = Repository::new(0.0);
+    repository.run(&["run", "--experiments", "6", "--tag", "t"]);
+    let best =
+        repository.rows().iter().rfind(|row| row.contains("keep")).unwrap().split('\t').next().unwrap().to_owned();
+    let output = repository.run(&["rerun", "--tag", "t", "--times", "2"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("score: {best}\nscore: {best}\n"));
+}
+
+#[test]
+fn what_cannot_be_continued_is_said() {
+    let repository = Repository::new(0.0);
+    assert!(repository.run(&["run", "--experiments", "1", "--tag", "t"]).status.success());
+    let again = repository.run(&["run", "--experiments", "1", "--tag", "t"]);
+    assert!(!again.status.success() && text(&again).contains("the run t is complete"), "{}", text(&again));
+    let seed = repository.run(&["run", "--experiments", "2", "--tag", "t", "--seed", "1"]);
+    assert!(!seed.status.success() && text(&seed).contains("another --tag"), "{}", text(&seed));
+    let missing = repository.run(&["report", "--tag", "nothing"]);
+    assert!(
+        !missing.status.success() && text(&missing).contains("the runs of this repository are: t"),
+        "{}",
+        text(&missing)
+    );
+    let outside = Command::new(env!("CARGO_BIN_EXE_autoresearch")).arg("report").current_dir("/").output().unwrap();
+    assert!(!outside.status.success() && text(&outside).contains("git init"), "{}", text(&outside));
+}

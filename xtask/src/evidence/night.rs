@@ -1,0 +1,174 @@
+//! The whole job in a fresh clone, with no caches: `cargo xtask nanochat -- --experiments 8`.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use super::Line;
+use crate::{places, sh};
+
+const EXPERIMENTS: usize = 8;
+
+/// A night that was run for this evidence.
+struct Night {
+    clone: PathBuf,
+    cache: PathBuf,
+    tag: String,
+    setup_and_build: f64,
+    research: f64,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    val_bpb: f64,
+    status: String,
+    description: String,
+}
+
+/// A command in the clone, as a newcomer would run it: nothing of ours in the environment.
+fn in_clone(clone: &Path, cache: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(clone).env("AUTORESEARCH_CACHE", cache);
+    for name in ["LIBTORCH", "CARGO_TARGET_DIR", "AUTORESEARCH_ROOT", "AUTORESEARCH_DATA", "CARGO_MANIFEST_DIR"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the night once, for all figures that need it.
+fn once() -> Result<&'static Night, String> {
+    static NIGHT: OnceLock<Result<Night, String>> = OnceLock::new();
+    NIGHT.get_or_init(run).as_ref().map_err(Clone::clone)
+}
+
+fn run() -> Result<Night, String> {
+    let folder = std::env::temp_dir().join(format!("autoresearch-evidence-{}", std::process::id()));
+    let (clone, cache) = (folder.join("clone"), folder.join("cache"));
+    let folder_text = clone.display().to_string();
+    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&folder_text))?;
+
+    let began = Instant::now();
+    let mut command = in_clone(&clone, &cache);
+    command.args(["xtask", "nanochat", "--", "--experiments", &EXPERIMENTS.to_string()]);
+    eprintln!("> cd {folder_text} && {}", sh::shown(&command));
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| e.to_string())?;
+    let stdout = child.stdout.take().ok_or("no output")?;
+    let stderr = child.stderr.take().ok_or("no output")?;
+    // The display is on standard error, the names of files on standard output.
+    let names = std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).collect::<Vec<_>>());
+    let mut baseline = None;
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if line.starts_with("baseline:") {
+            baseline = Some(began.elapsed().as_secs_f64());
+        }
+        eprintln!("  {line}");
+    }
+    let status = child.wait().map_err(|e| e.to_string())?;
+    let all = began.elapsed().as_secs_f64();
+    let names = names.join().map_err(|_| "the reader failed")?;
+    if !status.success() {
+        return Err(format!("it ended with {status}"));
+    }
+    let named = |key: &str| names.iter().find_map(|line| line.strip_prefix(key)).map(str::trim).map(str::to_owned);
+    let setup_and_build = baseline.ok_or("it never began with the baseline")?;
+    let results = named("results:").ok_or("it named no results")?;
+    let tag =
+        named("night:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
+    let text = std::fs::read_to_string(&results).map_err(|e| format!("{results}: {e}"))?;
+    let rows = text
+        .lines()
+        .skip(1)
+        .map(row)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| format!("a row of {results} is odd"))?;
+    Ok(Night { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
+}
+
+fn row(line: &str) -> Option<Row> {
+    let cells: Vec<&str> = line.split('\t').collect();
+    let [_, val_bpb, _, status, description] = cells[..] else { return None };
+    Some(Row { val_bpb: val_bpb.parse().ok()?, status: status.into(), description: description.into() })
+}
+
+/// It ends by itself, in time, and its decisions follow from its numbers.
+pub fn night() -> Result<Line, String> {
+    let night = once()?;
+    let mut wrong = Vec::new();
+    if night.rows.len() != EXPERIMENTS + 1 {
+        wrong.push(format!("{} rows", night.rows.len()));
+    }
+    let mut best = f64::INFINITY;
+    for Row { val_bpb, status, description } in &night.rows {
+        match status.as_str() {
+            "crash" => {}
+            "keep" if val_bpb.is_finite() && *val_bpb > 0.0 && *val_bpb < best => best = *val_bpb,
+            "discard" if val_bpb.is_finite() && *val_bpb >= best => {}
+            _ => wrong.push(format!("{status} of {val_bpb} after {best}: {description}")),
+        }
+    }
+    let count = |status: &str| night.rows.iter().skip(1).filter(|row| row.status == status).count();
+    let baseline = night.rows.first().map_or(f64::NAN, |row| row.val_bpb);
+    let value = format!(
+        "{:.1} min after {:.1} min of set-up and build; val_bpb {baseline:.6} -> {best:.6}; {} kept, {} discarded, {} crashed; wrong decisions: {wrong:?}",
+        night.research / 60.0,
+        night.setup_and_build / 60.0,
+        count("keep"),
+        count("discard"),
+        count("crash"),
+    );
+    Ok(Line::Measured(
+        wrong.is_empty() && night.research <= 1200.0,
+        value,
+        "8 experiments in 20 min, no wrong decision",
+    ))
+}
+
+/// The lineage's tip, run again with fresh seeds, gives what was recorded.
+pub fn tip_reproduces() -> Result<Line, String> {
+    let night = once()?;
+    let mut rerun = in_clone(&night.clone, &night.cache);
+    rerun.args([
+        "run",
+        "--locked",
+        "-q",
+        "-p",
+        "autoresearch-cli",
+        "--bin",
+        "autoresearch",
+        "--",
+        "rerun",
+        "--times",
+        "3",
+    ]);
+    rerun.args(["--config", "examples/nanochat/autoresearch.toml", "--preset", "cpu", "--tag", &night.tag]);
+    let output = sh::output(&mut rerun)?;
+    let again: Vec<f64> =
+        output.lines().filter_map(|line| line.strip_prefix("val_bpb:")?.trim().parse().ok()).collect();
+    let recorded = night
+        .rows
+        .iter()
+        .filter(|row| row.status == "keep")
+        .map(|row| row.val_bpb)
+        .next_back()
+        .ok_or("nothing was kept")?;
+    if again.len() != 3 {
+        return Err(format!("3 reruns were asked for: {output}"));
+    }
+    let mean = again.iter().sum::<f64>() / 3.0;
+    let deviation = (again.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    // Three runs say little of their own spread; 0.006 is what runs of the same code differ by on a shared machine.
+    let noise = deviation.max(0.006);
+    let off = (mean - recorded).abs();
+    let value = format!(
+        "recorded {recorded:.6}, again {again:?}, mean off by {off:.6} = {:.1} of the noise {noise:.6}",
+        off / noise
+    );
+    Ok(Line::Measured(off <= 3.0 * noise, value, "within 3 of the noise"))
+}
