@@ -58,7 +58,7 @@ impl KnobProposer {
         }
         if let Some(name) = overridden.keys().find(|name| !sites.iter().any(|site| site.constant.name == *name)) {
             return Err(ProposerError::Fatal(format!(
-                "program.md gives a range for {name}, but no editable file has a line `const {name}: … = …;`"
+                "there is a range for {name}, in program.md or [knobs], but no editable file has a line `const {name}: … = …;`"
             )));
         }
         match sites.is_empty() {

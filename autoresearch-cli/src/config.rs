@@ -40,6 +40,9 @@ pub struct Config {
     /// Constants of the editable files that the search starts from, as literals.
     #[serde(default)]
     pub constants: BTreeMap<String, String>,
+    /// Search ranges by constant, instead of those in the source. The programme's own come before these.
+    #[serde(default)]
+    pub knobs: BTreeMap<String, String>,
     /// Who has the ideas.
     #[serde(default)]
     pub proposer: ProposerConfig,

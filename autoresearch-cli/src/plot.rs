@@ -48,8 +48,8 @@ fn interesting(state: &State, direction: Direction) -> (f64, f64) {
     let spread = scores.iter().map(|s| (s - low).abs()).fold(0.0, f64::max);
     let span = if high > low { high - low } else { spread.max(low.abs() * 1e-3).max(1e-9) };
     match direction {
-        Direction::Minimise => (low - 0.15 * span, high + 0.35 * span),
-        Direction::Maximise => (low - 0.35 * span, high + 0.15 * span),
+        Direction::Minimise => (low - 0.2 * span, high + 0.35 * span),
+        Direction::Maximise => (low - 0.35 * span, high + 0.2 * span),
     }
 }
 
@@ -83,7 +83,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         .light_line_style(WHITE)
         .bold_line_style(RGBColor(232, 234, 238))
         .axis_style(INK)
-        .label_style((FONT, 17).into_font().color(&INK))
+        .label_style((FONT, 18).into_font().color(&INK))
         .x_desc("experiment")
         .y_desc(format!("{metric} ({way})"))
         .x_label_formatter(&|x| format!("{x:.0}"))
@@ -115,25 +115,30 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     let keeps = chart.draw_series(dots).map_err(text)?;
     keeps.label("kept, and the best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
 
-    // Along the line there is room on its far side from the dots: below it when lower is better.
-    let angle = (FONT, 16).into_font().transform(FontTransform::None);
-    let labels: Vec<&Experiment> = of(Status::Keep).collect();
-    let every = labels.len().div_ceil(LABELS).max(1);
-    let pixel = (high - low) / f64::from(SIZE.1);
-    let mut previous: Option<(f64, f64)> = None;
-    for experiment in labels.into_iter().step_by(every) {
+    // To the left of a new best, at its height, nothing was ever measured: there is room for its label.
+    let kept: Vec<&Experiment> = of(Status::Keep).collect();
+    let every = kept.len().div_ceil(LABELS).max(1);
+    let line_height = 20.0 * (high - low) / f64::from(SIZE.1);
+    let toward_better = if direction == Direction::Minimise { -line_height } else { line_height };
+    let mut last_label: Option<f64> = None;
+    for experiment in kept.into_iter().step_by(every) {
         let Some((x, y)) = place(experiment) else { continue };
-        let above = if direction == Direction::Minimise { 1.0 } else { -1.0 };
-        // Staggered when the last label would be run over.
-        let crowded = previous.is_some_and(|(px, py)| (x - px) / last < 0.25 && (y - py).abs() < 18.0 * pixel);
-        let y_label = if crowded { y + above * 40.0 * pixel } else { y + above * 22.0 * pixel };
-        previous = Some((x, y_label));
-        let right = x > 0.72 * last;
-        let (anchor, shift) = if right { (text_anchor::HPos::Right, -0.004) } else { (text_anchor::HPos::Left, 0.004) };
-        let style = angle.clone().color(&INK).pos(text_anchor::Pos::new(anchor, text_anchor::VPos::Center));
-        chart
-            .draw_series([Text::new(shortened(&experiment.description), (x + shift * last, y_label), style)])
-            .map_err(text)?;
+        let left = x > 0.3 * last;
+        let mut height = if left { y } else { y + toward_better };
+        // Small steps: the next label goes beyond the one before.
+        if let Some(before) = last_label
+            && (height - before) / toward_better < 1.0
+        {
+            height = before + toward_better;
+        }
+        last_label = Some(height);
+        if !(low..=high).contains(&height) {
+            continue;
+        }
+        let (anchor, shift) = if left { (text_anchor::HPos::Right, -0.008) } else { (text_anchor::HPos::Left, 0.004) };
+        let style = (FONT, 18).into_font().color(&INK).pos(text_anchor::Pos::new(anchor, text_anchor::VPos::Center));
+        let text_of = Text::new(shortened(&experiment.description), (x + shift * last, height), style);
+        chart.draw_series([text_of]).map_err(text)?;
     }
     chart
         .configure_series_labels()
@@ -141,7 +146,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
             Direction::Minimise => SeriesLabelPosition::UpperRight,
             Direction::Maximise => SeriesLabelPosition::LowerRight,
         })
-        .label_font((FONT, 17).into_font().color(&INK))
+        .label_font((FONT, 18).into_font().color(&INK))
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(220, 222, 226))
         .draw()

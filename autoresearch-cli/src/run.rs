@@ -138,7 +138,10 @@ impl Night {
     /// Checks everything that can be checked before the first minute is spent.
     pub fn prepare(home: &Home, request: Request) -> Result<Night, RunError> {
         let Request { config, tag, seed, allow_dirty } = request;
-        let program = Program::read(&home.root.join(&config.program))?;
+        let mut program = Program::read(&home.root.join(&config.program))?;
+        for (name, range) in &config.knobs {
+            program.knobs.entry(name.clone()).or_insert_with(|| range.clone());
+        }
         let places = Places::find(home.root.clone(), &config.preset)?;
         let policy = config.policy(&places)?;
         let tag = match tag {

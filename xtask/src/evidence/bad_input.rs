@@ -143,7 +143,7 @@ fn preset(bench: &Bench) -> Result<PathBuf, String> {
 fn prepare(bench: &Bench, data: &str) -> Result<Option<Output>, String> {
     fs::create_dir_all(bench.folder.join("empty")).map_err(|e| e.to_string())?;
     fs::write(bench.folder.join("binary.txt"), [0xff, 0xfe, 0x00]).map_err(|e| e.to_string())?;
-    let text: String = (0..2000).map(|i| format!("Sentence {i} of a small text.\n\n")).collect();
+    let text: String = (0..2000).map(|i| format!("Sentence {i} of a small text.<|endoftext|>")).collect();
     fs::write(bench.folder.join("good.txt"), text).map_err(|e| e.to_string())?;
     let mut command = Command::new(bench.built.join("prepare"));
     command
@@ -256,7 +256,7 @@ fn no_space(bench: &Bench) -> Result<Option<Output>, String> {
         head -c 2m /dev/zero > "$1/full" 2>/dev/null
         AUTORESEARCH_CACHE="$3" "$4" run --tag night
         code=$?
-        git rev-parse HEAD | cmp - "$3.before" && git status --porcelain && git fsck || exit 78
+        git rev-parse HEAD | cmp - "$3.before" && cmp work.sh "$2/work.sh" && cmp .git/index "$2/.git/index" && git fsck || exit 78
         exit $code
     "#;
     let run = |mut command: Command| {
