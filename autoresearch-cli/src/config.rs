@@ -126,10 +126,6 @@ pub enum ConfigError {
     NoPreset { name: String, config: PathBuf, known: String },
     #[error("{path} is not valid: {why}")]
     Invalid { path: PathBuf, why: String },
-    #[error(
-        "`{text}` in the configuration has the unknown placeholder {{{name}}}; known are {{repo}}, {{cache}}, {{target}} and {{preset}}"
-    )]
-    Placeholder { text: String, name: String },
     #[error("no home directory is known; set AUTORESEARCH_CACHE to a folder for data and builds")]
     NoCache,
 }
@@ -184,7 +180,7 @@ impl Config {
             format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}").as_bytes(),
         );
         for name in &self.locked {
-            let path = PathBuf::from(places.fill(name)?);
+            let path = PathBuf::from(places.fill(name));
             let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
             hash.update(&bytes);
         }
@@ -224,43 +220,45 @@ impl Places {
         Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache), preset: preset.to_owned() })
     }
 
-    /// Replaces the placeholders of one text. Only `{letters}` is one: shell and awk have braces of their own.
-    pub fn fill(&self, text: &str) -> Result<String, ConfigError> {
+    /// Replaces the placeholders of one text. Shell and awk have braces of their own, so anything else in braces, and
+    /// whatever stands behind a `$`, is left as it is.
+    pub fn fill(&self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             filled += before;
             let name = after.split_once('}').map_or("", |(name, _)| name);
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase()) {
-                filled.push('{');
-                rest = after;
-                continue;
-            }
             let place = match name {
-                "repo" => self.repo.clone(),
-                "cache" => self.cache.clone(),
-                "target" => self.cache.join("target"),
-                "preset" => PathBuf::from(&self.preset),
-                _ => return Err(ConfigError::Placeholder { text: text.into(), name: name.into() }),
+                _ if before.ends_with('$') => None,
+                "repo" => Some(self.repo.clone()),
+                "cache" => Some(self.cache.clone()),
+                "target" => Some(self.cache.join("target")),
+                "preset" => Some(PathBuf::from(&self.preset)),
+                _ => None,
             };
-            filled += &place.to_string_lossy();
-            rest = &after[name.len() + 1..];
+            match place {
+                Some(place) => {
+                    filled += &place.to_string_lossy();
+                    rest = &after[name.len() + 1..];
+                }
+                None => {
+                    filled.push('{');
+                    rest = after;
+                }
+            }
         }
-        Ok(filled + rest)
+        filled + rest
     }
 
     /// Replaces the placeholders of a command line.
-    pub fn fill_all(&self, texts: &[String]) -> Result<Vec<String>, ConfigError> {
+    pub fn fill_all(&self, texts: &[String]) -> Vec<String> {
         texts.iter().map(|text| self.fill(text)).collect()
     }
 
     /// The variables for commands: those set outside win.
-    pub fn environment(&self, variables: &BTreeMap<String, String>) -> Result<Vec<(String, OsString)>, ConfigError> {
-        let value = |name: &str, text: &str| match std::env::var_os(name) {
-            Some(value) => Ok(value),
-            None => self.fill(text).map(OsString::from),
-        };
-        variables.iter().map(|(name, text)| Ok((name.clone(), value(name, text)?))).collect()
+    pub fn environment(&self, variables: &BTreeMap<String, String>) -> Vec<(String, OsString)> {
+        let value = |name: &str, text: &str| std::env::var_os(name).unwrap_or_else(|| self.fill(text).into());
+        variables.iter().map(|(name, text)| (name.clone(), value(name, text))).collect()
     }
 }
 
@@ -338,10 +336,9 @@ mod tests {
     #[test]
     fn placeholders_are_filled() {
         let places = Places { repo: "/r".into(), cache: "/c".into(), preset: "p".into() };
-        assert_eq!(places.fill("{target}/{preset}/{repo}").unwrap(), "/c/target/p//r");
-        for literal in ["a } b {", "awk '{ print $1 }'", "${HOME}", "{}"] {
-            assert_eq!(places.fill(literal).unwrap(), literal);
+        assert_eq!(places.fill("{target}/{preset}/{repo}"), "/c/target/p//r");
+        for literal in ["a } b {", "awk '{ print $1 }'", "${repo}", "{}", "{tarket}"] {
+            assert_eq!(places.fill(literal), literal);
         }
-        assert!(places.fill("{tarket}").is_err());
     }
 }

@@ -126,14 +126,13 @@ impl Observer for Display {
                 inner.decided(experiment);
                 inner.night(state, &self.options);
             }
-            Event::Stopped { reason, state } => {
+            Event::Stopped { reason, .. } => {
                 if let Output::Terminal { night, experiment, .. } = &inner.out {
                     experiment.finish_and_clear();
                     night.finish_and_clear();
                 }
                 let took = inner.began.elapsed();
                 inner.line(&format!("stopped: {reason} ({} after the start)", report::duration(took)), None);
-                inner.line(&report::totals(state), None);
             }
             _ => {}
         }
@@ -167,7 +166,8 @@ impl Inner {
                     Style::Red => "31",
                 });
                 let text = code.map_or(text.to_owned(), |code| format!("\x1b[{code}m{text}\x1b[0m"));
-                let _ = bars.println(text);
+                // Not `println`, which is silent once the bars are finished.
+                bars.suspend(|| eprintln!("{text}"));
             }
             Output::Plain(_) => self.plain_line(text),
         }

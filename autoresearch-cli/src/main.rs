@@ -146,7 +146,7 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
 
     let display = Display::new(Options { tag, metric, total });
     let (reason, state) = night.run(Arc::new(display), &cancel_on_signal()).await?;
-    print!("\n{}", report::terminal(&state));
+    print!("{}", report::summary(&state));
     write_report(&folder, &title, &state)?;
     Ok(match reason {
         StopReason::Cancelled => ExitCode::from(130),

@@ -80,17 +80,16 @@ fn times(state: &State) -> Option<String> {
     Some(format!("{} in all: {} of runs, {} of builds", duration(wall), duration(runs), duration(builds)))
 }
 
+/// What a night comes to, in two lines.
+pub fn summary(state: &State) -> String {
+    let times = times(state).map_or(String::new(), |times| format!("{times}\n"));
+    format!("{}\n{times}", totals(state))
+}
+
 /// The report for a terminal.
 pub fn terminal(state: &State) -> String {
-    let mut text = String::new();
-    for experiment in &state.experiments {
-        let _ = writeln!(text, "{}", line(experiment));
-    }
-    let _ = writeln!(text, "\n{}", totals(state));
-    if let Some(times) = times(state) {
-        let _ = writeln!(text, "{times}");
-    }
-    text
+    let lines: String = state.experiments.iter().map(|experiment| line(experiment) + "\n").collect();
+    format!("{lines}\n{}", summary(state))
 }
 
 /// The report as Markdown; `title` is the programme's, `plot` the plot's file name.

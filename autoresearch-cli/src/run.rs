@@ -241,9 +241,9 @@ fn sandbox(
 ) -> Result<CommandSandbox, RunError> {
     let commands = Commands {
         editable: config.editable.clone(),
-        build: places.fill_all(&config.build.command)?,
-        run: places.fill_all(&config.run.command)?,
-        environment: places.environment(&config.environment)?,
+        build: places.fill_all(&config.build.command),
+        run: places.fill_all(&config.run.command),
+        environment: places.environment(&config.environment),
     };
     // One slot for each repository and run: build tools recognise what they built by its path.
     let repository = blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();
