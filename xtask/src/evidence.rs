@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 mod bad_input;
+mod cuda;
 mod latency;
 mod main_job;
 mod night;

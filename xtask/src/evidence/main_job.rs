@@ -1,6 +1,6 @@
 //! The figures of the main job: a night of research on a fresh machine.
 
-use super::{Line, Measure, bad_input, latency, night};
+use super::{Line, Measure, bad_input, cuda, latency, night};
 use crate::sh;
 
 /// All of them, the quick ones first.
@@ -12,6 +12,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("harness-overhead", harness_overhead),
     ("bad-input", bad_input::bad_input),
     ("edit-to-running", latency::edit_to_running),
+    ("cuda", cuda::cuda),
     ("tests", tests),
     ("night", night::night),
     ("tip-reproduces", night::tip_reproduces),

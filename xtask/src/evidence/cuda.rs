@@ -1,0 +1,58 @@
+//! The trainer on an NVIDIA GPU, at the sizes that stand in train.rs. It can only be measured where there is one.
+
+use std::process::Command;
+
+use super::Line;
+use crate::{places, setup, sh};
+
+/// Twenty seconds of training on CUDA give a finite val_bpb.
+pub fn cuda() -> Result<Line, String> {
+    if !places::nvidia() {
+        return Ok(Line::Skip("there is no NVIDIA driver on this machine".into()));
+    }
+    let libtorch = setup::setup()?;
+    let cache = places::cache()?;
+    let cache = std::path::absolute(&cache).unwrap_or(cache);
+    let data = cache.join("data/evidence-cuda");
+    let mut prepare = sh::cargo();
+    prepare.args([
+        "run",
+        "--locked",
+        "--profile",
+        "experiment",
+        "--package",
+        "autoresearch-llm",
+        "--bin",
+        "prepare",
+        "--",
+    ]);
+    // The offline corpus at the h100 preset's context and vocabulary; fewer tokens to evaluate.
+    prepare
+        .args([
+            "--preset",
+            "examples/nanochat/presets/h100.toml",
+            "--corpus",
+            "crates",
+            "--eval-tokens",
+            "524288",
+            "--out",
+        ])
+        .arg(&data);
+    prepare.env("CARGO_TARGET_DIR", cache.join("target")).env("LIBTORCH", &libtorch);
+    sh::output(&mut prepare)?;
+    let mut build = sh::cargo();
+    build.args(["build", "--locked", "--profile", "experiment", "--package", "autoresearch-llm", "--bin", "train"]);
+    sh::output(build.env("CARGO_TARGET_DIR", cache.join("target")).env("LIBTORCH", &libtorch))?;
+
+    let mut train = Command::new(cache.join("target/experiment/train"));
+    train.env("AUTORESEARCH_DATA", &data).env("AUTORESEARCH_DEVICE", "cuda").env("AUTORESEARCH_TIME_BUDGET", "20");
+    let output = sh::output(&mut train)?;
+    let of = |key: &str| output.lines().find_map(|line| line.strip_prefix(key)?.trim().parse::<f64>().ok());
+    let val_bpb = of("val_bpb:").ok_or_else(|| format!("no val_bpb in:\n{output}"))?;
+    let value = format!(
+        "val_bpb {val_bpb:.6} after {} steps, MFU {}%",
+        of("num_steps:").unwrap_or(0.0),
+        of("mfu_percent:").unwrap_or(0.0)
+    );
+    Ok(Line::Measured(val_bpb.is_finite() && val_bpb > 0.0, value, "finite"))
+}
