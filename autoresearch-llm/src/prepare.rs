@@ -57,7 +57,7 @@ impl Corpus {
 /// Prepares `folder`, or finds that it is ready. `say` is told what is being done.
 pub fn prepare(folder: &Path, corpus: &Corpus, fixed: &Fixed, say: &dyn Fn(&str)) -> Result<Workload, DataError> {
     let Fixed { vocab_size, max_seq_len, eval_tokens, time_budget_seconds, .. } = fixed;
-    if *max_seq_len == 0 || *eval_tokens < *max_seq_len || !(*time_budget_seconds > 0.0) {
+    if *max_seq_len == 0 || *eval_tokens < *max_seq_len || *time_budget_seconds <= 0.0 || time_budget_seconds.is_nan() {
         return Err(DataError::Setting(
             "max_seq_len must be at least 1, eval_tokens at least max_seq_len, and time_budget_seconds positive".into(),
         ));
