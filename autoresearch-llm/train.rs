@@ -137,12 +137,15 @@ impl Block {
         let (h, hk, d) = (config.n_head, config.n_kv_head, config.head_dim());
         let q = linear(x, &self.c_q).view([b, t, h, d]);
         let k = linear(x, &self.c_k).view([b, t, hk, d]);
-        let mut v = linear(x, &self.c_v).view([b, t, hk, d]);
+        let v = linear(x, &self.c_v).view([b, t, hk, d]);
         // Value residual: value embeddings are mixed in, gated for each head by the input.
-        if let (Some(ve), Some(gate)) = (ve, &self.ve_gate) {
-            let gate = linear(&x.narrow(2, 0, VE_GATE_CHANNELS.min(config.n_embd)), gate).sigmoid() * 2.0;
-            v = v + gate.unsqueeze(-1) * ve.view([b, t, hk, d]);
-        }
+        let v = match (ve, &self.ve_gate) {
+            (Some(ve), Some(gate)) => {
+                let gate = linear(&x.narrow(2, 0, VE_GATE_CHANNELS.min(config.n_embd)), gate).sigmoid() * 2.0;
+                v + gate.unsqueeze(-1) * ve.view([b, t, hk, d])
+            }
+            _ => v,
+        };
         let q = norm(&apply_rotary_emb(&q, cos, sin)).transpose(1, 2);
         let k = norm(&apply_rotary_emb(&k, cos, sin)).transpose(1, 2);
         let v = v.transpose(1, 2);
@@ -395,9 +398,9 @@ impl Muon {
 
 /// The nearest (semi-)orthogonal matrices, nearly: of the shape matrices x rows x columns. In bf16 on CUDA.
 fn polar_express(g: &Tensor) -> Tensor {
-    let mut x = if g.device() == Device::Cpu { g.shallow_clone() } else { g.to_kind(Kind::BFloat16) };
+    let x = if g.device() == Device::Cpu { g.shallow_clone() } else { g.to_kind(Kind::BFloat16) };
     let norm = x.norm_scalaropt_dim(2.0, [-2i64, -1].as_slice(), true);
-    x = x / (norm * 1.02 + 1e-6);
+    let mut x = x / (norm * 1.02 + 1e-6);
     let (_, rows, cols) = x.size3().unwrap_or_default();
     for (a, b, c) in POLAR_EXPRESS {
         if rows > cols {

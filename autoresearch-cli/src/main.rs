@@ -65,7 +65,7 @@ struct ConfigArgs {
 struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The run's name, and that of its branch autoresearch/<TAG>. Without it: the unfinished run, else today's date.
+    /// The run's name, and that of its branch autoresearch/TAG. Without it: the unfinished run, else today's date.
     #[arg(long)]
     tag: Option<String>,
     /// End after so many experiments beside the baseline.

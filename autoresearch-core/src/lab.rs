@@ -13,23 +13,19 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 use crate::journal::{Entry, Journal, JournalError, Record};
-use crate::metric::{Measurement, Metric};
+use crate::metric::Metric;
 use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
-use crate::ratchet::{Arm, Evidence, Ratchet, Side, Verdict};
-use crate::sandbox::{Budget, Candidate, Outcome, Progress, Revision, Sandbox, SandboxError, StageError, Trial};
-use crate::state::{Experiment, Open, State, Status};
+use crate::ratchet::Ratchet;
+use crate::sandbox::{Budget, Candidate, Revision, Sandbox, SandboxError, StageError};
+use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
-/// After so many runs that vanished with the machine or the harness, an experiment counts as crashed.
-const MAX_LOST_RUNS: u32 = 3;
-/// So often a failing sandbox is tried before the run ends with an error.
-const MAX_SANDBOX_FAILURES: u32 = 4;
+mod experiment;
+
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How much of a log's end the journal remembers, in characters.
-const REMEMBERED_TAIL: usize = 2000;
 
 /// Our own machinery failed. The journal holds everything up to here; the same command goes on.
 #[derive(Debug, Error)]
@@ -293,170 +289,6 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost })
     }
 
-    /// Runs the open experiment until it is decided.
-    async fn experiment(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        let Some(mut open) = self.state.open.clone() else { return Ok(()) };
-        let mut wanted = match open.experiment.arm.measurements.is_empty() {
-            true => vec![Side::Candidate],
-            false => Vec::new(),
-        };
-        let (status, reason) = loop {
-            for side in wanted.drain(..) {
-                if open.lost >= MAX_LOST_RUNS {
-                    return self
-                        .decide(
-                            &open.experiment,
-                            Status::Crash,
-                            format!("{} of its runs vanished with the harness", open.lost),
-                        )
-                        .await;
-                }
-                let failure = self.trial(&open, side, cancel).await?;
-                open = self.state.open.clone().unwrap_or(open);
-                if let (Some(why), Side::Candidate) = (failure, side) {
-                    return self.decide(&open.experiment, Status::Crash, why).await;
-                }
-            }
-            match self.judge(&open) {
-                Verdict::Keep(reason) => break (Status::Keep, reason),
-                Verdict::Discard(reason) => break (Status::Discard, reason),
-                Verdict::Measure(sides) if sides.is_empty() => {
-                    break (Status::Discard, "the rule asked for nothing more and did not decide".into());
-                }
-                Verdict::Measure(sides) => wanted = sides,
-            }
-        };
-        self.decide(&open.experiment, status, reason).await
-    }
-
-    fn judge(&self, open: &Open) -> Verdict {
-        let Some(incumbent) = &self.state.incumbent else {
-            return Verdict::Keep("baseline".into());
-        };
-        let mut arm: Arm = incumbent.arm.clone();
-        arm.measurements.extend(open.incumbent.iter().cloned());
-        let candidate = open.experiment.arm.clone();
-        let added_lines = open.experiment.candidate.added_lines;
-        self.ratchet.judge(&Evidence::new(arm, candidate, self.metric.direction(), added_lines))
-    }
-
-    /// One run of one side. Returns why it gave no number, if it did not.
-    async fn trial(&mut self, open: &Open, side: Side, cancel: &Cancel) -> Result<Option<String>, LabError> {
-        let experiment = open.experiment.id;
-        let candidate = match (side, &self.state.incumbent) {
-            (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
-            _ => open.experiment.candidate.clone(),
-        };
-        // The first run of every candidate has the run's own seed, further ones have fresh seeds, the same on both sides.
-        let repeats = match side {
-            Side::Candidate => open.experiment.arm.measurements.len(),
-            Side::Incumbent => open.incumbent.len() + 1,
-        };
-        let seed = self.settings.seed.wrapping_add(repeats as u64);
-        let mut failures = 0;
-        loop {
-            let attempt = self.state.open.as_ref().map_or(0, |open| open.attempts) + 1;
-            self.record(Record::Attempt { experiment, attempt, side, seed })?;
-            let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
-            let observers = self.observers.clone();
-            trial.progress = Arc::new(move |progress| {
-                let event = match &progress {
-                    Progress::Phase(phase) => Event::Phase { experiment, phase: *phase },
-                    Progress::Line(line) => Event::Line { experiment, line },
-                };
-                observers.iter().for_each(|observer| observer.on_event(&event));
-            });
-            match self.sandbox.run(&candidate, &trial, cancel).await {
-                Ok(outcome) => {
-                    let result = self.metric.read(&outcome);
-                    let why = result.as_ref().err().map(|error| match &outcome {
-                        Outcome::Completed(_) => error.to_string(),
-                        other => other.describe(),
-                    });
-                    return self
-                        .measured(experiment, attempt, side, outcome, result.map_err(|e| e.to_string()))
-                        .map(|()| why);
-                }
-                Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
-                Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    failures += 1;
-                    if failures >= MAX_SANDBOX_FAILURES {
-                        return Err(error.into());
-                    }
-                    self.pause(failures - 1, &error.to_string(), cancel).await?;
-                }
-            }
-        }
-    }
-
-    fn measured(
-        &mut self,
-        experiment: u32,
-        attempt: u32,
-        side: Side,
-        mut outcome: Outcome,
-        result: Result<Measurement, String>,
-    ) -> Result<(), LabError> {
-        let (Outcome::Completed(log)
-        | Outcome::Crashed { log, .. }
-        | Outcome::TimedOut { log }
-        | Outcome::OutOfMemory { log }) = &mut outcome;
-        if let Some((start, _)) = log.tail.char_indices().rev().nth(REMEMBERED_TAIL - 1) {
-            log.tail.drain(..start);
-        }
-        self.record(Record::Measured { experiment, attempt, side, outcome, result })
-    }
-
-    /// The commit point, and after it what follows from it.
-    async fn decide(&mut self, experiment: &Experiment, status: Status, reason: String) -> Result<(), LabError> {
-        let id = experiment.id;
-        if id == 0 && status != Status::Keep {
-            let log = experiment.outcome.as_ref().map(Outcome::log);
-            // The baseline stays open: the same command measures it again.
-            return Err(LabError::Baseline {
-                why: reason,
-                tail: log.map_or(String::new(), |log| last_lines(&log.tail, 12)),
-                log: log.and_then(|log| log.path.as_ref()).map_or("not kept".into(), |path| path.display().to_string()),
-            });
-        }
-        let to = match status {
-            Status::Keep => Some(self.sandbox.seal(&experiment.candidate, &self.message(experiment, &reason)).await?),
-            Status::Discard | Status::Crash => None,
-        };
-        let from = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-        self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;
-        if let Some(to) = to {
-            self.sandbox.promote(from.as_ref(), &to).await?;
-            self.record(Record::Applied { experiment: id })?;
-        }
-        self.write_results()?;
-        if let Some(decided) = self.state.experiments.last() {
-            self.proposer.observe(decided);
-            self.observers.iter().for_each(|o| o.on_event(&Event::Decided { experiment: decided, state: &self.state }));
-        }
-        Ok(())
-    }
-
-    /// The commit message of a kept experiment.
-    fn message(&self, experiment: &Experiment, reason: &str) -> String {
-        let name = self.metric.name();
-        let after = experiment.score().map_or("unmeasured".into(), |score| format!("{:.6}", score.get()));
-        let before = self.state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
-        let change = before
-            .map_or(format!("{name}: {after}"), |before| format!("{name}: {:.6} -> {after} ({reason})", before.get()));
-        let hypothesis = match experiment.hypothesis.trim() {
-            "" => String::new(),
-            text => format!("{text}\n\n"),
-        };
-        format!(
-            "{}\n\n{hypothesis}{change}\nexperiment: {} of {}\n",
-            experiment.description, experiment.id, self.settings.tag
-        )
-    }
-
     async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {
         let pause = PAUSES.0.saturating_mul(1 << failures.min(16)).min(PAUSES.1);
         if !cancel.is_cancelled() {
@@ -483,9 +315,4 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     fn tell(&self, event: &Event<'_>) {
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }

@@ -13,10 +13,10 @@ use serde::Deserialize;
 /// Prepare documents, a tokenizer and token shards for training. A second call finds everything ready.
 #[derive(Parser)]
 struct Arguments {
-    /// A preset whose [workload] table gives what the other options leave open.
+    /// A preset, whose table `workload` gives what the other options leave open.
     #[arg(long)]
     preset: PathBuf,
-    /// Where the prepared data goes [default: data/nanochat-<PRESET> in the cache].
+    /// Where the prepared data goes [default: data/nanochat-PRESET in the cache].
     #[arg(long)]
     out: Option<PathBuf>,
     /// crates (the offline default), climbmix, fineweb-edu, tinystories or tinyshakespeare.

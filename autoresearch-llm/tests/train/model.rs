@@ -1,5 +1,7 @@
 //! Tests of the model's pieces, on small sizes. They stand apart so that train.rs holds only what is researched.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 
 fn config() -> Config {
