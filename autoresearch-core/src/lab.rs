@@ -18,7 +18,7 @@ use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
 use crate::ratchet::Ratchet;
-use crate::sandbox::{Budget, Candidate, Revision, Sandbox, SandboxError, StageError};
+use crate::sandbox::{Budget, Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
@@ -150,15 +150,15 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                     LabError::Sandbox(SandboxError::Other(format!("the baseline cannot be made: {why}")))
                 }
             })?;
-            self.intend(
-                0,
-                None,
+            self.record(Record::Intent {
+                experiment: 0,
+                parent: None,
                 candidate,
-                "baseline".into(),
-                String::new(),
-                serde_json::Value::Null,
-                Cost::default(),
-            )?;
+                description: "baseline".into(),
+                hypothesis: String::new(),
+                change: serde_json::Value::Null,
+                cost: Cost::default(),
+            })?;
         }
         let direction = self.metric.direction();
         let mut failures = 0;
@@ -267,26 +267,13 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             return self.refuse(description, reason, cost);
         }
         let change = serde_json::to_value(&change)?;
-        self.intend(experiment, Some(parent), candidate, description, hypothesis, change, cost)
+        let parent = Some(parent);
+        self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost })
     }
 
     fn refuse(&mut self, description: String, reason: String, cost: Cost) -> Result<(), LabError> {
         self.tell(&Event::Refused { description: &description, reason: &reason });
         self.record(Record::Refused { description, reason, cost })
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the fields of one record")]
-    fn intend(
-        &mut self,
-        experiment: u32,
-        parent: Option<Revision>,
-        candidate: Candidate,
-        description: String,
-        hypothesis: String,
-        change: serde_json::Value,
-        cost: Cost,
-    ) -> Result<(), LabError> {
-        self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost })
     }
 
     async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {
