@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use autoresearch_agents::{ConstantError, KnobProposer, constants};
-use autoresearch_core::git::{GitError, Lineage};
+use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
@@ -63,7 +63,7 @@ impl Home {
     /// The repository around the current folder.
     pub fn find() -> Result<Home, RunError> {
         let here = std::env::current_dir().map_err(|e| RunError::Other(format!("the current folder is gone: {e}")))?;
-        Ok(Home { root: Lineage::open(&here, "x")?.root()? })
+        Ok(Home { root: root_of(&here)? })
     }
 
     /// The folder of one run.
@@ -150,7 +150,8 @@ impl Night {
         };
         let lineage = Lineage::open(&home.root, &tag)?;
         let folder = home.run(&tag);
-        if !folder.join("journal.jsonl").exists() {
+        // A run that failed before its first record has not begun.
+        if folder.join("journal.jsonl").metadata().map_or(0, |m| m.len()) == 0 {
             check_new(&lineage, &tag, allow_dirty)?;
         }
         make_folder(&folder)?;

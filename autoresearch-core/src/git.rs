@@ -66,6 +66,19 @@ impl std::fmt::Debug for Lineage {
     }
 }
 
+fn discover(path: &Path) -> Result<Repository, GitError> {
+    Repository::discover(path).map_err(|error| match error.code() {
+        ErrorCode::NotFound => GitError::NoRepository(path.to_owned()),
+        _ => error.into(),
+    })
+}
+
+/// The root of the working tree around `path`.
+pub fn root_of(path: &Path) -> Result<PathBuf, GitError> {
+    let repository = discover(path)?;
+    repository.workdir().map(Path::to_owned).ok_or_else(|| GitError::NoRepository(path.to_owned()))
+}
+
 /// Objects and refs must be on the disk before the journal says so.
 fn fsync_everything() {
     static ONCE: Once = Once::new();
@@ -89,16 +102,7 @@ impl Lineage {
             return Err(GitError::BadTag(tag.to_owned()));
         }
         fsync_everything();
-        let repository = Repository::discover(path).map_err(|_| GitError::NoRepository(path.to_owned()))?;
-        Ok(Lineage { repository, tag: tag.to_owned() })
-    }
-
-    /// The root of the user's working tree.
-    pub fn root(&self) -> Result<PathBuf, GitError> {
-        self.repository
-            .workdir()
-            .map(Path::to_owned)
-            .ok_or_else(|| GitError::NoRepository(self.repository.path().to_owned()))
+        Ok(Lineage { repository: discover(path)?, tag: tag.to_owned() })
     }
 
     /// The branch's full name.

@@ -44,6 +44,8 @@ impl Slot {
                 set_mode(&path, file)?;
                 continue;
             }
+            // A new file rather than new content: what lies there may be a link to something outside.
+            let _ = fs::remove_file(&path);
             fs::write(&path, &content).map_err(|e| SandboxError::io(format!("writing {}", path.display()), e))?;
             set_mode(&path, file)?;
         }

@@ -259,3 +259,19 @@ async fn a_baseline_that_does_not_run_is_an_error_and_can_be_tried_again() {
     lab.run(&Cancel::new()).await.unwrap();
     assert_eq!(place.results()[0][1], "5.000000");
 }
+
+#[tokio::test]
+async fn what_a_candidate_leaves_behind_is_gone_for_the_next() {
+    let place = Place::new();
+    let outside = place.folder.path().join("outside");
+    std::fs::write(&outside, "precious\n").unwrap();
+    let script = [
+        "touch junk; mkdir -p deep/er; ln -s ../outside link; rm value.sh; ln ../outside value.sh; echo 'score: 4'",
+        "[ ! -e junk ] && [ ! -e deep ] && [ ! -L link ] && echo 'score: 3'",
+    ];
+    let mut lab = place.lab(&script, LONG).unwrap();
+    lab.run(&Cancel::new()).await.unwrap();
+    let status: Vec<String> = place.results().into_iter().map(|row| row[3].clone()).collect();
+    assert_eq!(status, ["keep", "keep", "keep"]);
+    assert_eq!(std::fs::read_to_string(outside).unwrap(), "precious\n", "nothing is written through a link");
+}
