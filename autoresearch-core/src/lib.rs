@@ -4,6 +4,73 @@
 //! The [`Lab`] is the loop over these four traits; the [`Journal`] is the truth it can always be continued from.
 //! This crate is light: no network, no machine-learning library, and it never prints (subscribe an [`Observer`]).
 //!
+//! A search of one's own needs a proposer and a sandbox; here, for the number whose square is closest to two. Code in a git
+//! repository needs no sandbox of its own: that is [`CommandSandbox`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use async_trait::async_trait;
+//! use autoresearch_core::*;
+//!
+//! /// Steps that shrink, to and fro.
+//! struct Steps;
+//!
+//! #[async_trait]
+//! impl Proposer<f64> for Steps {
+//!     async fn propose(&mut self, context: &Context<'_, f64>) -> Result<Proposal<f64>, ProposerError> {
+//!         let change = (-0.8f64).powi(context.proposals() as i32);
+//!         Ok(Proposal { change, description: format!("add {change}"), hypothesis: String::new(), cost: Cost::default() })
+//!     }
+//! }
+//!
+//! /// A state is a number, and its own name.
+//! struct Numbers;
+//!
+//! #[async_trait]
+//! impl Sandbox<f64> for Numbers {
+//!     async fn baseline(&self) -> Result<Candidate, StageError> {
+//!         self.stage(0, &Revision("0".into()), &0.0, "").await
+//!     }
+//!
+//!     async fn stage(&self, _: u32, parent: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
+//!         let parent: f64 = parent.0.parse().map_err(|_| StageError::Rejected("no number".into()))?;
+//!         let name = (parent + change).to_string();
+//!         Ok(Candidate { revision: Revision(name.clone()), fingerprint: name, added_lines: 0 })
+//!     }
+//!
+//!     async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+//!         let x: f64 = candidate.revision.0.parse().unwrap_or(f64::NAN);
+//!         Ok(Outcome::Completed(RunLog { tail: format!("error: {}", (x * x - 2.0).abs()), ..RunLog::default() }))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut stop = Stop::default();
+//! stop.experiments = Some(60);
+//! let limit = Duration::from_secs(1);
+//! let settings = lab::Settings {
+//!     tag: "root".into(),
+//!     base: None,
+//!     policy: String::new(),
+//!     seed: 1,
+//!     budget: Budget { run: limit, build: limit },
+//!     stop,
+//!     results: None,
+//! };
+//! let program = Program::parse("Find the square root of two.")?;
+//! let metric = Arc::new(LogMetric::new("error", Direction::Minimise));
+//! let journal = (Journal::in_memory(), vec![]);
+//! let mut lab = Lab::new(program, Box::new(Steps), Arc::new(Numbers), metric, Arc::new(Strict), settings, journal)?;
+//! tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(lab.run(&Cancel::new()))?;
+//!
+//! let best = lab.state().incumbent.as_ref().ok_or("no baseline")?;
+//! assert!((best.revision.0.parse::<f64>()? - 2f64.sqrt()).abs() < 1e-3);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The modules stand in the order in which an experiment flows through them.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
