@@ -1,7 +1,7 @@
 //! The figures of the main job: a night of research on a fresh machine.
 
 use super::{Line, Measure, bad_input, cuda, latency, night};
-use crate::sh;
+use crate::{setup, sh};
 
 /// All of them, the quick ones first.
 pub const FIGURES: &[(&str, Measure)] = &[
@@ -43,9 +43,10 @@ fn core_is_light() -> Result<Line, String> {
 
 /// The words after `evidence NAME` in what a test prints.
 fn printed(test: &str, name: &str) -> Result<Vec<String>, String> {
+    let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", test, "--", "--nocapture"]);
-    let output = sh::output(&mut cargo)?;
+    let output = sh::output(cargo.env("LIBTORCH", libtorch))?;
     let marker = format!("evidence {name} ");
     let line = output.lines().find_map(|line| line.split_once(&marker));
     let (_, words) = line.ok_or_else(|| format!("the test {test} printed no `{marker}`"))?;
