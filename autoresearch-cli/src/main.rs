@@ -38,7 +38,7 @@ enum Command {
         #[arg(long)]
         tag: Option<String>,
     },
-    /// Measure the best state of a run again, with fresh seeds.
+    /// Measure the best state of a run again.
     Rerun {
         #[command(flatten)]
         config: ConfigArgs,
@@ -48,6 +48,12 @@ enum Command {
         /// How often.
         #[arg(long, default_value_t = 3)]
         times: u32,
+        /// The baseline too, in turns with the best, so that a slower or faster machine shows in both.
+        #[arg(long)]
+        baseline: bool,
+        /// With seeds of their own instead of the run's.
+        #[arg(long)]
+        fresh_seeds: bool,
     },
 }
 
@@ -120,12 +126,13 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Rerun { config, tag, times } => {
+        Command::Rerun { config, tag, times, baseline, fresh_seeds } => {
             let config = config.read()?;
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
+            let wanted = run::Rerun { times, baseline, fresh_seeds };
             let name = config.metric.name.clone();
-            run::rerun(&home, &config, &tag, times, &cancel_on_signal(), |score| println!("{name}: {score:.6}"))
-                .await?;
+            let on_score = |which: &str, score| println!("{which}{name}: {score:.6}");
+            run::rerun(&home, &config, &tag, wanted, &cancel_on_signal(), on_score).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

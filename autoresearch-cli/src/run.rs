@@ -196,14 +196,25 @@ impl Night {
     }
 }
 
-/// Measures the best state of a run again, each time with a fresh seed, and returns the scores.
+/// What is measured again.
+#[derive(Debug, Clone, Copy)]
+pub struct Rerun {
+    /// How often.
+    pub times: u32,
+    /// The baseline too, in turns with the best: what the machine does to both shows in both.
+    pub baseline: bool,
+    /// With seeds of their own instead of the run's.
+    pub fresh_seeds: bool,
+}
+
+/// Measures the best state of a run again; `on_score` is told which state, and its score.
 pub async fn rerun(
     home: &Home,
     config: &Config,
     tag: &str,
-    times: u32,
+    wanted: Rerun,
     cancel: &Cancel,
-    on_score: impl Fn(f64),
+    on_score: impl Fn(&str, f64),
 ) -> Result<(), RunError> {
     let state = home.state(tag)?;
     let (Some(header), Some(incumbent)) = (state.header, state.incumbent) else {
@@ -214,16 +225,21 @@ pub async fn rerun(
     let places = Places::find(home.root.clone(), &config.preset)?;
     let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
     let metric = metric(config);
-    // Beyond the attempts and the seeds of the run itself.
-    for attempt in (1000u32..).take(times as usize) {
-        let seed = header.seed.wrapping_add(u64::from(attempt));
-        let trial = Trial::new(incumbent.experiment, attempt, seed, config.budget());
-        let outcome = sandbox.run(&incumbent.candidate, &trial, cancel).await?;
-        let measurement = metric.read(&outcome).map_err(|error| match outcome {
-            Outcome::Completed(_) => RunError::Other(error.to_string()),
-            other => RunError::Other(other.describe()),
-        })?;
-        on_score(measurement.score.get());
+    let baseline = state.experiments.first().filter(|_| wanted.baseline);
+    let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
+    let best = ("", incumbent.experiment, &incumbent.candidate);
+    // Beyond the attempts of the run itself.
+    for attempt in (1000u32..).take(wanted.times as usize) {
+        for (which, experiment, candidate) in baseline.into_iter().chain([best]) {
+            let seed = if wanted.fresh_seeds { header.seed.wrapping_add(u64::from(attempt)) } else { header.seed };
+            let trial = Trial::new(experiment, attempt, seed, config.budget());
+            let outcome = sandbox.run(candidate, &trial, cancel).await?;
+            let measurement = metric.read(&outcome).map_err(|error| match outcome {
+                Outcome::Completed(_) => RunError::Other(error.to_string()),
+                other => RunError::Other(other.describe()),
+            })?;
+            on_score(which, measurement.score.get());
+        }
     }
     Ok(())
 }
