@@ -118,7 +118,7 @@ impl Observer for Display {
                     Phase::Build => "building",
                     Phase::Run => "starting",
                 };
-                let message = format!("{} | {doing}", inner.description);
+                let message = format!("{doing} | {}", inner.description);
                 inner.now(&name(*experiment), &message, 0.0);
             }
             Event::Line { experiment, line } => inner.progress(*experiment, line),
@@ -194,7 +194,8 @@ impl Inner {
 
     fn progress(&mut self, experiment: u32, line: &str) {
         let progress = Progress::parse(line);
-        let message = format!("{} | {}", self.description, progress.as_ref().map_or(line, |p| &p.text));
+        // What changes first: a narrow terminal cuts the end.
+        let message = format!("{} | {}", progress.as_ref().map_or(line, |p| &p.text), self.description);
         self.now(&name(experiment), &message, progress.as_ref().map_or(0.0, |p| p.share));
         let due = self.said.map_or(self.experiment_began, |at| at).elapsed() >= PLAIN_PAUSE;
         if let (Output::Plain(_), true, Some(progress)) = (&self.out, due, progress) {
