@@ -54,6 +54,7 @@ pub fn evidence(arguments: &[String]) -> Result<(), String> {
         eprintln!("{line}\n  (took {:.0} s)", began.elapsed().as_secs_f64());
         lines.push(line);
     }
+    night::clean();
     println!("{}", lines.join("\n"));
     if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
 }

@@ -43,8 +43,17 @@ fn once() -> Result<&'static Night, String> {
     NIGHT.get_or_init(run).as_ref().map_err(Clone::clone)
 }
 
+fn folder() -> PathBuf {
+    std::env::temp_dir().join(format!("autoresearch-evidence-{}", std::process::id()))
+}
+
+/// Removes the clone and its caches, several gigabytes.
+pub fn clean() {
+    let _ = std::fs::remove_dir_all(folder());
+}
+
 fn run() -> Result<Night, String> {
-    let folder = std::env::temp_dir().join(format!("autoresearch-evidence-{}", std::process::id()));
+    let folder = folder();
     let (clone, cache) = (folder.join("clone"), folder.join("cache"));
     let folder_text = clone.display().to_string();
     sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&folder_text))?;
