@@ -141,8 +141,8 @@ pub fn night() -> Result<Line, String> {
 
 /// The lineage's tip, run again three times in turns with the baseline, gives what was recorded.
 ///
-/// The training time is fixed, so a machine that became slower changes every number of a night alike (here by up to 10 % of
-/// the steps within an hour). The baseline, run again beside the tip, tells by how much; what is left is compared with the
+/// The training time is fixed, so a machine that became slower changes every number of a night alike (seen: 10 % of the
+/// steps within ten minutes). The baseline, run again beside the tip, tells by how much; what is left is compared with the
 /// spread of single runs.
 pub fn tip_reproduces() -> Result<Line, String> {
     let night = once()?;
