@@ -10,6 +10,7 @@ use git2::{
 };
 use thiserror::Error;
 
+use crate::change::EditablePaths;
 use crate::sandbox::Revision;
 
 /// Git refused, or the repository is not as it must be.
@@ -165,9 +166,22 @@ impl Lineage {
         Ok(self.repository.find_blob(id)?.content().to_owned())
     }
 
-    /// The id of a commit's tree.
-    pub fn tree_id(&self, revision: &Revision) -> Result<String, GitError> {
-        Ok(self.commit(revision)?.tree_id().to_string())
+    /// A name for what the files of a commit say: white space at the ends of lines and of the files that may be edited does
+    /// not count.
+    pub fn fingerprint(&self, revision: &Revision, editable: &EditablePaths) -> Result<String, GitError> {
+        let mut listing = String::new();
+        for (path, file) in self.tree(revision)? {
+            let text = match editable.allows(&path) {
+                true => String::from_utf8(self.blob(file.blob)?).ok(),
+                false => None,
+            };
+            let id = match text {
+                Some(text) => Oid::hash_object(ObjectType::Blob, normalised(&text).as_bytes())?,
+                None => file.blob,
+            };
+            listing += &format!("{id} {} {path}\0", u8::from(file.executable));
+        }
+        Ok(Oid::hash_object(ObjectType::Blob, listing.as_bytes())?.to_string())
     }
 
     /// Writes a commit on `parent` whose tree differs by `changed`. No ref is moved.
@@ -196,7 +210,9 @@ impl Lineage {
     }
 
     fn write_commit(&self, tree: Oid, parent: &git2::Commit<'_>, message: &str) -> Result<Revision, GitError> {
-        let now = Time::new(jiff::Timestamp::now().as_second(), 0);
+        // The standard variable of reproducible builds: with it the same search makes the same commits, to the last bit.
+        let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+        let now = Time::new(fixed.unwrap_or_else(|| jiff::Timestamp::now().as_second()), 0);
         // Not the user's name: the harness made this, and it must not depend on anybody's configuration.
         let author = Signature::new("autoresearch", "autoresearch@localhost", &now)?;
         let tree = self.repository.find_tree(tree)?;
@@ -261,4 +277,9 @@ impl Lineage {
     fn commit(&self, revision: &Revision) -> Result<git2::Commit<'_>, GitError> {
         Ok(self.repository.find_commit(Oid::from_str(&revision.0)?)?)
     }
+}
+
+fn normalised(text: &str) -> String {
+    let lines = text.trim_end().lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
 }

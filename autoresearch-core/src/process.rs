@@ -1,14 +1,27 @@
-//! Running one command with a limit, its output in a file, and nothing of it left afterwards.
+//! Running one command with a limit, its output in a bounded file, and nothing of it left afterwards.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
+
+mod log;
+mod sweep;
+#[cfg(not(target_os = "linux"))]
+#[path = "process/group.rs"]
+mod tree;
+#[cfg(target_os = "linux")]
+#[path = "process/linux.rs"]
+mod tree;
+
+use log::Pump;
+pub use log::log_tail;
+pub use sweep::sweep;
+use tree::Tree;
 
 /// Variables that a command inherits; everything else of the harness's environment, keys above all, stays out of its sight.
 const INHERITED: &[&str] = &[
@@ -33,14 +46,15 @@ const INHERITED: &[&str] = &[
     "CXX",
 ];
 
-/// How often a running command is looked at.
-const POLL: Duration = Duration::from_millis(100);
-/// Between the request to end and the kill.
-const GRACE: Duration = Duration::from_secs(5);
-/// A log that grows past this is a failure of the candidate, not a reason to fill the disk.
-const LOG_LIMIT: u64 = 256 << 20;
-/// How much of the end of a log is read for the metric and for messages.
-const TAIL: u64 = 64 << 10;
+/// How often a running command is looked at, and every how many looks its memory is: looking must cost it nothing.
+const POLL: Duration = Duration::from_millis(200);
+const LOOKS_AT_MEMORY: u32 = 5;
+/// Between the request to end and the kill, unless a command says otherwise.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// How long a killed tree may take to be gone before that is a failure of the machine.
+const GONE: Duration = Duration::from_secs(10);
+/// Names a command's processes, so that they can be found even if they escaped.
+const RUN: &str = "AUTORESEARCH_RUN";
 
 /// A command with its surroundings.
 #[derive(Debug, Clone)]
@@ -51,10 +65,25 @@ pub struct Command {
     pub directory: PathBuf,
     /// Variables beside the inherited ones.
     pub environment: Vec<(String, OsString)>,
-    /// Its standard output and error, appended.
+    /// Its standard output and error, appended: the first and the last 4 MiB of them.
     pub log: PathBuf,
-    /// Wall clock until it is killed.
+    /// Wall clock until it is asked to end.
     pub limit: Duration,
+    /// From then until it is killed.
+    pub grace: Duration,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// What a command may use of the machine. Enforced by the kernel on Linux, not elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of data of each of its processes (`RLIMIT_DATA`, which leaves an accelerator's reservations alone).
+    pub memory: Option<u64>,
+    /// Bytes of each file that it writes.
+    pub file_size: Option<u64>,
+    /// Processes and threads of this user altogether, the harness's included. Does not bind root.
+    pub processes: Option<u64>,
 }
 
 /// Why a command ended.
@@ -62,27 +91,39 @@ pub struct Command {
 pub enum Ending {
     /// By itself.
     Exit(ExitStatus),
+    /// Killed by the kernel because memory ran out.
+    OutOfMemory,
     /// Killed at its limit.
     Limit,
-    /// Killed because its log grew without end.
-    LogFlood,
 }
 
-/// A finished command.
+/// What a command used, with all its descendants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Usage {
+    cpu: Duration,
+    peak_memory: u64,
+    survivors: u32,
+}
+
+/// A finished command. Nothing of it runs any more.
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// Why it ended.
     pub ending: Ending,
     /// Wall clock.
     pub elapsed: Duration,
-    /// The peak resident memory of its first process, in bytes, where the system tells.
+    /// The peak resident memory in bytes, where the system tells: of all its processes together as seen once a second, or
+    /// of the largest one if that was more (which counts the harness's own few megabytes, before it becomes the command).
     pub peak_memory: Option<u64>,
+    /// Processor time of all its processes, where the system tells.
+    pub cpu: Option<Duration>,
 }
 
 impl Command {
     /// Runs it to its end. `on_line` is told the newest line of output now and then.
     ///
-    /// Dropping the future kills the command's process group.
+    /// When this returns, and also when the future is dropped, nothing of the command runs any more, its descendants
+    /// included (on Linux; elsewhere those in its process group).
     pub async fn run(
         &self,
         cancel: &Cancel,
@@ -92,160 +133,109 @@ impl Command {
             .argv
             .split_first()
             .ok_or_else(|| SandboxError::Other("the command is empty; give a program".into()))?;
-        let open = || File::options().create(true).append(true).open(&self.log);
-        let failed = |e| SandboxError::io(format!("opening the log {}", self.log.display()), e);
-        let (out, err) = (open().map_err(failed)?, open().map_err(failed)?);
-        let skip = out.metadata().map_err(failed)?.len();
+        let failed = |what: &str, e| SandboxError::io(format!("{what} for `{program}`"), e);
+        let (output, input) = std::io::pipe().map_err(|e| failed("making a pipe", e))?;
+        let error = input.try_clone().map_err(|e| failed("making a pipe", e))?;
+        let mut pump = Pump::start(self.log.clone(), output)
+            .map_err(|e| SandboxError::io(format!("opening the log {}", self.log.display()), e))?;
 
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).current_dir(&self.directory).env_clear();
         command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(out).stderr(err).kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
+        let name = run_name();
+        command.env(RUN, &name).stdin(Stdio::null()).stdout(input).stderr(error);
+        let (mut tree, ends) =
+            Tree::prepare(&mut command, self.limits).map_err(|e| failed("preparing a process", e))?;
 
+        let killed_before = kernel_kills();
         let started = Instant::now();
         let mut child =
             command.spawn().map_err(|source| SandboxError::CannotStart { command: program.clone(), source })?;
-        let group = Group::of(child.id());
+        tree.started(child.id());
+        // Ours of the pipes' other ends: as long as they are open, nobody sees the end of the output.
+        drop((command, ends));
 
-        let mut watch = Watch { log: &self.log, skip, last: String::new(), peak: None };
         let mut poll = tokio::time::interval(POLL);
-        let mut looks = 0u32;
-        let ending = loop {
+        let (mut looks, mut last, mut peak) = (0u32, String::new(), None);
+        let stopped = loop {
             tokio::select! {
                 biased;
-                status = child.wait() => break Ending::Exit(status.map_err(|e| SandboxError::io(format!("waiting for `{program}`"), e))?),
-                () = cancel.cancelled() => {
-                    group.end(&mut child).await;
-                    return Err(SandboxError::Cancelled);
-                }
+                status = child.wait() => break Stopped::Itself(status.map_err(|e| failed("waiting", e))?),
+                () = cancel.cancelled() => break Stopped::Cancelled,
+                () = tokio::time::sleep(self.limit.saturating_sub(started.elapsed())) => break Stopped::Limit,
                 _ = poll.tick() => {
                     looks += 1;
-                    if started.elapsed() >= self.limit {
-                        break Ending::Limit;
+                    if looks.is_multiple_of(LOOKS_AT_MEMORY) {
+                        peak = peak.max(tree.memory());
                     }
-                    // The log five times a second, memory less often: looking must cost the candidate nothing.
-                    if looks.is_multiple_of(2) && watch.look(on_line) > LOG_LIMIT {
-                        break Ending::LogFlood;
-                    }
-                    if looks.is_multiple_of(5) {
-                        watch.memory(child.id());
-                    }
+                    report(&pump, &mut last, on_line);
                 }
             }
         };
         let elapsed = started.elapsed();
-        if !matches!(ending, Ending::Exit(_)) {
-            group.end(&mut child).await;
-        }
-        // Also after a clean exit: what it left in its group must not run on beside the next experiment.
-        group.kill();
-        watch.look(on_line);
-        Ok(Finished { ending, elapsed, peak_memory: watch.peak })
-    }
-}
-
-/// The process group of a child; killed when dropped.
-struct Group(Option<i32>);
-
-impl Group {
-    fn of(pid: Option<u32>) -> Group {
-        Group(pid.and_then(|pid| i32::try_from(pid).ok()))
-    }
-
-    #[cfg(unix)]
-    fn signal(&self, signal: nix::sys::signal::Signal) {
-        if let Some(pid) = self.0 {
-            let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), signal);
-        }
-    }
-
-    #[cfg(unix)]
-    fn kill(&self) {
-        self.signal(nix::sys::signal::Signal::SIGKILL);
-    }
-
-    #[cfg(not(unix))]
-    fn kill(&self) {}
-
-    /// Asks the group to end, waits, then kills it.
-    async fn end(&self, child: &mut tokio::process::Child) {
-        #[cfg(unix)]
-        {
-            self.signal(nix::sys::signal::Signal::SIGTERM);
-            if tokio::time::timeout(GRACE, child.wait()).await.is_ok() {
-                self.kill();
-                return;
+        if !matches!(stopped, Stopped::Itself(_)) {
+            tree.terminate();
+            if tokio::time::timeout(self.grace, child.wait()).await.is_err() {
+                tree.kill();
+                if tokio::time::timeout(GONE, child.wait()).await.is_err() {
+                    return Err(SandboxError::Other(format!(
+                        "`{program}` cannot be killed: it is stuck in the kernel"
+                    )));
+                }
             }
-            self.kill();
         }
-        let _ = child.kill().await;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Looks at a running command from outside.
-struct Watch<'a> {
-    log: &'a Path,
-    skip: u64,
-    last: String,
-    peak: Option<u64>,
-}
-
-impl Watch<'_> {
-    /// Reports the newest line if it is new, and returns the size of the log that this command wrote.
-    fn look(&mut self, on_line: &(dyn Fn(String) + Send + Sync)) -> u64 {
-        let size = std::fs::metadata(self.log).map_or(0, |m| m.len()).saturating_sub(self.skip);
-        let tail = tail(self.log, size.min(4096)).unwrap_or_default();
-        if let Some(line) = tail.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty())
-            && line != self.last
-        {
-            line.clone_into(&mut self.last);
-            on_line(line.to_owned());
+        let told = tree.finished();
+        if told.is_none() {
+            // Nobody watched over the tree to its end: the supervisor was killed, or the system has none.
+            sweep(RUN, &name);
         }
-        size
+        let (status, usage) = told.map_or((None, None), |(status, usage)| (status, Some(usage)));
+        pump.finish().map_err(|e| SandboxError::io(format!("writing the log {}", self.log.display()), e))?;
+        report(&pump, &mut last, on_line);
+        if let Some(survivors @ 1..) = usage.map(|usage| usage.survivors) {
+            return Err(SandboxError::Other(format!("{survivors} processes of `{program}` cannot be killed")));
+        }
+        let ending = match stopped {
+            Stopped::Cancelled => return Err(SandboxError::Cancelled),
+            Stopped::Limit => Ending::Limit,
+            Stopped::Itself(watcher) => match status.unwrap_or(watcher) {
+                status if was_killed(status) && kernel_kills() > killed_before => Ending::OutOfMemory,
+                status => Ending::Exit(status),
+            },
+        };
+        let peak_memory = peak.max(usage.map(|usage| usage.peak_memory));
+        Ok(Finished { ending, elapsed, peak_memory, cpu: usage.map(|usage| usage.cpu) })
     }
-
-    #[cfg(target_os = "linux")]
-    fn memory(&mut self, pid: Option<u32>) {
-        let status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok());
-        let line = status.as_deref().and_then(|s| s.lines().find_map(|line| line.strip_prefix("VmHWM:")));
-        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        self.peak = self.peak.max(kilobytes.map(|kb| kb * 1024));
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn memory(&mut self, _pid: Option<u32>) {}
 }
 
-/// The last `bytes` of a file, as text.
-fn tail(path: &Path, bytes: u64) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(bytes)))?;
-    let mut buffer = Vec::new();
-    file.take(bytes).read_to_end(&mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer).into_owned())
+/// What ended a command.
+enum Stopped {
+    Itself(ExitStatus),
+    Limit,
+    Cancelled,
 }
 
-/// The end of a log, for metrics and messages: some tens of kilobytes, progress lines that were overwritten by `\r` left out.
-pub fn log_tail(path: &Path) -> std::io::Result<String> {
-    let text = tail(path, TAIL)?;
-    let mut kept = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
-        let body = body.strip_suffix('\r').unwrap_or(body);
-        kept.push_str(body.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or(""));
-        kept.push_str(end);
+/// A name that no other running command has.
+fn run_name() -> OsString {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = jiff::Timestamp::now().as_nanosecond();
+    format!("{}-{}-{now}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)).into()
+}
+
+/// Passes the newest line on if it is new.
+fn report(pump: &Pump, last: &mut String, on_line: &(dyn Fn(String) + Send + Sync)) {
+    if let Some(line) = pump.newest_line().filter(|line| line != last) {
+        last.clone_from(&line);
+        on_line(line);
     }
-    Ok(kept)
+}
+
+/// How many processes the kernel has killed since the machine began because memory ran out.
+fn kernel_kills() -> u64 {
+    let counters = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = counters.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
 
 /// How an unsuccessful command ended, for a person, or `None` if it succeeded.
@@ -253,9 +243,19 @@ pub fn describe(ending: Ending) -> Option<String> {
     match ending {
         Ending::Exit(status) if status.success() => None,
         Ending::Exit(status) => Some(describe_status(status)),
+        Ending::OutOfMemory => Some("was killed because the machine ran out of memory".into()),
         Ending::Limit => Some("was killed at its time limit".into()),
-        Ending::LogFlood => Some(format!("was killed because it wrote more than {} MB of output", LOG_LIMIT >> 20)),
     }
+}
+
+#[cfg(unix)]
+fn was_killed(status: ExitStatus) -> bool {
+    std::os::unix::process::ExitStatusExt::signal(&status) == Some(nix::sys::signal::Signal::SIGKILL as i32)
+}
+
+#[cfg(not(unix))]
+fn was_killed(_status: ExitStatus) -> bool {
+    false
 }
 
 #[cfg(unix)]
@@ -277,7 +277,12 @@ fn describe_status(status: ExitStatus) -> String {
 mod tests {
     use super::*;
 
-    async fn run(script: &str, limit: Duration, cancel: &Cancel) -> (Result<Finished, SandboxError>, String) {
+    async fn run_with(
+        script: &str,
+        limit: Duration,
+        limits: Limits,
+        cancel: &Cancel,
+    ) -> (Result<Finished, SandboxError>, String) {
         let folder = tempfile::tempdir().unwrap();
         let command = Command {
             argv: vec!["sh".into(), "-c".into(), script.into()],
@@ -285,37 +290,74 @@ mod tests {
             environment: vec![("GIVEN".into(), "yes".into())],
             log: folder.path().join("log"),
             limit,
+            grace: Duration::from_millis(300),
+            limits,
         };
         let finished = command.run(cancel, &|_| {}).await;
         (finished, log_tail(&command.log).unwrap_or_default())
     }
 
+    async fn run(script: &str, limit: Duration) -> (Finished, String) {
+        let (finished, log) = run_with(script, limit, Limits::default(), &Cancel::new()).await;
+        (finished.unwrap(), log)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
     #[tokio::test]
     async fn output_and_exit_code_are_seen() {
-        let (finished, log) = run("echo out; echo err >&2; exit 3", Duration::from_secs(20), &Cancel::new()).await;
-        assert_eq!(describe(finished.unwrap().ending).unwrap(), "ended with exit code 3");
+        let (finished, log) = run("echo out; echo err >&2; exit 3", LONG).await;
+        assert_eq!(describe(finished.ending).unwrap(), "ended with exit code 3");
         assert_eq!(log, "out\nerr\n");
     }
 
     #[tokio::test]
-    async fn the_harness_s_environment_stays_out_of_sight() {
-        let (finished, log) = run("env", Duration::from_secs(20), &Cancel::new()).await;
-        assert!(describe(finished.unwrap().ending).is_none());
+    async fn a_signal_is_told_by_its_name() {
+        let (finished, _) = run("kill -SEGV $$", LONG).await;
+        assert_eq!(describe(finished.ending).unwrap(), "was ended by SIGSEGV");
+        // Killed by somebody, not by the kernel for want of memory.
+        let (finished, _) = run("kill -9 $$", LONG).await;
+        assert_eq!(describe(finished.ending).unwrap(), "was ended by SIGKILL");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_cannot_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = Command {
+            argv: vec!["no-such-program".into()],
+            directory: folder.path().into(),
+            environment: vec![],
+            log: folder.path().join("log"),
+            limit: LONG,
+            grace: GRACE,
+            limits: Limits::default(),
+        };
+        let error = command.run(&Cancel::new(), &|_| {}).await.unwrap_err();
+        assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_harness_s_environment_and_files_stay_out_of_sight() {
+        let (finished, log) = run("env; ls /proc/self/fd", LONG).await;
+        assert!(describe(finished.ending).is_none());
         assert!(log.contains("GIVEN=yes"));
         assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+        let descriptors = log.lines().filter(|line| line.parse::<u32>().is_ok()).count();
+        // Input, output, error, and the one that `ls` reads the folder with.
+        assert_eq!(descriptors, 4, "{log}");
     }
 
     #[tokio::test]
     async fn the_limit_kills_children_too() {
-        let (finished, log) = run("sleep 60 & echo $!; sleep 60", Duration::from_millis(300), &Cancel::new()).await;
-        assert_eq!(finished.unwrap().ending, Ending::Limit);
+        let (finished, log) = run("sleep 60 & echo $!; sleep 60", Duration::from_millis(300)).await;
+        assert_eq!(finished.ending, Ending::Limit);
         assert_gone(log.trim().parse().unwrap());
     }
 
     #[tokio::test]
     async fn what_is_left_after_a_clean_exit_is_swept() {
-        let (finished, log) = run("sleep 60 & echo $!", Duration::from_secs(20), &Cancel::new()).await;
-        assert!(describe(finished.unwrap().ending).is_none());
+        let (finished, log) = run("sleep 60 & echo $!", LONG).await;
+        assert!(describe(finished.ending).is_none());
         assert_gone(log.trim().parse().unwrap());
     }
 
@@ -326,16 +368,32 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             cancel.cancel();
         };
-        let ((finished, _), ()) = tokio::join!(run("sleep 60", Duration::from_secs(60), &cancel), stop);
+        let run = run_with("sleep 60", LONG, Limits::default(), &cancel);
+        let ((finished, _), ()) = tokio::join!(run, stop);
         assert!(matches!(finished, Err(SandboxError::Cancelled)));
     }
 
-    #[test]
-    fn overwritten_progress_is_left_out_of_the_tail() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
-        std::fs::write(&path, "\rstep 1   \rstep 2   \n---\r\nval_bpb: 1\n").unwrap();
-        assert_eq!(log_tail(&path).unwrap(), "step 2   \n---\nval_bpb: 1\n");
+    #[tokio::test]
+    async fn processor_time_and_memory_of_the_whole_tree_are_counted() {
+        // A grandchild does the work: half a second of counting, and 64 MiB of a string.
+        let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; head -c 67108864 /dev/zero | tr \"\\\\0\" x | tail -c 67108864 >/dev/null'; true";
+        let (finished, log) = run(script, LONG).await;
+        assert!(describe(finished.ending).is_none(), "{log}");
+        if cfg!(target_os = "linux") {
+            assert!(finished.cpu.unwrap() > Duration::from_millis(20), "{finished:?}");
+            assert!(finished.peak_memory.unwrap() > 60 << 20, "{finished:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn limits_are_enforced() {
+        let limits = Limits { memory: Some(64 << 20), file_size: Some(1 << 20), processes: None };
+        let (finished, log) =
+            run_with("awk 'BEGIN { s = \"x\"; while (1) s = s s }'", LONG, limits, &Cancel::new()).await;
+        assert!(describe(finished.unwrap().ending).is_some() && log.contains("memory"), "{log}");
+        let (finished, _) = run_with("head -c 2000000 /dev/zero > big", LONG, limits, &Cancel::new()).await;
+        assert!(describe(finished.unwrap().ending).is_some());
     }
 
     fn assert_gone(pid: i32) {

@@ -109,8 +109,11 @@ pub struct RunLog {
     pub build: Duration,
     /// Wall clock of the run.
     pub elapsed: Duration,
-    /// The peak resident memory seen, in bytes.
+    /// The peak resident memory seen, in bytes, of all its processes together.
     pub peak_memory: Option<u64>,
+    /// Processor time of all its processes, the build's while it is built.
+    #[serde(default)]
+    pub cpu: Option<Duration>,
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,
@@ -252,6 +255,11 @@ pub trait Sandbox<C = Patch>: Send + Sync {
 
     /// Runs a candidate once.
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError>;
+
+    /// Ends whatever an earlier harness, which died, left running. Called before anything else when a run begins or goes on.
+    async fn clean(&self) -> Result<(), SandboxError> {
+        Ok(())
+    }
 
     /// Makes the revision that a kept candidate will be known by, with a message for its history. It is not the incumbent yet.
     async fn seal(&self, candidate: &Candidate, _message: &str) -> Result<Revision, SandboxError> {

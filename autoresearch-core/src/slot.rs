@@ -25,6 +25,14 @@ impl Slot {
         &self.root
     }
 
+    /// A folder for temporary files, beside the candidate's. It is emptied whenever the slot is filled: nothing that one run
+    /// leaves there reaches the next.
+    pub fn scratch(&self) -> PathBuf {
+        let mut name = self.root.clone().into_os_string();
+        name.push(".tmp");
+        name.into()
+    }
+
     /// Makes the directory hold exactly the files of `revision`.
     ///
     /// Only files whose content differs are written: build tools go by modification times. Everything else that lies
@@ -33,6 +41,13 @@ impl Slot {
         let files = lineage.tree(revision)?;
         let folders: BTreeSet<&Path> = files.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
         self.make_folder(&self.root)?;
+        let scratch = self.scratch();
+        match fs::remove_dir_all(&scratch) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SandboxError::io(format!("emptying {}", scratch.display()), error));
+            }
+            _ => self.make_folder(&scratch)?,
+        }
         self.remove_strangers(&self.root, Path::new(""), &files, &folders)?;
         for folder in &folders {
             self.make_folder(&self.root.join(folder))?;

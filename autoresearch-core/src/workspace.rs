@@ -10,9 +10,12 @@ use async_trait::async_trait;
 use crate::cancel::Cancel;
 use crate::change::{EditablePaths, Patch};
 use crate::git::{GitError, Lineage};
-use crate::process::{self, Command, Ending};
+use crate::process::{self, Command, Ending, Limits};
 use crate::sandbox::{Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 use crate::slot::Slot;
+
+/// Names the slot that a process belongs to, so that leftovers of a harness that died can be found.
+const SLOT: &str = "AUTORESEARCH_SLOT";
 
 /// How candidates of a repository are built and run.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct Commands {
     pub run: Vec<String>,
     /// Variables for both, beside the few that are inherited. The run also gets `AUTORESEARCH_SEED`.
     pub environment: Vec<(String, OsString)>,
+    /// What each of both may use.
+    pub limits: Limits,
 }
 
 /// Stages candidates as commits, and builds and runs them in a directory of their own.
@@ -80,7 +85,7 @@ impl CommandSandbox {
             let revision = git.commit_changes(parent, &changed, message)?;
             git.pin(experiment, &revision)?;
             let added_lines = git.added_lines(parent, &revision)?;
-            Ok(Candidate { fingerprint: git.tree_id(&revision)?, revision, added_lines })
+            Ok(Candidate { fingerprint: git.fingerprint(&revision, &self.commands.editable)?, revision, added_lines })
         });
         Ok(candidate.map_err(SandboxError::from)?)
     }
@@ -96,6 +101,8 @@ impl CommandSandbox {
         (trial.progress)(Progress::Phase(phase));
         let mut environment = self.commands.environment.clone();
         environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
+        environment.push((SLOT.into(), self.slot.path().into()));
+        environment.push(("TMPDIR".into(), self.slot.scratch().into()));
         let command = Command {
             argv: argv.to_vec(),
             directory: self.slot.path().to_owned(),
@@ -105,6 +112,8 @@ impl CommandSandbox {
                 Phase::Build => trial.budget.build,
                 Phase::Run => trial.budget.run,
             },
+            grace: process::GRACE,
+            limits: self.commands.limits,
         };
         let progress = trial.progress.clone();
         command.run(cancel, &move |line| progress(Progress::Line(line))).await
@@ -119,7 +128,8 @@ impl Sandbox<Patch> for CommandSandbox {
         }
         let candidate = self.lineage(|git| {
             git.pin(0, &self.base)?;
-            Ok(Candidate { fingerprint: git.tree_id(&self.base)?, revision: self.base.clone(), added_lines: 0 })
+            let fingerprint = git.fingerprint(&self.base, &self.commands.editable)?;
+            Ok(Candidate { fingerprint, revision: self.base.clone(), added_lines: 0 })
         });
         Ok(candidate.map_err(SandboxError::from)?)
     }
@@ -153,6 +163,7 @@ impl Sandbox<Patch> for CommandSandbox {
         if !self.commands.build.is_empty() {
             let build = self.phase(Phase::Build, &self.commands.build, &log, trial, cancel).await?;
             log.build = build.elapsed;
+            log.cpu = build.cpu;
             if let Some(how) = process::describe(build.ending) {
                 return finish(build.ending, format!("the build {how}"), log);
             }
@@ -162,6 +173,11 @@ impl Sandbox<Patch> for CommandSandbox {
         log.elapsed = run.elapsed;
         log.peak_memory = run.peak_memory;
         finish(run.ending, process::describe(run.ending).map_or(String::new(), |how| format!("the run {how}")), log)
+    }
+
+    async fn clean(&self) -> Result<(), SandboxError> {
+        process::sweep(SLOT, self.slot.path().as_os_str());
+        Ok(())
     }
 
     async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
@@ -188,20 +204,25 @@ fn finish(ending: Ending, message: String, mut log: RunLog) -> Result<Outcome, S
     Ok(match ending {
         Ending::Exit(status) if status.success() => Outcome::Completed(log),
         Ending::Limit => Outcome::TimedOut { log },
-        Ending::Exit(status) if out_of_memory(status, &log.tail) => Outcome::OutOfMemory { log },
+        Ending::OutOfMemory => Outcome::OutOfMemory { log },
+        Ending::Exit(_) if says_out_of_memory(&log.tail) => Outcome::OutOfMemory { log },
         _ => Outcome::Crashed { message: crash_message(&message, &log.tail), log },
     })
 }
 
-fn out_of_memory(status: std::process::ExitStatus, tail: &str) -> bool {
-    #[cfg(unix)]
-    let killed =
-        std::os::unix::process::ExitStatusExt::signal(&status) == Some(nix::sys::signal::Signal::SIGKILL as i32);
-    #[cfg(not(unix))]
-    let killed = false;
-    let _ = status;
-    // We did not kill it, so a SIGKILL is the kernel's answer to memory running out.
-    killed || tail.to_ascii_lowercase().contains("out of memory") || tail.contains("can't allocate memory")
+/// Whether the last lines are the words with which programs give up for want of memory: CUDA's, Rust's, C++'s, Python's
+/// and the C library's.
+fn says_out_of_memory(tail: &str) -> bool {
+    const WORDS: [&str; 6] = [
+        "out of memory",
+        "memory allocation of",
+        "bad_alloc",
+        "memoryerror",
+        "cannot allocate memory",
+        "can't allocate memory",
+    ];
+    let lines = tail.lines().rev().filter(|line| !line.trim().is_empty()).take(20);
+    lines.map(str::to_ascii_lowercase).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
 /// How it ended, with the line of the log that most likely says why.

@@ -1,0 +1,188 @@
+//! Nothing of a command survives it, whatever it does: real processes that leave their session, fork twice, ignore requests
+//! to end, hold the output open, fork on, or kill their supervisor; after a timeout, a cancellation, a clean exit, and the
+//! death of the harness itself.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use autoresearch_core::Cancel;
+use autoresearch_core::process::{Command, Ending, Limits, describe, log_tail, sweep};
+
+/// Marks the processes of one case, so that survivors can be found however they hide.
+const MARK: &str = "KILL_SUITE_CASE";
+const GRACE: Duration = Duration::from_millis(400);
+/// Within this after the grace period everything must be gone.
+const PROMPT: Duration = Duration::from_secs(2);
+
+/// Scripts that print `ready` when their children run, by what they do. `$0` is the script itself.
+const CASES: &[(&str, &str)] = &[
+    ("plain child", "sleep 97 & echo ready; sleep 97"),
+    ("setsid", "setsid sleep 97 & echo ready; sleep 97"),
+    ("double fork", "( ( sleep 97 & ) & ); echo ready; sleep 97"),
+    ("setsid and double fork", "( setsid sh -c 'sleep 97 & sleep 97' & ); echo ready; sleep 97"),
+    ("ignores TERM", "trap '' TERM HUP INT; (trap '' TERM; setsid sleep 97) & echo ready; while :; do sleep 1; done"),
+    (
+        "holds the output",
+        "setsid sh -c 'trap \"\" TERM; while :; do echo still here; sleep 0.05; done' & echo ready; sleep 97",
+    ),
+    // Each generation is a new session that starts the next one and ends.
+    (
+        "forks on",
+        "cat > on.sh <<'E'\nsleep 0.03\nsetsid sh on.sh &\nE\nsetsid sh on.sh & setsid sh on.sh & echo ready; sleep 97",
+    ),
+    ("many", "i=0; while [ $i -lt 150 ]; do setsid sleep 97 & i=$((i+1)); done; echo ready; sleep 97"),
+    ("stopped", "sh -c 'kill -STOP $$' & setsid sh -c 'kill -STOP $$' & sleep 0.1; echo ready; sleep 97"),
+    ("closed output", "setsid sleep 97 >/dev/null 2>&1 & echo ready; exec >/dev/null 2>&1; sleep 97"),
+    // Its parent is the supervisor: without it, only the environment tells whose child this is.
+    ("kills its supervisor", "setsid sleep 97 & echo ready; sleep 0.2; kill -9 $PPID; sleep 97"),
+];
+
+fn command(case: &str, script: &str, folder: &Path, limit: Duration) -> Command {
+    Command {
+        argv: vec!["sh".into(), "-c".into(), script.into()],
+        directory: folder.into(),
+        environment: vec![(MARK.into(), mark(case).into())],
+        log: folder.join("log"),
+        limit,
+        grace: GRACE,
+        limits: Limits::default(),
+    }
+}
+
+/// Unique to this process and case.
+fn mark(case: &str) -> String {
+    format!("{case} {}", std::process::id())
+}
+
+/// Processes, zombies not counted, whose environment carries the mark.
+fn survivors(mark: &str) -> Vec<String> {
+    let wanted = format!("{MARK}={mark}");
+    let folders = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let marked = folders.filter(|path| {
+        let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+    });
+    marked
+        .map(|path| std::fs::read_to_string(path.join("stat")).unwrap_or_default())
+        .filter(|s| !s.is_empty())
+        .collect()
+}
+
+#[tokio::test]
+async fn nothing_survives_a_timeout() {
+    let mut worst = Duration::ZERO;
+    for (case, script) in CASES {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = Duration::from_millis(900);
+        let command = command(case, script, folder.path(), limit);
+        let began = Instant::now();
+        let finished = command.run(&Cancel::new(), &|_| {}).await.unwrap();
+        let late = began.elapsed().saturating_sub(limit + GRACE);
+        worst = worst.max(late);
+        assert_eq!(survivors(&mark(case)), [""; 0], "{case}");
+        assert!(late < PROMPT, "{case}: {late:?} after the grace period");
+        assert!(log_tail(&command.log).unwrap().contains("ready"), "{case}: it must have got so far");
+        if *case != "kills its supervisor" {
+            assert_eq!(finished.ending, Ending::Limit, "{case}");
+        }
+    }
+    println!("evidence kill-timeout cases {} survivors 0 worst_ms {}", CASES.len(), worst.as_millis());
+}
+
+#[tokio::test]
+async fn nothing_survives_a_clean_exit() {
+    for (case, script) in CASES.iter().filter(|(_, script)| script.contains("echo ready; sleep 97")) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = script.replace("echo ready; sleep 97", "sleep 0.1; echo ready; exit 0");
+        let command = command(&format!("clean {case}"), &script, folder.path(), Duration::from_secs(30));
+        let began = Instant::now();
+        let finished = command.run(&Cancel::new(), &|_| {}).await.unwrap();
+        assert!(describe(finished.ending).is_none(), "{case}");
+        assert!(began.elapsed() < Duration::from_secs(5), "{case}: a held output must not hold the reader");
+        assert_eq!(survivors(&mark(&format!("clean {case}"))), [""; 0], "{case}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_survives_a_dropped_future() {
+    for (case, script) in CASES.iter().filter(|(case, _)| *case != "kills its supervisor") {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("drop {case}");
+        let command = command(&name, script, folder.path(), Duration::from_secs(30));
+        let cancel = Cancel::new();
+        let run = tokio::time::timeout(Duration::from_millis(500), command.run(&cancel, &|_| {}));
+        assert!(run.await.is_err(), "{case}");
+        assert_gone(&name).await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_flood_is_bounded_and_keeps_its_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "echo first; head -c 60000000 /dev/zero | tr '\\0' x; echo; echo last";
+    let command = command("flood", script, folder.path(), Duration::from_secs(60));
+    let finished = command.run(&Cancel::new(), &|_| {}).await.unwrap();
+    assert!(describe(finished.ending).is_none());
+    let log = std::fs::read(&command.log).unwrap();
+    assert!(log.len() < 9 << 20, "{} bytes", log.len());
+    assert!(log.starts_with(b"first\n") && log.ends_with(b"\nlast\n"));
+    assert!(String::from_utf8_lossy(&log).contains("bytes left out"));
+}
+
+/// The harness of the next test: runs one command of the suite until somebody kills it.
+#[tokio::test]
+async fn harness_to_be_killed() {
+    let Ok(folder) = std::env::var("KILL_SUITE_FOLDER") else { return };
+    let (case, script) = CASES[std::env::var("KILL_SUITE_INDEX").unwrap().parse::<usize>().unwrap()];
+    let mut command = command(case, script, Path::new(&folder), Duration::from_secs(60));
+    command.environment = vec![(MARK.into(), std::env::var(MARK).unwrap().into())];
+    let _ = command.run(&Cancel::new(), &|_| {}).await;
+}
+
+#[tokio::test]
+async fn nothing_survives_the_harness() {
+    for (index, (case, _)) in CASES.iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = format!("harness {case}");
+        let mut harness = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "harness_to_be_killed"])
+            .env("KILL_SUITE_FOLDER", folder.path())
+            .env("KILL_SUITE_INDEX", index.to_string())
+            .env(MARK, mark(&name))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = folder.path().join("log");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("ready")) {
+            assert!(Instant::now() < deadline, "{case}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if *case == "kills its supervisor" {
+            // Then nobody is left to see the harness die: what a run that goes on does first.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            harness.kill().unwrap();
+            harness.wait().unwrap();
+            sweep(MARK, mark(&name).as_ref());
+        } else {
+            harness.kill().unwrap();
+            harness.wait().unwrap();
+        }
+        assert_gone(&name).await;
+    }
+}
+
+async fn assert_gone(name: &str) {
+    let deadline = Instant::now() + PROMPT;
+    loop {
+        let left = survivors(&mark(name));
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{name}: {left:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
