@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoresearch_core::{Budget, Direction, EditablePaths, Score, Stop};
+use autoresearch_core::process::Limits;
+use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -23,6 +24,9 @@ pub struct Config {
     pub build: CommandConfig,
     /// The run.
     pub run: CommandConfig,
+    /// What each of both may use.
+    #[serde(default)]
+    pub limits: LimitsConfig,
     /// Variables for both. One that is set outside already wins, as in cargo's `[env]`.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -64,6 +68,17 @@ pub struct CommandConfig {
     pub limit_seconds: f64,
 }
 
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// GiB of data of each process.
+    pub memory_gb: Option<f64>,
+    /// GiB of each file that is written.
+    pub file_gb: Option<f64>,
+    /// Processes and threads of the user altogether.
+    pub processes: Option<u64>,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricConfig {
@@ -79,6 +94,9 @@ pub struct RatchetConfig {
     /// The least gain that is kept, in the metric's unit. 0 keeps whatever is strictly better.
     #[serde(default)]
     pub min_gain: f64,
+    /// Limits on secondary metrics, by name.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Limit>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -160,10 +178,22 @@ impl Config {
                 return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
             }
         }
+        for (name, value) in [("memory_gb", self.limits.memory_gb), ("file_gb", self.limits.file_gb)] {
+            if let Some(value) = value.filter(|value| !(*value > 0.0 && *value < 1e6)) {
+                return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
+            }
+        }
         match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
             true => Ok(()),
             false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),
         }
+    }
+
+    /// What each command may use of the machine.
+    pub fn limits(&self) -> Limits {
+        let bytes = |gigabytes: f64| (gigabytes * f64::from(1u32 << 30)) as u64;
+        let LimitsConfig { memory_gb, file_gb, processes } = self.limits;
+        Limits { memory: memory_gb.map(bytes), file_size: file_gb.map(bytes), processes }
     }
 
     /// The limits of each run.
@@ -174,10 +204,11 @@ impl Config {
 
     /// A hash of everything that decides the number, which may not change within a run.
     pub fn policy(&self, places: &Places) -> Result<String, ConfigError> {
-        let Config { editable, build, run, environment, metric, ratchet, constants, .. } = self;
+        let Config { editable, build, run, environment, metric, ratchet, constants, limits, .. } = self;
         let mut hash = blake3::Hasher::new();
         hash.update(
-            format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}").as_bytes(),
+            format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}{limits:?}")
+                .as_bytes(),
         );
         for name in &self.locked {
             let path = PathBuf::from(places.fill(name));
@@ -324,6 +355,8 @@ mod tests {
             ("editable = ['a']\n[metric]\nname='x'\ndirection='minimise'\n", "run"),
             (&format!("{MINIMAL}[stop]\nexperimets = 3\n"), "experimets"),
             (&format!("{MINIMAL}[ratchet]\nmin_gain = -1\n"), "min_gain"),
+            (&format!("{MINIMAL}[limits]\nmemory_gb = 0\n"), "memory_gb"),
+            (&format!("{MINIMAL}[ratchet.limits]\nvram = {{ most = 3 }}\n"), "most"),
             (&MINIMAL.replace("['./run']", "[]"), "command"),
             (&MINIMAL.replace("minimise", "down"), "down"),
             (&format!("typo = 1\n{MINIMAL}"), "typo"),

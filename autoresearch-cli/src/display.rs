@@ -104,6 +104,24 @@ impl Observer for Display {
                     Some(Style::Yellow),
                 );
             }
+            Event::Checking { crashes } => {
+                inner.line(
+                    &format!(
+                        "{crashes} crashes in a row: running the incumbent again, to see whether it is the machine"
+                    ),
+                    Some(Style::Yellow),
+                );
+            }
+            Event::Paused { why, pause } => {
+                inner.line(
+                    &format!(
+                        "PAUSED: the incumbent, which ran before, gives no number any more ({why}); no experiment is \
+                         spent until it does; trying again in {:.0} s",
+                        pause.as_secs_f64()
+                    ),
+                    Some(Style::Red),
+                );
+            }
             Event::Staged { experiment, description } => {
                 inner.description = (*description).to_owned();
                 inner.experiment_began = Instant::now();

@@ -8,9 +8,9 @@ use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
-    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain, Observer,
-    Outcome, Patch, Program, ProgramError, Proposer, Revision, Sandbox, SandboxError, State, StopReason, Trial,
-    lab::Settings,
+    Cancel, CommandSandbox, Constrained, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain,
+    Observer, Outcome, Patch, Program, ProgramError, Proposer, Revision, Sandbox, SandboxError, Settings, State,
+    StopReason, Trial,
 };
 use thiserror::Error;
 
@@ -173,16 +173,13 @@ impl Night {
             ProposerKind::Knobs => Box::new(KnobProposer::new(seed)),
         };
         let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
-        let settings = Settings {
-            tag: tag.clone(),
-            base: Some(base),
-            policy,
-            seed,
-            budget: config.budget(),
-            stop: config.stop(),
-            results: Some(folder.join("results.tsv")),
-        };
-        let ratchet = Arc::new(MinGain(config.ratchet.min_gain));
+        let mut settings = Settings::new(tag.clone(), config.budget());
+        settings.base = Some(base);
+        settings.policy = policy;
+        settings.seed = seed;
+        settings.stop = config.stop();
+        settings.results = Some(folder.join("results.tsv"));
+        let ratchet = Arc::new(Constrained::new(MinGain(config.ratchet.min_gain), config.ratchet.limits.clone()));
         let lab =
             Lab::new(program.clone(), proposer, sandbox, Arc::new(metric), ratchet, settings, (journal, entries))?;
         Ok(Night { tag, folder, program, lab })
@@ -261,6 +258,7 @@ fn sandbox(
         build: places.fill_all(&config.build.command),
         run: places.fill_all(&config.run.command),
         environment: places.environment(&config.environment),
+        limits: config.limits(),
     };
     // One slot for each repository and run: build tools recognise what they built by its path.
     let repository = blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();

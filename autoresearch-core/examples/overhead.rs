@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::lab::Settings;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::*;
@@ -61,21 +60,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         editable: EditablePaths::new(["value.sh"]),
         build: vec!["true".into()],
         run: vec!["sh".into(), "value.sh".into()],
-        environment: vec![],
+        ..Commands::default()
     };
     let sandbox =
         CommandSandbox::new(lineage, base.clone(), commands, Slot::new(folder.join("slot")), folder.join("logs"));
-    let mut stop = Stop::default();
-    stop.experiments = Some(EXPERIMENTS);
-    let settings = Settings {
-        tag: "overhead".into(),
-        base: Some(base),
-        policy: String::new(),
-        seed: 1,
-        budget: Budget { run: Duration::from_secs(60), build: Duration::from_secs(60) },
-        stop,
-        results: Some(folder.join("results.tsv")),
-    };
+    let mut settings = Settings::new("overhead", Duration::from_secs(60));
+    settings.base = Some(base);
+    settings.seed = 1;
+    settings.stop = Stop::after(EXPERIMENTS);
+    settings.results = Some(folder.join("results.tsv"));
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let journal = Journal::open(&folder.join("journal.jsonl"))?;
     let program = Program::parse("Count down.")?;

@@ -73,7 +73,7 @@ pub enum PatchError {
 }
 
 /// The paths that proposals may change: exact files, or whole folders as `folder/**`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EditablePaths(Vec<String>);
 

@@ -11,6 +11,7 @@ use git2::{
 use thiserror::Error;
 
 use crate::change::EditablePaths;
+use crate::crash;
 use crate::sandbox::Revision;
 
 /// Git refused, or the repository is not as it must be.
@@ -216,7 +217,10 @@ impl Lineage {
         // Not the user's name: the harness made this, and it must not depend on anybody's configuration.
         let author = Signature::new("autoresearch", "autoresearch@localhost", &now)?;
         let tree = self.repository.find_tree(tree)?;
-        Ok(Revision(self.repository.commit(None, &author, &author, message, &tree, &[parent])?.to_string()))
+        crash::point("git: before a commit");
+        let commit = self.repository.commit(None, &author, &author, message, &tree, &[parent])?;
+        crash::point("git: after a commit");
+        Ok(Revision(commit.to_string()))
     }
 
     /// Keeps an experiment's commit reachable, whatever becomes of it. Fails when the ref exists with another commit.
@@ -233,6 +237,7 @@ impl Lineage {
                 self.repository.reference(&name, id, false, "autoresearch: staged")?;
             }
         }
+        crash::point("git: candidate pinned");
         Ok(())
     }
 
@@ -252,10 +257,12 @@ impl Lineage {
         }
         let id = self.commit(to)?.id();
         let log = "autoresearch: keep";
+        crash::point("git: before the branch moves");
         let swapped = match from {
             None => self.repository.reference(&self.branch(), id, false, log),
             Some(from) => self.repository.reference_matching(&self.branch(), id, true, self.commit(from)?.id(), log),
         };
+        crash::point("git: after the branch moved");
         match swapped {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => Err(moved(self.tip()?)),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::crash;
 use crate::metric::{Direction, Measurement};
 use crate::proposer::Cost;
 use crate::ratchet::Side;
@@ -107,6 +108,11 @@ pub enum Record {
         /// What it cost.
         cost: Cost,
     },
+    /// After several crashes in a row the incumbent was run again, to see whether the machine is at fault.
+    Checked {
+        /// Why the incumbent gave no number, if it gave none.
+        failure: Option<String>,
+    },
     /// The run stopped in an orderly way; it can be continued.
     Stopped {
         /// Why.
@@ -179,6 +185,9 @@ pub enum JournalError {
         "no space is left on the disk for the journal {0}; free some and run the same command again, nothing is lost"
     )]
     DiskFull(PathBuf),
+    /// A write failed before; the journal must be opened anew.
+    #[error("the journal {0} failed before and must be opened anew: run the same command again")]
+    Failed(PathBuf),
     /// Reading or writing failed.
     #[error("the journal {path}: {source}")]
     Io {
@@ -199,17 +208,39 @@ fn io(path: &Path, source: std::io::Error) -> JournalError {
     }
 }
 
+/// Where a journal's bytes are kept: a file, unless a test wants otherwise.
+pub trait Medium: Send {
+    /// Everything that was written.
+    fn read(&mut self) -> std::io::Result<Vec<u8>>;
+
+    /// Cuts off what follows the first `length` bytes, durably.
+    fn truncate(&mut self, length: u64) -> std::io::Result<()>;
+
+    /// Adds bytes at the end. They need not be durable before [`Medium::sync`].
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()>;
+
+    /// Returns when everything appended is durable.
+    fn sync(&mut self) -> std::io::Result<()>;
+}
+
 /// An open journal, locked against other writers as long as it lives.
-#[derive(Debug)]
 pub struct Journal {
-    file: Option<(File, PathBuf)>,
+    medium: Option<Box<dyn Medium>>,
+    path: PathBuf,
     next: u64,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").field("path", &self.path).field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 impl Journal {
     /// A journal that is kept nowhere, for searches that need not survive.
     pub fn in_memory() -> Journal {
-        Journal { file: None, next: 0 }
+        Journal { medium: None, path: PathBuf::new(), next: 0, failed: false }
     }
 
     /// Opens or makes the journal at `path`, and returns what it holds.
@@ -220,23 +251,28 @@ impl Journal {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
         }
-        let options = File::options().read(true).append(true).create(true).open(path);
-        let mut file = options.map_err(|e| io(path, e))?;
+        let file = File::options().read(true).append(true).create(true).open(path).map_err(|e| io(path, e))?;
         lock(&file, path)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(|e| io(path, e))?;
-        let (entries, valid) = parse(path, &bytes)?;
-        if valid < bytes.len() {
-            file.set_len(valid as u64).map_err(|e| io(path, e))?;
-            file.seek(SeekFrom::End(0)).map_err(|e| io(path, e))?;
-        }
+        crash::point("journal: locked");
+        let opened = Journal::over(Box::new(OnDisk(file)), path)?;
         // The file's own directory entry must survive a power cut as well.
-        file.sync_all().map_err(|e| io(path, e))?;
         if let Some(folder) = path.parent() {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
         }
+        crash::point("journal: opened");
+        Ok(opened)
+    }
+
+    /// A journal over any medium; `path` names it in messages. Keeping other writers away is the medium's business.
+    pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<(Journal, Vec<Entry>), JournalError> {
+        let bytes = medium.read().map_err(|e| io(path, e))?;
+        let (entries, valid) = parse(path, &bytes)?;
+        if valid < bytes.len() {
+            medium.truncate(valid as u64).map_err(|e| io(path, e))?;
+        }
+        medium.sync().map_err(|e| io(path, e))?;
         let next = entries.len() as u64;
-        Ok((Journal { file: Some((file, path.to_owned())), next }, entries))
+        Ok((Journal { medium: Some(medium), path: path.to_owned(), next, failed: false }, entries))
     }
 
     /// Reads a journal without locking it, for reports on a run that may still be going on.
@@ -245,18 +281,62 @@ impl Journal {
         Ok(parse(path, &bytes)?.0)
     }
 
-    /// Writes a record and waits until it is on the disk. After an error the journal must not be used any more.
+    /// Writes a record and waits until it is on the disk.
+    ///
+    /// After an error nothing is written any more: what is on the disk then is only known when it is read again.
     pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
         let entry = Entry { v: VERSION, seq: self.next, at: Timestamp::now(), record };
-        if let Some((file, path)) = &mut self.file {
+        if let Some(medium) = &mut self.medium {
+            if self.failed {
+                return Err(JournalError::Failed(self.path.clone()));
+            }
             let body = serde_json::value::to_raw_value(&entry)?;
             let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
             let mut line = serde_json::to_vec(&Line { crc, body: &body })?;
             line.push(b'\n');
-            file.write_all(&line).and_then(|()| file.sync_data()).map_err(|e| io(path, e))?;
+            // Also if the system call is interrupted for good: failed until proven otherwise.
+            self.failed = true;
+            medium.append(&line).and_then(|()| medium.sync()).map_err(|e| io(&self.path, e))?;
+            self.failed = false;
         }
         self.next += 1;
         Ok(entry)
+    }
+}
+
+/// A file that is locked by whoever opened it.
+struct OnDisk(File);
+
+impl Medium for OnDisk {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.0.seek(SeekFrom::Start(0))?;
+        self.0.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+        crash::point("journal: before cutting a torn tail");
+        self.0.set_len(length)?;
+        crash::point("journal: after cutting a torn tail");
+        self.0.sync_all()
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        crash::point("journal: before a line");
+        if crash::ENABLED {
+            self.0.write_all(&bytes[..bytes.len() / 2])?;
+            crash::point("journal: half a line");
+            return self.0.write_all(&bytes[bytes.len() / 2..]);
+        }
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        crash::point("journal: before the fsync");
+        self.0.sync_data()?;
+        crash::point("journal: after the fsync");
+        Ok(())
     }
 }
 

@@ -26,6 +26,8 @@ mod experiment;
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// After so many refused proposals in a row, each further one is followed by a pause.
+const REFUSALS: u32 = 20;
 
 /// Our own machinery failed. The journal holds everything up to here; the same command goes on.
 #[derive(Debug, Error)]
@@ -69,6 +71,7 @@ pub enum LabError {
 
 /// The settings of a run beside its parts.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Settings {
     /// The run's name.
     pub tag: String,
@@ -84,6 +87,29 @@ pub struct Settings {
     pub stop: Stop,
     /// Where `results.tsv` is kept, if anywhere.
     pub results: Option<std::path::PathBuf>,
+    /// After so many runs that vanished with the harness or the machine, an experiment counts as crashed.
+    pub lost_runs: u32,
+    /// After so many crashes in a row the incumbent is run again: if it does not run either, the machine is at fault, and
+    /// the search pauses instead of spending experiments.
+    pub suspicious_crashes: usize,
+}
+
+impl Settings {
+    /// The settings of the run `tag`, with a budget for each run, and everything else as most searches want it: no end but
+    /// the proposer's, seed 0, no table of results.
+    pub fn new(tag: impl Into<String>, budget: impl Into<Budget>) -> Settings {
+        Settings {
+            tag: tag.into(),
+            base: None,
+            policy: String::new(),
+            seed: 0,
+            budget: budget.into(),
+            stop: Stop::default(),
+            results: None,
+            lost_runs: 3,
+            suspicious_crashes: 5,
+        }
+    }
 }
 
 /// The laboratory: one run of a ratchet search over changes of the kind `C`.
@@ -122,12 +148,19 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         self
     }
 
+    /// Replaces the conditions under which the next [`Lab::run`] ends.
+    pub fn set_stop(&mut self, stop: Stop) {
+        self.settings.stop = stop;
+    }
+
     /// Everything so far.
     pub fn state(&self) -> &State {
         &self.state
     }
 
     /// Runs experiments until a stop condition holds. A run that was interrupted goes on where it was.
+    ///
+    /// It may be called again after an orderly end, for instance with another [`Lab::set_stop`].
     pub async fn run(&mut self, cancel: &Cancel) -> Result<StopReason, LabError> {
         let began = Timestamp::now();
         self.begin().await?;
@@ -161,7 +194,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             })?;
         }
         let direction = self.metric.direction();
-        let mut failures = 0;
+        let (mut failures, mut refusals) = (0, 0);
         loop {
             if let Some(open) = &self.state.open {
                 self.tell(&Event::Staged { experiment: open.experiment.id, description: &open.experiment.description });
@@ -171,10 +204,20 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             if let Some(reason) = self.settings.stop.reason(&self.state, direction, began) {
                 return Ok(reason);
             }
+            if self.state.failing.is_some() || self.state.crashes_in_a_row >= self.settings.suspicious_crashes.max(1) {
+                self.check_incumbent(cancel).await?;
+                continue;
+            }
             match self.propose(cancel).await {
                 Ok(proposal) => {
                     failures = 0;
                     self.stage(proposal).await?;
+                    refusals = if self.state.open.is_some() { 0 } else { refusals + 1 };
+                    if refusals > REFUSALS {
+                        let last = self.state.rejections.last().map_or("", |rejection| rejection.reason.as_str());
+                        let error = format!("{refusals} proposals in a row were refused, the last one because {last}");
+                        self.pause(refusals - REFUSALS, &error, cancel).await?;
+                    }
                 }
                 Err(ProposerError::Exhausted(why)) => return Ok(StopReason::Exhausted(why)),
                 Err(ProposerError::Fatal(why)) => return Err(LabError::Proposer(why)),
@@ -187,8 +230,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
     }
 
-    /// Checks that the journal belongs to this run, and finishes what the last keep left undone.
+    /// Checks that the journal belongs to this run, and finishes what an earlier harness left undone.
     async fn begin(&mut self) -> Result<(), LabError> {
+        self.sandbox.clean().await?;
         let Settings { tag, base, policy, seed, .. } = self.settings.clone();
         let direction = self.metric.direction();
         match &self.state.header {
@@ -214,6 +258,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             self.sandbox.promote(from.as_ref(), &to).await?;
             let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);
             self.record(Record::Applied { experiment })?;
+        } else if let Some(incumbent) = &self.state.incumbent {
+            // Nothing to move: this finds out whether somebody else moved it.
+            self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;
         }
         self.write_results()?;
         for experiment in &self.state.experiments {
@@ -261,8 +308,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             Err(StageError::Rejected(reason)) => return self.refuse(description, reason, cost),
             Err(StageError::Failed(error)) => return Err(error.into()),
         };
-        let same = self.state.experiments.iter().find(|done| done.candidate.fingerprint == candidate.fingerprint);
-        if let Some(done) = same {
+        if let Some(done) = self.state.with_fingerprint(&candidate.fingerprint) {
             let reason = format!("it is the same as experiment {} ({}, {})", done.id, done.description, done.status);
             return self.refuse(description, reason, cost);
         }

@@ -47,18 +47,8 @@
 //! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut stop = Stop::default();
-//! stop.experiments = Some(60);
-//! let limit = Duration::from_secs(1);
-//! let settings = lab::Settings {
-//!     tag: "root".into(),
-//!     base: None,
-//!     policy: String::new(),
-//!     seed: 1,
-//!     budget: Budget { run: limit, build: limit },
-//!     stop,
-//!     results: None,
-//! };
+//! let mut settings = Settings::new("root", Duration::from_secs(1));
+//! settings.stop = Stop::after(60);
 //! let program = Program::parse("Find the square root of two.")?;
 //! let metric = Arc::new(LogMetric::new("error", Direction::Minimise));
 //! let journal = (Journal::in_memory(), vec![]);
@@ -81,6 +71,7 @@ pub mod proposer;
 pub mod change;
 
 pub mod cancel;
+mod crash;
 pub mod git;
 pub mod process;
 pub mod sandbox;
@@ -103,12 +94,12 @@ pub mod observer;
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
-pub use lab::{Lab, LabError};
+pub use lab::{Lab, LabError, Settings};
 pub use metric::{Direction, LogMetric, Measurement, Metric, MetricError, Score};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use proposer::{Context, Cost, Proposal, Proposer, ProposerError};
-pub use ratchet::{Arm, Evidence, MinGain, Ratchet, Strict, Verdict};
+pub use ratchet::{Arm, Constrained, Evidence, Limit, MinGain, Ratchet, Strict, Verdict};
 pub use sandbox::{
     Budget, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
 };

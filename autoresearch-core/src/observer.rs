@@ -34,6 +34,18 @@ pub enum Event<'a> {
         /// After this pause.
         pause: Duration,
     },
+    /// Experiment after experiment crashes: the incumbent, which ran before, is run again.
+    Checking {
+        /// So many crashed in a row.
+        crashes: usize,
+    },
+    /// The incumbent itself does not run any more: the machine is at fault. No experiment is spent until it runs again.
+    Paused {
+        /// Why it gave no number.
+        why: &'a str,
+        /// Until it is tried again.
+        pause: Duration,
+    },
     /// An experiment is staged.
     Staged {
         /// Its number.

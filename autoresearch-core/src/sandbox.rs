@@ -52,6 +52,13 @@ pub struct Budget {
     pub build: Duration,
 }
 
+impl From<Duration> for Budget {
+    /// The same limit for the run and for the build.
+    fn from(limit: Duration) -> Budget {
+        Budget { run: limit, build: limit }
+    }
+}
+
 /// One run of one candidate.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -147,6 +154,15 @@ pub enum Outcome {
 impl Outcome {
     /// What the run left.
     pub fn log(&self) -> &RunLog {
+        match self {
+            Outcome::Completed(log)
+            | Outcome::Crashed { log, .. }
+            | Outcome::TimedOut { log }
+            | Outcome::OutOfMemory { log } => log,
+        }
+    }
+
+    pub(crate) fn log_mut(&mut self) -> &mut RunLog {
         match self {
             Outcome::Completed(log)
             | Outcome::Crashed { log, .. }

@@ -1,6 +1,8 @@
 //! What a journal means: the experiments so far, the incumbent, and what was left unfinished. The same records give the
 //! same state.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,9 @@ use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
 use crate::ratchet::{Arm, Side};
 use crate::sandbox::{Candidate, Outcome, Revision};
+
+/// So many of the latest experiments have the end of their log in memory.
+const LOGS_IN_MEMORY: usize = 32;
 
 /// What became of an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +65,7 @@ pub struct Experiment {
     pub arm: Arm,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
-    /// How its last run ended.
+    /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
     /// When it was staged.
     pub started: Timestamp,
@@ -160,6 +165,13 @@ pub struct State {
     pub cost: Cost,
     /// Why the run stopped last, if it did.
     pub stopped: Option<String>,
+    /// How often the incumbent was run again because of crashes in a row.
+    pub checks: u32,
+    /// How many experiments in a row crashed, since the last one that did not and since the last check that went well.
+    pub crashes_in_a_row: usize,
+    /// Why the incumbent itself gave no number when it was run again last: the machine is at fault, not the candidates.
+    pub failing: Option<String>,
+    by_fingerprint: HashMap<String, u32>,
 }
 
 impl State {
@@ -175,6 +187,11 @@ impl State {
     /// The number of the next experiment.
     pub fn next_experiment(&self) -> u32 {
         self.experiments.len() as u32
+    }
+
+    /// The experiment that measured the same files, if there is one.
+    pub fn with_fingerprint(&self, fingerprint: &str) -> Option<&Experiment> {
+        self.by_fingerprint.get(fingerprint).and_then(|id| self.experiments.get(*id as usize))
     }
 
     /// Experiments that were decided, without the baseline.
@@ -200,7 +217,7 @@ impl State {
                 self.header = Some(Header { tag, base, metric, direction, policy, seed, started: entry.at });
             }
             Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost } => {
-                if experiment != self.next_experiment() || self.open.is_some() {
+                if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
                     return Err(contradiction(format!("experiment {experiment} begins out of turn")));
                 }
                 self.add_cost(cost);
@@ -231,14 +248,20 @@ impl State {
             Record::Attempt { experiment, attempt, .. } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = &mut self.open {
+                    if attempt != open.attempts + 1 {
+                        return Err(contradiction(format!("attempt {attempt} follows attempt {}", open.attempts)));
+                    }
                     open.lost += u32::from(open.running);
                     open.running = true;
                     open.attempts = attempt;
                 }
             }
-            Record::Measured { experiment, side, outcome, result, .. } => {
+            Record::Measured { experiment, attempt, side, outcome, result } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = &mut self.open {
+                    if !open.running || attempt != open.attempts {
+                        return Err(contradiction(format!("attempt {attempt} was measured, but does not run")));
+                    }
                     open.running = false;
                     match side {
                         Side::Candidate => {
@@ -255,10 +278,22 @@ impl State {
                     self.decide(open, status, reason, to, entry.at).map_err(contradiction)?;
                 }
             }
-            Record::Applied { .. } => self.unapplied = None,
+            Record::Applied { experiment } => {
+                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+                if self.unapplied.take().is_none() || incumbent != Some(experiment) {
+                    return Err(contradiction(format!("experiment {experiment} was carried out without a decision")));
+                }
+            }
             Record::Refused { description, reason, cost } => {
                 self.add_cost(cost);
                 self.rejections.push(Rejection { description, reason });
+            }
+            Record::Checked { failure } => {
+                self.checks += 1;
+                if failure.is_none() {
+                    self.crashes_in_a_row = 0;
+                }
+                self.failing = failure;
             }
             Record::Stopped { reason } => {
                 // An orderly stop is nobody's crash: the run that it interrupted is not lost.
@@ -303,7 +338,14 @@ impl State {
             }
             (_, None) => {}
         }
+        self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
+        self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(experiment.id);
         self.experiments.push(experiment);
+        // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
+        let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
+        if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
+            outcome.log_mut().tail = String::new();
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub struct Stop {
     pub plateau: Option<usize>,
     /// So many US dollars spent on proposals.
     pub dollars: Option<f64>,
+    /// So many tokens spent on proposals.
+    pub tokens: Option<u64>,
 }
 
 /// Why a run ended.
@@ -37,6 +39,8 @@ pub enum StopReason {
     Plateau(usize),
     /// The money is spent.
     Dollars(f64),
+    /// The tokens are spent.
+    Tokens(u64),
     /// The proposer has nothing left.
     Exhausted(String),
     /// Somebody asked for it; the same command goes on.
@@ -51,6 +55,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Target(score) => write!(f, "the target {score} is reached"),
             StopReason::Plateau(count) => write!(f, "{count} experiments in a row kept nothing"),
             StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
+            StopReason::Tokens(limit) => write!(f, "the budget of {limit} tokens is spent"),
             StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
             StopReason::Cancelled => f.write_str("interrupted; the same command continues"),
         }
@@ -58,10 +63,15 @@ impl std::fmt::Display for StopReason {
 }
 
 impl Stop {
+    /// Ends after so many experiments beside the baseline.
+    pub fn after(experiments: usize) -> Stop {
+        Stop { experiments: Some(experiments), ..Stop::default() }
+    }
+
     /// The condition that holds, if any.
     pub fn reason(&self, state: &State, direction: Direction, began: Timestamp) -> Option<StopReason> {
         let wall = Duration::try_from(Timestamp::now().duration_since(began)).unwrap_or_default();
-        let since_keep = state.experiments.iter().rev().take_while(|e| e.status != Status::Keep).count();
+        let since_keep = || state.experiments.iter().rev().take_while(|e| e.status != Status::Keep).count();
         let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reached = |target: &Score| score.is_some_and(|score| direction.gain(*target, score) >= 0.0);
         self.experiments
@@ -69,7 +79,8 @@ impl Stop {
             .map(StopReason::Experiments)
             .or_else(|| self.target.filter(reached).map(StopReason::Target))
             .or_else(|| self.wall.filter(|limit| wall >= *limit).map(StopReason::Wall))
-            .or_else(|| self.plateau.filter(|count| since_keep >= *count).map(StopReason::Plateau))
+            .or_else(|| self.plateau.filter(|count| since_keep() >= *count).map(StopReason::Plateau))
             .or_else(|| self.dollars.filter(|limit| state.cost.dollars >= *limit).map(StopReason::Dollars))
+            .or_else(|| self.tokens.filter(|limit| state.cost.tokens >= *limit).map(StopReason::Tokens))
     }
 }

@@ -18,7 +18,7 @@ use crate::slot::Slot;
 const SLOT: &str = "AUTORESEARCH_SLOT";
 
 /// How candidates of a repository are built and run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Commands {
     /// What proposals may change.
     pub editable: EditablePaths,

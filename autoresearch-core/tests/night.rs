@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::lab::Settings;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::*;
@@ -69,22 +68,16 @@ impl Place {
             editable: EditablePaths::new(["value.sh"]),
             build: vec!["sh".into(), "-n".into(), "value.sh".into()],
             run: ["sh", "-c", "echo ---; . ./value.sh"].map(String::from).into(),
-            environment: vec![],
+            ..Commands::default()
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
         let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, run.join("logs"));
-        let mut stop = Stop::default();
-        stop.experiments = Some(script.len());
-        let settings = Settings {
-            tag: "test".into(),
-            base: Some(base),
-            policy: "p".into(),
-            seed: 7,
-            budget: Budget { run: limit, build: Duration::from_secs(30) },
-            stop,
-            results: Some(run.join("results.tsv")),
-        };
+        let mut settings = Settings::new("test", Budget { run: limit, build: Duration::from_secs(30) });
+        settings.base = Some(base);
+        settings.seed = 7;
+        settings.stop = Stop::after(script.len());
+        settings.results = Some(run.join("results.tsv"));
         let edit = |text: &&str| match text.strip_prefix("fixed:") {
             Some(text) => Patch { edits: vec![FileEdit::Write { path: "fixed.txt".into(), text: text.into() }] },
             None => Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: (*text).into() }] },
@@ -164,7 +157,7 @@ async fn a_night_keeps_what_is_better_and_nothing_else() {
     );
     let reasons: Vec<&str> = state.experiments.iter().map(|e| e.reason.as_str()).collect();
     for (number, word) in
-        [(4, "exit code 3"), (5, "NaN"), (6, "build"), (7, "limit"), (9, "memory"), (10, "no line `score")]
+        [(4, "exit code 3"), (5, "NaN"), (6, "build"), (7, "limit"), (9, "SIGKILL"), (10, "no line `score")]
     {
         assert!(reasons[number].contains(word), "{number}: {}", reasons[number]);
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::lab::Settings;
 use autoresearch_core::*;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -99,16 +98,7 @@ impl Sandbox<Fate> for Memory {
 }
 
 fn lab(script: &[Fate], sandbox: Arc<Memory>, journal: (Journal, Vec<journal::Entry>)) -> Lab<Fate> {
-    let limit = Duration::from_secs(1);
-    let settings = Settings {
-        tag: "t".into(),
-        base: None,
-        policy: String::new(),
-        seed: 0,
-        budget: Budget { run: limit, build: limit },
-        stop: Stop::default(),
-        results: None,
-    };
+    let settings = Settings::new("t", Duration::from_secs(1));
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower it.").unwrap();
     Lab::new(program, Box::new(Script(script.to_vec())), sandbox, metric, Arc::new(Strict), settings, journal).unwrap()

@@ -1,11 +1,13 @@
 //! One experiment: its runs, the judgement, the decision and what follows from it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{Lab, LabError};
 use crate::cancel::Cancel;
+use crate::crash;
 use crate::journal::Record;
 use crate::metric::Measurement;
 use crate::observer::Event;
@@ -13,8 +15,10 @@ use crate::ratchet::{Arm, Evidence, Side, Verdict};
 use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
 use crate::state::{Experiment, Open, Status};
 
-/// After so many runs that vanished with the machine or the harness, an experiment counts as crashed.
-const MAX_LOST_RUNS: u32 = 3;
+/// The pause before a machine at fault is tried again: doubled each time, up to the second value.
+const MACHINE_PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+/// Runs of the incumbent that belong to no experiment count from here.
+const CHECK_ATTEMPTS: u32 = 9000;
 /// So often a failing sandbox is tried before the run ends with an error.
 const MAX_SANDBOX_FAILURES: u32 = 4;
 /// How much of a log's end the journal remembers, in characters.
@@ -30,7 +34,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         };
         let (status, reason) = loop {
             for side in wanted.drain(..) {
-                if open.lost >= MAX_LOST_RUNS {
+                if open.lost >= self.settings.lost_runs.max(1) {
                     return self
                         .decide(
                             &open.experiment,
@@ -94,7 +98,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 };
                 observers.iter().for_each(|observer| observer.on_event(&event));
             });
-            match self.sandbox.run(&candidate, &trial, cancel).await {
+            let outcome = self.sandbox.run(&candidate, &trial, cancel).await;
+            crash::point("lab: a run ended");
+            match outcome {
                 Ok(outcome) => {
                     let result = self.metric.read(&outcome);
                     let why = result.as_ref().err().map(|error| match &outcome {
@@ -120,6 +126,33 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
     }
 
+    /// Runs the incumbent, which ran before, to tell candidates that crash from a machine that fails: a full disk, a lost
+    /// accelerator, missing data. While it fails no experiment is spent.
+    pub(super) async fn check_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
+        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(()) };
+        if let Some(why) = &self.state.failing {
+            let times = self.state.checks.saturating_sub(1).min(16);
+            let pause = MACHINE_PAUSES.0.saturating_mul(1 << times).min(MACHINE_PAUSES.1);
+            self.tell(&Event::Paused { why, pause });
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => return Err(SandboxError::Cancelled.into()),
+            }
+        }
+        self.tell(&Event::Checking { crashes: self.state.crashes_in_a_row });
+        let attempt = CHECK_ATTEMPTS + self.state.checks + 1;
+        let trial = Trial::new(incumbent.experiment, attempt, self.settings.seed, self.settings.budget);
+        let failure = match self.sandbox.run(&incumbent.candidate, &trial, cancel).await {
+            Ok(outcome) => self.metric.read(&outcome).err().map(|error| match &outcome {
+                Outcome::Completed(_) => error.to_string(),
+                other => other.describe(),
+            }),
+            Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
+            Err(error) => Some(error.to_string()),
+        };
+        self.record(Record::Checked { failure })
+    }
+
     fn measured(
         &mut self,
         experiment: u32,
@@ -128,10 +161,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         mut outcome: Outcome,
         result: Result<Measurement, String>,
     ) -> Result<(), LabError> {
-        let (Outcome::Completed(log)
-        | Outcome::Crashed { log, .. }
-        | Outcome::TimedOut { log }
-        | Outcome::OutOfMemory { log }) = &mut outcome;
+        let log = outcome.log_mut();
         if let Some((start, _)) = log.tail.char_indices().rev().nth(REMEMBERED_TAIL - 1) {
             log.tail.drain(..start);
         }
