@@ -5,6 +5,7 @@
 
 mod config;
 mod display;
+mod import;
 mod plot;
 mod report;
 mod run;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autoresearch_core::{Cancel, State, StopReason};
+use autoresearch_core::{Cancel, Direction, State, StopReason};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
@@ -37,6 +38,20 @@ enum Command {
         /// The run; the latest one if it is missing.
         #[arg(long)]
         tag: Option<String>,
+    },
+    /// Make a run of a results.tsv that was written by hand or by another program, for `report`.
+    Import {
+        /// The table: separated by tabs or commas, its columns named in the first line or karpathy's five.
+        file: PathBuf,
+        /// The run's name; the file's if it is missing.
+        #[arg(long)]
+        tag: Option<String>,
+        /// The column that decides; without it the first one that is nothing else.
+        #[arg(long)]
+        metric: Option<String>,
+        /// Which way is better: minimise or maximise.
+        #[arg(long, default_value = "minimise", value_parser = direction)]
+        direction: Direction,
     },
     /// Measure the best state of a run again.
     Rerun {
@@ -97,6 +112,14 @@ impl ConfigArgs {
     }
 }
 
+fn direction(text: &str) -> Result<Direction, String> {
+    match text.to_lowercase().as_str() {
+        "minimise" | "minimize" => Ok(Direction::Minimise),
+        "maximise" | "maximize" => Ok(Direction::Maximise),
+        _ => Err("it is minimise or maximise".into()),
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -124,6 +147,18 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             let state = home.state(&tag)?;
             print!("{}", report::terminal(&state));
             write_report(&home.run(&tag), &tag, &state)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Import { file, tag, metric, direction } => {
+            let request = import::Request { file, tag, metric, direction };
+            let (tag, table) = import::import(&home, &request)?;
+            for problem in &table.problems {
+                eprintln!("{problem}");
+            }
+            let way = if direction == Direction::Minimise { "lower" } else { "higher" };
+            let (rows, problems) = (table.rows.len(), table.problems.len());
+            println!("experiments: {rows}; problems: {problems}; metric: {}, {way} is better", table.metric);
+            println!("report: autoresearch report --tag {tag}");
             Ok(ExitCode::SUCCESS)
         }
         Command::Rerun { config, tag, times, baseline, fresh_seeds } => {

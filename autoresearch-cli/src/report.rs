@@ -3,13 +3,28 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use autoresearch_core::import::is_imported;
+use autoresearch_core::results::deviations;
 use autoresearch_core::{Direction, Experiment, State, Status};
 use jiff::tz::TimeZone;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(experiment: &Experiment) -> String {
-    let [number, time, change, scores, delta, verdict] = cells(experiment);
+    line_of(cells(experiment))
+}
+
+fn line_of([number, time, change, scores, delta, verdict]: [String; 6]) -> String {
     format!("Experiment {number} | {time}; {change}; {scores}; {delta}; {verdict}")
+}
+
+/// The cells of all experiments. When an imported one was made is not known.
+fn rows(state: &State) -> impl Iterator<Item = [String; 6]> {
+    let imported = is_imported(state);
+    state.experiments.iter().map(move |experiment| {
+        let [number, time, rest @ ..] = cells(experiment);
+        let [change, scores, delta, verdict] = rest;
+        [number, if imported { "--:--".into() } else { time }, change, scores, delta, verdict]
+    })
 }
 
 fn cells(experiment: &Experiment) -> [String; 6] {
@@ -70,6 +85,9 @@ pub fn totals(state: &State) -> String {
 
 /// Where the time of the night went.
 fn times(state: &State) -> Option<String> {
+    if is_imported(state) {
+        return None;
+    }
     let first = state.experiments.first()?;
     let last = state.experiments.last()?;
     let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
@@ -88,8 +106,24 @@ pub fn summary(state: &State) -> String {
 
 /// The report for a terminal.
 pub fn terminal(state: &State) -> String {
-    let lines: String = state.experiments.iter().map(|experiment| line(experiment) + "\n").collect();
-    format!("{lines}\n{}", summary(state))
+    let lines: String = rows(state).map(|cells| line_of(cells) + "\n").collect();
+    let odd = match deviating(state) {
+        list if list.is_empty() => list,
+        list => format!("\n{DEVIATIONS}:\n{list}"),
+    };
+    format!("{lines}{odd}\n{}", summary(state))
+}
+
+const DEVIATIONS: &str = "Decisions that strict improvement would not have made";
+
+/// These decisions as a list, which is empty for most runs.
+fn deviating(state: &State) -> String {
+    let mut list = String::new();
+    for deviation in deviations(state) {
+        let [number, _, change, scores, _, verdict] = cells(deviation.experiment);
+        let _ = writeln!(list, "- {number} {change}: {scores}, {verdict} ({})", deviation.strict);
+    }
+    list
 }
 
 /// The report as Markdown; `title` is the programme's, `plot` the plot's file name.
@@ -102,7 +136,11 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
             Direction::Maximise => "higher is better",
         };
         let day = header.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
-        let _ = writeln!(text, "Begun {day}. The metric is `{}`; {way}. Seed {}.\n", header.metric, header.seed);
+        let (begun, seed) = match is_imported(state) {
+            true => ("Imported", String::new()),
+            false => ("Begun", format!(" Seed {}.", header.seed)),
+        };
+        let _ = writeln!(text, "{begun} {day}. The metric is `{}`; {way}.{seed}\n", header.metric);
     }
     let _ = writeln!(text, "**{}**\n", totals(state));
     if let Some(times) = times(state) {
@@ -111,19 +149,28 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     let _ = writeln!(text, "![Experiments and the best so far]({plot})\n");
 
     text.push_str("## Experiments\n\n| experiment | time | change | before -> after | delta | verdict |\n|---|---|---|---|---|---|\n");
-    for experiment in &state.experiments {
-        let cells = cells(experiment).map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|"));
+    for cells in rows(state) {
+        let cells = cells.map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|"));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
 
-    let mut kept: Vec<(f64, &Experiment)> =
-        state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(gain).collect();
+    let mut kept: Vec<(f64, &Experiment)> = state
+        .experiments
+        .iter()
+        .filter(|e| e.status == Status::Keep)
+        .filter_map(|e| gain(state, e))
+        .filter(|(gain, _)| *gain > 0.0)
+        .collect();
     kept.sort_by(|a, b| b.0.total_cmp(&a.0));
     if !kept.is_empty() {
         text.push_str("\n## The largest gains\n\n");
         for (gain, experiment) in kept.iter().take(10) {
             let _ = writeln!(text, "- {gain:.6}: {} (`{}`)", experiment.description, experiment.revision().short());
         }
+    }
+    let odd = deviating(state);
+    if !odd.is_empty() {
+        let _ = write!(text, "\n## {DEVIATIONS}\n\n{odd}");
     }
     let crashes: Vec<&Experiment> = state.experiments.iter().filter(|e| e.status == Status::Crash).collect();
     if !crashes.is_empty() {
@@ -133,6 +180,14 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
             let log = log.map_or(String::new(), |path| format!(" (log: {})", path.display()));
             let _ = writeln!(text, "- {:03} {}: {}{log}", experiment.id, experiment.description, experiment.reason);
         }
+    }
+    if is_imported(state) {
+        text.push_str(
+            "\n## The code\n\n\
+             This run was imported from a table. The scores and the decisions are the table's; nothing was measured or judged \
+             again, and this repository need not hold its commits.\n",
+        );
+        return text;
     }
     let _ = write!(
         text,
@@ -146,9 +201,9 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
 }
 
 /// By how much an experiment was better than what it replaced.
-fn gain(experiment: &Experiment) -> Option<(f64, &Experiment)> {
-    let (before, after) = (experiment.before?, experiment.score()?);
-    Some(((after.get() - before.get()).abs(), experiment))
+fn gain<'a>(state: &State, experiment: &'a Experiment) -> Option<(f64, &'a Experiment)> {
+    let direction = state.header.as_ref()?.direction;
+    Some((direction.gain(experiment.before?, experiment.score()?), experiment))
 }
 
 #[cfg(test)]
@@ -239,6 +294,28 @@ pub mod tests {
         assert!(text.contains("| a \\| b |"), "{text}");
         assert!(text.contains("- 003 DEPTH 4 -> 40: ended with exit code 1"), "{text}");
         assert!(terminal(&State::default()).contains("0 experiments"));
+    }
+
+    #[test]
+    fn a_decision_against_strict_improvement_is_named() {
+        assert!(!markdown(&example(), "t", "p").contains(DEVIATIONS) && !terminal(&example()).contains(DEVIATIONS));
+        let table =
+            "a\t1.5\t1\tkeep\tbaseline\nb\t1.6\t1\tkeep\tsimpler\nc\t1.2\t1\tkeep\twider\nd\t1.1\t1\tdiscard\tugly\n";
+        let mut journal = Journal::in_memory();
+        let records = autoresearch_core::import::parse(table, None).records("t", Direction::Minimise);
+        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+        let state = State::replay(&entries).unwrap();
+        let list = "- 001 simpler: 1.500000 -> 1.600000, KEPT (worse by 0.100000)\n\
+                    - 003 ugly: 1.200000 -> 1.100000, discarded (better by 0.100000)\n";
+        for text in [markdown(&state, "t", "p"), terminal(&state)] {
+            assert!(text.contains(DEVIATIONS) && text.contains(list), "{text}");
+            assert!(
+                !text.contains("in all:") && !text.contains("git log"),
+                "nothing is said that is not known: {text}"
+            );
+        }
+        let text = markdown(&state, "t", "p");
+        assert!(text.contains("- 0.400000: wider") && !text.contains("0.100000: simpler"), "a loss is no gain: {text}");
     }
 
     #[test]

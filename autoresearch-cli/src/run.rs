@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use autoresearch_agents::{ConstantError, KnobProposer, constants};
 use autoresearch_core::git::{GitError, Lineage, root_of};
+use autoresearch_core::import::is_imported;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
@@ -48,6 +49,15 @@ pub enum RunError {
     Complete(String),
     #[error("there is no run {0}; the runs of this repository are: {1}")]
     NoRun(String, String),
+    #[error(
+        "the run {0} was imported, it can only be reported: autoresearch report --tag {0}; give another --tag for a run of your own"
+    )]
+    Imported(String),
+    #[error(
+        "there is a run {0} already, and an import does not replace it; give another --tag, or remove the folder {folder}",
+        folder = .1.display()
+    )]
+    RunExists(String, PathBuf),
     #[error(transparent)]
     Plot(#[from] crate::plot::PlotError),
     #[error("{0}")]
@@ -99,13 +109,18 @@ impl Home {
 
     /// The run that the same command goes on with: the latest unfinished one, else a new one named after today.
     fn tag_for(&self, wanted: Option<usize>) -> Result<String, RunError> {
-        if let Some(tag) = self.tags().pop() {
+        for tag in self.tags().into_iter().rev() {
             let state = self.state(&tag)?;
+            // An import in between does not hide the run that it came after.
+            if is_imported(&state) {
+                continue;
+            }
             let unfinished = wanted.is_none_or(|count| state.finished() < count);
             // A run whose baseline never worked is not worth going on with: the next one starts from today's commit.
             if unfinished && state.incumbent.is_some() {
                 return Ok(tag);
             }
+            break;
         }
         let today = jiff::Zoned::now().strftime("%b%-d").to_string().to_lowercase();
         let free =
@@ -157,6 +172,9 @@ impl Night {
         make_folder(&folder)?;
         let (journal, entries) = Journal::open(&folder.join("journal.jsonl"))?;
         let state = State::replay(&entries)?;
+        if is_imported(&state) {
+            return Err(RunError::Imported(tag));
+        }
         if state.open.is_none()
             && config.stop.experiments.is_some_and(|count| state.incumbent.is_some() && state.finished() >= count)
         {
@@ -214,6 +232,9 @@ pub async fn rerun(
     on_score: impl Fn(&str, f64),
 ) -> Result<(), RunError> {
     let state = home.state(tag)?;
+    if is_imported(&state) {
+        return Err(RunError::Imported(tag.into()));
+    }
     let (Some(header), Some(incumbent)) = (state.header, state.incumbent) else {
         return Err(RunError::Other(format!("the run {tag} has no measured state yet")));
     };
@@ -310,7 +331,7 @@ fn check_new(lineage: &Lineage, tag: &str, allow_dirty: bool) -> Result<(), RunE
 }
 
 /// Makes the run's folder, invisible to git without touching any file of the user's.
-fn make_folder(folder: &Path) -> Result<(), RunError> {
+pub fn make_folder(folder: &Path) -> Result<(), RunError> {
     let failed = |e| SandboxError::io(format!("making {}", folder.display()), e);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let ignore = folder.with_file_name(".gitignore");

@@ -82,6 +82,7 @@ pub mod metric;
 
 pub mod ratchet;
 
+pub mod import;
 pub mod journal;
 pub mod results;
 pub mod state;

@@ -1,10 +1,13 @@
 //! `results.tsv`: the experiments in karpathy's five columns. It is a view of the journal and can always be made anew.
+//! So is the list of decisions that strict improvement would not have made.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
 use crate::crash;
+use crate::metric::{Measurement, Score};
+use crate::ratchet::{Arm, Evidence, Ratchet, Strict, Verdict};
 use crate::sandbox::SandboxError;
 use crate::state::{Experiment, State, Status};
 
@@ -34,6 +37,34 @@ pub fn memory_gb(experiment: &Experiment) -> f64 {
         (_, Some(bytes)) => bytes as f64 / f64::from(1u32 << 30),
         _ => 0.0,
     }
+}
+
+/// A decision that [`Strict`] would not have made.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Deviation<'a> {
+    /// On which experiment.
+    pub experiment: &'a Experiment,
+    /// What strict improvement says of it, in one line.
+    pub strict: String,
+}
+
+/// The keeps that are not strictly better than what they replaced, and the discards that are: by another rule, by a
+/// person's judgement, or by mistake. A crash has nothing to judge.
+pub fn deviations(state: &State) -> Vec<Deviation<'_>> {
+    let Some(header) = &state.header else { return Vec::new() };
+    let arm = |score: Score| Arm { measurements: vec![Measurement { score, secondary: Default::default() }] };
+    let deviation = |experiment: &'_ Experiment| {
+        let incumbent = experiment.before.map_or(Arm::default(), arm);
+        let candidate = experiment.arm.clone();
+        let evidence = Evidence::new(incumbent, candidate, header.direction, experiment.candidate.added_lines);
+        match (experiment.status, Strict.judge(&evidence)) {
+            (Status::Keep, Verdict::Discard(strict)) | (Status::Discard, Verdict::Keep(strict)) => Some(strict),
+            _ => None,
+        }
+    };
+    let judged = state.experiments.iter().map(|experiment| (experiment, deviation(experiment)));
+    judged.filter_map(|(experiment, strict)| Some(Deviation { experiment, strict: strict? })).collect()
 }
 
 /// Writes the table so that a reader sees either the old file or the new one, whole.

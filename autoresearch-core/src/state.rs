@@ -314,10 +314,10 @@ impl State {
         to: Option<Revision>,
         at: Timestamp,
     ) -> Result<(), String> {
-        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         if let Some(incumbent) = &mut self.incumbent {
             incumbent.arm.measurements.extend(open.incumbent);
         }
+        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let experiment = Experiment { status, reason, before, kept_as: to.clone(), finished: at, ..open.experiment };
         match (status, to) {
             (Status::Keep, Some(_)) if experiment.arm.measurements.is_empty() => {
