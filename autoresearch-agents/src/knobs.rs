@@ -134,7 +134,7 @@ fn past(name: &str, experiments: &[Experiment]) -> Past {
                 let (old, new) = (Constant::parse(search)?, Constant::parse(replace)?);
                 (old.name == name && new.name == name).then(|| (old.value.to_owned(), new.value.to_owned()))
             }
-            FileEdit::Write { .. } => None,
+            FileEdit::Write { .. } | FileEdit::Diff { .. } => None,
         });
         match (changed, experiment.status) {
             (None, _) => {}

@@ -5,6 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+mod diff;
+mod editable;
+
+use diff::{to_crlf, uses_crlf};
+pub use editable::EditablePaths;
+
 /// A set of edits to text files, applied atomically to the incumbent's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
@@ -16,7 +22,7 @@ pub struct Patch {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum FileEdit {
-    /// Replaces the only place where `search` stands.
+    /// Replaces the only place where `search` stands. Where the file has CRLF, LF in the edit means CRLF.
     Replace {
         /// The file.
         path: String,
@@ -31,6 +37,11 @@ pub enum FileEdit {
         path: String,
         /// Its whole text.
         text: String,
+    },
+    /// Applies a unified diff of one or several files, whose counts and line numbers may be wrong.
+    Diff {
+        /// The diff, with `--- a/path` and `+++ b/path` before the hunks of each file.
+        diff: String,
     },
 }
 
@@ -50,8 +61,11 @@ pub enum PatchError {
         editable: String,
     },
     /// The file to be edited does not exist.
-    #[error("{0} does not exist")]
+    #[error("{0} does not exist; write a new file whole, or as a diff from /dev/null")]
     NoSuchFile(String),
+    /// A diff creates a file that is there already.
+    #[error("{0} exists already; write it whole, or as a diff from its present text")]
+    AlreadyExists(String),
     /// The search text stands nowhere.
     #[error("the text to be replaced stands nowhere in {path}; the nearest line is {line}: {nearest}")]
     NoMatch {
@@ -70,34 +84,47 @@ pub enum PatchError {
         /// How many times.
         count: usize,
     },
+    /// The text is no unified diff.
+    #[error("line {line} of the diff: {why}")]
+    MalformedDiff {
+        /// The line of the diff, from 1.
+        line: usize,
+        /// What is wrong there, and what to write instead.
+        why: &'static str,
+    },
+    /// A diff asks for something else than a change of text.
+    #[error("{path}: {what} cannot be part of a patch; leave it out, and only change text or create text files")]
+    Unsupported {
+        /// The file.
+        path: String,
+        /// What it asks for.
+        what: &'static str,
+    },
+    /// A file that exists is no text.
+    #[error("{0} is not text (UTF-8), so it can be neither edited nor replaced")]
+    NotText(String),
+    /// A new file would stand where a folder is, or below a file.
+    #[error("{path} cannot be a file beside {with}: one of them would be a folder")]
+    Collides {
+        /// The new file.
+        path: String,
+        /// What is there already.
+        with: String,
+    },
+    /// The file would hold a NUL, so it would be no text.
+    #[error("{0} would contain a NUL; write text only")]
+    Binary(String),
 }
 
-/// The paths that proposals may change: exact files, or whole folders as `folder/**`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EditablePaths(Vec<String>);
-
-impl EditablePaths {
-    /// An allow-list. `src/**` allows everything below `src`.
-    pub fn new(paths: impl IntoIterator<Item = impl Into<String>>) -> EditablePaths {
-        EditablePaths(paths.into_iter().map(Into::into).collect())
-    }
-
-    /// Whether `path` may be edited. Absolute paths and paths with `.`, `..` or `.git` in them never may.
-    pub fn allows(&self, path: &str) -> bool {
-        let plain = path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"));
-        plain
-            && !path.contains(['\\', '\0', ':'])
-            && self.0.iter().any(|allowed| match allowed.strip_suffix("**") {
-                Some(folder) => path.starts_with(folder) && path.len() > folder.len(),
-                None => path == allowed,
-            })
-    }
-}
-
-impl std::fmt::Display for EditablePaths {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join(", "))
+impl FileEdit {
+    /// The paths that this edit touches. All of them must be editable, even those of a diff that is refused later.
+    pub fn paths(&self) -> Result<Vec<String>, PatchError> {
+        match self {
+            FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } => Ok(vec![path.clone()]),
+            FileEdit::Diff { diff } => {
+                Ok(diff::parse(diff)?.iter().flat_map(diff::FileDiff::paths).map(str::to_owned).collect())
+            }
+        }
     }
 }
 
@@ -122,28 +149,57 @@ impl Patch {
         files: &BTreeMap<String, String>,
         editable: &EditablePaths,
     ) -> Result<BTreeMap<String, String>, PatchError> {
+        for edit in &self.edits {
+            if let Some(path) = edit.paths()?.into_iter().find(|path| !editable.allows(path)) {
+                return Err(PatchError::NotEditable { path, editable: editable.to_string() });
+            }
+        }
         let mut changed: BTreeMap<String, String> = BTreeMap::new();
         for edit in &self.edits {
-            let (FileEdit::Replace { path, .. } | FileEdit::Write { path, .. }) = edit;
-            if !editable.allows(path) {
-                return Err(PatchError::NotEditable { path: path.clone(), editable: editable.to_string() });
-            }
-            let text = match edit {
-                FileEdit::Write { text, .. } => text.clone(),
-                FileEdit::Replace { search, replace, .. } => {
-                    let before = changed.get(path).or_else(|| files.get(path));
-                    let before = before.ok_or_else(|| PatchError::NoSuchFile(path.clone()))?;
-                    replace_once(path, before, search, replace)?
+            match edit {
+                FileEdit::Write { path, text } => {
+                    changed.insert(path.clone(), text.clone());
                 }
-            };
-            changed.insert(path.clone(), text);
+                FileEdit::Replace { path, search, replace } => {
+                    let text = replace_once(path, current(&changed, files, path)?, search, replace)?;
+                    changed.insert(path.clone(), text);
+                }
+                FileEdit::Diff { diff } => {
+                    for file in diff::parse(diff)? {
+                        file.check()?;
+                        let before = match (current(&changed, files, file.path()), file.creates()) {
+                            (Ok(_), true) => return Err(PatchError::AlreadyExists(file.path().to_owned())),
+                            (Err(_), true) => "",
+                            (before, false) => before?,
+                        };
+                        let text = file.apply(before)?;
+                        changed.insert(file.path().to_owned(), text);
+                    }
+                }
+            }
+        }
+        if let Some((path, _)) = changed.iter().find(|(_, text)| text.contains('\0')) {
+            return Err(PatchError::Binary(path.clone()));
         }
         changed.retain(|path, text| files.get(path) != Some(text));
         if changed.is_empty() { Err(PatchError::Empty) } else { Ok(changed) }
     }
 }
 
+/// The text that an edit of `path` sees.
+fn current<'a>(
+    changed: &'a BTreeMap<String, String>,
+    files: &'a BTreeMap<String, String>,
+    path: &str,
+) -> Result<&'a str, PatchError> {
+    let text = changed.get(path).or_else(|| files.get(path)).map(String::as_str);
+    text.ok_or_else(|| PatchError::NoSuchFile(path.to_owned()))
+}
+
 fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<String, PatchError> {
+    if uses_crlf(text) && [search, replace].iter().any(|part| to_crlf(part) != **part) {
+        return replace_once(path, text, &to_crlf(search), &to_crlf(replace));
+    }
     // Overlapping occurrences count too: "aa" stands twice in "aaa", and replacing the first would be a guess.
     let mut places =
         (0..text.len()).filter(|&at| !search.is_empty() && text.as_bytes()[at..].starts_with(search.as_bytes()));
@@ -197,28 +253,6 @@ mod tests {
     }
 
     #[test]
-    fn paths_outside_the_list_are_refused() {
-        let editable = EditablePaths::new(["train.rs", "src/**"]);
-        for path in ["train.rs", "src/a.rs", "src/a/b.rs"] {
-            assert!(editable.allows(path), "{path}");
-        }
-        for path in [
-            "src",
-            "src/",
-            "src/../prepare.rs",
-            "/train.rs",
-            "./train.rs",
-            "src/.git/config",
-            "src/.GIT",
-            "train.rs/",
-            "other.rs",
-            "src//a",
-        ] {
-            assert!(!editable.allows(path), "{path}");
-        }
-    }
-
-    #[test]
     fn a_patch_that_changes_nothing_is_refused() {
         assert_eq!(apply("a b", "a", "a"), Err(PatchError::Empty));
         assert_eq!(Patch::default().apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::Empty));
@@ -229,6 +263,39 @@ mod tests {
         let mut patch = Patch::replace("a.rs", "a", "b");
         patch.edits.push(FileEdit::Replace { path: "b.rs".into(), search: "x".into(), replace: "y".into() });
         assert!(patch.apply(&files("a"), &EditablePaths::new(["a.rs"])).is_err());
+    }
+
+    #[test]
+    fn every_path_is_checked_before_any_edit() {
+        let mut patch = Patch::replace("a.rs", "not there", "b");
+        patch.edits.push(FileEdit::Write { path: "b.rs".into(), text: String::new() });
+        let refused = patch.apply(&files("a"), &EditablePaths::new(["a.rs"]));
+        assert!(matches!(refused, Err(PatchError::NotEditable { path, .. }) if path == "b.rs"));
+    }
+
+    #[test]
+    fn a_replacement_in_a_file_with_crlf_keeps_it() {
+        assert_eq!(apply("a\r\nb\r\nc\r\n", "a\nb\n", "x\ny\nz\n").unwrap(), "x\r\ny\r\nz\r\nc\r\n");
+        assert_eq!(apply("a\r\nb\r\n", "a", "x\ny").unwrap(), "x\r\ny\r\nb\r\n");
+        assert_eq!(apply("a\r\nb\r\n", "a\r\nb", "x\ny").unwrap(), "x\r\ny\r\n");
+        assert!(matches!(apply("a\r\nb\n", "a\nb", "x"), Err(PatchError::NoMatch { .. })), "mixed: exact only");
+        assert_eq!(apply("a\nb\n", "b", "x\r\ny").unwrap(), "a\nx\r\ny\n");
+    }
+
+    #[test]
+    fn a_file_with_a_nul_is_refused() {
+        let write = Patch { edits: vec![FileEdit::Write { path: "a.rs".into(), text: "a\0".into() }] };
+        assert_eq!(write.apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::Binary("a.rs".into())));
+        assert_eq!(apply("a", "a", "\0"), Err(PatchError::Binary("a.rs".into())));
+    }
+
+    #[test]
+    fn a_diff_sees_what_earlier_edits_left() {
+        let mut patch = Patch::replace("a.rs", "one", "two");
+        patch.edits.push(FileEdit::Diff { diff: "--- a/a.rs\n+++ b/a.rs\n@@ -1 +1 @@\n-two\n+three\n".into() });
+        assert_eq!(patch.apply(&files("one\n"), &EditablePaths::new(["a.rs"])).unwrap()["a.rs"], "three\n");
+        let json = serde_json::to_value(&patch.edits[1]).unwrap();
+        assert_eq!(json["kind"], "diff");
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use crate::cancel::Cancel;
-use crate::change::{EditablePaths, Patch};
+use crate::change::{EditablePaths, Patch, PatchError};
 use crate::git::{GitError, Lineage};
 use crate::process::{self, Command, Ending, Limits};
 use crate::sandbox::{Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
@@ -79,8 +79,19 @@ impl CommandSandbox {
         message: &str,
     ) -> Result<Candidate, StageError> {
         let files = self.read_editable(parent).map_err(SandboxError::from)?;
-        let changed =
-            patch.apply(&files, &self.commands.editable).map_err(|error| StageError::Rejected(error.to_string()))?;
+        let rejected = |error: PatchError| StageError::Rejected(error.to_string());
+        let changed = patch.apply(&files, &self.commands.editable).map_err(rejected)?;
+        let tree = self.lineage(|git| git.tree(parent)).map_err(SandboxError::from)?;
+        for path in changed.keys().filter(|path| !files.contains_key(*path)) {
+            if tree.contains_key(path) {
+                return Err(rejected(PatchError::NotText(path.clone())));
+            }
+            let below =
+                |file: &String, folder: &str| file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            if let Some(other) = tree.keys().find(|other| below(other, path) || below(path, other)) {
+                return Err(rejected(PatchError::Collides { path: path.clone(), with: other.clone() }));
+            }
+        }
         let candidate = self.lineage(|git| {
             let revision = git.commit_changes(parent, &changed, message)?;
             git.pin(experiment, &revision)?;

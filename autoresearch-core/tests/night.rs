@@ -227,6 +227,49 @@ async fn a_keep_that_was_decided_is_carried_out_after_a_crash() {
 }
 
 #[tokio::test]
+async fn what_a_patch_may_not_do_is_refused_and_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = folder.path().join("repo");
+    std::fs::create_dir_all(repo.join("src/sub")).unwrap();
+    let git = |arguments: &[&str]| {
+        assert!(Command::new("git").args(arguments).current_dir(&repo).status().unwrap().success(), "{arguments:?}");
+    };
+    for (name, bytes) in [("src/a.txt", &b"text\n"[..]), ("src/blob", b"\xff\0\xfe"), ("src/sub/b.txt", b"b\n")] {
+        std::fs::write(repo.join(name), bytes).unwrap();
+    }
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+    let lineage = Lineage::open(&repo, "t").unwrap();
+    let base = lineage.head().unwrap();
+    let commands =
+        Commands { editable: EditablePaths::new(["src/**"]), run: vec!["true".into()], ..Commands::default() };
+    let slot = Slot::new(folder.path().join("slot"));
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.path().join("logs"));
+    let write = |path: &str, text: &str| FileEdit::Write { path: path.into(), text: text.into() };
+    for (edit, words) in [
+        (write("src/blob", "text now\n"), "not text"),
+        (write("src/sub", "a file\n"), "folder"),
+        (write("src/a.txt/below", "x\n"), "folder"),
+        (write("src/a.txt", "a\0b"), "NUL"),
+        (write("src/.cargo/config.toml", "[build]\n"), "may not be edited"),
+        (write("src/../outside", "x"), "may not be edited"),
+        (
+            FileEdit::Diff { diff: "--- a/src/a.txt\n+++ b/src/a.txt\n@@ -1 +1 @@\n-nothing\n+x\n".into() },
+            "nearest line is 1",
+        ),
+    ] {
+        let patch = Patch { edits: vec![write("src/new.txt", "fine\n"), edit] };
+        let error = sandbox.stage(1, &base, &patch, "x").await.unwrap_err();
+        assert!(matches!(&error, StageError::Rejected(why) if why.contains(words)), "{error}");
+    }
+    // The same text but for white space at the ends of lines measures the same.
+    let patch = Patch { edits: vec![write("src/a.txt", "text  \n\n\n")] };
+    let candidate = sandbox.stage(1, &base, &patch, "x").await.unwrap();
+    assert_eq!(candidate.fingerprint, sandbox.baseline().await.unwrap().fingerprint);
+}
+
+#[tokio::test]
 async fn a_branch_that_somebody_moved_stops_the_run() {
     let place = Place::new();
     place.git(&["branch", "autoresearch/test", "main"]);

@@ -1,0 +1,129 @@
+//! The allow-list of what proposals may change.
+
+use serde::{Deserialize, Serialize};
+
+/// The paths that proposals may change: exact files, whole folders as `folder/**`, or every file as `**`.
+///
+/// Some files are found by tools on their own, and through them a candidate could reconfigure the build or the harness:
+/// everything in `.cargo`, `rust-toolchain`, `rust-toolchain.toml`, and all names that begin with `.git`, such as
+/// `.gitattributes`, at any depth and in any case. No folder covers them: each must be listed by its exact path.
+/// What is inside a `.git` may never be edited, even if it is listed.
+///
+/// ```
+/// use autoresearch_core::EditablePaths;
+/// let editable = EditablePaths::new(["src/**", "sub/.gitignore"]);
+/// assert!(editable.allows("src/main.rs") && editable.allows("sub/.gitignore"));
+/// assert!(!editable.allows("src/.cargo/config.toml") && !editable.allows("build.rs"));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EditablePaths(Vec<String>);
+
+impl EditablePaths {
+    /// An allow-list. `src/**` allows everything below `src`, but for the files that must be listed by name.
+    pub fn new(paths: impl IntoIterator<Item = impl Into<String>>) -> EditablePaths {
+        EditablePaths(paths.into_iter().map(Into::into).collect())
+    }
+
+    /// Whether `path` may be edited. Absolute paths and paths with `.`, `..` or `.git` in them never may.
+    pub fn allows(&self, path: &str) -> bool {
+        let plain = path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"));
+        let by_name_only = path.split('/').any(configures_tools);
+        plain
+            && !path.contains(['\\', '\0', ':'])
+            && self.0.iter().any(|allowed| match allowed.strip_suffix("**") {
+                Some(folder) if folder.is_empty() || folder.ends_with('/') => {
+                    !by_name_only && path.starts_with(folder) && path.len() > folder.len()
+                }
+                _ => path == allowed,
+            })
+    }
+}
+
+/// Whether a file or folder of this name is one that tools look for.
+fn configures_tools(name: &str) -> bool {
+    // In any case, since some file systems do not tell `.Cargo` from `.cargo`.
+    let name = name.to_ascii_lowercase();
+    name.starts_with(".git") || matches!(name.as_str(), ".cargo" | "rust-toolchain" | "rust-toolchain.toml")
+}
+
+impl std::fmt::Display for EditablePaths {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_outside_the_list_are_refused() {
+        let editable = EditablePaths::new(["train.rs", "src/**"]);
+        for path in ["train.rs", "src/a.rs", "src/a/b.rs"] {
+            assert!(editable.allows(path), "{path}");
+        }
+        for path in [
+            "src",
+            "src/",
+            "src/../prepare.rs",
+            "/train.rs",
+            "./train.rs",
+            "src/.git/config",
+            "src/.GIT",
+            "train.rs/",
+            "other.rs",
+            "src//a",
+            "srcs/a.rs",
+        ] {
+            assert!(!editable.allows(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn two_stars_alone_are_every_file() {
+        let editable = EditablePaths::new(["**"]);
+        assert!(editable.allows("a.rs") && editable.allows("src/a/b.rs") && editable.allows(".hidden/cargo"));
+        assert!(!editable.allows("") && !editable.allows("../a.rs") && !editable.allows("/a.rs"));
+        assert!(!EditablePaths::new(["src**"]).allows("srcs/a.rs"), "only whole folders have stars");
+    }
+
+    const TOOLS: [&str; 10] = [
+        ".cargo/config.toml",
+        "src/.cargo/config",
+        "src/.Cargo/registry/x",
+        "rust-toolchain",
+        "src/Rust-Toolchain.TOML",
+        ".gitattributes",
+        "src/deep/.gitmodules",
+        "src/.gitignore",
+        ".GITHUB/workflows/ci.yml",
+        ".git-blame-ignore-revs",
+    ];
+
+    #[test]
+    fn files_that_tools_find_by_themselves_are_editable_only_by_name() {
+        let folders = EditablePaths::new([
+            "**",
+            "src/**",
+            ".cargo/**",
+            "src/.cargo/**",
+            ".github/**",
+            ".GITHUB/**",
+            "src/deep/**",
+        ]);
+        for path in TOOLS {
+            assert!(!folders.allows(path), "{path}");
+            assert!(EditablePaths::new([path]).allows(path), "{path}");
+            assert!(!EditablePaths::new([path.to_uppercase()]).allows(path), "{path}");
+        }
+        assert!(folders.allows("src/rust-toolchain.rs") && folders.allows("cargo/config.toml"));
+    }
+
+    #[test]
+    fn nothing_in_a_git_folder_is_ever_editable() {
+        for path in [".git", ".git/config", ".Git/hooks/pre-commit", "src/.git/config"] {
+            assert!(!EditablePaths::new([path, "**", ".git/**"]).allows(path), "{path}");
+        }
+    }
+}
