@@ -1,0 +1,86 @@
+//! The number: the least CPU time of a run's repeats, if all of them printed what the baseline prints.
+
+use autoresearch_core::{Direction, LogMetric, Measurement, Metric, MetricError, Outcome, RunLog};
+
+/// Reads `cpu_ms` like a [`LogMetric`], and refuses a run whose output is another than the baseline's.
+pub struct SameOutput {
+    time: LogMetric,
+    checksum: String,
+}
+
+impl SameOutput {
+    /// A metric that demands `checksum`.
+    pub fn new(checksum: impl Into<String>) -> SameOutput {
+        SameOutput { time: LogMetric::new("cpu_ms", Direction::Minimise).with_unit("ms"), checksum: checksum.into() }
+    }
+}
+
+/// What each repeat printed.
+fn blocks(tail: &str) -> impl Iterator<Item = &str> {
+    tail.split("---\n").skip(1)
+}
+
+/// The checksum that the first repeat printed.
+pub fn checksum(tail: &str) -> Option<&str> {
+    blocks(tail).next().and_then(|block| block.lines().find_map(|line| line.strip_prefix("checksum: ")))
+}
+
+impl Metric for SameOutput {
+    fn name(&self) -> &str {
+        self.time.name()
+    }
+
+    fn direction(&self) -> Direction {
+        self.time.direction()
+    }
+
+    fn unit(&self) -> &str {
+        self.time.unit()
+    }
+
+    fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError> {
+        let Outcome::Completed(log) = outcome else {
+            return self.time.read(outcome);
+        };
+        let mut fastest: Option<Measurement> = None;
+        let mut slowest = f64::NEG_INFINITY;
+        for block in blocks(&log.tail) {
+            let block = format!("---\n{block}");
+            let found = checksum(&block).ok_or_else(|| MetricError::Missing("checksum".into()))?;
+            if found != self.checksum {
+                let why = format!("its output differs: checksum {found}, the baseline's is {}", self.checksum);
+                return Err(MetricError::NotCompleted(why));
+            }
+            let measured = self.time.read(&Outcome::Completed(RunLog { tail: block, ..RunLog::default() }))?;
+            slowest = slowest.max(measured.score.get());
+            fastest = Some(fastest.filter(|best| best.score <= measured.score).unwrap_or(measured));
+        }
+        let mut measurement = fastest.ok_or_else(|| MetricError::Missing(self.name().into()))?;
+        measurement.secondary.insert("slowest_ms".into(), slowest);
+        Ok(measurement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tail: &str) -> Result<Measurement, MetricError> {
+        SameOutput::new("00ff").read(&Outcome::Completed(RunLog { tail: tail.into(), ..RunLog::default() }))
+    }
+
+    #[test]
+    fn the_fastest_repeat_is_the_score() {
+        let tail = ["3", "1.5", "2"].map(|ms| format!("---\nchecksum: 00ff\ncpu_ms: {ms}\n")).concat();
+        let measurement = read(&tail).unwrap();
+        assert_eq!((measurement.score.get(), measurement.secondary["slowest_ms"]), (1.5, 3.0));
+    }
+
+    #[test]
+    fn one_repeat_with_another_output_is_no_score() {
+        let error = read("---\nchecksum: 00ff\ncpu_ms: 2\n---\nchecksum: 00fe\ncpu_ms: 1\n").unwrap_err();
+        assert!(error.to_string().contains("00fe"), "{error}");
+        assert!(matches!(read("---\ncpu_ms: 1\n"), Err(MetricError::Missing(_))));
+        assert!(matches!(read(""), Err(MetricError::Missing(_))));
+    }
+}

@@ -1,0 +1,58 @@
+//! The decision: faster by a share of the incumbent's time, and faster again when both are measured anew.
+
+use autoresearch_core::ratchet::Side;
+use autoresearch_core::{Arm, Evidence, Ratchet, Verdict};
+
+/// Keeps a candidate whose slowest measurement beats the incumbent's fastest by this share of it, twice.
+///
+/// A share, because two per cent of the baseline's time may be ten of the best one's; twice, because of many candidates some
+/// are lucky once.
+pub struct Clearly(pub f64);
+
+impl Ratchet for Clearly {
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        let scores = |arm: &Arm| arm.measurements.iter().map(|m| m.score.get()).collect::<Vec<_>>();
+        let (candidate, incumbent) = (scores(&evidence.candidate), scores(&evidence.incumbent));
+        let best = incumbent.iter().copied().fold(f64::INFINITY, f64::min);
+        let worst = candidate.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let gain = 100.0 * (best - worst) / best;
+        match candidate.len() {
+            0 => Verdict::Discard("it was never measured".into()),
+            _ if incumbent.is_empty() => Verdict::Keep("there was nothing to beat".into()),
+            _ if gain < 0.0 => Verdict::Discard(format!("slower by {:.1} %", -gain)),
+            _ if gain <= 100.0 * self.0 => Verdict::Discard(format!("faster by only {gain:.1} %")),
+            1 => Verdict::Measure(vec![Side::Incumbent, Side::Candidate]),
+            _ => Verdict::Keep(format!("faster by {gain:.1} %, also when measured again")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autoresearch_core::{Direction, Measurement, Score};
+
+    fn judge(incumbent: &[f64], candidate: &[f64]) -> Verdict {
+        let arm = |scores: &[f64]| Arm {
+            measurements: scores
+                .iter()
+                .map(|score| Measurement { score: Score::new(*score).unwrap(), secondary: Default::default() })
+                .collect(),
+        };
+        Clearly(0.02).judge(&Evidence::new(arm(incumbent), arm(candidate), Direction::Minimise, 0))
+    }
+
+    #[test]
+    fn what_looks_faster_is_measured_again_before_it_is_kept() {
+        assert_eq!(judge(&[100.0], &[97.0]), Verdict::Measure(vec![Side::Incumbent, Side::Candidate]));
+        assert!(matches!(judge(&[100.0, 101.0], &[97.0, 96.0]), Verdict::Keep(_)));
+        assert!(matches!(judge(&[100.0, 98.0], &[97.0, 96.0]), Verdict::Discard(_)));
+        assert!(matches!(judge(&[100.0, 101.0], &[97.0, 99.0]), Verdict::Discard(_)));
+    }
+
+    #[test]
+    fn what_is_not_clearly_faster_is_not_kept() {
+        assert!(matches!(judge(&[100.0], &[98.5]), Verdict::Discard(_)));
+        assert!(matches!(judge(&[100.0], &[]), Verdict::Discard(_)));
+    }
+}

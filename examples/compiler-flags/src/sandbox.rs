@@ -1,0 +1,132 @@
+//! Where a candidate runs: the kernel, compiled with its flags and run several times.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::process::{self, Command, Ending, Finished};
+use autoresearch_core::{
+    Cancel, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+};
+use tempfile::TempDir;
+
+use crate::flags::{CommandLine, Flags};
+
+/// The source of what is made fast.
+pub const KERNEL: &str = include_str!("../kernel.c");
+/// What the search starts from.
+pub const BASELINE: &str = "-O0";
+
+/// Compiles and runs in a private folder, which is gone with it.
+pub struct Compiler {
+    program: String,
+    rounds: u32,
+    repeats: u32,
+    folder: TempDir,
+}
+
+impl Compiler {
+    /// A sandbox for the compiler `program`: the kernel works `rounds` rounds and is run `repeats` times.
+    pub fn new(program: impl Into<String>, rounds: u32, repeats: u32) -> Result<Compiler, SandboxError> {
+        let folder = tempfile::tempdir().map_err(|e| SandboxError::io("making a temporary folder", e))?;
+        std::fs::write(folder.path().join("kernel.c"), KERNEL)
+            .map_err(|e| SandboxError::io("writing the kernel's source", e))?;
+        Ok(Compiler { program: program.into(), rounds, repeats, folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn command(
+        &self,
+        argv: Vec<String>,
+        log: PathBuf,
+        limit: Duration,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<Finished, SandboxError> {
+        // The compiler's words are matched and shown: always the same language.
+        let environment = vec![("LC_ALL".into(), "C".into())];
+        let command = Command { argv, directory: self.folder.path().to_owned(), environment, log, limit };
+        let progress = trial.progress.clone();
+        command.run(cancel, &move |line| progress(Progress::Line(line))).await
+    }
+}
+
+#[async_trait]
+impl Sandbox<Flags> for Compiler {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        Ok(candidate(Revision(BASELINE.into())))
+    }
+
+    async fn stage(&self, _: u32, parent: &Revision, change: &Flags, _: &str) -> Result<Candidate, StageError> {
+        let name = CommandLine::named(parent).with(change).name();
+        if name == *parent {
+            return Err(StageError::Rejected("it changes nothing".into()));
+        }
+        Ok(candidate(name))
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        let (build_log, run_log, program) = (self.path("build.log"), self.path("run.log"), self.path("kernel"));
+        // Nothing of the last candidate may be taken for this one's.
+        for old in [&build_log, &run_log, &program] {
+            match std::fs::remove_file(old) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(SandboxError::io(format!("removing {}", old.display()), error));
+                }
+                _ => {}
+            }
+        }
+        let mut log = RunLog { phase: Phase::Build, ..RunLog::default() };
+
+        (trial.progress)(Progress::Phase(Phase::Build));
+        let line = CommandLine::named(&candidate.revision);
+        let rest = ["-o", "kernel", "kernel.c", "-lm"];
+        let argv = [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
+        let build = self.command(argv, build_log.clone(), trial.budget.build, trial, cancel).await?;
+        log.build = build.elapsed;
+        log.tail = read(&build_log)?;
+        if let Some(outcome) = failure(build.ending, "the compiler", &log) {
+            return Ok(outcome);
+        }
+
+        (trial.progress)(Progress::Phase(Phase::Run));
+        log.phase = Phase::Run;
+        for _ in 0..self.repeats {
+            let argv = vec![program.display().to_string(), self.rounds.to_string()];
+            // The limit is for all repeats together.
+            let left = trial.budget.run.saturating_sub(log.elapsed);
+            let run = self.command(argv, run_log.clone(), left, trial, cancel).await?;
+            log.elapsed += run.elapsed;
+            log.peak_memory = log.peak_memory.max(run.peak_memory);
+            log.tail = read(&run_log)?;
+            if let Some(outcome) = failure(run.ending, "the kernel", &log) {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Completed(log))
+    }
+}
+
+fn candidate(name: Revision) -> Candidate {
+    Candidate { fingerprint: name.0.clone(), revision: name, added_lines: 0 }
+}
+
+fn read(log: &std::path::Path) -> Result<String, SandboxError> {
+    process::log_tail(log).map_err(|e| SandboxError::io(format!("reading {}", log.display()), e))
+}
+
+/// What became of a command that did not succeed, with the line that says why.
+fn failure(ending: Ending, who: &str, log: &RunLog) -> Option<Outcome> {
+    let how = process::describe(ending)?;
+    let log = log.clone();
+    if ending == Ending::Limit {
+        return Some(Outcome::TimedOut { log });
+    }
+    let lines = || log.tail.lines().map(str::trim).filter(|line| !line.is_empty());
+    let words = lines().find(|line| line.contains("error:")).or_else(|| lines().next_back());
+    let message = words.map_or(format!("{who} {how}"), |words| format!("{who} {how}: {words}"));
+    Some(Outcome::Crashed { message, log })
+}
