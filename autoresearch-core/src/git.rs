@@ -26,7 +26,7 @@ pub enum GitError {
     NoCommit,
     /// The incumbent is not what the journal says.
     #[error(
-        "the branch {branch} is at {found}, but the journal says {expected}; it was moved by somebody else: move it back, or start another --tag"
+        "the branch {branch} is at {found}, but the journal says {expected}; it was moved by somebody else: move it back, or start a run with another tag"
     )]
     Moved {
         /// The branch.

@@ -105,6 +105,9 @@ pub enum Record {
         description: String,
         /// Why.
         reason: String,
+        /// The change itself.
+        #[serde(default)]
+        change: serde_json::Value,
         /// What it cost.
         cost: Cost,
     },
@@ -150,11 +153,13 @@ struct Versioned {
 #[non_exhaustive]
 pub enum JournalError {
     /// Another process writes it.
-    #[error("{0} is in use: this run is already going on in another process; stop that one, or start another --tag")]
+    #[error(
+        "{0} is in use: this run is already going on in another process; stop that one, or start a run with another tag"
+    )]
     Locked(PathBuf),
     /// A line in the middle is damaged.
     #[error(
-        "line {line} of {path} is damaged ({why}), and valid lines follow it; restore the file from a copy, or start another --tag"
+        "line {line} of {path} is damaged ({why}), and valid lines follow it; restore the file from a copy, or start a run with another tag"
     )]
     Damaged {
         /// The file.
@@ -248,17 +253,15 @@ impl Journal {
     /// A torn last line, left by a power cut in the middle of a write, was never acknowledged and is cut off. Damage
     /// before a valid line is an error.
     pub fn open(path: &Path) -> Result<(Journal, Vec<Entry>), JournalError> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
-        }
+        // A bare file name has an empty parent.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
         let file = File::options().read(true).append(true).create(true).open(path).map_err(|e| io(path, e))?;
         lock(&file, path)?;
         crash::point("journal: locked");
         let opened = Journal::over(Box::new(OnDisk(file)), path)?;
         // The file's own directory entry must survive a power cut as well.
-        if let Some(folder) = path.parent() {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
-        }
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
         crash::point("journal: opened");
         Ok(opened)
     }

@@ -54,7 +54,7 @@ pub enum LabError {
     },
     /// The journal belongs to a run of something else.
     #[error(
-        "this run was begun with other {what} (then: {then}, now: {now}); measurements would not compare: start another --tag"
+        "this run was begun with other {what} (then: {then}, now: {now}); measurements would not compare: start a run with another tag"
     )]
     Changed {
         /// What differs.
@@ -77,7 +77,7 @@ pub struct Settings {
     pub tag: String,
     /// What the search starts from, if that has a name before it is staged.
     pub base: Option<Revision>,
-    /// A hash of everything that decides the number: a run is never continued under another policy.
+    /// A description, or a hash, of everything that decides the number: a run is never continued under another policy.
     pub policy: String,
     /// Seeds the runs. Every candidate is first measured with the same seed.
     pub seed: u64,
@@ -287,6 +287,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             files: Arc::new(files),
             experiments: &self.state.experiments,
             rejections: &self.state.rejections,
+            seed: self.settings.seed,
             change: std::marker::PhantomData,
         };
         tokio::select! {
@@ -305,21 +306,29 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         let description = description.split_whitespace().collect::<Vec<_>>().join(" ");
         let candidate = match self.sandbox.stage(experiment, &parent, &change, &description).await {
             Ok(candidate) => candidate,
-            Err(StageError::Rejected(reason)) => return self.refuse(description, reason, cost),
+            Err(StageError::Rejected(reason)) => {
+                return self.refuse(description, reason, serde_json::to_value(&change)?, cost);
+            }
             Err(StageError::Failed(error)) => return Err(error.into()),
         };
+        let change = serde_json::to_value(&change)?;
         if let Some(done) = self.state.with_fingerprint(&candidate.fingerprint) {
             let reason = format!("it is the same as experiment {} ({}, {})", done.id, done.description, done.status);
-            return self.refuse(description, reason, cost);
+            return self.refuse(description, reason, change, cost);
         }
-        let change = serde_json::to_value(&change)?;
         let parent = Some(parent);
         self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost })
     }
 
-    fn refuse(&mut self, description: String, reason: String, cost: Cost) -> Result<(), LabError> {
+    fn refuse(
+        &mut self,
+        description: String,
+        reason: String,
+        change: serde_json::Value,
+        cost: Cost,
+    ) -> Result<(), LabError> {
         self.tell(&Event::Refused { description: &description, reason: &reason });
-        self.record(Record::Refused { description, reason, cost })
+        self.record(Record::Refused { description, reason, change, cost })
     }
 
     async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {

@@ -91,6 +91,9 @@ pub enum MetricError {
         /// What stood in its place.
         value: String,
     },
+    /// The run completed, and its number does not count: a constraint of the metric's own is violated.
+    #[error("{0}")]
+    Refused(String),
     /// The run did not complete.
     #[error("the run did not complete: {0}")]
     NotCompleted(String),

@@ -10,6 +10,7 @@ use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
 mod log;
+mod outcome;
 mod sweep;
 #[cfg(not(target_os = "linux"))]
 #[path = "process/group.rs"]
@@ -20,6 +21,7 @@ mod tree;
 
 use log::Pump;
 pub use log::log_tail;
+pub use outcome::outcome;
 pub use sweep::sweep;
 use tree::Tree;
 
@@ -117,6 +119,13 @@ pub struct Finished {
     pub peak_memory: Option<u64>,
     /// Processor time of all its processes, where the system tells.
     pub cpu: Option<Duration>,
+}
+
+impl Finished {
+    /// Whether it ended by itself with exit code 0.
+    pub fn succeeded(&self) -> bool {
+        describe(self.ending).is_none()
+    }
 }
 
 impl Command {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -54,6 +55,8 @@ pub struct Context<'a, C = Patch> {
     pub experiments: &'a [Experiment],
     /// Proposals that were refused without an experiment, with the reason.
     pub rejections: &'a [Rejection],
+    /// The run's seed, for proposers that draw at random.
+    pub seed: u64,
     /// The kind of change.
     pub change: std::marker::PhantomData<fn() -> C>,
 }
@@ -62,6 +65,25 @@ impl<'a, C> Context<'a, C> {
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.rejections.len()
+    }
+
+    /// The changes that were tried, oldest first, with what became of them. What another proposer wrote in a form that is no
+    /// `C` is passed over, and so is the baseline.
+    pub fn changes(&self) -> impl Iterator<Item = (C, &'a Experiment)>
+    where
+        C: DeserializeOwned,
+    {
+        let decoded = |experiment: &'a Experiment| Some((C::deserialize(&experiment.change).ok()?, experiment));
+        self.experiments.iter().skip(1).filter_map(decoded)
+    }
+
+    /// The changes that were refused without an experiment, oldest first, with the reasons.
+    pub fn refused_changes(&self) -> impl Iterator<Item = (C, &'a Rejection)>
+    where
+        C: DeserializeOwned,
+    {
+        let decoded = |rejection: &'a Rejection| Some((C::deserialize(&rejection.change).ok()?, rejection));
+        self.rejections.iter().filter_map(decoded)
     }
 }
 

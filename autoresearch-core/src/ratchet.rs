@@ -14,6 +14,11 @@ pub struct Arm {
 }
 
 impl Arm {
+    /// All scores, oldest first.
+    pub fn scores(&self) -> impl Iterator<Item = Score> {
+        self.measurements.iter().map(|m| m.score)
+    }
+
     /// The mean score, or `None` without measurements.
     pub fn mean(&self) -> Option<Score> {
         let sum: f64 = self.measurements.iter().map(|m| m.score.get()).sum();
@@ -83,7 +88,8 @@ pub trait Ratchet: Send + Sync {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Strict;
 
-/// Like [`Strict`], but the gain must exceed a minimum, in the metric's unit. Ties with less code are still kept.
+/// Like [`Strict`], but the gain must exceed a minimum, in the metric's unit. What is not worse is still kept if it leaves
+/// less code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MinGain(pub f64);
 
@@ -106,6 +112,8 @@ impl Ratchet for MinGain {
             Verdict::Keep(format!("better by {gain:.6}"))
         } else if gain == 0.0 && evidence.added_lines < 0 {
             Verdict::Keep(format!("equal, with {} lines less", -evidence.added_lines))
+        } else if gain > 0.0 && evidence.added_lines < 0 {
+            Verdict::Keep(format!("better by {gain:.6}, with {} lines less", -evidence.added_lines))
         } else if gain == 0.0 {
             Verdict::Discard("equal, and no simpler".into())
         } else if gain > 0.0 {

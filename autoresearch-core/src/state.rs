@@ -93,6 +93,8 @@ pub struct Rejection {
     pub description: String,
     /// Why it was refused.
     pub reason: String,
+    /// The change itself, as JSON.
+    pub change: serde_json::Value,
 }
 
 /// The best measured state.
@@ -284,9 +286,9 @@ impl State {
                     return Err(contradiction(format!("experiment {experiment} was carried out without a decision")));
                 }
             }
-            Record::Refused { description, reason, cost } => {
+            Record::Refused { description, reason, change, cost } => {
                 self.add_cost(cost);
-                self.rejections.push(Rejection { description, reason });
+                self.rejections.push(Rejection { description, reason, change });
             }
             Record::Checked { failure } => {
                 self.checks += 1;

@@ -57,7 +57,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
             StopReason::Tokens(limit) => write!(f, "the budget of {limit} tokens is spent"),
             StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
-            StopReason::Cancelled => f.write_str("interrupted; the same command continues"),
+            StopReason::Cancelled => f.write_str("interrupted; it can be continued"),
         }
     }
 }

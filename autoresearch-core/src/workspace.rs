@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::cancel::Cancel;
 use crate::change::{EditablePaths, Patch, PatchError};
 use crate::git::{GitError, Lineage};
-use crate::process::{self, Command, Ending, Limits};
+use crate::process::{self, Command, Limits, outcome};
 use crate::sandbox::{Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 use crate::slot::Slot;
 
@@ -175,15 +175,15 @@ impl Sandbox<Patch> for CommandSandbox {
             let build = self.phase(Phase::Build, &self.commands.build, &log, trial, cancel).await?;
             log.build = build.elapsed;
             log.cpu = build.cpu;
-            if let Some(how) = process::describe(build.ending) {
-                return finish(build.ending, format!("the build {how}"), log);
+            if !build.succeeded() {
+                return outcome(&build, "the build", log);
             }
         }
         log.phase = Phase::Run;
         let run = self.phase(Phase::Run, &self.commands.run, &log, trial, cancel).await?;
         log.elapsed = run.elapsed;
         log.peak_memory = run.peak_memory;
-        finish(run.ending, process::describe(run.ending).map_or(String::new(), |how| format!("the run {how}")), log)
+        outcome(&run, "the run", log)
     }
 
     async fn clean(&self) -> Result<(), SandboxError> {
@@ -206,40 +206,4 @@ impl Sandbox<Patch> for CommandSandbox {
     async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
         Ok(self.read_editable(revision)?)
     }
-}
-
-/// Turns the end of a command into an outcome.
-fn finish(ending: Ending, message: String, mut log: RunLog) -> Result<Outcome, SandboxError> {
-    let path = log.path.clone().unwrap_or_default();
-    log.tail = process::log_tail(&path).map_err(|e| SandboxError::io(format!("reading {}", path.display()), e))?;
-    Ok(match ending {
-        Ending::Exit(status) if status.success() => Outcome::Completed(log),
-        Ending::Limit => Outcome::TimedOut { log },
-        Ending::OutOfMemory => Outcome::OutOfMemory { log },
-        Ending::Exit(_) if says_out_of_memory(&log.tail) => Outcome::OutOfMemory { log },
-        _ => Outcome::Crashed { message: crash_message(&message, &log.tail), log },
-    })
-}
-
-/// Whether the last lines are the words with which programs give up for want of memory: CUDA's, Rust's, C++'s, Python's
-/// and the C library's.
-fn says_out_of_memory(tail: &str) -> bool {
-    const WORDS: [&str; 6] = [
-        "out of memory",
-        "memory allocation of",
-        "bad_alloc",
-        "memoryerror",
-        "cannot allocate memory",
-        "can't allocate memory",
-    ];
-    let lines = tail.lines().rev().filter(|line| !line.trim().is_empty()).take(20);
-    lines.map(str::to_ascii_lowercase).any(|line| WORDS.iter().any(|words| line.contains(words)))
-}
-
-/// How it ended, with the line of the log that most likely says why.
-fn crash_message(message: &str, tail: &str) -> String {
-    let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
-    let telling = |line: &&str| line.starts_with("error") || line.contains("panicked at") || line.contains("Error:");
-    let line = lines().find(telling).or_else(|| lines().next_back());
-    line.map_or(message.to_owned(), |line| format!("{message}: {}", line.chars().take(160).collect::<String>()))
 }

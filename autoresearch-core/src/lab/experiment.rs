@@ -32,7 +32,10 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             true => vec![Side::Candidate],
             false => Vec::new(),
         };
+        let measured = |open: &Open| open.experiment.arm.measurements.len() + open.incumbent.len();
         let (status, reason) = loop {
+            let before = measured(&open);
+            let asked = !wanted.is_empty();
             for side in wanted.drain(..) {
                 if open.lost >= self.settings.lost_runs.max(1) {
                     return self
@@ -48,6 +51,10 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 if let (Some(why), Side::Candidate) = (failure, side) {
                     return self.decide(&open.experiment, Status::Crash, why).await;
                 }
+            }
+            // A rule that is shown the same evidence asks the same again.
+            if asked && measured(&open) == before {
+                break (Status::Discard, "it could not be compared: the incumbent gave no number either".into());
             }
             match self.judge(&open) {
                 Verdict::Keep(reason) => break (Status::Keep, reason),

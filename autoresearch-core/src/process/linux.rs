@@ -233,6 +233,7 @@ unsafe fn supervise(command: libc::pid_t, control: RawFd, report: RawFd) -> ! {
         let survivors = kill_children();
         let mut usage: libc::rusage = std::mem::zeroed();
         libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
+        #[expect(clippy::unnecessary_cast, reason = "not on 32-bit systems")]
         let microseconds = |time: libc::timeval| time.tv_sec as i64 * 1_000_000 + time.tv_usec as i64;
         let text = Report {
             status,

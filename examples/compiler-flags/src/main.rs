@@ -16,9 +16,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::lab::Settings;
 use autoresearch_core::{
-    Budget, Cancel, Event, Journal, Lab, Observer, Outcome, Program, Revision, Sandbox, State, Status, Stop,
+    Budget, Cancel, Event, Journal, Lab, Observer, Outcome, Program, Revision, Sandbox, Settings, State, Status, Stop,
     StopReason, Trial,
 };
 use clap::Parser;
@@ -95,27 +94,20 @@ async fn search(
         other => return Err(format!("the kernel does not run without optimisation: {}", other.describe()).into()),
     };
 
-    let mut stop = Stop::default();
-    stop.experiments = Some(cli.experiments);
-    let settings = Settings {
-        tag: "compiler-flags".into(),
-        base: Some(Revision(BASELINE.into())),
-        policy: format!(
-            "{version}; kernel {:08x}, {} rounds, checksum {checksum}; best of {}, at least {} % faster",
-            crc32c::crc32c(KERNEL.as_bytes()),
-            cli.rounds,
-            cli.repeats,
-            100.0 * MIN_GAIN
-        ),
-        seed: cli.seed,
-        budget: BUDGET,
-        stop,
-        results: None,
-    };
+    let mut settings = Settings::new("compiler-flags", BUDGET);
+    settings.base = Some(Revision(BASELINE.into()));
+    settings.policy = format!(
+        "{version}; kernel {:08x}, {} rounds, checksum {checksum}; best of {}, at least {} % faster",
+        crc32c::crc32c(KERNEL.as_bytes()),
+        cli.rounds,
+        cli.repeats,
+        100.0 * MIN_GAIN
+    );
+    settings.seed = cli.seed;
+    settings.stop = Stop::after(cli.experiments);
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
     let journal = match &cli.journal {
-        // The journal opens the folder that it lies in, and a bare file name has none.
-        Some(path) => Journal::open(&std::path::absolute(path)?)?,
+        Some(path) => Journal::open(path)?,
         None => (Journal::in_memory(), Vec::new()),
     };
     let program = Program::parse("Find the flags that make the kernel fastest and leave its output as it is.")?;

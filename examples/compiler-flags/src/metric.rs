@@ -49,7 +49,7 @@ impl Metric for SameOutput {
             let found = checksum(&block).ok_or_else(|| MetricError::Missing("checksum".into()))?;
             if found != self.checksum {
                 let why = format!("its output differs: checksum {found}, the baseline's is {}", self.checksum);
-                return Err(MetricError::NotCompleted(why));
+                return Err(MetricError::Refused(why));
             }
             let measured = self.time.read(&Outcome::Completed(RunLog { tail: block, ..RunLog::default() }))?;
             slowest = slowest.max(measured.score.get());

@@ -90,18 +90,9 @@ pub fn another_output(experiment: &Experiment) -> bool {
 impl Proposer<Flags> for Walk {
     async fn propose(&mut self, context: &Context<'_, Flags>) -> Result<Proposal<Flags>, ProposerError> {
         let here = CommandLine::named(&context.incumbent);
-        let mut done = Vec::new();
-        // The baseline is no change.
-        for experiment in context.experiments.iter().skip(1) {
-            let change = serde_json::from_value(experiment.change.clone())
-                .map_err(|e| ProposerError::Fatal(format!("experiment {} holds no flags: {e}", experiment.id)))?;
-            done.push((change, experiment));
-        }
+        let done: Vec<(Flags, &Experiment)> = context.changes().collect();
         let states: HashSet<&str> = context.experiments.iter().map(|done| done.candidate.revision.0.as_str()).collect();
-        let refused: HashSet<&str> = context.rejections.iter().map(|refused| refused.description.as_str()).collect();
-        let new = |change: &Flags| {
-            !states.contains(here.with(change).name().0.as_str()) && !refused.contains(change.to_string().as_str())
-        };
+        let new = |change: &Flags| !states.contains(here.with(change).name().0.as_str());
         let change = self.next(&here, &done, new);
         let change = change.ok_or_else(|| {
             ProposerError::Exhausted("all flags are tried, and all combinations that could be found".into())

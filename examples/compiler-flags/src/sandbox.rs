@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::process::{self, Command, Ending, Finished};
+use autoresearch_core::process::{self, Command, Finished};
 use autoresearch_core::{
     Cancel, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
 };
@@ -48,7 +48,15 @@ impl Compiler {
     ) -> Result<Finished, SandboxError> {
         // The compiler's words are matched and shown: always the same language.
         let environment = vec![("LC_ALL".into(), "C".into())];
-        let command = Command { argv, directory: self.folder.path().to_owned(), environment, log, limit };
+        let command = Command {
+            argv,
+            directory: self.folder.path().to_owned(),
+            environment,
+            log,
+            limit,
+            grace: process::GRACE,
+            limits: process::Limits::default(),
+        };
         let progress = trial.progress.clone();
         command.run(cancel, &move |line| progress(Progress::Line(line))).await
     }
@@ -87,46 +95,30 @@ impl Sandbox<Flags> for Compiler {
         let argv = [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
         let build = self.command(argv, build_log.clone(), trial.budget.build, trial, cancel).await?;
         log.build = build.elapsed;
-        log.tail = read(&build_log)?;
-        if let Some(outcome) = failure(build.ending, "the compiler", &log) {
-            return Ok(outcome);
+        log.path = Some(build_log);
+        if !build.succeeded() {
+            return process::outcome(&build, "the compiler", log);
         }
 
         (trial.progress)(Progress::Phase(Phase::Run));
         log.phase = Phase::Run;
+        log.path = Some(run_log.clone());
+        let mut last = build;
         for _ in 0..self.repeats {
             let argv = vec![program.display().to_string(), self.rounds.to_string()];
             // The limit is for all repeats together.
             let left = trial.budget.run.saturating_sub(log.elapsed);
-            let run = self.command(argv, run_log.clone(), left, trial, cancel).await?;
-            log.elapsed += run.elapsed;
-            log.peak_memory = log.peak_memory.max(run.peak_memory);
-            log.tail = read(&run_log)?;
-            if let Some(outcome) = failure(run.ending, "the kernel", &log) {
-                return Ok(outcome);
+            last = self.command(argv, run_log.clone(), left, trial, cancel).await?;
+            log.elapsed += last.elapsed;
+            log.peak_memory = log.peak_memory.max(last.peak_memory);
+            if !last.succeeded() {
+                break;
             }
         }
-        Ok(Outcome::Completed(log))
+        process::outcome(&last, "the kernel", log)
     }
 }
 
 fn candidate(name: Revision) -> Candidate {
     Candidate { fingerprint: name.0.clone(), revision: name, added_lines: 0 }
-}
-
-fn read(log: &std::path::Path) -> Result<String, SandboxError> {
-    process::log_tail(log).map_err(|e| SandboxError::io(format!("reading {}", log.display()), e))
-}
-
-/// What became of a command that did not succeed, with the line that says why.
-fn failure(ending: Ending, who: &str, log: &RunLog) -> Option<Outcome> {
-    let how = process::describe(ending)?;
-    let log = log.clone();
-    if ending == Ending::Limit {
-        return Some(Outcome::TimedOut { log });
-    }
-    let lines = || log.tail.lines().map(str::trim).filter(|line| !line.is_empty());
-    let words = lines().find(|line| line.contains("error:")).or_else(|| lines().next_back());
-    let message = words.map_or(format!("{who} {how}"), |words| format!("{who} {how}: {words}"));
-    Some(Outcome::Crashed { message, log })
 }
