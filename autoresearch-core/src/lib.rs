@@ -92,6 +92,9 @@ pub mod stop;
 
 pub mod observer;
 
+#[cfg(feature = "testkit")]
+pub mod testkit;
+
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};

@@ -1,176 +1,422 @@
-//! What a ratchet search promises, over random histories: in memory, with a change that is no patch.
+//! What a ratchet search promises, over random histories: scores, ties, crashes, timeouts, NaN, refusals and duplicates, in
+//! both directions, with interruptions, power cuts at any operation, full disks, torn writes, a second writer and somebody
+//! who moves the incumbent. The model is an account of the same script in a few lines; the machine is in memory and as
+//! strict as a disk: what was not synced may be gone.
+//!
+//! The invariants are those of the write order (`docs/durability.md`). Each protection, taken away, makes a test fail; these
+//! are the mutations that `cargo xtask evidence durable-core --only mutations` makes one by one in a copy of the crate:
+//!
+//! | invariant | protection | what is taken away | seen by |
+//! |---|---|---|---|
+//! | the incumbent never gets worse | [`Strict`], [`MinGain`] | ties are kept | semantics |
+//! | NaN is never kept | [`Score::new`] | any number is a score | semantics |
+//! | a crash is never kept | `Lab::trial` | a run without a number is judged | semantics |
+//! | 1 best is the `to` of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
+//! | 2 best is the last keep, or its `from` while unapplied | recovery redoes the move | it does not | semantics |
+//! | 3 no acknowledged record is lost | fsync before the next step | no fsync | semantics |
+//! | 4 checksums are valid | CRC per line | it is not compared | journal |
+//! | 4 seq is gapless | the number is checked | it is not | journal |
+//! | 5 every candidate resolves | it is pinned before its intent | it is not pinned | crash |
+//! | 6 recovery is idempotent, torn tails | the tail is cut off | it is not | semantics |
+//! | 7 same inputs, same final best | seeds and steps by number | a proposal is skipped after an interruption | semantics |
+//! | 8 one decision per experiment | replay refuses a second | it does not | verify |
+//! | 9 attempts are capped | lost runs are counted | they are not | semantics |
+//! | 9 every run is announced | `Attempt` before the run | it is written after | semantics |
+//! | 10 one writer | the lock | it is not taken | journal, semantics |
+//! | 10 nothing survives a run | the supervisor kills what is left | it does not | kill |
+//! | 11 no configuration of a candidate counts | folders do not open tools' files | they do | change |
+//! | 12 the user's branch stays | compare-and-swap of one's own ref | the branch moves from anywhere | night |
+//! | 13 a full disk is a clean halt | a failed journal writes no more | it goes on writing | journal |
+//! | duplicates are not run again | fingerprints | none is known | semantics |
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::ratchet::Side;
+use autoresearch_core::testkit::{Fate, Machine, Script, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize};
+use proptest::test_runner::{Config, TestRunner};
+use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
-/// What an experiment will turn out to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-enum Fate {
-    Score(f64),
-    NotANumber(String),
-    Crash,
-    Timeout,
-    OutOfMemory,
-    Refused,
-    /// The machinery fails once, then the score comes.
-    Trouble(f64),
+/// After so many lost runs an experiment counts as crashed here.
+const LOST_RUNS: u32 = 3;
+
+/// One history to be: what is searched, and by which rule.
+#[derive(Debug, Clone)]
+struct Plan {
+    script: Arc<[Step]>,
+    direction: Direction,
+    rule: Rule,
 }
 
-/// Proposes a list of fates; the change is the fate itself.
-struct Script(Vec<Fate>);
-
-#[async_trait]
-impl Proposer<Fate> for Script {
-    async fn propose(&mut self, context: &Context<'_, Fate>) -> Result<Proposal<Fate>, ProposerError> {
-        let fate = self.0.get(context.proposals()).cloned();
-        let change = fate.ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
-        let description = format!("{} {change:?}", context.proposals());
-        Ok(Proposal { change, description, hypothesis: String::new(), cost: Cost::default() })
-    }
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Strict,
+    MinGain,
+    /// Like `Strict`, but asks for both to be measured again before it keeps.
+    Confirm,
 }
 
-/// Lets every candidate have its fate, and remembers who was the incumbent.
-#[derive(Default)]
-struct Memory {
-    fates: Mutex<Vec<(Fate, bool)>>,
-    incumbents: Mutex<Vec<Revision>>,
-    cancel_in: Option<usize>,
-    runs: Mutex<usize>,
-}
+const MIN_GAIN: f64 = 3.0;
+const BASELINE: f64 = 50.0;
 
-#[async_trait]
-impl Sandbox<Fate> for Memory {
-    async fn baseline(&self) -> Result<Candidate, StageError> {
-        self.stage(0, &Revision("none".into()), &Fate::Score(50.0), "").await
-    }
-
-    async fn stage(&self, _: u32, _: &Revision, fate: &Fate, _: &str) -> Result<Candidate, StageError> {
-        if *fate == Fate::Refused {
-            return Err(StageError::Rejected("refused".into()));
+impl Ratchet for Rule {
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        match self {
+            Rule::Strict => Strict.judge(evidence),
+            Rule::MinGain => MinGain(MIN_GAIN).judge(evidence),
+            Rule::Confirm => match Strict.judge(evidence) {
+                Verdict::Keep(_) if evidence.candidate.measurements.len() < 2 => {
+                    Verdict::Measure(vec![Side::Incumbent, Side::Candidate])
+                }
+                verdict => verdict,
+            },
         }
-        let mut fates = self.fates.lock().unwrap();
-        fates.push((fate.clone(), false));
-        let name = (fates.len() - 1).to_string();
-        Ok(Candidate { revision: Revision(name.clone()), fingerprint: name, added_lines: 0 })
-    }
-
-    async fn run(&self, candidate: &Candidate, _: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        *self.runs.lock().unwrap() += 1;
-        if self.cancel_in == Some(*self.runs.lock().unwrap()) {
-            cancel.cancel();
-        }
-        if cancel.is_cancelled() {
-            return Err(SandboxError::Cancelled);
-        }
-        let (fate, tried) = &mut self.fates.lock().unwrap()[candidate.revision.0.parse::<usize>().unwrap()];
-        let log = |text: String| RunLog { tail: text, ..RunLog::default() };
-        let score = |score: &f64| Outcome::Completed(log(format!("score: {score}")));
-        Ok(match fate {
-            Fate::Score(s) => score(s),
-            Fate::NotANumber(text) => Outcome::Completed(log(format!("score: {text}"))),
-            Fate::Crash => Outcome::Crashed { message: "crashed".into(), log: log(String::new()) },
-            Fate::Timeout => Outcome::TimedOut { log: log("score: -1000".into()) },
-            Fate::OutOfMemory => Outcome::OutOfMemory { log: log("score: -1000".into()) },
-            Fate::Refused => unreachable!("it was never staged"),
-            Fate::Trouble(s) if *tried => score(s),
-            Fate::Trouble(_) => {
-                *tried = true;
-                return Err(SandboxError::Other("the machinery failed".into()));
-            }
-        })
-    }
-
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
-        let mut incumbents = self.incumbents.lock().unwrap();
-        if incumbents.last() == Some(to) {
-            return Ok(());
-        }
-        assert_eq!(incumbents.last(), from, "the incumbent moves only from where it is");
-        incumbents.push(to.clone());
-        Ok(())
     }
 }
 
-fn lab(script: &[Fate], sandbox: Arc<Memory>, journal: (Journal, Vec<journal::Entry>)) -> Lab<Fate> {
-    let settings = Settings::new("t", Duration::from_secs(1));
-    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
-    let program = Program::parse("Lower it.").unwrap();
-    Lab::new(program, Box::new(Script(script.to_vec())), sandbox, metric, Arc::new(Strict), settings, journal).unwrap()
+/// What happens to a search.
+#[derive(Debug, Clone)]
+enum Happening {
+    /// So many experiments in peace.
+    Work(usize),
+    /// It is asked to stop at this operation.
+    Cancel(usize),
+    /// The power is cut at this operation, and this share of what was not durable has reached the disk.
+    PowerCut(usize, f64),
+    /// The disk is full from this operation on.
+    DiskFull(usize),
+    /// The power is cut in the middle of a line: these bytes follow what is durable.
+    TornTail(Vec<u8>),
+    /// The harness is started anew.
+    Restart,
+    /// A second harness tries to work on the same run.
+    SecondWriter,
+    /// Somebody moves the incumbent; and moves it back, when the search has refused to go on.
+    Meddle,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![
+fn step() -> impl Strategy<Value = Step> {
+    let fate = prop_oneof![
         // Few different scores, so that ties are common.
-        6 => (0..60i32).prop_map(|s| Fate::Score(f64::from(s))),
-        1 => prop::sample::select(vec!["NaN", "inf", "-inf", "none"]).prop_map(|s| Fate::NotANumber(s.into())),
+        8 => (0..60i32).prop_map(|s| Fate::Score(f64::from(s))),
+        1 => prop::sample::select(vec!["NaN", "inf", "-inf", "none", "1e999"]).prop_map(|s| Fate::Prints(s.into())),
         1 => Just(Fate::Crash),
         1 => Just(Fate::Timeout),
         1 => Just(Fate::OutOfMemory),
-        1 => Just(Fate::Refused),
         1 => (0..60i32).prop_map(|s| Fate::Trouble(f64::from(s))),
-    ]
+    ];
+    (fate, -2..3i64, prop::option::weighted(0.2, 0..4u32), prop::bool::weighted(0.07)).prop_map(
+        |(fate, lines, twin, refused)| {
+            let step = Step::new(fate).lines(lines);
+            let mut step = twin.map_or(step.clone(), |name| step.twin(name));
+            step.refused = refused;
+            step
+        },
+    )
+}
+
+impl ReferenceStateMachine for Plan {
+    type State = Plan;
+    type Transition = Happening;
+
+    fn init_state() -> BoxedStrategy<Plan> {
+        let direction = prop::sample::select(vec![Direction::Minimise, Direction::Maximise]);
+        let rule = prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm]);
+        (prop::collection::vec(step(), 0..40), direction, rule)
+            .prop_map(|(script, direction, rule)| Plan { script: script.into(), direction, rule })
+            .boxed()
+    }
+
+    fn transitions(_: &Plan) -> BoxedStrategy<Happening> {
+        prop_oneof![
+            4 => (1..4usize).prop_map(Happening::Work),
+            2 => (1..30usize).prop_map(Happening::Cancel),
+            4 => (1..30usize, 0.0..=1.0f64).prop_map(|(at, share)| Happening::PowerCut(at, share)),
+            1 => (1..30usize).prop_map(Happening::DiskFull),
+            1 => prop::collection::vec(any::<u8>(), 1..60).prop_map(Happening::TornTail),
+            1 => Just(Happening::Restart),
+            1 => Just(Happening::SecondWriter),
+            1 => Just(Happening::Meddle),
+        ]
+        .boxed()
+    }
+
+    fn apply(plan: Plan, _: &Happening) -> Plan {
+        plan
+    }
+}
+
+/// A search, its machine, and the harness while it lives.
+struct Search {
+    plan: Plan,
+    machine: Machine,
+    lab: Option<Lab<Step>>,
+}
+
+/// The machine's sandbox, which also checks that every step is on the disk before the next is taken.
+struct Watched(Machine);
+
+impl Watched {
+    fn journal_has(&self, text: &str) -> bool {
+        String::from_utf8_lossy(&self.0.durable()).contains(text)
+    }
+}
+
+#[async_trait]
+impl Sandbox<Step> for Watched {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.0.sandbox().baseline().await
+    }
+
+    async fn stage(&self, id: u32, parent: &Revision, step: &Step, text: &str) -> Result<Candidate, StageError> {
+        self.0.sandbox().stage(id, parent, step, text).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        let (id, attempt) = (trial.experiment, trial.attempt);
+        let announced = format!("\"type\":\"attempt\",\"experiment\":{id},\"attempt\":{attempt},");
+        assert!(
+            attempt > 9000 || self.0.is_dead() || self.journal_has(&announced),
+            "a run is announced before it begins"
+        );
+        self.0.sandbox().run(candidate, trial, cancel).await
+    }
+
+    async fn clean(&self) -> Result<(), SandboxError> {
+        self.0.sandbox().clean().await
+    }
+
+    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
+        self.0.sandbox().seal(candidate, message).await
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        let decided = format!("\"to\":\"{to}\"");
+        assert!(self.0.is_dead() || self.journal_has(&decided), "the incumbent moves after the durable decision");
+        self.0.sandbox().promote(from, to).await
+    }
 }
 
 /// A clock that jumps over pauses: the lab's backing off costs a test nothing.
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
-    #[test]
-    fn the_incumbent_only_gets_better(script in prop::collection::vec(fate(), 0..40)) {
-        let sandbox = Arc::new(Memory::default());
-        let mut lab = lab(&script, sandbox.clone(), (Journal::in_memory(), vec![]));
-        runtime().block_on(lab.run(&Cancel::new())).unwrap();
-        let state = lab.state();
-
-        // A straightforward account of the same script.
-        let mut best = 50.0;
-        let mut expected = vec![Status::Keep];
-        for fate in script.iter().filter(|fate| **fate != Fate::Refused) {
-            expected.push(match fate {
-                Fate::Score(s) | Fate::Trouble(s) if *s < best => { best = *s; Status::Keep }
-                Fate::Score(_) | Fate::Trouble(_) => Status::Discard,
-                _ => Status::Crash,
-            });
-        }
-        let seen: Vec<Status> = state.experiments.iter().map(|e| e.status).collect();
-        prop_assert_eq!(&seen, &expected);
-        prop_assert_eq!(state.rejections.len(), script.iter().filter(|fate| **fate == Fate::Refused).count());
-        prop_assert_eq!(state.incumbent.as_ref().unwrap().arm.mean().unwrap().get(), best);
-        let kept: Vec<Revision> = state.experiments.iter().filter_map(|e| e.kept_as.clone()).collect();
-        prop_assert_eq!(&*sandbox.incumbents.lock().unwrap(), &kept);
+impl Search {
+    fn new(plan: &Plan) -> Search {
+        Search { plan: plan.clone(), machine: Machine::new(Step::score(BASELINE)), lab: None }
     }
 
-    #[test]
-    fn interruptions_change_nothing(script in prop::collection::vec(fate(), 1..20), stops in prop::collection::vec(1usize..8, 0..4)) {
-        let whole = Arc::new(Memory::default());
-        let mut once = lab(&script, whole, (Journal::in_memory(), vec![]));
-        runtime().block_on(once.run(&Cancel::new())).unwrap();
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.jsonl");
-        let (mut fates, mut incumbents) = (vec![], vec![]);
-        let mut last = None;
-        for stop in stops.into_iter().map(Some).chain([None]) {
-            let sandbox = Arc::new(Memory { fates: Mutex::new(fates), incumbents: Mutex::new(incumbents), cancel_in: stop, runs: Mutex::new(0) });
-            let mut part = lab(&script, sandbox.clone(), Journal::open(&path).unwrap());
-            runtime().block_on(part.run(&Cancel::new())).unwrap();
-            last = Some(part.state().clone());
-            fates = sandbox.fates.lock().unwrap().clone();
-            incumbents = sandbox.incumbents.lock().unwrap().clone();
+    /// The harness: the one that lives, or a new one.
+    fn lab(&mut self) -> Result<&mut Lab<Step>, LabError> {
+        if self.lab.is_none() {
+            let journal = self.machine.journal()?;
+            let mut settings = Settings::new("t", Duration::from_secs(1));
+            settings.lost_runs = LOST_RUNS;
+            let metric = Arc::new(LogMetric::new("score", self.plan.direction));
+            let program = Program::parse("Find a better one.").unwrap();
+            let proposer = Box::new(Script::new(self.plan.script.iter().cloned()));
+            let (sandbox, rule) = (Arc::new(Watched(self.machine.clone())), Arc::new(self.plan.rule));
+            let lab = Lab::new(program, proposer, sandbox, metric, rule, settings, journal)?;
+            let machine = self.machine.clone();
+            self.lab = Some(lab.observed_by(Arc::new(move |event: &Event<'_>| {
+                if let Event::Decided { experiment, .. } = event {
+                    let durable = machine.durable();
+                    let text = String::from_utf8_lossy(&durable);
+                    let decisions = text.matches("\"type\":\"decision\"").count();
+                    assert!(decisions > experiment.id as usize, "a decision is told when it is durable");
+                }
+            })));
         }
-        let brief = |state: &State| state.experiments.iter().map(|e| (e.description.clone(), e.status, e.score(), e.before)).collect::<Vec<_>>();
-        let last = last.unwrap();
-        prop_assert_eq!(brief(&last), brief(once.state()));
-        prop_assert_eq!(State::replay(&Journal::read(&path).unwrap()).unwrap(), last);
+        Ok(self.lab.as_mut().unwrap())
     }
+
+    /// Lets the search work for so many experiments more.
+    fn work(&mut self, more: usize, cancel: &Cancel) -> Result<StopReason, LabError> {
+        let lab = self.lab()?;
+        let stop = Stop::after(lab.state().finished() + more);
+        lab.set_stop(stop);
+        block_on(lab.run(cancel))
+    }
+
+    fn restart(&mut self, share: f64) {
+        self.lab = None;
+        self.machine.restart(share);
+    }
+
+    /// The journal, replayed from what is durable, is what the model says so far.
+    fn replayed(&self) -> State {
+        let (_journal, entries) = self.machine.journal().expect("what is durable is sound");
+        let state = State::replay(&entries).expect("the records do not contradict each other");
+        check(&self.plan, &state);
+        state
+    }
+}
+
+/// The model: a straightforward account of the script, as far as the state has come.
+fn check(plan: &Plan, state: &State) {
+    let mut experiments = state.experiments.iter();
+    let Some(baseline) = experiments.next() else { return };
+    assert_eq!((baseline.id, baseline.status), (0, Status::Keep));
+    let mut best = BASELINE;
+    let (mut kept, mut refused) = (baseline, 0);
+    let mut twins = Vec::new();
+    let mut done = 1;
+    for step in &*plan.script {
+        if step.refused || step.twin.is_some_and(|twin| twins.contains(&twin)) {
+            refused += 1;
+            continue;
+        }
+        let Some(experiment) = experiments.next() else { break };
+        assert_eq!((experiment.id, &experiment.parent), (done, &Some(kept.revision().clone())));
+        done += 1;
+        twins.extend(step.twin);
+        let score = match step.fate {
+            // The one way in which an interruption may show: the run was lost too often.
+            _ if experiment.reason.contains("vanished") => None,
+            Fate::Score(score) | Fate::Trouble(score) => Some(score),
+            _ => None,
+        };
+        let gain = score.map(|score| if plan.direction == Direction::Minimise { best - score } else { score - best });
+        let expected = match gain {
+            None => Status::Crash,
+            Some(gain) if matches!(plan.rule, Rule::MinGain) && gain > MIN_GAIN => Status::Keep,
+            Some(gain) if !matches!(plan.rule, Rule::MinGain) && gain > 0.0 => Status::Keep,
+            Some(gain) if gain >= 0.0 && step.added_lines < 0 => Status::Keep,
+            Some(_) => Status::Discard,
+        };
+        assert_eq!(experiment.status, expected, "{step:?} against {best} by {:?}: {}", plan.rule, experiment.reason);
+        if expected == Status::Keep {
+            (best, kept) = (score.unwrap(), experiment);
+        }
+    }
+    assert!(experiments.next().is_none(), "no experiment without a proposal");
+    assert!(state.rejections.len() <= refused, "only what cannot be run is refused");
+    let incumbent = state.incumbent.as_ref().unwrap();
+    assert_eq!((&incumbent.revision, incumbent.experiment), (kept.revision(), kept.id));
+    assert_eq!(incumbent.arm.mean().unwrap().get(), best);
+}
+
+impl StateMachineTest for Plan {
+    type SystemUnderTest = Search;
+    type Reference = Plan;
+
+    fn init_test(plan: &Plan) -> Search {
+        Search::new(plan)
+    }
+
+    fn apply(mut search: Search, plan: &Plan, happening: Happening) -> Search {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        let never = Cancel::new();
+        match happening {
+            Happening::Work(more) => {
+                search.work(more, &never).expect("nothing is in the way");
+            }
+            Happening::Cancel(at) => {
+                let cancel = Cancel::new();
+                search.machine.cancel_in(at, &cancel);
+                search.work(5, &cancel).expect("an interruption is no error");
+            }
+            Happening::PowerCut(at, share) => {
+                search.machine.cut_power_in(at);
+                let result = search.work(5, &never);
+                assert!(result.is_ok() || search.machine.is_dead(), "{:?}", result.err());
+                search.restart(share);
+            }
+            Happening::DiskFull(at) => {
+                search.machine.fill_disk_in(at);
+                if let Err(error) = search.work(5, &never) {
+                    assert!(matches!(error, LabError::Journal(JournalError::DiskFull(_))), "{error}");
+                    // The harness that failed may be asked again: it must not write into the torn line.
+                    assert!(search.work(1, &never).is_err());
+                }
+                search.restart(1.0);
+            }
+            Happening::TornTail(bytes) => {
+                search.restart(1.0);
+                let before = search.replayed();
+                search.machine.tear(&bytes);
+                assert_eq!(search.replayed(), before, "a torn line was never acknowledged");
+            }
+            Happening::Restart => search.restart(1.0),
+            Happening::SecondWriter => {
+                search.work(1, &never).expect("nothing is in the way");
+                assert!(matches!(search.machine.journal(), Err(JournalError::Locked(_))), "one writer");
+            }
+            Happening::Meddle => {
+                search.work(0, &never).expect("nothing is in the way");
+                let state = search.lab().unwrap().state().clone();
+                let right = search.machine.meddle(Some(Revision("elsewhere".into())));
+                assert!(search.work(1, &never).is_err(), "the search does not go on from somewhere else");
+                assert_eq!(search.lab().unwrap().state().experiments.len(), state.experiments.len());
+                search.machine.meddle(right);
+                search.restart(1.0);
+            }
+        }
+        if let Some(lab) = &search.lab {
+            check(plan, lab.state());
+        }
+        search
+    }
+
+    fn check_invariants(search: &Search, plan: &Plan) {
+        let state = match &search.lab {
+            Some(lab) => lab.state().clone(),
+            None => search.replayed(),
+        };
+        // The incumbent outside is the last keep, or the one before it as long as that is not carried out.
+        let (incumbent, machine) = (state.incumbent.as_ref().map(|i| i.revision.clone()), search.machine.incumbent());
+        match &state.unapplied {
+            None => assert_eq!(machine, incumbent),
+            Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
+        }
+        let open = state.open.as_ref();
+        assert!(open.is_none_or(|open| open.lost < LOST_RUNS + 1), "lost runs are capped");
+        let _ = plan;
+    }
+
+    fn teardown(mut search: Search, plan: Plan) {
+        // However it was interrupted, it ends like a search in peace: nothing lost, nothing done twice.
+        search.restart(0.5);
+        let reason = search.work(usize::MAX / 2, &Cancel::new()).expect("nothing is in the way");
+        assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
+        let state = search.lab().unwrap().state().clone();
+        search.lab = None;
+        assert_eq!(search.replayed(), state, "the journal is the truth");
+        let mut peaceful = Search::new(&plan);
+        peaceful.work(usize::MAX / 2, &Cancel::new()).unwrap();
+        let calm = peaceful.lab().unwrap().state().clone();
+        let brief =
+            |state: &State| state.experiments.iter().map(|e| (e.description.clone(), e.status)).collect::<Vec<_>>();
+        if !state.experiments.iter().any(|experiment| experiment.reason.contains("vanished")) {
+            assert_eq!(brief(&state), brief(&calm));
+            assert_eq!(state.rejections.len(), calm.rejections.len());
+            assert_eq!(state.cost, calm.cost, "no proposal is paid twice in the books");
+        }
+    }
+}
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// `AUTORESEARCH_TRANSITIONS=1000000` for a longer look.
+#[test]
+fn no_history_breaks_the_ratchet() {
+    let wanted = std::env::var("AUTORESEARCH_TRANSITIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
+    while COUNT.load(Ordering::Relaxed) < wanted {
+        let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
+        let histories = Plan::sequential_strategy(20..80);
+        let result = TestRunner::new(config.clone()).run(&histories, |(plan, happenings, seen)| {
+            <Plan as StateMachineTest>::test_sequential(config.clone(), plan, happenings, seen);
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    }
+    println!("evidence state-machine transitions {} violations 0", COUNT.load(Ordering::Relaxed));
 }

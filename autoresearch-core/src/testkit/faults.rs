@@ -1,0 +1,93 @@
+//! Wrappers that let any sandbox or proposer fail now and then.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+
+use crate::cancel::Cancel;
+use crate::proposer::{Context, Proposal, Proposer, ProposerError};
+use crate::sandbox::{Candidate, Outcome, Revision, Sandbox, SandboxError, StageError, Trial};
+use crate::state::Experiment;
+
+/// A sandbox whose machinery fails at every `nth` run: sometimes before the run, sometimes after it.
+pub struct Faulty<C> {
+    sandbox: Arc<dyn Sandbox<C>>,
+    every: u32,
+    runs: AtomicU32,
+}
+
+impl<C> Faulty<C> {
+    /// Lets every `nth` run of `sandbox` fail, from 2 on.
+    pub fn new(sandbox: Arc<dyn Sandbox<C>>, nth: u32) -> Faulty<C> {
+        Faulty { sandbox, every: nth.max(2), runs: AtomicU32::new(0) }
+    }
+}
+
+#[async_trait]
+impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.sandbox.baseline().await
+    }
+
+    async fn stage(&self, experiment: u32, parent: &Revision, change: &C, text: &str) -> Result<Candidate, StageError> {
+        self.sandbox.stage(experiment, parent, change, text).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        let number = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
+        let fails = number.is_multiple_of(self.every);
+        let failure = || SandboxError::Other(format!("run {number} fails on purpose"));
+        if fails && number.is_multiple_of(2) {
+            return Err(failure());
+        }
+        let outcome = self.sandbox.run(candidate, trial, cancel).await?;
+        if fails { Err(failure()) } else { Ok(outcome) }
+    }
+
+    async fn clean(&self) -> Result<(), SandboxError> {
+        self.sandbox.clean().await
+    }
+
+    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
+        self.sandbox.seal(candidate, message).await
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.sandbox.promote(from, to).await
+    }
+
+    async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
+        self.sandbox.files(revision).await
+    }
+}
+
+/// A proposer that fails at every `nth` proposal, as a network does.
+pub struct FaultyProposer<C> {
+    proposer: Box<dyn Proposer<C>>,
+    every: u32,
+    calls: u32,
+}
+
+impl<C> FaultyProposer<C> {
+    /// Lets every `nth` call of `proposer` fail, from 2 on.
+    pub fn new(proposer: Box<dyn Proposer<C>>, nth: u32) -> FaultyProposer<C> {
+        FaultyProposer { proposer, every: nth.max(2), calls: 0 }
+    }
+}
+
+#[async_trait]
+impl<C: Send + Sync + 'static> Proposer<C> for FaultyProposer<C> {
+    async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
+        self.calls += 1;
+        if self.calls.is_multiple_of(self.every) {
+            return Err(ProposerError::Transient(format!("call {} fails on purpose", self.calls)));
+        }
+        self.proposer.propose(context).await
+    }
+
+    fn observe(&mut self, experiment: &Experiment) {
+        self.proposer.observe(experiment);
+    }
+}

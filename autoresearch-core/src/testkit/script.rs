@@ -1,0 +1,97 @@
+//! Changes whose fate is known, and the proposer that proposes them in order.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+
+/// What becomes of a candidate when it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// It completes, and prints this score.
+    Score(f64),
+    /// It completes, and prints this in place of a score.
+    Prints(String),
+    /// It crashes.
+    Crash,
+    /// It is killed at its limit, after it printed a splendid score.
+    Timeout,
+    /// It runs out of memory, after it printed a splendid score.
+    OutOfMemory,
+    /// The machinery fails once, then it completes with this score.
+    Trouble(f64),
+}
+
+/// A change for [`super::Machine`], with its fate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Step {
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Lines that it adds.
+    pub added_lines: i64,
+    /// It cannot be applied.
+    pub refused: bool,
+    /// Two steps with the same name lead to the same files. Without a name it is like no other.
+    pub twin: Option<u32>,
+}
+
+impl Step {
+    /// A step of this fate, which adds one line.
+    pub fn new(fate: Fate) -> Step {
+        Step { fate, added_lines: 1, refused: false, twin: None }
+    }
+
+    /// It completes with this score.
+    pub fn score(score: f64) -> Step {
+        Step::new(Fate::Score(score))
+    }
+
+    /// It crashes.
+    pub fn crash() -> Step {
+        Step::new(Fate::Crash)
+    }
+
+    /// It cannot be applied.
+    pub fn refused() -> Step {
+        Step { refused: true, ..Step::crash() }
+    }
+
+    /// With so many added lines.
+    pub fn lines(mut self, added: i64) -> Step {
+        self.added_lines = added;
+        self
+    }
+
+    /// Leads to the same files as other steps of this name.
+    pub fn twin(mut self, name: u32) -> Step {
+        self.twin = Some(name);
+        self
+    }
+}
+
+/// Proposes the changes of a list in order, by the number of proposals so far: a search that is continued goes on with the
+/// next one. Then it is exhausted.
+#[derive(Debug, Clone)]
+pub struct Script<C>(Arc<[C]>);
+
+impl<C> Script<C> {
+    /// A proposer of these.
+    pub fn new(changes: impl IntoIterator<Item = C>) -> Script<C> {
+        Script(changes.into_iter().collect())
+    }
+}
+
+#[async_trait]
+impl<C: Clone + std::fmt::Debug + Send + Sync> Proposer<C> for Script<C> {
+    async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
+        let number = context.proposals();
+        let change = self.0.get(number).cloned();
+        let change = change.ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
+        let description = format!("step {number}");
+        Ok(Proposal { change, description, hypothesis: String::new(), cost: Cost { tokens: 1, dollars: 0.25 } })
+    }
+}
