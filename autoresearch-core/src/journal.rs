@@ -384,7 +384,21 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
         entries.push(entry);
         valid += line.len();
     }
+    // A line's end may be what is damaged: then the next record hides in the same line.
+    if let Some((line, why)) = torn
+        && hides_a_record(&bytes[valid..])
+    {
+        return Err(damaged(line, why));
+    }
     Ok((entries, valid))
+}
+
+/// Whether a whole record stands in a torn tail behind its beginning.
+fn hides_a_record(tail: &[u8]) -> bool {
+    const START: &[u8] = b"{\"crc\":";
+    let starts = (1..tail.len()).filter(|at| tail[*at..].starts_with(START));
+    let line = |at: usize| tail[at..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    starts.into_iter().any(|at| checksum(line(at)).is_ok())
 }
 
 /// The body of a line, if the line is whole.
@@ -424,6 +438,56 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_missing_is_noticed() {
+        let (_folder, path, _) = written(4);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let rest: Vec<&str> = text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line).collect();
+        std::fs::write(&path, rest.join("\n") + "\n").unwrap();
+        let error = Journal::open(&path).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { line: 2, .. }), "{error}");
+    }
+
+    /// Fails once, in the middle of a line.
+    struct Full(Vec<u8>, bool);
+
+    impl Medium for Full {
+        fn read(&mut self) -> std::io::Result<Vec<u8>> {
+            Ok(self.0.clone())
+        }
+
+        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+            self.0.truncate(length as usize);
+            Ok(())
+        }
+
+        fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+            let full = std::mem::take(&mut self.1);
+            self.0.extend_from_slice(if full { &bytes[..bytes.len() / 2] } else { bytes });
+            if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+
+        fn sync(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_journal_that_failed_writes_no_more() {
+        let (mut journal, _) = Journal::over(Box::new(Full(vec![], true)), Path::new("j")).unwrap();
+        assert!(matches!(journal.append(stopped("a")), Err(JournalError::DiskFull(_))));
+        // There is room again, but the line would be glued to the torn one.
+        assert!(matches!(journal.append(stopped("b")), Err(JournalError::Failed(_))));
+    }
+
+    #[test]
+    fn a_bare_file_name_is_a_path() {
+        let name = format!("bare-{}.jsonl", std::process::id());
+        let opened = Journal::open(Path::new(&name));
+        std::fs::remove_file(&name).unwrap();
+        assert!(opened.is_ok());
+    }
+
+    #[test]
     fn a_newer_format_is_refused() {
         let (_folder, path, _) = written(0);
         let body = format!(
@@ -436,7 +500,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(256))]
 
         #[test]
         fn a_torn_tail_loses_no_acknowledged_record(count in 1usize..6, cut in 0usize..400) {
@@ -450,6 +514,14 @@ mod tests {
             journal.append(stopped("again")).unwrap();
             drop(journal);
             prop_assert_eq!(Journal::open(&path).unwrap().1.len(), whole + 1);
+        }
+
+        #[test]
+        fn scores_are_read_back_to_the_last_bit(bits: u64) {
+            let Some(score) = crate::metric::Score::new(f64::from_bits(bits)) else { return Ok(()) };
+            let text = serde_json::to_string(&score).unwrap();
+            let back: crate::metric::Score = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(back.get().to_bits(), score.get().to_bits());
         }
 
         #[test]

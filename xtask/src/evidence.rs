@@ -5,8 +5,10 @@ use std::time::Instant;
 
 mod bad_input;
 mod cuda;
+mod durable_core;
 mod latency;
 mod main_job;
+mod mutants;
 mod night;
 
 /// What became of a figure.
@@ -22,10 +24,11 @@ pub type Measure = fn() -> Result<Line, String>;
 
 /// Measures the figures of the named evidence.
 pub fn evidence(arguments: &[String]) -> Result<(), String> {
-    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job")?;
+    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job or durable-core")?;
     let figures = match name.as_str() {
         "main-job" => main_job::FIGURES,
-        other => return Err(format!("there is no evidence `{other}`; there is main-job")),
+        "durable-core" => durable_core::FIGURES,
+        other => return Err(format!("there is no evidence `{other}`; there are main-job and durable-core")),
     };
     let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
     let wanted: Vec<&str> = match rest {

@@ -1,0 +1,264 @@
+//! Every protection of the core, taken away one by one in a copy of the crate: some test must fail each time. The table with
+//! the invariants is in `autoresearch-core/tests/semantics.rs`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::Line;
+use crate::{places, sh};
+
+/// One protection and how it is taken away.
+struct Mutant {
+    invariant: &'static str,
+    file: &'static str,
+    /// Stands exactly once in the file.
+    search: &'static str,
+    replace: &'static str,
+    /// What must fail: the arguments of `cargo test`.
+    test: &'static [&'static str],
+}
+
+const SEMANTICS: &[&str] = &["--test", "semantics"];
+const NIGHT: &[&str] = &["--test", "night"];
+const CRASH: &[&str] = &["--test", "crash"];
+const KILL: &[&str] = &["--test", "kill"];
+const LIB: &[&str] = &["--lib"];
+
+const MUTANTS: &[Mutant] = &[
+    Mutant {
+        invariant: "ties are discarded",
+        file: "ratchet.rs",
+        search: "if gain > self.0 {",
+        replace: "if gain >= self.0 {",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "NaN and infinities are no scores",
+        file: "metric.rs",
+        search: "value.is_finite().then_some(Score(value + 0.0))",
+        replace: "Some(Score(value + 0.0))",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "what did not complete is never kept",
+        file: "metric.rs",
+        search: "let Outcome::Completed(log) = outcome else {\n            return Err(MetricError::NotCompleted(outcome.describe()));\n        };",
+        replace: "let log = outcome.log();",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "1: the incumbent moves after the durable decision",
+        file: "lab/experiment.rs",
+        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;",
+        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "2: recovery carries out a keep that was decided",
+        file: "lab.rs",
+        search: "if let Some((from, to)) = self.state.unapplied.clone() {",
+        replace: "if let Some((from, to)) = self.state.unapplied.clone().filter(|_| false) {",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "2: an incumbent that somebody moved stops the search",
+        file: "lab.rs",
+        search: "self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;",
+        replace: "let _ = incumbent;",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "3: a record is on the disk before the next step",
+        file: "journal.rs",
+        search: "medium.append(&line).and_then(|()| medium.sync())",
+        replace: "medium.append(&line)",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "4: checksums are compared",
+        file: "journal.rs",
+        search: "if found == line.crc {",
+        replace: "if found.len() == 8 {",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "4: numbers are gapless",
+        file: "journal.rs",
+        search: "if entry.seq != entries.len() as u64 {",
+        replace: "if entry.seq > 1 << 60 {",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "5: every candidate is pinned",
+        file: "workspace.rs",
+        search: "            git.pin(experiment, &revision)?;\n",
+        replace: "            let _ = experiment;\n",
+        test: NIGHT,
+    },
+    Mutant {
+        invariant: "6: a torn tail is cut off",
+        file: "journal.rs",
+        search: "if valid < bytes.len() {",
+        replace: "if valid > bytes.len() {",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "7: an open experiment is finished, not forgotten",
+        file: "lab.rs",
+        search: "if let Some(open) = &self.state.open {\n                self.tell",
+        replace: "if let Some(open) = self.state.open.as_ref().filter(|open| open.attempts != 1) {\n                self.tell",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "8: one decision per experiment",
+        file: "state.rs",
+        search: "_ => Err(contradiction(format!(\"experiment {number} was not begun\"))),",
+        replace: "_ => Ok(()),",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "9: lost runs are capped",
+        file: "lab/experiment.rs",
+        search: "if open.lost >= self.settings.lost_runs.max(1) {",
+        replace: "if open.lost >= u32::MAX {",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "9: every run is announced",
+        file: "lab/experiment.rs",
+        search: "            self.record(Record::Attempt { experiment, attempt, side, seed })?;\n",
+        replace: "",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "10: one writer",
+        file: "journal.rs",
+        search: "match file.try_lock() {",
+        replace: "match file.try_lock().or(Ok::<(), TryLockError>(())) {",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "10: nothing of a run survives it",
+        file: "process/linux.rs",
+        search: "let survivors = kill_children();",
+        replace: "libc::kill(command, libc::SIGKILL); let survivors = 0;",
+        test: KILL,
+    },
+    Mutant {
+        invariant: "10: nothing of a run survives its harness",
+        file: "process/linux.rs",
+        search: "if ready[1].revents != 0 {",
+        replace: "if ready[1].revents & libc::POLLIN != 0 {",
+        test: KILL,
+    },
+    Mutant {
+        invariant: "10: what escaped its supervisor is found",
+        file: "process/sweep.rs",
+        search: "any(|variable| variable == wanted)",
+        replace: "any(|variable| variable.is_empty() && variable == wanted)",
+        test: KILL,
+    },
+    Mutant {
+        invariant: "11: no folder pattern opens the tools' own files",
+        file: "change/editable.rs",
+        search: "path.split('/').any(configures_tools);",
+        replace: "path.split('/').any(|name| name.is_empty() && configures_tools(name));",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "12: the branch moves only from where the journal says",
+        file: "git.rs",
+        search: "if found.as_ref() != from {",
+        replace: "if found.is_none() && from.is_some() {",
+        test: NIGHT,
+    },
+    Mutant {
+        invariant: "13: a journal that failed writes no more",
+        file: "journal.rs",
+        search: "self.failed = true;",
+        replace: "",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "what was measured is not run again",
+        file: "state.rs",
+        search: "self.by_fingerprint.get(fingerprint)",
+        replace: "self.by_fingerprint.get(fingerprint).filter(|id| **id == u32::MAX)",
+        test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "scores are read back to the last bit",
+        file: "../../Cargo.toml",
+        search: "features = [\"float_roundtrip\", \"raw_value\"]",
+        replace: "features = [\"raw_value\"]",
+        test: LIB,
+    },
+];
+
+/// Long enough for every test here; a mutant that hangs is seen, too.
+const PATIENCE: Duration = Duration::from_secs(400);
+
+/// How many protections some test holds.
+pub fn mutations() -> Result<Line, String> {
+    let folder = std::env::temp_dir().join(format!("autoresearch-mutants-{}", std::process::id()));
+    let result = in_copy(&folder);
+    let _ = fs::remove_dir_all(&folder);
+    let unseen = result?;
+    let seen = MUTANTS.len() - unseen.len();
+    let value = format!("{seen} of {} mutants are seen by a test{}", MUTANTS.len(), unseen.join(""));
+    Ok(Line::Measured(unseen.is_empty(), value, "all"))
+}
+
+fn in_copy(folder: &Path) -> Result<Vec<String>, String> {
+    let copy = folder.join("copy");
+    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&copy))?;
+    let mut unseen = Vec::new();
+    for mutant in MUTANTS {
+        let path = copy.join("autoresearch-core/src").join(mutant.file);
+        let source = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        if source.matches(mutant.search).count() != 1 {
+            return Err(format!("`{}` must stand once in {}", mutant.search, mutant.file));
+        }
+        fs::write(&path, source.replacen(mutant.search, mutant.replace, 1)).map_err(|e| e.to_string())?;
+        let began = Instant::now();
+        let verdict = test(&copy, &folder.join("target"), mutant.test)?;
+        fs::write(&path, source).map_err(|e| e.to_string())?;
+        eprintln!("  {:<55} {verdict} ({:.0} s)", mutant.invariant, began.elapsed().as_secs_f64());
+        if !verdict.starts_with("seen") {
+            unseen.push(format!("; {}: {verdict}", mutant.invariant));
+        }
+    }
+    Ok(unseen)
+}
+
+/// Whether the tests fail.
+fn test(copy: &Path, target: &Path, arguments: &[&str]) -> Result<&'static str, String> {
+    let cargo = |last: &[&str]| {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(copy).args(["test", "-p", "autoresearch-core"]).args(arguments).args(last);
+        // The first failure is enough.
+        cargo.env("CARGO_TARGET_DIR", target).env("PROPTEST_MAX_SHRINK_ITERS", "0").env("RUST_BACKTRACE", "0");
+        cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        cargo
+    };
+    let started = |e| format!("cannot start cargo: {e}");
+    if !cargo(&["--no-run"]).status().map_err(started)?.success() {
+        return Ok("does not build");
+    }
+    let mut child = cargo(&[]).spawn().map_err(started)?;
+    let began = Instant::now();
+    loop {
+        match child.try_wait().map_err(started)? {
+            Some(status) if status.success() => return Ok("NOT SEEN"),
+            Some(_) => return Ok("seen"),
+            None if began.elapsed() > PATIENCE => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Ok("seen: it hangs");
+            }
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
