@@ -500,7 +500,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
         fn a_torn_tail_loses_no_acknowledged_record(count in 1usize..6, cut in 0usize..400) {
@@ -526,7 +526,7 @@ mod tests {
 
         #[test]
         fn a_flipped_bit_before_a_valid_line_is_noticed(at in 0usize..100_000, bit in 0u8..8) {
-            let (_folder, path, _) = written(4);
+            let (_folder, path, entries) = written(4);
             let mut bytes = std::fs::read(&path).unwrap();
             let last = bytes.len() - 1 - bytes[..bytes.len() - 1].iter().rev().position(|b| *b == b'\n').unwrap();
             let at = at % last;
@@ -535,7 +535,7 @@ mod tests {
             // A flip that leaves the JSON's meaning (the case of a hex digit of the checksum, white space) is no damage.
             match Journal::open(&path) {
                 Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {}
-                Ok((_, found)) => prop_assert_eq!(found.len(), 4),
+                Ok((_, found)) => prop_assert_eq!(found, entries),
                 Err(other) => prop_assert!(false, "{}", other),
             }
         }
