@@ -26,8 +26,9 @@ mod experiment;
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// After so many refused proposals in a row, each further one is followed by a pause.
-const REFUSALS: u32 = 20;
+/// After so many refused proposals in a row, each further one is followed by a pause: a proposer that repeats itself must
+/// not fill the disk.
+const REFUSALS: u32 = 1000;
 
 /// Our own machinery failed. The journal holds everything up to here; the same command goes on.
 #[derive(Debug, Error)]

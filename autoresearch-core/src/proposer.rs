@@ -37,6 +37,13 @@ pub struct Proposal<C = Patch> {
     pub cost: Cost,
 }
 
+impl<C> Proposal<C> {
+    /// A proposal that cost nothing, without a hypothesis.
+    pub fn new(change: C, description: impl Into<String>) -> Proposal<C> {
+        Proposal { change, description: description.into(), hypothesis: String::new(), cost: Cost::default() }
+    }
+}
+
 /// What a proposer is told.
 #[derive(Debug)]
 #[non_exhaustive]

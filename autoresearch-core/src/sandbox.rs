@@ -43,6 +43,14 @@ pub struct Candidate {
     pub added_lines: i64,
 }
 
+impl Candidate {
+    /// A candidate whose name says all about it.
+    pub fn new(name: impl Into<String>) -> Candidate {
+        let name = name.into();
+        Candidate { fingerprint: name.clone(), revision: Revision(name), added_lines: 0 }
+    }
+}
+
 /// What one run may use.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
@@ -124,6 +132,13 @@ pub struct RunLog {
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,
+}
+
+impl RunLog {
+    /// The log of a run that printed `text`, for sandboxes that run nothing outside.
+    pub fn saying(text: impl Into<String>) -> RunLog {
+        RunLog { tail: text.into(), ..RunLog::default() }
+    }
 }
 
 /// How a run ended. All of these are results of research, not failures of the harness.

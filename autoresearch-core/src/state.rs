@@ -171,6 +171,8 @@ pub struct State {
     pub checks: u32,
     /// How many experiments in a row crashed, since the last one that did not and since the last check that went well.
     pub crashes_in_a_row: usize,
+    /// How many experiments and refused proposals there were since the last keep.
+    pub since_keep: usize,
     /// Why the incumbent itself gave no number when it was run again last: the machine is at fault, not the candidates.
     pub failing: Option<String>,
     by_fingerprint: HashMap<String, u32>,
@@ -288,6 +290,7 @@ impl State {
             }
             Record::Refused { description, reason, change, cost } => {
                 self.add_cost(cost);
+                self.since_keep += 1;
                 self.rejections.push(Rejection { description, reason, change });
             }
             Record::Checked { failure } => {
@@ -340,6 +343,7 @@ impl State {
             }
             (_, None) => {}
         }
+        self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
         self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(experiment.id);
         self.experiments.push(experiment);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::metric::{Direction, Score};
-use crate::state::{State, Status};
+use crate::state::State;
 
 /// The conditions; the first that holds ends the run. Without any it goes on until it is cancelled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Stop {
     pub wall: Option<Duration>,
     /// The score is at least as good as this.
     pub target: Option<Score>,
-    /// So many experiments in a row without a keep.
+    /// So many experiments and refused proposals in a row without a keep.
     pub plateau: Option<usize>,
     /// So many US dollars spent on proposals.
     pub dollars: Option<f64>,
@@ -53,7 +53,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Experiments(count) => write!(f, "all {count} experiments are done"),
             StopReason::Wall(limit) => write!(f, "the time of {:.0} s is over", limit.as_secs_f64()),
             StopReason::Target(score) => write!(f, "the target {score} is reached"),
-            StopReason::Plateau(count) => write!(f, "{count} experiments in a row kept nothing"),
+            StopReason::Plateau(count) => write!(f, "{count} proposals in a row led to no keep"),
             StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
             StopReason::Tokens(limit) => write!(f, "the budget of {limit} tokens is spent"),
             StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
@@ -71,7 +71,6 @@ impl Stop {
     /// The condition that holds, if any.
     pub fn reason(&self, state: &State, direction: Direction, began: Timestamp) -> Option<StopReason> {
         let wall = Duration::try_from(Timestamp::now().duration_since(began)).unwrap_or_default();
-        let since_keep = || state.experiments.iter().rev().take_while(|e| e.status != Status::Keep).count();
         let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reached = |target: &Score| score.is_some_and(|score| direction.gain(*target, score) >= 0.0);
         self.experiments
@@ -79,7 +78,7 @@ impl Stop {
             .map(StopReason::Experiments)
             .or_else(|| self.target.filter(reached).map(StopReason::Target))
             .or_else(|| self.wall.filter(|limit| wall >= *limit).map(StopReason::Wall))
-            .or_else(|| self.plateau.filter(|count| since_keep() >= *count).map(StopReason::Plateau))
+            .or_else(|| self.plateau.filter(|count| state.since_keep >= *count).map(StopReason::Plateau))
             .or_else(|| self.dollars.filter(|limit| state.cost.dollars >= *limit).map(StopReason::Dollars))
             .or_else(|| self.tokens.filter(|limit| state.cost.tokens >= *limit).map(StopReason::Tokens))
     }

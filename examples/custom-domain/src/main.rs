@@ -1,0 +1,66 @@
+use std::error::Error;
+use std::f64::consts::TAU;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::*;
+
+/// Towns on a circle of radius 1: the shortest tour goes round it.
+const TOWNS: usize = 12;
+
+/// A change: the part of the tour from one place to another is travelled the other way.
+type Turn = (usize, usize);
+
+/// Proposes every turn, one after the other, again and again.
+struct EveryTurn;
+
+#[async_trait]
+impl Proposer<Turn> for EveryTurn {
+    async fn propose(&mut self, context: &Context<'_, Turn>) -> Result<Proposal<Turn>, ProposerError> {
+        let turns: Vec<Turn> = (0..TOWNS).flat_map(|from| (from + 1..TOWNS).map(move |to| (from, to))).collect();
+        let (from, to) = turns[context.proposals() % turns.len()];
+        Ok(Proposal::new((from, to), format!("turn {from} to {to}")))
+    }
+}
+
+/// A state is a tour, and its name lists the towns in order.
+struct Tours;
+
+#[async_trait]
+impl Sandbox<Turn> for Tours {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        let zigzag: Vec<String> = (0..TOWNS).map(|place| (place * 5 % TOWNS).to_string()).collect();
+        Ok(Candidate::new(zigzag.join(" ")))
+    }
+
+    async fn stage(&self, _: u32, parent: &Revision, turn: &Turn, _: &str) -> Result<Candidate, StageError> {
+        let mut towns: Vec<&str> = parent.0.split(' ').collect();
+        towns[turn.0..=turn.1].reverse();
+        Ok(Candidate::new(towns.join(" ")))
+    }
+
+    async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+        let towns: Vec<f64> = candidate.revision.0.split(' ').filter_map(|town| town.parse().ok()).collect();
+        let chord = |a: f64, b: f64| 2.0 * (TAU * (a - b).abs() / TOWNS as f64 / 2.0).sin();
+        let length: f64 = (0..towns.len()).map(|at| chord(towns[at], towns[(at + 1) % towns.len()])).sum();
+        Ok(Outcome::Completed(RunLog::saying(format!("length: {length:.9}"))))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let program = Program::parse("Find the shortest tour.")?;
+    let metric = Arc::new(LogMetric::new("length", Direction::Minimise));
+    let mut settings = Settings::new("tour", Duration::from_secs(1));
+    settings.stop.plateau = Some(200);
+    let (tours, journal) = (Arc::new(Tours), (Journal::in_memory(), vec![]));
+    let mut lab = Lab::new(program, Box::new(EveryTurn), tours, metric, Arc::new(Strict), settings, journal)?;
+    let why = lab.run(&Cancel::new()).await?;
+
+    let (state, shortest) = (lab.state(), 2.0 * TOWNS as f64 * (TAU / TOWNS as f64 / 2.0).sin());
+    let best = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()).ok_or("no baseline")?;
+    println!("{why} after {}: length {best:.6}, the shortest is {shortest:.6}", state.finished());
+    assert!((best.get() - shortest).abs() < 1e-6);
+    Ok(())
+}
