@@ -9,6 +9,7 @@ mod import;
 mod plot;
 mod report;
 mod run;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,6 +36,12 @@ enum Command {
     Run(RunArgs),
     /// Print the report of a run, and write it with its plot.
     Report {
+        /// The run; the latest one if it is missing.
+        #[arg(long)]
+        tag: Option<String>,
+    },
+    /// Check that a run is as it must be: its journal, its commits and its results.tsv. It changes nothing.
+    Verify {
         /// The run; the latest one if it is missing.
         #[arg(long)]
         tag: Option<String>,
@@ -148,6 +155,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             print!("{}", report::terminal(&state));
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Verify { tag } => {
+            let tag = tag.map_or_else(|| home.latest(), Ok)?;
+            let report = verify::verify(&home, &tag)?;
+            print!("{report}");
+            Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Import { file, tag, metric, direction } => {
             let request = import::Request { file, tag, metric, direction };

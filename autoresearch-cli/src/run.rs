@@ -81,13 +81,18 @@ impl Home {
         self.root.join(FOLDER).join(tag)
     }
 
-    /// What the journal of a run says.
-    pub fn state(&self, tag: &str) -> Result<State, RunError> {
+    /// The journal of a run that there is.
+    pub fn journal(&self, tag: &str) -> Result<PathBuf, RunError> {
         let path = self.run(tag).join("journal.jsonl");
         match path.is_file() {
-            true => Ok(State::replay(&Journal::read(&path)?)?),
+            true => Ok(path),
             false => Err(RunError::NoRun(tag.into(), self.tags().join(", "))),
         }
+    }
+
+    /// What the journal of a run says.
+    pub fn state(&self, tag: &str) -> Result<State, RunError> {
+        Ok(State::replay(&Journal::read(&self.journal(tag)?)?)?)
     }
 
     /// The runs, the one written last at the end.

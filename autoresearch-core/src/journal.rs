@@ -280,8 +280,16 @@ impl Journal {
 
     /// Reads a journal without locking it, for reports on a run that may still be going on.
     pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
+        Ok(Journal::read_with_tail(path)?.0)
+    }
+
+    /// Like [`Journal::read`], and how many lines at the end are no records. One is what a crash in the middle of a write
+    /// leaves, or what is just being written; opening the journal cuts them off.
+    pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, usize), JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
-        Ok(parse(path, &bytes)?.0)
+        let (entries, valid) = parse(path, &bytes)?;
+        let tail = bytes.get(valid..).unwrap_or_default();
+        Ok((entries, tail.split_inclusive(|byte| *byte == b'\n').count()))
     }
 
     /// Writes a record and waits until it is on the disk.

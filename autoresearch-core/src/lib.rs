@@ -86,6 +86,7 @@ pub mod import;
 pub mod journal;
 pub mod results;
 pub mod state;
+pub mod verify;
 
 pub mod lab;
 pub mod stop;

@@ -1,0 +1,357 @@
+//! Whether a run is as it must be: the journal in itself, and against it the repository and the table of results.
+//!
+//! Nothing is locked and nothing is changed, so that a run may be judged while it goes on, and after an interruption at any
+//! point: what a crash may leave behind is no violation. What is read while the run goes on may be newer than the records
+//! that it is compared with; who sees a violation then reads the journal again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use crate::git::{GitError, Lineage};
+use crate::import::is_imported;
+use crate::journal::{Entry, JournalError, Record};
+use crate::proposer::Cost;
+use crate::ratchet::Side;
+use crate::results;
+use crate::sandbox::{Candidate, Outcome, Revision};
+use crate::state::{State, Status};
+
+/// Something that is not as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Violation {
+    /// The record that shows it, if it is one.
+    pub seq: Option<u64>,
+    /// What is wrong, in one line.
+    pub what: String,
+}
+
+impl Violation {
+    fn new(what: impl Into<String>) -> Violation {
+        Violation { seq: None, what: what.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "record {seq}: {}", self.what),
+            None => f.write_str(&self.what),
+        }
+    }
+}
+
+impl From<JournalError> for Violation {
+    fn from(error: JournalError) -> Violation {
+        match error {
+            JournalError::Contradiction { seq, why } => Violation { seq: Some(seq), what: why },
+            error => Violation::new(error.to_string()),
+        }
+    }
+}
+
+impl From<GitError> for Violation {
+    fn from(error: GitError) -> Violation {
+        Violation::new(error.to_string())
+    }
+}
+
+/// What can be told from the records alone. After one that the state refuses, nothing is judged any more.
+pub fn journal(entries: &[Entry]) -> Vec<Violation> {
+    let mut judge = Judge::default();
+    for (expected, entry) in (0..).zip(entries) {
+        if let Err(why) = judge.record(expected, entry) {
+            judge.violations.push(Violation { seq: Some(entry.seq), what: why });
+            break;
+        }
+    }
+    judge.violations
+}
+
+/// What is odd about the records, and no violation: a clock that is set back is nobody's fault in a run.
+pub fn notes(entries: &[Entry]) -> Vec<String> {
+    let back = entries.windows(2).filter_map(|pair| match pair {
+        [before, after] if after.at < before.at => Some(format!(
+            "the clock went back before record {}, from {} to {}: durations around it mean nothing",
+            after.seq, before.at, after.at
+        )),
+        _ => None,
+    });
+    back.collect()
+}
+
+/// Whether the lines at the end of a journal that are no records (see [`Journal::read_with_tail`]) can be a crash's.
+///
+/// [`Journal::read_with_tail`]: crate::Journal::read_with_tail
+pub fn tail(lines: usize) -> Option<Violation> {
+    // Each line is durable before the next is written.
+    (lines > 1).then(|| {
+        Violation::new(format!(
+            "the last {lines} lines are no records, and a crash leaves one at most; the next run cuts them off: copy the \
+             file first"
+        ))
+    })
+}
+
+/// The records so far.
+#[derive(Default)]
+struct Judge {
+    state: State,
+    violations: Vec<Violation>,
+    cost: Cost,
+    /// Whether the last finished run of the open experiment's candidate gave a number.
+    gave_number: bool,
+}
+
+impl Judge {
+    /// Judges the next record; an error is one after which nothing can be told any more.
+    fn record(&mut self, expected: u64, entry: &Entry) -> Result<(), String> {
+        if entry.seq != expected {
+            return Err(format!("record {expected} was expected here"));
+        }
+        let mut wrong = self.before(&entry.record)?;
+        let running = self.state.open.as_ref().is_some_and(|open| open.running);
+        self.state.apply(entry).map_err(|error| match error {
+            JournalError::Contradiction { why, .. } => why,
+            other => other.to_string(),
+        })?;
+        if matches!(entry.record, Record::Decision { .. }) {
+            wrong.extend(self.decided(running));
+        }
+        if self.state.cost != self.cost {
+            return Err("the costs do not add up".into());
+        }
+        self.violations.extend(wrong.into_iter().map(|what| Violation { seq: Some(entry.seq), what }));
+        Ok(())
+    }
+
+    /// What can be said before the record counts.
+    fn before(&mut self, record: &Record) -> Result<Vec<String>, String> {
+        let mut wrong = Vec::new();
+        if let (Some(_), Record::Refused { .. } | Record::Checked { .. }) = (&self.state.unapplied, record) {
+            wrong.push("the search went on before the last keep was carried out".into());
+        }
+        match record {
+            Record::Intent { experiment, parent, cost, .. } => {
+                self.spend(*cost, &mut wrong)?;
+                self.gave_number = false;
+                if *parent != self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone()) {
+                    wrong.push(format!("experiment {experiment} does not start from the incumbent before it"));
+                }
+            }
+            Record::Refused { cost, .. } => self.spend(*cost, &mut wrong)?,
+            Record::Measured { experiment, attempt, side, outcome, result } => {
+                if *side == Side::Candidate {
+                    self.gave_number = result.is_ok();
+                }
+                if result.is_ok() && !matches!(outcome, Outcome::Completed(_)) {
+                    wrong.push(format!(
+                        "attempt {attempt} of experiment {experiment} has a number, but {}",
+                        outcome.describe()
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(wrong)
+    }
+
+    fn spend(&mut self, cost: Cost, wrong: &mut Vec<String>) -> Result<(), String> {
+        if !cost.dollars.is_finite() {
+            return Err(format!("a cost of {} dollars cannot be added up", cost.dollars));
+        }
+        if cost.dollars < 0.0 {
+            wrong.push(format!("a cost of {} dollars is less than nothing", cost.dollars));
+        }
+        let tokens = self.cost.tokens.checked_add(cost.tokens);
+        self.cost.tokens = tokens.ok_or_else(|| format!("a cost of {} tokens cannot be added up", cost.tokens))?;
+        self.cost.dollars += cost.dollars;
+        Ok(())
+    }
+
+    /// What is wrong with the last decision; `running`: a run had been announced and had not ended.
+    fn decided(&self, running: bool) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let (Some(experiment), Some(header)) = (self.state.experiments.last(), &self.state.header) else {
+            return wrong;
+        };
+        let id = experiment.id;
+        if experiment.status != Status::Keep {
+            if id == 0 {
+                wrong.push("the baseline was not kept, so there is nothing to improve on".into());
+            }
+            return wrong;
+        }
+        if running {
+            wrong.push(format!("experiment {id} was kept before its last run ended"));
+        }
+        if !self.gave_number {
+            wrong.push(format!("experiment {id} was kept although its last run gave no number"));
+        }
+        // Others' decisions are reported as they were, and not judged.
+        if is_imported(&self.state) {
+            return wrong;
+        }
+        match (experiment.before, experiment.score()) {
+            (_, None) => wrong.push(format!("experiment {id} was kept without a finite score")),
+            (Some(before), Some(after)) if header.direction.gain(before, after) < 0.0 => {
+                wrong.push(format!("experiment {id} was kept with {after}, which is worse than {before} before it"));
+            }
+            _ => {}
+        }
+        wrong
+    }
+}
+
+/// Whether the commits and refs of a run are what its journal says, and everything that they need can be read.
+pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
+    let mut violations = refs(state, lineage)?;
+    violations.extend(objects(state, lineage)?.1);
+    Ok(violations)
+}
+
+/// An experiment, decided or not: its number, its parent, what ran, and what it was kept as.
+type Made<'a> = (u32, Option<&'a Revision>, &'a Candidate, Option<&'a Revision>);
+
+fn made(state: &State) -> impl Iterator<Item = Made<'_>> {
+    let open = state.open.as_ref().map(|open| &open.experiment);
+    let all = state.experiments.iter().chain(open);
+    all.map(|made| (made.id, made.parent.as_ref(), &made.candidate, made.kept_as.as_ref()))
+}
+
+/// The refs and the ancestry alone; what cannot be read is left to [`objects`].
+pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
+    let mut refs = lineage.refs()?;
+    let mut violations = Vec::new();
+    let mut wrong = |what: String| violations.push(Violation::new(what));
+    if let Some(header) = state.header.as_ref().filter(|header| header.tag != lineage.tag()) {
+        wrong(format!("the journal is that of the run {}; give it back its name", header.tag));
+        return Ok(violations);
+    }
+
+    let tip = refs.remove(&lineage.branch());
+    let expected: Vec<Option<&Revision>> = match (&state.unapplied, &state.incumbent) {
+        // Whether the branch has moved already is not journaled yet.
+        (Some((from, to)), _) => vec![Some(to), from.as_ref()],
+        (None, incumbent) => vec![incumbent.as_ref().map(|incumbent| &incumbent.revision)],
+    };
+    if !expected.contains(&tip.as_ref()) {
+        let branch = lineage.branch();
+        let shown = |at: Option<&Revision>| at.map_or("nowhere".to_owned(), Revision::to_string);
+        let mend = match expected[0] {
+            Some(right) => format!("git update-ref {branch} {right}"),
+            None => format!("git update-ref -d {branch}"),
+        };
+        let (found, right) = (shown(tip.as_ref()), shown(expected[0]));
+        wrong(format!("the branch {branch} is at {found}, but the journal says {right}; move it back: {mend}"));
+    }
+
+    let base = state.header.as_ref().and_then(|header| header.base.as_ref());
+    let mut before: Option<&Revision> = None;
+    for (id, parent, candidate, kept) in made(state) {
+        let (pin, commit) = (lineage.pin_of(id), &candidate.revision);
+        match refs.remove(&pin) {
+            Some(pinned) if pinned == *commit => {}
+            Some(pinned) => wrong(format!("{pin} is at {pinned}, but the candidate of experiment {id} is {commit}")),
+            None => wrong(format!(
+                "the candidate of experiment {id} is not pinned, so git may drop it: git update-ref {pin} {commit}"
+            )),
+        }
+        // The baseline is the commit that the search starts from, or one on it.
+        let start = if id == 0 { base } else { parent };
+        let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
+            (Some(parent), Ok((_, parents))) => (id == 0 && commit == parent) || parents == [parent.clone()],
+            _ => true,
+        };
+        if !follows(commit, start) {
+            wrong(format!("the candidate of experiment {id}, {commit}, does not follow its parent in the journal"));
+        }
+        let Some(kept) = kept else { continue };
+        if !follows(kept, if id == 0 { base } else { before }) {
+            wrong(format!("experiment {id} was kept as {kept}, which does not follow the incumbent before it"));
+        }
+        if let (Ok((ran, _)), Ok((is, _))) = (lineage.tree_and_parents(commit), lineage.tree_and_parents(kept))
+            && ran != is
+        {
+            wrong(format!("experiment {id} was kept as {kept}, whose files are not those of its candidate {commit}"));
+        }
+        before = Some(kept);
+    }
+    // What is staged is announced only when it is pinned.
+    refs.remove(&lineage.pin_of(state.next_experiment()));
+    for name in refs.keys() {
+        wrong(format!("{name} belongs to no experiment of the journal; if nothing needs it: git update-ref -d {name}"));
+    }
+    Ok(violations)
+}
+
+/// Whether everything that the run's commits need can be read and has its hash; with it, how many objects have.
+pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
+    let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
+    for (id, _, candidate, kept) in made(state) {
+        from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));
+        if let Some(kept) = kept {
+            from.entry(kept).or_insert_with(|| format!("what experiment {id} was kept as"));
+        }
+    }
+    let refs = lineage.refs()?;
+    for (name, revision) in &refs {
+        from.entry(revision).or_insert_with(|| format!("what {name} points at"));
+    }
+    let from: Vec<(String, Revision)> = from.into_iter().map(|(revision, who)| (who, revision.clone())).collect();
+    let (whole, wrong) = lineage.read_everything(&from)?;
+    Ok((whole, wrong.into_iter().map(Violation::new).collect()))
+}
+
+/// What git's own check finds wrong with the repository, or `None` where there is no git.
+pub fn fsck(lineage: &Lineage) -> Option<Vec<Violation>> {
+    Some(lineage.fsck()?.into_iter().map(Violation::new).collect())
+}
+
+/// How a table of results that is sound stands to the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// It shows everything.
+    Whole,
+    /// It lacks what was decided just before a crash; the next run writes it anew.
+    Behind,
+}
+
+/// Whether `results.tsv` is the view of the journal, or of the journal just before its last decision.
+pub fn results(state: &State, path: &Path) -> Result<View, Violation> {
+    let remedy = match is_imported(state) {
+        true => "import it again under another tag",
+        false => "the next run writes it anew",
+    };
+    let wrong = |what: String| Violation::new(format!("{what}; {remedy}"));
+    let right = results::table(state);
+    let last = right.trim_end_matches('\n').rfind('\n').map_or(0, |end| end + 1);
+    // An experiment begins only when the decision before it is in the table; an import has no next run.
+    let may_lack = state.open.is_none() && !is_imported(state);
+    let found = match std::fs::read(path) {
+        Ok(found) => found,
+        // The first table is written right after the first record.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_lack && state.experiments.is_empty() => {
+            return Ok(View::Behind);
+        }
+        Err(error) => return Err(wrong(format!("{} cannot be read: {error}", path.display()))),
+    };
+    if found == right.as_bytes() {
+        return Ok(View::Whole);
+    }
+    if may_lack && !state.experiments.is_empty() && found == right.as_bytes()[..last] {
+        return Ok(View::Behind);
+    }
+    let found = String::from_utf8_lossy(&found);
+    let (mut is, mut should) = (found.split('\n'), right.split('\n'));
+    let differs = (1..=found.len().max(right.len()) + 1).find_map(|line| {
+        let (is, should) = (is.next(), should.next());
+        (is != should).then(|| (line, is.unwrap_or("missing"), should.unwrap_or("nothing more")))
+    });
+    let (line, is, should) = differs.unwrap_or((1, "not text", "text"));
+    Err(wrong(format!("line {line} is `{is}`, but the journal says `{should}`")))
+}
+
+#[cfg(test)]
+mod tests;

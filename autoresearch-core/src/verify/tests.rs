@@ -1,0 +1,297 @@
+use super::*;
+use crate::journal::Journal;
+use crate::metric::{Direction, Measurement, Score};
+use crate::sandbox::RunLog;
+
+fn started() -> Record {
+    Record::Started {
+        tag: "t".into(),
+        base: None,
+        metric: "score".into(),
+        direction: Direction::Minimise,
+        policy: "p".into(),
+        seed: 1,
+    }
+}
+
+fn revision(name: &str) -> Revision {
+    Revision(name.into())
+}
+
+fn intent(experiment: u32, parent: Option<&str>) -> Record {
+    let name = format!("c{experiment}");
+    Record::Intent {
+        experiment,
+        parent: parent.map(revision),
+        candidate: Candidate { revision: revision(&name), fingerprint: name.clone(), added_lines: 0 },
+        description: name,
+        hypothesis: String::new(),
+        change: serde_json::Value::Null,
+        cost: Cost { tokens: 10, dollars: 0.1 },
+    }
+}
+
+fn attempt(experiment: u32, attempt: u32) -> Record {
+    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1 }
+}
+
+fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
+    let measurement = |score| Measurement { score: Score::new(score).unwrap(), secondary: Default::default() };
+    Record::Measured {
+        experiment,
+        attempt,
+        side: Side::Candidate,
+        outcome: Outcome::Completed(RunLog::default()),
+        result: score.map(measurement).ok_or("score is NaN, which is not a finite number".into()),
+    }
+}
+
+fn decision(experiment: u32, status: Status) -> Record {
+    let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
+    Record::Decision { experiment, status, reason: String::new(), to }
+}
+
+fn refused() -> Record {
+    Record::Refused {
+        description: String::new(),
+        reason: String::new(),
+        change: serde_json::Value::Null,
+        cost: Cost { tokens: 1, dollars: 0.7 },
+    }
+}
+
+const FIRST: usize = 6; // The record that begins experiment 1.
+
+/// A baseline with 5, a keep with 4, a refusal, a crash, a discard with 4.5, and a stop.
+fn night() -> Vec<Record> {
+    vec![
+        started(),
+        intent(0, None),
+        attempt(0, 1),
+        measured(0, 1, Some(5.0)),
+        decision(0, Status::Keep),
+        Record::Applied { experiment: 0 },
+        intent(1, Some("k0")),
+        attempt(1, 1),
+        measured(1, 1, Some(4.0)),
+        decision(1, Status::Keep),
+        Record::Applied { experiment: 1 },
+        refused(),
+        intent(2, Some("k1")),
+        attempt(2, 1),
+        measured(2, 1, None),
+        decision(2, Status::Crash),
+        intent(3, Some("k1")),
+        attempt(3, 1),
+        measured(3, 1, Some(4.5)),
+        decision(3, Status::Discard),
+        Record::Stopped { reason: "enough".into() },
+    ]
+}
+
+fn entries(records: Vec<Record>) -> Vec<Entry> {
+    let mut journal = Journal::in_memory();
+    records.into_iter().map(|record| journal.append(record).unwrap()).collect()
+}
+
+/// The night after an edit, which must give exactly one violation: at this record, with these words.
+#[track_caller]
+fn breaks(seq: u64, words: &str, edit: impl FnOnce(&mut Vec<Record>)) {
+    let mut records = night();
+    edit(&mut records);
+    let found = journal(&entries(records));
+    let shown: Vec<String> = found.iter().map(Violation::to_string).collect();
+    assert_eq!(found.len(), 1, "{shown:#?}");
+    assert!(found[0].seq == Some(seq) && found[0].what.contains(words), "{shown:#?}");
+}
+
+#[test]
+fn every_beginning_of_a_night_is_sound() {
+    for length in 0..=night().len() {
+        let found = journal(&entries(night()[..length].to_vec()));
+        assert_eq!(found, [], "the first {length} records");
+    }
+}
+
+#[test]
+fn a_run_begins_with_its_start_and_begins_once() {
+    breaks(0, "begins with one record", |records| drop(records.remove(0)));
+    breaks(3, "begins with one record", |records| records.insert(3, started()));
+}
+
+#[test]
+fn a_missing_number_is_noticed_and_nothing_is_judged_after_it() {
+    let mut broken = entries(night());
+    broken.remove(8);
+    let found = journal(&broken);
+    assert!(found.len() == 1 && found[0].to_string() == "record 9: record 8 was expected here", "{found:?}");
+}
+
+#[test]
+fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
+    let mut odd = entries(night());
+    assert!(notes(&odd).is_empty());
+    odd[4].at = odd[3].at - std::time::Duration::from_secs(3600);
+    assert!(journal(&odd).is_empty());
+    let found = notes(&odd);
+    assert!(found.len() == 1 && found[0].contains("before record 4"), "{found:?}");
+}
+
+#[test]
+fn an_experiment_is_decided_once() {
+    breaks(10, "was not begun", |records| records.insert(10, decision(1, Status::Keep)));
+    breaks(10, "begins out of turn", |records| drop(records.drain(9..11)));
+}
+
+#[test]
+fn a_keep_is_not_worse_than_the_incumbent_before_it() {
+    breaks(9, "worse than 5", |records| records[8] = measured(1, 1, Some(5.1)));
+    let mut equal = night();
+    equal[8] = measured(1, 1, Some(5.0));
+    assert!(journal(&entries(equal)).is_empty(), "less code for the same score");
+    // The other way round what was better is worse.
+    breaks(9, "worse than 5", |records| {
+        let Record::Started { direction, .. } = &mut records[0] else { panic!() };
+        *direction = Direction::Maximise;
+    });
+}
+
+#[test]
+fn the_incumbent_is_what_all_its_measurements_say() {
+    // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
+    breaks(11, "worse than 3.5", |records| {
+        let again = Record::Attempt { experiment: 1, attempt: 2, side: Side::Incumbent, seed: 2 };
+        let mut score = measured(1, 2, Some(2.0));
+        let Record::Measured { side, .. } = &mut score else { panic!() };
+        *side = Side::Incumbent;
+        records.splice(9..9, [again, score]);
+    });
+}
+
+#[test]
+fn an_imported_run_is_not_judged() {
+    let table = "a\t1.5\t1\tkeep\tbaseline\nb\t1.6\t1\tkeep\tsimpler\nc\t\t1\tcrash\twider\nd\t\t1\tdiscard\tugly\n";
+    let records = crate::import::parse(table, None).records("t", Direction::Minimise);
+    assert_eq!(journal(&entries(records)), []);
+}
+
+#[test]
+fn a_keep_has_a_finite_score() {
+    // Each number is finite, and their sum is not.
+    breaks(11, "without a finite score", |records| {
+        records[8] = measured(1, 1, Some(-f64::MAX));
+        records.splice(9..9, [attempt(1, 2), measured(1, 2, Some(-f64::MAX))]);
+    });
+}
+
+#[test]
+fn what_gave_no_number_is_never_kept() {
+    breaks(9, "kept without a measurement", |records| records[8] = measured(1, 1, None));
+    breaks(8, "kept without a measurement", |records| drop(records.remove(8)));
+    breaks(11, "its last run gave no number", |records| {
+        records.splice(9..9, [attempt(1, 2), measured(1, 2, None)]);
+    });
+    breaks(10, "before its last run ended", |records| records.insert(9, attempt(1, 2)));
+    for outcome in [
+        Outcome::Crashed { message: "it ended with exit code 1".into(), log: RunLog::default() },
+        Outcome::TimedOut { log: RunLog::default() },
+        Outcome::OutOfMemory { log: RunLog::default() },
+    ] {
+        breaks(8, "has a number, but", |records| {
+            let Record::Measured { outcome: ended, .. } = &mut records[8] else { panic!() };
+            *ended = outcome;
+        });
+    }
+}
+
+#[test]
+fn runs_are_counted_without_gaps() {
+    breaks(7, "attempt 2 follows attempt 0", |records| records[7] = attempt(1, 2));
+    breaks(8, "does not run", |records| records[8] = measured(1, 2, Some(4.0)));
+    // A run that vanished with the harness is no gap, and neither is one that failed before the harness died.
+    let mut lost = night();
+    lost.splice(7..9, [attempt(1, 1), attempt(1, 2), measured(1, 2, None), attempt(1, 3), measured(1, 3, Some(4.0))]);
+    assert_eq!(journal(&entries(lost)), []);
+}
+
+#[test]
+fn a_keep_is_carried_out_before_the_search_goes_on() {
+    breaks(5, "begins out of turn", |records| drop(records.remove(5)));
+    breaks(5, "before the last keep was carried out", |records| records.insert(5, refused()));
+    breaks(16, "without a decision", |records| records.insert(16, Record::Applied { experiment: 2 }));
+}
+
+#[test]
+fn an_experiment_starts_from_the_incumbent() {
+    breaks(FIRST as u64, "does not start from the incumbent", |records| records[FIRST] = intent(1, Some("c0")));
+    breaks(FIRST as u64, "does not start from the incumbent", |records| records[FIRST] = intent(1, None));
+}
+
+#[test]
+fn a_baseline_is_kept() {
+    let mut records = night()[..4].to_vec();
+    records.push(decision(0, Status::Discard));
+    let found = journal(&entries(records));
+    assert!(found.len() == 1 && found[0].what.contains("the baseline was not kept"), "{found:?}");
+}
+
+#[test]
+fn costs_can_be_added_up() {
+    for (tokens, dollars, words) in
+        [(0, f64::NAN, "NaN dollars"), (0, -1.0, "less than nothing"), (u64::MAX, 0.0, "tokens cannot be added up")]
+    {
+        breaks(11, words, |records| {
+            let Record::Refused { cost, .. } = &mut records[11] else { panic!() };
+            *cost = Cost { tokens, dollars };
+        });
+    }
+}
+
+#[test]
+fn a_crash_leaves_one_torn_line_at_most() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let (mut journal, _) = Journal::open(&path).unwrap();
+    night().into_iter().for_each(|record| drop(journal.append(record).unwrap()));
+    let whole = std::fs::read_to_string(&path).unwrap();
+    for (text, lines, fine) in [
+        (whole.clone(), 0, true),
+        (whole[..whole.len() - 9].to_owned(), 1, true),
+        (whole.replace("\"seq\":19", "\"seq\":91").replace("\"seq\":20", "\"seq\":02"), 2, false),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let (entries, found) = Journal::read_with_tail(&path).unwrap();
+        assert_eq!((entries.len() + lines, found, tail(found).is_none()), (night().len(), lines, fine));
+    }
+}
+
+#[test]
+fn a_table_is_the_journals_or_lacks_the_last_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("results.tsv");
+    let state = |length: usize| State::replay(&entries(night()[..length].to_vec())).unwrap();
+    let all = night().len();
+    assert_eq!(results(&state(1), &path), Ok(View::Behind), "before the first table");
+    assert!(results(&state(all), &path).unwrap_err().what.contains("cannot be read"));
+
+    results::write(&path, &state(FIRST)).unwrap();
+    assert_eq!(results(&state(FIRST), &path), Ok(View::Whole));
+    assert_eq!(results(&state(10), &path), Ok(View::Behind), "decided and not carried out");
+    assert_eq!(results(&state(11), &path), Ok(View::Behind));
+    let late = results(&state(13), &path).unwrap_err();
+    assert!(late.what.contains("line 3 is ``") && late.what.contains("4.000000\t"), "{late}");
+
+    results::write(&path, &state(all)).unwrap();
+    assert_eq!(results(&state(all), &path), Ok(View::Whole));
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (edited, words) in [
+        (text.replace("4.000000", "3.000000"), "line 3 is `k1\t3.000000"),
+        (text.clone() + "more\n", "line 6 is `more`"),
+        (text.trim_end().to_owned(), "line 6 is `missing`"),
+        (String::new(), "line 1 is ``"),
+    ] {
+        std::fs::write(&path, edited).unwrap();
+        let found = results(&state(all), &path).unwrap_err();
+        assert!(found.what.contains(words) && found.what.ends_with("the next run writes it anew"), "{found}");
+    }
+}
