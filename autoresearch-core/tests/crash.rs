@@ -1,0 +1,307 @@
+//! A night whose harness dies: at every write boundary, again in the recovery, at random moments, and when the disk is
+//! full. Whatever happens, the night comes to the same end as one that was left alone.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+#[path = "crash/place.rs"]
+mod place;
+
+use place::{FAILED, FOLDER, Outcome, Place};
+
+/// Everything that a decision can be.
+const NIGHT: &[&str] = &[
+    "echo 'score: 4'",
+    "echo 'score: 4' # a tie",
+    "exit 3 # a crash",
+    "fixed: not editable",
+    "echo 'score: 6'",
+    "echo 'score: 4' # a tie",
+    "echo 'score: 3'",
+    "echo 'score: 3.5'",
+];
+/// Every kind of write, for the crashes within a recovery.
+const SHORT_NIGHT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo 'score: 6'"];
+/// So many points of a recovery at most are tried.
+const RECOVERY_POINTS: usize = 18;
+/// So many kills the loop makes.
+const KILLS: usize = 200;
+
+fn script(night: &[&str]) -> Vec<String> {
+    night.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn was_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(9)
+}
+
+/// The harness of the other tests: one night, until somebody kills it.
+#[tokio::test]
+async fn night_to_be_killed() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    if let Err(error) = place::go_on(Path::new(&folder)).await {
+        eprintln!("the night failed: {error}");
+        std::process::exit(FAILED);
+    }
+}
+
+/// A night that is left alone: its template, what it comes to, and the points that it comes by.
+fn uninterrupted(night: &[String]) -> (Place, Outcome, Vec<String>) {
+    let template = Place::new(night);
+    let place = template.copy();
+    let (status, points) = place.go_on_listing();
+    assert!(status.success(), "{}", place.errors());
+    let outcome = place.outcome();
+    assert_eq!(outcome.mine, template.outcome().mine, "the user's files");
+    assert_eq!(place.violations_at_the_end(status, b"", &outcome), [""; 0]);
+    (template, outcome, points)
+}
+
+/// The case of a harness that dies at the `at`-th point; with `pairs` also every case of a recovery that dies as well.
+/// Returns how many of those there were.
+fn dies_at(
+    at: usize,
+    template: &Place,
+    reference: &Outcome,
+    pairs: bool,
+    report: &dyn Fn(String, Vec<String>),
+) -> usize {
+    let crashed = template.copy();
+    let status = crashed.go_on(Some(at));
+    let case = format!("point {at}");
+    if !was_killed(status) {
+        report(case, vec![format!("the harness did not die: {status}")]);
+        return 0;
+    }
+    report(format!("{case}, after the crash"), [crashed.violations(b"", reference), crashed.survivors()].concat());
+
+    let acknowledged = crashed.journal();
+    let recovered = crashed.copy();
+    let (status, points) = recovered.go_on_listing();
+    report(format!("{case}, recovered"), recovered.violations_at_the_end(status, &acknowledged, reference));
+    if !pairs {
+        return 0;
+    }
+    // What comes after the recovery's first run is the business of other cases.
+    let until = points.iter().position(|name| name == "lab: a run ended").unwrap_or(points.len()).min(RECOVERY_POINTS);
+    for again in 1..=until {
+        let place = crashed.copy();
+        let case = format!("{case}, again at {again} ({})", points[again - 1]);
+        let status = place.go_on(Some(again));
+        if !was_killed(status) {
+            report(case, vec![format!("the recovery did not die: {status}: {}", place.errors())]);
+            continue;
+        }
+        report(format!("{case}, after the crash"), place.violations(&acknowledged, reference));
+        let acknowledged = place.journal();
+        // At once: what the dead recovery started may still be there.
+        let status = place.go_on(None);
+        report(format!("{case}, recovered"), place.violations_at_the_end(status, &acknowledged, reference));
+    }
+    until
+}
+
+#[test]
+fn every_write_boundary_is_a_good_place_to_die() {
+    let began = Instant::now();
+    let (template, outcome, points) = uninterrupted(&script(NIGHT));
+    let kinds: Vec<&str> = ["keep", "keep", "discard", "crash", "discard", "keep", "discard"].into();
+    let decided: Vec<&str> = outcome.decisions.iter().map(|d| d.split(' ').nth(1).unwrap()).collect();
+    assert_eq!(decided, kinds);
+    let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_NIGHT));
+    let short: Vec<_> = (1..=short_points.len()).map(|at| (at, &short_template, &short_outcome, true)).collect();
+    let cases = [short, (1..=points.len()).map(|at| (at, &template, &outcome, false)).collect()].concat();
+
+    let (next, pairs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let violations = Mutex::new(Vec::new());
+    let report = |case: String, found: Vec<String>| {
+        violations.lock().unwrap().extend(found.into_iter().map(|violation| format!("{case}: {violation}")));
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((at, template, outcome, with_pairs)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let made = dies_at(*at, template, outcome, *with_pairs, &report);
+                    pairs.fetch_add(made, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let (violations, pairs) = (violations.into_inner().unwrap(), pairs.into_inner());
+    println!("evidence crash-points points {} pairs {pairs} violations {}", cases.len(), violations.len());
+    println!("crash-points took {:.1} s", began.elapsed().as_secs_f64());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+    assert!(cases.len() > 200 && pairs > 500, "fewer than there should be");
+}
+
+/// A small generator of random numbers (SplitMix64), so that a failure can be repeated.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+#[test]
+fn random_kills_lose_nothing() {
+    let mut random = Random(20_260_101);
+    let experiment = |number: u64| match number % 6 {
+        1 => format!("sleep 0.01; echo 'score: {}'", 5.0 - number as f64 / 10.0),
+        3 => format!("sleep 0.02; exit {number}"),
+        4 => format!("fixed: {number}"),
+        _ => format!("sleep 0.0{}; echo 'score: {}'", 1 + number % 3, 6 + number),
+    };
+    let night: Vec<String> = (1..=29).map(experiment).collect();
+    let began = Instant::now();
+    let (template, outcome, _) = uninterrupted(&night);
+    // Long enough to get on, short enough to be killed many times in a night.
+    let longest = u64::try_from(began.elapsed().as_micros()).unwrap() / 10;
+
+    let (mut kills, mut nights, mut lost, mut equal, mut violations) = (0, 0, 0, 0, Vec::new());
+    while kills < KILLS {
+        let place = template.copy();
+        let mut acknowledged = Vec::new();
+        loop {
+            let mut harness = place.harness().spawn().unwrap();
+            std::thread::sleep(Duration::from_micros(random.below(longest)));
+            // A harness that has ended by itself stays a zombie until it is waited for: its status is its own.
+            harness.kill().unwrap();
+            let status = harness.wait().unwrap();
+            if !was_killed(status) {
+                violations.extend(place.violations_at_the_end(status, &acknowledged, &outcome));
+                lost += usize::from(!place.journal().starts_with(&acknowledged));
+                equal += usize::from(place.outcome().tip == outcome.tip);
+                nights += 1;
+                break;
+            }
+            kills += 1;
+            violations.extend(place.violations(&acknowledged, &outcome));
+            lost += usize::from(!place.journal().starts_with(&acknowledged));
+            acknowledged = place.journal();
+        }
+    }
+    println!("evidence kill-loop kills {kills} lost {lost} nights {nights} tips_equal {equal}");
+    println!("kill-loop took {:.1} s", began.elapsed().as_secs_f64());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+    assert_eq!((lost, equal), (0, nights));
+}
+
+/// A limit on the size of files stands in for a full disk: a write fails in its middle in the same way, with EFBIG rather
+/// than ENOSPC, and no special rights are needed.
+#[test]
+fn a_full_disk_ends_the_night_cleanly_and_loses_nothing() {
+    let (template, outcome, _) = uninterrupted(&script(NIGHT));
+    let mut halts = 0;
+    // In blocks of 512 bytes. With none, nothing can be written at all.
+    for blocks in (0..8).chain((8..40).step_by(4)) {
+        let place = template.copy();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+        let harness = place.harness();
+        command.arg(harness.get_program()).args(harness.get_args());
+        place.prepare(&mut command);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            assert!(halts > 5, "the journal fits into {blocks} blocks");
+            break;
+        }
+        assert_eq!(output.status.code(), Some(FAILED), "{blocks} blocks: {said}");
+        assert!(said.contains("the night failed") && said.contains("too large"), "{blocks} blocks: {said}");
+        assert_eq!(place.violations(b"", &outcome), [""; 0], "{blocks} blocks");
+        halts += 1;
+
+        let acknowledged = place.journal();
+        let status = place.go_on(None);
+        assert_eq!(place.violations_at_the_end(status, &acknowledged, &outcome), [""; 0], "{blocks} blocks");
+    }
+    println!("evidence full-disk halts {halts} resumed {halts}");
+}
+
+/// Writes an executable script that says that it ran. As a filter or a signer it also passes its input on.
+fn trap(path: &Path, canary: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, format!("#!/bin/sh\necho {} >> '{}'\ncat\n", path.display(), canary.display())).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+const HOOKS: &[&str] = &[
+    "applypatch-msg",
+    "commit-msg",
+    "fsmonitor-watchman",
+    "post-checkout",
+    "post-commit",
+    "post-index-change",
+    "post-merge",
+    "post-rewrite",
+    "pre-commit",
+    "pre-merge-commit",
+    "prepare-commit-msg",
+    "reference-transaction",
+    "update",
+];
+
+#[test]
+fn no_configuration_of_the_repository_runs_anything() {
+    // What a candidate leaves for the tools of the next one, and what the next one finds of it.
+    let dirty = "mkdir -p .cargo .git/hooks; printf '[build]\\nrustc-wrapper = \"../trap\"\\n' > .cargo/config.toml; \
+                 cp .cargo/config.toml rust-toolchain.toml; printf '[core]\\nfsmonitor = ../trap\\n' > .git/config; \
+                 echo ref: refs/heads/main > .git/HEAD; cp ../trap .git/hooks/post-commit; echo 'score: 4'";
+    let clean = "test ! -e .git && test ! -e .cargo && test ! -e rust-toolchain.toml && echo 'score: 3'";
+    for hooks_elsewhere in [false, true] {
+        let place = Place::new(&script(&[dirty, clean, "echo 'score: 9'"]));
+        let canary = place.path().join("canary");
+        let script: PathBuf = place.path().join("trap");
+        trap(&script, &canary);
+        // First what is committed, while nothing is configured yet.
+        std::fs::write(place.repo().join(".gitattributes"), "* filter=x diff=x merge=x text=auto\n").unwrap();
+        place.git(&["add", ".gitattributes"]);
+        place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "attributes"]);
+        let config = format!(
+            "[core]\n\tfsmonitor = {0}\n\teditor = {0}\n\tpager = {0}\n\tsshCommand = {0}\n\taskPass = {0}\n\
+             [filter \"x\"]\n\tclean = {0}\n\tsmudge = {0}\n\tprocess = {0}\n\trequired = true\n\
+             [diff]\n\texternal = {0}\n[diff \"x\"]\n\ttextconv = {0}\n\tcommand = {0}\n\
+             [merge \"x\"]\n\tdriver = {0}\n\
+             [commit]\n\tgpgSign = true\n[gpg]\n\tprogram = {0}\n[gc]\n\tauto = 1\n[credential]\n\thelper = {0}\n",
+            script.display()
+        );
+        let home = place.path().join("home");
+        std::fs::create_dir(&home).unwrap();
+        std::fs::write(home.join(".gitconfig"), &config).unwrap();
+        let own = place.repo().join(".git/config");
+        let mut text = std::fs::read_to_string(&own).unwrap() + &config;
+        let mut hooks = place.repo().join(".git/hooks");
+        if hooks_elsewhere {
+            hooks = place.path().join("hooks");
+            text += &format!("[core]\n\thooksPath = {}\n", hooks.display());
+        }
+        std::fs::write(&own, text).unwrap();
+        HOOKS.iter().for_each(|name| trap(&hooks.join(name), &canary));
+
+        let status = place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        assert!(status.success(), "{}", place.errors());
+        let ran = std::fs::read_to_string(&canary).unwrap_or_default();
+        assert_eq!(ran, "", "these ran");
+        let decided: Vec<String> = place.outcome().decisions;
+        let kinds: Vec<&str> = decided.iter().map(|decision| decision.split(' ').nth(1).unwrap()).collect();
+        assert_eq!(kinds, ["keep", "keep", "keep", "discard"], "{decided:?}");
+        assert!(!place.path().join("slot/.git").exists(), "the slot is a repository");
+
+        // The control: git itself runs them in this very repository.
+        let _ = Command::new("git").args(["add", "-A"]).current_dir(place.repo()).output().unwrap();
+        assert!(canary.exists(), "the traps are laid");
+    }
+    println!("evidence configuration nights 2 ran 0");
+}

@@ -1,0 +1,362 @@
+//! A night in a folder: its repository and its harness, and what must hold of both at every moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use autoresearch_core::git::Lineage;
+use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::slot::Slot;
+use autoresearch_core::workspace::Commands;
+use autoresearch_core::*;
+
+/// Names the folder of the night that a harness is to go on with.
+pub const FOLDER: &str = "CRASH_SUITE_FOLDER";
+/// The exit code of a night that ended with an error, as opposed to a panic.
+pub const FAILED: i32 = 3;
+/// Dead processes must be gone within this.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Proposes from a list by the number of the proposal, so that a harness that starts anew goes on where it was.
+struct Scripted(Vec<String>);
+
+#[async_trait]
+impl Proposer for Scripted {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let Some(text) = self.0.get(context.proposals()) else {
+            return Err(ProposerError::Exhausted("the script ends".into()));
+        };
+        let edit = match text.strip_prefix("fixed:") {
+            Some(text) => FileEdit::Write { path: "fixed.txt".into(), text: text.into() },
+            None => FileEdit::Write { path: "value.sh".into(), text: text.clone() },
+        };
+        let change = Patch { edits: vec![edit] };
+        Ok(Proposal { change, description: text.clone(), hypothesis: "it may help".into(), cost: Cost::default() })
+    }
+}
+
+/// Goes on with the night in `folder` until its script ends.
+pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
+    let script: Vec<String> = serde_json::from_slice(&std::fs::read(folder.join("script.json")).unwrap()).unwrap();
+    let lineage = Lineage::open(&folder.join("repo"), "night").unwrap();
+    let base = lineage.head().unwrap();
+    lineage.uncommitted().unwrap();
+    let commands = Commands {
+        editable: EditablePaths::new(["value.sh"]),
+        run: ["sh", "-c", "echo ---; . ./value.sh"].map(String::from).into(),
+        ..Commands::default()
+    };
+    let run = folder.join("run");
+    let sandbox =
+        CommandSandbox::new(lineage, base.clone(), commands, Slot::new(folder.join("slot")), run.join("logs"));
+    let limit = Duration::from_secs(60);
+    let mut settings = Settings::new("night", Budget { run: limit, build: limit });
+    settings.base = Some(base);
+    settings.results = Some(run.join("results.tsv"));
+    // However often the harness dies, that is nobody's crash: the decisions stay the same.
+    settings.lost_runs = 1000;
+    let mut lab = Lab::new(
+        Program::parse("Lower it.").unwrap(),
+        Box::new(Scripted(script)),
+        Arc::new(sandbox),
+        Arc::new(LogMetric::new("score", Direction::Minimise)),
+        Arc::new(Strict),
+        settings,
+        Journal::open(&run.join("journal.jsonl"))?,
+    )?;
+    lab.run(&Cancel::new()).await
+}
+
+/// A folder that is removed in the end. In memory where that is possible: a killed process loses nothing that it has
+/// written, wherever that is, and the suite makes a great many files.
+pub fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// The folder of a night.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+/// What a night must come to, whatever happens to its harness.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    pub tip: Option<String>,
+    pub decisions: Vec<String>,
+    pub results: String,
+    pub mine: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Place {
+    /// A repository whose program runs `value.sh`, with a change in the working tree and one in the index.
+    pub fn new(script: &[String]) -> Place {
+        let place = Place { folder: temporary() };
+        let repo = place.repo();
+        std::fs::create_dir(&repo).unwrap();
+        std::fs::write(place.path().join("script.json"), serde_json::to_vec(script).unwrap()).unwrap();
+        place.git(&["init", "-q", "-b", "main", "--template="]);
+        for (name, text) in [("value.sh", "echo 'score: 5'\n"), ("fixed.txt", "fixed\n"), ("notes.txt", "notes\n")] {
+            std::fs::write(repo.join(name), text).unwrap();
+        }
+        place.git(&["add", "."]);
+        place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+        std::fs::write(repo.join("notes.txt"), "being edited\n").unwrap();
+        std::fs::write(repo.join("staged.txt"), "staged\n").unwrap();
+        place.git(&["add", "staged.txt"]);
+        place
+    }
+
+    /// The same files at another place.
+    pub fn copy(&self) -> Place {
+        let copy = Place { folder: temporary() };
+        copy_folder(self.path(), copy.path());
+        copy
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn repo(&self) -> PathBuf {
+        self.path().join("repo")
+    }
+
+    pub fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A harness that goes on with the night: this test binary, as another process.
+    pub fn harness(&self) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "night_to_be_killed", "--nocapture", "--test-threads=1"]);
+        self.prepare(&mut command);
+        command
+    }
+
+    /// Gives `command` the surroundings of a harness.
+    pub fn prepare(&self, command: &mut Command) {
+        let errors = std::fs::File::options().create(true).append(true).open(self.path().join("errors.txt")).unwrap();
+        command.env(FOLDER, self.path()).env("SOURCE_DATE_EPOCH", "1750000000");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+    }
+
+    /// Goes on with the night until it ends, or until the harness dies at the `at`-th point.
+    pub fn go_on(&self, at: Option<usize>) -> ExitStatus {
+        let mut harness = self.harness();
+        if let Some(at) = at {
+            harness.env("AUTORESEARCH_CRASH_AT", at.to_string());
+        }
+        harness.status().unwrap()
+    }
+
+    /// Goes on with the night until it ends. Returns the points that the harness came by.
+    pub fn go_on_listing(&self) -> (ExitStatus, Vec<String>) {
+        let list = self.path().join("points.txt");
+        let _ = std::fs::remove_file(&list);
+        let status = self.harness().env("AUTORESEARCH_CRASH_LIST", &list).status().unwrap();
+        let points = std::fs::read_to_string(&list).unwrap_or_default();
+        (status, points.lines().map(str::to_owned).collect())
+    }
+
+    /// What harnesses wrote to their standard error.
+    pub fn errors(&self) -> String {
+        std::fs::read_to_string(self.path().join("errors.txt")).unwrap_or_default()
+    }
+
+    /// The whole lines of the journal: what may have been acknowledged.
+    pub fn journal(&self) -> Vec<u8> {
+        let mut bytes = std::fs::read(self.path().join("run/journal.jsonl")).unwrap_or_default();
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
+        bytes
+    }
+
+    fn results(&self) -> Option<String> {
+        std::fs::read_to_string(self.path().join("run/results.tsv")).ok()
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, JournalError> {
+        match self.path().join("run/journal.jsonl") {
+            path if path.exists() => Journal::read(&path),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn reference(&self, name: &str) -> Option<String> {
+        let repository = git2::Repository::open(self.repo()).unwrap();
+        let commit = repository.find_reference(name).ok()?.peel_to_commit().ok()?;
+        // A commit is worth nothing without its tree and the files in it.
+        commit.tree().ok()?.iter().all(|entry| entry.to_object(&repository).is_ok()).then(|| commit.id().to_string())
+    }
+
+    fn tip(&self) -> Option<String> {
+        self.reference("refs/heads/autoresearch/night")
+    }
+
+    /// The user's files: the working tree, and of the repository what belongs to the user's branch.
+    fn mine(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let repo = self.repo();
+        for path in files_below(&repo, &|path| path != repo.join(".git")) {
+            files.insert(path.strip_prefix(&repo).unwrap().to_owned(), std::fs::read(&path).unwrap());
+        }
+        for name in [".git/index", ".git/HEAD", ".git/config", ".git/refs/heads/main", ".git/logs/HEAD"] {
+            files.insert(name.into(), std::fs::read(repo.join(name)).unwrap());
+        }
+        files
+    }
+
+    /// What the night has come to.
+    pub fn outcome(&self) -> Outcome {
+        let entries = self.entries().unwrap();
+        let decisions = entries.iter().filter_map(|entry| match &entry.record {
+            Record::Decision { experiment, status, reason, to } => {
+                Some(format!("{experiment} {status} {reason} {}", to.as_ref().map_or("-", |to| to.0.as_str())))
+            }
+            _ => None,
+        });
+        let results = self.results().unwrap_or_default();
+        Outcome { tip: self.tip(), decisions: decisions.collect(), results, mine: self.mine() }
+    }
+
+    /// What does not hold, although it must at every moment. `acknowledged` are the whole lines of an earlier moment.
+    pub fn violations(&self, acknowledged: &[u8], reference: &Outcome) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut check = |holds: bool, what: &str| {
+            if !holds {
+                found.push(what.to_owned());
+            }
+        };
+        check(self.journal().starts_with(acknowledged), "an acknowledged record is lost");
+        let (entries, state) = match self.entries().and_then(|e| State::replay(&e).map(|state| (e, state))) {
+            Ok(both) => both,
+            Err(error) => {
+                check(false, &format!("the journal cannot be read: {error}"));
+                return found;
+            }
+        };
+        check(entries.iter().enumerate().all(|(at, entry)| entry.seq == at as u64), "the numbers have gaps");
+
+        let mut decided = BTreeSet::new();
+        for entry in &entries {
+            match &entry.record {
+                Record::Intent { experiment, candidate, .. } => {
+                    let pin = self.reference(&format!("refs/autoresearch/night/exp/{experiment}"));
+                    check(
+                        pin.as_ref() == Some(&candidate.revision.0),
+                        &format!("candidate {experiment} is not pinned"),
+                    );
+                }
+                Record::Decision { experiment, .. } => {
+                    check(decided.insert(*experiment), &format!("experiment {experiment} was decided twice"));
+                }
+                _ => {}
+            }
+        }
+        let tip = self.tip();
+        let incumbent = state.incumbent.as_ref().map(|incumbent| incumbent.revision.0.clone());
+        let before = state.unapplied.as_ref().map(|(from, _)| from.as_ref().map(|from| from.0.clone()));
+        check(tip == incumbent || Some(&tip) == before.as_ref(), &format!("the branch is at {tip:?}"));
+
+        // The table may lag behind by the last decision, and is whole at every moment.
+        let table = results::table(&state);
+        let rows = table.lines().count();
+        match self.results() {
+            None => check(rows == 1, "the table of results is missing"),
+            Some(seen) => check(
+                table.starts_with(&seen) && seen.ends_with('\n') && seen.lines().count() + 1 >= rows,
+                "the table of results is not a whole table",
+            ),
+        }
+        check(self.mine() == reference.mine, "the user's files were touched");
+        check(!self.path().join("slot/.git").exists(), "the slot is a repository");
+        found
+    }
+
+    /// What does not hold at the end of the night: it must be as if nothing had ever happened to it.
+    pub fn violations_at_the_end(&self, status: ExitStatus, acknowledged: &[u8], reference: &Outcome) -> Vec<String> {
+        let mut found = self.violations(acknowledged, reference);
+        if !status.success() {
+            found.push(format!("the night did not end well ({status}): {}", self.errors()));
+            return found;
+        }
+        let outcome = self.outcome();
+        if &outcome != reference {
+            found.push(format!("the night ended otherwise: {outcome:?}"));
+        }
+        let state = State::replay(&self.entries().unwrap_or_default()).unwrap_or_default();
+        if state.stopped.is_none() || self.results() != Some(results::table(&state)) {
+            found.push("the table does not say what the journal says".into());
+        }
+        let fsck = Command::new("git").args(["fsck", "--strict", "--no-progress"]).current_dir(self.repo()).output();
+        let fsck = fsck.unwrap();
+        let said = [fsck.stdout, fsck.stderr].concat();
+        // A sealed commit whose decision never reached the journal is dangling, and that is all that may be said.
+        let complaint = String::from_utf8_lossy(&said).lines().find(|line| !line.starts_with("dangling ")).is_some();
+        if !fsck.status.success() || complaint {
+            found.push(format!("git fsck: {}", String::from_utf8_lossy(&said)));
+        }
+        found.extend(self.survivors());
+        found
+    }
+
+    /// Processes of this night that do not end.
+    pub fn survivors(&self) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let left = self.processes();
+            if left.is_empty() || began.elapsed() > PROMPT {
+                return left.into_iter().map(|stat| format!("a process survives: {stat}")).collect();
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// All processes of this night: harnesses and their supervisors, and what they started.
+    fn processes(&self) -> Vec<String> {
+        let harness = format!("{FOLDER}={}", self.path().display());
+        let command = format!("AUTORESEARCH_SLOT={}", self.path().join("slot").display());
+        let folders = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let marked = folders.filter(|path| {
+            let environment = std::fs::read(path.join("environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == harness.as_bytes() || variable == command.as_bytes())
+        });
+        marked
+            .map(|path| std::fs::read_to_string(path.join("stat")).unwrap_or_default())
+            .filter(|stat| !stat.is_empty())
+            .collect()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// All files below `folder`, without the folders that are not wanted.
+fn files_below(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true if wanted(&entry.path()) => files.extend(files_below(&entry.path(), wanted)),
+            true => {}
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
