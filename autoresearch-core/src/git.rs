@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use git2::{
     ErrorCode, FileMode, ObjectType, Oid, Repository, Signature, Status, StatusOptions, Time, TreeWalkMode,
@@ -14,6 +15,9 @@ use thiserror::Error;
 use crate::change::EditablePaths;
 use crate::crash;
 use crate::sandbox::Revision;
+
+/// The lock of a ref is held for the time of one write: an older one was left by a process that died.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Git refused, or the repository is not as it must be.
 #[derive(Debug, Error)]
@@ -246,11 +250,11 @@ impl Lineage {
         match self.repository.find_reference(&name) {
             // Left by an attempt whose intent never reached the journal: it was never acknowledged.
             Ok(reference) if reference.target() != Some(id) => {
-                self.repository.reference(&name, id, true, "autoresearch: staged again")?;
+                self.write_ref(&name, || self.repository.reference(&name, id, true, "autoresearch: staged again"))?;
             }
             Ok(_) => {}
             Err(_) => {
-                self.repository.reference(&name, id, false, "autoresearch: staged")?;
+                self.write_ref(&name, || self.repository.reference(&name, id, false, "autoresearch: staged"))?;
             }
         }
         crash::point("git: candidate pinned");
@@ -272,17 +276,46 @@ impl Lineage {
             return Err(moved(found));
         }
         let id = self.commit(to)?.id();
-        let log = "autoresearch: keep";
+        let from = from.map(|from| self.commit(from)).transpose()?.map(|commit| commit.id());
+        let (name, log) = (self.branch(), "autoresearch: keep");
         crash::point("git: before the branch moves");
-        let swapped = match from {
-            None => self.repository.reference(&self.branch(), id, false, log),
-            Some(from) => self.repository.reference_matching(&self.branch(), id, true, self.commit(from)?.id(), log),
-        };
+        let swapped = self.write_ref(&name, || match from {
+            None => self.repository.reference(&name, id, false, log),
+            Some(from) => self.repository.reference_matching(&name, id, true, from, log),
+        });
         crash::point("git: after the branch moved");
         match swapped {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => Err(moved(self.tip()?)),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Writes the ref `name`, past a lock that somebody else holds for a moment or has left for good.
+    ///
+    /// A process that is killed in the middle of a write leaves the lock of the ref, and every later write would fail on
+    /// it. The journal lets one harness at a time write these refs, so an old lock is nobody's and is removed.
+    fn write_ref<T>(&self, name: &str, write: impl Fn() -> Result<T, git2::Error>) -> Result<T, git2::Error> {
+        let began = Instant::now();
+        let mut removed = false;
+        loop {
+            let error = match write() {
+                Err(error) if error.code() == ErrorCode::Locked && !removed => error,
+                result => return result,
+            };
+            let lock = self.repository.commondir().join(format!("{name}.lock"));
+            // By the file's age, so that harnesses which keep dying do not begin to wait again and again.
+            let made = std::fs::metadata(&lock).and_then(|lock| lock.modified()).ok();
+            let age = made.and_then(|made| made.elapsed().ok()).unwrap_or_default();
+            if age.max(began.elapsed()) < LOCK_PATIENCE {
+                std::thread::sleep(Duration::from_millis(10));
+                continue;
+            }
+            removed = true;
+            match std::fs::remove_file(&lock) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
 
