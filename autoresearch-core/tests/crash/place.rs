@@ -70,15 +70,20 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     lab.run(&Cancel::new()).await
 }
 
-/// A folder that is removed in the end. In memory where that is possible: a killed process loses nothing that it has
-/// written, wherever that is, and the suite makes a great many files.
-pub fn temporary() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+/// Where a night's files are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// In memory, where that is possible: a killed process loses nothing that it has written, wherever that is, and the
+    /// suite makes a great many files.
+    InMemory,
+    /// On a disk, where every fsync takes its time: a kill at random then hits the middle of a write as often as not.
+    OnDisk,
 }
 
-/// The folder of a night.
+/// The folder of a night, which is removed in the end.
 pub struct Place {
     folder: tempfile::TempDir,
+    files: Files,
 }
 
 /// What a night must come to, whatever happens to its harness.
@@ -92,8 +97,8 @@ pub struct Outcome {
 
 impl Place {
     /// A repository whose program runs `value.sh`, with a change in the working tree and one in the index.
-    pub fn new(script: &[String]) -> Place {
-        let place = Place { folder: temporary() };
+    pub fn new(script: &[String], files: Files) -> Place {
+        let place = Place::empty(files);
         let repo = place.repo();
         std::fs::create_dir(&repo).unwrap();
         std::fs::write(place.path().join("script.json"), serde_json::to_vec(script).unwrap()).unwrap();
@@ -109,9 +114,17 @@ impl Place {
         place
     }
 
+    fn empty(files: Files) -> Place {
+        let folder = match files {
+            Files::InMemory => tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()),
+            Files::OnDisk => tempfile::tempdir(),
+        };
+        Place { folder: folder.unwrap(), files }
+    }
+
     /// The same files at another place.
     pub fn copy(&self) -> Place {
-        let copy = Place { folder: temporary() };
+        let copy = Place::empty(self.files);
         copy_folder(self.path(), copy.path());
         copy
     }
