@@ -1,9 +1,10 @@
 //! All git work, on the object store and the refs alone: the user's branch, index and working tree are never touched.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use git2::{
@@ -18,6 +19,9 @@ use crate::sandbox::Revision;
 
 /// The lock of a ref is held for the time of one write: an older one was left by a process that died.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// So many listings of trees are remembered: the incumbent's, which every proposal is staged on, and those of the latest
+/// candidates.
+const LISTINGS: usize = 4;
 
 /// Git refused, or the repository is not as it must be.
 #[derive(Debug, Error)]
@@ -65,7 +69,12 @@ pub struct TreeFile {
 pub struct Lineage {
     repository: Repository,
     tag: String,
+    /// By the trees' ids: a tree never changes, so a listing never does.
+    listings: RefCell<VecDeque<(Oid, Arc<Listing>)>>,
 }
+
+/// The files of a tree by path.
+pub type Listing = BTreeMap<String, TreeFile>;
 
 impl std::fmt::Debug for Lineage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -109,7 +118,7 @@ impl Lineage {
             return Err(GitError::BadTag(tag.to_owned()));
         }
         fsync_everything();
-        Ok(Lineage { repository: discover(path)?, tag: tag.to_owned() })
+        Ok(Lineage { repository: discover(path)?, tag: tag.to_owned(), listings: RefCell::default() })
     }
 
     /// The run's name.
@@ -147,29 +156,18 @@ impl Lineage {
     }
 
     /// All files of a commit by path. Anything but regular files is an error.
-    pub fn tree(&self, revision: &Revision) -> Result<BTreeMap<String, TreeFile>, GitError> {
-        let mut files = BTreeMap::new();
-        let mut odd = None;
-        self.commit(revision)?
-            .tree()?
-            .walk(TreeWalkMode::PreOrder, |folder, entry| {
-                // A name that is not UTF-8 would be written under another name: refused like the other oddities.
-                let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-                match (entry.kind(), entry.filemode()) {
-                    (Some(ObjectType::Tree), _) => return TreeWalkResult::Ok,
-                    (Some(ObjectType::Blob), mode @ (0o100644 | 0o100755 | 0o100664)) if entry.name().is_ok() => {
-                        files.insert(path, TreeFile { blob: entry.id(), executable: mode == 0o100755 });
-                        return TreeWalkResult::Ok;
-                    }
-                    _ => odd = Some(path),
-                }
-                TreeWalkResult::Abort
-            })
-            .or_else(|error| if odd.is_some() { Ok(()) } else { Err(error) })?;
-        match odd {
-            Some(path) => Err(GitError::NotAFile(path)),
-            None => Ok(files),
-        }
+    pub fn tree(&self, revision: &Revision) -> Result<Arc<Listing>, GitError> {
+        let tree = self.commit(revision)?.tree()?;
+        let mut listings = self.listings.borrow_mut();
+        let known = listings.iter().position(|(id, _)| *id == tree.id()).and_then(|at| listings.remove(at));
+        let listing = match known {
+            Some((_, listing)) => listing,
+            None => Arc::new(list(&tree)?),
+        };
+        // The latest in front, so that the incumbent's outlives any number of candidates.
+        listings.truncate(LISTINGS - 1);
+        listings.push_front((tree.id(), listing.clone()));
+        Ok(listing)
     }
 
     /// The bytes of a blob.
@@ -181,8 +179,8 @@ impl Lineage {
     /// not count.
     pub fn fingerprint(&self, revision: &Revision, editable: &EditablePaths) -> Result<String, GitError> {
         let mut listing = String::new();
-        for (path, file) in self.tree(revision)? {
-            let text = match editable.allows(&path) {
+        for (path, file) in self.tree(revision)?.iter() {
+            let text = match editable.allows(path) {
                 true => String::from_utf8(self.blob(file.blob)?).ok(),
                 false => None,
             };
@@ -450,6 +448,29 @@ impl Lineage {
 
     fn commit(&self, revision: &Revision) -> Result<git2::Commit<'_>, GitError> {
         Ok(self.repository.find_commit(Oid::from_str(&revision.0)?)?)
+    }
+}
+
+fn list(tree: &git2::Tree<'_>) -> Result<Listing, GitError> {
+    let mut files = Listing::new();
+    let mut odd = None;
+    tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+        // A name that is not UTF-8 would be written under another name: refused like the other oddities.
+        let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+        match (entry.kind(), entry.filemode()) {
+            (Some(ObjectType::Tree), _) => return TreeWalkResult::Ok,
+            (Some(ObjectType::Blob), mode @ (0o100644 | 0o100755 | 0o100664)) if entry.name().is_ok() => {
+                files.insert(path, TreeFile { blob: entry.id(), executable: mode == 0o100755 });
+                return TreeWalkResult::Ok;
+            }
+            _ => odd = Some(path),
+        }
+        TreeWalkResult::Abort
+    })
+    .or_else(|error| if odd.is_some() { Ok(()) } else { Err(error) })?;
+    match odd {
+        Some(path) => Err(GitError::NotAFile(path)),
+        None => Ok(files),
     }
 }
 

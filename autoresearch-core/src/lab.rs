@@ -137,7 +137,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         settings: Settings,
         (journal, entries): (Journal, Vec<Entry>),
     ) -> Result<Lab<C>, LabError> {
-        let state = State::replay(&entries)?;
+        let mut state = State::default();
+        entries.into_iter().try_for_each(|entry| state.take(entry))?;
         Ok(Lab { program, proposer, sandbox, metric, ratchet, settings, journal, state, observers: Arc::default() })
     }
 
@@ -234,11 +235,12 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     /// Checks that the journal belongs to this run, and finishes what an earlier harness left undone.
     async fn begin(&mut self) -> Result<(), LabError> {
         self.sandbox.clean().await?;
-        let Settings { tag, base, policy, seed, .. } = self.settings.clone();
+        let Settings { policy, seed, .. } = &self.settings;
         let direction = self.metric.direction();
         match &self.state.header {
             None => {
-                let metric = self.metric.name().to_owned();
+                let (tag, base) = (self.settings.tag.clone(), self.settings.base.clone());
+                let (policy, seed, metric) = (policy.clone(), *seed, self.metric.name().to_owned());
                 self.record(Record::Started { tag, base, metric, direction, policy, seed })?;
             }
             Some(header) => {
@@ -247,10 +249,10 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 if header.metric != self.metric.name() || header.direction != direction {
                     return Err(changed("a metric", &header.metric, self.metric.name()));
                 }
-                if header.policy != policy {
-                    return Err(changed("settings that decide the number", &header.policy, &policy));
+                if header.policy != *policy {
+                    return Err(changed("settings that decide the number", &header.policy, policy));
                 }
-                if header.seed != seed {
+                if header.seed != *seed {
                     return Err(changed("a seed", &header.seed.to_string(), &seed.to_string()));
                 }
             }
@@ -345,7 +347,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     fn record(&mut self, record: Record) -> Result<(), LabError> {
         let entry = self.journal.append(record)?;
-        Ok(self.state.apply(&entry)?)
+        Ok(self.state.take(entry)?)
     }
 
     fn write_results(&self) -> Result<(), LabError> {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use git2::{ObjectType, Oid};
+
 use crate::git::{Lineage, TreeFile};
 use crate::sandbox::{Revision, SandboxError};
 
@@ -52,13 +54,13 @@ impl Slot {
         for folder in &folders {
             self.make_folder(&self.root.join(folder))?;
         }
-        for (path, file) in &files {
-            let content = lineage.blob(file.blob)?;
+        for (path, file) in files.iter() {
             let path = self.root.join(path);
-            if fs::read(&path).is_ok_and(|found| found == content) {
+            if holds(&path, file.blob) {
                 set_mode(&path, file)?;
                 continue;
             }
+            let content = lineage.blob(file.blob)?;
             // A new file rather than new content: what lies there may be a link to something outside.
             let _ = fs::remove_file(&path);
             fs::write(&path, &content).map_err(|e| SandboxError::io(format!("writing {}", path.display()), e))?;
@@ -96,6 +98,14 @@ impl Slot {
     }
 }
 
+/// Whether a file has the content of a blob.
+///
+/// It is always read: size, times and inode do not tell. A candidate may set the modification time, and on tmpfs a write
+/// through a shared mapping changes not even the time of change. The blob's id does tell, so that the blob need not be read.
+fn holds(path: &Path, blob: Oid) -> bool {
+    fs::read(path).is_ok_and(|found| Oid::hash_object(ObjectType::Blob, &found).is_ok_and(|id| id == blob))
+}
+
 #[cfg(unix)]
 fn set_mode(path: &Path, file: &TreeFile) -> Result<(), SandboxError> {
     use std::os::unix::fs::PermissionsExt;
@@ -110,4 +120,37 @@ fn set_mode(path: &Path, file: &TreeFile) -> Result<(), SandboxError> {
 #[cfg(not(unix))]
 fn set_mode(_path: &Path, _file: &TreeFile) -> Result<(), SandboxError> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use git2::{Repository, Signature, Time};
+
+    #[test]
+    fn a_changed_file_is_found_whatever_its_times_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init(folder.path().join("repo")).unwrap();
+        let mut tree = repository.treebuilder(None).unwrap();
+        for name in ["a", "b"] {
+            tree.insert(name, repository.blob(b"as committed\n").unwrap(), 0o100644).unwrap();
+        }
+        let tree = repository.find_tree(tree.write().unwrap()).unwrap();
+        let author = Signature::new("u", "u@x", &Time::new(0, 0)).unwrap();
+        let commit = repository.commit(Some("HEAD"), &author, &author, "start", &tree, &[]).unwrap();
+        let lineage = Lineage::open(repository.path(), "test").unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        let fill = || slot.fill(&lineage, &Revision(commit.to_string())).unwrap();
+        fill();
+
+        let modified = |name| fs::metadata(slot.path().join(name)).unwrap().modified().unwrap();
+        let (a, b) = (modified("a"), modified("b"));
+        // The same size, and the time put back.
+        fs::write(slot.path().join("a"), "as tampered.\n").unwrap();
+        fs::File::options().write(true).open(slot.path().join("a")).unwrap().set_modified(a).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        fill();
+        assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
+        assert_eq!(modified("b"), b, "what did not change was not written");
+    }
 }

@@ -205,20 +205,26 @@ impl State {
 
     /// Goes one record on.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let contradiction = |why: String| JournalError::Contradiction { seq: entry.seq, why };
+        self.take(entry.clone())
+    }
+
+    /// Goes one record on, and keeps its parts instead of copies: a change may be as large as the files that it writes.
+    pub(crate) fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
+        let Entry { seq, at, record, .. } = entry;
+        let contradiction = |why: String| JournalError::Contradiction { seq, why };
         let open_of = |open: &mut Option<Open>, number: u32| match open {
             Some(open) if open.experiment.id == number => Ok(()),
             _ => Err(contradiction(format!("experiment {number} was not begun"))),
         };
-        if self.header.is_none() != matches!(entry.record, Record::Started { .. }) {
+        if self.header.is_none() != matches!(record, Record::Started { .. }) {
             return Err(contradiction("a run begins with one record of its start".into()));
         }
-        if !matches!(entry.record, Record::Stopped { .. }) {
+        if !matches!(record, Record::Stopped { .. }) {
             self.stopped = None;
         }
-        match entry.record.clone() {
+        match record {
             Record::Started { tag, base, metric, direction, policy, seed } => {
-                self.header = Some(Header { tag, base, metric, direction, policy, seed, started: entry.at });
+                self.header = Some(Header { tag, base, metric, direction, policy, seed, started: at });
             }
             Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost } => {
                 if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
@@ -240,8 +246,8 @@ impl State {
                         arm: Arm::default(),
                         before: None,
                         outcome: None,
-                        started: entry.at,
-                        finished: entry.at,
+                        started: at,
+                        finished: at,
                     },
                     attempts: 0,
                     lost: 0,
@@ -279,7 +285,7 @@ impl State {
             Record::Decision { experiment, status, reason, to } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = self.open.take() {
-                    self.decide(open, status, reason, to, entry.at).map_err(contradiction)?;
+                    self.decide(open, status, reason, to, at).map_err(contradiction)?;
                 }
             }
             Record::Applied { experiment } => {
@@ -323,7 +329,11 @@ impl State {
             incumbent.arm.measurements.extend(open.incumbent);
         }
         let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
-        let experiment = Experiment { status, reason, before, kept_as: to.clone(), finished: at, ..open.experiment };
+        let mut experiment =
+            Experiment { status, reason, before, kept_as: to.clone(), finished: at, ..open.experiment };
+        // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
+        experiment.arm.measurements.shrink_to_fit();
+        experiment.reason.shrink_to_fit();
         match (status, to) {
             (Status::Keep, Some(_)) if experiment.arm.measurements.is_empty() => {
                 return Err(format!("experiment {} was kept without a measurement", experiment.id));

@@ -62,8 +62,9 @@ impl CommandSandbox {
 
     fn read_editable(&self, revision: &Revision) -> Result<BTreeMap<String, String>, GitError> {
         self.lineage(|git| {
-            let editable = git.tree(revision)?.into_iter().filter(|(path, _)| self.commands.editable.allows(path));
-            let texts = editable.map(|(path, file)| Ok((path, String::from_utf8(git.blob(file.blob)?).ok())));
+            let tree = git.tree(revision)?;
+            let editable = tree.iter().filter(|(path, _)| self.commands.editable.allows(path));
+            let texts = editable.map(|(path, file)| Ok((path.clone(), String::from_utf8(git.blob(file.blob)?).ok())));
             // A binary file cannot be edited as text, so proposers do not see it.
             texts
                 .filter_map(|file: Result<_, GitError>| file.map(|(path, text)| Some((path, text?))).transpose())

@@ -27,45 +27,41 @@ const REMEMBERED_TAIL: usize = 2000;
 impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     /// Runs the open experiment until it is decided.
     pub(super) async fn experiment(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        let Some(mut open) = self.state.open.clone() else { return Ok(()) };
-        let mut wanted = match open.experiment.arm.measurements.is_empty() {
-            true => vec![Side::Candidate],
-            false => Vec::new(),
+        let mut wanted = match &self.state.open {
+            Some(open) if open.experiment.arm.measurements.is_empty() => vec![Side::Candidate],
+            _ => Vec::new(),
         };
         let measured = |open: &Open| open.experiment.arm.measurements.len() + open.incumbent.len();
-        let (status, reason) = loop {
-            let before = measured(&open);
+        loop {
+            let Some(open) = &self.state.open else { return Ok(()) };
+            let before = measured(open);
             let asked = !wanted.is_empty();
             for side in wanted.drain(..) {
-                if open.lost >= self.settings.lost_runs.max(1) {
-                    return self
-                        .decide(
-                            &open.experiment,
-                            Status::Crash,
-                            format!("{} of its runs vanished with the harness", open.lost),
-                        )
-                        .await;
+                let lost = self.state.open.as_ref().map_or(0, |open| open.lost);
+                if lost >= self.settings.lost_runs.max(1) {
+                    return self.decide(Status::Crash, format!("{lost} of its runs vanished with the harness")).await;
                 }
-                let failure = self.trial(&open, side, cancel).await?;
-                open = self.state.open.clone().unwrap_or(open);
+                let failure = self.trial(side, cancel).await?;
                 if let (Some(why), Side::Candidate) = (failure, side) {
-                    return self.decide(&open.experiment, Status::Crash, why).await;
+                    return self.decide(Status::Crash, why).await;
                 }
             }
+            let Some(open) = &self.state.open else { return Ok(()) };
             // A rule that is shown the same evidence asks the same again.
-            if asked && measured(&open) == before {
-                break (Status::Discard, "it could not be compared: the incumbent gave no number either".into());
+            if asked && measured(open) == before {
+                let why = "it could not be compared: the incumbent gave no number either";
+                return self.decide(Status::Discard, why.into()).await;
             }
-            match self.judge(&open) {
-                Verdict::Keep(reason) => break (Status::Keep, reason),
-                Verdict::Discard(reason) => break (Status::Discard, reason),
+            match self.judge(open) {
+                Verdict::Keep(reason) => return self.decide(Status::Keep, reason).await,
+                Verdict::Discard(reason) => return self.decide(Status::Discard, reason).await,
                 Verdict::Measure(sides) if sides.is_empty() => {
-                    break (Status::Discard, "the rule asked for nothing more and did not decide".into());
+                    let why = "the rule asked for nothing more and did not decide";
+                    return self.decide(Status::Discard, why.into()).await;
                 }
                 Verdict::Measure(sides) => wanted = sides,
             }
-        };
-        self.decide(&open.experiment, status, reason).await
+        }
     }
 
     fn judge(&self, open: &Open) -> Verdict {
@@ -80,7 +76,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     /// One run of one side. Returns why it gave no number, if it did not.
-    async fn trial(&mut self, open: &Open, side: Side, cancel: &Cancel) -> Result<Option<String>, LabError> {
+    async fn trial(&mut self, side: Side, cancel: &Cancel) -> Result<Option<String>, LabError> {
+        let Some(open) = &self.state.open else { return Ok(None) };
         let experiment = open.experiment.id;
         let candidate = match (side, &self.state.incumbent) {
             (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
@@ -176,7 +173,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     /// The commit point, and after it what follows from it.
-    async fn decide(&mut self, experiment: &Experiment, status: Status, reason: String) -> Result<(), LabError> {
+    async fn decide(&mut self, status: Status, reason: String) -> Result<(), LabError> {
+        let Some(Open { experiment, .. }) = &self.state.open else { return Ok(()) };
         let id = experiment.id;
         if id == 0 && status != Status::Keep {
             let log = experiment.outcome.as_ref().map(Outcome::log);
