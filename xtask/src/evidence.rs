@@ -61,3 +61,18 @@ pub fn evidence(arguments: &[String]) -> Result<(), String> {
     println!("{}", lines.join("\n"));
     if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
 }
+
+/// The words after `evidence NAME` in what a test prints.
+fn words_after(output: &str, name: &str) -> Result<Vec<String>, String> {
+    let marker = format!("evidence {name} ");
+    let line = output.lines().find_map(|line| line.split_once(&marker));
+    let (_, words) = line.ok_or_else(|| format!("the test printed no `{marker}`"))?;
+    Ok(words.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The number that follows `key`.
+fn number(words: &[String], key: &str) -> Result<f64, String> {
+    let at = words.iter().position(|word| word == key);
+    let value = at.and_then(|at| words.get(at + 1)).and_then(|word| word.parse().ok());
+    value.ok_or_else(|| format!("no number after {key} in {words:?}"))
+}

@@ -188,6 +188,32 @@ fn install(venv: &Path, cuda: bool) -> Result<(), String> {
         .map_err(hint)
 }
 
+/// Makes an environment at `venv` that holds `packages`, each pinned as `name==version`. Quick when it is there already.
+pub fn packages(venv: &Path, packages: &[&str]) -> Result<(), String> {
+    let mark = venv.join(MARKER);
+    let wanted = packages.join("\n");
+    if fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
+        return Ok(());
+    }
+    let python = venv.join("bin/python");
+    clear(venv)?;
+    let uv = works(Command::new("uv").arg("--version"));
+    let mut make = Command::new(if uv { "uv" } else { "python3" });
+    make.args(if uv { &["venv", "--quiet"][..] } else { &["-m", "venv"] }).arg(venv);
+    if let Err(error) = sh::output(&mut make).and_then(|_| own(venv)) {
+        // Without our mark it could never be cleared again.
+        let _ = fs::remove_dir_all(venv);
+        return Err(error);
+    }
+    let mut install = Command::new(if uv { Path::new("uv") } else { &python });
+    match uv {
+        true => install.args(["pip", "install", "--python"]).arg(&python),
+        false => install.args(["-m", "pip", "install", "--disable-pip-version-check"]),
+    };
+    sh::output(install.args(packages))?;
+    fs::write(&mark, wanted).map_err(|e| format!("cannot write {}: {e}", mark.display()))
+}
+
 fn make_venv(venv: &Path) -> Result<(), String> {
     if !works(Command::new("python3").arg("--version")) {
         return Err("there is no python3, whose pip brings libtorch; install it (Debian, Ubuntu: `apt install python3 python3-venv`), or uv, or set LIBTORCH to a libtorch 2.11.0".into());

@@ -1,6 +1,6 @@
 //! The figures of the main job: a night of research on a fresh machine.
 
-use super::{Line, Measure, bad_input, cuda, latency, night};
+use super::{Line, Measure, bad_input, cuda, durable_core, latency, night};
 use crate::{setup, sh};
 
 /// All of them, the quick ones first.
@@ -41,41 +41,30 @@ fn core_is_light() -> Result<Line, String> {
     Ok(Line::Measured(heavy.is_empty() && names.len() > 10, value, "none"))
 }
 
-/// The words after `evidence NAME` in what a test prints.
+/// The words after `evidence NAME` in what a test of the trainer prints.
 fn printed(test: &str, name: &str) -> Result<Vec<String>, String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", test, "--", "--nocapture"]);
-    let output = sh::output(cargo.env("LIBTORCH", libtorch))?;
-    let marker = format!("evidence {name} ");
-    let line = output.lines().find_map(|line| line.split_once(&marker));
-    let (_, words) = line.ok_or_else(|| format!("the test {test} printed no `{marker}`"))?;
-    Ok(words.split_whitespace().map(str::to_owned).collect())
-}
-
-/// The number that follows `key`.
-fn number(words: &[String], key: &str) -> Result<f64, String> {
-    let at = words.iter().position(|word| word == key);
-    let value = at.and_then(|at| words.get(at + 1)).and_then(|word| word.parse().ok());
-    value.ok_or_else(|| format!("no number after {key} in {words:?}"))
+    super::words_after(&sh::output(cargo.env("LIBTORCH", libtorch))?, name)
 }
 
 fn val_bpb_formula() -> Result<Line, String> {
-    let difference = number(&printed("val_bpb", "val_bpb")?, "max_abs_diff")?;
+    let difference = super::number(&printed("val_bpb", "val_bpb")?, "max_abs_diff")?;
     let value = format!("differs from the Python formula by {difference:e} at most");
     Ok(Line::Measured(difference <= 1e-6, value, "1e-6"))
 }
 
 fn packing() -> Result<Line, String> {
     let words = printed("packing", "packing")?;
-    let (tokens, mismatches) = (number(&words, "tokens_compared")?, number(&words, "mismatches")?);
+    let (tokens, mismatches) = (super::number(&words, "tokens_compared")?, super::number(&words, "mismatches")?);
     let value = format!("{mismatches} of {tokens} tokens differ from prepare.py's algorithm");
     Ok(Line::Measured(mismatches == 0.0 && tokens > 100_000.0, value, "0 of more than 100000"))
 }
 
 fn tokenizer() -> Result<Line, String> {
     let words = printed("tokenizer", "tokenizer")?;
-    let (cases, failures) = (number(&words, "cases")?, number(&words, "failures")?);
+    let (cases, failures) = (super::number(&words, "cases")?, super::number(&words, "failures")?);
     Ok(Line::Measured(
         failures == 0.0 && cases >= 4000.0,
         format!("{failures} of {cases} texts came back changed"),
@@ -84,11 +73,10 @@ fn tokenizer() -> Result<Line, String> {
 }
 
 fn harness_overhead() -> Result<Line, String> {
-    let output =
-        sh::output(sh::cargo().args(["run", "--locked", "-q", "-p", "autoresearch-core", "--example", "overhead"]))?;
-    let seconds = output.split_whitespace().find_map(|word| word.parse::<f64>().ok());
-    let seconds = seconds.ok_or_else(|| format!("no number in: {output}"))?;
-    Ok(Line::Measured(seconds <= 0.3, output.trim().to_owned(), "0.3 s"))
+    let text = durable_core::measured("git-overhead")?;
+    // The second number is without the commands, which are not the harness.
+    let millis = durable_core::before(&text, "ms")?;
+    Ok(Line::Measured(millis.get(1).is_some_and(|millis| *millis <= 300.0), text, "300 ms without the commands"))
 }
 
 fn tests() -> Result<Line, String> {
