@@ -300,9 +300,9 @@ fn sandbox(
 /// The patch that sets the configuration's constants, unless they stand like that already.
 fn preset(config: &Config, lineage: &Lineage, base: &Revision) -> Result<Option<Patch>, RunError> {
     let mut files = std::collections::BTreeMap::new();
-    for (path, file) in lineage.tree(base)? {
-        if config.editable.allows(&path) {
-            files.insert(path, String::from_utf8_lossy(&lineage.blob(file.blob)?).into_owned());
+    for (path, file) in lineage.tree(base)?.iter() {
+        if config.editable.allows(path) {
+            files.insert(path.clone(), String::from_utf8_lossy(&lineage.blob(file.blob)?).into_owned());
         }
     }
     let before = files.clone();

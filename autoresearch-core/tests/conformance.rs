@@ -91,8 +91,10 @@ async fn a_script_is_a_deterministic_proposer_also_with_faults() {
     conformance::proposer(|| Box::new(script()), faulty, metric(), 4, true).await;
 }
 
+type Rule = fn(&Evidence) -> Verdict;
+
 /// Wrong on purpose.
-struct Wrong(fn(&Evidence) -> Verdict);
+struct Wrong(Rule);
 
 impl Ratchet for Wrong {
     fn judge(&self, evidence: &Evidence) -> Verdict {
@@ -102,7 +104,7 @@ impl Ratchet for Wrong {
 
 #[test]
 fn ratchets_that_break_the_contract_are_noticed() {
-    let wrong: [(&str, fn(&Evidence) -> Verdict); 4] = [
+    let wrong: [(&str, Rule); 4] = [
         ("keeps what is worse", |_| Verdict::Keep("always".into())),
         ("asks for ever", |_| Verdict::Measure(vec![Side::Candidate])),
         ("knows one direction", |e| match e.candidate.mean() < e.incumbent.mean() {

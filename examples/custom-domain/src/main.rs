@@ -1,3 +1,4 @@
+//! The shortest tour through some towns: a search in a domain of one's own, in memory.
 use std::error::Error;
 use std::f64::consts::TAU;
 use std::sync::Arc;
