@@ -98,7 +98,7 @@ pub fn verify(home: &Home, tag: &str) -> Result<Report, RunError> {
 /// One look, and how many records there were.
 fn look(home: &Home, tag: &str, path: &Path) -> Result<(Report, usize), RunError> {
     let mut report = Report::default();
-    let (entries, tail) = match Journal::read_with_tail(path) {
+    let (entries, torn) = match Journal::read_with_tail(path) {
         Ok(read) => read,
         Err(error @ (JournalError::Damaged { .. } | JournalError::Version { .. })) => {
             report.checks.push(Check::new("journal: not readable", vec![error.into()]));
@@ -118,12 +118,8 @@ fn look(home: &Home, tag: &str, path: &Path) -> Result<(Report, usize), RunError
     let what = format!("journal: {}{experiments}", count(entries.len(), "record"));
     let mut journal = Check::new(what, verify::journal(&entries));
     journal.notes = verify::notes(&entries);
-    match verify::tail(tail) {
-        Some(violation) => journal.violations.push(violation),
-        None if tail > 0 => {
-            journal.notes.push("its last line is torn, or just being written; the next run cuts it off".into());
-        }
-        None => {}
+    if torn {
+        journal.notes.push("its last line is torn, or just being written; the next run cuts it off".into());
     }
     report.checks.push(journal);
     let (Ok(state), Some(Views { table, git })) = (state, views) else {

@@ -12,129 +12,14 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::crash;
-use crate::metric::{Direction, Measurement};
-use crate::proposer::Cost;
-use crate::ratchet::Side;
-use crate::sandbox::{Candidate, Outcome, Revision};
-use crate::state::Status;
+
+mod record;
+
+pub use record::{Entry, Record};
 
 /// The version of the format that is written.
 pub const VERSION: u32 = 1;
 const VERSION_AFTER: u32 = VERSION + 1;
-
-/// One step of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Record {
-    /// The run begins. Always the first record.
-    Started {
-        /// Its name.
-        tag: String,
-        /// What the search starts from, if that has a name before it is staged.
-        base: Option<Revision>,
-        /// The metric's name.
-        metric: String,
-        /// Which way is better.
-        direction: Direction,
-        /// A hash of everything that decides the number; it may not change within a run.
-        policy: String,
-        /// The run's seed.
-        seed: u64,
-    },
-    /// An experiment is going to be made.
-    Intent {
-        /// Its number; 0 is the baseline.
-        experiment: u32,
-        /// The incumbent that it changes; `None` for the baseline.
-        parent: Option<Revision>,
-        /// What will run.
-        candidate: Candidate,
-        /// One line.
-        description: String,
-        /// Why it should help.
-        hypothesis: String,
-        /// The change itself.
-        change: serde_json::Value,
-        /// What the proposal cost.
-        cost: Cost,
-    },
-    /// A run of an experiment begins.
-    Attempt {
-        /// Of which experiment.
-        experiment: u32,
-        /// Counts its runs, from 1.
-        attempt: u32,
-        /// Which revision runs.
-        side: Side,
-        /// The seed given to it.
-        seed: u64,
-    },
-    /// A run ended by itself or was killed at its limit.
-    Measured {
-        /// Of which experiment.
-        experiment: u32,
-        /// Which run.
-        attempt: u32,
-        /// Which revision ran.
-        side: Side,
-        /// How it ended, with only the last lines of its log.
-        outcome: Outcome,
-        /// The number, or why there is none.
-        result: Result<Measurement, String>,
-    },
-    /// The decision on an experiment: from here on it is final.
-    Decision {
-        /// Which experiment.
-        experiment: u32,
-        /// Keep, discard or crash.
-        status: Status,
-        /// Why, in one line.
-        reason: String,
-        /// The incumbent from now on, if it was kept.
-        to: Option<Revision>,
-    },
-    /// A kept revision has become the incumbent outside of the journal, too.
-    Applied {
-        /// Which experiment.
-        experiment: u32,
-    },
-    /// A proposal was refused without an experiment.
-    Refused {
-        /// What it was.
-        description: String,
-        /// Why.
-        reason: String,
-        /// The change itself.
-        #[serde(default)]
-        change: serde_json::Value,
-        /// What it cost.
-        cost: Cost,
-    },
-    /// After several crashes in a row the incumbent was run again, to see whether the machine is at fault.
-    Checked {
-        /// Why the incumbent gave no number, if it gave none.
-        failure: Option<String>,
-    },
-    /// The run stopped in an orderly way; it can be continued.
-    Stopped {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// A record as it stands in the journal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The format's version.
-    pub v: u32,
-    /// Its number, from 0, without gaps.
-    pub seq: u64,
-    /// When it was written.
-    pub at: Timestamp,
-    /// What happened.
-    pub record: Record,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
@@ -159,7 +44,7 @@ pub enum JournalError {
     Locked(PathBuf),
     /// A line in the middle is damaged.
     #[error(
-        "line {line} of {path} is damaged ({why}), and valid lines follow it; restore the file from a copy, or start a run with another tag"
+        "line {line} of {path} is damaged ({why}), which is more than a crash in the middle of a write leaves; restore the file from a copy, or start a run with another tag"
     )]
     Damaged {
         /// The file.
@@ -283,13 +168,12 @@ impl Journal {
         Ok(Journal::read_with_tail(path)?.0)
     }
 
-    /// Like [`Journal::read`], and how many lines at the end are no records. One is what a crash in the middle of a write
-    /// leaves, or what is just being written; opening the journal cuts them off.
-    pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, usize), JournalError> {
+    /// Like [`Journal::read`], and whether the last line is torn, by a crash in the middle of a write or because it is just
+    /// being written. Opening the journal cuts it off.
+    pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, bool), JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
-        let tail = bytes.get(valid..).unwrap_or_default();
-        Ok((entries, tail.split_inclusive(|byte| *byte == b'\n').count()))
+        Ok((entries, valid < bytes.len()))
     }
 
     /// Writes a record and waits until it is on the disk.
@@ -392,9 +276,11 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
         entries.push(entry);
         valid += line.len();
     }
-    // A line's end may be what is damaged: then the next record hides in the same line.
+    // A crash tears one line: each is durable before the next is written. And that line's end may be what is damaged: then
+    // the next record hides in it.
+    let tail = &bytes[valid..];
     if let Some((line, why)) = torn
-        && hides_a_record(&bytes[valid..])
+        && (tail.split_inclusive(|byte| *byte == b'\n').count() > 1 || hides_a_record(tail))
     {
         return Err(damaged(line, why));
     }
@@ -418,134 +304,4 @@ fn checksum(line: &[u8]) -> Result<&str, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn stopped(reason: &str) -> Record {
-        Record::Stopped { reason: reason.into() }
-    }
-
-    fn written(count: usize) -> (tempfile::TempDir, PathBuf, Vec<Entry>) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run/journal.jsonl");
-        let (mut journal, entries) = Journal::open(&path).unwrap();
-        assert!(entries.is_empty());
-        let entries = (0..count).map(|i| journal.append(stopped(&format!("n{i}"))).unwrap()).collect();
-        (folder, path, entries)
-    }
-
-    #[test]
-    fn a_second_writer_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("j");
-        let first = Journal::open(&path).unwrap();
-        assert!(matches!(Journal::open(&path), Err(JournalError::Locked(_))));
-        drop(first);
-        assert!(Journal::open(&path).is_ok());
-    }
-
-    #[test]
-    fn a_line_that_is_missing_is_noticed() {
-        let (_folder, path, _) = written(4);
-        let text = std::fs::read_to_string(&path).unwrap();
-        let rest: Vec<&str> = text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line).collect();
-        std::fs::write(&path, rest.join("\n") + "\n").unwrap();
-        let error = Journal::open(&path).unwrap_err();
-        assert!(matches!(error, JournalError::Damaged { line: 2, .. }), "{error}");
-    }
-
-    /// Fails once, in the middle of a line.
-    struct Full(Vec<u8>, bool);
-
-    impl Medium for Full {
-        fn read(&mut self) -> std::io::Result<Vec<u8>> {
-            Ok(self.0.clone())
-        }
-
-        fn truncate(&mut self, length: u64) -> std::io::Result<()> {
-            self.0.truncate(length as usize);
-            Ok(())
-        }
-
-        fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-            let full = std::mem::take(&mut self.1);
-            self.0.extend_from_slice(if full { &bytes[..bytes.len() / 2] } else { bytes });
-            if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-        }
-
-        fn sync(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_journal_that_failed_writes_no_more() {
-        let (mut journal, _) = Journal::over(Box::new(Full(vec![], true)), Path::new("j")).unwrap();
-        assert!(matches!(journal.append(stopped("a")), Err(JournalError::DiskFull(_))));
-        // There is room again, but the line would be glued to the torn one.
-        assert!(matches!(journal.append(stopped("b")), Err(JournalError::Failed(_))));
-    }
-
-    #[test]
-    fn a_bare_file_name_is_a_path() {
-        let name = format!("bare-{}.jsonl", std::process::id());
-        let opened = Journal::open(Path::new(&name));
-        std::fs::remove_file(&name).unwrap();
-        assert!(opened.is_ok());
-    }
-
-    #[test]
-    fn a_newer_format_is_refused() {
-        let (_folder, path, _) = written(0);
-        let body = format!(
-            "{{\"v\":{},\"seq\":0,\"at\":\"2026-01-01T00:00:00Z\",\"record\":{{\"type\":\"stopped\",\"reason\":\"\"}}}}",
-            VERSION + 1
-        );
-        let crc = crc32c::crc32c(body.as_bytes());
-        std::fs::write(&path, format!("{{\"crc\":\"{crc:08x}\",\"body\":{body}}}\n")).unwrap();
-        assert!(matches!(Journal::open(&path), Err(JournalError::Version { .. })));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn a_torn_tail_loses_no_acknowledged_record(count in 1usize..6, cut in 0usize..400) {
-            let (_folder, path, entries) = written(count);
-            let bytes = std::fs::read(&path).unwrap();
-            let cut = cut % (bytes.len() + 1);
-            std::fs::write(&path, &bytes[..cut]).unwrap();
-            let whole = bytes[..cut].iter().filter(|b| **b == b'\n').count();
-            let (mut journal, found) = Journal::open(&path).unwrap();
-            prop_assert_eq!(&found[..], &entries[..whole]);
-            journal.append(stopped("again")).unwrap();
-            drop(journal);
-            prop_assert_eq!(Journal::open(&path).unwrap().1.len(), whole + 1);
-        }
-
-        #[test]
-        fn scores_are_read_back_to_the_last_bit(bits: u64) {
-            let Some(score) = crate::metric::Score::new(f64::from_bits(bits)) else { return Ok(()) };
-            let text = serde_json::to_string(&score).unwrap();
-            let back: crate::metric::Score = serde_json::from_str(&text).unwrap();
-            prop_assert_eq!(back.get().to_bits(), score.get().to_bits());
-        }
-
-        #[test]
-        fn a_flipped_bit_before_a_valid_line_is_noticed(at in 0usize..100_000, bit in 0u8..8) {
-            let (_folder, path, entries) = written(4);
-            let mut bytes = std::fs::read(&path).unwrap();
-            let last = bytes.len() - 1 - bytes[..bytes.len() - 1].iter().rev().position(|b| *b == b'\n').unwrap();
-            let at = at % last;
-            bytes[at] ^= 1 << bit;
-            std::fs::write(&path, &bytes).unwrap();
-            // A flip that leaves the JSON's meaning (the case of a hex digit of the checksum, white space) is no damage.
-            match Journal::open(&path) {
-                Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {}
-                Ok((_, found)) => prop_assert_eq!(found, entries),
-                Err(other) => prop_assert!(false, "{}", other),
-            }
-        }
-    }
-}
+mod tests;

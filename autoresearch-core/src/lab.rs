@@ -18,11 +18,14 @@ use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
 use crate::ratchet::Ratchet;
-use crate::sandbox::{Budget, Revision, Sandbox, SandboxError, StageError};
+use crate::sandbox::{Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
 mod experiment;
+mod settings;
+
+pub use settings::Settings;
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -68,49 +71,6 @@ pub enum LabError {
     /// A change cannot be written as JSON.
     #[error("the change cannot be written into the journal: {0}")]
     Json(#[from] serde_json::Error),
-}
-
-/// The settings of a run beside its parts.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Settings {
-    /// The run's name.
-    pub tag: String,
-    /// What the search starts from, if that has a name before it is staged.
-    pub base: Option<Revision>,
-    /// A description, or a hash, of everything that decides the number: a run is never continued under another policy.
-    pub policy: String,
-    /// Seeds the runs. Every candidate is first measured with the same seed.
-    pub seed: u64,
-    /// The limits of each run.
-    pub budget: Budget,
-    /// When to end.
-    pub stop: Stop,
-    /// Where `results.tsv` is kept, if anywhere.
-    pub results: Option<std::path::PathBuf>,
-    /// After so many runs that vanished with the harness or the machine, an experiment counts as crashed.
-    pub lost_runs: u32,
-    /// After so many crashes in a row the incumbent is run again: if it does not run either, the machine is at fault, and
-    /// the search pauses instead of spending experiments.
-    pub suspicious_crashes: usize,
-}
-
-impl Settings {
-    /// The settings of the run `tag`, with a budget for each run, and everything else as most searches want it: no end but
-    /// the proposer's, seed 0, no table of results.
-    pub fn new(tag: impl Into<String>, budget: impl Into<Budget>) -> Settings {
-        Settings {
-            tag: tag.into(),
-            base: None,
-            policy: String::new(),
-            seed: 0,
-            budget: budget.into(),
-            stop: Stop::default(),
-            results: None,
-            lost_runs: 3,
-            suspicious_crashes: 5,
-        }
-    }
 }
 
 /// The laboratory: one run of a ratchet search over changes of the kind `C`.

@@ -125,6 +125,8 @@ pub struct Open {
     pub running: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
+    /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
+    pub failed: Option<String>,
 }
 
 /// How a run began.
@@ -253,6 +255,7 @@ impl State {
                     lost: 0,
                     running: false,
                     incumbent: Vec::new(),
+                    failed: None,
                 });
             }
             Record::Attempt { experiment, attempt, .. } => {
@@ -261,6 +264,7 @@ impl State {
                     if attempt != open.attempts + 1 {
                         return Err(contradiction(format!("attempt {attempt} follows attempt {}", open.attempts)));
                     }
+                    open.failed = None;
                     open.lost += u32::from(open.running);
                     open.running = true;
                     open.attempts = attempt;
@@ -276,10 +280,22 @@ impl State {
                     match side {
                         Side::Candidate => {
                             open.experiment.outcome = Some(outcome);
-                            open.experiment.arm.measurements.extend(result.ok());
+                            match result {
+                                Ok(measurement) => open.experiment.arm.measurements.push(measurement),
+                                Err(why) => open.failed = Some(why),
+                            }
                         }
                         Side::Incumbent => open.incumbent.extend(result.ok()),
                     }
+                }
+            }
+            Record::Failed { experiment, attempt, .. } => {
+                open_of(&mut self.open, experiment)?;
+                if let Some(open) = &mut self.open {
+                    if !open.running || attempt != open.attempts {
+                        return Err(contradiction(format!("attempt {attempt} failed, but does not run")));
+                    }
+                    open.running = false;
                 }
             }
             Record::Decision { experiment, status, reason, to } => {
@@ -366,121 +382,10 @@ impl State {
     }
 
     fn add_cost(&mut self, cost: Cost) {
-        self.cost.tokens += cost.tokens;
+        self.cost.tokens = self.cost.tokens.saturating_add(cost.tokens);
         self.cost.dollars += cost.dollars;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::Journal;
-    use crate::metric::Score;
-    use serde_json::Value;
-
-    const TO: &str = "kept";
-
-    /// The records of a baseline, and how a test goes on from there.
-    fn replay(further: Vec<Record>) -> Result<State, JournalError> {
-        let intent = |experiment, name: &str| Record::Intent {
-            experiment,
-            parent: None,
-            candidate: Candidate { revision: Revision(name.into()), fingerprint: name.into(), added_lines: 0 },
-            description: String::new(),
-            hypothesis: String::new(),
-            change: Value::Null,
-            cost: Cost::default(),
-        };
-        let mut records = vec![
-            Record::Started {
-                tag: "t".into(),
-                base: None,
-                metric: "score".into(),
-                direction: Direction::Minimise,
-                policy: String::new(),
-                seed: 0,
-            },
-            intent(0, "a"),
-            attempt(0, 1),
-            measured(0, 1),
-            decision(0, Some(TO)),
-            Record::Applied { experiment: 0 },
-            intent(1, "b"),
-        ];
-        records.extend(further);
-        let mut journal = Journal::in_memory();
-        State::replay(&records.into_iter().map(|record| journal.append(record).unwrap()).collect::<Vec<_>>())
-    }
-
-    fn attempt(experiment: u32, attempt: u32) -> Record {
-        Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0 }
-    }
-
-    fn measured(experiment: u32, attempt: u32) -> Record {
-        let score = Score::new(1.0).unwrap();
-        Record::Measured {
-            experiment,
-            attempt,
-            side: Side::Candidate,
-            outcome: Outcome::Completed(Default::default()),
-            result: Ok(Measurement { score, secondary: Default::default() }),
-        }
-    }
-
-    fn decision(experiment: u32, to: Option<&str>) -> Record {
-        let status = if to.is_some() { Status::Keep } else { Status::Discard };
-        Record::Decision { experiment, status, reason: String::new(), to: to.map(|to| Revision(to.into())) }
-    }
-
-    #[test]
-    fn records_that_contradict_each_other_are_refused() {
-        assert!(replay(vec![attempt(1, 1), measured(1, 1), decision(1, None)]).is_ok());
-        for (what, records) in [
-            ("two decisions", vec![attempt(1, 1), measured(1, 1), decision(1, None), decision(1, None)]),
-            ("a decision on another experiment", vec![decision(0, None)]),
-            ("a keep without a measurement", vec![attempt(1, 1), decision(1, Some("b"))]),
-            ("an attempt out of turn", vec![attempt(1, 2)]),
-            ("a measurement of another attempt", vec![attempt(1, 1), measured(1, 2)]),
-            ("a measurement without an attempt", vec![measured(1, 1)]),
-            ("two measurements of an attempt", vec![attempt(1, 1), measured(1, 1), measured(1, 1)]),
-            ("a keep carried out without a decision", vec![Record::Applied { experiment: 1 }]),
-        ] {
-            assert!(matches!(replay(records), Err(JournalError::Contradiction { .. })), "{what}");
-        }
-    }
-
-    #[test]
-    fn only_the_latest_logs_stay_in_memory() {
-        let mut journal = Journal::in_memory();
-        let mut state = replay(vec![attempt(1, 1), measured(1, 1), decision(1, None)]).unwrap();
-        for experiment in 2..100 {
-            let candidate =
-                Candidate { revision: Revision("c".into()), fingerprint: experiment.to_string(), added_lines: 0 };
-            let log = crate::sandbox::RunLog { tail: "x".repeat(1000), ..Default::default() };
-            for record in [
-                Record::Intent {
-                    experiment,
-                    parent: None,
-                    candidate,
-                    description: String::new(),
-                    hypothesis: String::new(),
-                    change: Value::Null,
-                    cost: Cost::default(),
-                },
-                attempt(experiment, 1),
-                Record::Measured {
-                    experiment,
-                    attempt: 1,
-                    side: Side::Candidate,
-                    outcome: Outcome::TimedOut { log },
-                    result: Err("late".into()),
-                },
-                Record::Decision { experiment, status: Status::Crash, reason: "late".into(), to: None },
-            ] {
-                state.apply(&journal.append(record).unwrap()).unwrap();
-            }
-        }
-        let tails = state.experiments.iter().filter(|e| e.outcome.as_ref().is_some_and(|o| !o.log().tail.is_empty()));
-        assert_eq!(tails.count(), LOGS_IN_MEMORY);
-    }
-}
+mod tests;

@@ -81,19 +81,6 @@ pub fn notes(entries: &[Entry]) -> Vec<String> {
     back.collect()
 }
 
-/// Whether the lines at the end of a journal that are no records (see [`Journal::read_with_tail`]) can be a crash's.
-///
-/// [`Journal::read_with_tail`]: crate::Journal::read_with_tail
-pub fn tail(lines: usize) -> Option<Violation> {
-    // Each line is durable before the next is written.
-    (lines > 1).then(|| {
-        Violation::new(format!(
-            "the last {lines} lines are no records, and a crash leaves one at most; the next run cuts them off: copy the \
-             file first"
-        ))
-    })
-}
-
 /// The records so far.
 #[derive(Default)]
 struct Judge {

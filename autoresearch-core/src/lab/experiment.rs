@@ -28,6 +28,11 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     /// Runs the open experiment until it is decided.
     pub(super) async fn experiment(&mut self, cancel: &Cancel) -> Result<(), LabError> {
         let mut wanted = match &self.state.open {
+            // It failed just before an interruption, and is not run again until it does not: only the baseline is.
+            Some(Open { failed: Some(why), experiment, .. }) if experiment.id > 0 => {
+                let why = why.clone();
+                return self.decide(Status::Crash, why).await;
+            }
             Some(open) if open.experiment.arm.measurements.is_empty() => vec![Side::Candidate],
             _ => Vec::new(),
         };
@@ -37,12 +42,14 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             let before = measured(open);
             let asked = !wanted.is_empty();
             for side in wanted.drain(..) {
-                let lost = self.state.open.as_ref().map_or(0, |open| open.lost);
+                // Without a baseline there is nothing: it is tried however often the machine dies.
+                let lost = self.state.open.as_ref().filter(|open| open.experiment.id > 0);
+                let lost = lost.map_or(0, |open| open.lost + u32::from(open.running));
                 if lost >= self.settings.lost_runs.max(1) {
                     return self.decide(Status::Crash, format!("{lost} of its runs vanished with the harness")).await;
                 }
-                let failure = self.trial(side, cancel).await?;
-                if let (Some(why), Side::Candidate) = (failure, side) {
+                self.trial(side, cancel).await?;
+                if let Some(why) = self.state.open.as_ref().and_then(|open| open.failed.clone()) {
                     return self.decide(Status::Crash, why).await;
                 }
             }
@@ -75,9 +82,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         self.ratchet.judge(&Evidence::new(arm, candidate, self.metric.direction(), added_lines))
     }
 
-    /// One run of one side. Returns why it gave no number, if it did not.
-    async fn trial(&mut self, side: Side, cancel: &Cancel) -> Result<Option<String>, LabError> {
-        let Some(open) = &self.state.open else { return Ok(None) };
+    /// One run of one side, tried again while our own machinery fails.
+    async fn trial(&mut self, side: Side, cancel: &Cancel) -> Result<(), LabError> {
+        let Some(open) = &self.state.open else { return Ok(()) };
         let experiment = open.experiment.id;
         let candidate = match (side, &self.state.incumbent) {
             (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
@@ -106,14 +113,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             crash::point("lab: a run ended");
             match outcome {
                 Ok(outcome) => {
-                    let result = self.metric.read(&outcome);
-                    let why = result.as_ref().err().map(|error| match &outcome {
-                        Outcome::Completed(_) => error.to_string(),
-                        other => other.describe(),
-                    });
-                    return self
-                        .measured(experiment, attempt, side, outcome, result.map_err(|e| e.to_string()))
-                        .map(|()| why);
+                    let result = self.read(&outcome);
+                    return self.measured(experiment, attempt, side, outcome, result);
                 }
                 Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
                 Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => {
@@ -121,6 +122,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 }
                 Err(error) => {
                     failures += 1;
+                    // Not lost: it is known what became of this attempt.
+                    self.record(Record::Failed { experiment, attempt, error: error.to_string() })?;
                     if failures >= MAX_SANDBOX_FAILURES {
                         return Err(error.into());
                     }
@@ -147,14 +150,19 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         let attempt = CHECK_ATTEMPTS + self.state.checks + 1;
         let trial = Trial::new(incumbent.experiment, attempt, self.settings.seed, self.settings.budget);
         let failure = match self.sandbox.run(&incumbent.candidate, &trial, cancel).await {
-            Ok(outcome) => self.metric.read(&outcome).err().map(|error| match &outcome {
-                Outcome::Completed(_) => error.to_string(),
-                other => other.describe(),
-            }),
+            Ok(outcome) => self.read(&outcome).err(),
             Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
             Err(error) => Some(error.to_string()),
         };
         self.record(Record::Checked { failure })
+    }
+
+    /// The number of a run, or why there is none.
+    fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
+        self.metric.read(outcome).map_err(|error| match outcome {
+            Outcome::Completed(_) => error.to_string(),
+            other => other.describe(),
+        })
     }
 
     fn measured(

@@ -120,8 +120,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "9: lost runs are capped",
         file: "lab/experiment.rs",
-        search: "if open.lost >= self.settings.lost_runs.max(1) {",
-        replace: "if open.lost >= u32::MAX {",
+        search: "if lost >= self.settings.lost_runs.max(1) {",
+        replace: "if lost == u32::MAX {",
         test: SEMANTICS,
     },
     Mutant {
@@ -258,6 +258,20 @@ fn test(copy: &Path, target: &Path, arguments: &[&str]) -> Result<&'static str, 
                 return Ok("seen: it hangs");
             }
             None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_protection_that_is_taken_away_is_there_once() {
+        for mutant in MUTANTS {
+            let path = places::root().join("autoresearch-core/src").join(mutant.file);
+            let source = fs::read_to_string(&path).unwrap();
+            assert_eq!(source.matches(mutant.search).count(), 1, "{}: {}", mutant.invariant, mutant.search);
         }
     }
 }

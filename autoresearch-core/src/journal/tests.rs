@@ -1,0 +1,129 @@
+use super::*;
+use proptest::prelude::*;
+
+fn stopped(reason: &str) -> Record {
+    Record::Stopped { reason: reason.into() }
+}
+
+fn written(count: usize) -> (tempfile::TempDir, PathBuf, Vec<Entry>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run/journal.jsonl");
+    let (mut journal, entries) = Journal::open(&path).unwrap();
+    assert!(entries.is_empty());
+    let entries = (0..count).map(|i| journal.append(stopped(&format!("n{i}"))).unwrap()).collect();
+    (folder, path, entries)
+}
+
+#[test]
+fn a_second_writer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j");
+    let first = Journal::open(&path).unwrap();
+    assert!(matches!(Journal::open(&path), Err(JournalError::Locked(_))));
+    drop(first);
+    assert!(Journal::open(&path).is_ok());
+}
+
+#[test]
+fn a_line_that_is_missing_is_noticed() {
+    let (_folder, path, _) = written(4);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rest: Vec<&str> = text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line).collect();
+    std::fs::write(&path, rest.join("\n") + "\n").unwrap();
+    let error = Journal::open(&path).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { line: 2, .. }), "{error}");
+}
+
+/// Fails once, in the middle of a line.
+struct Full(Vec<u8>, bool);
+
+impl Medium for Full {
+    fn read(&mut self) -> std::io::Result<Vec<u8>> {
+        Ok(self.0.clone())
+    }
+
+    fn truncate(&mut self, length: u64) -> std::io::Result<()> {
+        self.0.truncate(length as usize);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let full = std::mem::take(&mut self.1);
+        self.0.extend_from_slice(if full { &bytes[..bytes.len() / 2] } else { bytes });
+        if full { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_journal_that_failed_writes_no_more() {
+    let (mut journal, _) = Journal::over(Box::new(Full(vec![], true)), Path::new("j")).unwrap();
+    assert!(matches!(journal.append(stopped("a")), Err(JournalError::DiskFull(_))));
+    // There is room again, but the line would be glued to the torn one.
+    assert!(matches!(journal.append(stopped("b")), Err(JournalError::Failed(_))));
+}
+
+#[test]
+fn a_bare_file_name_is_a_path() {
+    let name = format!("bare-{}.jsonl", std::process::id());
+    let opened = Journal::open(Path::new(&name));
+    std::fs::remove_file(&name).unwrap();
+    assert!(opened.is_ok());
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let (_folder, path, _) = written(0);
+    let body = format!(
+        "{{\"v\":{},\"seq\":0,\"at\":\"2026-01-01T00:00:00Z\",\"record\":{{\"type\":\"stopped\",\"reason\":\"\"}}}}",
+        VERSION + 1
+    );
+    let crc = crc32c::crc32c(body.as_bytes());
+    std::fs::write(&path, format!("{{\"crc\":\"{crc:08x}\",\"body\":{body}}}\n")).unwrap();
+    assert!(matches!(Journal::open(&path), Err(JournalError::Version { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_torn_tail_loses_no_acknowledged_record(count in 1usize..6, cut in 0usize..400) {
+        let (_folder, path, entries) = written(count);
+        let bytes = std::fs::read(&path).unwrap();
+        let cut = cut % (bytes.len() + 1);
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        let whole = bytes[..cut].iter().filter(|b| **b == b'\n').count();
+        let (mut journal, found) = Journal::open(&path).unwrap();
+        prop_assert_eq!(&found[..], &entries[..whole]);
+        journal.append(stopped("again")).unwrap();
+        drop(journal);
+        prop_assert_eq!(Journal::open(&path).unwrap().1.len(), whole + 1);
+    }
+
+    #[test]
+    fn scores_are_read_back_to_the_last_bit(bits: u64) {
+        let Some(score) = crate::metric::Score::new(f64::from_bits(bits)) else { return Ok(()) };
+        let text = serde_json::to_string(&score).unwrap();
+        let back: crate::metric::Score = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(back.get().to_bits(), score.get().to_bits());
+    }
+
+    #[test]
+    fn a_flipped_bit_before_a_valid_line_is_noticed(at in 0usize..100_000, bit in 0u8..8) {
+        let (_folder, path, entries) = written(4);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1 - bytes[..bytes.len() - 1].iter().rev().position(|b| *b == b'\n').unwrap();
+        let at = at % last;
+        bytes[at] ^= 1 << bit;
+        std::fs::write(&path, &bytes).unwrap();
+        // A flip that leaves the JSON's meaning (the case of a hex digit of the checksum, white space) is no damage.
+        match Journal::open(&path) {
+            Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {}
+            Ok((_, found)) => prop_assert_eq!(found, entries),
+            Err(other) => prop_assert!(false, "{}", other),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+use super::*;
+
+async fn run_with(
+    script: &str,
+    limit: Duration,
+    limits: Limits,
+    cancel: &Cancel,
+) -> (Result<Finished, SandboxError>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let command = Command {
+        argv: vec!["sh".into(), "-c".into(), script.into()],
+        directory: folder.path().into(),
+        environment: vec![("GIVEN".into(), "yes".into())],
+        log: folder.path().join("log"),
+        limit,
+        grace: Duration::from_millis(300),
+        limits,
+    };
+    let finished = command.run(cancel, &|_| {}).await;
+    (finished, log_tail(&command.log).unwrap_or_default())
+}
+
+async fn run(script: &str, limit: Duration) -> (Finished, String) {
+    let (finished, log) = run_with(script, limit, Limits::default(), &Cancel::new()).await;
+    (finished.unwrap(), log)
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn output_and_exit_code_are_seen() {
+    let (finished, log) = run("echo out; echo err >&2; exit 3", LONG).await;
+    assert_eq!(describe(finished.ending).unwrap(), "ended with exit code 3");
+    assert_eq!(log, "out\nerr\n");
+}
+
+#[tokio::test]
+async fn a_signal_is_told_by_its_name() {
+    let (finished, _) = run("kill -SEGV $$", LONG).await;
+    assert_eq!(describe(finished.ending).unwrap(), "was ended by SIGSEGV");
+    // Killed by somebody, not by the kernel for want of memory.
+    let (finished, _) = run("kill -9 $$", LONG).await;
+    assert_eq!(describe(finished.ending).unwrap(), "was ended by SIGKILL");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_cannot_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = Command {
+        argv: vec!["no-such-program".into()],
+        directory: folder.path().into(),
+        environment: vec![],
+        log: folder.path().join("log"),
+        limit: LONG,
+        grace: GRACE,
+        limits: Limits::default(),
+    };
+    let error = command.run(&Cancel::new(), &|_| {}).await.unwrap_err();
+    assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_harness_s_environment_and_files_stay_out_of_sight() {
+    let (finished, log) = run("env; ls /proc/self/fd", LONG).await;
+    assert!(describe(finished.ending).is_none());
+    assert!(log.contains("GIVEN=yes"));
+    assert!(!log.contains("CARGO_MANIFEST_DIR"), "{log}");
+    let descriptors = log.lines().filter(|line| line.parse::<u32>().is_ok()).count();
+    // Input, output, error, and the one that `ls` reads the folder with.
+    assert_eq!(descriptors, 4, "{log}");
+}
+
+#[tokio::test]
+async fn the_limit_kills_children_too() {
+    let (finished, log) = run("sleep 60 & echo $!; sleep 60", Duration::from_millis(300)).await;
+    assert_eq!(finished.ending, Ending::Limit);
+    assert_gone(log.trim().parse().unwrap());
+}
+
+#[tokio::test]
+async fn what_is_left_after_a_clean_exit_is_swept() {
+    let (finished, log) = run("sleep 60 & echo $!", LONG).await;
+    assert!(describe(finished.ending).is_none());
+    assert_gone(log.trim().parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_cancelled_run_ends_at_once() {
+    let cancel = Cancel::new();
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        cancel.cancel();
+    };
+    let run = run_with("sleep 60", LONG, Limits::default(), &cancel);
+    let ((finished, _), ()) = tokio::join!(run, stop);
+    assert!(matches!(finished, Err(SandboxError::Cancelled)));
+}
+
+#[tokio::test]
+async fn processor_time_and_memory_of_the_whole_tree_are_counted() {
+    // A grandchild does the work: half a second of counting, and 64 MiB of a string.
+    let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; head -c 67108864 /dev/zero | tr \"\\\\0\" x | tail -c 67108864 >/dev/null'; true";
+    let (finished, log) = run(script, LONG).await;
+    assert!(describe(finished.ending).is_none(), "{log}");
+    if cfg!(target_os = "linux") {
+        assert!(finished.cpu.unwrap() > Duration::from_millis(20), "{finished:?}");
+        assert!(finished.peak_memory.unwrap() > 60 << 20, "{finished:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn limits_are_enforced() {
+    let limits = Limits { memory: Some(64 << 20), file_size: Some(1 << 20), processes: None };
+    let (finished, log) = run_with("awk 'BEGIN { s = \"x\"; while (1) s = s s }'", LONG, limits, &Cancel::new()).await;
+    assert!(describe(finished.unwrap().ending).is_some() && log.contains("memory"), "{log}");
+    let (finished, _) = run_with("head -c 2000000 /dev/zero > big", LONG, limits, &Cancel::new()).await;
+    assert!(describe(finished.unwrap().ending).is_some());
+}
+
+fn assert_gone(pid: i32) {
+    // A killed orphan is a zombie until init reaps it: that counts as gone.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < deadline {
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Err(_) => return,
+            Ok(stat) if stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')) => return,
+            Ok(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    panic!("process {pid} is still running");
+}
