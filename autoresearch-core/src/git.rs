@@ -1,9 +1,8 @@
 //! All git work, on the object store and the refs alone: the user's branch, index and working tree are never touched.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,8 @@ use thiserror::Error;
 use crate::change::EditablePaths;
 use crate::crash;
 use crate::sandbox::Revision;
+
+mod check;
 
 /// The lock of a ref is held for the time of one write: an older one was left by a process that died.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -326,124 +327,6 @@ impl Lineage {
         )?;
         let stats = diff.stats()?;
         Ok(stats.insertions() as i64 - stats.deletions() as i64)
-    }
-
-    /// The refs of the run as they are now, by their full names: the branch and the pins. A symbolic one has a name for a
-    /// revision.
-    pub fn refs(&self) -> Result<BTreeMap<String, Revision>, GitError> {
-        let mut found = BTreeMap::new();
-        let mut add = |reference: git2::Reference<'_>| -> Result<(), GitError> {
-            let target = match reference.target() {
-                Some(id) => id.to_string(),
-                None => String::from_utf8_lossy(reference.symbolic_target_bytes().unwrap_or_default()).into_owned(),
-            };
-            found.insert(String::from_utf8_lossy(reference.name_bytes()).into_owned(), Revision(target));
-            Ok(())
-        };
-        for reference in self.repository.references_glob(&format!("{}*", self.pins()))? {
-            add(reference?)?;
-        }
-        match self.repository.find_reference(&self.branch()) {
-            Ok(branch) => add(branch)?,
-            Err(error) if error.code() == ErrorCode::NotFound => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(found)
-    }
-
-    /// The tree of a commit, and its parents.
-    pub fn tree_and_parents(&self, revision: &Revision) -> Result<(Oid, Vec<Revision>), GitError> {
-        let commit = self.commit(revision)?;
-        Ok((commit.tree_id(), commit.parent_ids().map(|id| Revision(id.to_string())).collect()))
-    }
-
-    /// Reads every commit, tree and blob that can be reached from the commits `from`, each once, and compares it with its
-    /// hash. Returns how many are whole, and what is wrong with the others; `from` comes with words for who needs it.
-    pub fn read_everything(&self, from: &[(String, Revision)]) -> Result<(usize, Vec<String>), GitError> {
-        let odb = self.repository.odb()?;
-        let (mut whole, mut wrong) = (0, Vec::new());
-        let mut needed_by = HashMap::new();
-        let (mut seen, mut left) = (HashSet::new(), Vec::new());
-        for (who, revision) in from {
-            match Oid::from_str(&revision.0) {
-                Ok(id) => {
-                    needed_by.entry(id).or_insert(who);
-                    left.push((id, ObjectType::Commit, id));
-                }
-                Err(_) => wrong.push(format!("{who} is `{revision}`, which names no commit")),
-            }
-        }
-        while let Some((id, kind, parent)) = left.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            // Reading by way of the object store is what compares the bytes with the hash.
-            let read = odb.read(id).and_then(|object| match object.kind() {
-                found if found == kind => Ok(()),
-                found => Err(git2::Error::from_str(&format!("it is a {found}"))),
-            });
-            let read = read.and_then(|()| match kind {
-                ObjectType::Commit => {
-                    let commit = self.repository.find_commit(id)?;
-                    left.push((commit.tree_id(), ObjectType::Tree, id));
-                    left.extend(commit.parent_ids().map(|parent| (parent, ObjectType::Commit, id)));
-                    Ok(())
-                }
-                ObjectType::Tree => {
-                    let tree = self.repository.find_tree(id)?;
-                    // What else a tree can name is a submodule's commit, which is not kept here.
-                    let kinds = |entry: &git2::TreeEntry<'_>| match entry.kind() {
-                        Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Some((entry.id(), kind, id)),
-                        _ => None,
-                    };
-                    left.extend(tree.iter().filter_map(|entry| kinds(&entry)));
-                    Ok(())
-                }
-                _ => Ok(()),
-            });
-            match (read, needed_by.get(&id)) {
-                (Ok(()), _) => whole += 1,
-                (Err(error), Some(who)) => {
-                    wrong.push(format!("{who}, {kind} {id}, cannot be read: {}", error.message()))
-                }
-                (Err(error), None) => {
-                    wrong.push(format!("{kind} {id}, which {parent} needs, cannot be read: {}", error.message()));
-                }
-            }
-        }
-        Ok((whole, wrong))
-    }
-
-    /// What `git fsck` complains of in the whole repository, or `None` where there is no git. It changes nothing.
-    pub fn fsck(&self) -> Option<Vec<String>> {
-        let mut command = Command::new("git");
-        command.arg("--git-dir").arg(self.repository.path());
-        // Nothing of a configuration may start a program. Whose folder it is was judged when the repository was opened.
-        for setting in ["core.fsmonitor=false", "core.hooksPath=/dev/null", "safe.directory=*"] {
-            command.args(["-c", setting]);
-        }
-        command.args(["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
-        // What a git around us, running a hook for instance, says of its own repository.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-            command.env_remove(name);
-        }
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_OPTIONAL_LOCKS", "0");
-        command.env("LC_ALL", "C").current_dir(self.repository.path()).stdin(Stdio::null());
-        let output = match command.output() {
-            Ok(output) => output,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(error) => return Some(vec![format!("it cannot be started: {error}")]),
-        };
-        if output.status.success() {
-            return Some(Vec::new());
-        }
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-        let complaints = said.lines().filter(|line| !line.trim().is_empty() && !line.starts_with("notice: "));
-        let complaints: Vec<String> = complaints.map(str::to_owned).collect();
-        match complaints.is_empty() {
-            true => Some(vec![format!("it ended with {}", output.status)]),
-            false => Some(complaints),
-        }
     }
 
     fn commit(&self, revision: &Revision) -> Result<git2::Commit<'_>, GitError> {
