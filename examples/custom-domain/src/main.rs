@@ -65,3 +65,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!((best.get() - shortest).abs() < 1e-6);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readmes_show_this_example() {
+        let source = include_str!("main.rs").split("\n#[cfg(test)]").next().unwrap_or_default();
+        let (_, code) = source.split_once('\n').unwrap_or_default();
+        for readme in [include_str!("../../../README.md"), include_str!("../../../autoresearch-core/README.md")] {
+            assert!(readme.contains(code.trim()), "the readmes show examples/custom-domain/src/main.rs as it is");
+        }
+    }
+}

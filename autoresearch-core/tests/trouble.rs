@@ -1,0 +1,140 @@
+//! What a search does when the machine, and not the candidates, is at fault: it says so, waits, and goes on.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::testkit::{Machine, Script, Step};
+use autoresearch_core::*;
+
+/// A machine on which everything crashes between two runs: a lost accelerator, until somebody resets it.
+struct Breaks {
+    machine: Machine,
+    runs: AtomicUsize,
+    broken: std::ops::Range<usize>,
+}
+
+#[async_trait]
+impl Sandbox<Step> for Breaks {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.machine.sandbox().baseline().await
+    }
+
+    async fn stage(&self, id: u32, parent: &Revision, step: &Step, text: &str) -> Result<Candidate, StageError> {
+        self.machine.sandbox().stage(id, parent, step, text).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        let outcome = self.machine.sandbox().run(candidate, trial, cancel).await?;
+        match self.broken.contains(&self.runs.fetch_add(1, Ordering::SeqCst)) {
+            true => Ok(Outcome::Crashed { message: "no device found".into(), log: RunLog::default() }),
+            false => Ok(outcome),
+        }
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.machine.sandbox().promote(from, to).await
+    }
+}
+
+/// What was heard of it.
+#[derive(Debug, Default, PartialEq)]
+struct Heard {
+    checks: usize,
+    pauses: Vec<u64>,
+}
+
+fn lab(broken: std::ops::Range<usize>, script: Vec<Step>, heard: &Arc<Mutex<Heard>>) -> Lab<Step> {
+    let machine = Machine::new(Step::score(50.0));
+    let journal = machine.journal().unwrap();
+    let sandbox = Arc::new(Breaks { machine, runs: AtomicUsize::new(0), broken });
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let settings = Settings::new("trouble", Duration::from_secs(1));
+    let program = Program::parse("Lower it.").unwrap();
+    let script = Box::new(Script::new(script));
+    let lab = Lab::new(program, script, sandbox, metric, Arc::new(Strict), settings, journal).unwrap();
+    let heard = heard.clone();
+    lab.observed_by(Arc::new(move |event: &Event<'_>| match event {
+        Event::Checking { .. } => heard.lock().unwrap().checks += 1,
+        Event::Paused { why, pause } => {
+            assert!(why.contains("no device found"), "{why}");
+            heard.lock().unwrap().pauses.push(pause.as_secs());
+        }
+        _ => {}
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_at_fault_costs_a_few_experiments_and_not_the_night() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    // The third run and the thirty after it fail; there are forty good ideas.
+    let script = (0..40).map(|n| Step::score(49.0 - f64::from(n)));
+    let mut lab = lab(3..33, script.collect(), &heard);
+    lab.run(&Cancel::new()).await.unwrap();
+    let crashed = lab.state().experiments.iter().filter(|e| e.status == Status::Crash).count();
+    assert_eq!(crashed, 5, "no more than it takes to become suspicious");
+    assert_eq!(lab.state().experiments.len(), 41, "and then it goes on");
+    assert_eq!(lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get(), 10.0);
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.checks, 26);
+    assert_eq!(heard.pauses[..7], [30, 60, 120, 240, 480, 600, 600]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn candidates_that_crash_are_not_taken_for_a_machine_at_fault() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let mut lab = lab(0..0, vec![Step::crash(); 12], &heard);
+    lab.run(&Cancel::new()).await.unwrap();
+    assert_eq!(lab.state().experiments.len(), 13);
+    // After the fifth and the tenth the incumbent was run, and ran.
+    assert_eq!(*heard.lock().unwrap(), Heard { checks: 2, pauses: vec![] });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_search_can_be_ended_and_goes_on_with_the_check() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let mut lab = lab(1..usize::MAX, vec![Step::score(1.0); 9], &heard);
+    let cancel = Cancel::new();
+    let stop = async {
+        tokio::time::sleep(Duration::from_secs(400)).await;
+        cancel.cancel();
+    };
+    let (reason, ()) = tokio::join!(lab.run(&cancel), stop);
+    assert_eq!(reason.unwrap(), StopReason::Cancelled);
+    assert_eq!((lab.state().experiments.len(), lab.state().failing.is_some()), (6, true));
+    let mut stop = Stop::default();
+    stop.wall = Some(Duration::ZERO);
+    lab.set_stop(stop);
+    assert!(matches!(lab.run(&Cancel::new()).await.unwrap(), StopReason::Wall(_)), "a time limit ends it, too");
+}
+
+/// Fails for an hour, then has one idea.
+struct Overloaded(u32);
+
+#[async_trait]
+impl Proposer<Step> for Overloaded {
+    async fn propose(&mut self, context: &Context<'_, Step>) -> Result<Proposal<Step>, ProposerError> {
+        self.0 += 1;
+        match (self.0, context.proposals()) {
+            (0..60, _) => Err(ProposerError::Transient("overloaded".into())),
+            (_, 0) => Ok(Proposal::new(Step::score(1.0), "at last")),
+            _ => Err(ProposerError::Exhausted("one idea was all".into())),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposer_in_trouble_is_asked_again_however_long() {
+    let machine = Machine::new(Step::score(50.0));
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let (program, settings) = (Program::parse("Lower it.").unwrap(), Settings::new("t", Duration::from_secs(1)));
+    let journal = machine.journal().unwrap();
+    let proposer = Box::new(Overloaded(0));
+    let mut lab = Lab::new(program, proposer, machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let began = tokio::time::Instant::now();
+    lab.run(&Cancel::new()).await.unwrap();
+    assert_eq!(lab.state().experiments.len(), 2);
+    assert!(began.elapsed() > Duration::from_secs(50 * 60), "with pauses of up to a minute");
+}
