@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use autoresearch_core::{Event, Experiment, Observer, Phase, State, Status};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::report;
+use crate::{report, terminal};
 
 /// Without a terminal, an experiment says how it goes this often at most.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
@@ -184,8 +184,8 @@ impl Inner {
                     Style::Red => "31",
                 });
                 let text = code.map_or(text.to_owned(), |code| format!("\x1b[{code}m{text}\x1b[0m"));
-                // Not `println`, which is silent once the bars are finished.
-                bars.suspend(|| eprintln!("{text}"));
+                // Not the bars' own `println`, which is silent once the bars are finished.
+                bars.suspend(|| terminal::err(&text));
             }
             Output::Plain(_) => self.plain_line(text),
         }

@@ -9,6 +9,7 @@ mod import;
 mod plot;
 mod report;
 mod run;
+mod terminal;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -132,14 +133,14 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            terminal::err(format_args!("error: cannot start: {error}"));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(dispatch(cli.command)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            terminal::err(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -152,26 +153,29 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
         Command::Report { tag } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
             let state = home.state(&tag)?;
-            print!("{}", report::terminal(&state));
+            terminal::out(report::terminal(&state));
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify { tag } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
             let report = verify::verify(&home, &tag)?;
-            print!("{report}");
+            terminal::out(&report);
             Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Import { file, tag, metric, direction } => {
             let request = import::Request { file, tag, metric, direction };
             let (tag, table) = import::import(&home, &request)?;
             for problem in &table.problems {
-                eprintln!("{problem}");
+                terminal::err(problem);
             }
             let way = if direction == Direction::Minimise { "lower" } else { "higher" };
             let (rows, problems) = (table.rows.len(), table.problems.len());
-            println!("experiments: {rows}; problems: {problems}; metric: {}, {way} is better", table.metric);
-            println!("report: autoresearch report --tag {tag}");
+            terminal::out(format_args!(
+                "experiments: {rows}; problems: {problems}; metric: {}, {way} is better",
+                table.metric
+            ));
+            terminal::out(format_args!("report: autoresearch report --tag {tag}"));
             Ok(ExitCode::SUCCESS)
         }
         Command::Rerun { config, tag, times, baseline, fresh_seeds } => {
@@ -179,7 +183,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
             let wanted = run::Rerun { times, baseline, fresh_seeds };
             let name = config.metric.name.clone();
-            let on_score = |which: &str, score| println!("{which}{name}: {score:.6}");
+            let on_score = |which: &str, score| terminal::out(format_args!("{which}{name}: {score:.6}"));
             run::rerun(&home, &config, &tag, wanted, &cancel_on_signal(), on_score).await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -196,12 +200,12 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     let night = Night::prepare(home, Request { config, tag, seed, allow_dirty })?;
     let folder = night.folder.clone();
     let (tag, title) = (night.tag.clone(), night.program.title.clone());
-    println!("night: {tag} ({title})");
-    println!("results: {}", folder.join("results.tsv").display());
+    terminal::out(format_args!("night: {tag} ({title})"));
+    terminal::out(format_args!("results: {}", folder.join("results.tsv").display()));
 
     let display = Display::new(Options { tag, metric, total });
     let (reason, state) = night.run(Arc::new(display), &cancel_on_signal()).await?;
-    print!("{}", report::summary(&state));
+    terminal::out(report::summary(&state));
     write_report(&folder, &title, &state)?;
     Ok(match reason {
         StopReason::Cancelled => ExitCode::from(130),
@@ -215,8 +219,8 @@ fn write_report(folder: &Path, title: &str, state: &State) -> Result<(), RunErro
     plot::staircase(state, &svg, &png)?;
     let text = report::markdown(state, title, "progress.svg");
     autoresearch_core::results::write_atomically(&markdown, text.as_bytes())?;
-    println!("report: {}", markdown.display());
-    println!("plot: {}", png.display());
+    terminal::out(format_args!("report: {}", markdown.display()));
+    terminal::out(format_args!("plot: {}", png.display()));
     Ok(())
 }
 

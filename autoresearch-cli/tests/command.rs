@@ -117,6 +117,18 @@ fn interrupted(repository: &Repository, arguments: &[&str], after_rows: usize) -
 }
 
 #[test]
+fn a_reader_that_is_gone_is_no_failure() {
+    let repository = Repository::new(0.0);
+    for arguments in [&["run", "--experiments", "2", "--tag", "t"][..], &["report", "--tag", "t"], &["verify"]] {
+        let mut command = repository.command(arguments);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        command.stderr(writer.try_clone().unwrap()).stdout(writer);
+        assert!(command.status().unwrap().success(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
     let repository = Repository::new(0.4);
     let command = ["run", "--experiments", "5"];
