@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use autoresearch_core::git::Lineage;
 
+#[path = "crash/order.rs"]
+mod order;
 #[path = "crash/place.rs"]
 mod place;
 

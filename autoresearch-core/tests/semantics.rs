@@ -13,19 +13,23 @@
 //! | a crash is never kept | `Lab::trial` | a run without a number is judged | semantics |
 //! | 1 best is the `to` of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
 //! | 2 best is the last keep, or its `from` while unapplied | recovery redoes the move | it does not | semantics |
+//! | 2 an incumbent that somebody moved stops the search | it is looked at when a run goes on | it is not | semantics |
 //! | 3 no acknowledged record is lost | fsync before the next step | no fsync | semantics |
+//! | 3 git's files are durable first | libgit2 is told to fsync | it is not told | crash |
 //! | 4 checksums are valid | CRC per line | it is not compared | journal |
 //! | 4 seq is gapless | the number is checked | it is not | journal |
-//! | 5 every candidate resolves | it is pinned before its intent | it is not pinned | crash |
+//! | 5 every candidate resolves | it is pinned before its intent | it is not pinned | night |
 //! | 6 recovery is idempotent, torn tails | the tail is cut off | it is not | semantics |
-//! | 7 same inputs, same final best | seeds and steps by number | a proposal is skipped after an interruption | semantics |
-//! | 8 one decision per experiment | replay refuses a second | it does not | verify |
+//! | 7 same inputs, same final best | an open experiment is finished | it is forgotten after its first run | semantics |
+//! | 8 one decision per experiment | replay refuses a second | it does not | state |
 //! | 9 attempts are capped | lost runs are counted | they are not | semantics |
 //! | 9 every run is announced | `Attempt` before the run | it is written after | semantics |
 //! | 10 one writer | the lock | it is not taken | journal, semantics |
-//! | 10 nothing survives a run | the supervisor kills what is left | it does not | kill |
+//! | 10 nothing survives a run, nor its harness | the supervisor kills what is left, and sees the pipe end | it does not | kill |
+//! | 10 what escaped the supervisor is found | the sweep by environment | it finds nothing | kill |
 //! | 11 no configuration of a candidate counts | folders do not open tools' files | they do | change |
 //! | 12 the user's branch stays | compare-and-swap of one's own ref | the branch moves from anywhere | night |
+//! | scores are the same when read back | exact JSON numbers | serde's faster ones | journal |
 //! | 13 a full disk is a clean halt | a failed journal writes no more | it goes on writing | journal |
 //! | duplicates are not run again | fingerprints | none is known | semantics |
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -15,6 +15,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("optuna-ratio", optuna_ratio),
     ("kill-suite", kill_suite),
     ("state-machine", state_machine),
+    ("write-order", write_order),
     ("crash-points", crash_points),
     ("kill-loop", kill_loop),
     ("mutations", mutants::mutations),
@@ -26,13 +27,13 @@ const OPTUNA: &str = "5.0.0";
 const ROUNDS: usize = 5;
 
 /// The words after `evidence NAME` in what a test of the core prints.
-fn printed(test: &str, name: &str) -> Result<Vec<String>, String> {
-    let arguments = ["test", "--locked", "-p", "autoresearch-core", "--test", test, "--", "--nocapture"];
+fn printed(test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
+    let arguments = ["test", "--locked", "-p", "autoresearch-core", "--test", test, "--", "--nocapture", only];
     super::words_after(&sh::output(sh::cargo().args(arguments))?, name)
 }
 
 fn recorded_lineage() -> Result<Line, String> {
-    let words = printed("lineage", "recorded-lineage")?;
+    let words = printed("lineage", "the_lab_decides", "recorded-lineage")?;
     let number = |key| super::number(&words, key);
     let (rows, other, last) = (number("rows")?, number("decided_otherwise")?, number("final")?);
     let value = format!(
@@ -47,7 +48,7 @@ fn recorded_lineage() -> Result<Line, String> {
 }
 
 fn kill_suite() -> Result<Line, String> {
-    let words = printed("kill", "kill-timeout")?;
+    let words = printed("kill", "nothing_survives_a_timeout", "kill-timeout")?;
     let (cases, survivors) = (super::number(&words, "cases")?, super::number(&words, "survivors")?);
     let late = super::number(&words, "worst_ms")?;
     let value = format!("{survivors} survivors of {cases} kinds of children, at most {late} ms after the grace period");
@@ -55,14 +56,21 @@ fn kill_suite() -> Result<Line, String> {
 }
 
 fn state_machine() -> Result<Line, String> {
-    let words = printed("semantics", "state-machine")?;
+    let words = printed("semantics", "no_history", "state-machine")?;
     let (steps, violations) = (super::number(&words, "transitions")?, super::number(&words, "violations")?);
     let value = format!("{violations} violations in {steps} transitions");
     Ok(Line::Measured(violations == 0.0 && steps >= 100_000.0, value, "0 in at least 100000"))
 }
 
+fn write_order() -> Result<Line, String> {
+    let words = printed("crash", "git_s_files", "write-order")?;
+    let (files, violations) = (super::number(&words, "files")?, super::number(&words, "violations")?);
+    let value = format!("{violations} of {files} of git's files were not durable when the journal named them");
+    Ok(Line::Measured(violations == 0.0 && files >= 10.0, value, "0"))
+}
+
 fn crash_points() -> Result<Line, String> {
-    let words = printed("crash", "crash-points")?;
+    let words = printed("crash", "every_write_boundary", "crash-points")?;
     let number = |key| super::number(&words, key);
     let (points, pairs, violations) = (number("points")?, number("pairs")?, number("violations")?);
     let value = format!("{violations} violations at {points} write boundaries and {pairs} more inside recovery");
@@ -70,7 +78,7 @@ fn crash_points() -> Result<Line, String> {
 }
 
 fn kill_loop() -> Result<Line, String> {
-    let words = printed("crash", "kill-loop")?;
+    let words = printed("crash", "random_kills", "kill-loop")?;
     let number = |key| super::number(&words, key);
     let (kills, lost) = (number("kills")?, number("lost")?);
     let (nights, equal) = (number("nights")?, number("tips_equal")?);

@@ -23,6 +23,7 @@ struct Mutant {
 const SEMANTICS: &[&str] = &["--test", "semantics"];
 const NIGHT: &[&str] = &["--test", "night"];
 const KILL: &[&str] = &["--test", "kill"];
+const ORDER: &[&str] = &["--test", "crash", "git_s_files"];
 const LIB: &[&str] = &["--lib"];
 
 const MUTANTS: &[Mutant] = &[
@@ -74,6 +75,13 @@ const MUTANTS: &[Mutant] = &[
         search: "medium.append(&line).and_then(|()| medium.sync())",
         replace: "medium.append(&line)",
         test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "3: git's files are on the disk before the journal names them",
+        file: "git.rs",
+        search: "        fsync_everything();\n",
+        replace: "",
+        test: ORDER,
     },
     Mutant {
         invariant: "4: checksums are compared",
