@@ -244,6 +244,7 @@ pub mod tests {
                 hypothesis: String::new(),
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
+                proposer: String::new(),
             });
             add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
             let result = score

@@ -330,6 +330,7 @@ impl Imported {
                 hypothesis: String::new(),
                 change: Value::Null,
                 cost: Cost::default(),
+                proposer: String::new(),
             });
             records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0 });
             let outcome = match row.status {

@@ -153,6 +153,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 hypothesis: String::new(),
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
+                proposer: String::new(),
             })?;
         }
         let direction = self.metric.direction();
@@ -265,22 +266,22 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             return Err(LabError::Proposer("there is no incumbent to change".into()));
         };
         let experiment = self.state.next_experiment();
-        let Proposal { change, description, hypothesis, cost } = proposal;
+        let Proposal { change, description, hypothesis, cost, proposer } = proposal;
         let description = description.split_whitespace().collect::<Vec<_>>().join(" ");
         let candidate = match self.sandbox.stage(experiment, &parent, &change, &description).await {
             Ok(candidate) => candidate,
             Err(StageError::Rejected(reason)) => {
-                return self.refuse(description, reason, serde_json::to_value(&change)?, cost);
+                return self.refuse(description, reason, serde_json::to_value(&change)?, cost, proposer);
             }
             Err(StageError::Failed(error)) => return Err(error.into()),
         };
         let change = serde_json::to_value(&change)?;
         if let Some(done) = self.state.with_fingerprint(&candidate.fingerprint) {
             let reason = format!("it is the same as experiment {} ({}, {})", done.id, done.description, done.status);
-            return self.refuse(description, reason, change, cost);
+            return self.refuse(description, reason, change, cost, proposer);
         }
         let parent = Some(parent);
-        self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost })
+        self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost, proposer })
     }
 
     fn refuse(
@@ -289,9 +290,10 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         reason: String,
         change: serde_json::Value,
         cost: Cost,
+        proposer: String,
     ) -> Result<(), LabError> {
         self.tell(&Event::Refused { description: &description, reason: &reason });
-        self.record(Record::Refused { description, reason, change, cost })
+        self.record(Record::Refused { description, reason, change, cost, proposer })
     }
 
     async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {

@@ -12,7 +12,7 @@ use crate::change::Patch;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
 use crate::sandbox::Revision;
-use crate::state::{Experiment, Rejection};
+use crate::state::{Experiment, Rejection, State};
 
 /// What a proposal cost to make.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -35,12 +35,33 @@ pub struct Proposal<C = Patch> {
     /// What it cost.
     #[serde(default)]
     pub cost: Cost,
+    /// Whose idea it is, where several proposers take turns; empty where there is only one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proposer: String,
 }
 
 impl<C> Proposal<C> {
     /// A proposal that cost nothing, without a hypothesis.
     pub fn new(change: C, description: impl Into<String>) -> Proposal<C> {
-        Proposal { change, description: description.into(), hypothesis: String::new(), cost: Cost::default() }
+        Proposal {
+            change,
+            description: description.into(),
+            hypothesis: String::new(),
+            cost: Cost::default(),
+            proposer: String::new(),
+        }
+    }
+
+    /// The same with a reason why it should help.
+    pub fn because(mut self, hypothesis: impl Into<String>) -> Proposal<C> {
+        self.hypothesis = hypothesis.into();
+        self
+    }
+
+    /// The same at a cost.
+    pub fn at_cost(mut self, cost: Cost) -> Proposal<C> {
+        self.cost = cost;
+        self
     }
 }
 
@@ -69,6 +90,22 @@ pub struct Context<'a, C = Patch> {
 }
 
 impl<'a, C> Context<'a, C> {
+    /// What a proposer is told in this state, where the incumbent's files are `files`. `None` before the baseline is measured.
+    pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
+        let (header, incumbent) = (state.header.as_ref()?, state.incumbent.as_ref()?);
+        Some(Context {
+            program,
+            incumbent: incumbent.revision.clone(),
+            score: incumbent.arm.mean()?,
+            direction: header.direction,
+            files,
+            experiments: &state.experiments,
+            rejections: &state.rejections,
+            seed: header.seed,
+            change: std::marker::PhantomData,
+        })
+    }
+
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.rejections.len()

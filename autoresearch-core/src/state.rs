@@ -57,6 +57,8 @@ pub struct Experiment {
     pub change: serde_json::Value,
     /// What the proposal cost.
     pub cost: Cost,
+    /// Which proposer's idea it was, where several take turns.
+    pub proposer: String,
     /// What became of it.
     pub status: Status,
     /// Why, in one line.
@@ -95,6 +97,12 @@ pub struct Rejection {
     pub reason: String,
     /// The change itself, as JSON.
     pub change: serde_json::Value,
+    /// What it cost.
+    pub cost: Cost,
+    /// Which proposer's idea it was, where several take turns.
+    pub proposer: String,
+    /// The number of the experiment that it would have been: it came after all before that one.
+    pub experiment: u32,
 }
 
 /// The best measured state.
@@ -228,7 +236,7 @@ impl State {
             Record::Started { tag, base, metric, direction, policy, seed } => {
                 self.header = Some(Header { tag, base, metric, direction, policy, seed, started: at });
             }
-            Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost } => {
+            Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost, proposer } => {
                 if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
                     return Err(contradiction(format!("experiment {experiment} begins out of turn")));
                 }
@@ -243,6 +251,7 @@ impl State {
                         hypothesis,
                         change,
                         cost,
+                        proposer,
                         status: Status::Discard,
                         reason: String::new(),
                         arm: Arm::default(),
@@ -310,10 +319,11 @@ impl State {
                     return Err(contradiction(format!("experiment {experiment} was carried out without a decision")));
                 }
             }
-            Record::Refused { description, reason, change, cost } => {
+            Record::Refused { description, reason, change, cost, proposer } => {
                 self.add_cost(cost);
                 self.since_keep += 1;
-                self.rejections.push(Rejection { description, reason, change });
+                let experiment = self.next_experiment();
+                self.rejections.push(Rejection { description, reason, change, cost, proposer, experiment });
             }
             Record::Checked { failure } => {
                 self.checks += 1;

@@ -25,7 +25,7 @@ impl Proposer for Scripted {
         };
         let FileEdit::Write { text, .. } = &change.edits[0] else { panic!("only whole files here") };
         let description = text.lines().next().unwrap_or_default().to_owned();
-        Ok(Proposal { change, description, hypothesis: "it may help".into(), cost: Cost::default() })
+        Ok(Proposal::new(change, description).because("it may help"))
     }
 }
 

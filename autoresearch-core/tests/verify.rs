@@ -26,7 +26,7 @@ impl Proposer for Scripted {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
         let text = self.0.get(context.proposals()).ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
         let cost = Cost { tokens: 3, dollars: 0.01 };
-        Ok(Proposal { change: patch(text), description: (*text).into(), hypothesis: String::new(), cost })
+        Ok(Proposal::new(patch(text), *text).at_cost(cost))
     }
 }
 

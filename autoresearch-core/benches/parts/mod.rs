@@ -30,7 +30,7 @@ impl Proposer<f64> for Draws {
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let change = ((bits ^ (bits >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
-        Ok(Proposal { change, description: format!("x = {change}"), hypothesis: String::new(), cost: Cost::default() })
+        Ok(Proposal::new(change, format!("x = {change}")))
     }
 }
 
@@ -70,12 +70,8 @@ impl Proposer for Counting {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
         let number = context.proposals();
         let text = format!("echo 'score: {}'\n", -(number as i64));
-        Ok(Proposal {
-            change: Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text }] },
-            description: format!("change {number}"),
-            hypothesis: String::new(),
-            cost: Cost::default(),
-        })
+        let change = Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text }] };
+        Ok(Proposal::new(change, format!("change {number}")))
     }
 }
 

@@ -45,6 +45,9 @@ pub enum Record {
         change: serde_json::Value,
         /// What the proposal cost.
         cost: Cost,
+        /// Which proposer's idea it is, where several take turns.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        proposer: String,
     },
     /// A run of an experiment begins.
     Attempt {
@@ -106,6 +109,9 @@ pub enum Record {
         change: serde_json::Value,
         /// What it cost.
         cost: Cost,
+        /// Which proposer's idea it was, where several take turns.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        proposer: String,
     },
     /// After several crashes in a row the incumbent was run again, to see whether the machine is at fault.
     Checked {

@@ -15,6 +15,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
         hypothesis: String::new(),
         change: Value::Null,
         cost: Cost::default(),
+        proposer: String::new(),
     };
     let mut records = vec![
         Record::Started {
@@ -91,6 +92,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 hypothesis: String::new(),
                 change: Value::Null,
                 cost: Cost::default(),
+                proposer: String::new(),
             },
             attempt(experiment, 1),
             Record::Measured {

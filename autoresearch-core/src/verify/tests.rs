@@ -28,6 +28,7 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
         hypothesis: String::new(),
         change: serde_json::Value::Null,
         cost: Cost { tokens: 10, dollars: 0.1 },
+        proposer: String::new(),
     }
 }
 
@@ -57,6 +58,7 @@ fn refused() -> Record {
         reason: String::new(),
         change: serde_json::Value::Null,
         cost: Cost { tokens: 1, dollars: 0.7 },
+        proposer: String::new(),
     }
 }
 

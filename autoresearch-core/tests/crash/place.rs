@@ -34,7 +34,7 @@ impl Proposer for Scripted {
             None => FileEdit::Write { path: "value.sh".into(), text: text.clone() },
         };
         let change = Patch { edits: vec![edit] };
-        Ok(Proposal { change, description: text.clone(), hypothesis: "it may help".into(), cost: Cost::default() })
+        Ok(Proposal::new(change, text.clone()).because("it may help"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Cost, Experiment, Outcome, Proposal, Proposer, ProposerError, Status};
+use autoresearch_core::{Context, Experiment, Outcome, Proposal, Proposer, ProposerError, Status};
 
 use crate::flags::{CommandLine, Flags, Switch, kind};
 
@@ -97,12 +97,8 @@ impl Proposer<Flags> for Walk {
         let change = change.ok_or_else(|| {
             ProposerError::Exhausted("all flags are tried, and all combinations that could be found".into())
         })?;
-        Ok(Proposal {
-            description: change.to_string(),
-            hypothesis: format!("`{}` may be faster", here.with(&change).name()),
-            change,
-            cost: Cost::default(),
-        })
+        let (description, flags) = (change.to_string(), here.with(&change).name());
+        Ok(Proposal::new(change, description).because(format!("`{flags}` may be faster")))
     }
 }
 
