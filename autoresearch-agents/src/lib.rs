@@ -5,6 +5,7 @@
 
 pub mod constants;
 pub mod knobs;
+mod space;
 
 pub use constants::{Constant, ConstantError, Knob};
-pub use knobs::KnobProposer;
+pub use knobs::{KnobProposer, Search};

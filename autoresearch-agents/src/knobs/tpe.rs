@@ -1,0 +1,50 @@
+//! Draws from a tree-structured Parzen estimator (Bergstra, Bardenet, Bengio and Kégl, "Algorithms for Hyper-Parameter
+//! Optimization", NeurIPS 2011), one for each constant, as the crate `tpe` has it.
+
+use autoresearch_core::ProposerError;
+use rand::Rng;
+use tpe::{TpeOptimizerBuilder, categorical_range, histogram_estimator, parzen_estimator, range};
+
+use super::Idea;
+use crate::constants::Knob;
+use crate::space::{Observation, Site};
+
+/// So many points are drawn at random before the estimator is asked: fewer say nothing of what is good.
+const AT_RANDOM: usize = 10;
+/// The share of the observations that counts as good.
+const GOOD: f64 = 0.15;
+/// So many draws from the good ones compete for each literal.
+const CANDIDATES: usize = 24;
+
+/// A literal for every site, learnt from the observations.
+pub(super) fn draw(
+    sites: &[Site<'_>],
+    observations: &[Observation],
+    rng: &mut impl Rng,
+) -> Result<Idea, ProposerError> {
+    if observations.len() < AT_RANDOM {
+        return Ok(super::at_random(sites, rng));
+    }
+    let mut values = Vec::new();
+    for (at, site) in sites.iter().enumerate() {
+        let fatal = |error: &dyn std::fmt::Display| ProposerError::Fatal(format!("{}: {error}", site.constant.name));
+        let (low, high) = site.knob.ends();
+        let (kind, range) = match &site.knob {
+            Knob::Choice(choices) => (histogram_estimator(), categorical_range(choices.len())),
+            _ => (parzen_estimator(), range(low, high)),
+        };
+        let range = range.map_err(|e| fatal(&e))?;
+        let builder = TpeOptimizerBuilder::new().gamma(GOOD).candidates(CANDIDATES).build(kind, range);
+        let mut estimator = builder.map_err(|e| fatal(&e))?;
+        for observation in observations {
+            let literal = observation.values.get(at).and_then(Option::as_deref);
+            // NaN: the estimator learns nothing of this constant from it.
+            let number = literal.and_then(|literal| site.knob.number(literal)).unwrap_or(f64::NAN);
+            estimator.tell(number, observation.loss).map_err(|e| fatal(&e))?;
+        }
+        let number = estimator.ask(rng).map_err(|e| fatal(&e))?;
+        values.push((at, site.knob.literal(number)));
+    }
+    let why = format!("The values of the better ones of {} measured points are dense there.", observations.len());
+    Ok(Idea { values, why })
+}

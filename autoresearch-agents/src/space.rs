@@ -1,0 +1,297 @@
+//! The space that annotated constants span, and what past experiments say of its points, whoever proposed them.
+
+use std::collections::BTreeMap;
+
+use autoresearch_core::{Context, Direction, FileEdit, Patch, ProposerError, Status};
+use rand::{Rng, RngExt};
+
+use crate::constants::{Constant, Knob};
+
+/// One constant that may be changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Site<'a> {
+    pub path: &'a str,
+    pub constant: Constant<'a>,
+    pub knob: Knob,
+}
+
+/// An experiment as a point of the space.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Observation {
+    /// The literal of each site, where it is known.
+    pub values: Vec<Option<String>>,
+    /// Less is better; infinite for a crash.
+    pub loss: f64,
+}
+
+/// What a patch does to constants.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Changes {
+    /// By name: the literal before, where the patch shows it, and after.
+    pub constants: BTreeMap<String, (Option<String>, String)>,
+    /// It changes something else, too.
+    pub others: bool,
+}
+
+/// The constants of the context's files that carry a `knob:` range, in the file or in the programme.
+pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>, ProposerError> {
+    let mut sites = Vec::new();
+    let overridden = &context.program.knobs;
+    for (path, source) in context.files.iter() {
+        for constant in Constant::all(source) {
+            let Some(range) = overridden.get(constant.name).map(String::as_str).or(constant.range) else {
+                continue;
+            };
+            let knob = Knob::parse(constant.name, range).map_err(|e| ProposerError::Fatal(e.to_string()))?;
+            sites.push(Site { path, constant, knob });
+        }
+    }
+    if let Some(name) = overridden.keys().find(|name| !sites.iter().any(|site| site.constant.name == *name)) {
+        return Err(ProposerError::Fatal(format!(
+            "there is a range for {name}, in program.md or [knobs], but no editable file has a line `const {name}: … = …;`"
+        )));
+    }
+    match sites.is_empty() {
+        true => Err(ProposerError::Fatal(
+            "no constant in the editable files has a range; annotate one: `const LR: f64 = 0.04; // knob: log 0.01..0.1`".into(),
+        )),
+        false => Ok(sites),
+    }
+}
+
+impl Site<'_> {
+    /// The edit that gives the constant another literal.
+    pub fn edit(&self, value: &str) -> FileEdit {
+        FileEdit::Replace {
+            path: self.path.to_owned(),
+            search: self.constant.line.to_owned(),
+            replace: self.constant.line_with(value),
+        }
+    }
+}
+
+impl Knob {
+    /// The ends of the numbers that stand for its values, the second one excluded: logarithms for `log`, places in the list
+    /// for choices.
+    pub(crate) fn ends(&self) -> (f64, f64) {
+        match self {
+            Knob::Log(low, high) => (low.ln(), high.ln()),
+            Knob::Lin(low, high) => (*low, *high),
+            Knob::Int(low, high) => (*low as f64, *high as f64 + 1.0),
+            Knob::Choice(choices) => (0.0, choices.len() as f64),
+        }
+    }
+
+    /// The number that stands for a literal, if it lies in the range.
+    pub(crate) fn number(&self, literal: &str) -> Option<f64> {
+        let literal = literal.replace('_', "");
+        let (low, high) = self.ends();
+        let number = match self {
+            // The upper end belongs to the range and not to the numbers that stand for it.
+            Knob::Log(..) => literal.parse::<f64>().ok()?.ln().min(high - (high - low) * 1e-9),
+            Knob::Lin(..) => literal.parse::<f64>().ok().filter(|v| *v <= high)?.min(high - (high - low) * 1e-9),
+            Knob::Int(..) => literal.parse::<i64>().ok()? as f64 + 0.5,
+            Knob::Choice(choices) => choices.iter().position(|c| c.replace('_', "") == literal)? as f64 + 0.5,
+        };
+        (low..high).contains(&number).then_some(number)
+    }
+
+    /// The literal that a number stands for.
+    pub(crate) fn literal(&self, number: f64) -> String {
+        match self {
+            Knob::Log(low, high) => float(number.exp().clamp(*low, *high), *low, *high),
+            Knob::Lin(low, high) => float(number.clamp(*low, *high), *low, *high),
+            Knob::Int(low, high) => (number.floor() as i64).clamp(*low, *high).to_string(),
+            Knob::Choice(choices) => {
+                let at = (number.max(0.0) as usize).min(choices.len().saturating_sub(1));
+                choices.get(at).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// A literal from anywhere in the range, each number that stands for one as likely as the other.
+    pub(crate) fn draw(&self, rng: &mut impl Rng) -> String {
+        let (low, high) = self.ends();
+        self.literal(low + rng.random::<f64>() * (high - low))
+    }
+}
+
+/// A Rust float literal with two significant digits, within the range: finer steps drown in the noise of a run.
+pub(crate) fn float(value: f64, low: f64, high: f64) -> String {
+    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    let text = rounded.clamp(low, high).to_string();
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
+}
+
+/// The experiments whose point in the space is known at least in part, the baseline among them.
+///
+/// Scores are compared across changes of other code as if that had shifted all of them alike: what was measured before a
+/// kept change of something else than constants is taken as better by that change's gain.
+pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
+    let sign = if context.direction == Direction::Minimise { 1.0 } else { -1.0 };
+    let mut values: Vec<Option<String>> = sites.iter().map(|site| Some(site.constant.value.to_owned())).collect();
+    let mut shift = 0.0;
+    let mut found = Vec::new();
+    // Backwards, since the values are known now: every kept change says what stood there before it.
+    for experiment in context.experiments.iter().rev() {
+        let patch: Option<Patch> = serde::Deserialize::deserialize(&experiment.change).ok();
+        let changes = match &patch {
+            Some(patch) => changes(patch, &context.files),
+            None => Changes { others: experiment.parent.is_some(), ..Changes::default() },
+        };
+        let loss = match (experiment.score(), experiment.status) {
+            (_, Status::Crash) => Some(f64::INFINITY),
+            (score, _) => score.map(|score| sign * score.get() - shift),
+        };
+        let kept = experiment.status == Status::Keep;
+        let mut here = values.clone();
+        if !kept {
+            set(sites, &mut here, &changes, |(_, new)| Some(new.clone()));
+        }
+        if let Some(loss) = loss.filter(|_| !changes.others && here.iter().any(Option::is_some)) {
+            found.push(Observation { values: here, loss });
+        }
+        if kept {
+            if changes.others {
+                let gain = experiment.before.zip(experiment.score()).map(|(a, b)| context.direction.gain(a, b));
+                shift += gain.unwrap_or(0.0);
+            }
+            match patch.is_none() && experiment.parent.is_some() {
+                true => values.iter_mut().for_each(|value| *value = None),
+                false => set(sites, &mut values, &changes, |(old, _)| old.clone()),
+            }
+        }
+    }
+    found.reverse();
+    found
+}
+
+fn set(
+    sites: &[Site<'_>],
+    values: &mut [Option<String>],
+    changes: &Changes,
+    which: impl Fn(&(Option<String>, String)) -> Option<String>,
+) {
+    for (site, value) in sites.iter().zip(values) {
+        if let Some(change) = changes.constants.get(site.constant.name) {
+            *value = which(change);
+        }
+    }
+}
+
+/// What a patch does to constants, as far as its text says. `files` are those of today, which help with edits that show only
+/// a part of a line.
+pub(crate) fn changes(patch: &Patch, files: &BTreeMap<String, String>) -> Changes {
+    let mut changes = Changes::default();
+    for edit in &patch.edits {
+        match edit {
+            FileEdit::Replace { path, search, replace } => {
+                let whole = files.get(path).and_then(|text| whole_lines(text, search, replace));
+                let (old, new) = whole.unwrap_or_else(|| (search.clone(), replace.clone()));
+                changes.compare(old.lines(), new.lines(), true);
+            }
+            FileEdit::Write { path, text } => {
+                let today = files.get(path).map(String::as_str).unwrap_or_default();
+                changes.compare(today.lines(), text.lines(), false);
+            }
+            FileEdit::Diff { diff } => {
+                let side = |sign: char, header: &'static str| {
+                    diff.lines().filter(move |line| !line.starts_with(header)).filter_map(move |l| l.strip_prefix(sign))
+                };
+                changes.compare(side('-', "--- "), side('+', "+++ "), true);
+            }
+        }
+    }
+    changes
+}
+
+impl Changes {
+    /// Adds the difference between lines. Where `shown` is false the old lines are not those that the patch replaced.
+    fn compare<'t>(&mut self, old: impl Iterator<Item = &'t str>, new: impl Iterator<Item = &'t str>, shown: bool) {
+        let split = |lines: &mut dyn Iterator<Item = &'t str>| {
+            let (mut constants, mut skeleton) = (BTreeMap::new(), Vec::new());
+            for line in lines {
+                match Constant::parse(line) {
+                    Some(constant) => {
+                        skeleton.push(constant.name);
+                        constants.insert(constant.name, constant.value);
+                    }
+                    None => skeleton.push(line.trim_end()),
+                }
+            }
+            (constants, skeleton)
+        };
+        let (old, before) = split(&mut { old });
+        let (new, after) = split(&mut { new });
+        self.others |= before != after;
+        for (name, value) in new {
+            let was = old.get(name).filter(|_| shown).map(|was| (*was).to_owned());
+            if was.as_deref() != Some(value) {
+                // Of two edits of one constant the first shows what stood there.
+                let was = self.constants.remove(name).map_or(was, |(was, _)| was);
+                self.constants.insert(name.to_owned(), (was, value.to_owned()));
+            }
+        }
+    }
+}
+
+/// Both sides of a replacement as whole lines, if either of them stands in the text only once.
+fn whole_lines(text: &str, search: &str, replace: &str) -> Option<(String, String)> {
+    let is_whole = |part: &str| part.lines().all(|line| Constant::parse(line).is_some());
+    if is_whole(search) && is_whole(replace) {
+        return None;
+    }
+    let part = [search, replace].into_iter().find(|part| !part.is_empty() && text.matches(*part).count() == 1)?;
+    let (before, after) = text.split_once(part)?;
+    let before = before.rsplit_once('\n').map_or(before, |(_, line)| line);
+    let after = after.split_once('\n').map_or(after, |(line, _)| line);
+    Some((format!("{before}{search}{after}"), format!("{before}{replace}{after}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "use x;\nconst LR: f64 = 0.04; // knob: log 0.01..0.1\nconst DEPTH: i64 = 8; // knob: int 1..16\nfn f() { g(1) }\n";
+
+    fn seen(edit: FileEdit) -> (Vec<(String, Option<String>, String)>, bool) {
+        let files = [("a.rs".to_owned(), SOURCE.to_owned())].into();
+        let changes = changes(&Patch { edits: vec![edit] }, &files);
+        (changes.constants.into_iter().map(|(name, (old, new))| (name, old, new)).collect(), changes.others)
+    }
+
+    fn replace(search: &str, replace: &str) -> FileEdit {
+        FileEdit::Replace { path: "a.rs".into(), search: search.into(), replace: replace.into() }
+    }
+
+    #[test]
+    fn constants_are_read_from_every_kind_of_edit() {
+        let lr = |old: Option<&str>| vec![("LR".to_owned(), old.map(str::to_owned), "0.02".to_owned())];
+        let line = "const LR: f64 = 0.04; // knob: log 0.01..0.1";
+        assert_eq!(seen(replace(line, &line.replace("0.04", "0.02"))), (lr(Some("0.04")), false));
+        assert_eq!(seen(replace("= 0.04", "= 0.02")), (lr(Some("0.04")), false), "a part of a line");
+        assert!(seen(replace("use x;\nconst LR: f64 = 0.04;", "use y;\nconst LR: f64 = 0.02;")).1);
+        let diff = "--- a/a.rs\n+++ b/a.rs\n@@ -2 +2 @@\n-const LR: f64 = 0.04;\n+const LR: f64 = 0.02;\n const DEPTH: i64 = 8;\n";
+        assert_eq!(seen(FileEdit::Diff { diff: diff.into() }), (lr(Some("0.04")), false));
+        let (constants, others) = seen(FileEdit::Write { path: "a.rs".into(), text: SOURCE.replace("0.04", "0.02") });
+        assert_eq!((constants.last(), others), (lr(None).last(), false), "what stood there is not known");
+        assert_eq!(seen(replace("g(1)", "g(2)")), (vec![], true));
+    }
+
+    #[test]
+    fn literals_and_numbers_are_the_same_points() {
+        for (range, literal) in [
+            ("log 0.01..0.1", "0.1"),
+            ("log 0.01..0.1", "0.01"),
+            ("lin 0..1", "1.0"),
+            ("lin 0..1", "0.0"),
+            ("int 1..8", "8"),
+            ("{4, 8, 1_6}", "1_6"),
+        ] {
+            let knob = Knob::parse("A", range).unwrap();
+            assert_eq!(knob.literal(knob.number(literal).unwrap()), literal, "{range}");
+        }
+        assert_eq!(Knob::Int(1, 8).number("9"), None);
+        assert_eq!(Knob::Lin(0.0, 1.0).number("1.5"), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! The searches over constants, beside each other on a surrogate of a trainer.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod parts;
+
+use autoresearch_agents::{KnobProposer, Search};
+use autoresearch_core::*;
+use parts::{TRAINER, night, trained};
+
+const SEEDS: u64 = 20;
+const EXPERIMENTS: usize = 60;
+
+async fn best(search: Search, seed: u64) -> f64 {
+    let (_, _, state) = night(TRAINER, trained, KnobProposer::new(seed).with_search(search), EXPERIMENTS).await;
+    assert_eq!(state.finished(), EXPERIMENTS, "{search:?}");
+    state.incumbent.unwrap().arm.mean().unwrap().get()
+}
+
+/// The mean of paired differences and the ends of its 95 % interval (Student's t with 19 degrees of freedom).
+fn interval(gains: &[f64]) -> (f64, f64, f64) {
+    let n = gains.len() as f64;
+    let mean = gains.iter().sum::<f64>() / n;
+    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    let half = 2.093 * (variance / n).sqrt();
+    (mean, mean - half, mean + half)
+}
+
+#[tokio::test]
+async fn the_searcher_beats_drawing_at_random() {
+    let mut gains = Vec::new();
+    for seed in 0..SEEDS {
+        gains.push(best(Search::Random, seed).await - best(Search::Tpe, seed).await);
+    }
+    let (mean, low, high) = interval(&gains);
+    let wins = gains.iter().filter(|gain| **gain > 0.0).count();
+    println!(
+        "evidence searcher-beats-random seeds {SEEDS} experiments {EXPERIMENTS} mean_gain {mean:.6} low {low:.6} high {high:.6} wins {wins}"
+    );
+    assert!(low > 0.0, "{gains:?}");
+}
+
+#[tokio::test]
+async fn every_search_finds_something_better() {
+    for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
+        let mut scores = Vec::new();
+        for seed in 0..5 {
+            scores.push(best(search, seed).await);
+        }
+        let mean = scores.iter().sum::<f64>() / 5.0;
+        println!("{search:?}: from {:.4} to {mean:.4}", trained(TRAINER).unwrap());
+        assert!(mean < trained(TRAINER).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_is_continued_goes_on_as_if_it_had_not_been_interrupted() {
+    for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
+        let descriptions = |state: State| state.experiments.iter().map(|e| e.description.clone()).collect::<Vec<_>>();
+        let proposer = || KnobProposer::new(3).with_search(search);
+        let (_, _, whole) = night(TRAINER, trained, proposer(), 20).await;
+        let (_, _, part) = night(TRAINER, trained, proposer(), 12).await;
+        assert!(descriptions(whole).starts_with(&descriptions(part)));
+    }
+}
+
+/// Finds nothing on a space of four points but those.
+#[tokio::test]
+async fn a_grid_ends_when_it_is_used_up() {
+    let source = "const A: i64 = 1; // knob: {1, 2}\nconst B: i64 = 1; // knob: {1, 2}\n";
+    let measure: parts::Measure = |source| Ok(parts::constant(source, "A") + parts::constant(source, "B"));
+    for search in [Search::Grid, Search::Random, Search::Tpe] {
+        let (reason, _, state) = night(source, measure, KnobProposer::new(0).with_search(search), 10).await;
+        assert!(matches!(reason, StopReason::Exhausted(_)), "{search:?} {reason}");
+        assert_eq!((state.finished(), state.rejections.len()), (3, 0), "{search:?}");
+    }
+}
