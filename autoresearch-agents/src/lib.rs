@@ -1,11 +1,21 @@
 //! Proposers for autoresearch: who has the ideas.
 //!
-//! [`KnobProposer`] needs no model: it searches over annotated constants of a source file ([`constants`]).
+//! These need no model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]),
+//! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
+//! lets several proposers take turns. [`digest`] is what a model is told of a night, however long it was.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod constants;
+pub mod digest;
 pub mod knobs;
+pub mod merge;
+pub mod portfolio;
+pub mod replay;
 mod space;
 
 pub use constants::{Constant, ConstantError, Knob};
+pub use digest::{Strategy, digest, strategy};
 pub use knobs::{KnobProposer, Search};
+pub use merge::MergeProposer;
+pub use portfolio::Portfolio;
+pub use replay::{ReplayError, ReplayProposer};

@@ -1,0 +1,78 @@
+//! What to do next, when it is not obvious.
+
+use autoresearch_core::{Context, Experiment, Status};
+
+/// So many experiments without a keep are a plateau, and each further so many ask for another strategy.
+const PATIENCE: usize = 8;
+/// So many of the latest experiments show whether changes crash.
+const LATEST: usize = 8;
+
+/// A direction for the next proposals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Go on with what was kept lately.
+    Exploit,
+    /// Try what was never touched.
+    Explore,
+    /// Put changes together that failed narrowly.
+    CombineNearMisses,
+    /// Make less of it: smaller changes, less code.
+    Simplify,
+    /// Question what was decided early.
+    RevertEarly,
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Strategy::Exploit => "exploit: go on with what was kept lately, further in the same direction",
+            Strategy::Explore => "explore: try something that no experiment has touched yet",
+            Strategy::CombineNearMisses => "combine near misses: put discarded changes together that failed narrowly",
+            Strategy::Simplify => "simplify: make small changes, remove code, and see what is not needed",
+            Strategy::RevertEarly => {
+                "revert an early decision: undo or redo one of the first keeps, since what surrounds it has changed"
+            }
+        })
+    }
+}
+
+/// What to do next: exploit while there are keeps; on a plateau one of the others after the other, ever again.
+pub fn strategy<C>(context: &Context<'_, C>) -> Strategy {
+    let tried = context.experiments.get(1..).unwrap_or_default();
+    let kept = tried.iter().filter(|experiment| experiment.status == Status::Keep).count();
+    let since = tried.iter().rev().take_while(|experiment| experiment.status != Status::Keep).count();
+    let latest = tried.get(tried.len().saturating_sub(LATEST)..).unwrap_or_default();
+    let crashes = latest.iter().filter(|experiment| experiment.status == Status::Crash).count();
+    if tried.len() >= LATEST && crashes * 2 >= LATEST {
+        return Strategy::Simplify;
+    }
+    if since < PATIENCE {
+        return if kept == 0 { Strategy::Explore } else { Strategy::Exploit };
+    }
+    let misses = near_misses(context).len();
+    match (since / PATIENCE - 1) % 4 {
+        0 if misses >= 2 => Strategy::CombineNearMisses,
+        2 => Strategy::Simplify,
+        3 if kept >= 4 => Strategy::RevertEarly,
+        _ => Strategy::Explore,
+    }
+}
+
+/// The discards with what they gained, mostly less than nothing, the closest first: those that missed by less than what a
+/// kept change gained in the median.
+pub(super) fn near_misses<'a, C>(context: &Context<'a, C>) -> Vec<(f64, &'a Experiment)> {
+    let gain = |experiment: &Experiment| Some(context.direction.gain(experiment.before?, experiment.score()?));
+    let of = |status| {
+        let experiments = context.experiments.iter().filter(move |experiment| experiment.status == status);
+        let mut gains: Vec<(f64, &'a Experiment)> = experiments.filter_map(|e| Some((gain(e)?, e))).collect();
+        gains.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+        gains
+    };
+    let kept = of(Status::Keep);
+    // Where nothing was kept there is no measure of what is narrow.
+    let margin = kept.get(kept.len() / 2).map_or(f64::INFINITY, |(gain, _)| gain.abs());
+    let mut misses = of(Status::Discard);
+    misses.retain(|(gain, _)| *gain >= -margin);
+    misses
+}

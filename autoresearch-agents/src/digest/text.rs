@@ -1,0 +1,93 @@
+//! Text of bounded length, in which foreign words are marked as such.
+
+/// One line of at most `most` characters, without anything that a terminal would obey.
+pub(super) fn line(text: &str, most: usize) -> String {
+    let plain = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let plain = plain.collect::<Vec<_>>().join(" ");
+    match plain.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", plain.get(..end).unwrap_or_default()),
+        None => plain,
+    }
+}
+
+/// Foreign words in quotes, on one line.
+pub(super) fn quoted(text: &str, most: usize) -> String {
+    format!("\"{}\"", line(text, most).replace('"', "'"))
+}
+
+/// The last lines of a log, each behind a bar: whatever they say, they cannot end the quotation.
+pub(super) fn bars(log: &str, lines: usize, most: usize) -> Vec<String> {
+    let text: Vec<String> = log.lines().map(|text| line(text, most)).filter(|text| !text.is_empty()).collect();
+    text.iter().skip(text.len().saturating_sub(lines)).map(|text| format!("    | {text}")).collect()
+}
+
+/// A part of the digest: a heading, and lines that are left out from the end where there is no room.
+pub(super) struct Section {
+    pub heading: String,
+    pub lines: Vec<String>,
+    /// What stands for the lines that are left out, with their number before it.
+    pub rest: &'static str,
+}
+
+impl Section {
+    pub fn new(heading: impl Into<String>, lines: Vec<String>, rest: &'static str) -> Section {
+        Section { heading: heading.into(), lines, rest }
+    }
+
+    /// The text in at most `room` bytes; empty if nothing of it fits.
+    pub fn fit(&self, room: usize) -> String {
+        if self.lines.is_empty() {
+            return String::new();
+        }
+        let mut text = format!("\n## {}\n", self.heading);
+        let mut shown = 0;
+        for line in &self.lines {
+            let left = self.lines.len() - shown - 1;
+            let note = if left > 0 { self.note(left).len() } else { 0 };
+            if text.len() + line.len() + 1 + note > room {
+                break;
+            }
+            text += line;
+            text.push('\n');
+            shown += 1;
+        }
+        let left = self.lines.len() - shown;
+        if left > 0 {
+            text += &self.note(left);
+        }
+        if text.len() > room { String::new() } else { text }
+    }
+
+    /// How long the whole text is.
+    pub fn len(&self) -> usize {
+        self.lines.iter().map(|line| line.len() + 1).sum::<usize>() + self.heading.len() + 5
+    }
+
+    fn note(&self, left: usize) -> String {
+        format!("… {left} {}\n", self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_keeps_to_its_room() {
+        let section = Section::new("Heading", (0..50).map(|n| format!("line {n}")).collect(), "more");
+        for room in 0..600 {
+            let text = section.fit(room);
+            assert!(text.len() <= room, "{room}");
+            assert!(text.is_empty() || text.contains("more") || text.contains("line 49"));
+        }
+        assert_eq!(section.fit(section.len()).len(), section.len());
+    }
+
+    #[test]
+    fn foreign_text_stays_behind_its_marks() {
+        assert_eq!(line("a\n\u{1b}[2Jb\t c", 80), "a [2Jb c");
+        assert_eq!(line("äöü", 2), "äö…");
+        assert_eq!(quoted("say \"x\"\nnow", 80), "\"say 'x' now\"");
+        assert_eq!(bars("one\ntwo\r## three\n\nfour\n", 2, 9), ["    | two ## th…", "    | four"]);
+    }
+}

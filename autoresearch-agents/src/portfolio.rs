@@ -1,0 +1,132 @@
+//! Several proposers that take turns by what they brought.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError, Status};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// No turn costs less, in dollars: what costs nothing would be worth any number of turns.
+const LEAST: f64 = 1e-4;
+
+/// A bandit over proposers: whoever gained most for what it cost is asked, with a bonus for those that were asked little.
+///
+/// It is discounted UCB (Garivier and Moulines, "On Upper-Confidence Bound Policies for Switching Bandit Problems", ALT
+/// 2011): what an idea brings falls through a night, so old turns count ever less. A turn's reward is the kept gain; what it
+/// costs are its dollars and its minutes at a price, and a proposer's worth is the ratio of both sums (as in the bandits
+/// with variable costs of Ding et al., AAAI 2013), divided by that of the best. Refused proposals are turns without a gain.
+///
+/// Nothing is remembered but what the experiments say, by [`Proposal::proposer`]: the same seed and history give the same
+/// turn. Who is exhausted is passed over for this turn, and the portfolio is exhausted only when all are.
+pub struct Portfolio<C = Patch> {
+    seed: u64,
+    members: Vec<(String, Box<dyn Proposer<C>>)>,
+    /// What a turn still counts after the next one.
+    discount: f64,
+    /// The weight of the bonus.
+    curiosity: f64,
+    dollars_per_minute: f64,
+}
+
+/// The discounted turns of a proposer.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Turns {
+    count: f64,
+    gain: f64,
+    dollars: f64,
+}
+
+impl<C> Portfolio<C> {
+    /// A portfolio of proposers by name. The names are written into the journal, so a run is continued under the same ones.
+    pub fn new(seed: u64, members: Vec<(String, Box<dyn Proposer<C>>)>) -> Portfolio<C> {
+        Portfolio { seed, members, discount: 0.98, curiosity: 0.5, dollars_per_minute: 0.05 }
+    }
+
+    /// The same where a minute of the machine costs so many dollars; 0.05 is three dollars for an hour.
+    pub fn with_price(mut self, dollars_per_minute: f64) -> Portfolio<C> {
+        self.dollars_per_minute = dollars_per_minute;
+        self
+    }
+
+    /// The members by their index of the bandit, the best first.
+    fn order(&self, context: &Context<'_, C>) -> Vec<usize> {
+        let turns = self.turns(context);
+        let all: f64 = turns.iter().map(|turns| turns.count).sum();
+        let worth = |turns: &Turns| if turns.dollars > 0.0 { turns.gain / turns.dollars } else { 0.0 };
+        let best = turns.iter().map(worth).fold(0.0, f64::max);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(context.proposals() as u64 + 1);
+        let mut order: Vec<(f64, u64, usize)> = Vec::new();
+        for (at, turns) in turns.iter().enumerate() {
+            let share = if best > 0.0 { worth(turns) / best } else { 0.0 };
+            let bonus = self.curiosity * (all.max(1.0).ln() / turns.count).sqrt();
+            // Whoever was never asked comes first; equal ones by lot.
+            let index = if turns.count == 0.0 { f64::INFINITY } else { share + bonus };
+            order.push((index, rng.random(), at));
+        }
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        order.into_iter().map(|(_, _, at)| at).collect()
+    }
+
+    /// What each member did, the discount counted in turns of all of them.
+    fn turns(&self, context: &Context<'_, C>) -> Vec<Turns> {
+        let places: HashMap<&str, usize> =
+            self.members.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+        let mut turns = vec![Turns::default(); self.members.len()];
+        let mut add = |name: &str, gain: f64, dollars: f64| {
+            let Some(at) = places.get(name) else { return };
+            for turns in &mut turns {
+                turns.count *= self.discount;
+                turns.gain *= self.discount;
+                turns.dollars *= self.discount;
+            }
+            if let Some(turns) = turns.get_mut(*at) {
+                turns.count += 1.0;
+                turns.gain += gain;
+                turns.dollars += dollars.max(LEAST);
+            }
+        };
+        let mut refused = context.rejections.iter().peekable();
+        for experiment in context.experiments.iter().skip(1) {
+            while let Some(rejection) = refused.next_if(|rejection| rejection.experiment <= experiment.id) {
+                add(&rejection.proposer, 0.0, rejection.cost.dollars);
+            }
+            let gain = experiment.before.zip(experiment.score());
+            let gain = gain.filter(|_| experiment.status == Status::Keep);
+            let gain = gain.map_or(0.0, |(before, after)| context.direction.gain(before, after).max(0.0));
+            // What ran, not from when to when: a pause of the run is nobody's cost.
+            let ran = experiment.outcome.as_ref().map(|outcome| outcome.log().build + outcome.log().elapsed);
+            let minutes = ran.unwrap_or_default().as_secs_f64() / 60.0;
+            add(&experiment.proposer, gain, experiment.cost.dollars + minutes * self.dollars_per_minute);
+        }
+        refused.for_each(|rejection| add(&rejection.proposer, 0.0, rejection.cost.dollars));
+        turns
+    }
+}
+
+#[async_trait]
+impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
+    async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
+        let (mut transient, mut exhausted) = (None, Vec::new());
+        for at in self.order(context) {
+            let Some((name, proposer)) = self.members.get_mut(at) else { continue };
+            match proposer.propose(context).await {
+                Ok(proposal) => return Ok(Proposal { proposer: name.clone(), ..proposal }),
+                Err(ProposerError::Exhausted(why)) => exhausted.push(format!("{name}: {why}")),
+                // Somebody else may have an idea meanwhile.
+                Err(ProposerError::Transient(why)) => transient = transient.or(Some(format!("{name}: {why}"))),
+                Err(ProposerError::Fatal(why)) => return Err(ProposerError::Fatal(format!("{name}: {why}"))),
+                Err(other) => return Err(other),
+            }
+        }
+        match transient {
+            Some(why) => Err(ProposerError::Transient(why)),
+            None => Err(ProposerError::Exhausted(exhausted.join("; "))),
+        }
+    }
+
+    fn observe(&mut self, experiment: &autoresearch_core::Experiment) {
+        self.members.iter_mut().for_each(|(_, proposer)| proposer.observe(experiment));
+    }
+}
