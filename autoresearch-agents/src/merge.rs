@@ -54,6 +54,13 @@ impl MergeProposer {
                 Some(Miss { experiment, gain, result: apply(&patch, &context.files)?, patch })
             })
             .collect();
+        // What contains another near miss, a combination for instance, adds nothing that its parts would not.
+        let keys: Vec<BTreeSet<String>> = misses.iter().map(|miss| key(&miss.patch.edits)).collect();
+        let mut at = 0..misses.len();
+        misses.retain(|_| {
+            let key = at.next().and_then(|at| keys.get(at));
+            key.is_some_and(|key| !keys.iter().any(|other| other != key && other.is_subset(key)))
+        });
         misses.sort_by(|a, b| b.gain.total_cmp(&a.gain).then(a.experiment.id.cmp(&b.experiment.id)));
         misses.truncate(CANDIDATES);
         // From here on in the order in which they were tried: a later change may have seen an earlier one.

@@ -51,7 +51,7 @@ async fn a_night_that_is_replayed_over_the_same_sandbox_decides_the_same() {
         state.rejections.iter().map(|r| (r.description.clone(), r.reason.clone(), r.experiment)).collect()
     };
     assert_eq!(told(&recorded), told(&again));
-    assert_eq!(recorded.incumbent.map(|i| i.arm), again.incumbent.map(|i| i.arm));
+    assert_eq!(recorded.incumbent.as_ref().map(|i| &i.arm), again.incumbent.as_ref().map(|i| &i.arm));
     println!(
         "evidence replay experiments {} refused {} decisions_otherwise 0",
         again.finished(),

@@ -40,10 +40,11 @@ impl Section {
             return String::new();
         }
         let mut text = format!("\n## {}\n", self.heading);
+        let whole = self.len() <= room;
         let mut shown = 0;
         for line in &self.lines {
             let left = self.lines.len() - shown - 1;
-            let note = if left > 0 { self.note(left).len() } else { 0 };
+            let note = if left > 0 && !whole { self.note(left).len() } else { 0 };
             if text.len() + line.len() + 1 + note > room {
                 break;
             }
