@@ -26,19 +26,18 @@ const LAST_WORDS: (usize, usize) = (4, 160);
 /// What candidates printed stands behind bars, and what proposals say of themselves on lines of its own: both are data.
 pub fn digest(context: &Context<'_>, limit: usize) -> String {
     let mut text = head(context);
-    let recent = recent(context);
+    let all = limit.saturating_sub(text.len());
     // Each with its share of the whole, in hundredths; what one leaves is the next one's.
     let sections = [
-        (kept(context, share(limit, 35)), 35),
+        (kept(context, share(all, 35)), 35),
         (misses(context), 15),
-        (recent, 20),
+        (recent(context), 20),
         (crashes(context), 12),
         (constants(context), 10),
         (refused(context), 8),
         (older(context), 100),
     ];
     let mut room = 0;
-    let all = limit.saturating_sub(text.len());
     for (section, part) in sections {
         room = (room + share(all, part)).min(limit.saturating_sub(text.len()));
         let fitted = section.fit(room);

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
 
 use crate::space::{Observation, Site, observations, sites};
 
@@ -17,7 +18,8 @@ mod tpe;
 const TRIES: usize = 200;
 
 /// How the next values are chosen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Search {
     /// One constant, sometimes two, by a step from the incumbent's value; now and then one drawn anew from its whole range.

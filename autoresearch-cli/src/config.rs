@@ -10,6 +10,8 @@ use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::proposer::ProposerConfig;
+
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -99,25 +101,6 @@ pub struct RatchetConfig {
     pub limits: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProposerConfig {
-    pub kind: ProposerKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProposerKind {
-    /// Searches over the constants that carry a `knob:` range.
-    Knobs,
-}
-
-impl Default for ProposerConfig {
-    fn default() -> Self {
-        ProposerConfig { kind: ProposerKind::Knobs }
-    }
-}
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopConfig {
@@ -183,6 +166,7 @@ impl Config {
                 return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
             }
         }
+        self.proposer.check()?;
         match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
             true => Ok(()),
             false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use autoresearch_agents::{ConstantError, KnobProposer, constants};
+use autoresearch_agents::{ConstantError, constants};
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
     Cancel, CommandSandbox, Constrained, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain,
-    Observer, Outcome, Patch, Program, ProgramError, Proposer, Revision, Sandbox, SandboxError, Settings, State,
-    StopReason, Trial,
+    Observer, Outcome, Patch, Program, ProgramError, Revision, Sandbox, SandboxError, Settings, State, StopReason,
+    Trial,
 };
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, Places, ProposerKind};
+use crate::config::{Config, ConfigError, Places};
 
 /// The name of the folder in the repository that holds the runs.
 const FOLDER: &str = ".autoresearch";
@@ -192,9 +192,7 @@ impl Night {
         };
 
         let metric = metric(&config);
-        let proposer: Box<dyn Proposer> = match config.proposer.kind {
-            ProposerKind::Knobs => Box::new(KnobProposer::new(seed)),
-        };
+        let proposer = config.proposer.make(seed, &home.root)?;
         let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
         let mut settings = Settings::new(tag.clone(), config.budget());
         settings.base = Some(base);
