@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use crate::sh;
+
 mod bad_input;
 mod cuda;
 mod durable_core;
@@ -10,6 +12,7 @@ mod latency;
 mod main_job;
 mod mutants;
 mod night;
+mod proposers;
 
 /// What became of a figure.
 pub enum Line {
@@ -24,11 +27,12 @@ pub type Measure = fn() -> Result<Line, String>;
 
 /// Measures the figures of the named evidence.
 pub fn evidence(arguments: &[String]) -> Result<(), String> {
-    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job or durable-core")?;
+    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job, durable-core or proposers")?;
     let figures = match name.as_str() {
         "main-job" => main_job::FIGURES,
         "durable-core" => durable_core::FIGURES,
-        other => return Err(format!("there is no evidence `{other}`; there are main-job and durable-core")),
+        "proposers" => proposers::FIGURES,
+        other => return Err(format!("there is no evidence `{other}`; there are main-job, durable-core and proposers")),
     };
     let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
     let wanted: Vec<&str> = match rest {
@@ -60,6 +64,12 @@ pub fn evidence(arguments: &[String]) -> Result<(), String> {
     night::clean();
     println!("{}", lines.join("\n"));
     if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
+}
+
+/// The words after `evidence NAME` in what one test of a package without libtorch prints.
+fn printed(package: &str, test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
+    let arguments = ["test", "--locked", "-p", package, "--test", test, "--", "--nocapture", only];
+    words_after(&sh::output(sh::cargo().args(arguments))?, name)
 }
 
 /// The words after `evidence NAME` in what a test prints.

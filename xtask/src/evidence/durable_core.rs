@@ -28,8 +28,7 @@ const ROUNDS: usize = 5;
 
 /// The words after `evidence NAME` in what a test of the core prints.
 fn printed(test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
-    let arguments = ["test", "--locked", "-p", "autoresearch-core", "--test", test, "--", "--nocapture", only];
-    super::words_after(&sh::output(sh::cargo().args(arguments))?, name)
+    super::printed("autoresearch-core", test, only, name)
 }
 
 fn recorded_lineage() -> Result<Line, String> {
