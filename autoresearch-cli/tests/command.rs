@@ -104,6 +104,32 @@ fn a_night_ends_with_a_report_and_is_the_same_by_seed() {
     assert!(nights[0].iter().skip(1).any(|row| row.contains("keep")), "{:?}", nights[0]);
 }
 
+#[test]
+fn a_night_by_a_portfolio_is_replayed_with_the_same_decisions() {
+    let repository = Repository::new(0.0);
+    let config = repository.folder.path().join("autoresearch.toml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    let portfolio = "[proposer]\nkind = 'portfolio'\n[proposer.members.estimator]\nkind = 'knobs'\nstrategy = 'tpe'\n\
+                     [proposer.members.steps]\nkind = 'knobs'\n[proposer.members.merge]\nkind = 'merge'\nmargin = 1.0\n";
+    let replay = "[proposer]\nkind = 'replay'\njournal = '.autoresearch/first/journal.jsonl'\n";
+    let mut nights = Vec::new();
+    for (tag, proposer, experiments) in [("first", portfolio, "10"), ("again", replay, "100")] {
+        std::fs::write(&config, format!("{before}{proposer}")).unwrap();
+        let output = repository.run(&["run", "--tag", tag, "--experiments", experiments, "--allow-dirty"]);
+        assert!(output.status.success(), "{}", text(&output));
+        let folder = repository.folder.path().join(".autoresearch").join(tag);
+        let rows = std::fs::read_to_string(folder.join("results.tsv")).unwrap();
+        nights.push(rows.lines().map(|line| line.split_once('\t').unwrap().1.to_owned()).collect::<Vec<_>>());
+        let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
+        assert!(
+            ["steps", "estimator"].iter().all(|name| journal.contains(&format!("\"proposer\":\"{name}\""))),
+            "{tag}"
+        );
+    }
+    assert_eq!(nights[0].len(), 12, "the header, the baseline and ten experiments");
+    assert_eq!(nights[0], nights[1]);
+}
+
 fn interrupted(repository: &Repository, arguments: &[&str], after_rows: usize) -> Child {
     let child = repository.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
