@@ -80,15 +80,15 @@ impl Fold for Response {
         if event.data.is_empty() || event.data.trim() == "[DONE]" {
             return Ok(());
         }
-        let mut data: Value = serde_json::from_str(&event.data)
+        let data: Value = serde_json::from_str(&event.data)
             .map_err(|error| Trouble::Again(format!("an event of the response is not valid JSON: {error}")))?;
         let kind = data["type"].as_str().unwrap_or(&event.name).to_owned();
         match kind.as_str() {
             "response.output_item.done" => {
                 self.began = true;
-                self.items.push(data["item"].take());
+                self.items.push(data["item"].clone());
             }
-            "response.completed" | "response.incomplete" => self.end = Some(data["response"].take()),
+            "response.completed" | "response.incomplete" => self.end = Some(data["response"].clone()),
             "response.failed" => {
                 self.end = None;
                 return Err(trouble(&data["response"], None, &Headers::new()));
@@ -124,8 +124,8 @@ impl Fold for Response {
 
     fn finish(self: Box<Self>) -> Result<Reply, Trouble> {
         let usage = self.usage().unwrap_or_default();
-        let Some(mut end) = self.end else { return Err(Trouble::Again("the reply has no end".into())) };
-        let content = match (self.items.is_empty(), end["output"].take()) {
+        let Some(end) = self.end else { return Err(Trouble::Again("the reply has no end".into())) };
+        let content = match (self.items.is_empty(), end["output"].clone()) {
             (true, Value::Array(output)) => output,
             _ => self.items,
         };
