@@ -195,6 +195,10 @@ pub(crate) fn trouble(error: &Value, status: Option<u16>, headers: &Headers) -> 
     if again {
         return Trouble::Again(text);
     }
+    // A server that is overloaded and does not want this request again may take the next proposal's.
+    if status.is_some_and(|status| matches!(status, 408 | 409 | 429) || status >= 500) {
+        return Trouble::Final(ProposerError::Transient(text));
+    }
     let advice = match status {
         Some(401 | 403) => "; is the key right, and allowed to use this model?",
         Some(404) => "; are the model and the base URL right?",

@@ -45,11 +45,6 @@ impl Ledger {
         }
     }
 
-    /// What the proposal cost so far.
-    pub fn spent(&self) -> Cost {
-        self.spent
-    }
-
     /// The proposal is reported with its cost: the journal has it from now on.
     pub fn close(&mut self) -> Cost {
         let cost = std::mem::take(&mut self.spent);
@@ -149,7 +144,7 @@ mod tests {
         ledger.begin(cost(4.0)).unwrap();
         ledger.open(Cost::default());
         assert!(ledger.begin(cost(2.0)).is_err());
-        assert_eq!(ledger.spent(), cost(4.0));
+        assert_eq!(ledger.close(), cost(4.0));
     }
 
     #[test]

@@ -63,15 +63,15 @@ type Handler = Box<dyn FnMut(&Seen) -> Act + Send>;
 pub struct Mock {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// The longest that a client held a connection.
-    longest: Arc<Mutex<Duration>>,
+    /// How long each connection was held.
+    held: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Mock {
     pub async fn start(handler: impl FnMut(&Seen) -> Act + Send + 'static) -> Mock {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let mock = Mock { url, seen: Arc::default(), longest: Arc::default() };
+        let mock = Mock { url, seen: Arc::default(), held: Arc::default() };
         let (server, handler) = (mock.clone(), Arc::new(Mutex::new(Box::new(handler) as Handler)));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -80,8 +80,7 @@ impl Mock {
                     let began = Instant::now();
                     // A client that goes away is nothing to complain of.
                     let _ = server.serve(socket, &handler).await;
-                    let mut longest = server.longest.lock().unwrap();
-                    *longest = longest.max(began.elapsed());
+                    server.held.lock().unwrap().push(began.elapsed());
                 });
             }
         });
@@ -102,8 +101,9 @@ impl Mock {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn longest(&self) -> Duration {
-        *self.longest.lock().unwrap()
+    /// How many connections were held longer than this.
+    pub fn held_longer_than(&self, limit: Duration) -> usize {
+        self.held.lock().unwrap().iter().filter(|held| **held > limit).count()
     }
 
     async fn serve(&self, mut socket: TcpStream, handler: &Mutex<Handler>) -> std::io::Result<()> {
@@ -119,8 +119,9 @@ impl Mock {
         }
         socket.write_all(format!("{head}\r\n").as_bytes()).await?;
         for piece in act.pieces.iter().filter(|piece| !piece.is_empty()) {
-            if !act.pause.is_zero() {
-                tokio::time::sleep(act.pause).await;
+            // A client that goes away meanwhile is seen at once.
+            if !act.pause.is_zero() && tokio::time::timeout(act.pause, gone(&mut socket)).await.is_ok() {
+                return Ok(());
             }
             socket.write_all(format!("{:x}\r\n{piece}\r\n", piece.len()).as_bytes()).await?;
             socket.flush().await?;

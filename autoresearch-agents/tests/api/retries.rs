@@ -71,7 +71,7 @@ async fn what_no_attempt_can_mend_is_not_tried_again() {
             (Act::error(404, &[], "{}"), "fatal"),
             (Act::error(400, &[], "{}"), "fatal"),
             (Act::error(302, &[("location", "http://elsewhere.invalid/")], ""), "fatal"),
-            (Act::error(529, &[("x-should-retry", "false")], "{}"), "fatal"),
+            (Act::error(529, &[("x-should-retry", "false")], "{}"), "transient"),
             (Act::error(429, &[("x-should-retry", "true")], spent), "exhausted"),
             (Act::error(429, &[], quota), "exhausted"),
             (Act::error(429, &[("retry-after", "121")], OVERLOADED), "transient"),
