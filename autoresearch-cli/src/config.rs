@@ -5,6 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autoresearch_agents::http::{KeySource, Retry, Timeouts};
+use autoresearch_agents::model::Options;
+use autoresearch_agents::{ClaudeSettings, OpenAiSettings};
 use autoresearch_core::process::Limits;
 use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
 use serde::Deserialize;
@@ -24,6 +27,9 @@ pub struct Config {
     pub build: CommandConfig,
     /// The run.
     pub run: CommandConfig,
+    /// What a model's patch must pass before it costs an experiment; nothing if it is missing.
+    #[serde(default)]
+    pub check: CommandConfig,
     /// What each of both may use.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -100,21 +106,69 @@ pub struct RatchetConfig {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProposerConfig {
-    pub kind: ProposerKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProposerKind {
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ProposerConfig {
     /// Searches over the constants that carry a `knob:` range.
-    Knobs,
+    Knobs {},
+    /// Asks Claude, over the Messages interface.
+    Claude(Box<ClaudeSettings>),
+    /// Asks a model of OpenAI, or of a server that is compatible.
+    Openai(Box<OpenAiSettings>),
 }
 
 impl Default for ProposerConfig {
     fn default() -> Self {
-        ProposerConfig { kind: ProposerKind::Knobs }
+        ProposerConfig::Knobs {}
+    }
+}
+
+impl ProposerConfig {
+    /// The settings that all language models share.
+    fn options(&self) -> Option<&Options> {
+        match self {
+            ProposerConfig::Knobs {} => None,
+            ProposerConfig::Claude(settings) => Some(&settings.options),
+            ProposerConfig::Openai(settings) => Some(&settings.options),
+        }
+    }
+
+    fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
+        let (unknown, usual) = match self {
+            ProposerConfig::Knobs {} => return Ok(()),
+            ProposerConfig::Claude(settings) => (&settings.unknown, "ANTHROPIC_API_KEY"),
+            ProposerConfig::Openai(settings) => (&settings.unknown, "OPENAI_API_KEY"),
+        };
+        if let Some(name) = unknown.keys().next() {
+            return Err(format!("[proposer] has no setting `{name}`"));
+        }
+        let Some(options) = self.options() else { return Ok(()) };
+        let named = match &options.key {
+            Some(KeySource::Env(name)) => name.as_str(),
+            _ => usual,
+        };
+        // Experiments run code that a model wrote.
+        if let Some(name) = [named, usual].into_iter().find(|name| environment.contains_key(*name)) {
+            return Err(format!("[environment] would give {name}, the proposer's key, to every experiment; remove it"));
+        }
+        let Timeouts { connect, first_byte, between_bytes, whole } = options.timeouts;
+        let Retry { first, most, patience, .. } = options.retry;
+        if [connect, first_byte, between_bytes, whole].into_iter().any(|limit| !(limit > 0.0 && limit < 1e9)) {
+            return Err("[proposer.timeouts] takes positive numbers of seconds".into());
+        }
+        if [first, most, patience].into_iter().any(|pause| !(0.0..1e9).contains(&pause)) {
+            return Err("[proposer.retry] takes numbers of seconds that are not negative".into());
+        }
+        if options.max_tokens == 0 || options.max_tokens > 10_000_000 {
+            return Err(format!("[proposer] max_tokens is {}; give a positive number of tokens", options.max_tokens));
+        }
+        dollars("[proposer.per_proposal]", options.per_proposal.dollars)
+    }
+}
+
+fn dollars(place: &str, dollars: Option<f64>) -> Result<(), String> {
+    match dollars.filter(|dollars| !(*dollars > 0.0 && *dollars < 1e9)) {
+        Some(dollars) => Err(format!("{place} dollars is {dollars}; give a positive number of US dollars")),
+        None => Ok(()),
     }
 }
 
@@ -125,6 +179,10 @@ pub struct StopConfig {
     pub hours: Option<f64>,
     pub target: Option<f64>,
     pub plateau: Option<usize>,
+    /// US dollars that all proposals together may cost.
+    pub dollars: Option<f64>,
+    /// Tokens that they may take.
+    pub tokens: Option<u64>,
 }
 
 fn program_md() -> PathBuf {
@@ -183,6 +241,11 @@ impl Config {
                 return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
             }
         }
+        if !self.check.command.is_empty() && !(self.check.limit_seconds > 0.0 && self.check.limit_seconds < 1e9) {
+            return Err(format!("[check] limit_seconds is {}; give a positive number", self.check.limit_seconds));
+        }
+        dollars("[stop]", self.stop.dollars)?;
+        self.proposer.check(&self.environment)?;
         match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
             true => Ok(()),
             false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),
@@ -225,6 +288,8 @@ impl Config {
         stop.wall = self.stop.hours.and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok());
         stop.target = self.stop.target.and_then(Score::new);
         stop.plateau = self.stop.plateau;
+        stop.dollars = self.stop.dollars;
+        stop.tokens = self.stop.tokens;
         stop
     }
 }
@@ -249,6 +314,13 @@ impl Places {
             .or_else(|| set("HOME").map(|home| home.join(".cache/autoresearch")));
         let cache = cache.ok_or(ConfigError::NoCache)?;
         Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache), preset: preset.to_owned() })
+    }
+
+    /// Where candidates are built: one place for each repository and run, since build tools recognise what they built by
+    /// its path.
+    pub fn slots(&self, tag: &str) -> PathBuf {
+        let repository = blake3::hash(self.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();
+        self.cache.join("slots").join(repository).join(tag)
     }
 
     /// Replaces the placeholders of one text. Shell and awk have braces of their own, so anything else in braces, and
@@ -360,10 +432,38 @@ mod tests {
             (&MINIMAL.replace("['./run']", "[]"), "command"),
             (&MINIMAL.replace("minimise", "down"), "down"),
             (&format!("typo = 1\n{MINIMAL}"), "typo"),
+            (&format!("{MINIMAL}[stop]\ndollars = -1\n"), "dollars"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'psychic'\n"), "psychic"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'knobs'\nmodel = 'x'\n"), "model"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'claude'\nmodell = 'x'\n"), "modell"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'claude'\neffort = 'heroic'\n"), "heroic"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'openai'\nkey = {{ environment = 'X' }}\n"), "environment"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'openai'\ntimeouts = {{ whole = 0 }}\n"), "timeouts"),
+            (
+                &format!(
+                    "{MINIMAL}[environment]\nMY_KEY = ''\n[proposer]\nkind = 'openai'\nkey = {{ env = 'MY_KEY' }}\n"
+                ),
+                "MY_KEY",
+            ),
         ] {
             let error = read(text, None).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_model_is_configured() {
+        let text = format!(
+            "{MINIMAL}[proposer]\nkind = 'claude'\nmodel = 'claude-haiku-5-5'\neffort = 'high'\nmode = 'agentic'\n\
+             key = {{ file = '/run/key' }}\nthinking = {{ type = 'adaptive' }}\ncache = '1h'\n\
+             [proposer.per_proposal]\ndollars = 2\n[proposer.prices.own]\ninput = 1\noutput = 2\n[stop]\ndollars = 5\n"
+        );
+        let config = read(&text, None).unwrap();
+        assert_eq!(config.stop().dollars, Some(5.0));
+        let ProposerConfig::Claude(settings) = config.proposer else { panic!("{:?}", config.proposer) };
+        assert_eq!(settings.model, "claude-haiku-5-5");
+        assert_eq!(settings.options.per_proposal.dollars, Some(2.0));
+        assert_eq!(settings.options.prices["own"].output, 2.0);
     }
 
     #[test]

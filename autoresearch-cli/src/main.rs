@@ -7,6 +7,7 @@ mod config;
 mod display;
 mod import;
 mod plot;
+mod proposer;
 mod report;
 mod run;
 mod verify;
