@@ -5,13 +5,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoresearch_agents::http::{KeySource, Retry, Timeouts};
-use autoresearch_agents::model::Options;
-use autoresearch_agents::{ClaudeSettings, OpenAiSettings};
 use autoresearch_core::process::Limits;
 use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::proposer::{ProposerConfig, dollars};
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -105,73 +104,6 @@ pub struct RatchetConfig {
     pub limits: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ProposerConfig {
-    /// Searches over the constants that carry a `knob:` range.
-    Knobs {},
-    /// Asks Claude, over the Messages interface.
-    Claude(Box<ClaudeSettings>),
-    /// Asks a model of OpenAI, or of a server that is compatible.
-    Openai(Box<OpenAiSettings>),
-}
-
-impl Default for ProposerConfig {
-    fn default() -> Self {
-        ProposerConfig::Knobs {}
-    }
-}
-
-impl ProposerConfig {
-    /// The settings that all language models share.
-    fn options(&self) -> Option<&Options> {
-        match self {
-            ProposerConfig::Knobs {} => None,
-            ProposerConfig::Claude(settings) => Some(&settings.options),
-            ProposerConfig::Openai(settings) => Some(&settings.options),
-        }
-    }
-
-    fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
-        let (unknown, usual) = match self {
-            ProposerConfig::Knobs {} => return Ok(()),
-            ProposerConfig::Claude(settings) => (&settings.unknown, "ANTHROPIC_API_KEY"),
-            ProposerConfig::Openai(settings) => (&settings.unknown, "OPENAI_API_KEY"),
-        };
-        if let Some(name) = unknown.keys().next() {
-            return Err(format!("[proposer] has no setting `{name}`"));
-        }
-        let Some(options) = self.options() else { return Ok(()) };
-        let named = match &options.key {
-            Some(KeySource::Env(name)) => name.as_str(),
-            _ => usual,
-        };
-        // Experiments run code that a model wrote.
-        if let Some(name) = [named, usual].into_iter().find(|name| environment.contains_key(*name)) {
-            return Err(format!("[environment] would give {name}, the proposer's key, to every experiment; remove it"));
-        }
-        let Timeouts { connect, first_byte, between_bytes, whole } = options.timeouts;
-        let Retry { first, most, patience, .. } = options.retry;
-        if [connect, first_byte, between_bytes, whole].into_iter().any(|limit| !(limit > 0.0 && limit < 1e9)) {
-            return Err("[proposer.timeouts] takes positive numbers of seconds".into());
-        }
-        if [first, most, patience].into_iter().any(|pause| !(0.0..1e9).contains(&pause)) {
-            return Err("[proposer.retry] takes numbers of seconds that are not negative".into());
-        }
-        if options.max_tokens == 0 || options.max_tokens > 10_000_000 {
-            return Err(format!("[proposer] max_tokens is {}; give a positive number of tokens", options.max_tokens));
-        }
-        dollars("[proposer.per_proposal]", options.per_proposal.dollars)
-    }
-}
-
-fn dollars(place: &str, dollars: Option<f64>) -> Result<(), String> {
-    match dollars.filter(|dollars| !(*dollars > 0.0 && *dollars < 1e9)) {
-        Some(dollars) => Err(format!("{place} dollars is {dollars}; give a positive number of US dollars")),
-        None => Ok(()),
-    }
-}
-
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StopConfig {
@@ -225,13 +157,15 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let Config { build, run, ratchet, .. } = self;
+        let Config { build, run, check, ratchet, .. } = self;
         if run.command.is_empty() {
             return Err("[run] command is empty; give the program that prints the metric".into());
         }
-        for (name, limit) in [("build", build.limit_seconds), ("run", run.limit_seconds)] {
-            let unused = name == "build" && build.command.is_empty();
-            let positive = limit > 0.0 && limit < 1e9;
+        for (name, CommandConfig { command, limit_seconds: limit }) in
+            [("build", build), ("run", run), ("check", check)]
+        {
+            let unused = command.is_empty();
+            let positive = *limit > 0.0 && *limit < 1e9;
             if !unused && !positive {
                 return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
             }
@@ -240,9 +174,6 @@ impl Config {
             if let Some(value) = value.filter(|value| !(*value > 0.0 && *value < 1e6)) {
                 return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
             }
-        }
-        if !self.check.command.is_empty() && !(self.check.limit_seconds > 0.0 && self.check.limit_seconds < 1e9) {
-            return Err(format!("[check] limit_seconds is {}; give a positive number", self.check.limit_seconds));
         }
         dollars("[stop]", self.stop.dollars)?;
         self.proposer.check(&self.environment)?;

@@ -1,18 +1,90 @@
 //! The proposer that the configuration names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_agents::http::KeySource;
+use autoresearch_agents::http::{KeySource, Retry, Timeouts};
 use autoresearch_agents::model::options::Surroundings;
 use autoresearch_agents::model::{Caps, CommandCheck, Options};
-use autoresearch_agents::{ClaudeProposer, KnobProposer, OpenAiProposer};
+use autoresearch_agents::{ClaudeProposer, ClaudeSettings, KnobProposer, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::Proposer;
 use autoresearch_core::git::Lineage;
+use serde::Deserialize;
 
-use crate::config::{Config, Places, ProposerConfig};
+use crate::config::{Config, Places};
 use crate::run::RunError;
+
+/// `[proposer]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ProposerConfig {
+    /// Searches over the constants that carry a `knob:` range.
+    Knobs {},
+    /// Asks Claude, over the Messages interface.
+    Claude(Box<ClaudeSettings>),
+    /// Asks a model of OpenAI, or of a server that is compatible.
+    Openai(Box<OpenAiSettings>),
+}
+
+impl Default for ProposerConfig {
+    fn default() -> Self {
+        ProposerConfig::Knobs {}
+    }
+}
+
+impl ProposerConfig {
+    /// The settings that all language models share.
+    fn options(&self) -> Option<&Options> {
+        match self {
+            ProposerConfig::Knobs {} => None,
+            ProposerConfig::Claude(settings) => Some(&settings.options),
+            ProposerConfig::Openai(settings) => Some(&settings.options),
+        }
+    }
+
+    /// Finds the mistakes that can be found before anything is asked.
+    pub fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
+        let (unknown, usual) = match self {
+            ProposerConfig::Knobs {} => return Ok(()),
+            ProposerConfig::Claude(settings) => (&settings.unknown, "ANTHROPIC_API_KEY"),
+            ProposerConfig::Openai(settings) => (&settings.unknown, "OPENAI_API_KEY"),
+        };
+        if let Some(name) = unknown.keys().next() {
+            return Err(format!("[proposer] has no setting `{name}`"));
+        }
+        let Some(options) = self.options() else { return Ok(()) };
+        let named = match &options.key {
+            Some(KeySource::Env(name)) => name.as_str(),
+            _ => usual,
+        };
+        // Experiments run code that a model wrote.
+        if let Some(name) = [named, usual].into_iter().find(|name| environment.contains_key(*name)) {
+            return Err(format!("[environment] would give {name}, the proposer's key, to every experiment; remove it"));
+        }
+        let Timeouts { connect, first_byte, between_bytes, whole } = options.timeouts;
+        let Retry { first, most, patience, .. } = options.retry;
+        if [connect, first_byte, between_bytes, whole].into_iter().any(|limit| !(limit > 0.0 && limit < 1e9)) {
+            return Err("[proposer.timeouts] takes positive numbers of seconds".into());
+        }
+        if [first, most, patience].into_iter().any(|pause| !(0.0..1e9).contains(&pause)) {
+            return Err("[proposer.retry] takes numbers of seconds that are not negative".into());
+        }
+        if options.max_tokens == 0 || options.max_tokens > 10_000_000 {
+            return Err(format!("[proposer] max_tokens is {}; give a positive number of tokens", options.max_tokens));
+        }
+        dollars("[proposer.per_proposal]", options.per_proposal.dollars)
+    }
+}
+
+/// Refuses an amount that is none.
+pub fn dollars(place: &str, dollars: Option<f64>) -> Result<(), String> {
+    match dollars.filter(|dollars| !(*dollars > 0.0 && *dollars < 1e9)) {
+        Some(dollars) => Err(format!("{place} dollars is {dollars}; give a positive number of US dollars")),
+        None => Ok(()),
+    }
+}
 
 /// Makes it for the run `tag` of the repository at `root`.
 pub fn proposer(

@@ -22,7 +22,7 @@ pub fn wait(headers: &Headers, now: Timestamp) -> Option<Duration> {
     anthropic.chain(openai).max().filter(|wait| !wait.is_zero())
 }
 
-fn spent(remaining: &String) -> bool {
+fn spent(remaining: &str) -> bool {
     remaining.trim().parse::<f64>().is_ok_and(|remaining| remaining <= 0.0)
 }
 

@@ -3,6 +3,7 @@
 
 mod agentic;
 mod bench;
+mod checks;
 mod mock;
 mod nights;
 mod replies;

@@ -211,11 +211,11 @@ fn seed() -> u64 {
 }
 
 /// What a search is known by.
-fn lineage(state: &State) -> (Vec<(Revision, Status, String, Cost)>, Vec<(String, String)>, Cost) {
+fn lineage(state: &State) -> String {
     let experiments = state.experiments.iter();
-    let experiments = experiments.map(|e| (e.candidate.revision.clone(), e.status, e.description.clone(), e.cost));
-    let rejections = state.rejections.iter().map(|r| (r.description.clone(), r.reason.clone()));
-    (experiments.collect(), rejections.collect(), state.cost)
+    let experiments =
+        experiments.map(|e| format!("{:?} {:?}", (&e.candidate, e.status, &e.description), (e.cost, &e.change)));
+    format!("{:#?} {:#?} {:?}", experiments.collect::<Vec<_>>(), state.rejections, state.cost)
 }
 
 #[tokio::test(flavor = "multi_thread")]
