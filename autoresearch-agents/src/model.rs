@@ -12,7 +12,7 @@ pub mod prices;
 mod proposer;
 mod workbench;
 
-use autoresearch_core::ProposerError;
+use autoresearch_core::{Cost, ProposerError};
 use serde_json::Value;
 
 pub use budget::Caps;
@@ -194,6 +194,14 @@ pub(crate) fn trouble(error: &Value, status: Option<u16>, headers: &Headers) -> 
     };
     if again {
         return Trouble::Again(text);
+    }
+    if is(&["context_length_exceeded"]) || message.contains("prompt is too long") {
+        let reason = format!("the conversation no longer fits into the model's window: {}", shorten(message));
+        return Trouble::Final(ProposerError::Refused {
+            description: "no proposal".into(),
+            reason,
+            cost: Cost::default(),
+        });
     }
     // A server that is overloaded and does not want this request again may take the next proposal's.
     if status.is_some_and(|status| matches!(status, 408 | 409 | 429) || status >= 500) {

@@ -11,10 +11,13 @@ use serde::Deserialize;
 
 use crate::http::{Request, Secret};
 use crate::model::options::{Surroundings, key};
-use crate::model::{Caps, Conversation, DryRun, Fold, ModelProposer, Options, Vendor};
+use crate::model::{Caps, Conversation, DryRun, Fold, Mode, ModelProposer, Options, Vendor};
 
 /// OpenAI's server.
 const SERVER: &str = "https://api.openai.com/v1";
+
+/// Models that take tools over Responses only.
+const RESPONSES_ONLY: [&str; 2] = ["gpt-6-astra", "gpt-6.1-sol"];
 
 /// Asks a model of OpenAI, or of a compatible server, for proposals.
 pub struct OpenAiProposer(ModelProposer);
@@ -66,6 +69,15 @@ impl OpenAiProposer {
         let known: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
         if !known.is_empty() {
             return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
+        }
+        let ours = settings.options.base_url.is_none() && settings.api == Api::Chat;
+        if ours
+            && settings.options.mode == Mode::Agentic
+            && RESPONSES_ONLY.iter().any(|m| settings.model.starts_with(m))
+        {
+            let why =
+                format!("{} takes tools over the Responses interface only; set api = \"responses\"", settings.model);
+            return Err(ProposerError::Fatal(why));
         }
         let options = settings.options.clone();
         let key = key(&options, "OPENAI_API_KEY")?;

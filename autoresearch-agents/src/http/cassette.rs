@@ -102,7 +102,9 @@ impl Cassette {
 
     /// Appends every request with its response to `path`.
     pub fn record_to(path: &Path) -> Result<Cassette, CassetteError> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), std::fs::create_dir_all);
+        let file = made.and_then(|()| OpenOptions::new().create(true).append(true).open(path));
         let file = file.map_err(|e| CassetteError::Io(path.to_owned(), e))?;
         Ok(Cassette(Some(Arc::new(Mutex::new(Mode::Record(file))))))
     }

@@ -122,8 +122,9 @@ impl ModelProposer {
             Err(error) if cost == Cost::default() => Err(error),
             Err(error) => {
                 let reason = error.to_string();
-                // What ends the run waits for the next call, so that the journal has what this one cost.
-                self.end = Some(error).filter(|error| !matches!(error, ProposerError::Transient(_)));
+                // What ends the run waits for the next call, so that the journal has what this one cost. A budget that
+                // does not allow another call of a long conversation may allow the first one of another.
+                self.end = Some(error).filter(|error| matches!(error, ProposerError::Fatal(_)));
                 Err(ProposerError::Refused { description: "no proposal".into(), reason: shorten(&reason), cost })
             }
         }
@@ -134,7 +135,7 @@ impl ModelProposer {
         let mut mended = 0;
         for _ in 0..self.options.turns.max(1) {
             let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
-            let wrong = match usable(&reply)? {
+            let wrong = match usable(&reply, self.options.max_tokens)? {
                 Use::Whole => {
                     let round = match Answer::parse(&reply.text) {
                         Ok(answer) => {
@@ -173,7 +174,7 @@ impl ModelProposer {
                 conversation.say("Two turns are left: end with `propose`.");
             }
             let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
-            let wrong = match usable(&reply)? {
+            let wrong = match usable(&reply, self.options.max_tokens)? {
                 Use::Cut => CUT,
                 Use::Unfinished => {
                     conversation.echo(&reply);
@@ -184,7 +185,7 @@ impl ModelProposer {
                     "Go on with the tools, and end with `propose`."
                 }
             };
-            if usable(&reply)? == Use::Cut || reply.calls.is_empty() {
+            if usable(&reply, self.options.max_tokens)? == Use::Cut || reply.calls.is_empty() {
                 mended += 1;
                 if mended > self.options.repairs {
                     return Err(refused("an unusable answer", wrong.to_owned()));
@@ -260,6 +261,9 @@ impl ModelProposer {
 
 const CUT: &str = "Your last answer reached its limit of tokens and was discarded. Answer again, more briefly.";
 
+/// More bytes than a token ever has as JSON, on average.
+const BYTES_PER_TOKEN: u64 = 16;
+
 /// What can be done with a reply.
 #[derive(PartialEq)]
 enum Use {
@@ -268,8 +272,12 @@ enum Use {
     Cut,
 }
 
-fn usable(reply: &Reply) -> Result<Use, ProposerError> {
+fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
+    // No server should send more than was asked for; what does is not sent back, since every turn would pay for it again.
+    let size: usize = reply.content.iter().map(|block| block.to_string().len()).sum();
+    let huge = size as u64 > max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(64 << 10);
     match &reply.stop {
+        Stop::End | Stop::Calls | Stop::Pause if huge => Ok(Use::Cut),
         Stop::End | Stop::Calls => Ok(Use::Whole),
         Stop::Pause => Ok(Use::Unfinished),
         Stop::MaxTokens => Ok(Use::Cut),

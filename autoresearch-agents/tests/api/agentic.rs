@@ -48,3 +48,25 @@ async fn turns_are_bounded() {
         assert_eq!(mock.seen().len(), 4);
     }
 }
+
+#[tokio::test]
+async fn a_conversation_that_grows_too_long_ends_the_proposal_and_not_the_night() {
+    for wire in WIRES {
+        let long = r#"{"error":{"type":"invalid_request_error","code":"context_length_exceeded","message":"m"}}"#;
+        let acts = vec![
+            Act::stream(wire.calls(&[("list", json!({}))], 10)),
+            Act::error(400, &[], long),
+            Act::stream(wire.calls(&[("propose", json!({}))], 10)),
+        ];
+        let mock = Mock::script(acts).await;
+        let mut setup = setup(&mock.url);
+        setup.options.mode = Mode::Agentic;
+        match once(setup.proposer(wire)).await {
+            Err(ProposerError::Refused { reason, cost, .. }) => {
+                assert!(reason.contains("window"), "{reason}");
+                assert_eq!(cost.tokens, INPUT + 10);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

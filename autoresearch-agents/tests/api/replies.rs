@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use autoresearch_agents::claude::{CacheTime, Effort, Thinking};
+use autoresearch_agents::model::options::Surroundings;
 use autoresearch_agents::model::{Caps, Check};
-use autoresearch_core::{ProposerError, Revision, SandboxError};
+use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
+use autoresearch_core::{EditablePaths, ProposerError, Revision, SandboxError};
 
 use crate::bench::*;
 use crate::mock::{Act, Mock};
@@ -58,6 +61,46 @@ async fn requests_have_the_documented_form() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn claude_s_settings_are_sent() {
+    let mock = Mock::script(vec![Act::stream(Wire::Claude.text(&good(), End::Complete, 1, 100))]).await;
+    let settings = ClaudeSettings {
+        version: "2026-10-21".into(),
+        effort: Some(Effort::Xhigh),
+        thinking: Some(Thinking::Enabled { budget_tokens: 1024 }),
+        cache: CacheTime::Hour,
+        options: setup(&format!("{}/v1/", mock.url)).options,
+        ..ClaudeSettings::default()
+    };
+    let surroundings = || Surroundings::new(EditablePaths::new([FILE]));
+    once(Box::new(ClaudeProposer::new(settings.clone(), surroundings()).unwrap())).await.unwrap();
+    let seen = &mock.seen()[0];
+    assert_eq!(seen.path, "/v1/messages");
+    assert_eq!(seen.headers["authorization"], format!("Bearer {KEY}"));
+    assert!(!seen.headers.contains_key("x-api-key"));
+    assert_eq!(seen.body["thinking"], serde_json::json!({ "type": "enabled", "budget_tokens": 1024 }));
+    assert_eq!(seen.body["output_config"]["effort"], "xhigh");
+    assert_eq!(seen.body["system"][0]["cache_control"]["ttl"], "1h");
+
+    let few = ClaudeSettings { thinking: Some(Thinking::Enabled { budget_tokens: 10 }), ..settings };
+    assert!(ClaudeProposer::new(few, surroundings()).is_err());
+}
+
+#[tokio::test]
+async fn a_limit_in_dollars_needs_a_price() {
+    let settings = |model: &str| OpenAiSettings {
+        model: model.into(),
+        options: setup("http://localhost:1").options,
+        ..OpenAiSettings::default()
+    };
+    let mut surroundings = Surroundings::new(EditablePaths::new([FILE]));
+    assert!(OpenAiProposer::new(settings("local"), surroundings.clone()).is_ok());
+    surroundings.night.dollars = Some(1.0);
+    let error = OpenAiProposer::new(settings("local"), surroundings.clone()).err().unwrap().to_string();
+    assert!(error.contains("[proposer.prices.\"local\"]"), "{error}");
+    assert!(OpenAiProposer::new(settings("gpt-6-luna"), surroundings).is_ok());
 }
 
 #[tokio::test]
@@ -169,6 +212,7 @@ async fn a_huge_answer_is_read_and_refused() {
         setup.options.timeouts.first_byte = 10.0;
         setup.options.timeouts.between_bytes = 10.0;
         once(setup.proposer(wire)).await.unwrap();
+        assert!(mock.seen()[1].body.to_string().len() < 100_000, "{wire:?}");
     }
 }
 

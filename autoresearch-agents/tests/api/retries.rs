@@ -64,10 +64,12 @@ async fn whatever_is_worth_another_attempt_gets_one() {
 async fn what_no_attempt_can_mend_is_not_tried_again() {
     let no_key = format!(r#"{{"error":{{"type":"authentication_error","message":"wrong key {KEY}"}}}}"#);
     let spent = r#"{"error":{"type":"rate_limit_error","message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}"#;
+    let long = r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 9 tokens > 8 maximum"}}"#;
     let quota = r#"{"error":{"type":"insufficient_quota","code":"insufficient_quota","message":"m"}}"#;
     for wire in WIRES {
         for (act, kind) in [
             (Act::error(401, &[], &no_key), "fatal"),
+            (Act::error(400, &[], long), "fatal"),
             (Act::error(404, &[], "{}"), "fatal"),
             (Act::error(400, &[], "{}"), "fatal"),
             (Act::error(302, &[("location", "http://elsewhere.invalid/")], ""), "fatal"),
