@@ -119,8 +119,11 @@ impl ClaudeProposer {
         if !known.is_empty() {
             return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
         }
-        if matches!(settings.thinking, Some(Thinking::Enabled { budget_tokens }) if budget_tokens < 1024) {
-            return Err(ProposerError::Fatal("thinking takes a budget_tokens of 1024 at least".into()));
+        if let Some(Thinking::Enabled { budget_tokens }) = settings.thinking
+            && !(1024..settings.options.max_tokens).contains(&budget_tokens)
+        {
+            let why = "thinking takes a budget_tokens of 1024 at least, and less than max_tokens";
+            return Err(ProposerError::Fatal(why.into()));
         }
         let options = settings.options.clone();
         let key = crate::model::options::key(&options, "ANTHROPIC_API_KEY")?;

@@ -1,6 +1,6 @@
 //! Asking a language model for proposals: what all vendors have in common.
 //!
-//! A vendor says how a [`Conversation`] is written as a request and how its events are put together into a [`Reply`];
+//! A vendor says how a conversation is written as a request and how its events are put together into a reply;
 //! sending, retries, budgets, tools and repairs are the same for all.
 
 pub mod answer;
@@ -43,6 +43,11 @@ pub(crate) trait Fold: Send {
 
     /// Whether nothing more is to come.
     fn done(&self) -> bool;
+
+    /// Whether the reply may end here: some servers end the response without a last word.
+    fn may_end(&self) -> bool {
+        self.done()
+    }
 
     /// What is used so far, as far as the server said; `None` if it began no answer.
     fn usage(&self) -> Option<Usage>;

@@ -79,7 +79,10 @@ impl Caller {
                 }
             }
         }
-        Err(Trouble::Again("the response ended before the reply did".into()))
+        match fold.may_end() {
+            true => Ok(()),
+            false => Err(Trouble::Again("the response ended before the reply did".into())),
+        }
     }
 
     /// Waits while the server takes no more requests.

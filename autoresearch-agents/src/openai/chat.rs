@@ -141,6 +141,10 @@ impl Fold for Completion {
         self.done
     }
 
+    fn may_end(&self) -> bool {
+        self.done || self.reason.is_some()
+    }
+
     fn usage(&self) -> Option<Usage> {
         // Servers that count nothing get an estimate.
         let calls: usize = self.calls.values().map(|call| call.arguments.len()).sum();

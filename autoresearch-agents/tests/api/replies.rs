@@ -89,6 +89,17 @@ async fn claude_s_settings_are_sent() {
 }
 
 #[tokio::test]
+async fn a_completion_without_a_last_word_is_complete() {
+    let mut frames = Wire::Chat.text(&good(), End::Complete, 10, 20);
+    // Neither `[DONE]` nor the usage.
+    frames.truncate(frames.len() - 2);
+    let mock = Mock::script(vec![Act::stream(frames)]).await;
+    let proposal = once(setup(&mock.url).proposer(Wire::Chat)).await.unwrap();
+    assert_eq!(mock.seen().len(), 1);
+    assert!(proposal.cost.tokens > 100, "what is not counted is estimated");
+}
+
+#[tokio::test]
 async fn a_limit_in_dollars_needs_a_price() {
     let settings = |model: &str| OpenAiSettings {
         model: model.into(),
