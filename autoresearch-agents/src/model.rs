@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use budget::Caps;
 pub use check::{Check, CommandCheck};
-pub use options::{Mode, Options};
+pub use options::{Mode, Options, Surroundings};
 pub use prices::{Price, Prices, Usage};
 pub use proposer::{DryRun, ModelProposer};
 

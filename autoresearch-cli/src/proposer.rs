@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_agents::http::{KeySource, Retry, Timeouts};
-use autoresearch_agents::model::options::Surroundings;
-use autoresearch_agents::model::{Caps, CommandCheck, Options};
+use autoresearch_agents::model::{Caps, CommandCheck, Options, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, KnobProposer, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::Proposer;
 use autoresearch_core::git::Lineage;

@@ -146,7 +146,9 @@ impl ModelProposer {
                     conversation.echo(&reply);
                     match round {
                         Round::Ready(proposal) => return Ok(proposal),
-                        Round::Mend(wrong) => format!("{wrong}\n\nAnswer again, whole and in the same form."),
+                        Round::Mend(wrong) => {
+                            format!("{wrong}\n\nThe files are as they were. Answer again, whole and in the same form.")
+                        }
                     }
                 }
                 Use::Unfinished => {
@@ -253,8 +255,11 @@ impl ModelProposer {
         let Some(check) = &self.surroundings.check else { return Ok(Err("there is no check".into())) };
         match check.check(&context.incumbent, files).await {
             Ok(result) => Ok(result.map_err(|words| format!("The check failed. What it said:\n{}", fenced(&words)))),
-            Err(error @ SandboxError::CannotStart { .. }) => Err(ProposerError::Fatal(format!("the check: {error}"))),
-            Err(error) => Err(ProposerError::Transient(format!("the check: {error}"))),
+            Err(error @ (SandboxError::CannotStart { .. } | SandboxError::DiskFull { .. })) => {
+                Err(ProposerError::Fatal(format!("the check: {error}")))
+            }
+            // The machine's trouble is not the patch's: its experiment will show what it is worth, and the money is spent.
+            Err(_) => Ok(Ok(())),
         }
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_agents::http::{Cassette, KeySource, Retry, Timeouts};
-use autoresearch_agents::model::options::Surroundings;
-use autoresearch_agents::model::{Caps, Check, Options};
+use autoresearch_agents::model::{Caps, Check, Options, Surroundings};
 use autoresearch_agents::openai::Api;
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::*;

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_agents::http::Cassette;
-use autoresearch_agents::model::options::Surroundings;
-use autoresearch_agents::model::{Caps, Check, CommandCheck, DryRun};
+use autoresearch_agents::model::{Caps, Check, CommandCheck, DryRun, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings};
 use autoresearch_core::git::Lineage;
 use autoresearch_core::*;

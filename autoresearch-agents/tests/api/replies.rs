@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use autoresearch_agents::claude::{CacheTime, Effort, Thinking};
-use autoresearch_agents::model::options::Surroundings;
-use autoresearch_agents::model::{Caps, Check};
+use autoresearch_agents::model::{Caps, Check, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::{EditablePaths, ProposerError, Revision, SandboxError};
 
