@@ -595,3 +595,7 @@ fn mfu(flops_per_second: f64, device: Device) -> f64 {
 #[cfg(test)]
 #[path = "tests/train/model.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/train/parity.rs"]
+mod parity;
