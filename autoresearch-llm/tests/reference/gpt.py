@@ -146,7 +146,9 @@ def loss(weights, tokens, targets, tables, shape):
     """The mean cross-entropy in nats."""
     x = first = unit(F.embedding(tokens, weights["wte"]))
     for layer in range(shape.depth):
-        x = weights["resid_lambdas"][layer] * x + weights["x0_lambdas"][layer] * first
+        # Rounded here, because CPU kernels, unlike CUDA's, would round one operand's scalar and not the other's.
+        stay, skip = (weights[name][layer].to(x.dtype) for name in ("resid_lambdas", "x0_lambdas"))
+        x = stay * x + skip * first
         x = x + attend(weights, layer, unit(x), tokens, tables, shape)
         x = x + feed_forward(weights, layer, unit(x))
     logits = project(unit(x), weights["lm_head"]).float()
