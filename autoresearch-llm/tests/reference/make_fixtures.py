@@ -1,15 +1,15 @@
 """Writes parity.safetensors beside this file (or where the argument says): `python make_fixtures.py [FILE]`.
 
-It needs torch 2.11 and safetensors. The model is tiny; its weights are drawn such that every parameter has a gradient, where
+It needs torch 2.11 and nothing else. The model is tiny; its weights are drawn such that every parameter has a gradient, where
 a fresh model's projections are zero. Ten steps are the whole of a training, so that the schedules count as well.
 """
 
+import json
 import pathlib
 import sys
 from dataclasses import replace
 
 import torch
-from safetensors.torch import save_file
 
 import gpt
 
@@ -57,6 +57,19 @@ def train(start, rows, shape):
     return losses, gradients, stepped
 
 
+def save(tensors, path):
+    """The safetensors format: the header's length, the header, and the values one tensor after another."""
+    names = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int16: "I16"}
+    header, values = {}, bytearray()
+    for name, tensor in tensors.items():
+        begin = len(values)
+        values += bytes(tensor.contiguous().flatten().view(torch.uint8).tolist())
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, len(values)]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    pathlib.Path(path).write_bytes(len(text).to_bytes(8, "little") + text + values)
+
+
 def main():
     assert torch.__version__.startswith("2.11."), f"this needs torch 2.11, and here is {torch.__version__}"
     torch.manual_seed(20)
@@ -66,9 +79,12 @@ def main():
     low_losses, _, _ = train(start, rows, replace(SHAPE, precision="bfloat16"))
     fixture = {"batches": rows.to(torch.int16), "losses": torch.tensor(losses), "losses_bf16": torch.tensor(low_losses)}
     for kind, tensors in (("weights", start), ("gradients", gradients), ("stepped", stepped)):
-        fixture.update({f"{kind}/{name}": tensor.contiguous() for name, tensor in tensors.items()})
+        fixture.update({f"{kind}/{name}": tensor for name, tensor in tensors.items()})
+    # At the tiny model's positions a badly rounded angle would not show.
+    long = gpt.Tables(replace(SHAPE, dim=128, heads=2, context=1024))
+    fixture.update({"rotary/cos": long.cos, "rotary/sin": long.sin})
     path = sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).with_name("parity.safetensors")
-    save_file(fixture, path)
+    save(fixture, path)
     print("losses in float32 ", *(f"{loss:.6f}" for loss in losses))
     print("losses in bfloat16", *(f"{loss:.6f}" for loss in low_losses))
 
