@@ -375,6 +375,8 @@ impl Muon {
     fn step(&mut self, lr: f64, momentum: f64, weight_decay: f64) {
         let grads: Vec<Tensor> = self.params.iter().map(Tensor::grad).collect();
         let grads = Tensor::stack(&grads, 0);
+        // As float32, as karpathy's: its last bit decides how some gradients round to bf16.
+        let momentum = f64::from(momentum as f32);
         let _ = self.momentum.lerp_(&grads, 1.0 - momentum);
         let g = polar_express(&grads.lerp(&self.momentum, momentum).to_kind(self.low));
         // karpathy's numbers are of the update's precision; bf16 knows 0.04 as 0.040039.

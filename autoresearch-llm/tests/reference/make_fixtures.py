@@ -41,7 +41,7 @@ def batches():
 
 
 def train(start, rows, shape):
-    """The loss before every step, and the first step's gradients and new weights."""
+    """The loss before every step, and the first step's gradients."""
     trained, tables, losses = gpt.trainable(start, shape), gpt.Tables(shape), []
     optimizer = gpt.Optimizer(trained, shape)
     for step in range(STEPS):
@@ -52,9 +52,18 @@ def train(start, rows, shape):
             gradients = {name: weight.grad.clone() for name, weight in trained.items()}
         progress = step / STEPS
         optimizer.step(gpt.lr_share(progress), gpt.muon_momentum(step), gpt.weight_decay(progress))
-        if step == 0:
-            stepped = {name: weight.detach().clone() for name, weight in trained.items()}
-    return losses, gradients, stepped
+    return losses, gradients
+
+
+def first_step(start, gradients, shape):
+    """The weights after one step from these gradients, and NorMuon's variances, which that step itself does not show."""
+    trained = gpt.trainable(start, shape)
+    optimizer = gpt.Optimizer(trained, shape)
+    for name, weight in trained.items():
+        weight.grad = gradients[name].to(weight.dtype)
+    optimizer.step(gpt.lr_share(0.0), gpt.muon_momentum(0), gpt.weight_decay(0.0))
+    variances = {"x".join(map(str, trained[names[0]].shape)): variance for names, _, variance in optimizer.stacks}
+    return {name: weight.detach() for name, weight in trained.items()}, variances
 
 
 def save(tensors, path):
@@ -75,10 +84,15 @@ def main():
     torch.manual_seed(20)
     torch.set_num_threads(1)
     start, rows = weights(), batches()
-    losses, gradients, stepped = train(start, rows, SHAPE)
-    low_losses, _, _ = train(start, rows, replace(SHAPE, precision="bfloat16"))
+    low = replace(SHAPE, precision="bfloat16")
+    (losses, gradients), (low_losses, _) = train(start, rows, SHAPE), train(start, rows, low)
+    stepped, variances = first_step(start, gradients, SHAPE)
+    low_stepped, low_variances = first_step(start, gradients, low)
+    # One layer shows it; the file is to stay small.
+    low_stepped = {name: weight for name, weight in low_stepped.items() if name.startswith(("wte", "h.1", "value_embeds.1"))}
     fixture = {"batches": rows.to(torch.int16), "losses": torch.tensor(losses), "losses_bf16": torch.tensor(low_losses)}
-    for kind, tensors in (("weights", start), ("gradients", gradients), ("stepped", stepped)):
+    kinds = {"weights": start, "gradients": gradients, "stepped": stepped, "variances": variances}
+    for kind, tensors in (kinds | {"stepped_bf16": low_stepped, "variances_bf16": low_variances}).items():
         fixture.update({f"{kind}/{name}": tensor for name, tensor in tensors.items()})
     # At the tiny model's positions a badly rounded angle would not show.
     long = gpt.Tables(replace(SHAPE, dim=128, heads=2, context=1024))

@@ -134,18 +134,23 @@ fn every_gradient_is_that_of_pytorch() {
     println!("evidence parity-gradients max_rel_diff {largest:e} parameters {}", parameters.len());
 }
 
-#[test]
-fn one_step_of_every_optimizer_group_is_that_of_pytorch() {
-    let fixture = Fixture::read();
-    let model = fixture.model(Kind::Float);
+/// The model and its optimizer after one step from the reference's gradients: AdamW's first step is hardly more than their
+/// signs, which flip with the last bit.
+fn one_step(fixture: &Fixture, precision: Kind) -> (Gpt, MuonAdamW) {
+    let model = fixture.model(precision);
     let mut optimizer = MuonAdamW::new(&model);
     let (x, y) = fixture.batch(0);
     model.loss(&x, &y, Reduction::Mean).backward();
-    // The reference's gradients: AdamW's first step is hardly more than their signs, which flip with the last bit.
-    let of = |kind: &str, name: &str| &fixture.0[&format!("{kind}/{name}")];
-    no_grad(|| named(&model).iter().for_each(|(name, p)| p.grad().copy_(of("gradients", name))));
+    no_grad(|| named(&model).iter().for_each(|(name, p)| p.grad().copy_(&fixture.0[&format!("gradients/{name}")])));
     optimizer.step(lr_multiplier(0.0), muon_momentum(0), weight_decay(0.0));
+    (model, optimizer)
+}
 
+#[test]
+fn one_step_of_every_optimizer_group_is_that_of_pytorch() {
+    let fixture = Fixture::read();
+    let (model, optimizer) = one_step(&fixture, Kind::Float);
+    let of = |kind: &str, name: &str| &fixture.0[&format!("{kind}/{name}")];
     let (mut weights, mut updates, mut groups) = (0f64, 0f64, BTreeMap::<String, usize>::new());
     for (name, parameter) in named(&model) {
         let (before, after) = (of("weights", &name), of("stepped", &name));
@@ -162,8 +167,36 @@ fn one_step_of_every_optimizer_group_is_that_of_pytorch() {
         };
         *groups.entry(group).or_default() += 1;
     }
+    for group in &optimizer.muon {
+        let difference = relative(&group.second_momentum, of("variances", &format!("{}x{}", group.rows, group.cols)));
+        assert!(difference <= 1e-5, "the variances of {}x{}: {difference:e}", group.rows, group.cols);
+    }
     assert_eq!(groups.len(), 5 + optimizer.muon.len(), "{groups:?}");
     println!("evidence parity-optimizer max_rel_diff {weights:e} groups {} of_the_update {updates:e}", groups.len());
+}
+
+/// Every element of a bf16 update may be off by a rounding, but as a whole it is neither longer nor shorter.
+#[test]
+fn a_step_in_bf16_rounds_its_numbers_as_pytorch_s() {
+    let fixture = Fixture::read();
+    let (model, optimizer) = one_step(&fixture, Kind::BFloat16);
+    let mut compared = 0;
+    for (name, parameter) in named(&model) {
+        let Some(after) = fixture.0.get(&format!("stepped_bf16/{name}")) else { continue };
+        let before = fixture.0[&format!("weights/{name}")].to_kind(after.kind()).to_kind(Kind::Double);
+        let (ours, theirs) =
+            (parameter.detach().to_kind(Kind::Double) - &before, after.to_kind(Kind::Double) - &before);
+        let sum = |tensor: Tensor| tensor.sum(Kind::Double).double_value(&[]);
+        let length = sum(&ours * &theirs) / sum(theirs.square());
+        assert!((length - 1.0).abs() <= 3e-4, "{name}: {length} times as long");
+        compared += 1;
+    }
+    assert_eq!(compared, 9);
+    for group in &optimizer.muon {
+        let theirs = &fixture.0[&format!("variances_bf16/{}x{}", group.rows, group.cols)];
+        let ratio = (group.second_momentum.sum(Kind::Double) / theirs.sum(Kind::Double)).double_value(&[]);
+        assert!((ratio - 1.0).abs() <= 3e-3, "the variances of {}x{}: {ratio} times", group.rows, group.cols);
+    }
 }
 
 /// Mixed precision, which CUDA trains in, on the CPU: bf16 has three digits, and every product rounds to them in an order
