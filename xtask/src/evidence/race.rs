@@ -159,7 +159,8 @@ impl Race {
             rounds.push([cold, warm, ours]);
         }
         let of = |index: usize| median(rounds.iter().map(|round| round[index]));
-        let ratio = |index: usize| median(rounds.iter().map(|round| round[2] / round[index]));
+        // One that has not made a step in the minute counts as if it had just made its first.
+        let ratio = |index: usize| median(rounds.iter().map(|round| round[2] / round[index].max(self.tokens)));
         let value = format!(
             "{:.2} times torch.compile: {:.0} beside {:.0} tokens in a minute from the start; {:.2} times one that finds \
              everything compiled ({:.0}); medians of {MINUTES}",
