@@ -17,6 +17,8 @@ pub mod workload;
 
 pub mod loader;
 
+pub mod ops;
+
 pub mod batch;
 pub mod budget;
 pub mod device;
