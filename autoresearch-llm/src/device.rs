@@ -3,6 +3,8 @@
 use tch::Device;
 use thiserror::Error;
 
+use crate::ops::memory;
+
 /// The device asked for cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -74,11 +76,11 @@ pub fn synchronize(device: Device) {
     }
 }
 
-/// The peak memory of this process in MB: what karpathy's block calls `peak_vram_mb`. On the CPU it is the resident set;
-/// on CUDA libtorch's statistics are out of tch's reach, so it is 0.
+/// The peak memory of this process in MB: what karpathy's block calls `peak_vram_mb`. On the CPU it is the resident set, on
+/// CUDA what tensors took.
 pub fn peak_memory_mb(device: Device) -> f64 {
     if device != Device::Cpu {
-        return 0.0;
+        return memory::cuda(device).map_or(0.0, |memory| memory.peak as f64 / f64::from(1 << 20));
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -21,8 +21,10 @@ pub mod ops;
 
 pub mod batch;
 pub mod budget;
+pub mod checkpoint;
 pub mod device;
 pub mod evaluate;
+pub mod failure;
 pub mod summary;
 
 pub use error::DataError;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The nine numbers of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
@@ -37,5 +39,28 @@ impl fmt::Display for Summary {
         writeln!(f, "num_steps:        {}", self.num_steps)?;
         writeln!(f, "num_params_M:     {:.1}", self.num_params / 1e6)?;
         writeln!(f, "depth:            {}", self.depth)
+    }
+}
+
+/// What else a run measured: a line of JSON before the block, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Details {
+    /// Tokens trained on per second of training time.
+    pub tokens_per_second: f64,
+    /// As in [`Summary`].
+    pub mfu_percent: f64,
+    /// The share of the training time in which the trainer waited for its data.
+    pub data_wait_percent: f64,
+    /// From the start of the process to the first step.
+    pub startup_seconds: f64,
+    /// What val_bpb took.
+    pub evaluation_seconds: f64,
+    /// As `peak_vram_mb` in [`Summary`].
+    pub peak_memory_mb: f64,
+}
+
+impl fmt::Display for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }

@@ -51,8 +51,10 @@ impl Window {
         }
         let longest = tokens.min(self.reach + BLOCK);
         match &self.bias {
-            Some(bias) if q.kind() == Kind::Float && k.size()[1] == heads && longest <= LONGEST => {
-                self.in_blocks(q, k, v, bias)
+            Some(bias)
+                if matches!(q.kind(), Kind::Float | Kind::Double) && k.size()[1] == heads && longest <= LONGEST =>
+            {
+                self.in_blocks(q, k, v, &bias.to_kind(q.kind()))
             }
             _ => self.plain(q, k, v),
         }
