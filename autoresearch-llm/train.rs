@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use autoresearch_llm::batch::Batches;
 use autoresearch_llm::budget::TimeBudget;
 use autoresearch_llm::evaluate::evaluate_bpb;
+use autoresearch_llm::failure::{self, ok};
 use autoresearch_llm::ops::attention::Window;
 use autoresearch_llm::ops::function::drop_grad;
 use autoresearch_llm::ops::{adamw, head, mlp, norm, precision};
 use autoresearch_llm::summary::{Details, Summary};
-use autoresearch_llm::{Split, Workload, checkpoint, device, failure};
+use autoresearch_llm::{Split, Workload, checkpoint, device};
 use serde::{Deserialize, Serialize};
 use tch::{Device, IndexOp, Kind, Reduction, TchError, Tensor, no_grad};
 
@@ -61,10 +62,7 @@ struct Config {
 
 impl Config {
     fn new(depth: i64, workload: &Workload) -> Result<Config, String> {
-        if HEAD_DIM < 1 || ASPECT_RATIO < 1 {
-            return Err(format!("HEAD_DIM is {HEAD_DIM} and ASPECT_RATIO {ASPECT_RATIO}: both must be at least 1"));
-        }
-        let n_head = ((depth * ASPECT_RATIO).max(1) + HEAD_DIM - 1) / HEAD_DIM;
+        let n_head = ((depth * ASPECT_RATIO).max(1) + HEAD_DIM - 1) / HEAD_DIM.max(1);
         let config = Config {
             sequence_len: workload.fixed.max_seq_len as i64,
             vocab_size: workload.fixed.vocab_size as i64,
@@ -118,11 +116,6 @@ impl Config {
 const VE_GATE_CHANNELS: i64 = 32;
 /// Logits stay between minus and plus this.
 const SOFTCAP: f64 = 15.0;
-
-/// Operations of the library fail as those of the bindings do: with a panic, which ends the run with its message.
-fn ok(result: Result<Tensor, TchError>) -> Tensor {
-    result.unwrap_or_else(|error| panic!("{error}"))
-}
 
 fn norm(x: &Tensor) -> Tensor {
     ok(norm::rms_norm(x))
@@ -466,8 +459,7 @@ impl MuonAdamW {
 
     /// One step; gradients are dropped, so that the next pass writes them instead of adding.
     fn step(&mut self, lrm: f64, momentum: f64, weight_decay: f64) {
-        let stepped: Result<(), TchError> = self.adamw.iter_mut().try_for_each(|group| group.step(lrm));
-        stepped.unwrap_or_else(|error| panic!("{error}"));
+        self.adamw.iter_mut().for_each(|group| ok(group.step(lrm)));
         no_grad(|| self.muon.iter_mut().for_each(|group| group.step(MATRIX_LR * lrm, momentum, weight_decay)));
     }
 }
@@ -598,31 +590,20 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let val_bpb = evaluate_bpb(&workload, rows, device, |x, y| model.loss(x, y, Reduction::None))?;
     let evaluation_seconds = evaluating.elapsed().as_secs_f64();
     let tokens_per_second = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64 / budget.seconds().max(1e-9);
-    let mfu_percent = mfu(flops_per_token * tokens_per_second, device);
-    let (data_wait_percent, peak_memory_mb) = (100.0 * waited / trained.max(1e-9), device::peak_memory_mb(device));
-    print!(
-        "{}",
-        Details {
-            tokens_per_second,
-            mfu_percent,
-            data_wait_percent,
-            startup_seconds,
-            evaluation_seconds,
-            peak_memory_mb
-        }
-    );
+    let data_wait_percent = 100.0 * waited / trained.max(1e-9);
     let summary = Summary {
         val_bpb,
         training_seconds: budget.seconds(),
         total_seconds: started.elapsed().as_secs_f64(),
-        peak_vram_mb: peak_memory_mb,
-        mfu_percent,
+        peak_vram_mb: device::peak_memory_mb(device),
+        mfu_percent: mfu(flops_per_token * tokens_per_second, device),
         total_tokens: (budget.steps() as i64 * TOTAL_BATCH_SIZE) as f64,
         num_steps: budget.steps(),
         num_params,
         depth: DEPTH,
     };
-    print!("{summary}");
+    let details = Details { tokens_per_second, data_wait_percent, startup_seconds, evaluation_seconds };
+    print!("{}{summary}", details.json(&summary)?);
     Ok(())
 }
 

@@ -32,13 +32,13 @@ impl Batches {
     pub fn next(&self) -> Result<(Tensor, Tensor, u32), DataError> {
         let began = Instant::now();
         let tokens = self.prefetch.next()?;
+        self.waited.set(self.waited.get() + began.elapsed());
         let tensor = |values: &[i64]| Tensor::from_slice(values).view(self.shape).to_device(self.device);
         let (inputs, targets, epoch) = (tensor(&tokens.inputs), tensor(&tokens.targets), tokens.epoch);
         self.prefetch.recycle(tokens);
-        self.waited.set(self.waited.get() + began.elapsed());
         Ok((inputs, targets, epoch))
     }
-    /// How long [`Batches::next`] took so far, all calls together: what the data cost training.
+    /// How long [`Batches::next`] waited for packed rows so far, all calls together.
     pub fn waited(&self) -> Duration {
         self.waited.get()
     }

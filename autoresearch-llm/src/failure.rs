@@ -28,6 +28,16 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T,
     }
 }
 
+/// What an operation of [`crate::ops`] gave. It fails as those of the bindings do: with a panic, which ends the run with its
+/// message.
+///
+/// # Panics
+///
+/// On an error.
+pub fn ok<T>(result: Result<T, tch::TchError>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn sentence(text: &str) -> String {
     let said = first_lines(text);
     match OUT_OF_MEMORY.iter().any(|known| text.contains(known)) {
