@@ -10,6 +10,7 @@ mod latency;
 mod main_job;
 mod mutants;
 mod night;
+mod trainer;
 
 /// What became of a figure.
 pub enum Line {
@@ -24,11 +25,12 @@ pub type Measure = fn() -> Result<Line, String>;
 
 /// Measures the figures of the named evidence.
 pub fn evidence(arguments: &[String]) -> Result<(), String> {
-    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job or durable-core")?;
+    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job, durable-core or trainer")?;
     let figures = match name.as_str() {
         "main-job" => main_job::FIGURES,
         "durable-core" => durable_core::FIGURES,
-        other => return Err(format!("there is no evidence `{other}`; there are main-job and durable-core")),
+        "trainer" => trainer::FIGURES,
+        other => return Err(format!("there is no evidence `{other}`; there are main-job, durable-core and trainer")),
     };
     let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
     let wanted: Vec<&str> = match rest {

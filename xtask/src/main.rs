@@ -16,8 +16,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   nanochat [OPTIONS]  set-up, then the main job: a night of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   test [OPTIONS]      set-up, then all tests (options go to `cargo test`)
-  evidence NAME       measure the figures of NAME (main-job, durable-core); --list names them, --only A,B
-                      picks some";
+  evidence NAME       measure the figures of NAME (main-job, durable-core, trainer); --list names them,
+                      --only A,B picks some";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
