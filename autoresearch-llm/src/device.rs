@@ -47,7 +47,20 @@ pub fn open() -> Result<Device, DeviceError> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = std::env::var("AUTORESEARCH_THREADS").ok().and_then(|n| n.parse().ok()).unwrap_or(cores);
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(1));
+    keep_freed_memory();
     Ok(device)
+}
+
+/// Tells glibc to keep what tensors free for the next ones: given back to the system, every step would fault it in again,
+/// page by page (about 4 % of a small model's step). Elsewhere nothing is done.
+fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it sets parameters of the allocator, and ignores those that it does not know.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
+        libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+    }
 }
 
 #[cfg(unix)]

@@ -119,13 +119,14 @@ fn the_flop_count_is_karpathy_s_at_his_sizes() {
 
 #[test]
 fn a_configuration_that_cannot_work_is_refused_in_a_sentence() {
-    let refused = |change: fn(&mut Config)| {
+    type Change = fn(&mut Config);
+    let refused = |change: Change| {
         let mut config = config();
         change(&mut config);
         config.checked().err()
     };
     assert_eq!(refused(|_| ()), None);
-    let wrong: [(fn(&mut Config), &str); 6] = [
+    let wrong: [(Change, &str); 6] = [
         (|c| c.n_head = 3, "64 channels in 3 heads"),
         (|c| c.n_embd = 66, "even HEAD_DIM"),
         (|c| (c.n_head, c.n_kv_head) = (4, 3), "those with keys"),

@@ -73,7 +73,16 @@ fn cache() -> Result<PathBuf, String> {
 fn cargo(command: &str, bin: &str, root: &Path) -> Result<Command, String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
-    cargo.current_dir(root).args([command, "--locked", "--profile", "experiment", "-p", "autoresearch-llm", "--bin", bin]);
+    cargo.current_dir(root).args([
+        command,
+        "--locked",
+        "--profile",
+        "experiment",
+        "-p",
+        "autoresearch-llm",
+        "--bin",
+        bin,
+    ]);
     cargo.env("CARGO_TARGET_DIR", cache()?.join("target")).env("LIBTORCH", libtorch);
     Ok(cargo)
 }
@@ -109,7 +118,8 @@ fn trained(train: &Path, data: &Path, device: &str, seconds: &str) -> Result<Str
 
 /// A number of that line.
 fn of(line: &str, key: &str) -> Result<f64, String> {
-    let value = line.split_once(&format!("\"{key}\":")).map(|(_, rest)| rest.split([',', '}']).next().unwrap_or_default());
+    let value =
+        line.split_once(&format!("\"{key}\":")).map(|(_, rest)| rest.split([',', '}']).next().unwrap_or_default());
     value.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no {key} in {line}"))
 }
 
