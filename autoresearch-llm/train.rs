@@ -4,15 +4,22 @@
 //! from the library beside it and may not. The design is karpathy's train.py (nanochat): rotary positions, QK-norm, sliding
 //! windows, value embeddings, a residual stream with learned scales, relu^2, soft-capped logits, Muon and AdamW.
 
+use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use autoresearch_llm::batch::Batches;
 use autoresearch_llm::budget::TimeBudget;
 use autoresearch_llm::evaluate::evaluate_bpb;
-use autoresearch_llm::summary::Summary;
-use autoresearch_llm::{Split, Workload, device};
-use tch::{Device, IndexOp, Kind, Reduction, Tensor, no_grad};
+use autoresearch_llm::failure::{self, ok};
+use autoresearch_llm::ops::attention::Window;
+use autoresearch_llm::ops::function::drop_grad;
+use autoresearch_llm::ops::{adamw, head, mlp, norm, precision};
+use autoresearch_llm::summary::{Details, Summary};
+use autoresearch_llm::{Split, Workload, checkpoint, device};
+use serde::{Deserialize, Serialize};
+use tch::{Device, IndexOp, Kind, Reduction, TchError, Tensor, no_grad};
 
 // ---------------------------------------------------------------------------
 // Hyperparameters: edit these. A `knob:` is the range that a search without a model stays in.
@@ -42,7 +49,7 @@ const FINAL_LR_FRAC: f64 = 0.0; // what they fall to, as a share; knob: lin 0..0
 // Model
 // ---------------------------------------------------------------------------
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Config {
     sequence_len: i64,
     vocab_size: i64,
@@ -55,16 +62,8 @@ struct Config {
 
 impl Config {
     fn new(depth: i64, workload: &Workload) -> Result<Config, String> {
-        if depth < 1 || HEAD_DIM < 2 || HEAD_DIM % 2 != 0 {
-            return Err(format!(
-                "DEPTH is {depth} and HEAD_DIM {HEAD_DIM}: there must be a layer, and an even head dimension"
-            ));
-        }
-        if WINDOW_PATTERN.is_empty() || !WINDOW_PATTERN.chars().all(|c| matches!(c.to_ascii_uppercase(), 'S' | 'L')) {
-            return Err(format!("WINDOW_PATTERN is {WINDOW_PATTERN:?}: it must be letters S and L"));
-        }
-        let n_head = ((depth * ASPECT_RATIO).max(1) + HEAD_DIM - 1) / HEAD_DIM;
-        Ok(Config {
+        let n_head = ((depth * ASPECT_RATIO).max(1) + HEAD_DIM - 1) / HEAD_DIM.max(1);
+        let config = Config {
             sequence_len: workload.fixed.max_seq_len as i64,
             vocab_size: workload.fixed.vocab_size as i64,
             n_layer: depth,
@@ -72,7 +71,25 @@ impl Config {
             n_kv_head: n_head,
             n_embd: n_head * HEAD_DIM,
             window_pattern: WINDOW_PATTERN.to_ascii_uppercase(),
-        })
+        };
+        config.checked()
+    }
+
+    /// Refuses what cannot work, before anything is allocated.
+    fn checked(self) -> Result<Config, String> {
+        let Config { sequence_len, vocab_size, n_layer, n_head, n_kv_head, n_embd, window_pattern } = &self;
+        if [*sequence_len, *vocab_size, *n_layer, *n_head, *n_kv_head, *n_embd].into_iter().any(|size| size < 1) {
+            return Err(format!("every size must be at least 1 (DEPTH, HEAD_DIM, ASPECT_RATIO): {self:?}"));
+        }
+        if n_embd % n_head != 0 || (n_embd / n_head) % 2 != 0 || n_head % n_kv_head != 0 {
+            return Err(format!(
+                "{n_embd} channels in {n_head} heads, {n_kv_head} of them with keys: heads must divide the channels into an even HEAD_DIM, and those with keys the heads"
+            ));
+        }
+        if window_pattern.is_empty() || !window_pattern.chars().all(|c| matches!(c, 'S' | 'L')) {
+            return Err(format!("WINDOW_PATTERN is {window_pattern:?}: it must be letters S and L"));
+        }
+        Ok(self)
     }
 
     fn head_dim(&self) -> i64 {
@@ -83,7 +100,7 @@ impl Config {
     fn windows(&self) -> Vec<i64> {
         let letters: Vec<char> = self.window_pattern.chars().collect();
         let window = |i: usize| match letters[i % letters.len()] {
-            'S' if i as i64 != self.n_layer - 1 => self.sequence_len / 2,
+            'S' if i as i64 != self.n_layer - 1 => (self.sequence_len / 2).max(1),
             _ => self.sequence_len,
         };
         (0..self.n_layer as usize).map(window).collect()
@@ -97,20 +114,16 @@ impl Config {
 
 /// Channels of the residual stream that gate the value embeddings.
 const VE_GATE_CHANNELS: i64 = 32;
+/// Logits stay between minus and plus this.
+const SOFTCAP: f64 = 15.0;
 
 fn norm(x: &Tensor) -> Tensor {
-    x.rms_norm(x.size().last().copied().unwrap_or(1), None::<&Tensor>, None)
+    ok(norm::rms_norm(x))
 }
 
 /// A linear map without bias; on CUDA the weight follows the activations' precision.
 fn linear(x: &Tensor, weight: &Tensor) -> Tensor {
     x.linear(&weight.to_kind(x.kind()), None::<&Tensor>)
-}
-
-fn apply_rotary_emb(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
-    let halves = x.chunk(2, 3);
-    let (x1, x2) = (&halves[0], &halves[1]);
-    Tensor::cat(&[x1 * cos + x2 * sin, x2 * cos - x1 * sin], 3)
 }
 
 struct Block {
@@ -128,9 +141,8 @@ impl Block {
         &self,
         x: &Tensor,
         ve: Option<Tensor>,
-        cos: &Tensor,
-        sin: &Tensor,
-        mask: Option<&Tensor>,
+        (cos, sin): (&Tensor, &Tensor),
+        window: &Window,
         config: &Config,
     ) -> Tensor {
         let (b, t, _) = x.size3().unwrap_or_default();
@@ -146,19 +158,27 @@ impl Block {
             }
             _ => v,
         };
-        let q = norm(&apply_rotary_emb(&q, cos, sin)).transpose(1, 2);
-        let k = norm(&apply_rotary_emb(&k, cos, sin)).transpose(1, 2);
-        let v = v.transpose(1, 2);
-        let y = Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, mask.is_none(), None, hk != h);
+        // Rotary positions and QK-norm.
+        let q = ok(norm::rotary_norm(&q, cos, sin)).transpose(1, 2);
+        let k = ok(norm::rotary_norm(&k, cos, sin)).transpose(1, 2);
+        let y = ok(window.attend(&q, &k, &v.transpose(1, 2)));
         linear(&y.transpose(1, 2).contiguous().view([b, t, -1]), &self.c_proj)
     }
 
     fn mlp(&self, x: &Tensor) -> Tensor {
-        linear(&linear(x, &self.c_fc).relu().square(), &self.mlp_proj)
+        ok(mlp::relu_square_linear(&linear(x, &self.c_fc), &self.mlp_proj))
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = (&'static str, &Tensor)> {
+        let Block { c_q, c_k, c_v, c_proj, ve_gate, c_fc, mlp_proj } = self;
+        [("c_q", c_q), ("c_k", c_k), ("c_v", c_v), ("c_proj", c_proj), ("c_fc", c_fc), ("mlp_proj", mlp_proj)]
+            .into_iter()
+            .chain(ve_gate.as_ref().map(|gate| ("ve_gate", gate)))
     }
 }
 
-struct Gpt {
+/// The model.
+pub struct Gpt {
     config: Config,
     wte: Tensor,
     h: Vec<Block>,
@@ -169,15 +189,18 @@ struct Gpt {
     // Not trained:
     cos: Tensor,
     sin: Tensor,
-    /// By layer: which keys a query sees, where that is less than all before it.
-    masks: Vec<Option<Tensor>>,
+    windows: Vec<Window>,
 }
 
 impl Gpt {
     fn new(config: Config, device: Device) -> Gpt {
-        let full = (Kind::Float, device);
-        // Embeddings in bf16 where the device computes in it, as karpathy's.
-        let low = (if device == Device::Cpu { Kind::Float } else { Kind::BFloat16 }, device);
+        // bf16 where the device computes in it, as karpathy's.
+        Gpt::in_kind(config, device, if device == Device::Cpu { Kind::Float } else { Kind::BFloat16 })
+    }
+
+    /// Embeddings and activations are of `kind`, everything else is float32.
+    fn in_kind(config: Config, device: Device, kind: Kind) -> Gpt {
+        let (full, low) = ((Kind::Float, device), (kind, device));
         let Config { n_layer, n_embd, vocab_size, .. } = config;
         let kv_dim = config.n_kv_head * config.head_dim();
         let s = 3f64.sqrt() * (n_embd as f64).powf(-0.5);
@@ -201,7 +224,8 @@ impl Gpt {
             (0..n_layer).map(|layer| config.has_ve(layer).then(|| uniform([vocab_size, kv_dim]).to_kind(low.0)));
         let value_embeds: Vec<Option<Tensor>> = value_embeds.collect();
         let (cos, sin) = rotary(config.sequence_len, config.head_dim(), low);
-        let masks = config.windows().into_iter().map(|window| band(config.sequence_len, window, device)).collect();
+        let windows =
+            config.windows().into_iter().map(|reach| Window::new(config.sequence_len, reach, device)).collect();
         let gpt = Gpt {
             wte,
             h,
@@ -211,7 +235,7 @@ impl Gpt {
             value_embeds,
             cos,
             sin,
-            masks,
+            windows,
             config,
         };
         gpt.parameters().into_iter().for_each(|p| drop(p.set_requires_grad(true)));
@@ -220,22 +244,7 @@ impl Gpt {
 
     /// The matrices that Muon trains, layer by layer.
     fn matrices(&self) -> Vec<Tensor> {
-        let of = |b: &Block| {
-            [
-                Some(&b.c_q),
-                Some(&b.c_k),
-                Some(&b.c_v),
-                Some(&b.c_proj),
-                b.ve_gate.as_ref(),
-                Some(&b.c_fc),
-                Some(&b.mlp_proj),
-            ]
-            .into_iter()
-            .flatten()
-            .map(Tensor::shallow_clone)
-            .collect::<Vec<_>>()
-        };
-        self.h.iter().flat_map(of).collect()
+        self.h.iter().flat_map(Block::matrices).map(|(_, matrix)| matrix.shallow_clone()).collect()
     }
 
     fn value_embeddings(&self) -> Vec<Tensor> {
@@ -243,8 +252,27 @@ impl Gpt {
     }
 
     fn parameters(&self) -> Vec<Tensor> {
-        let rest = [&self.wte, &self.lm_head, &self.resid_lambdas, &self.x0_lambdas].map(Tensor::shallow_clone);
-        self.matrices().into_iter().chain(self.value_embeddings()).chain(rest).collect()
+        self.named_parameters().into_iter().map(|(_, parameter)| parameter).collect()
+    }
+
+    fn named_parameters(&self) -> Vec<(String, Tensor)> {
+        let of_layer = |(i, block): (usize, &Block)| {
+            let ve = self.value_embeds[i].as_ref().map(|ve| ("value_embeds", ve));
+            let named = |(name, t): (&str, &Tensor)| (format!("h.{i}.{name}"), t.shallow_clone());
+            block.matrices().chain(ve).map(named).collect::<Vec<_>>()
+        };
+        let Gpt { wte, lm_head, resid_lambdas, x0_lambdas, .. } = self;
+        let rest = [("wte", wte), ("lm_head", lm_head), ("resid_lambdas", resid_lambdas), ("x0_lambdas", x0_lambdas)];
+        let rest = rest.map(|(name, t)| (name.to_owned(), t.shallow_clone()));
+        self.h.iter().enumerate().flat_map(of_layer).chain(rest).collect()
+    }
+
+    /// Reads a checkpoint, onto the CPU.
+    pub fn load(path: &Path) -> Result<Gpt, Box<dyn Error>> {
+        let (config, tensors) = checkpoint::open::<Config>(path)?;
+        let model = Gpt::new(config.checked()?, Device::Cpu);
+        checkpoint::restore(path, &tensors, &model.named_parameters())?;
+        Ok(model)
     }
 
     fn num_params(&self) -> i64 {
@@ -259,9 +287,8 @@ impl Gpt {
         6 * (self.num_params() - embeddings as i64 - scalars) + attention
     }
 
-    /// Logits of the next token, float, of the shape batch x sequence x vocabulary.
-    fn logits(&self, idx: &Tensor) -> Tensor {
-        const SOFTCAP: f64 = 15.0;
+    /// The hidden states that the head sees: batch x sequence x channels.
+    fn hidden(&self, idx: &Tensor) -> Tensor {
         let t = idx.size()[1];
         let (cos, sin) = (self.cos.narrow(1, 0, t), self.sin.narrow(1, 0, t));
         let x0 = norm(&Tensor::embedding(&self.wte, idx, -1, false, false));
@@ -270,19 +297,23 @@ impl Gpt {
             let (resid, skip) = (self.resid_lambdas.i(i as i64), self.x0_lambdas.i(i as i64));
             x = &x * resid.to_kind(x.kind()) + &x0 * skip.to_kind(x.kind());
             let ve = self.value_embeds[i].as_ref().map(|ve| Tensor::embedding(ve, idx, -1, false, false));
-            let mask = self.masks[i].as_ref().map(|mask| mask.i((..t, ..t)));
-            x = &x + block.attention(&norm(&x), ve, &cos, &sin, mask.as_ref(), &self.config);
+            x = &x + block.attention(&norm(&x), ve, (&cos, &sin), &self.windows[i], &self.config);
             x = &x + block.mlp(&norm(&x));
         }
-        let logits = linear(&norm(&x), &self.lm_head).to_kind(Kind::Float);
+        norm(&x)
+    }
+
+    /// Logits of the next token, float, of the shape batch x sequence x vocabulary. Up to the length of the context.
+    pub fn logits(&self, idx: &Tensor) -> Tensor {
+        let logits = linear(&self.hidden(idx), &self.lm_head).to_kind(Kind::Float);
         (logits / SOFTCAP).tanh() * SOFTCAP
     }
 
-    /// Cross-entropy in nats: the mean, or every target's, flat.
+    /// Cross-entropy in nats: the mean, or every target's, flat and without gradients.
     fn loss(&self, idx: &Tensor, targets: &Tensor, reduction: Reduction) -> Tensor {
-        let logits = self.logits(idx);
-        let vocab = self.config.vocab_size;
-        logits.view([-1, vocab]).cross_entropy_loss(&targets.flatten(0, -1), None::<&Tensor>, reduction, -1, 0.0)
+        let (x, targets) = (self.hidden(idx).view([-1, self.config.n_embd]), targets.flatten(0, -1));
+        let loss = if reduction == Reduction::Mean { head::mean_loss } else { head::token_losses };
+        ok(loss(&x, &self.lm_head, &targets, SOFTCAP, head::chunk(self.config.vocab_size, x.device())))
     }
 }
 
@@ -294,12 +325,6 @@ fn rotary(seq_len: i64, head_dim: i64, (kind, device): (Kind, Device)) -> (Tenso
     // bf16 on every device, as karpathy's, so that the numbers compare; the arithmetic is in the activations' precision.
     let round = |t: Tensor| t.to_kind(Kind::BFloat16).to_kind(kind).unsqueeze(0).unsqueeze(2);
     (round(freqs.cos()), round(freqs.sin()))
-}
-
-/// Which of the keys up to itself a query sees, if not all: those at most `window` back.
-fn band(seq_len: i64, window: i64, device: Device) -> Option<Tensor> {
-    let ones = Tensor::ones([seq_len, seq_len], (Kind::Bool, device));
-    (window < seq_len).then(|| ones.tril(0).logical_and(&ones.triu(-window)))
 }
 
 // ---------------------------------------------------------------------------
@@ -316,30 +341,19 @@ const POLAR_EXPRESS: [(f64, f64, f64); 5] = [
 ];
 
 struct AdamW {
-    param: Tensor,
+    fused: adamw::AdamW,
     initial_lr: f64,
     betas: (f64, f64),
-    exp_avg: Tensor,
-    exp_avg_sq: Tensor,
 }
 
 impl AdamW {
-    const EPS: f64 = 1e-10;
-
-    fn new(param: Tensor, initial_lr: f64, betas: (f64, f64)) -> AdamW {
-        AdamW { exp_avg: param.zeros_like(), exp_avg_sq: param.zeros_like(), param, initial_lr, betas }
+    fn new(params: Vec<Tensor>, initial_lr: f64, betas: (f64, f64)) -> AdamW {
+        AdamW { fused: adamw::AdamW::new(params), initial_lr, betas }
     }
 
-    /// `step` counts from 1.
-    fn step(&mut self, step: i32, lrm: f64) {
-        let (beta1, beta2) = self.betas;
-        let grad = self.param.grad();
-        let _ = self.exp_avg.lerp_(&grad, 1.0 - beta1);
-        let _ = self.exp_avg_sq.lerp_(&grad.square(), 1.0 - beta2);
-        let denom = (&self.exp_avg_sq / (1.0 - beta2.powi(step))).sqrt() + AdamW::EPS;
-        let step_size = self.initial_lr * lrm / (1.0 - beta1.powi(step));
-        // Low precision is rounded once, when the sum is stored.
-        let _ = self.param.g_add_(&((&self.exp_avg / denom).to_kind(Kind::Float) * -step_size));
+    fn step(&mut self, lrm: f64) -> Result<(), TchError> {
+        let (lr, betas) = (self.initial_lr * lrm, self.betas);
+        self.fused.step(&adamw::Settings { lr, betas, eps: 1e-10, weight_decay: 0.0 })
     }
 }
 
@@ -400,6 +414,7 @@ impl Muon {
         let updated = &params - (g * lr + &params * low(lr * low(weight_decay)) * mask);
         for (param, new) in self.params.iter_mut().zip(updated.unbind(0)) {
             param.copy_(&new);
+            drop_grad(param);
         }
     }
 }
@@ -424,7 +439,6 @@ fn polar_express(g: &Tensor) -> Tensor {
 struct MuonAdamW {
     adamw: Vec<AdamW>,
     muon: Vec<Muon>,
-    steps: i32,
 }
 
 impl MuonAdamW {
@@ -433,36 +447,27 @@ impl MuonAdamW {
         let scale = (model.config.n_embd as f64 / 768.0).powf(-0.5);
         println!("Scaling AdamW LRs by 1/sqrt({}/768) = {scale:.6}", model.config.n_embd);
         let betas = (ADAM_BETA1, ADAM_BETA2);
-        let one = |param: &Tensor, lr: f64, betas| AdamW::new(param.shallow_clone(), lr, betas);
-        let mut adamw = vec![
+        let one = |param: &Tensor, lr: f64, betas| AdamW::new(vec![param.shallow_clone()], lr, betas);
+        let adamw = vec![
             one(&model.lm_head, UNEMBEDDING_LR * scale, betas),
             one(&model.wte, EMBEDDING_LR * scale, betas),
             one(&model.resid_lambdas, SCALAR_LR * 0.01, betas),
             one(&model.x0_lambdas, SCALAR_LR, (0.96, 0.95)),
+            AdamW::new(model.value_embeddings(), EMBEDDING_LR * scale, betas),
         ];
-        adamw.extend(model.value_embeddings().iter().map(|ve| one(ve, EMBEDDING_LR * scale, betas)));
         let mut shapes: Vec<Vec<i64>> = model.matrices().iter().map(Tensor::size).collect();
         shapes.sort();
         shapes.dedup();
         let low = model.wte.kind();
         let of_shape =
             |shape: &Vec<i64>| Muon::new(model.matrices().into_iter().filter(|p| &p.size() == shape).collect(), low);
-        MuonAdamW { adamw, muon: shapes.iter().map(of_shape).collect(), steps: 0 }
+        MuonAdamW { adamw, muon: shapes.iter().map(of_shape).collect() }
     }
 
-    /// One step; gradients are cleared for the next.
+    /// One step; gradients are dropped, so that the next pass writes them instead of adding.
     fn step(&mut self, lrm: f64, momentum: f64, weight_decay: f64) {
-        self.steps += 1;
-        no_grad(|| {
-            for group in &mut self.adamw {
-                group.step(self.steps, lrm);
-                group.param.zero_grad();
-            }
-            for group in &mut self.muon {
-                group.step(MATRIX_LR * lrm, momentum, weight_decay);
-                group.params.iter_mut().for_each(Tensor::zero_grad);
-            }
-        });
+        self.adamw.iter_mut().for_each(|group| ok(group.step(lrm)));
+        no_grad(|| self.muon.iter_mut().for_each(|group| group.step(MATRIX_LR * lrm, momentum, weight_decay)));
     }
 }
 
@@ -499,15 +504,16 @@ const PEAK_FLOPS: f64 = 989.5e12;
 
 fn main() {
     let started = Instant::now();
-    if let Err(error) = run(started) {
+    if let Err(error) = failure::guarded(|| run(started)) {
         println!("\nFAIL: {error}");
         std::process::exit(1);
     }
 }
 
-fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
+fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     // First of all: CUDA must be loaded before anything touches a tensor.
     let device = device::open()?;
+    precision::fast_matmul(device)?;
     let seed = std::env::var("AUTORESEARCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(42);
     tch::manual_seed(seed);
     let workload = Workload::from_env()?;
@@ -515,6 +521,9 @@ fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
     println!("Vocab size: {}", workload.fixed.vocab_size);
 
     let config = Config::new(DEPTH, &workload)?;
+    if (workload.fixed.eval_tokens as i64) < seq_len {
+        return Err(format!("the evaluation has fewer tokens than a row of {seq_len}; prepare with more").into());
+    }
     let rows = DEVICE_BATCH_SIZE.min(TOTAL_BATCH_SIZE / seq_len);
     let tokens_per_pass = rows * seq_len;
     if rows < 1 || TOTAL_BATCH_SIZE % tokens_per_pass != 0 {
@@ -532,6 +541,8 @@ fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
     println!("Gradient accumulation steps: {accumulation}");
 
     let mut budget = TimeBudget::new(&workload, device);
+    let startup_seconds = started.elapsed().as_secs_f64();
+    let (training, waited_before) = (Instant::now(), batches.waited());
     let mut smooth_loss = 0.0;
     let mut shown: Option<Instant> = None;
     while !budget.finished() {
@@ -575,23 +586,31 @@ fn run(started: Instant) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     println!();
+    let (waited, trained) = ((batches.waited() - waited_before).as_secs_f64(), training.elapsed().as_secs_f64());
+    if let Some(path) = std::env::var_os("AUTORESEARCH_CHECKPOINT") {
+        checkpoint::save(Path::new(&path), &model.config, &model.named_parameters())?;
+    }
 
     // As many rows at a time as in training, as long as the evaluation has as many.
     let rows = DEVICE_BATCH_SIZE.min(workload.fixed.eval_tokens as i64 / seq_len) as usize;
+    let evaluating = Instant::now();
     let val_bpb = evaluate_bpb(&workload, rows, device, |x, y| model.loss(x, y, Reduction::None))?;
-    let timed_tokens = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64;
+    let evaluation_seconds = evaluating.elapsed().as_secs_f64();
+    let tokens_per_second = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64 / budget.seconds().max(1e-9);
+    let data_wait_percent = 100.0 * waited / trained.max(1e-9);
     let summary = Summary {
         val_bpb,
         training_seconds: budget.seconds(),
         total_seconds: started.elapsed().as_secs_f64(),
         peak_vram_mb: device::peak_memory_mb(device),
-        mfu_percent: mfu(flops_per_token * timed_tokens / budget.seconds().max(1e-9), device),
+        mfu_percent: mfu(flops_per_token * tokens_per_second, device),
         total_tokens: (budget.steps() as i64 * TOTAL_BATCH_SIZE) as f64,
         num_steps: budget.steps(),
         num_params,
         depth: DEPTH,
     };
-    print!("{summary}");
+    let details = Details { tokens_per_second, data_wait_percent, startup_seconds, evaluation_seconds };
+    print!("{}{summary}", details.json(&summary)?);
     Ok(())
 }
 

@@ -17,10 +17,14 @@ pub mod workload;
 
 pub mod loader;
 
+pub mod ops;
+
 pub mod batch;
 pub mod budget;
+pub mod checkpoint;
 pub mod device;
 pub mod evaluate;
+pub mod failure;
 pub mod summary;
 
 pub use error::DataError;

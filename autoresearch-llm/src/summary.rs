@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// The nine numbers of a run.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
     /// Bits per byte on the validation split; lower is better.
     pub val_bpb: f64,
@@ -37,5 +39,49 @@ impl fmt::Display for Summary {
         writeln!(f, "num_steps:        {}", self.num_steps)?;
         writeln!(f, "num_params_M:     {:.1}", self.num_params / 1e6)?;
         writeln!(f, "depth:            {}", self.depth)
+    }
+}
+
+/// What else a run measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Details {
+    /// Tokens trained on per second of training time.
+    pub tokens_per_second: f64,
+    /// The share of the training time in which the trainer waited for its data.
+    pub data_wait_percent: f64,
+    /// From the start of the process to the first step.
+    pub startup_seconds: f64,
+    /// What val_bpb took.
+    pub evaluation_seconds: f64,
+}
+
+impl Details {
+    /// All numbers of a run as one line of JSON, for programs. It goes before the block, which stays the last thing printed.
+    ///
+    /// ```
+    /// # use autoresearch_llm::summary::{Details, Summary};
+    /// # let summary = Summary {
+    /// #     val_bpb: 1.5, training_seconds: 60.0, total_seconds: 70.0, peak_vram_mb: 300.0, mfu_percent: 0.0,
+    /// #     total_tokens: 1e6, num_steps: 244, num_params: 2e6, depth: 4,
+    /// # };
+    /// let details =
+    ///     Details { tokens_per_second: 2e4, data_wait_percent: 0.1, startup_seconds: 0.2, evaluation_seconds: 3.0 };
+    /// let line = details.json(&summary)?;
+    /// assert!(line.starts_with("{\"val_bpb\":1.5,") && line.ends_with("}\n"));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None in practice: numbers can be written.
+    pub fn json(&self, summary: &Summary) -> Result<String, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            #[serde(flatten)]
+            summary: &'a Summary,
+            #[serde(flatten)]
+            details: &'a Details,
+        }
+        Ok(serde_json::to_string(&Line { summary, details: self })? + "\n")
     }
 }

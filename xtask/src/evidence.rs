@@ -12,6 +12,7 @@ mod latency;
 mod main_job;
 mod mutants;
 mod night;
+mod operations;
 mod proposers;
 mod race;
 mod trainer;

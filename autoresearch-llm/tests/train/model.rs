@@ -56,9 +56,6 @@ fn a_token_sees_only_what_its_windows_let_through() {
     assert!((0..10).all(|position| !differs(position)), "the past does not see the future");
     assert!(differs(10) && differs(15));
 
-    let mask = band(16, 8, Device::Cpu).unwrap();
-    let sees = |query: i64, key: i64| mask.i((query, key)).int64_value(&[]) == 1;
-    assert!(sees(12, 12) && sees(12, 4) && !sees(12, 3) && !sees(4, 5));
     assert_eq!(config.windows(), [8, 8, 16], "the last layer sees everything");
 }
 
@@ -119,3 +116,71 @@ fn the_flop_count_is_karpathy_s_at_his_sizes() {
     assert_eq!((expected as f64 / 1e6 * 10.0).round() / 10.0, 50.3);
     assert_eq!(Gpt::new(Config { sequence_len: 64, ..config }, Device::Cpu).num_params(), expected);
 }
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused_in_a_sentence() {
+    type Change = fn(&mut Config);
+    let refused = |change: Change| {
+        let mut config = config();
+        change(&mut config);
+        config.checked().err()
+    };
+    assert_eq!(refused(|_| ()), None);
+    let wrong: [(Change, &str); 6] = [
+        (|c| c.n_head = 3, "64 channels in 3 heads"),
+        (|c| c.n_embd = 66, "even HEAD_DIM"),
+        (|c| (c.n_head, c.n_kv_head) = (4, 3), "those with keys"),
+        (|c| c.n_layer = 0, "at least 1"),
+        (|c| c.window_pattern = "SXL".into(), "letters S and L"),
+        (|c| c.window_pattern = String::new(), "letters S and L"),
+    ];
+    for (change, expected) in wrong {
+        let said = refused(change).unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+    println!("evidence configurations refused {}", wrong.len());
+}
+
+#[test]
+fn a_checkpoint_is_the_model() {
+    tch::manual_seed(5);
+    let model = Gpt::new(config(), Device::Cpu);
+    no_grad(|| drop(model.lm_head.shallow_clone().normal_(0.0, 0.1)));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    checkpoint::save(&path, &model.config, &model.named_parameters()).unwrap();
+    let again = Gpt::load(&path).unwrap();
+    let (x, _) = batch();
+    assert!(model.logits(&x).equal(&again.logits(&x)));
+    std::fs::write(&path, "not a checkpoint").unwrap();
+    assert!(Gpt::load(&path).err().unwrap().to_string().contains("model.safetensors"));
+}
+
+/// One matrix at a time, as the plain form of the stack.
+#[test]
+fn stacked_muon_is_muon_of_each_matrix() {
+    tch::manual_seed(6);
+    let starts: Vec<Tensor> = (0..3).map(|_| Tensor::randn([24, 16], (Kind::Float, Device::Cpu))).collect();
+    let leaves = || starts.iter().map(|t| t.copy().set_requires_grad(true)).collect::<Vec<_>>();
+    let (stacked, single) = (leaves(), leaves());
+    let mut together = Muon::new(stacked.iter().map(Tensor::shallow_clone).collect(), Kind::Float);
+    let mut apart: Vec<Muon> = single.iter().map(|t| Muon::new(vec![t.shallow_clone()], Kind::Float)).collect();
+    for _ in 0..5 {
+        for (a, b) in stacked.iter().zip(&single) {
+            let direction = Tensor::randn([24, 16], (Kind::Float, Device::Cpu));
+            (a * &direction).sum(Kind::Float).backward();
+            (b * &direction).sum(Kind::Float).backward();
+        }
+        no_grad(|| {
+            together.step(0.02, 0.9, 0.1);
+            apart.iter_mut().for_each(|muon| muon.step(0.02, 0.9, 0.1));
+        });
+    }
+    for (a, b) in stacked.iter().zip(&single) {
+        assert!((a - b).abs().max().double_value(&[]) < 1e-5);
+        assert!(!a.grad().defined());
+    }
+}
+
+#[path = "memory.rs"]
+mod step_memory;

@@ -206,8 +206,12 @@ fn losses_in_bf16_are_those_of_pytorch_within_the_documented_bound() {
     let fixture = Fixture::read();
     let (ours, theirs) = (losses(&fixture, Kind::BFloat16), fixture.losses("losses_bf16"));
     let difference = largest_difference(&ours, &theirs);
-    println!("evidence parity-bf16 max_abs_diff {difference:e} steps {STEPS}");
-    assert!(difference <= 2e-2, "{ours:?}, and PyTorch {theirs:?}");
+    let exact = losses(&fixture, Kind::Float);
+    let [rounding, pytorch_s] = [&ours, &theirs].map(|losses| largest_difference(losses, &exact));
+    println!(
+        "evidence parity-bf16 max_abs_diff {difference:e} steps {STEPS} from_float32 {rounding:e} pytorch {pytorch_s:e}"
+    );
+    assert!(difference <= 4e-2 && rounding <= 2.0 * pytorch_s, "{ours:?}, PyTorch {theirs:?}, float32 {exact:?}");
 }
 
 #[test]

@@ -5,10 +5,15 @@ use std::process::Command;
 use super::Line;
 use crate::{places, setup, sh};
 
+/// The line that stands in for a figure where there is no GPU.
+pub fn missing() -> Option<Line> {
+    (!places::nvidia()).then(|| Line::Skip("there is no NVIDIA driver on this machine".into()))
+}
+
 /// Twenty seconds of training on CUDA give a finite val_bpb.
 pub fn cuda() -> Result<Line, String> {
-    if !places::nvidia() {
-        return Ok(Line::Skip("there is no NVIDIA driver on this machine".into()));
+    if let Some(skip) = missing() {
+        return Ok(skip);
     }
     let libtorch = setup::setup()?;
     let cache = places::cache()?;

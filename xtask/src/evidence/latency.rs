@@ -111,6 +111,19 @@ fn start(program: &PathBuf, data: &Path, began: Instant) -> Result<(f64, f64), S
     first.zip(step).ok_or_else(|| "the program ended before its first step".into())
 }
 
+/// A clone of this checkout in `folder`, with a preset's constants in train.rs.
+pub fn clone_with_preset(folder: &Path, preset: &str) -> Result<(), String> {
+    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(folder))?;
+    let path = folder.join(FILE);
+    let read = |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
+    let preset = read(&folder.join(format!("examples/nanochat/presets/{preset}.toml")))?;
+    // Without a table of constants the preset is what stands in the file.
+    if !preset.contains("\n[constants]") {
+        return Ok(());
+    }
+    fs::write(&path, with_preset(read(&path)?, &preset)?).map_err(|e| e.to_string())
+}
+
 /// The source with the constants of a preset.
 fn with_preset(mut source: String, preset: &str) -> Result<String, String> {
     let table =

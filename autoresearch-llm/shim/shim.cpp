@@ -1,0 +1,235 @@
+// What libtorch offers in C++ and the bindings lack: autograd functions whose two passes are Rust closures, gradients that
+// are dropped instead of zeroed, fused AdamW, float32 precision, autocast with a kind, and the memory of tensors.
+//
+// Tensors cross as pointers to at::Tensor, as in torch-sys. Every function that can fail returns its message, to be freed
+// with autoresearch_free, or a null pointer.
+
+#include <atomic>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <ATen/ATen.h>
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/autocast_mode.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/custom_class.h>
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+char* message(const char* text) {
+  size_t size = std::strlen(text) + 1;
+  auto* copy = static_cast<char*>(std::malloc(size));
+  if (copy != nullptr) std::memcpy(copy, text, size);
+  return copy;
+}
+
+// Runs what may throw; its message is the result.
+template <typename F>
+char* guarded(F work) {
+  try {
+    work();
+    return nullptr;
+  } catch (const c10::Error& error) {
+    return message(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    return message(error.what());
+  } catch (...) {
+    return message("an unknown C++ exception");
+  }
+}
+
+// What a pass of Rust hands over.
+struct Sink {
+  variable_list outputs;
+  variable_list saved;
+  std::string failure;
+};
+
+extern "C" {
+using Forward = void (*)(void* closure, at::Tensor** inputs, size_t count, Sink* sink);
+using Backward = void (*)(void* closure, at::Tensor** saved, size_t count, at::Tensor* gradient, Sink* sink);
+using Drop = void (*)(void* closure);
+}
+
+// The closure of a backward pass; the graph owns it.
+struct Closure : torch::CustomClassHolder {
+  void* closure;
+  Backward backward;
+  Drop drop;
+  Closure(void* closure, Backward backward, Drop drop) : closure(closure), backward(backward), drop(drop) {}
+  ~Closure() override { drop(closure); }
+};
+
+struct Call {
+  Forward forward;
+  void* closure;
+  c10::intrusive_ptr<Closure> backward;
+};
+
+std::vector<at::Tensor*> pointers(variable_list& tensors) {
+  std::vector<at::Tensor*> result;
+  for (auto& tensor : tensors) result.push_back(&tensor);
+  return result;
+}
+
+void check(const Sink& sink) {
+  if (!sink.failure.empty()) throw std::runtime_error(sink.failure);
+}
+
+struct RustFunction : torch::autograd::Function<RustFunction> {
+  static at::Tensor forward(AutogradContext* ctx, at::TensorList inputs, Call* call) {
+    variable_list copies = inputs.vec();
+    auto arguments = pointers(copies);
+    Sink sink;
+    call->forward(call->closure, arguments.data(), arguments.size(), &sink);
+    check(sink);
+    TORCH_CHECK(sink.outputs.size() == 1, "a forward pass must have one output");
+    ctx->save_for_backward(std::move(sink.saved));
+    ctx->saved_data["backward"] = c10::IValue::make_capsule(call->backward);
+    ctx->saved_data["inputs"] = static_cast<int64_t>(inputs.size());
+    return sink.outputs[0];
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
+    auto held = ctx->saved_data["backward"].toCapsule();
+    auto* closure = static_cast<Closure*>(held.get());
+    auto saved = ctx->get_saved_variables();
+    auto arguments = pointers(saved);
+    Sink sink;
+    closure->backward(closure->closure, arguments.data(), arguments.size(), &gradients[0], &sink);
+    check(sink);
+    size_t expected = static_cast<size_t>(ctx->saved_data["inputs"].toInt());
+    TORCH_CHECK(sink.outputs.size() == expected, "a backward pass gave ", sink.outputs.size(), " gradients for ",
+                expected, " inputs");
+    sink.outputs.emplace_back();  // the Call has none
+    return std::move(sink.outputs);
+  }
+};
+
+// Counts what the allocator of the CPU gives to this thread's tensors and to those of its backward passes.
+struct Meter : c10::MemoryReportingInfoBase {
+  std::atomic<int64_t> now{0};
+  std::atomic<int64_t> peak{0};
+  void reportMemoryUsage(void*, int64_t size, size_t, size_t, c10::Device device) override {
+    if (!device.is_cpu()) return;
+    int64_t after = now += size;
+    int64_t seen = peak;
+    while (after > seen && !peak.compare_exchange_weak(seen, after)) {
+    }
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+};
+
+}  // namespace
+
+extern "C" {
+
+void autoresearch_free(char* text) { std::free(text); }
+
+void autoresearch_output(Sink* sink, at::Tensor* tensor) { sink->outputs.push_back(tensor ? *tensor : at::Tensor()); }
+void autoresearch_save(Sink* sink, at::Tensor* tensor) { sink->saved.push_back(*tensor); }
+void autoresearch_fail(Sink* sink, const char* text, size_t size) { sink->failure = std::string(text, size); }
+
+char* autoresearch_apply(at::Tensor** inputs, size_t count, Forward forward, void* forward_closure, Backward backward,
+                         void* backward_closure, Drop drop, at::Tensor** output) {
+  return guarded([&] {
+    Call call{forward, forward_closure, c10::make_intrusive<Closure>(backward_closure, backward, drop)};
+    variable_list arguments;
+    for (size_t i = 0; i < count; i++) arguments.push_back(*inputs[i]);
+    *output = new at::Tensor(RustFunction::apply(at::TensorList(arguments), &call));
+  });
+}
+
+int autoresearch_grad_enabled() { return at::GradMode::is_enabled(); }
+
+char* autoresearch_drop_grad(at::Tensor* tensor) {
+  return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
+}
+
+char* autoresearch_adamw(at::Tensor** params, at::Tensor** exp_avgs, at::Tensor** exp_avg_sqs, at::Tensor** steps,
+                         size_t count, double lr, double beta1, double beta2, double weight_decay, double eps) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> p, g, m, v, s;
+    for (size_t i = 0; i < count; i++) {
+      // Without a gradient there is nothing to do, as in PyTorch.
+      if (!params[i]->grad().defined()) continue;
+      p.push_back(*params[i]);
+      g.push_back(params[i]->grad());
+      m.push_back(*exp_avgs[i]);
+      v.push_back(*exp_avg_sqs[i]);
+      s.push_back(*steps[i]);
+    }
+    if (p.empty()) return;
+    at::_foreach_add_(s, 1);
+    at::_fused_adamw_(p, g, m, v, {}, s, lr, beta1, beta2, weight_decay, eps, false, false);
+  });
+}
+
+// 0: IEEE float32; 1: what is fastest (TF32 on CUDA, oneDNN on the CPU).
+char* autoresearch_matmul_precision(int fast) {
+  return guarded([&] {
+    auto& context = at::globalContext();
+    using at::Float32Backend;
+    using at::Float32Op;
+    using at::Float32Precision;
+    context.setFloat32Precision(Float32Backend::MKLDNN, Float32Op::MATMUL,
+                                fast ? Float32Precision::BF16 : Float32Precision::IEEE);
+    if (at::hasCUDA()) {
+      context.setFloat32Precision(Float32Backend::CUDA, Float32Op::MATMUL,
+                                  fast ? Float32Precision::TF32 : Float32Precision::IEEE);
+    }
+  });
+}
+
+// Autocast of a device type to a kind; gives back what it was, to be handed to autoresearch_autocast_end.
+char* autoresearch_autocast(int cuda, int8_t kind, int enabled, int* was_enabled, int8_t* was_kind) {
+  return guarded([&] {
+    auto type = cuda ? at::kCUDA : at::kCPU;
+    *was_enabled = at::autocast::is_autocast_enabled(type);
+    *was_kind = static_cast<int8_t>(at::autocast::get_autocast_dtype(type));
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(kind));
+    at::autocast::set_autocast_enabled(type, enabled != 0);
+    if (enabled != 0) {
+      at::autocast::increment_nesting();
+    }
+  });
+}
+
+char* autoresearch_autocast_end(int cuda, int was_enabled, int8_t was_kind) {
+  return guarded([&] {
+    auto type = cuda ? at::kCUDA : at::kCPU;
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(was_kind));
+    at::autocast::set_autocast_enabled(type, was_enabled != 0);
+  });
+}
+
+void autoresearch_meter_start() {
+  c10::ThreadLocalDebugInfo::_push(c10::DebugInfoKind::PROFILER_STATE, std::make_shared<Meter>());
+}
+
+void autoresearch_meter_stop(int64_t* now, int64_t* peak) {
+  auto held = c10::ThreadLocalDebugInfo::_pop(c10::DebugInfoKind::PROFILER_STATE);
+  auto* meter = static_cast<Meter*>(held.get());
+  *now = meter->now;
+  *peak = meter->peak;
+}
+
+char* autoresearch_cuda_memory(int index, int64_t* now, int64_t* peak) {
+  return guarded([&] {
+    auto stats = at::getDeviceAllocator(at::kCUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(index));
+    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    *now = stats.allocated_bytes[all].current;
+    *peak = stats.allocated_bytes[all].peak;
+  });
+}
+
+}  // extern "C"

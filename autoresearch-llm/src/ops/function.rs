@@ -1,0 +1,169 @@
+//! Differentiable operations written in Rust: two closures become a node of libtorch's graph.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tch::{TchError, Tensor};
+use torch_sys::C_tensor;
+
+use super::ffi;
+
+/// What a forward pass gives.
+#[derive(Debug)]
+pub struct Forward {
+    /// The result.
+    pub output: Tensor,
+    /// What the backward pass needs. Inputs, the output itself and other tensors may be kept; all are freed after it.
+    pub saved: Vec<Tensor>,
+}
+
+type ForwardCall<F> = Option<F>;
+
+/// Applies an operation with a gradient of its own to `inputs`.
+///
+/// `forward` gets the inputs and computes the output; `backward` gets what was saved and the gradient of the output, and
+/// gives the gradient of every input, in their order, `None` for one that has none (an index, or one that nobody
+/// differentiates). Neither pass is recorded: operations inside them build no graph, so they may work in place on tensors
+/// they made. A second derivative does not exist. The backward pass may run on another thread, and more than once if the
+/// graph is retained.
+///
+/// # Errors
+///
+/// A panic in `forward` or a failure of libtorch is an error here; one in `backward` is an error of the `backward()` that
+/// reached it.
+///
+/// # Example
+///
+/// The square of the positive part, which keeps one tensor for its gradient where two operations would keep two:
+///
+/// ```
+/// use autoresearch_llm::ops::function::{Forward, custom};
+/// use tch::{Kind, Tensor};
+///
+/// fn relu_square(x: &Tensor) -> Result<Tensor, tch::TchError> {
+///     custom(
+///         &[x],
+///         |inputs| {
+///             let positive = inputs[0].relu();
+///             Forward { output: positive.square(), saved: vec![positive] }
+///         },
+///         |saved, gradient| vec![Some(gradient * &saved[0] * 2.0)],
+///     )
+/// }
+///
+/// let x = Tensor::from_slice(&[-1.0, 2.0]).set_requires_grad(true);
+/// let y = relu_square(&x)?;
+/// y.sum(Kind::Double).backward();
+/// assert_eq!(Vec::<f64>::try_from(x.grad())?, [0.0, 4.0]);
+/// # Ok::<(), tch::TchError>(())
+/// ```
+pub fn custom<F, B>(inputs: &[&Tensor], forward: F, backward: B) -> Result<Tensor, TchError>
+where
+    F: FnOnce(&[Tensor]) -> Forward,
+    B: Fn(&[Tensor], &Tensor) -> Vec<Option<Tensor>> + Send + 'static,
+{
+    let pointers: Vec<*const C_tensor> = inputs.iter().map(|input| input.as_ptr()).collect();
+    let mut forward: ForwardCall<F> = Some(forward);
+    let backward = Box::into_raw(Box::new(backward));
+    let mut output: *mut C_tensor = std::ptr::null_mut();
+    // SAFETY: the pointers are those of live tensors; `forward` is called during this call alone; `backward` belongs to the
+    // graph from here on, which drops it exactly once, also when this call fails.
+    let message = unsafe {
+        ffi::autoresearch_apply(
+            pointers.as_ptr(),
+            pointers.len(),
+            call_forward::<F>,
+            (&raw mut forward).cast(),
+            call_backward::<B>,
+            backward.cast(),
+            drop_backward::<B>,
+            &raw mut output,
+        )
+    };
+    ffi::checked(message)?;
+    // SAFETY: without a message the output is a new tensor, which is ours.
+    Ok(unsafe { Tensor::from_ptr(output) })
+}
+
+/// Whether operations are recorded for gradients on this thread.
+pub fn grad_enabled() -> bool {
+    // SAFETY: it reads a thread-local flag.
+    unsafe { ffi::autoresearch_grad_enabled() != 0 }
+}
+
+/// Drops the gradient of `tensor`, which then has none. The next backward pass stores its gradient instead of adding it
+/// to zeros: one write and one addition less for every parameter.
+pub fn drop_grad(tensor: &Tensor) {
+    // SAFETY: the pointer is that of a live tensor. A tensor without autograd's data has no gradient to drop: not an error.
+    let message = unsafe { ffi::autoresearch_drop_grad(tensor.as_ptr()) };
+    debug_assert!(ffi::checked(message).is_ok());
+}
+
+/// New handles to the tensors that `pointers` name.
+unsafe fn handles(pointers: *const *mut C_tensor, count: usize) -> Vec<Tensor> {
+    // SAFETY: the caller gives `count` pointers to live tensors; of no tensors the pointer may be null.
+    (0..count).map(|i| unsafe { Tensor::clone_from_ptr(*pointers.add(i)) }).collect()
+}
+
+unsafe extern "C" fn call_forward<F: FnOnce(&[Tensor]) -> Forward>(
+    closure: *mut c_void,
+    inputs: *const *mut C_tensor,
+    count: usize,
+    sink: *mut ffi::Sink,
+) {
+    // SAFETY: C++ hands back the pointer that `custom` gave it, during that call, and live tensors.
+    let result = catch_unwind(AssertUnwindSafe(|| unsafe {
+        let forward = (*closure.cast::<ForwardCall<F>>()).take();
+        forward.map(|forward| forward(&handles(inputs, count)))
+    }));
+    match result {
+        // SAFETY: C++ copies the handles before it returns.
+        Ok(Some(Forward { output, saved })) => unsafe {
+            ffi::autoresearch_output(sink, output.as_ptr());
+            saved.iter().for_each(|tensor| ffi::autoresearch_save(sink, tensor.as_ptr()));
+        },
+        Ok(None) => fail(sink, "a forward pass was called twice"),
+        Err(panic) => fail(sink, &text_of(panic.as_ref())),
+    }
+}
+
+unsafe extern "C" fn call_backward<B: Fn(&[Tensor], &Tensor) -> Vec<Option<Tensor>>>(
+    closure: *mut c_void,
+    saved: *const *mut C_tensor,
+    count: usize,
+    gradient: *mut C_tensor,
+    sink: *mut ffi::Sink,
+) {
+    // SAFETY: the graph calls it, one thread at a time, before it drops the closure, with live tensors.
+    let result = catch_unwind(AssertUnwindSafe(|| unsafe {
+        let backward = &*closure.cast::<B>();
+        tch::no_grad(|| backward(&handles(saved, count), &Tensor::clone_from_ptr(gradient)))
+    }));
+    match result {
+        Ok(gradients) => gradients.iter().for_each(|gradient| {
+            // SAFETY: C++ copies the handle before it returns; a null pointer stands for no gradient.
+            unsafe { ffi::autoresearch_output(sink, gradient.as_ref().map_or(std::ptr::null(), Tensor::as_ptr)) }
+        }),
+        Err(panic) => fail(sink, &text_of(panic.as_ref())),
+    }
+}
+
+unsafe extern "C" fn drop_backward<B>(closure: *mut c_void) {
+    // SAFETY: it is the box that `custom` leaked, and the graph drops it once.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(closure.cast::<B>()) })));
+    // A panic must not cross into C++, and there is nobody to tell.
+    drop(dropped);
+}
+
+fn fail(sink: *mut ffi::Sink, text: &str) {
+    let text = if text.is_empty() { "a closure panicked" } else { text };
+    // SAFETY: C++ copies the text before it returns.
+    unsafe { ffi::autoresearch_fail(sink, text.as_ptr().cast(), text.len()) }
+}
+
+/// What a panic said.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! The square of the positive part (relu^2, Primer: So et al. 2021, arXiv:2109.08668), alone and before a linear map.
+
+use tch::{TchError, Tensor};
+
+use super::function::{Forward, custom};
+
+/// `relu(x)^2`, of any shape. Keeps one tensor for the gradient where single steps keep two.
+///
+/// # Errors
+///
+/// Failures of libtorch.
+pub fn relu_square(x: &Tensor) -> Result<Tensor, TchError> {
+    custom(
+        &[x],
+        |inputs| {
+            let positive = inputs[0].relu();
+            Forward { output: positive.square(), saved: vec![positive] }
+        },
+        |saved, gradient| vec![Some((gradient * &saved[0]).g_mul_scalar_(2.0))],
+    )
+}
+
+/// `relu(x)^2` through a linear map: `x` is ... x n, `weight` is m x n, the result ... x m, in the kind of `x`.
+///
+/// Keeps `relu(x)`; the square, as large again, is computed a second time for the gradient.
+///
+/// # Errors
+///
+/// Shapes that do not fit, and failures of libtorch.
+pub fn relu_square_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
+    custom(
+        &[x, weight],
+        |inputs| {
+            let (positive, low) = (inputs[0].relu(), inputs[1].to_kind(inputs[0].kind()));
+            let output = positive.square().linear(&low, None::<&Tensor>);
+            Forward { output, saved: vec![positive, inputs[1].shallow_clone()] }
+        },
+        |saved, gradient| {
+            let (positive, weight) = (&saved[0], &saved[1]);
+            let low = weight.to_kind(positive.kind());
+            let rows = |tensor: &Tensor| tensor.reshape([-1, tensor.size().last().copied().unwrap_or(1)]);
+            let grad_weight = rows(gradient).tr().matmul(&rows(&positive.square())).to_kind(weight.kind());
+            // The factor of the square's derivative is on the smallest of the three.
+            let grad_x = gradient.matmul(&(low * 2.0)).g_mul_(positive);
+            vec![Some(grad_x), Some(grad_weight)]
+        },
+    )
+}
+
+/// The same in single steps, with a weight or without.
+pub fn plain(x: &Tensor, weight: Option<&Tensor>) -> Tensor {
+    let square = x.relu().square();
+    weight.map_or_else(|| square.shallow_clone(), |weight| square.linear(&weight.to_kind(x.kind()), None::<&Tensor>))
+}
