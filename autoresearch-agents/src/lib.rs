@@ -3,8 +3,10 @@
 //! These need no model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]),
 //! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
 //! lets several proposers take turns. [`digest`] is what a model is told of a night, however long it was.
+//! [`AgentCliProposer`] lets Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod agent_cli;
 pub mod constants;
 pub mod digest;
 pub mod knobs;
@@ -13,6 +15,7 @@ pub mod portfolio;
 pub mod replay;
 mod space;
 
+pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};
 pub use constants::{Constant, ConstantError, Knob};
 pub use digest::{Strategy, digest, strategy};
 pub use knobs::{KnobProposer, Search};
