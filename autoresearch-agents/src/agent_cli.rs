@@ -223,10 +223,7 @@ impl Proposer for AgentCliProposer {
                 if description.is_empty() {
                     description = format!("an edit by {}", self.settings.agent.name());
                 }
-                let mut proposal = Proposal::new(patch, description);
-                proposal.hypothesis = hypothesis;
-                proposal.cost = std::mem::take(&mut self.unpaid);
-                Ok(proposal)
+                Ok(Proposal::new(patch, description).because(hypothesis).at_cost(std::mem::take(&mut self.unpaid)))
             }
             Err(error) => {
                 self.trouble = Some(error.to_string());
