@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use autoresearch_agents::{KnobProposer, MergeProposer, Portfolio, ReplayProposer, Search};
-use autoresearch_core::{Journal, Proposer};
+use autoresearch_core::{EditablePaths, Journal, Proposer};
 use serde::Deserialize;
 
+use crate::agent::AgentConfig;
 use crate::run::RunError;
 
 /// Each kind with its own keys.
@@ -28,6 +29,8 @@ pub enum ProposerConfig {
         /// The journal of that night, relative to the repository's root.
         journal: PathBuf,
     },
+    /// Lets an agent edit a scratch copy.
+    Agent(Box<AgentConfig>),
     /// Lets several take turns by what they bring.
     Portfolio {
         /// By name, under which the journal remembers whose idea it was.
@@ -53,6 +56,7 @@ impl ProposerConfig {
         match self {
             ProposerConfig::Knobs { .. } | ProposerConfig::Replay { .. } => Ok(()),
             ProposerConfig::Merge { margin } => positive("margin", *margin),
+            ProposerConfig::Agent(agent) => agent.check(),
             ProposerConfig::Portfolio { members, dollars_per_minute } => {
                 if members.is_empty() {
                     return Err("[proposer.members] is empty; add a table for each proposer, by name".into());
@@ -70,18 +74,27 @@ impl ProposerConfig {
         }
     }
 
-    /// The proposer.
-    pub fn make(&self, seed: u64, root: &Path) -> Result<Box<dyn Proposer>, RunError> {
+    /// The proposer. Agents have their scratch copies in `scratch`.
+    pub fn make(
+        &self,
+        seed: u64,
+        root: &Path,
+        editable: &EditablePaths,
+        scratch: &Path,
+    ) -> Result<Box<dyn Proposer>, RunError> {
         Ok(match self {
             ProposerConfig::Knobs { strategy } => Box::new(KnobProposer::new(seed).with_search(*strategy)),
             ProposerConfig::Merge { margin } => Box::new(MergeProposer::new(*margin)),
+            ProposerConfig::Agent(agent) => Box::new(agent.make(root, editable, scratch).map_err(RunError::Other)?),
             ProposerConfig::Replay { journal } => {
                 let path = root.join(journal);
                 let replay = ReplayProposer::new(&Journal::read(&path)?);
                 Box::new(replay.map_err(|e| RunError::Other(format!("{}: {e}", path.display())))?)
             }
             ProposerConfig::Portfolio { members, dollars_per_minute } => {
-                let made = members.iter().map(|(name, member)| Ok((name.clone(), member.make(seed, root)?)));
+                let made = members
+                    .iter()
+                    .map(|(name, member)| Ok((name.clone(), member.make(seed, root, editable, &scratch.join(name))?)));
                 let portfolio = Portfolio::new(seed, made.collect::<Result<_, RunError>>()?);
                 match dollars_per_minute {
                     Some(price) => Box::new(portfolio.with_price(*price)),
@@ -111,7 +124,7 @@ mod tests {
             assert!(matches!(config, ProposerConfig::Knobs { strategy } if strategy == search));
         }
         let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
-        assert!(read(portfolio).unwrap().make(0, Path::new("/")).is_ok());
+        assert!(read(portfolio).unwrap().make(0, Path::new("/"), &EditablePaths::default(), Path::new("/")).is_ok());
         for (text, word) in [
             ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
             ("kind = 'knobs'\njournal = 'x'", "journal"),
@@ -129,6 +142,13 @@ mod tests {
     #[test]
     fn a_journal_that_is_missing_is_named() {
         let replay = read("kind = 'replay'\njournal = 'nights/1.jsonl'").unwrap();
-        assert!(replay.make(0, Path::new("/nowhere")).err().unwrap().to_string().contains("/nowhere/nights/1.jsonl"));
+        assert!(
+            replay
+                .make(0, Path::new("/nowhere"), &EditablePaths::default(), Path::new("/"))
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("/nowhere/nights/1.jsonl")
+        );
     }
 }

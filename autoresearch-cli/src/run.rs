@@ -192,7 +192,7 @@ impl Night {
         };
 
         let metric = metric(&config);
-        let proposer = config.proposer.make(seed, &home.root)?;
+        let proposer = config.proposer.make(seed, &home.root, &config.editable, &agents_folder(&places, &tag))?;
         let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
         let mut settings = Settings::new(tag.clone(), config.budget());
         settings.base = Some(base);
@@ -285,14 +285,23 @@ fn sandbox(
         limits: config.limits(),
     };
     // One slot for each repository and run: build tools recognise what they built by its path.
-    let repository = blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();
-    let slot = Slot::new(places.cache.join("slots").join(repository).join(tag).join("0"));
+    let slot = Slot::new(places.cache.join("slots").join(repository_id(places)).join(tag).join("0"));
     let preset = preset(config, &lineage, base)?;
     let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.join("logs"));
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,
     })
+}
+
+/// A short name for the repository, outside of it.
+fn repository_id(places: &Places) -> String {
+    blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned()
+}
+
+/// Where the agents of a run have their scratch copies.
+fn agents_folder(places: &Places, tag: &str) -> PathBuf {
+    places.cache.join("agents").join(repository_id(places)).join(tag)
 }
 
 /// The patch that sets the configuration's constants, unless they stand like that already.
