@@ -123,12 +123,15 @@ mod tests {
             let config = read(&format!("kind = 'knobs'\nstrategy = '{name}'")).unwrap();
             assert!(matches!(config, ProposerConfig::Knobs { strategy } if strategy == search));
         }
+        assert!(matches!(read("kind = 'agent'\nagent = 'codex'\nkey = 'login'"), Ok(ProposerConfig::Agent(_))));
         let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
         assert!(read(portfolio).unwrap().make(0, Path::new("/"), &EditablePaths::default(), Path::new("/")).is_ok());
         for (text, word) in [
             ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
             ("kind = 'knobs'\njournal = 'x'", "journal"),
             ("kind = 'replay'", "journal"),
+            ("kind = 'agent'", "names no agent"),
+            ("kind = 'agent'\nagent = 'codex'\nmargin = 1.0", "margin"),
             ("kind = 'merge'\nmargin = -1.0", "margin"),
             ("kind = 'portfolio'\n[members]", "members"),
             ("kind = 'portfolio'\n[members.night]\nkind = 'replay'\njournal = 'x'", "members.night"),

@@ -205,8 +205,10 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         // Without the address, which may hold a secret of its own.
         refusal(StatusCode::BAD_GATEWAY, &format!("the server cannot be reached: {}", causes(&e.without_url())))
     })?;
-    if matches!(answer.status(), StatusCode::UNAUTHORIZED) {
+    if answer.status() == StatusCode::UNAUTHORIZED {
         shared.tally(|tally| tally.key_refused = Some(answer.status().as_u16()));
+        // Its words may quote the key.
+        return Err(refusal(StatusCode::UNAUTHORIZED, "the model's server refuses the key"));
     }
     let (sender, receiver) = mpsc::channel(16);
     let mut response = Response::new(Relay(receiver));

@@ -95,11 +95,14 @@ async fn an_agent_spends_tokens_and_sees_no_key() {
 #[tokio::test]
 async fn a_refused_key_ends_the_run() {
     let place = Place::new();
-    let server = Server::start(|_| (401, r#"{"type":"error","error":{"type":"authentication_error"}}"#.into())).await;
+    let server = Server::start(|_| (401, format!("{{\"error\":{{\"message\":\"no such key: {KEY}\"}}}}"))).await;
     let mut settings = place.settings(Agent::Command(["sh", "-c", ASKS].map(String::from).into()));
     settings.upstream = Some(Upstream::new(&server.url, KEY, Auth::XApiKey));
     match place.night(settings, 1).await {
         Err(LabError::Proposer(why)) => assert!(why.contains("refuses the key (HTTP 401)"), "{why}"),
         other => panic!("{:?}", other.map(|night| night.decisions())),
     }
+    let proxy = KeyProxy::start(&Upstream::new(&server.url, KEY, Auth::XApiKey), 1).await.unwrap();
+    let ask = client().post(format!("{}/v1/messages", proxy.url())).header("x-api-key", proxy.token()).send();
+    assert!(!ask.await.unwrap().text().await.unwrap().contains(KEY), "the server's answer quotes it");
 }
