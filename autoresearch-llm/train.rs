@@ -288,7 +288,8 @@ impl Gpt {
 
 fn rotary(seq_len: i64, head_dim: i64, (kind, device): (Kind, Device)) -> (Tensor, Tensor) {
     let channels = Tensor::arange_start_step(0, head_dim, 2, (Kind::Float, device));
-    let inv_freq = (channels * (-(10000f64.ln()) / head_dim as f64)).exp();
+    // The power itself, not exp and ln: their last bit, times a late position, is another rounding to bf16.
+    let inv_freq = Tensor::pow_scalar(10000.0, &(channels / head_dim as f64)).reciprocal();
     let freqs = Tensor::arange(seq_len, (Kind::Float, device)).outer(&inv_freq);
     // bf16 on every device, as karpathy's, so that the numbers compare; the arithmetic is in the activations' precision.
     let round = |t: Tensor| t.to_kind(Kind::BFloat16).to_kind(kind).unsqueeze(0).unsqueeze(2);
@@ -337,7 +338,8 @@ impl AdamW {
         let _ = self.exp_avg_sq.lerp_(&grad.square(), 1.0 - beta2);
         let denom = (&self.exp_avg_sq / (1.0 - beta2.powi(step))).sqrt() + AdamW::EPS;
         let step_size = self.initial_lr * lrm / (1.0 - beta1.powi(step));
-        let _ = self.param.g_add_(&(&self.exp_avg / denom * -step_size));
+        // Low precision is rounded once, when the sum is stored.
+        let _ = self.param.g_add_(&((&self.exp_avg / denom).to_kind(Kind::Float) * -step_size));
     }
 }
 
@@ -346,6 +348,8 @@ struct Muon {
     params: Vec<Tensor>,
     rows: i64,
     cols: i64,
+    /// What Newton-Schulz computes in: the activations' precision.
+    low: Kind,
     momentum: Tensor,
     second_momentum: Tensor,
 }
@@ -353,7 +357,7 @@ struct Muon {
 impl Muon {
     const BETA2: f64 = 0.95;
 
-    fn new(params: Vec<Tensor>) -> Muon {
+    fn new(params: Vec<Tensor>, low: Kind) -> Muon {
         let (rows, cols) = params[0].size2().unwrap_or_default();
         let options = (params[0].kind(), params[0].device());
         let count = params.len() as i64;
@@ -364,43 +368,46 @@ impl Muon {
             params,
             rows,
             cols,
+            low,
         }
     }
 
     fn step(&mut self, lr: f64, momentum: f64, weight_decay: f64) {
         let grads: Vec<Tensor> = self.params.iter().map(Tensor::grad).collect();
         let grads = Tensor::stack(&grads, 0);
+        // As float32, as karpathy's: its last bit decides how some gradients round to bf16.
+        let momentum = f64::from(momentum as f32);
         let _ = self.momentum.lerp_(&grads, 1.0 - momentum);
-        let g = polar_express(&grads.lerp(&self.momentum, momentum));
+        let g = polar_express(&grads.lerp(&self.momentum, momentum).to_kind(self.low));
+        // karpathy's numbers are of the update's precision; bf16 knows 0.04 as 0.040039.
+        let low = |value: f64| Tensor::from(value as f32).to_kind(self.low).double_value(&[]);
 
         // NorMuon (arXiv:2510.05491): rows or columns are scaled to even out their second moments, the whole keeps its norm.
         let dim = if self.rows >= self.cols { -1 } else { -2 };
         let size = self.rows.min(self.cols) as f64;
         let v_mean = g.to_kind(Kind::Float).square().mean_dim([dim].as_slice(), true, Kind::Float);
         let v_norm = (v_mean.sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float) * size).sqrt();
-        let _ = self.second_momentum.lerp_(&v_mean.to_kind(self.second_momentum.kind()), 1.0 - Muon::BETA2);
+        let _ = self.second_momentum.lerp_(&v_mean.to_kind(self.second_momentum.kind()), 1.0 - low(Muon::BETA2));
         let step_size = self.second_momentum.clamp_min(1e-10).rsqrt();
         let scaled = (v_mean * size * step_size.square()).sum_dim_intlist([-2i64, -1].as_slice(), true, Kind::Float);
         let scale = step_size * (v_norm / scaled.sqrt().clamp_min(1e-10));
         let g = &g * scale.to_kind(g.kind());
 
         // Cautious weight decay: only where it does not work against the update.
-        let lr = lr * (self.rows as f64 / self.cols as f64).max(1.0).sqrt();
+        let lr = low(lr * (self.rows as f64 / self.cols as f64).max(1.0).sqrt());
         let params = Tensor::stack(&self.params, 0);
-        let g = g.to_kind(params.kind());
         let mask = (&g * &params).ge(0.0).to_kind(params.kind());
-        let updated = &params - g * lr - &params * mask * (lr * weight_decay);
+        let updated = &params - (g * lr + &params * low(lr * low(weight_decay)) * mask);
         for (param, new) in self.params.iter_mut().zip(updated.unbind(0)) {
             param.copy_(&new);
         }
     }
 }
 
-/// The nearest (semi-)orthogonal matrices, nearly: of the shape matrices x rows x columns. In bf16 on CUDA.
+/// The nearest (semi-)orthogonal matrices, nearly: of the shape matrices x rows x columns.
 fn polar_express(g: &Tensor) -> Tensor {
-    let x = if g.device() == Device::Cpu { g.shallow_clone() } else { g.to_kind(Kind::BFloat16) };
-    let norm = x.norm_scalaropt_dim(2.0, [-2i64, -1].as_slice(), true);
-    let mut x = x / (norm * 1.02 + 1e-6);
+    let norm = g.norm_scalaropt_dim(2.0, [-2i64, -1].as_slice(), true);
+    let mut x = g / (norm * 1.02 + 1e-6);
     let (_, rows, cols) = x.size3().unwrap_or_default();
     for (a, b, c) in POLAR_EXPRESS {
         if rows > cols {
@@ -437,8 +444,9 @@ impl MuonAdamW {
         let mut shapes: Vec<Vec<i64>> = model.matrices().iter().map(Tensor::size).collect();
         shapes.sort();
         shapes.dedup();
+        let low = model.wte.kind();
         let of_shape =
-            |shape: &Vec<i64>| Muon::new(model.matrices().into_iter().filter(|p| &p.size() == shape).collect());
+            |shape: &Vec<i64>| Muon::new(model.matrices().into_iter().filter(|p| &p.size() == shape).collect(), low);
         MuonAdamW { adamw, muon: shapes.iter().map(of_shape).collect(), steps: 0 }
     }
 
@@ -595,3 +603,7 @@ fn mfu(flops_per_second: f64, device: Device) -> f64 {
 #[cfg(test)]
 #[path = "tests/train/model.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/train/parity.rs"]
+mod parity;

@@ -3,6 +3,7 @@
 //! These need no model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]),
 //! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
 //! lets several proposers take turns. [`digest`] is what a model is told of a night, however long it was.
+//! [`ClaudeProposer`] and [`OpenAiProposer`] ask language models over their vendors' interfaces.
 //! [`AgentCliProposer`] lets Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -15,10 +16,24 @@ pub mod portfolio;
 pub mod replay;
 mod space;
 
+pub mod http;
+
+pub mod model;
+
+pub mod prompt;
+
+pub mod claude;
+pub mod openai;
+
+#[cfg(test)]
+mod testing;
+
 pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};
+pub use claude::{ClaudeProposer, ClaudeSettings};
 pub use constants::{Constant, ConstantError, Knob};
 pub use digest::{Strategy, digest, strategy};
 pub use knobs::{KnobProposer, Search};
 pub use merge::MergeProposer;
+pub use openai::{OpenAiProposer, OpenAiSettings};
 pub use portfolio::Portfolio;
 pub use replay::{ReplayError, ReplayProposer};

@@ -9,6 +9,8 @@ use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::EditablePaths;
 use serde::Deserialize;
 
+use crate::config::Places;
+
 /// The keys of this kind.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -91,7 +93,14 @@ fn hundred() -> u32 {
 
 impl AgentConfig {
     /// What can be checked without opening anything.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self, for_experiments: &BTreeMap<String, String>) -> Result<(), String> {
+        let named = if let KeyConfig::Env(name) = &self.key { name.as_str() } else { self.usual().0 };
+        // Experiments run code that a model wrote.
+        if for_experiments.contains_key(named) {
+            return Err(format!(
+                "[environment] would give {named}, the proposer's key, to every experiment; remove it"
+            ));
+        }
         if self.agent.is_none() && self.command.is_empty() {
             return Err("[proposer] names no agent; give agent = \"claude-code\" or \"codex\", or a command".into());
         }
@@ -112,8 +121,8 @@ impl AgentConfig {
         Ok(())
     }
 
-    /// The proposer, for the repository at `root`, with its scratch copies in `scratch`.
-    pub fn make(&self, root: &Path, editable: &EditablePaths, scratch: &Path) -> Result<AgentCliProposer, String> {
+    /// The proposer, with its scratch copies in `scratch`.
+    pub fn make(&self, places: &Places, editable: &EditablePaths, scratch: &Path) -> Result<AgentCliProposer, String> {
         let program = self.command.first().cloned();
         let agent = match self.agent {
             Some(Known::ClaudeCode) => program.map_or_else(Agent::claude_code, Agent::ClaudeCode),
@@ -121,27 +130,36 @@ impl AgentConfig {
             None => Agent::Command(self.command.clone()),
         };
         let mut settings = AgentSettings::new(agent, editable.clone(), scratch);
-        settings.references = self.references.iter().map(|path| (path.clone(), root.join(path))).collect();
+        settings.references = self.references.iter().map(|path| (path.clone(), places.repo.join(path))).collect();
         settings.model = self.model.clone();
         settings.arguments = self.arguments.clone();
         settings.environment = self.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         settings.limit = Duration::try_from_secs_f64(self.limit_seconds).unwrap_or(Duration::from_secs(600));
         settings.calls = self.calls;
         settings.price = self.price.map(|PriceConfig { input, cached, output }| Price { input, cached, output });
-        settings.upstream = self.upstream(root)?;
+        settings.upstream = self.upstream(places)?;
         Ok(AgentCliProposer::new(settings))
     }
 
-    /// The server with its key, unless the agent has a login of its own.
-    fn upstream(&self, root: &Path) -> Result<Option<Upstream>, String> {
-        let auth = match (self.auth, self.agent) {
+    /// How the key is shown.
+    fn shown(&self) -> Auth {
+        match (self.auth, self.agent) {
             (Some(AuthConfig::XApiKey), _) | (None, Some(Known::ClaudeCode)) => Auth::XApiKey,
             (Some(AuthConfig::Bearer), _) | (None, _) => Auth::Bearer,
-        };
-        let (variable, server) = match auth {
+        }
+    }
+
+    /// The variable that usually holds the key, and the server that it is for.
+    fn usual(&self) -> (&'static str, &'static str) {
+        match self.shown() {
             Auth::XApiKey => ("ANTHROPIC_API_KEY", "https://api.anthropic.com"),
             Auth::Bearer => ("OPENAI_API_KEY", "https://api.openai.com"),
-        };
+        }
+    }
+
+    /// The server with its key, unless the agent has a login of its own.
+    fn upstream(&self, places: &Places) -> Result<Option<Upstream>, String> {
+        let (auth, (variable, server)) = (self.shown(), self.usual());
         let from_variable = |name: &str| {
             std::env::var(name).ok().filter(|key| !key.trim().is_empty()).ok_or_else(|| {
                 format!("the agent needs a key: set {name}, give key = {{ file = \"…\" }}, or key = \"login\" for the agent's own")
@@ -152,7 +170,7 @@ impl AgentConfig {
             KeyConfig::Usual => from_variable(variable)?,
             KeyConfig::Env(name) => from_variable(name)?,
             KeyConfig::File(path) => {
-                let path = root.join(path);
+                let path = places.repo.join(places.fill(&path.to_string_lossy()));
                 std::fs::read_to_string(&path).map_err(|e| format!("cannot read the key {}: {e}", path.display()))?
             }
         };
@@ -166,14 +184,15 @@ mod tests {
 
     fn read(text: &str) -> Result<AgentConfig, String> {
         let config: AgentConfig = toml::from_str(text).map_err(|e| e.to_string())?;
-        config.check().map(|()| config)
+        config.check(&BTreeMap::from([("OWN_KEY".into(), String::new())])).map(|()| config)
     }
 
     #[test]
     fn an_agent_is_known_or_has_a_command() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), "abc\n").unwrap();
-        let make = |text: &str| read(text).unwrap().make(folder.path(), &EditablePaths::new(["a"]), folder.path());
+        let places = Places { repo: folder.path().into(), cache: "/c".into(), preset: String::new() };
+        let make = |text: &str| read(text).unwrap().make(&places, &EditablePaths::new(["a"]), folder.path());
         for text in [
             "agent = 'claude-code'\nkey = { file = 'key' }\nmodel = 'm'",
             "agent = 'codex'\nkey = 'login'\nprice = { input = 2.0, cached = 0.1, output = 10.0 }",
@@ -192,6 +211,7 @@ mod tests {
             ("agent = 'codex'\nlimit_seconds = 0.0", "limit_seconds"),
             ("agent = 'codex'\nprice = { input = -1.0, cached = 0.0, output = 0.0 }", "price"),
             ("agent = 'codex'\nlimits = 3", "limits"),
+            ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");

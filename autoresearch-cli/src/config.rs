@@ -10,7 +10,7 @@ use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::proposer::ProposerConfig;
+use crate::proposer::{ProposerConfig, dollars};
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Config {
     pub build: CommandConfig,
     /// The run.
     pub run: CommandConfig,
+    /// What a model's patch must pass before it costs an experiment; nothing if it is missing.
+    #[serde(default)]
+    pub check: CommandConfig,
     /// What each of both may use.
     #[serde(default)]
     pub limits: LimitsConfig,
@@ -108,6 +111,10 @@ pub struct StopConfig {
     pub hours: Option<f64>,
     pub target: Option<f64>,
     pub plateau: Option<usize>,
+    /// US dollars that all proposals together may cost.
+    pub dollars: Option<f64>,
+    /// Tokens that they may take.
+    pub tokens: Option<u64>,
 }
 
 fn program_md() -> PathBuf {
@@ -150,13 +157,15 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let Config { build, run, ratchet, .. } = self;
+        let Config { build, run, check, ratchet, .. } = self;
         if run.command.is_empty() {
             return Err("[run] command is empty; give the program that prints the metric".into());
         }
-        for (name, limit) in [("build", build.limit_seconds), ("run", run.limit_seconds)] {
-            let unused = name == "build" && build.command.is_empty();
-            let positive = limit > 0.0 && limit < 1e9;
+        for (name, CommandConfig { command, limit_seconds: limit }) in
+            [("build", build), ("run", run), ("check", check)]
+        {
+            let unused = command.is_empty();
+            let positive = *limit > 0.0 && *limit < 1e9;
             if !unused && !positive {
                 return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
             }
@@ -166,7 +175,8 @@ impl Config {
                 return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
             }
         }
-        self.proposer.check()?;
+        dollars("[stop]", self.stop.dollars)?;
+        self.proposer.check(&self.environment)?;
         match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
             true => Ok(()),
             false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),
@@ -209,6 +219,8 @@ impl Config {
         stop.wall = self.stop.hours.and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok());
         stop.target = self.stop.target.and_then(Score::new);
         stop.plateau = self.stop.plateau;
+        stop.dollars = self.stop.dollars;
+        stop.tokens = self.stop.tokens;
         stop
     }
 }
@@ -233,6 +245,13 @@ impl Places {
             .or_else(|| set("HOME").map(|home| home.join(".cache/autoresearch")));
         let cache = cache.ok_or(ConfigError::NoCache)?;
         Ok(Places { repo, cache: std::path::absolute(&cache).unwrap_or(cache), preset: preset.to_owned() })
+    }
+
+    /// Where candidates are built: one place for each repository and run, since build tools recognise what they built by
+    /// its path.
+    pub fn slots(&self, tag: &str) -> PathBuf {
+        let repository = blake3::hash(self.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned();
+        self.cache.join("slots").join(repository).join(tag)
     }
 
     /// Replaces the placeholders of one text. Shell and awk have braces of their own, so anything else in braces, and
@@ -344,10 +363,38 @@ mod tests {
             (&MINIMAL.replace("['./run']", "[]"), "command"),
             (&MINIMAL.replace("minimise", "down"), "down"),
             (&format!("typo = 1\n{MINIMAL}"), "typo"),
+            (&format!("{MINIMAL}[stop]\ndollars = -1\n"), "dollars"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'psychic'\n"), "psychic"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'knobs'\nmodel = 'x'\n"), "model"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'claude'\nmodell = 'x'\n"), "modell"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'claude'\neffort = 'heroic'\n"), "heroic"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'openai'\nkey = {{ environment = 'X' }}\n"), "environment"),
+            (&format!("{MINIMAL}[proposer]\nkind = 'openai'\ntimeouts = {{ whole = 0 }}\n"), "timeouts"),
+            (
+                &format!(
+                    "{MINIMAL}[environment]\nMY_KEY = ''\n[proposer]\nkind = 'openai'\nkey = {{ env = 'MY_KEY' }}\n"
+                ),
+                "MY_KEY",
+            ),
         ] {
             let error = read(text, None).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_model_is_configured() {
+        let text = format!(
+            "{MINIMAL}[proposer]\nkind = 'claude'\nmodel = 'claude-haiku-5-5'\neffort = 'high'\nmode = 'agentic'\n\
+             key = {{ file = '/run/key' }}\nthinking = {{ type = 'adaptive' }}\ncache = '1h'\n\
+             [proposer.per_proposal]\ndollars = 2\n[proposer.prices.own]\ninput = 1\noutput = 2\n[stop]\ndollars = 5\n"
+        );
+        let config = read(&text, None).unwrap();
+        assert_eq!(config.stop().dollars, Some(5.0));
+        let ProposerConfig::Claude(settings) = config.proposer else { panic!("{:?}", config.proposer) };
+        assert_eq!(settings.model, "claude-haiku-5-5");
+        assert_eq!(settings.options.per_proposal.dollars, Some(2.0));
+        assert_eq!(settings.options.prices["own"].output, 2.0);
     }
 
     #[test]

@@ -2,12 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use autoresearch_agents::{KnobProposer, MergeProposer, Portfolio, ReplayProposer, Search};
-use autoresearch_core::{EditablePaths, Journal, Proposer};
+use autoresearch_agents::http::{KeySource, Retry, Timeouts};
+use autoresearch_agents::model::{Caps, CommandCheck, Options, Surroundings};
+use autoresearch_agents::{
+    ClaudeProposer, ClaudeSettings, KnobProposer, MergeProposer, OpenAiProposer, OpenAiSettings, Portfolio,
+    ReplayProposer, Search,
+};
+use autoresearch_core::git::Lineage;
+use autoresearch_core::{Journal, Proposer};
 use serde::Deserialize;
 
 use crate::agent::AgentConfig;
+use crate::config::{Config, Places};
 use crate::run::RunError;
 
 /// Each kind with its own keys.
@@ -29,6 +38,10 @@ pub enum ProposerConfig {
         /// The journal of that night, relative to the repository's root.
         journal: PathBuf,
     },
+    /// Asks Claude, over the Messages interface.
+    Claude(Box<ClaudeSettings>),
+    /// Asks a model of OpenAI, or of a server that is compatible.
+    Openai(Box<OpenAiSettings>),
     /// Lets an agent edit a scratch copy.
     Agent(Box<AgentConfig>),
     /// Lets several take turns by what they bring.
@@ -47,8 +60,8 @@ impl Default for ProposerConfig {
 }
 
 impl ProposerConfig {
-    /// What can be checked without opening anything.
-    pub fn check(&self) -> Result<(), String> {
+    /// Finds the mistakes that can be found before anything is opened or asked.
+    pub fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
         let positive = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
             true => Ok(()),
             false => Err(format!("[proposer] {name} is {value}; give a number that is not negative")),
@@ -56,7 +69,13 @@ impl ProposerConfig {
         match self {
             ProposerConfig::Knobs { .. } | ProposerConfig::Replay { .. } => Ok(()),
             ProposerConfig::Merge { margin } => positive("margin", *margin),
-            ProposerConfig::Agent(agent) => agent.check(),
+            ProposerConfig::Claude(settings) => {
+                check_model(&settings.options, &settings.unknown, "ANTHROPIC_API_KEY", environment)
+            }
+            ProposerConfig::Openai(settings) => {
+                check_model(&settings.options, &settings.unknown, "OPENAI_API_KEY", environment)
+            }
+            ProposerConfig::Agent(agent) => agent.check(environment),
             ProposerConfig::Portfolio { members, dollars_per_minute } => {
                 if members.is_empty() {
                     return Err("[proposer.members] is empty; add a table for each proposer, by name".into());
@@ -67,41 +86,136 @@ impl ProposerConfig {
                             "[proposer.members.{name}] cannot take turns with others; make it the only proposer"
                         ));
                     }
-                    member.check()?;
+                    member.check(environment)?;
                 }
                 positive("dollars_per_minute", dollars_per_minute.unwrap_or(0.0))
             }
         }
     }
+}
 
-    /// The proposer. Agents have their scratch copies in `scratch`.
-    pub fn make(
-        &self,
-        seed: u64,
-        root: &Path,
-        editable: &EditablePaths,
-        scratch: &Path,
-    ) -> Result<Box<dyn Proposer>, RunError> {
-        Ok(match self {
-            ProposerConfig::Knobs { strategy } => Box::new(KnobProposer::new(seed).with_search(*strategy)),
-            ProposerConfig::Merge { margin } => Box::new(MergeProposer::new(*margin)),
-            ProposerConfig::Agent(agent) => Box::new(agent.make(root, editable, scratch).map_err(RunError::Other)?),
-            ProposerConfig::Replay { journal } => {
-                let path = root.join(journal);
-                let replay = ReplayProposer::new(&Journal::read(&path)?);
-                Box::new(replay.map_err(|e| RunError::Other(format!("{}: {e}", path.display())))?)
+/// The same for a language model, whose key is usually in the variable `usual`.
+fn check_model(
+    options: &Options,
+    unknown: &BTreeMap<String, toml::Value>,
+    usual: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    if let Some(name) = unknown.keys().next() {
+        return Err(format!("[proposer] has no setting `{name}`"));
+    }
+    let named = match &options.key {
+        Some(KeySource::Env(name)) => name.as_str(),
+        _ => usual,
+    };
+    // Experiments run code that a model wrote.
+    if let Some(name) = [named, usual].into_iter().find(|name| environment.contains_key(*name)) {
+        return Err(format!("[environment] would give {name}, the proposer's key, to every experiment; remove it"));
+    }
+    let Timeouts { connect, first_byte, between_bytes, whole } = options.timeouts;
+    let Retry { first, most, patience, .. } = options.retry;
+    if [connect, first_byte, between_bytes, whole].into_iter().any(|limit| !(limit > 0.0 && limit < 1e9)) {
+        return Err("[proposer.timeouts] takes positive numbers of seconds".into());
+    }
+    if [first, most, patience].into_iter().any(|pause| !(0.0..1e9).contains(&pause)) {
+        return Err("[proposer.retry] takes numbers of seconds that are not negative".into());
+    }
+    if options.max_tokens == 0 || options.max_tokens > 10_000_000 {
+        return Err(format!("[proposer] max_tokens is {}; give a positive number of tokens", options.max_tokens));
+    }
+    dollars("[proposer.per_proposal]", options.per_proposal.dollars)
+}
+
+/// Refuses an amount that is none.
+pub fn dollars(place: &str, dollars: Option<f64>) -> Result<(), String> {
+    match dollars.filter(|dollars| !(*dollars > 0.0 && *dollars < 1e9)) {
+        Some(dollars) => Err(format!("{place} dollars is {dollars}; give a positive number of US dollars")),
+        None => Ok(()),
+    }
+}
+
+/// Makes it for the run `tag` of the repository at `root`.
+pub fn proposer(
+    config: &Config,
+    places: &Places,
+    root: &Path,
+    tag: &str,
+    seed: u64,
+) -> Result<Box<dyn Proposer>, RunError> {
+    let make = |settings: &ProposerConfig, name: &str| make(settings, name, config, places, root, tag, seed);
+    Ok(match &config.proposer {
+        ProposerConfig::Portfolio { members, dollars_per_minute } => {
+            let made = members.iter().map(|(name, member)| Ok((name.clone(), make(member, name)?)));
+            let portfolio = Portfolio::new(seed, made.collect::<Result<_, RunError>>()?);
+            match dollars_per_minute {
+                Some(price) => Box::new(portfolio.with_price(*price)),
+                None => Box::new(portfolio),
             }
-            ProposerConfig::Portfolio { members, dollars_per_minute } => {
-                let made = members
-                    .iter()
-                    .map(|(name, member)| Ok((name.clone(), member.make(seed, root, editable, &scratch.join(name))?)));
-                let portfolio = Portfolio::new(seed, made.collect::<Result<_, RunError>>()?);
-                match dollars_per_minute {
-                    Some(price) => Box::new(portfolio.with_price(*price)),
-                    None => Box::new(portfolio),
-                }
-            }
-        })
+        }
+        single => make(single, "0")?,
+    })
+}
+
+/// One that is no portfolio. An agent of this name has its scratch copies to itself.
+fn make(
+    settings: &ProposerConfig,
+    name: &str,
+    config: &Config,
+    places: &Places,
+    root: &Path,
+    tag: &str,
+    seed: u64,
+) -> Result<Box<dyn Proposer>, RunError> {
+    Ok(match settings {
+        ProposerConfig::Knobs { strategy } => Box::new(KnobProposer::new(seed).with_search(*strategy)),
+        ProposerConfig::Merge { margin } => Box::new(MergeProposer::new(*margin)),
+        ProposerConfig::Replay { journal } => {
+            let path = root.join(journal);
+            let replay = ReplayProposer::new(&Journal::read(&path)?);
+            Box::new(replay.map_err(|e| RunError::Other(format!("{}: {e}", path.display())))?)
+        }
+        ProposerConfig::Claude(settings) => {
+            let mut settings = (**settings).clone();
+            fill(&mut settings.options, places);
+            Box::new(ClaudeProposer::new(settings, surroundings(config, places, root, tag)?)?)
+        }
+        ProposerConfig::Openai(settings) => {
+            let mut settings = (**settings).clone();
+            fill(&mut settings.options, places);
+            Box::new(OpenAiProposer::new(settings, surroundings(config, places, root, tag)?)?)
+        }
+        ProposerConfig::Agent(agent) => {
+            let scratch = places.slots(tag).join("agents").join(name);
+            Box::new(agent.make(places, &config.editable, &scratch).map_err(RunError::Other)?)
+        }
+        ProposerConfig::Portfolio { .. } => {
+            return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
+        }
+    })
+}
+
+/// What a model's proposer must know of the run.
+fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) -> Result<Surroundings, RunError> {
+    let mut surroundings = Surroundings::new(config.editable.clone());
+    surroundings.night = Caps { dollars: config.stop.dollars, tokens: config.stop.tokens, calls: None };
+    if !config.check.command.is_empty() {
+        let lineage = Lineage::open(root, tag)?;
+        let argv = places.fill_all(&config.check.command);
+        let limit = Duration::try_from_secs_f64(config.check.limit_seconds).unwrap_or(Duration::from_secs(600));
+        let check = CommandCheck::new(lineage, argv, places.slots(tag).join("check"))
+            .with_environment(places.environment(&config.environment))
+            .with_limits(limit, config.limits());
+        surroundings.check = Some(Arc::new(check));
+    }
+    Ok(surroundings)
+}
+
+/// Fills in the placeholders of paths; relative ones are below the repository's root.
+fn fill(options: &mut Options, places: &Places) {
+    let fill = |path: &mut PathBuf| *path = places.repo.join(places.fill(&path.to_string_lossy()));
+    [&mut options.record, &mut options.replay].into_iter().flatten().for_each(fill);
+    if let Some(KeySource::File(path)) = &mut options.key {
+        fill(path);
     }
 }
 
@@ -111,7 +225,7 @@ mod tests {
 
     fn read(text: &str) -> Result<ProposerConfig, String> {
         let config: ProposerConfig = toml::from_str(text).map_err(|e| e.to_string())?;
-        config.check().map(|()| config)
+        config.check(&BTreeMap::new()).map(|()| config)
     }
 
     #[test]
@@ -125,7 +239,7 @@ mod tests {
         }
         assert!(matches!(read("kind = 'agent'\nagent = 'codex'\nkey = 'login'"), Ok(ProposerConfig::Agent(_))));
         let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
-        assert!(read(portfolio).unwrap().make(0, Path::new("/"), &EditablePaths::default(), Path::new("/")).is_ok());
+        assert!(matches!(read(portfolio), Ok(ProposerConfig::Portfolio { members, .. }) if members.len() == 2));
         for (text, word) in [
             ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
             ("kind = 'knobs'\njournal = 'x'", "journal"),
@@ -140,18 +254,5 @@ mod tests {
             let error = read(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
         }
-    }
-
-    #[test]
-    fn a_journal_that_is_missing_is_named() {
-        let replay = read("kind = 'replay'\njournal = 'nights/1.jsonl'").unwrap();
-        assert!(
-            replay
-                .make(0, Path::new("/nowhere"), &EditablePaths::default(), Path::new("/"))
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("/nowhere/nights/1.jsonl")
-        );
     }
 }

@@ -10,12 +10,13 @@ use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
     Cancel, CommandSandbox, Constrained, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain,
-    Observer, Outcome, Patch, Program, ProgramError, Revision, Sandbox, SandboxError, Settings, State, StopReason,
-    Trial,
+    Observer, Outcome, Patch, Program, ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State,
+    StopReason, Trial,
 };
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError, Places};
+use crate::proposer;
 
 /// The name of the folder in the repository that holds the runs.
 const FOLDER: &str = ".autoresearch";
@@ -58,6 +59,8 @@ pub enum RunError {
         folder = .1.display()
     )]
     RunExists(String, PathBuf),
+    #[error("the proposer: {0}")]
+    Proposer(#[from] ProposerError),
     #[error(transparent)]
     Plot(#[from] crate::plot::PlotError),
     #[error("{0}")]
@@ -192,7 +195,7 @@ impl Night {
         };
 
         let metric = metric(&config);
-        let proposer = config.proposer.make(seed, &home.root, &config.editable, &agents_folder(&places, &tag))?;
+        let proposer = proposer::proposer(&config, &places, &home.root, &tag, seed)?;
         let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
         let mut settings = Settings::new(tag.clone(), config.budget());
         settings.base = Some(base);
@@ -284,24 +287,13 @@ fn sandbox(
         environment: places.environment(&config.environment),
         limits: config.limits(),
     };
-    // One slot for each repository and run: build tools recognise what they built by its path.
-    let slot = Slot::new(places.cache.join("slots").join(repository_id(places)).join(tag).join("0"));
+    let slot = Slot::new(places.slots(tag).join("0"));
     let preset = preset(config, &lineage, base)?;
     let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.join("logs"));
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,
     })
-}
-
-/// A short name for the repository, outside of it.
-fn repository_id(places: &Places) -> String {
-    blake3::hash(places.repo.as_os_str().as_encoded_bytes()).to_hex()[..12].to_owned()
-}
-
-/// Where the agents of a run have their scratch copies.
-fn agents_folder(places: &Places, tag: &str) -> PathBuf {
-    places.cache.join("agents").join(repository_id(places)).join(tag)
 }
 
 /// The patch that sets the configuration's constants, unless they stand like that already.

@@ -176,11 +176,13 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                     failures = 0;
                     self.stage(proposal).await?;
                     refusals = if self.state.open.is_some() { 0 } else { refusals + 1 };
-                    if refusals > REFUSALS {
-                        let last = self.state.rejections.last().map_or("", |rejection| rejection.reason.as_str());
-                        let error = format!("{refusals} proposals in a row were refused, the last one because {last}");
-                        self.pause(refusals - REFUSALS, &error, cancel).await?;
-                    }
+                    self.pause_after_refusals(refusals, cancel).await?;
+                }
+                Err(ProposerError::Refused { description, reason, cost }) => {
+                    failures = 0;
+                    refusals += 1;
+                    self.refuse(description, reason, serde_json::Value::Null, cost, String::new())?;
+                    self.pause_after_refusals(refusals, cancel).await?;
                 }
                 Err(ProposerError::Exhausted(why)) => return Ok(StopReason::Exhausted(why)),
                 Err(ProposerError::Fatal(why)) => return Err(LabError::Proposer(why)),
@@ -251,6 +253,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             files: Arc::new(files),
             experiments: &self.state.experiments,
             rejections: &self.state.rejections,
+            spent: self.state.cost,
             seed: self.settings.seed,
             change: std::marker::PhantomData,
         };
@@ -294,6 +297,15 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     ) -> Result<(), LabError> {
         self.tell(&Event::Refused { description: &description, reason: &reason });
         self.record(Record::Refused { description, reason, change, cost, proposer })
+    }
+
+    async fn pause_after_refusals(&self, refusals: u32, cancel: &Cancel) -> Result<(), LabError> {
+        if refusals <= REFUSALS {
+            return Ok(());
+        }
+        let last = self.state.rejections.last().map_or("", |rejection| rejection.reason.as_str());
+        let error = format!("{refusals} proposals in a row were refused, the last one because {last}");
+        self.pause(refusals - REFUSALS, &error, cancel).await
     }
 
     async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {

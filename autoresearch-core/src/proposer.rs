@@ -83,6 +83,8 @@ pub struct Context<'a, C = Patch> {
     pub experiments: &'a [Experiment],
     /// Proposals that were refused without an experiment, with the reason.
     pub rejections: &'a [Rejection],
+    /// What all proposals of the run cost so far, the refused ones included.
+    pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
     /// The kind of change.
@@ -101,6 +103,7 @@ impl<'a, C> Context<'a, C> {
             files,
             experiments: &state.experiments,
             rejections: &state.rejections,
+            spent: state.cost,
             seed: header.seed,
             change: std::marker::PhantomData,
         })
@@ -138,6 +141,17 @@ pub enum ProposerError {
     /// Worth trying again after a while: the network, an overloaded server, an unusable answer.
     #[error("{0}")]
     Transient(String),
+    /// The attempt cost something and led to no change: a model declined, or its answer was unusable to the end. It is
+    /// remembered with its cost as a refused proposal, and the next one is asked for.
+    #[error("{description}: {reason}")]
+    Refused {
+        /// What it was, in one line.
+        description: String,
+        /// Why there is nothing to run.
+        reason: String,
+        /// What it cost.
+        cost: Cost,
+    },
     /// There will be no more proposals: the space is exhausted or a budget is spent. The run ends cleanly.
     #[error("{0}")]
     Exhausted(String),

@@ -13,6 +13,8 @@ mod main_job;
 mod mutants;
 mod night;
 mod proposers;
+mod race;
+mod trainer;
 
 /// What became of a figure.
 pub enum Line {
@@ -25,15 +27,22 @@ pub enum Line {
 /// What measures a figure. An error counts as short.
 pub type Measure = fn() -> Result<Line, String>;
 
+/// The figures of each evidence, by its name.
+const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
+    ("main-job", main_job::FIGURES),
+    ("durable-core", durable_core::FIGURES),
+    ("trainer", trainer::FIGURES),
+    ("proposers", proposers::FIGURES),
+];
+
 /// Measures the figures of the named evidence.
 pub fn evidence(arguments: &[String]) -> Result<(), String> {
-    let (name, rest) = arguments.split_first().ok_or("name the evidence: main-job, durable-core or proposers")?;
-    let figures = match name.as_str() {
-        "main-job" => main_job::FIGURES,
-        "durable-core" => durable_core::FIGURES,
-        "proposers" => proposers::FIGURES,
-        other => return Err(format!("there is no evidence `{other}`; there are main-job, durable-core and proposers")),
-    };
+    let known = || EVIDENCE.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let (name, rest) = arguments.split_first().ok_or_else(|| format!("name the evidence: {}", known()))?;
+    let (_, figures) = EVIDENCE
+        .iter()
+        .find(|(known, _)| known == name)
+        .ok_or_else(|| format!("there is no evidence `{name}`; there are {}", known()))?;
     let names: Vec<&str> = figures.iter().map(|(name, _)| *name).collect();
     let wanted: Vec<&str> = match rest {
         [] => names.clone(),

@@ -26,36 +26,62 @@ pub fn edit_to_running() -> Result<Line, String> {
     Ok(Line::Measured(running[2] <= 3.0, value, "3 s to running"))
 }
 
-fn measure(folder: &Path, libtorch: &Path) -> Result<(Vec<f64>, Vec<f64>), String> {
-    let clone = folder.join("clone");
-    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&clone))?;
-    // Where the night builds, so that nothing is built for this alone.
-    let target = places::cache()?.join("target");
-    let target = std::path::absolute(&target).unwrap_or(target);
-    let cargo = |arguments: &[&str]| {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(&clone).args(arguments).env("CARGO_TARGET_DIR", &target).env("LIBTORCH", libtorch);
-        cargo
-    };
-    let data = folder.join("data");
-    let data_text = data.display().to_string();
-    let package = ["--locked", "--profile", "experiment", "--package", "autoresearch-llm", "--bin"];
-    sh::output(cargo(&["run"]).args(package).args(["prepare", "--", "--preset", PRESET, "--out", &data_text]))?;
+/// A clone whose train.rs has the preset's constants, built, and data for it.
+pub struct Built {
+    clone: PathBuf,
+    target: PathBuf,
+    libtorch: PathBuf,
+    source: String,
+    /// What `prepare` made.
+    pub data: PathBuf,
+}
 
-    let path = clone.join(FILE);
-    let read = |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
-    let source = with_preset(read(&path)?, &read(&clone.join(PRESET))?)?;
-    let build = |source: &str| -> Result<(), String> {
-        fs::write(&path, source).map_err(|e| e.to_string())?;
-        sh::output(cargo(&["build"]).args(package).arg("train")).map(|_| ())
-    };
-    build(&source)?;
+const PACKAGE: [&str; 6] = ["--locked", "--profile", "experiment", "--package", "autoresearch-llm", "--bin"];
+
+impl Built {
+    /// Everything in `folder`, except what cargo builds.
+    pub fn new(folder: &Path, libtorch: &Path) -> Result<Built, String> {
+        let clone = folder.join("clone");
+        sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&clone))?;
+        // Where the night builds, so that nothing is built for this alone.
+        let target = places::cache()?.join("target");
+        let target = std::path::absolute(&target).unwrap_or(target);
+        let data = folder.join("data");
+        let mut built = Built { clone, target, libtorch: libtorch.to_owned(), source: String::new(), data };
+        let data = built.data.display().to_string();
+        sh::output(built.cargo("run").args(["prepare", "--", "--preset", PRESET, "--out", &data]))?;
+        let read = |path: PathBuf| fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()));
+        built.source = with_preset(read(built.clone.join(FILE))?, &read(built.clone.join(PRESET))?)?;
+        built.build(&built.source)?;
+        Ok(built)
+    }
+
+    fn cargo(&self, command: &str) -> Command {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.clone).arg(command).args(PACKAGE);
+        cargo.env("CARGO_TARGET_DIR", &self.target).env("LIBTORCH", &self.libtorch);
+        cargo
+    }
+
+    fn build(&self, source: &str) -> Result<(), String> {
+        fs::write(self.clone.join(FILE), source).map_err(|e| e.to_string())?;
+        sh::output(self.cargo("build").arg("train")).map(|_| ())
+    }
+
+    /// The program that the last build made.
+    pub fn program(&self) -> PathBuf {
+        self.target.join("experiment/train")
+    }
+}
+
+fn measure(folder: &Path, libtorch: &Path) -> Result<(Vec<f64>, Vec<f64>), String> {
+    let built = Built::new(folder, libtorch)?;
     let (mut running, mut stepping) = (Vec::new(), Vec::new());
     for number in 1..=5 {
-        let edited = with(&source, "MATRIX_LR", &format!("0.04{number}"))?;
+        let edited = with(&built.source, "MATRIX_LR", &format!("0.04{number}"))?;
         let began = Instant::now();
-        build(&edited)?;
-        let (first, step) = start(&target.join("experiment/train"), &data, began)?;
+        built.build(&edited)?;
+        let (first, step) = start(&built.program(), &built.data, began)?;
         running.push(first);
         stepping.push(step);
     }

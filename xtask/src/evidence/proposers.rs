@@ -1,11 +1,15 @@
 //! The figures of the proposers: quality and cost of the ideas.
 
 use super::{Line, Measure, number, printed};
+use crate::sh;
 
 /// All of them.
-pub const FIGURES: &[(&str, Measure)] = &[("searcher-beats-random", searcher)];
+pub const FIGURES: &[(&str, Measure)] =
+    &[("searcher-beats-random", searcher), ("api-faults", faults), ("cassettes", cassettes), ("fuzz", fuzz)];
 
 const AGENTS: &str = "autoresearch-agents";
+/// So many inputs each fuzzing test is given.
+const INPUTS: &str = "1000000";
 
 fn searcher() -> Result<Line, String> {
     let words = printed(AGENTS, "searcher", "", "searcher-beats-random")?;
@@ -18,4 +22,37 @@ fn searcher() -> Result<Line, String> {
         number("wins")?
     );
     Ok(Line::Measured(low > 0.0 && seeds >= 20.0, value, "the interval lies above 0, paired over 20 seeds"))
+}
+
+fn faults() -> Result<Line, String> {
+    let words = printed(AGENTS, "api", "", "api-faults")?;
+    let number = |key| number(&words, key);
+    let (proposals, faults) = (number("proposals")?, number("faults")?);
+    let (overspent, stalls) = (number("overspent_calls")?, number("stalls")?);
+    let value =
+        format!("{proposals} proposals through {faults} faults, {overspent} calls beyond the cap, {stalls} stalls");
+    let fine = proposals >= 200.0 && faults > 0.0 && overspent <= 1.0 && stalls == 0.0;
+    Ok(Line::Measured(fine, value, "200 proposals, at most one call beyond the cap, no stall"))
+}
+
+fn cassettes() -> Result<Line, String> {
+    let words = printed(AGENTS, "api", "", "cassettes")?;
+    let identical = number(&words, "identical")? == 1.0;
+    let value = if identical { "the lineage is the same" } else { "the lineage differs" };
+    Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
+}
+
+/// A million inputs for each reader of what a server or a model says, and for the edits that it makes.
+fn fuzz() -> Result<Line, String> {
+    let mut readers = 0;
+    for (package, filters) in [(AGENTS, &["panic", "any_bytes"][..]), ("autoresearch-core", &["change::"])] {
+        let mut cargo = sh::cargo();
+        cargo.args(["test", "--locked", "--release", "-p", package, "--lib", "--"]).args(filters);
+        cargo.env("AUTORESEARCH_FUZZ_CASES", INPUTS).env("PROPTEST_CASES", INPUTS);
+        let output = sh::output(&mut cargo)?;
+        let passed = output.lines().find_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next());
+        readers += passed.and_then(|count| count.parse::<usize>().ok()).ok_or("no test passed")?;
+    }
+    let value = format!("{readers} tests of readers and edits, those with random inputs with {INPUTS} each");
+    Ok(Line::Measured(readers > 5, value, "no panic, no wrong place edited"))
 }

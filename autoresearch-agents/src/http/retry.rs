@@ -1,0 +1,133 @@
+//! When a request is sent again, and after how long, by the rules that both vendors document.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rand::RngExt;
+use serde::Deserialize;
+
+use super::limits::until;
+use super::{Headers, seconds};
+
+/// How often and how patiently a request is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    /// How often it is sent again at most.
+    pub times: u32,
+    /// Seconds before the first repetition, doubled each time, if the server says nothing.
+    pub first: f64,
+    /// The most of those.
+    pub most: f64,
+    /// A server that asks for more seconds than this is not waited for.
+    pub patience: f64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Retry { times: 5, first: 0.5, most: 8.0, patience: 120.0 }
+    }
+}
+
+/// What to do after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Next {
+    /// Send it again after this.
+    After(Duration),
+    /// The server asks for a longer pause than is waited for.
+    TooLong(Duration),
+    /// Do not send it again.
+    Never,
+}
+
+/// Whether a response with this status is worth another attempt. `x-should-retry` comes before the status.
+pub fn worthwhile(status: u16, headers: &Headers) -> bool {
+    match headers.get("x-should-retry").map(|value| value.trim()) {
+        Some("true") => true,
+        Some("false") => false,
+        _ => matches!(status, 408 | 409 | 429) || status >= 500,
+    }
+}
+
+impl Retry {
+    /// What to do after attempt number `attempt`, from 0, failed in a way that is worth another one.
+    pub fn next(&self, attempt: u32, headers: &Headers, now: Timestamp) -> Next {
+        if attempt >= self.times {
+            return Next::Never;
+        }
+        match asked(headers, now) {
+            Some(pause) if pause > seconds(self.patience) => Next::TooLong(pause),
+            Some(pause) => Next::After(pause),
+            None => {
+                let pause = (self.first * 2f64.powi(attempt.min(30) as i32)).min(self.most);
+                // Up to a quarter less, so that many clients do not come back at once.
+                Next::After(seconds(pause * (1.0 - 0.25 * rand::rng().random::<f64>())))
+            }
+        }
+    }
+}
+
+/// The pause that the server asks for.
+fn asked(headers: &Headers, now: Timestamp) -> Option<Duration> {
+    let number = |name: &str| headers.get(name)?.trim().parse::<f64>().ok().filter(|n| *n >= 0.0);
+    let of = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    if let Some(milliseconds) = number("retry-after-ms") {
+        return Some(of(milliseconds / 1000.0));
+    }
+    if let Some(seconds) = number("retry-after") {
+        return Some(of(seconds));
+    }
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(headers.get("retry-after")?.trim()).ok()?;
+    Some(until(date, now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_status_decides_unless_the_server_says_otherwise() {
+        for (status, again) in [(200, false), (400, false), (401, false), (404, false), (408, true), (409, true)] {
+            assert_eq!(worthwhile(status, &headers(&[])), again, "{status}");
+        }
+        for status in [429, 500, 502, 503, 529] {
+            assert!(worthwhile(status, &headers(&[])));
+            assert!(!worthwhile(status, &headers(&[("x-should-retry", "false")])));
+        }
+        assert!(worthwhile(400, &headers(&[("x-should-retry", "true")])));
+    }
+
+    #[test]
+    fn the_server_s_pause_comes_first() {
+        let now: Timestamp = "1994-11-06T08:49:30Z".parse().unwrap();
+        let next = |pairs: &[(&str, &str)]| Retry::default().next(0, &headers(pairs), now);
+        let after = |milliseconds| Next::After(Duration::from_millis(milliseconds));
+        assert_eq!(next(&[("retry-after-ms", "30"), ("retry-after", "9")]), after(30));
+        assert_eq!(next(&[("retry-after", "9")]), after(9000));
+        assert_eq!(next(&[("retry-after", "0.25")]), after(250));
+        assert_eq!(next(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]), after(7000));
+        assert_eq!(next(&[("retry-after", "Sun, 06 Nov 1994 08:40:37 GMT")]), after(0));
+        assert_eq!(next(&[("retry-after", "121")]), Next::TooLong(Duration::from_secs(121)));
+        assert!(matches!(next(&[("retry-after", "1e300")]), Next::TooLong(_)));
+        assert_eq!(next(&[("retry-after", "120")]), after(120_000));
+    }
+
+    #[test]
+    fn without_a_word_the_pause_doubles_up_to_its_most() {
+        let now = Timestamp::now();
+        let retry = Retry { times: 40, ..Retry::default() };
+        for (attempt, most) in [(0, 0.5), (1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (39, 8.0)] {
+            for nonsense in ["soon", "-3", "NaN"] {
+                let Next::After(pause) = retry.next(attempt, &headers(&[("retry-after", nonsense)]), now) else {
+                    panic!("must be tried again")
+                };
+                assert!((most * 0.749..=most).contains(&pause.as_secs_f64()), "{attempt}: {pause:?}");
+            }
+        }
+        assert_eq!(retry.next(40, &headers(&[]), now), Next::Never);
+    }
+}

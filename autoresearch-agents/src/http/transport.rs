@@ -1,0 +1,250 @@
+//! Sends one request and reads its response piece by piece, each within its limit.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::time::timeout;
+
+use super::cassette::{Cassette, CassetteError, Recording, Tape};
+use super::key::Secret;
+use super::{Timeouts, limits, seconds};
+
+/// The headers of a response, with names in lower case.
+pub type Headers = BTreeMap<String, String>;
+
+/// The largest response that is read to its end.
+const LARGEST: usize = 64 << 20;
+
+/// One request with a JSON body.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where to.
+    pub url: String,
+    /// The headers, without the key.
+    pub headers: Vec<(&'static str, String)>,
+    /// The header that carries the key, what stands before it, and the key.
+    pub key: Option<(&'static str, &'static str, Secret)>,
+    /// The body.
+    pub body: Value,
+}
+
+/// Why there is no response, or only a part of one.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The connection failed, was cut or stood still: worth another attempt.
+    #[error("{0}")]
+    Broken(String),
+    /// The request cannot be made at all.
+    #[error("{0}")]
+    Unusable(String),
+    /// A cassette does not fit.
+    #[error(transparent)]
+    Cassette(#[from] CassetteError),
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub struct Transport {
+    client: reqwest::Client,
+    timeouts: Timeouts,
+    cassette: Cassette,
+    /// Before this the server takes no more requests.
+    closed_until: Mutex<Option<Instant>>,
+}
+
+impl Transport {
+    /// Connections to the server of `url`.
+    pub fn new(url: &str, timeouts: Timeouts, cassette: Cassette) -> Result<Transport, Failure> {
+        let unusable = |why: String| Failure::Unusable(format!("the base URL {url} cannot be used: {why}"));
+        let parsed = reqwest::Url::parse(url).map_err(|e| unusable(e.to_string()))?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(unusable("it must begin with http:// or https://".into()));
+        }
+        let mut client = reqwest::Client::builder()
+            .connect_timeout(seconds(timeouts.connect))
+            // A key goes where it was meant to go, and nowhere else.
+            .redirect(reqwest::redirect::Policy::none());
+        if matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|e| unusable(chain(&e)))?;
+        Ok(Transport { client, timeouts, cassette, closed_until: Mutex::new(None) })
+    }
+
+    /// Whether responses come from a cassette: then there is nothing to wait for.
+    pub fn replays(&self) -> bool {
+        self.cassette.replays()
+    }
+
+    /// How long the server takes no more requests, by what it said last.
+    pub fn closed_for(&self) -> Duration {
+        let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sends a request, and returns when the head of its response is there.
+    pub async fn send(&self, request: &Request) -> Result<Stream, Failure> {
+        if let Some(tape) = self.cassette.next(request)? {
+            return Stream::replayed(tape);
+        }
+        let began = Instant::now();
+        let recording = self.cassette.record(request);
+        match self.send_live(request).await {
+            Ok(response) => {
+                let headers: Headers = response
+                    .headers()
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+                    .collect();
+                if let Some(wait) = limits::wait(&headers, Timestamp::now()) {
+                    let until = Instant::now().checked_add(wait);
+                    *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+                }
+                let status = response.status().as_u16();
+                let recording = recording.map(|recording| recording.head(status, &headers));
+                let live = Live {
+                    response,
+                    between: seconds(self.timeouts.between_bytes),
+                    end: began + seconds(self.timeouts.whole).min(Duration::from_secs(1 << 30)),
+                    left: LARGEST,
+                    recording,
+                };
+                Ok(Stream { status, headers, source: Source::Live(Box::new(live)) })
+            }
+            Err(failure) => {
+                if let Some(recording) = recording {
+                    recording.end(Some(failure.to_string()))?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn send_live(&self, request: &Request) -> Result<reqwest::Response, Failure> {
+        let mut builder = self.client.post(&request.url).header("content-type", "application/json");
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        if let Some((name, prefix, key)) = &request.key {
+            let value = reqwest::header::HeaderValue::try_from(format!("{prefix}{}", key.reveal()));
+            let mut value = value.map_err(|_| Failure::Unusable("the key holds what no header may hold".into()))?;
+            value.set_sensitive(true);
+            builder = builder.header(*name, value);
+        }
+        let sent = builder.body(request.body.to_string()).send();
+        let limit = seconds(self.timeouts.first_byte.min(self.timeouts.whole));
+        match timeout(limit, sent).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(error)) if error.is_builder() => Err(Failure::Unusable(chain(&error))),
+            Ok(Err(error)) => Err(Failure::Broken(chain(&error.without_url()))),
+            Err(_) => Err(Failure::Broken(format!("no response within {:.3} s", limit.as_secs_f64()))),
+        }
+    }
+}
+
+/// A response that is still coming.
+pub struct Stream {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: Headers,
+    source: Source,
+}
+
+enum Source {
+    Live(Box<Live>),
+    Tape { body: Option<Vec<u8>>, cut: Option<String> },
+}
+
+struct Live {
+    response: reqwest::Response,
+    between: Duration,
+    end: Instant,
+    left: usize,
+    recording: Option<Recording>,
+}
+
+impl Stream {
+    fn replayed(tape: Tape) -> Result<Stream, Failure> {
+        match (tape.status, tape.cut) {
+            (None, cut) => Err(Failure::Broken(cut.unwrap_or_else(|| "there was no response".into()))),
+            (Some(status), cut) => {
+                let source = Source::Tape { body: Some(tape.body), cut };
+                Ok(Stream { status, headers: tape.headers, source })
+            }
+        }
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        match &mut self.source {
+            Source::Tape { body, cut } => match (body.take(), cut.take()) {
+                (Some(bytes), left) => {
+                    *cut = left;
+                    Ok(Some(bytes))
+                }
+                (None, Some(cut)) => Err(Failure::Broken(cut)),
+                (None, None) => Ok(None),
+            },
+            Source::Live(live) => live.next().await,
+        }
+    }
+
+    /// The whole body as text, up to so many bytes.
+    pub async fn text(&mut self, most: usize) -> Result<String, Failure> {
+        let mut text = Vec::new();
+        while let Some(piece) = self.next().await? {
+            text.extend(piece.iter().take(most.saturating_sub(text.len())));
+            if text.len() >= most {
+                break;
+            }
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+impl Live {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        let limit = self.between.min(left);
+        let result = match timeout(limit, self.response.chunk()).await {
+            Ok(Ok(Some(bytes))) if bytes.len() > self.left => {
+                Err(Failure::Broken(format!("the response is larger than {LARGEST} bytes")))
+            }
+            Ok(Ok(bytes)) => Ok(bytes.map(|bytes| bytes.to_vec())),
+            Ok(Err(error)) => Err(Failure::Broken(format!("the response was cut: {}", chain(&error.without_url())))),
+            Err(_) if left <= self.between => Err(Failure::Broken("the response took longer than its limit".into())),
+            Err(_) => Err(Failure::Broken(format!("the response stood still for {:.3} s", self.between.as_secs_f64()))),
+        };
+        match (&result, self.recording.take()) {
+            (Ok(Some(bytes)), Some(mut recording)) => {
+                recording.piece(bytes);
+                self.recording = Some(recording);
+            }
+            (Ok(None), Some(recording)) => recording.end(None)?,
+            (Err(failure), Some(recording)) => recording.end(Some(failure.to_string()))?,
+            (_, None) => {}
+        }
+        self.left = self.left.saturating_sub(result.as_ref().map_or(0, |piece| piece.as_ref().map_or(0, Vec::len)));
+        result
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! The answer in a fixed form: what a model proposes in one go.
+
+use autoresearch_core::{FileEdit, Patch};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// So many places where an answer may begin are tried in a text around it.
+const PLACES: usize = 64;
+/// The longest description, in characters.
+const LONGEST: usize = 200;
+
+/// A proposal as the model writes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Answer {
+    pub description: String,
+    #[serde(default)]
+    pub hypothesis: String,
+    pub edits: Vec<FileEdit>,
+}
+
+impl Answer {
+    /// Reads an answer, alone or within other words or a fence, as servers give it that do not enforce its form.
+    pub fn parse(text: &str) -> Result<Answer, String> {
+        let text = text.trim();
+        let mut error = match serde_json::from_str::<Answer>(text) {
+            Ok(answer) => return Ok(answer.tidy()),
+            Err(error) => error.to_string(),
+        };
+        for (at, _) in text.match_indices('{').take(PLACES) {
+            let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
+            let Some(Ok(value)) = values.next() else { continue };
+            match Answer::deserialize(value) {
+                Ok(answer) => return Ok(answer.tidy()),
+                // The outermost object is the one that was meant.
+                Err(why) if at == 0 => error = why.to_string(),
+                Err(_) => {}
+            }
+        }
+        Err(format!(
+            "the answer is not a JSON object with `description`, `hypothesis` and `edits` in the form asked for: {error}"
+        ))
+    }
+
+    fn tidy(mut self) -> Answer {
+        self.description = one_line(&self.description);
+        self
+    }
+
+    /// The change.
+    pub fn patch(&self) -> Patch {
+        Patch { edits: self.edits.clone() }
+    }
+}
+
+/// A description as it stands in the table of results.
+pub(crate) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(LONGEST).collect()
+}
+
+/// The form of an answer, within what both vendors enforce.
+pub(crate) fn schema() -> Value {
+    let object = |properties: Value| {
+        let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    };
+    let text = |description: &str| json!({ "type": "string", "description": description });
+    let kind = |name: &str| json!({ "type": "string", "enum": [name] });
+    let path = text("Relative to the root.");
+    object(json!({
+        "description": text("One line: what is changed."),
+        "hypothesis": text("Why it should make the score better."),
+        "edits": { "type": "array", "items": { "anyOf": [
+            object(json!({
+                "kind": kind("replace"),
+                "path": path,
+                "search": text("Text that stands exactly once in the file, white space included."),
+                "replace": text("What stands there afterwards."),
+            })),
+            object(json!({ "kind": kind("write"), "path": path, "text": text("The whole file.") })),
+            object(json!({ "kind": kind("diff"), "diff": text("A unified diff with --- a/path and +++ b/path.") })),
+        ] } },
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ANSWER: &str = r#"{"description":"lower\nLR","hypothesis":"h","edits":[
+        {"kind":"replace","path":"a.rs","search":"1","replace":"2"},{"kind":"diff","diff":"d"}]}"#;
+
+    #[test]
+    fn an_answer_is_found_in_whatever_stands_around_it() {
+        for text in [ANSWER.to_owned(), format!("Sure {{x}}:\n```json\n{ANSWER}\n```\nDone.")] {
+            let answer = Answer::parse(&text).unwrap();
+            assert_eq!(answer.description, "lower LR");
+            assert_eq!(answer.edits.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_wrong_form_is_told_in_words_that_help() {
+        let error = |text: &str| Answer::parse(text).unwrap_err();
+        assert!(error("no").contains("`edits`"));
+        assert!(error(r#"{"description":"d","edits":[{"kind":"delete"}]}"#).contains("delete"));
+        assert!(error(r#"{"description":"d"}"#).contains("missing field `edits`"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(crate::testing::fuzz_cases()))]
+        #[test]
+        fn no_text_makes_it_panic(
+            text in prop_oneof!["\\PC{0,60}", "(\\{|\\}|\"|\\[|edits|description|:|,|\\\\|é){0,40}"],
+            cut in 0..ANSWER.len(),
+        ) {
+            let _ = Answer::parse(&text);
+            prop_assert!(Answer::parse(&ANSWER[..cut]).is_err());
+            let _ = Answer::parse(&format!("{}{text}{}", &ANSWER[..cut], &ANSWER[cut..]));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What tokens cost: a dated table, which the configuration may override.
+
+use std::collections::BTreeMap;
+
+use autoresearch_core::Cost;
+use serde::Deserialize;
+
+/// The table as of its date.
+const TABLE: &str = include_str!("prices.toml");
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// Input that no cache had.
+    pub input: f64,
+    /// Output, thinking included.
+    pub output: f64,
+    /// Input out of the cache; as other input if it is missing.
+    pub cache_read: Option<f64>,
+    /// Input that goes into the cache for minutes.
+    pub cache_write: Option<f64>,
+    /// Input that goes into the cache for an hour.
+    pub cache_write_long: Option<f64>,
+}
+
+/// The tokens of one call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Input that no cache had.
+    pub input: u64,
+    /// Input out of the cache.
+    pub cache_read: u64,
+    /// Input that went into the cache for minutes.
+    pub cache_write: u64,
+    /// Input that went into the cache for an hour.
+    pub cache_write_long: u64,
+    /// Output.
+    pub output: u64,
+}
+
+/// The prices of all models.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// When they were looked up.
+    pub checked: String,
+    /// By model.
+    pub models: BTreeMap<String, Price>,
+}
+
+impl Prices {
+    /// The compiled-in table, with `overrides` over it.
+    pub fn with(overrides: &BTreeMap<String, Price>) -> Result<Prices, toml::de::Error> {
+        let mut prices: Prices = toml::from_str(TABLE)?;
+        prices.models.extend(overrides.iter().map(|(model, price)| (model.clone(), *price)));
+        Ok(prices)
+    }
+
+    /// The price of a model, whose name may end in a date.
+    pub fn of(&self, model: &str) -> Option<Price> {
+        let dated = |name: &str| {
+            let rest = model.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '@']));
+            rest.is_some_and(|rest| rest.len() >= 8 && rest.chars().all(|c| c.is_ascii_digit() || c == '-'))
+        };
+        let exact = self.models.get(model);
+        exact.or_else(|| self.models.iter().find(|(name, _)| dated(name)).map(|(_, price)| price)).copied()
+    }
+}
+
+impl Price {
+    /// What tokens cost.
+    pub fn cost(&self, usage: Usage) -> Cost {
+        let Usage { input, cache_read, cache_write, cache_write_long, output } = usage;
+        let write = self.cache_write.unwrap_or(self.input);
+        let dollars = input as f64 * self.input
+            + cache_read as f64 * self.cache_read.unwrap_or(self.input)
+            + cache_write as f64 * write
+            + cache_write_long as f64 * self.cache_write_long.unwrap_or(write)
+            + output as f64 * self.output;
+        Cost { tokens: usage.total(), dollars: dollars / 1e6 }
+    }
+
+    /// The most that a call can cost.
+    pub fn worst(&self, input: u64, output: u64) -> Cost {
+        let dear =
+            [Some(self.input), self.cache_write, self.cache_write_long].into_iter().flatten().fold(0.0, f64::max);
+        Cost { tokens: input + output, dollars: (input as f64 * dear + output as f64 * self.output) / 1e6 }
+    }
+}
+
+impl Usage {
+    /// All tokens.
+    pub fn total(&self) -> u64 {
+        let Usage { input, cache_read, cache_write, cache_write_long, output } = *self;
+        [cache_read, cache_write, cache_write_long, output].into_iter().fold(input, u64::saturating_add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_valid_and_dated_models_are_found() {
+        let prices = Prices::with(&BTreeMap::new()).unwrap();
+        assert!(prices.checked.parse::<jiff::civil::Date>().is_ok());
+        assert_eq!(prices.of("claude-haiku-4-5-20251001").unwrap().output, 5.0);
+        assert_eq!(prices.of("gpt-6.1-sol-2026-10-01").unwrap().input, 2.0);
+        for unknown in ["claude-opus-5-6", "claude-opus-5-", "gpt-6", "local"] {
+            assert!(prices.of(unknown).is_none(), "{unknown}");
+        }
+        let own = Price { input: 1.0, output: 2.0, cache_read: None, cache_write: None, cache_write_long: None };
+        let prices = Prices::with(&[("local".to_owned(), own)].into()).unwrap();
+        let usage = Usage { input: 500_000, cache_read: 500_000, output: 1_000_000, ..Usage::default() };
+        assert_eq!(prices.of("local").unwrap().cost(usage), Cost { tokens: 2_000_000, dollars: 3.0 });
+    }
+
+    #[test]
+    fn every_kind_of_token_has_its_price() {
+        let price = Prices::with(&BTreeMap::new()).unwrap().of("claude-opus-5-5").unwrap();
+        let million = 1_000_000;
+        let usage = Usage {
+            input: million,
+            cache_read: million,
+            cache_write: million,
+            cache_write_long: million,
+            output: million,
+        };
+        assert!((price.cost(usage).dollars - (4.0 + 0.2 + 5.0 + 8.0 + 20.0)).abs() < 1e-9);
+        assert!((price.worst(million, million).dollars - 28.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,299 @@
+//! The proposer that all vendors share: asks, applies what is answered, has it checked and mended, and keeps the books.
+
+use std::collections::BTreeMap;
+
+use autoresearch_core::{Context, Cost, Patch, Proposal, ProposerError, SandboxError};
+
+use super::answer::{Answer, one_line, schema};
+use super::budget::{Caps, Ledger};
+use super::call::Caller;
+use super::options::{Mode, Options, Surroundings};
+use super::prices::{Price, Prices};
+use super::workbench::{Effect, Workbench, tools};
+use super::{CallResult, Conversation, Reply, Stop, Turn, Vendor, shorten};
+use crate::http::{Cassette, Transport};
+use crate::prompt::{fenced, prompt};
+
+/// Asks one model for proposals.
+pub struct ModelProposer {
+    vendor: Box<dyn Vendor>,
+    caller: Caller,
+    options: Options,
+    surroundings: Surroundings,
+    ledger: Ledger,
+    /// What ends the run, once what was spent before it is reported.
+    end: Option<ProposerError>,
+}
+
+/// What would be sent, and what it may cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DryRun {
+    /// The request's body, as JSON.
+    pub prompt: String,
+    /// The tokens of the prompt, estimated.
+    pub input_tokens: u64,
+    /// The most that the first call can cost.
+    pub worst: Cost,
+}
+
+/// A proposal that is not there yet.
+enum Round {
+    Ready(Proposal),
+    /// The answer is to be mended: this is wrong with it.
+    Mend(String),
+}
+
+impl ModelProposer {
+    pub(crate) fn new(
+        vendor: Box<dyn Vendor>,
+        base_url: &str,
+        options: Options,
+        surroundings: Surroundings,
+    ) -> Result<ModelProposer, ProposerError> {
+        let fatal = |why: String| ProposerError::Fatal(why);
+        let prices = Prices::with(&options.prices).map_err(|e| fatal(format!("the table of prices: {e}")))?;
+        let price = match prices.of(vendor.model()) {
+            Some(price) => price,
+            None if options.per_proposal.dollars.or(surroundings.night.dollars).is_some() => {
+                return Err(fatal(format!(
+                    "no price is known for the model {}, so dollars cannot be limited; give \
+                     [proposer.prices.\"{0}\"] with input and output in $ per million tokens (0 for a server of your own)",
+                    vendor.model()
+                )));
+            }
+            None => Price { input: 0.0, output: 0.0, cache_read: None, cache_write: None, cache_write_long: None },
+        };
+        let opened = match (&options.replay, &options.record) {
+            (Some(path), _) => Cassette::replay_from(path),
+            (None, Some(path)) => Cassette::record_to(path),
+            (None, None) => Ok(surroundings.cassette.clone()),
+        };
+        let cassette = opened.map_err(|e| fatal(e.to_string()))?;
+        let transport = Transport::new(base_url, options.timeouts, cassette).map_err(|e| fatal(e.to_string()))?;
+        let caller = Caller { transport, retry: options.retry, price };
+        let ledger = Ledger::new(options.per_proposal, surroundings.night);
+        Ok(ModelProposer { vendor, caller, options, surroundings, ledger, end: None })
+    }
+
+    /// Replaces what all proposals together may cost.
+    pub fn set_night(&mut self, caps: Caps) {
+        self.ledger.night = caps;
+    }
+
+    /// The first request of the next proposal and what it may cost, without sending anything.
+    pub fn dry_run(&self, context: &Context<'_>) -> DryRun {
+        let conversation = self.conversation(context);
+        let request = self.vendor.request(&conversation);
+        let input_tokens = Conversation::tokens(&request);
+        let worst = self.caller.price.worst(input_tokens, conversation.max_tokens);
+        DryRun { prompt: format!("{:#}", request.body), input_tokens, worst }
+    }
+
+    fn conversation(&self, context: &Context<'_>) -> Conversation {
+        let Options { mode, history, max_tokens, structured, .. } = &self.options;
+        let prompt = prompt(context, *mode, &self.surroundings.editable, *history);
+        let single = *mode == Mode::SingleShot;
+        Conversation {
+            rules: prompt.rules,
+            files: prompt.files,
+            turns: vec![Turn::User(prompt.history)],
+            tools: if single { Vec::new() } else { tools(self.surroundings.check.is_some()) },
+            schema: (single && *structured).then(schema),
+            max_tokens: *max_tokens,
+        }
+    }
+
+    /// Makes the next proposal, and reports what it cost whatever becomes of it.
+    pub(crate) async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        if let Some(end) = self.end.take() {
+            return Err(end);
+        }
+        self.ledger.open(context.spent);
+        let result = match self.options.mode {
+            Mode::SingleShot => self.single_shot(context).await,
+            Mode::Agentic => self.agentic(context).await,
+        };
+        let cost = self.ledger.close();
+        match result {
+            Ok(proposal) => Ok(Proposal { cost, ..proposal }),
+            Err(ProposerError::Refused { description, reason, .. }) => {
+                Err(ProposerError::Refused { description, reason, cost })
+            }
+            Err(error) if cost == Cost::default() => Err(error),
+            Err(error) => {
+                let reason = error.to_string();
+                // What ends the run waits for the next call, so that the journal has what this one cost. A budget that
+                // does not allow another call of a long conversation may allow the first one of another.
+                self.end = Some(error).filter(|error| matches!(error, ProposerError::Fatal(_)));
+                Err(ProposerError::Refused { description: "no proposal".into(), reason: shorten(&reason), cost })
+            }
+        }
+    }
+
+    async fn single_shot(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let mut conversation = self.conversation(context);
+        let mut mended = 0;
+        for _ in 0..self.options.turns.max(1) {
+            let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
+            let wrong = match usable(&reply, self.options.max_tokens)? {
+                Use::Whole => {
+                    let round = match Answer::parse(&reply.text) {
+                        Ok(answer) => {
+                            self.judge(context, answer.patch(), &answer.description, &answer.hypothesis).await?
+                        }
+                        Err(why) => Round::Mend(why),
+                    };
+                    conversation.echo(&reply);
+                    match round {
+                        Round::Ready(proposal) => return Ok(proposal),
+                        Round::Mend(wrong) => {
+                            format!("{wrong}\n\nThe files are as they were. Answer again, whole and in the same form.")
+                        }
+                    }
+                }
+                Use::Unfinished => {
+                    conversation.echo(&reply);
+                    continue;
+                }
+                Use::Cut => CUT.to_owned(),
+            };
+            mended += 1;
+            if mended > self.options.repairs {
+                return Err(refused("an unusable answer", wrong));
+            }
+            conversation.say(wrong);
+        }
+        Err(refused("no proposal", format!("the model did not finish within {} turns", self.options.turns)))
+    }
+
+    async fn agentic(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let mut conversation = self.conversation(context);
+        let mut bench = Workbench::new(context.files.clone(), self.surroundings.editable.clone());
+        let turns = self.options.turns.max(1);
+        let mut mended = 0;
+        for turn in 0..turns {
+            if turn > 0 && turn + 2 == turns {
+                conversation.say("Two turns are left: end with `propose`.");
+            }
+            let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
+            let wrong = match usable(&reply, self.options.max_tokens)? {
+                Use::Cut => CUT,
+                Use::Unfinished => {
+                    conversation.echo(&reply);
+                    continue;
+                }
+                Use::Whole => {
+                    conversation.echo(&reply);
+                    "Go on with the tools, and end with `propose`."
+                }
+            };
+            if usable(&reply, self.options.max_tokens)? == Use::Cut || reply.calls.is_empty() {
+                mended += 1;
+                if mended > self.options.repairs {
+                    return Err(refused("an unusable answer", wrong.to_owned()));
+                }
+                conversation.say(wrong);
+                continue;
+            }
+            let mut results = Vec::new();
+            for call in reply.calls {
+                let effect = match call.arguments {
+                    Ok(arguments) => bench.call(&call.name, arguments),
+                    Err(text) => Effect::Done(Err(format!("the arguments are not valid JSON: {text}"))),
+                };
+                let result = match effect {
+                    Effect::Done(result) => result,
+                    Effect::Check => self.check(context, &bench.files()).await?.map(|()| "passed".to_owned()),
+                    Effect::Propose { description, hypothesis } => {
+                        match self.judge(context, bench.patch(), &description, &hypothesis).await? {
+                            Round::Ready(proposal) => return Ok(proposal),
+                            Round::Mend(wrong) => Err(wrong),
+                        }
+                    }
+                };
+                let failed = result.is_err();
+                results.push(CallResult { id: call.id, text: result.unwrap_or_else(|error| error), failed });
+            }
+            conversation.turns.push(Turn::Results(results));
+        }
+        Err(refused("no proposal", format!("the model made no proposal within {turns} turns")))
+    }
+
+    /// Applies a patch to the incumbent's files and has it checked.
+    async fn judge(
+        &self,
+        context: &Context<'_>,
+        patch: Patch,
+        description: &str,
+        hypothesis: &str,
+    ) -> Result<Round, ProposerError> {
+        let changed = match patch.apply(&context.files, &self.surroundings.editable) {
+            Ok(changed) => changed,
+            Err(error) => return Ok(Round::Mend(format!("The patch cannot be applied: {error}."))),
+        };
+        if self.surroundings.check.is_some() {
+            let mut files = (*context.files).clone();
+            files.extend(changed);
+            if let Err(words) = self.check(context, &files).await? {
+                return Ok(Round::Mend(words));
+            }
+        }
+        let description = match one_line(description) {
+            empty if empty.is_empty() => "a change without a description".to_owned(),
+            line => line,
+        };
+        let mut proposal = Proposal::new(patch, description);
+        proposal.hypothesis = hypothesis.trim().to_owned();
+        Ok(Round::Ready(proposal))
+    }
+
+    async fn check(
+        &self,
+        context: &Context<'_>,
+        files: &BTreeMap<String, String>,
+    ) -> Result<Result<(), String>, ProposerError> {
+        let Some(check) = &self.surroundings.check else { return Ok(Err("there is no check".into())) };
+        match check.check(&context.incumbent, files).await {
+            Ok(result) => Ok(result.map_err(|words| format!("The check failed. What it said:\n{}", fenced(&words)))),
+            Err(error @ (SandboxError::CannotStart { .. } | SandboxError::DiskFull { .. })) => {
+                Err(ProposerError::Fatal(format!("the check: {error}")))
+            }
+            // The machine's trouble is not the patch's: its experiment will show what it is worth, and the money is spent.
+            Err(_) => Ok(Ok(())),
+        }
+    }
+}
+
+const CUT: &str = "Your last answer reached its limit of tokens and was discarded. Answer again, more briefly.";
+
+/// More bytes than a token ever has as JSON, on average.
+const BYTES_PER_TOKEN: u64 = 16;
+
+/// What can be done with a reply.
+#[derive(PartialEq)]
+enum Use {
+    Whole,
+    Unfinished,
+    Cut,
+}
+
+fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
+    // No server should send more than was asked for; what does is not sent back, since every turn would pay for it again.
+    let size: usize = reply.content.iter().map(|block| block.to_string().len()).sum();
+    let huge = size as u64 > max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(64 << 10);
+    match &reply.stop {
+        Stop::End | Stop::Calls | Stop::Pause if huge => Ok(Use::Cut),
+        Stop::End | Stop::Calls => Ok(Use::Whole),
+        Stop::Pause => Ok(Use::Unfinished),
+        Stop::MaxTokens => Ok(Use::Cut),
+        Stop::Refusal(why) => Err(refused("the model declined", format!("it declined to answer: {why}"))),
+        Stop::WindowExceeded => {
+            Err(refused("no proposal", "the conversation no longer fits into the model's window".into()))
+        }
+    }
+}
+
+/// No proposal; what it cost is filled in where it is known.
+fn refused(description: &str, reason: String) -> ProposerError {
+    ProposerError::Refused { description: description.to_owned(), reason: shorten(&reason), cost: Cost::default() }
+}

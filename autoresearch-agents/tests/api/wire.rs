@@ -1,0 +1,180 @@
+//! How each interface writes a reply.
+
+use serde_json::{Value, json};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Wire {
+    Claude,
+    Responses,
+    Chat,
+}
+
+pub const WIRES: [Wire; 3] = [Wire::Claude, Wire::Responses, Wire::Chat];
+
+/// Why a reply ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum End {
+    Complete,
+    MaxTokens,
+    Refusal,
+    Pause,
+    WindowExceeded,
+}
+
+pub const INPUT: u64 = 1000;
+pub const CACHED: u64 = 600;
+
+fn frame(name: &str, data: &Value) -> String {
+    if name.is_empty() { format!("data: {data}\n\n") } else { format!("event: {name}\ndata: {data}\n\n") }
+}
+
+fn claude(data: Value) -> String {
+    frame(data["type"].as_str().unwrap_or_default(), &data)
+}
+
+impl Wire {
+    /// The frames of a reply of this text, in pieces of `size` characters, which used `output` tokens.
+    pub fn text(self, text: &str, end: End, output: u64, size: usize) -> Vec<String> {
+        let chars: Vec<char> = text.chars().collect();
+        let pieces: Vec<String> = chars.chunks(size.max(1)).map(|piece| piece.iter().collect()).collect();
+        let mut frames = self.start();
+        match self {
+            Wire::Claude => {
+                let block = json!({ "type": "text", "text": "" });
+                frames.push(claude(json!({ "type": "content_block_start", "index": 0, "content_block": block })));
+                frames.push(claude(json!({ "type": "ping" })));
+                frames.extend(pieces.iter().map(|piece| {
+                    let delta = json!({ "type": "text_delta", "text": piece });
+                    claude(json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+                }));
+                frames.push(claude(json!({ "type": "content_block_stop", "index": 0 })));
+            }
+            Wire::Responses => {
+                frames.extend(pieces.iter().map(|piece| {
+                    let data = json!({ "type": "response.output_text.delta", "delta": piece });
+                    frame("response.output_text.delta", &data)
+                }));
+                let part = match end {
+                    End::Refusal => json!({ "type": "refusal", "refusal": "frontier_llm" }),
+                    _ => json!({ "type": "output_text", "text": text }),
+                };
+                let item = json!({ "type": "message", "id": "m", "role": "assistant", "content": [part] });
+                frames.push(frame("", &json!({ "type": "response.output_item.done", "item": item })));
+            }
+            Wire::Chat => {
+                let name = if end == End::Refusal { "refusal" } else { "content" };
+                let deltas =
+                    pieces.iter().map(|piece| json!({ "choices": [{ "index": 0, "delta": { name: piece } }] }));
+                frames.extend(deltas.map(|data| frame("", &data)));
+            }
+        }
+        frames.extend(self.end(end, output, false));
+        frames
+    }
+
+    /// The frames of a reply that calls tools.
+    pub fn calls(self, calls: &[(&str, Value)], output: u64) -> Vec<String> {
+        let mut frames = self.start();
+        for (at, (name, arguments)) in calls.iter().enumerate() {
+            let (id, arguments) = (format!("call_{at}"), arguments.to_string());
+            let (first, second) = arguments.split_at(arguments.len() / 2);
+            match self {
+                Wire::Claude => {
+                    let block = json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
+                    frames.push(claude(json!({ "type": "content_block_start", "index": at, "content_block": block })));
+                    for piece in [first, second] {
+                        let delta = json!({ "type": "input_json_delta", "partial_json": piece });
+                        frames.push(claude(json!({ "type": "content_block_delta", "index": at, "delta": delta })));
+                    }
+                }
+                Wire::Responses => {
+                    let item = json!({ "type": "function_call", "call_id": id, "name": name, "arguments": arguments });
+                    frames.push(frame("", &json!({ "type": "response.output_item.done", "item": item })));
+                }
+                Wire::Chat => {
+                    let delta = |call: Value| json!({ "choices": [{ "index": 0, "delta": { "tool_calls": [call] } }] });
+                    let call = json!({ "index": at, "id": id, "function": { "name": name, "arguments": first } });
+                    frames.push(frame("", &delta(call)));
+                    frames.push(frame("", &delta(json!({ "index": at, "function": { "arguments": second } }))));
+                }
+            }
+        }
+        frames.extend(self.end(End::Complete, output, true));
+        frames
+    }
+
+    fn start(self) -> Vec<String> {
+        match self {
+            Wire::Claude => {
+                let usage =
+                    json!({ "input_tokens": INPUT - CACHED, "cache_read_input_tokens": CACHED, "output_tokens": 1 });
+                let message =
+                    json!({ "id": "m", "type": "message", "role": "assistant", "content": [], "usage": usage });
+                vec![claude(json!({ "type": "message_start", "message": message }))]
+            }
+            Wire::Responses => vec![frame("", &json!({ "type": "response.created", "response": { "id": "r" } }))],
+            Wire::Chat => vec![": hello\n\n".into()],
+        }
+    }
+
+    fn end(self, end: End, output: u64, calls: bool) -> Vec<String> {
+        match self {
+            Wire::Claude => {
+                let reason = match end {
+                    End::Complete if calls => "tool_use",
+                    End::Complete => "end_turn",
+                    End::MaxTokens => "max_tokens",
+                    End::Refusal => "refusal",
+                    End::Pause => "pause_turn",
+                    End::WindowExceeded => "model_context_window_exceeded",
+                };
+                let details = json!({ "category": "frontier_llm" });
+                let delta = json!({ "stop_reason": reason, "stop_sequence": null, "stop_details": details });
+                let usage = json!({ "output_tokens": output });
+                vec![
+                    claude(json!({ "type": "message_delta", "delta": delta, "usage": usage })),
+                    claude(json!({ "type": "message_stop" })),
+                ]
+            }
+            Wire::Responses => {
+                let cut = matches!(end, End::MaxTokens | End::WindowExceeded);
+                let (kind, status) = if cut { ("incomplete", "incomplete") } else { ("completed", "completed") };
+                let usage = json!({
+                    "input_tokens": INPUT, "input_tokens_details": { "cached_tokens": CACHED }, "output_tokens": output,
+                });
+                let details = json!({ "reason": "max_output_tokens" });
+                let response = json!({ "status": status, "incomplete_details": details, "usage": usage });
+                vec![frame("", &json!({ "type": format!("response.{kind}"), "response": response }))]
+            }
+            Wire::Chat => {
+                let reason = match end {
+                    End::Complete if calls => "tool_calls",
+                    End::MaxTokens | End::WindowExceeded => "length",
+                    _ => "stop",
+                };
+                let choice = json!({ "index": 0, "delta": {}, "finish_reason": reason });
+                let usage = json!({
+                    "prompt_tokens": INPUT, "completion_tokens": output,
+                    "prompt_tokens_details": { "cached_tokens": CACHED },
+                });
+                vec![
+                    frame("", &json!({ "choices": [choice] })),
+                    frame("", &json!({ "choices": [], "usage": usage })),
+                    "data: [DONE]\n\n".into(),
+                ]
+            }
+        }
+    }
+
+    /// An error within a stream, which is worth another attempt.
+    pub fn broken_off(self) -> String {
+        match self {
+            Wire::Claude => claude(json!({ "type": "error", "error": { "type": "overloaded_error", "message": "m" } })),
+            Wire::Responses => {
+                let error = json!({ "error": { "code": "server_error", "message": "m" } });
+                frame("", &json!({ "type": "response.failed", "response": error }))
+            }
+            Wire::Chat => frame("", &json!({ "error": { "code": "server_error", "message": "m" } })),
+        }
+    }
+}

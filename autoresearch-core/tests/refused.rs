@@ -1,0 +1,45 @@
+//! What an attempt cost that led to no change.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::testkit::{Machine, Step};
+use autoresearch_core::*;
+
+/// A model that declines once, then proposes, and wants to know what all of it cost.
+struct Declines;
+
+#[async_trait]
+impl Proposer<Step> for Declines {
+    async fn propose(&mut self, context: &Context<'_, Step>) -> Result<Proposal<Step>, ProposerError> {
+        let cost = Cost { tokens: 10, dollars: 0.5 };
+        assert_eq!(context.spent.tokens, 10 * context.proposals() as u64);
+        match context.proposals() {
+            0 => Err(ProposerError::Refused { description: "no".into(), reason: "it declined".into(), cost }),
+            1 => Ok(Proposal { cost, ..Proposal::new(Step::score(4.0), "yes") }),
+            _ => Err(ProposerError::Exhausted("enough".into())),
+        }
+    }
+}
+
+#[test]
+fn an_attempt_without_a_change_is_remembered_with_its_cost() {
+    let machine = Machine::new(Step::score(5.0));
+    let settings = Settings::new("test", Duration::from_secs(1));
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let program = Program::parse("Lower it.").unwrap();
+    let journal = machine.journal().unwrap();
+    let mut lab =
+        Lab::new(program, Box::new(Declines), machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(lab.run(&Cancel::new())).unwrap();
+
+    let state = lab.state().clone();
+    drop(lab);
+    assert_eq!(state.rejections[0].reason, "it declined");
+    assert_eq!((state.finished(), state.cost), (1, Cost { tokens: 20, dollars: 1.0 }));
+    let (_, entries) = machine.journal().unwrap();
+    assert_eq!(State::replay(&entries).unwrap().cost, state.cost);
+}
