@@ -4,8 +4,10 @@
 //! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
 //! lets several proposers take turns. [`digest`] is what a model is told of a night, however long it was.
 //! [`ClaudeProposer`] and [`OpenAiProposer`] ask language models over their vendors' interfaces.
+//! [`AgentCliProposer`] lets Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod agent_cli;
 pub mod constants;
 pub mod digest;
 pub mod knobs;
@@ -26,6 +28,7 @@ pub mod openai;
 #[cfg(test)]
 mod testing;
 
+pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};
 pub use claude::{ClaudeProposer, ClaudeSettings};
 pub use constants::{Constant, ConstantError, Knob};
 pub use digest::{Strategy, digest, strategy};

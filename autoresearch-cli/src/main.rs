@@ -3,6 +3,7 @@
 //! Exit codes: 0 for a run that ended by itself, 1 for an error, 2 for a wrong command line, 130 for an interruption.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod agent;
 mod config;
 mod display;
 mod import;

@@ -15,6 +15,7 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::{Journal, Proposer};
 use serde::Deserialize;
 
+use crate::agent::AgentConfig;
 use crate::config::{Config, Places};
 use crate::run::RunError;
 
@@ -41,6 +42,8 @@ pub enum ProposerConfig {
     Claude(Box<ClaudeSettings>),
     /// Asks a model of OpenAI, or of a server that is compatible.
     Openai(Box<OpenAiSettings>),
+    /// Lets an agent edit a scratch copy.
+    Agent(Box<AgentConfig>),
     /// Lets several take turns by what they bring.
     Portfolio {
         /// By name, under which the journal remembers whose idea it was.
@@ -72,6 +75,7 @@ impl ProposerConfig {
             ProposerConfig::Openai(settings) => {
                 check_model(&settings.options, &settings.unknown, "OPENAI_API_KEY", environment)
             }
+            ProposerConfig::Agent(agent) => agent.check(environment),
             ProposerConfig::Portfolio { members, dollars_per_minute } => {
                 if members.is_empty() {
                     return Err("[proposer.members] is empty; add a table for each proposer, by name".into());
@@ -138,23 +142,24 @@ pub fn proposer(
     tag: &str,
     seed: u64,
 ) -> Result<Box<dyn Proposer>, RunError> {
-    let make = |settings: &ProposerConfig| make(settings, config, places, root, tag, seed);
+    let make = |settings: &ProposerConfig, name: &str| make(settings, name, config, places, root, tag, seed);
     Ok(match &config.proposer {
         ProposerConfig::Portfolio { members, dollars_per_minute } => {
-            let made = members.iter().map(|(name, member)| Ok((name.clone(), make(member)?)));
+            let made = members.iter().map(|(name, member)| Ok((name.clone(), make(member, name)?)));
             let portfolio = Portfolio::new(seed, made.collect::<Result<_, RunError>>()?);
             match dollars_per_minute {
                 Some(price) => Box::new(portfolio.with_price(*price)),
                 None => Box::new(portfolio),
             }
         }
-        single => make(single)?,
+        single => make(single, "0")?,
     })
 }
 
-/// One that is no portfolio.
+/// One that is no portfolio. An agent of this name has its scratch copies to itself.
 fn make(
     settings: &ProposerConfig,
+    name: &str,
     config: &Config,
     places: &Places,
     root: &Path,
@@ -178,6 +183,10 @@ fn make(
             let mut settings = (**settings).clone();
             fill(&mut settings.options, places);
             Box::new(OpenAiProposer::new(settings, surroundings(config, places, root, tag)?)?)
+        }
+        ProposerConfig::Agent(agent) => {
+            let scratch = places.slots(tag).join("agents").join(name);
+            Box::new(agent.make(places, &config.editable, &scratch).map_err(RunError::Other)?)
         }
         ProposerConfig::Portfolio { .. } => {
             return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
@@ -228,12 +237,15 @@ mod tests {
             let config = read(&format!("kind = 'knobs'\nstrategy = '{name}'")).unwrap();
             assert!(matches!(config, ProposerConfig::Knobs { strategy } if strategy == search));
         }
+        assert!(matches!(read("kind = 'agent'\nagent = 'codex'\nkey = 'login'"), Ok(ProposerConfig::Agent(_))));
         let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
         assert!(matches!(read(portfolio), Ok(ProposerConfig::Portfolio { members, .. }) if members.len() == 2));
         for (text, word) in [
             ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
             ("kind = 'knobs'\njournal = 'x'", "journal"),
             ("kind = 'replay'", "journal"),
+            ("kind = 'agent'", "names no agent"),
+            ("kind = 'agent'\nagent = 'codex'\nmargin = 1.0", "margin"),
             ("kind = 'merge'\nmargin = -1.0", "margin"),
             ("kind = 'portfolio'\n[members]", "members"),
             ("kind = 'portfolio'\n[members.night]\nkind = 'replay'\njournal = 'x'", "members.night"),

@@ -2,6 +2,7 @@
 //! must run before libtorch exists.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod agents;
 mod evidence;
 mod nanochat;
 mod places;
@@ -15,7 +16,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
   nanochat [OPTIONS]  set-up, then the main job: a night of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
-  test [OPTIONS]      set-up, then all tests (options go to `cargo test`)
+  agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
+  test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`)
   evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, proposers);
                       --list names them, --only A,B picks some";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     }
     let result = match command.as_str() {
         "setup" => setup::setup().map(|_| ()),
+        "agents" => agents::agents().map(|folder| println!("{}", folder.display())),
         "nanochat" => nanochat::nanochat(&rest),
         "test" => test(&rest),
         "evidence" => evidence::evidence(&rest),
@@ -51,5 +54,10 @@ fn test(arguments: &[String]) -> Result<(), String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "--workspace"]).args(arguments).env("LIBTORCH", libtorch);
+    match agents::agents() {
+        Ok(folder) => drop(cargo.env("AUTORESEARCH_TEST_AGENTS", folder)),
+        // Everything else can be tested without them, and the tests say that they are skipped.
+        Err(why) => eprintln!("the tests with real agents are skipped: {why}"),
+    }
     sh::run(&mut cargo)
 }

@@ -1,0 +1,188 @@
+//! What an agent said at its end: its message, what went wrong, what it was denied, and what it cost.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::usage::Usage;
+
+/// The longest description and hypothesis that are taken over, in characters.
+const DESCRIPTION: usize = 200;
+const HYPOTHESIS: usize = 1000;
+/// How many opening braces of a message are tried as the beginning of the closing line.
+const BRACES: usize = 64;
+
+/// An agent's own account of its work.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Answer {
+    /// Its last message.
+    pub message: String,
+    /// Why it failed, by its own account; an exit code of 0 does not say that it did not.
+    pub failure: Option<String>,
+    /// What it wanted to do and was not allowed to.
+    pub denied: Vec<String>,
+    /// The tokens that it counted.
+    pub usage: Usage,
+    /// The US dollars that it counted, if it counts them.
+    pub dollars: Option<f64>,
+}
+
+/// Reads the result that Claude Code prints as one line, among whatever else there is.
+pub(super) fn claude_code(output: &str) -> Answer {
+    let results = output.lines().rev().filter_map(|line| line.find('{').map(|at| &line[at..]));
+    let mut results = results.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let Some(result) = results.find(|value| value["type"] == "result") else {
+        return Answer { failure: Some(format!("it printed no result: {}", end_of(output))), ..Answer::default() };
+    };
+    let message = result["result"].as_str().unwrap_or_default().to_owned();
+    let subtype = result["subtype"].as_str().unwrap_or_default();
+    // The subtype of an API's error is `success`: only `is_error` tells. Running out of turns has a subtype of its own.
+    let failed = result["is_error"] == true || !matches!(subtype, "success" | "");
+    let failure = failed.then(|| if message.is_empty() { subtype.to_owned() } else { end_of(&message) });
+    let denied = result["permission_denials"].as_array().into_iter().flatten().map(|denial| {
+        let of = ["file_path", "command"].map(|name| denial["tool_input"][name].as_str().unwrap_or_default());
+        format!("{} {}", denial["tool_name"].as_str().unwrap_or("a tool"), of.concat()).trim().to_owned()
+    });
+    Answer {
+        denied: denied.collect(),
+        failure,
+        usage: Usage::read(&result["usage"]),
+        dollars: result["total_cost_usd"].as_f64(),
+        message,
+    }
+}
+
+/// Reads the events that Codex prints, a line each. `last` is what it wrote as its last message.
+pub(super) fn codex(output: &str, last: Option<String>) -> Answer {
+    let mut answer = Answer::default();
+    let (mut completed, mut complaint) = (false, None);
+    for event in output.lines().filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok()) {
+        let item = &event["item"];
+        match event["type"].as_str().unwrap_or_default() {
+            "item.completed" if item["type"] == "agent_message" => {
+                answer.message = item["text"].as_str().unwrap_or_default().to_owned();
+            }
+            "item.completed" if matches!(item["status"].as_str(), Some("failed" | "declined")) => {
+                let what = item["type"].as_str().unwrap_or("a step");
+                answer.denied.push(format!("{what} {}", item["status"].as_str().unwrap_or_default()));
+            }
+            "turn.completed" => {
+                completed = true;
+                answer.usage = answer.usage.plus(Usage::read(&event["usage"]));
+            }
+            "turn.failed" => {
+                let message = event["error"]["message"].as_str().unwrap_or("its turn failed");
+                answer.failure = Some(end_of(message));
+            }
+            // Not the end yet: it reports each attempt at a connection like that.
+            "error" => complaint = event["message"].as_str().map(end_of),
+            _ => {}
+        }
+    }
+    if !completed && answer.failure.is_none() {
+        let why = complaint.unwrap_or_else(|| end_of(output));
+        answer.failure = Some(format!("it did not complete its turn: {why}"));
+    }
+    if answer.message.is_empty() {
+        answer.message = last.unwrap_or_default();
+    }
+    answer
+}
+
+/// The answer of an agent that just prints: its output is its message.
+pub(super) fn plain(output: &str) -> Answer {
+    Answer { message: output.trim().to_owned(), ..Answer::default() }
+}
+
+#[derive(Deserialize)]
+struct Closing {
+    description: String,
+    #[serde(default)]
+    hypothesis: String,
+}
+
+/// The description and the hypothesis in a message: from the JSON object at its end, else from its first lines.
+pub(super) fn describe(message: &str) -> (String, String) {
+    let closing = message.rmatch_indices('{').take(BRACES).find_map(|(at, _)| {
+        let mut objects = serde_json::Deserializer::from_str(&message[at..]).into_iter::<Closing>();
+        objects.next()?.ok().filter(|closing| !closing.description.trim().is_empty())
+    });
+    if let Some(Closing { description, hypothesis }) = closing {
+        return (one_line(&description, DESCRIPTION), one_line(&hypothesis, HYPOTHESIS));
+    }
+    let mut lines = message.lines().map(|line| line.trim().trim_start_matches(['#', '*', '-', ' ']));
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with("```")).unwrap_or_default();
+    (one_line(first, DESCRIPTION), one_line(&lines.collect::<Vec<_>>().join(" "), HYPOTHESIS))
+}
+
+/// The end of a text in one line, for a message about a failure.
+pub(super) fn end_of(text: &str) -> String {
+    const LONGEST: usize = 300;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let skipped = line.chars().count().saturating_sub(LONGEST);
+    let end: String = line.chars().skip(skipped).collect();
+    match (end.is_empty(), skipped) {
+        (true, _) => "nothing".to_owned(),
+        (false, 0) => end,
+        (false, _) => format!("...{end}"),
+    }
+}
+
+fn one_line(text: &str, longest: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(longest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_object_names_the_idea() {
+        let both = ("halve the rate".to_owned(), "it overshoots {x}".to_owned());
+        for message in [
+            "I did it.\n{\"description\": \"halve the rate\", \"hypothesis\": \"it overshoots {x}\"}",
+            "```json\n{\n  \"description\": \"halve  the\\nrate\",\n  \"hypothesis\": \"it overshoots {x}\"\n}\n```\nDone.",
+        ] {
+            assert_eq!(describe(message), both, "{message}");
+        }
+        assert_eq!(describe("\n## Halved LR\nIt overshot.\n"), ("Halved LR".into(), "It overshot.".into()));
+        assert_eq!(describe("fn main() { }").0, "fn main() { }");
+        assert_eq!(describe(""), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn an_error_behind_success_is_an_error() {
+        let line = r#"warning: x
+{"type":"result","subtype":"success","is_error":true,"result":"API Error: 529 overloaded","total_cost_usd":0.5}"#;
+        let answer = claude_code(line);
+        assert_eq!(answer.failure.as_deref(), Some("API Error: 529 overloaded"));
+        assert_eq!(answer.dollars, Some(0.5));
+        assert!(claude_code(r#"{"type":"result","subtype":"error_max_turns","is_error":false}"#).failure.is_some());
+        assert!(claude_code("Terminated").failure.unwrap().contains("no result: Terminated"));
+    }
+
+    #[test]
+    fn denials_are_named() {
+        let line = r#"{"type":"result","subtype":"success","is_error":false,"result":"I could not.","usage":{"input_tokens":3},
+"permission_denials":[{"tool_name":"Edit","tool_input":{"file_path":"/w/a"}},{"tool_name":"Bash","tool_input":{"command":"ls"}}]}"#
+            .replace('\n', "");
+        let answer = claude_code(&line);
+        assert_eq!(answer.denied, ["Edit /w/a", "Bash ls"]);
+        assert_eq!((answer.failure, answer.usage.input), (None, 3));
+    }
+
+    #[test]
+    fn a_turn_of_codex_counts_only_when_it_is_completed() {
+        let failed = "{\"type\":\"turn.started\"}\n{\"type\":\"turn.failed\",\"error\":{\"message\":\"no quota\"}}\n";
+        assert_eq!(codex(failed, None).failure.as_deref(), Some("no quota"));
+        let waiting = "{\"type\":\"error\",\"message\":\"Reconnecting\"}\n";
+        assert!(codex(waiting, None).failure.unwrap().ends_with("Reconnecting"));
+        let done = "{\"type\":\"item.completed\",\"item\":{\"type\":\"agent_message\",\"text\":\"ok\"}}\n\
+            {\"type\":\"item.completed\",\"item\":{\"type\":\"file_change\",\"status\":\"failed\"}}\n\
+            {\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":10,\"cached_input_tokens\":4,\"output_tokens\":2}}\n";
+        let answer = codex(done, Some("other".into()));
+        assert_eq!((answer.message.as_str(), answer.failure), ("ok", None));
+        assert_eq!(answer.usage, Usage { input: 6, cached: 4, output: 2 });
+        assert_eq!(answer.denied, ["file_change failed"]);
+    }
+}

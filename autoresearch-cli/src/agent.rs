@@ -1,0 +1,220 @@
+//! `[proposer] kind = "agent"`: an agent's command line, and where the key comes from that it must not see.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use autoresearch_agents::agent_cli::{Auth, Price, Upstream};
+use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
+use autoresearch_core::EditablePaths;
+use serde::Deserialize;
+
+use crate::config::Places;
+
+/// The keys of this kind.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentConfig {
+    /// One that is known.
+    agent: Option<Known>,
+    /// The known one's program, or any other agent's whole command line.
+    #[serde(default)]
+    command: Vec<String>,
+    model: Option<String>,
+    /// More arguments.
+    #[serde(default)]
+    arguments: Vec<String>,
+    /// More variables. Nothing else of the outer environment reaches the agent.
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    /// What it may read beside the editable files, relative to the repository's root.
+    #[serde(default)]
+    references: Vec<String>,
+    /// Wall clock for one proposal.
+    #[serde(default = "ten_minutes")]
+    limit_seconds: f64,
+    /// Requests for one proposal.
+    #[serde(default = "hundred")]
+    calls: u32,
+    /// Where the key is. `login` is the agent's own, which it then sees.
+    #[serde(default)]
+    key: KeyConfig,
+    /// The server.
+    base_url: Option<String>,
+    /// How the server is shown the key.
+    auth: Option<AuthConfig>,
+    /// Dollars for a million tokens.
+    price: Option<PriceConfig>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Known {
+    ClaudeCode,
+    Codex,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum KeyConfig {
+    /// The variable that the vendor's own tools read.
+    #[default]
+    Usual,
+    /// The agent's own.
+    Login,
+    /// A variable.
+    Env(String),
+    /// A file that holds nothing else.
+    File(PathBuf),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum AuthConfig {
+    XApiKey,
+    Bearer,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceConfig {
+    input: f64,
+    cached: f64,
+    output: f64,
+}
+
+fn ten_minutes() -> f64 {
+    600.0
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+impl AgentConfig {
+    /// What can be checked without opening anything.
+    pub fn check(&self, for_experiments: &BTreeMap<String, String>) -> Result<(), String> {
+        let named = if let KeyConfig::Env(name) = &self.key { name.as_str() } else { self.usual().0 };
+        // Experiments run code that a model wrote.
+        if for_experiments.contains_key(named) {
+            return Err(format!(
+                "[environment] would give {named}, the proposer's key, to every experiment; remove it"
+            ));
+        }
+        if self.agent.is_none() && self.command.is_empty() {
+            return Err("[proposer] names no agent; give agent = \"claude-code\" or \"codex\", or a command".into());
+        }
+        if self.agent.is_some() && self.command.len() > 1 {
+            return Err(
+                "[proposer] command is the program alone for an agent that is known; its arguments are `arguments`"
+                    .into(),
+            );
+        }
+        if !(self.limit_seconds > 0.0 && self.limit_seconds < 1e9) {
+            let seconds = self.limit_seconds;
+            return Err(format!("[proposer] limit_seconds is {seconds}; give a positive number of seconds"));
+        }
+        let prices = self.price.map_or([0.0; 3], |price| [price.input, price.cached, price.output]);
+        if prices.iter().any(|price| !(0.0..1e9).contains(price)) {
+            return Err("[proposer.price] takes dollars for a million tokens, none of them negative".into());
+        }
+        Ok(())
+    }
+
+    /// The proposer, with its scratch copies in `scratch`.
+    pub fn make(&self, places: &Places, editable: &EditablePaths, scratch: &Path) -> Result<AgentCliProposer, String> {
+        let program = self.command.first().cloned();
+        let agent = match self.agent {
+            Some(Known::ClaudeCode) => program.map_or_else(Agent::claude_code, Agent::ClaudeCode),
+            Some(Known::Codex) => program.map_or_else(Agent::codex, Agent::Codex),
+            None => Agent::Command(self.command.clone()),
+        };
+        let mut settings = AgentSettings::new(agent, editable.clone(), scratch);
+        settings.references = self.references.iter().map(|path| (path.clone(), places.repo.join(path))).collect();
+        settings.model = self.model.clone();
+        settings.arguments = self.arguments.clone();
+        settings.environment = self.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+        settings.limit = Duration::try_from_secs_f64(self.limit_seconds).unwrap_or(Duration::from_secs(600));
+        settings.calls = self.calls;
+        settings.price = self.price.map(|PriceConfig { input, cached, output }| Price { input, cached, output });
+        settings.upstream = self.upstream(places)?;
+        Ok(AgentCliProposer::new(settings))
+    }
+
+    /// How the key is shown.
+    fn shown(&self) -> Auth {
+        match (self.auth, self.agent) {
+            (Some(AuthConfig::XApiKey), _) | (None, Some(Known::ClaudeCode)) => Auth::XApiKey,
+            (Some(AuthConfig::Bearer), _) | (None, _) => Auth::Bearer,
+        }
+    }
+
+    /// The variable that usually holds the key, and the server that it is for.
+    fn usual(&self) -> (&'static str, &'static str) {
+        match self.shown() {
+            Auth::XApiKey => ("ANTHROPIC_API_KEY", "https://api.anthropic.com"),
+            Auth::Bearer => ("OPENAI_API_KEY", "https://api.openai.com"),
+        }
+    }
+
+    /// The server with its key, unless the agent has a login of its own.
+    fn upstream(&self, places: &Places) -> Result<Option<Upstream>, String> {
+        let (auth, (variable, server)) = (self.shown(), self.usual());
+        let from_variable = |name: &str| {
+            std::env::var(name).ok().filter(|key| !key.trim().is_empty()).ok_or_else(|| {
+                format!("the agent needs a key: set {name}, give key = {{ file = \"…\" }}, or key = \"login\" for the agent's own")
+            })
+        };
+        let key = match &self.key {
+            KeyConfig::Login => return Ok(None),
+            KeyConfig::Usual => from_variable(variable)?,
+            KeyConfig::Env(name) => from_variable(name)?,
+            KeyConfig::File(path) => {
+                let path = places.repo.join(places.fill(&path.to_string_lossy()));
+                std::fs::read_to_string(&path).map_err(|e| format!("cannot read the key {}: {e}", path.display()))?
+            }
+        };
+        Ok(Some(Upstream::new(self.base_url.as_deref().unwrap_or(server), key, auth)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<AgentConfig, String> {
+        let config: AgentConfig = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check(&BTreeMap::from([("OWN_KEY".into(), String::new())])).map(|()| config)
+    }
+
+    #[test]
+    fn an_agent_is_known_or_has_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "abc\n").unwrap();
+        let places = Places { repo: folder.path().into(), cache: "/c".into(), preset: String::new() };
+        let make = |text: &str| read(text).unwrap().make(&places, &EditablePaths::new(["a"]), folder.path());
+        for text in [
+            "agent = 'claude-code'\nkey = { file = 'key' }\nmodel = 'm'",
+            "agent = 'codex'\nkey = 'login'\nprice = { input = 2.0, cached = 0.1, output = 10.0 }",
+            "command = ['aider', '--message-file', '{prompt_file}']\nkey = 'login'",
+        ] {
+            let made = format!("{:?}", make(text).unwrap());
+            assert!(!made.contains("abc"), "{made}");
+        }
+        let missing = "agent = 'codex'\nkey = { env = 'NO_SUCH_KEY_ANYWHERE' }";
+        assert!(make(missing).unwrap_err().contains("set NO_SUCH_KEY_ANYWHERE"));
+        assert!(make("agent = 'codex'\nkey = { file = 'nokey' }").unwrap_err().contains("nokey"));
+        for (text, word) in [
+            ("", "names no agent"),
+            ("agent = 'copilot'", "copilot"),
+            ("agent = 'codex'\ncommand = ['codex', '-m']", "arguments"),
+            ("agent = 'codex'\nlimit_seconds = 0.0", "limit_seconds"),
+            ("agent = 'codex'\nprice = { input = -1.0, cached = 0.0, output = 0.0 }", "price"),
+            ("agent = 'codex'\nlimits = 3", "limits"),
+            ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}
