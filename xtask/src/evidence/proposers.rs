@@ -1,11 +1,17 @@
 //! The figures of the proposers: quality and cost of the ideas.
 
 use super::{Line, Measure, number, printed};
-use crate::sh;
+use crate::{agents, sh};
 
 /// All of them.
-pub const FIGURES: &[(&str, Measure)] =
-    &[("searcher-beats-random", searcher), ("api-faults", faults), ("cassettes", cassettes), ("fuzz", fuzz)];
+pub const FIGURES: &[(&str, Measure)] = &[
+    ("searcher-beats-random", searcher),
+    ("api-faults", faults),
+    ("cassettes", cassettes),
+    ("agent-claude", claude),
+    ("agent-codex", codex),
+    ("fuzz", fuzz),
+];
 
 const AGENTS: &str = "autoresearch-agents";
 /// So many inputs each fuzzing test is given.
@@ -40,6 +46,29 @@ fn cassettes() -> Result<Line, String> {
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
     Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
+}
+
+fn claude() -> Result<Line, String> {
+    agent("agent-claude")
+}
+
+fn codex() -> Result<Line, String> {
+    agent("agent-codex")
+}
+
+/// A night of the real agent against a mock of its vendor.
+fn agent(name: &str) -> Result<Line, String> {
+    let folder = match agents::agents() {
+        Ok(folder) => folder,
+        Err(why) => return Ok(Line::Skip(why)),
+    };
+    let mut cargo = sh::cargo();
+    cargo.args(["test", "--locked", "-p", AGENTS, "--test", "agent_cli", "--", "--nocapture", "real"]);
+    let words = super::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
+    let number = |key| number(&words, key);
+    let (experiments, edits, seen) = (number("experiments")?, number("edits_by_tool")?, number("key_seen")?);
+    let value = format!("{experiments} experiments, {edits} edits by its own tool, the key seen {seen} times");
+    Ok(Line::Measured(experiments >= 3.0 && edits >= experiments && seen == 0.0, value, "3, all of them, 0"))
 }
 
 /// A million inputs for each reader of what a server or a model says, and for the edits that it makes.
