@@ -2,7 +2,7 @@
 //!
 //! These need no model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]),
 //! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
-//! lets several proposers take turns. [`digest`] is what a model is told of a night, however long it was.
+//! lets several proposers take turns. [`digest()`] is what a model is told of a night, however long it was.
 //! [`ClaudeProposer`] and [`OpenAiProposer`] ask language models over their vendors' interfaces.
 //! [`AgentCliProposer`] lets Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
