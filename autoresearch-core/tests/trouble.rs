@@ -138,3 +138,42 @@ async fn a_proposer_in_trouble_is_asked_again_however_long() {
     assert_eq!(lab.state().experiments.len(), 2);
     assert!(began.elapsed() > Duration::from_secs(50 * 60), "with pauses of up to a minute");
 }
+
+/// Wants a second measurement of the incumbent before it decides.
+struct Careful;
+
+impl Ratchet for Careful {
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        match evidence.incumbent.measurements.len() {
+            0 | 1 => Verdict::Measure(vec![ratchet::Side::Incumbent]),
+            _ => Strict.judge(evidence),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_that_asks_for_what_cannot_be_measured_does_not_ask_for_ever() {
+    let machine = Machine::new(Step::score(50.0));
+    let journal = machine.journal().unwrap();
+    // The baseline and the candidate run; after them nothing does.
+    let sandbox = Arc::new(Breaks { machine, runs: AtomicUsize::new(0), broken: 2..usize::MAX });
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let (program, settings) = (Program::parse("Lower it.").unwrap(), Settings::new("t", Duration::from_secs(1)));
+    let script = Box::new(Script::new([Step::score(40.0)]));
+    let mut lab = Lab::new(program, script, sandbox, metric, Arc::new(Careful), settings, journal).unwrap();
+    lab.run(&Cancel::new()).await.unwrap();
+    let last = lab.state().experiments.last().unwrap();
+    assert_eq!((last.id, last.status), (1, Status::Discard));
+    assert!(last.reason.contains("could not be compared"), "{}", last.reason);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposer_that_repeats_itself_is_slowed_down() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let mut lab = lab(0..0, vec![Step::refused(); 1004], &heard);
+    let began = tokio::time::Instant::now();
+    lab.run(&Cancel::new()).await.unwrap();
+    assert_eq!((lab.state().rejections.len(), lab.state().experiments.len()), (1004, 1));
+    // After the thousandth each is followed by a pause that doubles.
+    assert!(began.elapsed() >= Duration::from_secs(2 + 4 + 8), "{:?}", began.elapsed());
+}
