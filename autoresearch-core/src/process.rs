@@ -131,8 +131,8 @@ impl Finished {
 impl Command {
     /// Runs it to its end. `on_line` is told the newest line of output now and then.
     ///
-    /// When this returns, and also when the future is dropped, nothing of the command runs any more, its descendants
-    /// included (on Linux; elsewhere those in its process group).
+    /// When this returns, nothing of the command runs any more, its descendants included (on Linux; elsewhere those in its
+    /// process group). When the future is dropped, they are killed within moments, without anybody waiting for it.
     pub async fn run(
         &self,
         cancel: &Cancel,

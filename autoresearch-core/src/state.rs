@@ -179,6 +179,8 @@ pub struct State {
     pub stopped: Option<String>,
     /// How often the incumbent was run again because of crashes in a row.
     pub checks: u32,
+    /// How many of those checks failed since the last one that went well.
+    pub failed_checks: u32,
     /// How many experiments in a row crashed, since the last one that did not and since the last check that went well.
     pub crashes_in_a_row: usize,
     /// How many experiments and refused proposals there were since the last keep.
@@ -327,8 +329,9 @@ impl State {
             }
             Record::Checked { failure } => {
                 self.checks += 1;
-                if failure.is_none() {
-                    self.crashes_in_a_row = 0;
+                match failure {
+                    Some(_) => self.failed_checks += 1,
+                    None => (self.failed_checks, self.crashes_in_a_row) = (0, 0),
                 }
                 self.failing = failure;
             }

@@ -83,6 +83,17 @@ async fn a_machine_at_fault_costs_a_few_experiments_and_not_the_night() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn checks_that_went_well_do_not_lengthen_the_first_pause() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    // Ten candidates crash by themselves, with a check after each five; then the machine fails for two checks.
+    let script = [vec![Step::crash(); 10], vec![Step::score(1.0); 8]].concat();
+    let mut lab = lab(13..20, script, &heard);
+    lab.run(&Cancel::new()).await.unwrap();
+    let heard = heard.lock().unwrap();
+    assert_eq!((heard.checks, &heard.pauses[..]), (5, &[30, 60][..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn candidates_that_crash_are_not_taken_for_a_machine_at_fault() {
     let heard = Arc::new(Mutex::new(Heard::default()));
     let mut lab = lab(0..0, vec![Step::crash(); 12], &heard);

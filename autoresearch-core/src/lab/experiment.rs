@@ -138,7 +138,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     pub(super) async fn check_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
         let Some(incumbent) = self.state.incumbent.clone() else { return Ok(()) };
         if let Some(why) = &self.state.failing {
-            let times = self.state.checks.saturating_sub(1).min(16);
+            let times = self.state.failed_checks.saturating_sub(1).min(16);
             let pause = MACHINE_PAUSES.0.saturating_mul(1 << times).min(MACHINE_PAUSES.1);
             self.tell(&Event::Paused { why, pause });
             tokio::select! {
