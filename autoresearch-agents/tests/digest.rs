@@ -41,6 +41,7 @@ fn long(experiments: u32) -> State {
         direction: Direction::Minimise,
         policy: String::new(),
         seed: 0,
+        rule: String::new(),
     }];
     let mut best = 1.0;
     let mut parent: Option<Revision> = None;
@@ -66,6 +67,7 @@ fn long(experiments: u32) -> State {
             change,
             cost: Cost::default(),
             proposer: String::new(),
+            remaining: None,
         });
         records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0 });
         let log = RunLog::saying("some output\n".repeat(200));
@@ -80,7 +82,7 @@ fn long(experiments: u32) -> State {
         records.push(Record::Measured { experiment, attempt: 1, side: Side::Candidate, outcome, result });
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));
         let reason = if crash { format!("signal {}", experiment % 20) } else { "by its number".into() };
-        records.push(Record::Decision { experiment, status, reason, to: to.clone() });
+        records.push(Record::Decision { experiment, status, reason, to: to.clone(), reference: None, alpha: None });
         if to.is_some() {
             records.push(Record::Applied { experiment });
             (parent, best) = (to, score);

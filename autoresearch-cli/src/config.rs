@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use autoresearch_core::process::Limits;
-use autoresearch_core::{Budget, Direction, EditablePaths, Limit, Score, Stop};
+use autoresearch_core::{Budget, Direction, EditablePaths, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::proposer::{ProposerConfig, dollars};
+use crate::ratchet::RatchetConfig;
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -95,17 +96,6 @@ pub struct MetricConfig {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RatchetConfig {
-    /// The least gain that is kept, in the metric's unit. 0 keeps whatever is strictly better.
-    #[serde(default)]
-    pub min_gain: f64,
-    /// Limits on secondary metrics, by name.
-    #[serde(default)]
-    pub limits: BTreeMap<String, Limit>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct StopConfig {
     pub experiments: Option<usize>,
     pub hours: Option<f64>,
@@ -177,10 +167,7 @@ impl Config {
         }
         dollars("[stop]", self.stop.dollars)?;
         self.proposer.check(&self.environment)?;
-        match ratchet.min_gain.is_finite() && ratchet.min_gain >= 0.0 {
-            true => Ok(()),
-            false => Err(format!("[ratchet] min_gain is {}; give a number that is not negative", ratchet.min_gain)),
-        }
+        ratchet.check()
     }
 
     /// What each command may use of the machine.
@@ -357,7 +344,13 @@ mod tests {
             ("editable = [", "not valid"),
             ("editable = ['a']\n[metric]\nname='x'\ndirection='minimise'\n", "run"),
             (&format!("{MINIMAL}[stop]\nexperimets = 3\n"), "experimets"),
-            (&format!("{MINIMAL}[ratchet]\nmin_gain = -1\n"), "min_gain"),
+            (&format!("{MINIMAL}[ratchet]\nrule = 'strict'\nmin_gain = -1\n"), "min_gain"),
+            (&format!("{MINIMAL}[ratchet]\nmin_gain = 1\n"), "belongs to rule = 'strict'"),
+            (&format!("{MINIMAL}[ratchet]\nrule = 'sequential'\nconfirm = 3\n"), "belongs to rule = 'noise-aware'"),
+            (&format!("{MINIMAL}[ratchet]\nrule = 'lucky'\n"), "lucky"),
+            (&format!("{MINIMAL}[ratchet]\nalpha = 0.7\n"), "alpha"),
+            (&format!("{MINIMAL}[ratchet]\nbaseline = 1\n"), "baseline"),
+            (&format!("{MINIMAL}[ratchet]\nconfirm = 5\nconfirm_at_most = 4\n"), "confirm_at_most"),
             (&format!("{MINIMAL}[limits]\nmemory_gb = 0\n"), "memory_gb"),
             (&format!("{MINIMAL}[ratchet.limits]\nvram = {{ most = 3 }}\n"), "most"),
             (&MINIMAL.replace("['./run']", "[]"), "command"),

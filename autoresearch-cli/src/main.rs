@@ -9,6 +9,7 @@ mod display;
 mod import;
 mod plot;
 mod proposer;
+mod ratchet;
 mod report;
 mod run;
 mod terminal;

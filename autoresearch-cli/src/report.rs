@@ -230,6 +230,7 @@ pub mod tests {
             direction: Direction::Minimise,
             policy: "p".into(),
             seed: 1,
+            rule: String::new(),
         });
         let mut best = f64::INFINITY;
         for (number, (description, score)) in experiments.iter().enumerate() {
@@ -245,6 +246,7 @@ pub mod tests {
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                remaining: None,
             });
             add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
             let result = score
@@ -267,7 +269,14 @@ pub mod tests {
                 Status::Crash
             };
             let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
-            add(Record::Decision { experiment, status, reason: reason.into(), to: keep.then_some(revision) });
+            add(Record::Decision {
+                experiment,
+                status,
+                reason: reason.into(),
+                to: keep.then_some(revision),
+                reference: None,
+                alpha: None,
+            });
             if keep {
                 add(Record::Applied { experiment });
             }

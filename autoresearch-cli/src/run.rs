@@ -9,9 +9,8 @@ use autoresearch_core::import::is_imported;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
-    Cancel, CommandSandbox, Constrained, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, MinGain,
-    Observer, Outcome, Patch, Program, ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State,
-    StopReason, Trial,
+    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, Observer, Outcome,
+    Patch, Program, ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial,
 };
 use thiserror::Error;
 
@@ -203,7 +202,8 @@ impl Night {
         settings.seed = seed;
         settings.stop = config.stop();
         settings.results = Some(folder.join("results.tsv"));
-        let ratchet = Arc::new(Constrained::new(MinGain(config.ratchet.min_gain), config.ratchet.limits.clone()));
+        settings.remeasure_every = config.ratchet.remeasure_every();
+        let ratchet = Arc::new(config.ratchet.ratchet());
         let lab =
             Lab::new(program.clone(), proposer, sandbox, Arc::new(metric), ratchet, settings, (journal, entries))?;
         Ok(Night { tag, folder, program, lab })

@@ -315,6 +315,7 @@ impl Imported {
             direction,
             policy: POLICY.into(),
             seed: 0,
+            rule: String::new(),
         }];
         let mut incumbent: Option<Revision> = None;
         for (experiment, row) in (0..).zip(&self.rows) {
@@ -331,6 +332,7 @@ impl Imported {
                 change: Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                remaining: None,
             });
             records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0 });
             let outcome = match row.status {
@@ -348,7 +350,14 @@ impl Imported {
                 result: result.ok_or_else(|| "the table has no number".into()),
             });
             let to = (row.status == Status::Keep).then_some(revision);
-            records.push(Record::Decision { experiment, status: row.status, reason, to: to.clone() });
+            records.push(Record::Decision {
+                experiment,
+                status: row.status,
+                reason,
+                to: to.clone(),
+                reference: None,
+                alpha: None,
+            });
             if to.is_some() {
                 records.push(Record::Applied { experiment });
                 incumbent = to;

@@ -154,6 +154,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                remaining: None,
             })?;
         }
         let direction = self.metric.direction();
@@ -171,10 +172,14 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 self.check_incumbent(cancel).await?;
                 continue;
             }
+            if self.settings.remeasure_every.is_some_and(|every| self.state.since_measured >= every.max(1)) {
+                self.remeasure_incumbent(cancel).await?;
+                continue;
+            }
             match self.propose(cancel).await {
                 Ok(proposal) => {
                     failures = 0;
-                    self.stage(proposal).await?;
+                    self.stage(proposal, began).await?;
                     refusals = if self.state.open.is_some() { 0 } else { refusals + 1 };
                     self.pause_after_refusals(refusals, cancel).await?;
                 }
@@ -204,7 +209,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             None => {
                 let (tag, base) = (self.settings.tag.clone(), self.settings.base.clone());
                 let (policy, seed, metric) = (policy.clone(), *seed, self.metric.name().to_owned());
-                self.record(Record::Started { tag, base, metric, direction, policy, seed })?;
+                let rule = self.ratchet.name().to_owned();
+                self.record(Record::Started { tag, base, metric, direction, policy, seed, rule })?;
             }
             Some(header) => {
                 let changed =
@@ -264,7 +270,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     /// Makes a proposal the open experiment, unless it is refused.
-    async fn stage(&mut self, proposal: Proposal<C>) -> Result<(), LabError> {
+    async fn stage(&mut self, proposal: Proposal<C>, began: Timestamp) -> Result<(), LabError> {
         let Some(parent) = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone()) else {
             return Err(LabError::Proposer("there is no incumbent to change".into()));
         };
@@ -283,8 +289,17 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             let reason = format!("it is the same as experiment {} ({}, {})", done.id, done.description, done.status);
             return self.refuse(description, reason, change, cost, proposer);
         }
-        let parent = Some(parent);
-        self.record(Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost, proposer })
+        self.record(Record::Intent {
+            experiment,
+            parent: Some(parent),
+            candidate,
+            description,
+            hypothesis,
+            change,
+            cost,
+            proposer,
+            remaining: self.settings.stop.remaining(&self.state, began),
+        })
     }
 
     fn refuse(

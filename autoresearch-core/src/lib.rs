@@ -43,7 +43,7 @@ pub use metric::{Direction, LogMetric, Measurement, Metric, MetricError, Score};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use proposer::{Context, Cost, Proposal, Proposer, ProposerError};
-pub use ratchet::{Arm, Constrained, Evidence, Limit, MinGain, Ratchet, Strict, Verdict};
+pub use ratchet::{Arm, Constrained, Evidence, Limit, MinGain, NoiseAware, Ratchet, Sequential, Strict, Verdict};
 pub use sandbox::{
     Budget, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
 };

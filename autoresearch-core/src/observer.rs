@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::metric::Score;
 use crate::sandbox::Phase;
 use crate::state::{Experiment, State};
 use crate::stop::StopReason;
@@ -38,6 +39,13 @@ pub enum Event<'a> {
     Checking {
         /// So many crashed in a row.
         crashes: usize,
+    },
+    /// The incumbent was measured again.
+    Remeasured {
+        /// Its score this time.
+        score: Score,
+        /// By how much the machine has shifted, if it has: from now on only scores since then are compared.
+        shift: Option<f64>,
     },
     /// The incumbent itself does not run any more: the machine is at fault. No experiment is spent until it runs again.
     Paused {

@@ -6,6 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Direction, Measurement, Score};
 
+mod noise;
+mod noise_aware;
+mod sequential;
+
+pub use noise::Noise;
+pub use noise_aware::NoiseAware;
+pub use sequential::Sequential;
+
 /// The measurements of one revision, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
@@ -14,6 +22,12 @@ pub struct Arm {
 }
 
 impl Arm {
+    /// An arm of these scores; what is not finite is left out.
+    pub fn of(scores: impl IntoIterator<Item = f64>) -> Arm {
+        let measurement = |score| Measurement { score, secondary: BTreeMap::new() };
+        Arm { measurements: scores.into_iter().filter_map(Score::new).map(measurement).collect() }
+    }
+
     /// All scores, oldest first.
     pub fn scores(&self) -> impl Iterator<Item = Score> {
         self.measurements.iter().map(|m| m.score)
@@ -21,8 +35,18 @@ impl Arm {
 
     /// The mean score, or `None` without measurements.
     pub fn mean(&self) -> Option<Score> {
-        let sum: f64 = self.measurements.iter().map(|m| m.score.get()).sum();
-        Score::new(sum / self.measurements.len() as f64)
+        mean(&self.measurements)
+    }
+
+    /// The latest `count` measurements.
+    pub fn last(&self, count: usize) -> Arm {
+        let from = self.measurements.len().saturating_sub(count);
+        Arm { measurements: self.measurements[from..].to_vec() }
+    }
+
+    /// The oldest `count` measurements.
+    pub fn first(&self, count: usize) -> Arm {
+        Arm { measurements: self.measurements[..count.min(self.measurements.len())].to_vec() }
     }
 
     /// The mean of a secondary metric, or `None` if a measurement lacks it.
@@ -31,6 +55,12 @@ impl Arm {
         let values: Vec<f64> = values.collect::<Option<_>>()?;
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
+}
+
+/// The mean score, or `None` without measurements.
+pub(crate) fn mean(measurements: &[Measurement]) -> Option<Score> {
+    let sum: f64 = measurements.iter().map(|m| m.score.get()).sum();
+    Score::new(sum / measurements.len() as f64)
 }
 
 /// Everything a ratchet may look at.
@@ -45,12 +75,43 @@ pub struct Evidence {
     pub direction: Direction,
     /// Lines that the change adds, minus those that it removes. Zero where code is not counted.
     pub added_lines: i64,
+    /// So many of the incumbent's latest measurements were made for this candidate, in turns with its own.
+    pub interleaved: usize,
+    /// What runs of the same code differ by, from everything measured before this experiment.
+    pub noise: Noise,
+    /// So many candidates before this one were measured more than once: each of them might have been kept by luck.
+    pub tested: usize,
+    /// So many of those were kept.
+    pub kept: usize,
+    /// About so many more experiments were going to fit into the night when this one began, if its end is known.
+    pub remaining: Option<f64>,
 }
 
 impl Evidence {
-    /// Evidence of two arms for a change that adds (or, negative, removes) `added_lines` lines.
+    /// Evidence of two arms for a change that adds (or, negative, removes) `added_lines` lines. Nothing is known of the noise
+    /// and of earlier experiments.
     pub fn new(incumbent: Arm, candidate: Arm, direction: Direction, added_lines: i64) -> Evidence {
-        Evidence { incumbent, candidate, direction, added_lines }
+        Evidence {
+            incumbent,
+            candidate,
+            direction,
+            added_lines,
+            interleaved: 0,
+            noise: Noise::default(),
+            tested: 0,
+            kept: 0,
+            remaining: None,
+        }
+    }
+}
+
+impl Evidence {
+    /// By how much the machine has shifted, if the runs of the incumbent made for this candidate are too far from its earlier
+    /// ones: then only the former compare with the candidate's.
+    pub fn shift(&self) -> Option<f64> {
+        let scores: Vec<f64> = self.incumbent.scores().map(Score::get).collect();
+        let (earlier, interleaved) = scores.split_at(scores.len().saturating_sub(self.interleaved));
+        self.noise.with(interleaved).shift(earlier, interleaved)
     }
 }
 
@@ -78,10 +139,56 @@ pub enum Verdict {
 /// A rule of acceptance.
 ///
 /// # Contract
-/// `judge` is pure and synchronous: the same evidence gives the same verdict. It never keeps a candidate without measurements.
+/// All of it is pure and synchronous: the same evidence gives the same verdict. `judge` never keeps a candidate without
+/// measurements.
 pub trait Ratchet: Send + Sync {
-    /// Judges a candidate that has at least one measurement.
+    /// Judges a candidate that has at least one measurement. The baseline is judged too, with an incumbent that has none: the
+    /// rule may ask for more measurements of it, but it is kept in any case.
     fn judge(&self, evidence: &Evidence) -> Verdict;
+
+    /// The rule's name, for the journal and reports.
+    fn name(&self) -> &str {
+        ""
+    }
+
+    /// How many of a kept candidate's latest measurements the next candidates are compared with: those that chose it are too
+    /// good on average. All of them by default.
+    fn reference(&self, evidence: &Evidence) -> usize {
+        evidence.candidate.measurements.len()
+    }
+
+    /// The probability with which the test of this candidate would have kept a change without effect, if there was a test.
+    fn alpha(&self, _evidence: &Evidence) -> Option<f64> {
+        None
+    }
+
+    /// Whether the first run of each candidate, too, has a seed of its own. A rule that compares single runs wants the same for
+    /// all. A rule that measures the noise does not, or candidates would be chosen for what they make of one seed.
+    fn fresh_seeds(&self) -> bool {
+        false
+    }
+}
+
+impl<R: Ratchet + ?Sized> Ratchet for Box<R> {
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        (**self).judge(evidence)
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn reference(&self, evidence: &Evidence) -> usize {
+        (**self).reference(evidence)
+    }
+
+    fn alpha(&self, evidence: &Evidence) -> Option<f64> {
+        (**self).alpha(evidence)
+    }
+
+    fn fresh_seeds(&self) -> bool {
+        (**self).fresh_seeds()
+    }
 }
 
 /// Keep only what is strictly better; a tie is kept only if it leaves less code (karpathy's simplicity rule).
@@ -96,6 +203,10 @@ pub struct MinGain(pub f64);
 impl Ratchet for Strict {
     fn judge(&self, evidence: &Evidence) -> Verdict {
         MinGain(0.0).judge(evidence)
+    }
+
+    fn name(&self) -> &str {
+        "strict"
     }
 }
 
@@ -121,6 +232,10 @@ impl Ratchet for MinGain {
         } else {
             Verdict::Discard(format!("worse by {:.6}", -gain))
         }
+    }
+
+    fn name(&self) -> &str {
+        "strict"
     }
 }
 
@@ -151,8 +266,26 @@ impl<R: Ratchet> Constrained<R> {
 }
 
 impl<R: Ratchet> Ratchet for Constrained<R> {
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn reference(&self, evidence: &Evidence) -> usize {
+        self.rule.reference(evidence)
+    }
+
+    fn alpha(&self, evidence: &Evidence) -> Option<f64> {
+        self.rule.alpha(evidence)
+    }
+
+    fn fresh_seeds(&self) -> bool {
+        self.rule.fresh_seeds()
+    }
+
     fn judge(&self, evidence: &Evidence) -> Verdict {
-        for (name, limit) in &self.limits {
+        // What the search starts from is what it is.
+        let limits = if evidence.incumbent.measurements.is_empty() { None } else { Some(&self.limits) };
+        for (name, limit) in limits.into_iter().flatten() {
             let Some(value) = evidence.candidate.secondary(name) else {
                 return Verdict::Discard(format!("it did not report {name}, which has a limit"));
             };

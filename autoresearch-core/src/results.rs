@@ -50,9 +50,12 @@ pub struct Deviation<'a> {
 }
 
 /// The keeps that are not strictly better than what they replaced, and the discards that are: by another rule, by a
-/// person's judgement, or by mistake. A crash has nothing to judge.
+/// person's judgement, or by mistake. A crash has nothing to judge. A run under another rule than strict improvement is not
+/// held against it.
 pub fn deviations(state: &State) -> Vec<Deviation<'_>> {
-    let Some(header) = &state.header else { return Vec::new() };
+    let Some(header) = state.header.as_ref().filter(|header| ["", "strict"].contains(&header.rule.as_str())) else {
+        return Vec::new();
+    };
     let arm = |score: Score| Arm { measurements: vec![Measurement { score, secondary: Default::default() }] };
     let deviation = |experiment: &'_ Experiment| {
         let incumbent = experiment.before.map_or(Arm::default(), arm);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
-use crate::ratchet::{Arm, Side};
+use crate::ratchet::{Arm, Noise, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// So many of the latest experiments have the end of their log in memory.
@@ -65,6 +65,10 @@ pub struct Experiment {
     pub reason: String,
     /// Its measurements.
     pub arm: Arm,
+    /// So many of the latest ones count as its score: those that did not choose it.
+    pub reference: u32,
+    /// The probability with which its test would have kept a change without effect, if there was a test.
+    pub alpha: Option<f64>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
     /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
@@ -76,9 +80,18 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Its mean score, if it gave one.
+    /// Its mean score, if it gave one: of the measurements that did not choose it, where there are such.
     pub fn score(&self) -> Option<Score> {
-        self.arm.mean()
+        mean(&self.arm.measurements[self.chose()..])
+    }
+
+    /// The mean of the measurements that chose it, if the score is the mean of others.
+    pub fn selected_at(&self) -> Option<Score> {
+        mean(&self.arm.measurements[..self.chose()])
+    }
+
+    fn chose(&self) -> usize {
+        self.arm.measurements.len().saturating_sub(self.reference as usize)
     }
 
     /// The revision to show: the one in the lineage if it was kept, else the one that ran.
@@ -135,6 +148,18 @@ pub struct Open {
     pub incumbent: Vec<Measurement>,
     /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
     pub failed: Option<String>,
+    /// About how many more experiments fitted into the night when it began, if its end was known.
+    pub remaining: Option<f64>,
+}
+
+/// The machine was found to give the same code other scores than before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Shift {
+    /// After this experiment.
+    pub experiment: u32,
+    /// By how much the incumbent's score moved.
+    pub by: f64,
 }
 
 /// How a run began.
@@ -153,6 +178,8 @@ pub struct Header {
     pub policy: String,
     /// The seed.
     pub seed: u64,
+    /// The name of the rule of acceptance; empty where that has none.
+    pub rule: String,
     /// When it began.
     pub started: Timestamp,
 }
@@ -187,6 +214,16 @@ pub struct State {
     pub since_keep: usize,
     /// Why the incumbent itself gave no number when it was run again last: the machine is at fault, not the candidates.
     pub failing: Option<String>,
+    /// What runs of the same code differ by.
+    pub noise: Noise,
+    /// How many candidates were measured more than once.
+    pub tested: u32,
+    /// How many of those were kept.
+    pub tested_kept: u32,
+    /// How many experiments there were since the incumbent was measured last.
+    pub since_measured: u32,
+    /// When the machine was found to have shifted.
+    pub shifts: Vec<Shift>,
     by_fingerprint: HashMap<String, u32>,
 }
 
@@ -235,10 +272,20 @@ impl State {
             self.stopped = None;
         }
         match record {
-            Record::Started { tag, base, metric, direction, policy, seed } => {
-                self.header = Some(Header { tag, base, metric, direction, policy, seed, started: at });
+            Record::Started { tag, base, metric, direction, policy, seed, rule } => {
+                self.header = Some(Header { tag, base, metric, direction, policy, seed, rule, started: at });
             }
-            Record::Intent { experiment, parent, candidate, description, hypothesis, change, cost, proposer } => {
+            Record::Intent {
+                experiment,
+                parent,
+                candidate,
+                description,
+                hypothesis,
+                change,
+                cost,
+                proposer,
+                remaining,
+            } => {
                 if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
                     return Err(contradiction(format!("experiment {experiment} begins out of turn")));
                 }
@@ -257,6 +304,8 @@ impl State {
                         status: Status::Discard,
                         reason: String::new(),
                         arm: Arm::default(),
+                        reference: 0,
+                        alpha: None,
                         before: None,
                         outcome: None,
                         started: at,
@@ -267,6 +316,7 @@ impl State {
                     running: false,
                     incumbent: Vec::new(),
                     failed: None,
+                    remaining,
                 });
             }
             Record::Attempt { experiment, attempt, .. } => {
@@ -292,7 +342,10 @@ impl State {
                         Side::Candidate => {
                             open.experiment.outcome = Some(outcome);
                             match result {
-                                Ok(measurement) => open.experiment.arm.measurements.push(measurement),
+                                Ok(measurement) => {
+                                    open.experiment.arm.measurements.push(measurement);
+                                    open.experiment.reference += 1;
+                                }
                                 Err(why) => open.failed = Some(why),
                             }
                         }
@@ -309,10 +362,15 @@ impl State {
                     open.running = false;
                 }
             }
-            Record::Decision { experiment, status, reason, to } => {
+            Record::Decision { experiment, status, reason, to, reference, alpha } => {
                 open_of(&mut self.open, experiment)?;
-                if let Some(open) = self.open.take() {
-                    self.decide(open, status, reason, to, at).map_err(contradiction)?;
+                if let Some(mut open) = self.open.take() {
+                    open.experiment.status = status;
+                    open.experiment.reason = reason;
+                    open.experiment.kept_as = to;
+                    open.experiment.alpha = alpha;
+                    open.experiment.finished = at;
+                    self.decide(open, reference).map_err(contradiction)?;
                 }
             }
             Record::Applied { experiment } => {
@@ -327,8 +385,13 @@ impl State {
                 let experiment = self.next_experiment();
                 self.rejections.push(Rejection { description, reason, change, cost, proposer, experiment });
             }
-            Record::Checked { failure } => {
+            Record::Checked { failure, measurement, reference } => {
                 self.checks += 1;
+                if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {
+                    incumbent.arm.measurements.push(measurement);
+                    self.since_measured = 0;
+                    self.shifted(reference);
+                }
                 match failure {
                     Some(_) => self.failed_checks += 1,
                     None => (self.failed_checks, self.crashes_in_a_row) = (0, 0),
@@ -346,35 +409,41 @@ impl State {
         Ok(())
     }
 
-    fn decide(
-        &mut self,
-        open: Open,
-        status: Status,
-        reason: String,
-        to: Option<Revision>,
-        at: Timestamp,
-    ) -> Result<(), String> {
+    fn decide(&mut self, open: Open, reference: Option<u32>) -> Result<(), String> {
+        let Open { mut experiment, incumbent: interleaved, .. } = open;
+        let scores = |measurements: &[Measurement]| measurements.iter().map(|m| m.score.get()).collect::<Vec<_>>();
+        // The first run of a candidate chose it, and is no example of what its runs are like.
+        let fresh = if experiment.id == 0 { 0 } else { 1 };
+        self.noise.pool(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
+        self.noise.pool(&scores(&interleaved));
+        self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
         if let Some(incumbent) = &mut self.incumbent {
-            incumbent.arm.measurements.extend(open.incumbent);
+            incumbent.arm.measurements.extend(interleaved);
         }
-        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
-        let mut experiment =
-            Experiment { status, reason, before, kept_as: to.clone(), finished: at, ..open.experiment };
+        experiment.before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
         experiment.arm.measurements.shrink_to_fit();
         experiment.reason.shrink_to_fit();
-        match (status, to) {
-            (Status::Keep, Some(_)) if experiment.arm.measurements.is_empty() => {
+        let measured = experiment.arm.measurements.len() as u32;
+        experiment.reference = measured;
+        if experiment.id > 0 && measured > 1 {
+            self.tested += 1;
+            self.tested_kept += u32::from(experiment.status == Status::Keep);
+        }
+        match (experiment.status, &experiment.kept_as) {
+            (Status::Keep, Some(_)) if measured == 0 => {
                 return Err(format!("experiment {} was kept without a measurement", experiment.id));
             }
             (Status::Keep, Some(to)) => {
+                experiment.reference = reference.unwrap_or(measured).clamp(1, measured);
                 let from = self.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
                 self.unapplied = Some((from, to.clone()));
+                self.since_measured = 0;
                 self.incumbent = Some(Incumbent {
-                    revision: to,
+                    revision: to.clone(),
                     experiment: experiment.id,
                     candidate: experiment.candidate.clone(),
-                    arm: experiment.arm.clone(),
+                    arm: experiment.arm.last(experiment.reference as usize),
                 });
             }
             (Status::Keep, None) | (_, Some(_)) => {
@@ -382,16 +451,32 @@ impl State {
             }
             (_, None) => {}
         }
+        let (status, id) = (experiment.status, experiment.id);
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
-        self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(experiment.id);
+        self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(id);
         self.experiments.push(experiment);
+        if status != Status::Keep {
+            self.shifted(reference);
+        }
         // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
         let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
         if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
             outcome.log_mut().tail = String::new();
         }
         Ok(())
+    }
+
+    /// Leaves the incumbent only its latest measurements, if the machine shifted before them.
+    fn shifted(&mut self, reference: Option<u32>) {
+        let (Some(count), Some(incumbent)) = (reference, &mut self.incumbent) else { return };
+        let arm = incumbent.arm.last(count.max(1) as usize);
+        let before = incumbent.arm.first(incumbent.arm.measurements.len() - arm.measurements.len());
+        if let (Some(before), Some(now)) = (before.mean(), arm.mean()) {
+            let experiment = self.experiments.last().map_or(0, |experiment| experiment.id);
+            self.shifts.push(Shift { experiment, by: now.get() - before.get() });
+        }
+        incumbent.arm = arm;
     }
 
     fn add_cost(&mut self, cost: Cost) {

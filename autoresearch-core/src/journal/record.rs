@@ -28,6 +28,9 @@ pub enum Record {
         policy: String,
         /// The run's seed.
         seed: u64,
+        /// The rule of acceptance, by its name.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        rule: String,
     },
     /// An experiment is going to be made.
     Intent {
@@ -48,6 +51,9 @@ pub enum Record {
         /// Which proposer's idea it is, where several take turns.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         proposer: String,
+        /// About how many more experiments fit into the night, if its end is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remaining: Option<f64>,
     },
     /// A run of an experiment begins.
     Attempt {
@@ -92,6 +98,13 @@ pub enum Record {
         reason: String,
         /// The incumbent from now on, if it was kept.
         to: Option<Revision>,
+        /// So many of the incumbent's latest measurements count from now on, if not all of them: of the new incumbent, those
+        /// that did not choose it; of one that stays, those since the machine shifted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<u32>,
+        /// The probability with which the rule's test would have kept a change without effect, if there was a test.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alpha: Option<f64>,
     },
     /// A kept revision has become the incumbent outside of the journal, too.
     Applied {
@@ -113,10 +126,17 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         proposer: String,
     },
-    /// After several crashes in a row the incumbent was run again, to see whether the machine is at fault.
+    /// The incumbent was run again, outside of any experiment: after several crashes in a row, to see whether the machine is at
+    /// fault; on a schedule, to see whether the machine has shifted.
     Checked {
         /// Why the incumbent gave no number, if it gave none.
         failure: Option<String>,
+        /// What it gave, if that counts as a measurement of the incumbent: on a schedule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        measurement: Option<Measurement>,
+        /// So many of its latest measurements count from now on, if not all of them: the machine has shifted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reference: Option<u32>,
     },
     /// The run stopped in an orderly way; it can be continued.
     Stopped {

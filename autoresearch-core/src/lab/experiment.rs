@@ -19,6 +19,10 @@ use crate::state::{Experiment, Open, Status};
 const MACHINE_PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 /// Runs of the incumbent that belong to no experiment count from here.
 const CHECK_ATTEMPTS: u32 = 9000;
+/// Seeds of one experiment's runs; half of them for the incumbent's beside it.
+const SEEDS: u64 = 1000;
+/// So many runs of the incumbent must agree that the machine has shifted.
+const AGREEING_RUNS: usize = 3;
 /// So often a failing sandbox is tried before the run ends with an error.
 const MAX_SANDBOX_FAILURES: u32 = 4;
 /// How much of a log's end the journal remembers, in characters.
@@ -72,14 +76,33 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     fn judge(&self, open: &Open) -> Verdict {
-        let Some(incumbent) = &self.state.incumbent else {
-            return Verdict::Keep("baseline".into());
-        };
-        let mut arm: Arm = incumbent.arm.clone();
-        arm.measurements.extend(open.incumbent.iter().cloned());
+        let verdict = self.ratchet.judge(&self.evidence(open));
+        if self.state.incumbent.is_some() {
+            return verdict;
+        }
+        // The baseline has nothing to be compared with: all that a rule may do is ask for more of it.
+        match verdict {
+            Verdict::Keep(reason) => Verdict::Keep(reason),
+            Verdict::Measure(sides) if sides.contains(&Side::Candidate) => {
+                Verdict::Measure(sides.into_iter().filter(|side| *side == Side::Candidate).collect())
+            }
+            _ => Verdict::Keep("the baseline".into()),
+        }
+    }
+
+    /// Everything that is known when the open experiment is judged.
+    fn evidence(&self, open: &Open) -> Evidence {
+        let mut incumbent = self.state.incumbent.as_ref().map_or(Arm::default(), |incumbent| incumbent.arm.clone());
+        incumbent.measurements.extend(open.incumbent.iter().cloned());
         let candidate = open.experiment.arm.clone();
-        let added_lines = open.experiment.candidate.added_lines;
-        self.ratchet.judge(&Evidence::new(arm, candidate, self.metric.direction(), added_lines))
+        Evidence {
+            interleaved: open.incumbent.len(),
+            noise: self.state.noise,
+            tested: self.state.tested as usize,
+            kept: self.state.tested_kept as usize,
+            remaining: open.remaining,
+            ..Evidence::new(incumbent, candidate, self.metric.direction(), open.experiment.candidate.added_lines)
+        }
     }
 
     /// One run of one side, tried again while our own machinery fails.
@@ -90,12 +113,15 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
             _ => open.experiment.candidate.clone(),
         };
-        // The first run of every candidate has the run's own seed, further ones have fresh seeds, the same on both sides.
-        let repeats = match side {
+        // The same on both sides: the second run of the candidate and the first fresh one of the incumbent are a pair.
+        let repeat = match side {
             Side::Candidate => open.experiment.arm.measurements.len(),
             Side::Incumbent => open.incumbent.len() + 1,
         };
-        let seed = self.settings.seed.wrapping_add(repeats as u64);
+        let seed = match repeat == 0 && !self.ratchet.fresh_seeds() {
+            true => self.settings.seed,
+            false => self.seed(experiment, repeat as u64),
+        };
         let mut failures = 0;
         loop {
             let attempt = self.state.open.as_ref().map_or(0, |open| open.attempts) + 1;
@@ -133,10 +159,55 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
     }
 
+    /// The seed of a further run: no two runs of a night share one, but for the pairs of candidate and incumbent.
+    fn seed(&self, experiment: u32, repeat: u64) -> u64 {
+        self.settings.seed.wrapping_add(u64::from(experiment) * SEEDS + repeat)
+    }
+
+    /// Measures the incumbent again. If its score moved further than the noise explains, the machine has shifted, and only the
+    /// scores from now on count: three runs must agree on that.
+    pub(super) async fn remeasure_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
+        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(()) };
+        let before: Vec<f64> = incumbent.arm.scores().map(|score| score.get()).collect();
+        let mut now = Vec::new();
+        loop {
+            let seed = self.seed(self.state.next_experiment(), SEEDS / 2 + now.len() as u64);
+            let measurement = match self.run_incumbent(seed, cancel).await? {
+                Ok(measurement) => measurement,
+                // It ran before: the machine is at fault, which the next check will look into.
+                Err(failure) => {
+                    let failure = Some(failure);
+                    return self.record(Record::Checked { failure, measurement: None, reference: None });
+                }
+            };
+            let score = measurement.score;
+            now.push(score.get());
+            let suspected = self.state.noise.shift(&before, &now);
+            let shift = suspected.filter(|_| now.len() >= AGREEING_RUNS);
+            let reference = shift.map(|_| now.len() as u32);
+            self.record(Record::Checked { failure: None, measurement: Some(measurement), reference })?;
+            self.tell(&Event::Remeasured { score, shift });
+            if suspected.is_none() || shift.is_some() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One run of the incumbent that belongs to no experiment: its measurement, or why there is none.
+    async fn run_incumbent(&mut self, seed: u64, cancel: &Cancel) -> Result<Result<Measurement, String>, LabError> {
+        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(Err("there is no incumbent".into())) };
+        let attempt = CHECK_ATTEMPTS + self.state.checks + 1;
+        let trial = Trial::new(incumbent.experiment, attempt, seed, self.settings.budget);
+        match self.sandbox.run(&incumbent.candidate, &trial, cancel).await {
+            Ok(outcome) => Ok(self.read(&outcome)),
+            Err(SandboxError::Cancelled) => Err(SandboxError::Cancelled.into()),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
     /// Runs the incumbent, which ran before, to tell candidates that crash from a machine that fails: a full disk, a lost
     /// accelerator, missing data. While it fails no experiment is spent.
     pub(super) async fn check_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(()) };
         if let Some(why) = &self.state.failing {
             let times = self.state.failed_checks.saturating_sub(1).min(16);
             let pause = MACHINE_PAUSES.0.saturating_mul(1 << times).min(MACHINE_PAUSES.1);
@@ -147,14 +218,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             }
         }
         self.tell(&Event::Checking { crashes: self.state.crashes_in_a_row });
-        let attempt = CHECK_ATTEMPTS + self.state.checks + 1;
-        let trial = Trial::new(incumbent.experiment, attempt, self.settings.seed, self.settings.budget);
-        let failure = match self.sandbox.run(&incumbent.candidate, &trial, cancel).await {
-            Ok(outcome) => self.read(&outcome).err(),
-            Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
-            Err(error) => Some(error.to_string()),
-        };
-        self.record(Record::Checked { failure })
+        let failure = self.run_incumbent(self.settings.seed, cancel).await?.err();
+        self.record(Record::Checked { failure, measurement: None, reference: None })
     }
 
     /// The number of a run, or why there is none.
@@ -182,7 +247,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     /// The commit point, and after it what follows from it.
     async fn decide(&mut self, status: Status, reason: String) -> Result<(), LabError> {
-        let Some(Open { experiment, .. }) = &self.state.open else { return Ok(()) };
+        let Some(open @ Open { experiment, .. }) = &self.state.open else { return Ok(()) };
         let id = experiment.id;
         if id == 0 && status != Status::Keep {
             let log = experiment.outcome.as_ref().map(Outcome::log);
@@ -193,12 +258,17 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 log: log.and_then(|log| log.path.as_ref()).map_or("not kept".into(), |path| path.display().to_string()),
             });
         }
+        let (reference, alpha) = self.consequences(open, status);
         let to = match status {
-            Status::Keep => Some(self.sandbox.seal(&experiment.candidate, &self.message(experiment, &reason)).await?),
+            Status::Keep => {
+                let mut kept = experiment.clone();
+                kept.reference = reference.unwrap_or(kept.reference);
+                Some(self.sandbox.seal(&kept.candidate, &self.message(&kept, &reason)).await?)
+            }
             Status::Discard | Status::Crash => None,
         };
         let from = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-        self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;
+        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;
         if let Some(to) = to {
             self.sandbox.promote(from.as_ref(), &to).await?;
             self.record(Record::Applied { experiment: id })?;
@@ -209,6 +279,21 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             self.observers.iter().for_each(|o| o.on_event(&Event::Decided { experiment: decided, state: &self.state }));
         }
         Ok(())
+    }
+
+    /// How many measurements of the next incumbent count from now on, if not all of them, and the level of the test.
+    fn consequences(&self, open: &Open, status: Status) -> (Option<u32>, Option<f64>) {
+        let evidence = self.evidence(open);
+        let reference = match status {
+            Status::Keep => {
+                Some(self.ratchet.reference(&evidence)).filter(|count| *count < evidence.candidate.measurements.len())
+            }
+            Status::Discard | Status::Crash => {
+                evidence.shift().map(|_| evidence.interleaved).filter(|count| *count >= AGREEING_RUNS)
+            }
+        };
+        let reference = reference.map(|count| count as u32);
+        (reference, self.ratchet.alpha(&evidence))
     }
 
     /// The commit message of a kept experiment.

@@ -25,6 +25,9 @@ pub struct Settings {
     pub results: Option<PathBuf>,
     /// After so many runs that vanished with the harness or the machine, an experiment counts as crashed.
     pub lost_runs: u32,
+    /// After so many experiments since it was measured last the incumbent is measured again, to see whether the machine still
+    /// gives the same code the same scores. Never, if this is missing.
+    pub remeasure_every: Option<u32>,
     /// After so many crashes in a row the incumbent is run again: if it does not run either, the machine is at fault, and
     /// the search pauses instead of spending experiments.
     pub suspicious_crashes: usize,
@@ -43,6 +46,7 @@ impl Settings {
             stop: Stop::default(),
             results: None,
             lost_runs: 3,
+            remeasure_every: None,
             suspicious_crashes: 5,
         }
     }

@@ -16,6 +16,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
         change: Value::Null,
         cost: Cost::default(),
         proposer: String::new(),
+        remaining: None,
     };
     let mut records = vec![
         Record::Started {
@@ -25,6 +26,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
+            rule: String::new(),
         },
         intent(0, "a"),
         attempt(0, 1),
@@ -55,7 +57,14 @@ fn measured(experiment: u32, attempt: u32) -> Record {
 
 fn decision(experiment: u32, to: Option<&str>) -> Record {
     let status = if to.is_some() { Status::Keep } else { Status::Discard };
-    Record::Decision { experiment, status, reason: String::new(), to: to.map(|to| Revision(to.into())) }
+    Record::Decision {
+        experiment,
+        status,
+        reason: String::new(),
+        to: to.map(|to| Revision(to.into())),
+        reference: None,
+        alpha: None,
+    }
 }
 
 #[test]
@@ -93,6 +102,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 change: Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                remaining: None,
             },
             attempt(experiment, 1),
             Record::Measured {
@@ -102,7 +112,14 @@ fn only_the_latest_logs_stay_in_memory() {
                 outcome: Outcome::TimedOut { log },
                 result: Err("late".into()),
             },
-            Record::Decision { experiment, status: Status::Crash, reason: "late".into(), to: None },
+            Record::Decision {
+                experiment,
+                status: Status::Crash,
+                reason: "late".into(),
+                to: None,
+                reference: None,
+                alpha: None,
+            },
         ] {
             state.apply(&journal.append(record).unwrap()).unwrap();
         }

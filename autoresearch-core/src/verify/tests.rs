@@ -11,6 +11,7 @@ fn started() -> Record {
         direction: Direction::Minimise,
         policy: "p".into(),
         seed: 1,
+        rule: String::new(),
     }
 }
 
@@ -29,6 +30,7 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
         change: serde_json::Value::Null,
         cost: Cost { tokens: 10, dollars: 0.1 },
         proposer: String::new(),
+        remaining: None,
     }
 }
 
@@ -49,7 +51,7 @@ fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
 
 fn decision(experiment: u32, status: Status) -> Record {
     let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
-    Record::Decision { experiment, status, reason: String::new(), to }
+    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None }
 }
 
 fn refused() -> Record {

@@ -227,7 +227,7 @@ impl Place {
     pub fn outcome(&self) -> Outcome {
         let entries = self.entries().unwrap();
         let decisions = entries.iter().filter_map(|entry| match &entry.record {
-            Record::Decision { experiment, status, reason, to } => {
+            Record::Decision { experiment, status, reason, to, .. } => {
                 Some(format!("{experiment} {status} {reason} {}", to.as_ref().map_or("-", |to| to.0.as_str())))
             }
             _ => None,

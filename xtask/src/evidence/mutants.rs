@@ -51,8 +51,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "1: the incumbent moves after the durable decision",
         file: "lab/experiment.rs",
-        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;",
-        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone() })?;",
+        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;",
+        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;",
         test: SEMANTICS,
     },
     Mutant {

@@ -1,0 +1,166 @@
+//! `[ratchet]`: the rule of acceptance.
+
+use std::collections::BTreeMap;
+
+use autoresearch_core::{Constrained, Limit, MinGain, NoiseAware, Ratchet, Sequential};
+use serde::Deserialize;
+
+/// Which rule, and its numbers. A number that is missing has the rule's own default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RatchetConfig {
+    #[serde(default)]
+    pub rule: Rule,
+    /// The least gain that is kept, in the metric's unit: `strict` only.
+    min_gain: Option<f64>,
+    /// How often the baseline is measured.
+    baseline: Option<usize>,
+    /// How much better the first run must look, in standard deviations.
+    screen: Option<f64>,
+    /// The fewest fresh runs that confirm a candidate, and the most: `noise-aware` only.
+    confirm: Option<usize>,
+    confirm_at_most: Option<usize>,
+    /// The probability of keeping a change without effect (`noise-aware`), the expected share of false keeps (`sequential`).
+    alpha: Option<f64>,
+    /// How many changes without effect may be kept in a night: `noise-aware` only.
+    false_keeps: Option<f64>,
+    /// The smallest gain of interest, in standard deviations, and the most pairs: `sequential` only.
+    tau: Option<f64>,
+    pairs: Option<usize>,
+    /// How many fresh runs of a kept candidate the next ones are compared with.
+    audit: Option<usize>,
+    /// What each added line must bring, in the metric's unit.
+    line_price: Option<f64>,
+    /// Compare only runs made in turns: `noise-aware` only.
+    paired: Option<bool>,
+    /// The incumbent is measured again after so many experiments without a measurement of it; 0: never.
+    remeasure_every: Option<u32>,
+    /// Limits on secondary metrics, by name.
+    #[serde(default)]
+    limits: BTreeMap<String, Limit>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// One run each; whatever is better is kept.
+    Strict,
+    /// Fresh runs decide, against the noise.
+    #[default]
+    NoiseAware,
+    /// Evidence that may be looked at after every pair.
+    Sequential,
+}
+
+/// Under the rules that know the noise, the machine is looked at after so many experiments.
+const REMEASURE_EVERY: u32 = 10;
+
+impl RatchetConfig {
+    /// What is wrong with it, in a sentence that says what to do.
+    pub fn check(&self) -> Result<(), String> {
+        use Rule::{NoiseAware, Sequential, Strict};
+        let belongs = [
+            ("min_gain", self.min_gain.is_some(), &[Strict][..]),
+            ("baseline", self.baseline.is_some(), &[NoiseAware, Sequential]),
+            ("screen", self.screen.is_some(), &[NoiseAware, Sequential]),
+            ("confirm", self.confirm.is_some(), &[NoiseAware]),
+            ("confirm_at_most", self.confirm_at_most.is_some(), &[NoiseAware]),
+            ("alpha", self.alpha.is_some(), &[NoiseAware, Sequential]),
+            ("false_keeps", self.false_keeps.is_some(), &[NoiseAware]),
+            ("tau", self.tau.is_some(), &[Sequential]),
+            ("pairs", self.pairs.is_some(), &[Sequential]),
+            ("audit", self.audit.is_some(), &[NoiseAware, Sequential]),
+            ("line_price", self.line_price.is_some(), &[NoiseAware, Sequential]),
+            ("paired", self.paired.is_some(), &[NoiseAware]),
+        ];
+        for (name, given, rules) in belongs {
+            if given && !rules.contains(&self.rule) {
+                let rules: Vec<String> = rules.iter().map(|rule| format!("'{}'", rule.name())).collect();
+                let (rules, rule) = (rules.join(" or "), self.rule.name());
+                return Err(format!("[ratchet] {name} belongs to rule = {rules}; the rule is '{rule}'"));
+            }
+        }
+        let numbers = [
+            ("min_gain", self.min_gain, 0.0, f64::MAX),
+            ("screen", self.screen, 0.0, 10.0),
+            ("alpha", self.alpha, 1e-6, 0.5),
+            ("false_keeps", self.false_keeps, 1e-3, 1e3),
+            ("tau", self.tau, 1e-3, 100.0),
+            ("line_price", self.line_price, 0.0, f64::MAX),
+        ];
+        for (name, value, least, most) in numbers {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                let most = if most == f64::MAX { String::new() } else { format!(" and at most {most}") };
+                return Err(format!("[ratchet] {name} is {value}; give a number of at least {least}{most}"));
+            }
+        }
+        let counts = [
+            ("baseline", self.baseline, 2),
+            ("confirm", self.confirm, 1),
+            ("confirm_at_most", self.confirm_at_most, self.confirm.unwrap_or(1)),
+            ("pairs", self.pairs, 2),
+        ];
+        for (name, count, least) in counts {
+            if let Some(count) = count.filter(|count| !(least..=1000).contains(count)) {
+                return Err(format!("[ratchet] {name} is {count}; give a number from {least} to 1000"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rule.
+    pub fn ratchet(&self) -> Constrained<Box<dyn Ratchet>> {
+        let rule: Box<dyn Ratchet> = match self.rule {
+            Rule::Strict => Box::new(MinGain(self.min_gain.unwrap_or_default())),
+            Rule::NoiseAware => Box::new(self.noise_aware()),
+            Rule::Sequential => {
+                let usual = Sequential::default();
+                Box::new(Sequential {
+                    baseline: self.baseline.unwrap_or(usual.baseline),
+                    screen: self.screen.unwrap_or(usual.screen),
+                    alpha: self.alpha.unwrap_or(usual.alpha),
+                    tau: self.tau.unwrap_or(usual.tau),
+                    pairs: self.pairs.unwrap_or(usual.pairs),
+                    audit: self.audit.unwrap_or(usual.audit),
+                    line_price: self.line_price.unwrap_or(usual.line_price),
+                })
+            }
+        };
+        Constrained::new(rule, self.limits.clone())
+    }
+
+    fn noise_aware(&self) -> NoiseAware {
+        let usual = NoiseAware::default();
+        let confirm = self.confirm.unwrap_or(usual.confirm);
+        NoiseAware {
+            baseline: self.baseline.unwrap_or(usual.baseline),
+            screen: self.screen.unwrap_or(usual.screen),
+            confirm,
+            confirm_at_most: self.confirm_at_most.unwrap_or(usual.confirm_at_most.max(confirm)),
+            alpha: self.alpha.unwrap_or(usual.alpha),
+            false_keeps: self.false_keeps.unwrap_or(usual.false_keeps),
+            audit: self.audit.unwrap_or(usual.audit),
+            line_price: self.line_price.unwrap_or(usual.line_price),
+            paired: self.paired.unwrap_or(usual.paired),
+        }
+    }
+
+    /// After how many experiments without a measurement of it the incumbent is measured again.
+    pub fn remeasure_every(&self) -> Option<u32> {
+        match (self.rule, self.remeasure_every) {
+            (_, Some(0)) | (Rule::Strict, None) => None,
+            (_, Some(every)) => Some(every),
+            (_, None) => Some(REMEASURE_EVERY),
+        }
+    }
+}
+
+impl Rule {
+    fn name(self) -> &'static str {
+        match self {
+            Rule::Strict => "strict",
+            Rule::NoiseAware => "noise-aware",
+            Rule::Sequential => "sequential",
+        }
+    }
+}

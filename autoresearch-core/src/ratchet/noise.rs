@@ -1,0 +1,126 @@
+//! What measurements of one and the same code differ by.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// The variance within arms, pooled over all of them: each arm is code of its own, whose mean says nothing about the noise.
+///
+/// Unlike a spread of all results, it does not take real differences between candidates for noise.
+///
+/// ```
+/// use autoresearch_core::ratchet::Noise;
+/// let mut noise = Noise::default();
+/// noise.pool(&[1.0, 3.0]);
+/// noise.pool(&[10.0, 10.0, 13.0]);
+/// assert_eq!(noise.degrees(), 3);
+/// assert!((noise.sigma().unwrap() - (8.0f64 / 3.0).sqrt()).abs() < 1e-12);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Noise {
+    sum_of_squares: f64,
+    degrees: u32,
+}
+
+impl Noise {
+    /// Adds measurements of one code. A single one says nothing and changes nothing.
+    pub fn pool(&mut self, scores: &[f64]) {
+        let Some(first) = scores.first() else { return };
+        // From the first score, not from zero: equal scores give exactly 0, and large ones keep their digits.
+        let count = scores.len() as f64;
+        let shift = scores.iter().map(|score| score - first).sum::<f64>() / count;
+        self.sum_of_squares += scores.iter().map(|score| (score - first - shift).powi(2)).sum::<f64>();
+        self.degrees += scores.len() as u32 - 1;
+    }
+
+    /// This and measurements of one more code.
+    pub fn with(mut self, scores: &[f64]) -> Noise {
+        self.pool(scores);
+        self
+    }
+
+    /// How many independent differences it rests on.
+    pub fn degrees(&self) -> u32 {
+        self.degrees
+    }
+
+    /// The standard deviation of one measurement, in the metric's unit; `None` while nothing was measured twice.
+    pub fn sigma(&self) -> Option<f64> {
+        (self.degrees > 0).then(|| (self.sum_of_squares / f64::from(self.degrees)).sqrt())
+    }
+
+    /// The standard error of the difference between the means of `a` and of `b` measurements.
+    pub fn error_of_difference(&self, a: usize, b: usize) -> Option<f64> {
+        Some(self.sigma()? * (1.0 / a as f64 + 1.0 / b as f64).sqrt())
+    }
+
+    /// What a difference must exceed, in standard errors, to be seen by luck with the probability `alpha` only: the quantile
+    /// of Student's t, which is larger the fewer differences the noise is known from.
+    pub fn quantile(&self, alpha: f64) -> f64 {
+        match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
+            Ok(t) => t.inverse_cdf(1.0 - alpha),
+            Err(_) => f64::INFINITY,
+        }
+    }
+
+    /// The probability of a difference of at least so many standard errors by luck.
+    pub fn chance(&self, errors: f64) -> f64 {
+        match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
+            Ok(t) => t.sf(errors),
+            Err(_) => 1.0,
+        }
+    }
+
+    /// Whether the same code gives other scores now than before: by how much, if luck does that less than once in 500 times.
+    /// Then the machine has shifted (another load, other clocks), and only scores from now on may be compared.
+    pub fn shift(&self, before: &[f64], now: &[f64]) -> Option<f64> {
+        let by = mean(now)? - mean(before)?;
+        let error = self.error_of_difference(before.len(), now.len())?;
+        (by.abs() > error * self.quantile(SHIFT / 2.0)).then_some(by)
+    }
+}
+
+/// So probable a shift of the machine is to be seen where there is none.
+const SHIFT: f64 = 0.002;
+
+/// The mean, if there is anything.
+pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
+    let first = scores.first()?;
+    Some(first + scores.iter().map(|score| score - first).sum::<f64>() / scores.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn equal_scores_are_exactly_without_noise() {
+        for value in [0.1, 1e9 + 0.3, -7.7e-8] {
+            let noise = Noise::default().with(&[value; 7]);
+            assert_eq!((noise.sigma(), noise.degrees()), (Some(0.0), 6));
+        }
+        assert_eq!(Noise::default().with(&[3.0]).sigma(), None);
+    }
+
+    #[test]
+    fn quantiles_are_those_of_the_tables() {
+        let noise = |degrees| Noise { sum_of_squares: 1.0, degrees };
+        for (degrees, alpha, expected) in [(4, 0.10, 1.533), (10, 0.05, 1.812), (30, 0.10, 1.310), (1, 0.05, 6.314)] {
+            assert!((noise(degrees).quantile(alpha) - expected).abs() < 1e-3, "{degrees} {alpha}");
+            assert!((noise(degrees).chance(expected) - alpha).abs() < 1e-3, "{degrees} {alpha}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_differences_within_arms_count(arms in prop::collection::vec(prop::collection::vec(-100..100i32, 1..6), 1..5), by in -1000..1000i32) {
+            let (mut plain, mut moved) = (Noise::default(), Noise::default());
+            for (at, arm) in arms.iter().enumerate() {
+                plain.pool(&arm.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
+                moved.pool(&arm.iter().map(|x| f64::from(*x) + f64::from(by) * at as f64).collect::<Vec<_>>());
+            }
+            prop_assert_eq!(plain.degrees(), moved.degrees());
+            prop_assert!((plain.sum_of_squares - moved.sum_of_squares).abs() <= 1e-9 * (1.0 + plain.sum_of_squares));
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The decision under noise: a first look that is never used again, fresh runs that decide, fresh runs that remain.
+
+use super::noise::mean;
+use super::{Arm, Evidence, MinGain, Noise, Ratchet, Side, Verdict};
+
+/// Keeps a candidate only if fresh runs show a gain that the noise of the runs does not explain.
+///
+/// 1. The baseline is measured several times: that is the first estimate of the noise.
+/// 2. Screen: one run. What is not better than the incumbent by `screen` standard deviations is discarded. This run chose
+///    the candidate, so it is too good on average and is never used again.
+/// 3. Confirm: fresh runs, in turns with fresh runs of the incumbent; given up as soon as the gain is gone. The candidate is
+///    kept if `(gain - price) / (sigma * sqrt(1/k + 1/n))` exceeds the quantile of Student's t for `alpha`.
+/// 4. Audit: fresh runs again. Only these are what the next candidates are compared with, since those of step 3 chose it.
+///
+/// Runs that agree to the last bit have no noise: then scores are compared as they are.
+///
+/// Each field has a default that suits most searches. Where the end of the night is known, `alpha` is lowered so that about
+/// `false_keeps` changes without effect are kept in all of it, and candidates that look only a little better are confirmed
+/// by more runs.
+///
+/// ```
+/// use autoresearch_core::ratchet::{Evidence, NoiseAware, Side};
+/// use autoresearch_core::{Arm, Direction, Ratchet, Verdict};
+/// let incumbent = Arm::of([1.00, 1.02, 0.98, 1.01, 0.99]);
+/// let mut evidence = Evidence::new(incumbent, Arm::of([0.97]), Direction::Minimise, 0);
+/// evidence.noise.pool(&[1.00, 1.02, 0.98, 1.01, 0.99]);
+/// let rule = NoiseAware::default();
+/// // 1.9 standard deviations better: worth a second look, and no more than that.
+/// assert_eq!(rule.judge(&evidence), Verdict::Measure(vec![Side::Candidate]));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoiseAware {
+    /// How often the baseline is measured.
+    pub baseline: usize,
+    /// How much better the first run must look to be confirmed, in standard deviations of one run.
+    pub screen: f64,
+    /// The fewest fresh runs that confirm a candidate.
+    pub confirm: usize,
+    /// The most, given to candidates that look only a little better, where the end of the night is known.
+    pub confirm_at_most: usize,
+    /// The greatest probability with which a change without effect that is confirmed may be kept.
+    pub alpha: f64,
+    /// How many changes without effect may be kept in a whole night, about, where its end is known.
+    pub false_keeps: f64,
+    /// How many fresh runs of a kept candidate the next ones are compared with.
+    pub audit: usize,
+    /// What each added line must bring, in the metric's unit; lines removed are credited.
+    pub line_price: f64,
+    /// Compare only runs made in turns, never earlier ones: for machines that drift all the time, as in timing.
+    pub paired: bool,
+}
+
+impl Default for NoiseAware {
+    fn default() -> NoiseAware {
+        NoiseAware {
+            baseline: 5,
+            screen: 1.0,
+            confirm: 2,
+            confirm_at_most: 3,
+            alpha: 0.10,
+            false_keeps: 1.0,
+            audit: 3,
+            line_price: 0.0,
+            paired: false,
+        }
+    }
+}
+
+/// A candidate that looks better by so many standard deviations needs no more than the fewest runs.
+const PLAIN: f64 = 3.0;
+/// About this share of changes without effect passes the screen.
+const PASS: f64 = 0.2;
+/// Below this a gain is asked for that most searches never see.
+const LEAST_ALPHA: f64 = 0.05;
+
+impl Ratchet for NoiseAware {
+    fn name(&self) -> &str {
+        "noise-aware"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        let Evidence { noise, .. } = evidence;
+        let mut runs = Runs::of(evidence);
+        let price = self.line_price * evidence.added_lines as f64;
+        if runs.reference().is_empty() {
+            return baseline(&runs.candidate, self.baseline);
+        }
+        let Some((first, fresh)) = runs.candidate.split_first() else {
+            return Verdict::Discard("it was never measured".into());
+        };
+        let shift = evidence.shift().filter(|_| !self.paired);
+        if self.paired {
+            // The first run, too, is compared with one beside it.
+            if runs.interleaved.is_empty() {
+                return Verdict::Measure(vec![Side::Incumbent]);
+            }
+            runs.earlier = vec![runs.interleaved.remove(0)];
+        }
+        let Some(sigma) = noise.with(&runs.interleaved).sigma() else {
+            // Nothing was ever measured twice.
+            return Verdict::Measure(vec![Side::Incumbent; 2 - runs.interleaved.len().min(1)]);
+        };
+        if sigma == 0.0 && noise.with(fresh).sigma() == Some(0.0) {
+            return MinGain(price.max(0.0)).judge(evidence);
+        }
+
+        // What is decided on the first run does not depend on runs that came after it.
+        let Some(seen) = gain(evidence, &runs.earlier_or_all(), &[*first]) else {
+            return Verdict::Discard("it was never measured".into());
+        };
+        let units = noise.sigma().unwrap_or(sigma);
+        if seen - price <= self.screen * units {
+            let short = format!("{}; a second look begins at {} sigma", in_sigma(seen, units), self.screen);
+            return Verdict::Discard(short);
+        }
+
+        let wanted = self.confirmations(evidence, (seen - price) / units);
+        let confirmation = &fresh[..fresh.len().min(wanted)];
+        let alone = self.paired || shift.is_some();
+        let reference = if alone { runs.interleaved.clone() } else { runs.reference() };
+        if let Some(so_far) =
+            gain(evidence, if reference.is_empty() { &runs.earlier } else { &reference }, confirmation)
+            && so_far - price <= 0.0
+        {
+            return Verdict::Discard(format!("better at first sight, {} when measured again", in_sigma(so_far, units)));
+        }
+        if confirmation.len() < wanted {
+            return Verdict::Measure(self.turn(confirmation.len()));
+        }
+        // One fresh run of the incumbent fewer than of the candidate, where its earlier ones count too.
+        let partners = if alone { wanted } else { (wanted - 1).max(1) };
+        if runs.interleaved.len() < partners {
+            return Verdict::Measure(vec![Side::Incumbent; partners - runs.interleaved.len()]);
+        }
+
+        let noise = noise.with(confirmation).with(&runs.interleaved);
+        let (Some(gain), Some(error)) =
+            (gain(evidence, &reference, confirmation), noise.error_of_difference(wanted, reference.len()))
+        else {
+            return Verdict::Discard("it could not be compared".into());
+        };
+        let (alpha, t) = (self.level(evidence), (gain - price) / error);
+        let (found, needed) = (in_sigma(gain, noise.sigma().unwrap_or(units)), noise.quantile(alpha));
+        let shifted = shift.map_or(String::new(), |by| format!("; the machine has shifted by {by:+.6}"));
+        if t <= needed {
+            let why =
+                format!("{found} over {wanted} fresh runs, within the noise (t {t:.1}, needs {needed:.1}){shifted}");
+            return Verdict::Discard(why);
+        }
+        let audited = fresh.len() - wanted;
+        if audited < self.audit {
+            return Verdict::Measure(vec![Side::Candidate; self.audit - audited]);
+        }
+        Verdict::Keep(format!("{found} over {wanted} fresh runs (t {t:.1}, needs {needed:.1}){shifted}"))
+    }
+
+    fn reference(&self, evidence: &Evidence) -> usize {
+        let measured = evidence.candidate.measurements.len();
+        match evidence.incumbent.measurements.is_empty() || self.audit == 0 {
+            true => measured,
+            false => self.audit.min(measured),
+        }
+    }
+
+    fn alpha(&self, evidence: &Evidence) -> Option<f64> {
+        (evidence.candidate.measurements.len() > 1).then(|| self.level(evidence))
+    }
+
+    fn fresh_seeds(&self) -> bool {
+        true
+    }
+}
+
+impl NoiseAware {
+    fn confirmations(&self, evidence: &Evidence, seen: f64) -> usize {
+        let plain = seen >= PLAIN || evidence.remaining.is_none();
+        let most = self.confirm_at_most.max(self.confirm);
+        if plain { self.confirm } else { most }.max(1)
+    }
+
+    /// The level of the test: the whole night's false keeps, shared among the candidates that are confirmed.
+    fn level(&self, evidence: &Evidence) -> f64 {
+        let Some(remaining) = evidence.remaining else { return self.alpha };
+        let confirmed = evidence.tested as f64 + PASS * remaining + 1.0;
+        (self.false_keeps / confirmed).max(LEAST_ALPHA).min(self.alpha)
+    }
+
+    /// What runs next, after so many fresh runs of the candidate.
+    fn turn(&self, done: usize) -> Vec<Side> {
+        match (self.paired, done % 2) {
+            (true, 0) => vec![Side::Incumbent, Side::Candidate],
+            // The other way round: a steady drift falls on both alike.
+            (true, _) => vec![Side::Candidate, Side::Incumbent],
+            (false, _) if done == 0 => vec![Side::Candidate, Side::Incumbent, Side::Candidate],
+            (false, _) => vec![Side::Incumbent, Side::Candidate],
+        }
+    }
+}
+
+/// The scores of an experiment by their part in it.
+pub(super) struct Runs {
+    /// Of the incumbent, before this experiment.
+    pub earlier: Vec<f64>,
+    /// Of the incumbent, in turns with the candidate.
+    pub interleaved: Vec<f64>,
+    /// Of the candidate; the first is the screen's.
+    pub candidate: Vec<f64>,
+}
+
+impl Runs {
+    pub fn of(evidence: &Evidence) -> Runs {
+        let scores = |arm: &Arm| -> Vec<f64> { arm.scores().map(|score| score.get()).collect() };
+        let mut earlier = scores(&evidence.incumbent);
+        let interleaved = earlier.split_off(earlier.len().saturating_sub(evidence.interleaved));
+        Runs { earlier, interleaved, candidate: scores(&evidence.candidate) }
+    }
+
+    pub fn reference(&self) -> Vec<f64> {
+        [&self.earlier[..], &self.interleaved].concat()
+    }
+
+    /// The earlier ones, if there are any.
+    pub fn earlier_or_all(&self) -> Vec<f64> {
+        if self.earlier.is_empty() { self.interleaved.clone() } else { self.earlier.clone() }
+    }
+}
+
+/// By how much the mean of the candidate's scores is better.
+pub(super) fn gain(evidence: &Evidence, incumbent: &[f64], candidate: &[f64]) -> Option<f64> {
+    let by = mean(candidate)? - mean(incumbent)?;
+    Some(match evidence.direction {
+        crate::metric::Direction::Minimise => -by,
+        crate::metric::Direction::Maximise => by,
+    })
+}
+
+/// `better by 0.0012 = 3.1 sigma`.
+pub(super) fn in_sigma(gain: f64, sigma: f64) -> String {
+    let way = if gain > 0.0 { "better" } else { "worse" };
+    match gain {
+        0.0 => "equal".into(),
+        _ => format!("{way} by {:.6} = {:.1} sigma", gain.abs(), gain.abs() / sigma),
+    }
+}
+
+/// So many runs that agree to the last bit show that there is no noise.
+const EXACT: usize = 3;
+
+/// Measures the baseline until its noise is known.
+pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
+    let noise = Noise::default().with(scores);
+    let sigma = noise.sigma().unwrap_or_default();
+    let enough = if sigma == 0.0 { wanted.min(EXACT) } else { wanted };
+    match enough.saturating_sub(scores.len()) {
+        0 if noise.degrees() == 0 => Verdict::Keep("the baseline".into()),
+        0 if sigma == 0.0 => Verdict::Keep(format!("the baseline; {} runs agree to the last bit", scores.len())),
+        0 => Verdict::Keep(format!("the baseline; sigma is {sigma:.6} over {} runs", scores.len())),
+        more => Verdict::Measure(vec![Side::Candidate; more]),
+    }
+}
