@@ -63,6 +63,10 @@ enum Rule {
     MinGain,
     /// Like `Strict`, but asks for both to be measured again before it keeps.
     Confirm,
+    /// Like `Confirm`, with a baseline measured twice, and of what is kept only the last of three runs counts.
+    Audit,
+    /// On a machine without noise it is `Strict`, once it has seen that there is none.
+    NoiseAware,
 }
 
 const MIN_GAIN: f64 = 3.0;
@@ -79,7 +83,28 @@ impl Ratchet for Rule {
                 }
                 verdict => verdict,
             },
+            Rule::Audit => match (Strict.judge(evidence), evidence.candidate.measurements.len()) {
+                (Verdict::Keep(_), 1) if evidence.incumbent.measurements.is_empty() => {
+                    Verdict::Measure(vec![Side::Candidate])
+                }
+                (Verdict::Keep(_), 1) => Verdict::Measure(vec![Side::Incumbent, Side::Candidate]),
+                (Verdict::Keep(_), 2) => Verdict::Measure(vec![Side::Candidate]),
+                (verdict, _) => verdict,
+            },
+            Rule::NoiseAware => NoiseAware::default().judge(evidence),
         }
+    }
+
+    fn reference(&self, evidence: &Evidence) -> usize {
+        match self {
+            Rule::Audit => 1,
+            Rule::NoiseAware => NoiseAware::default().reference(evidence),
+            _ => evidence.candidate.measurements.len(),
+        }
+    }
+
+    fn fresh_seeds(&self) -> bool {
+        matches!(self, Rule::NoiseAware)
     }
 }
 
@@ -130,7 +155,7 @@ impl ReferenceStateMachine for Plan {
 
     fn init_state() -> BoxedStrategy<Plan> {
         let direction = prop::sample::select(vec![Direction::Minimise, Direction::Maximise]);
-        let rule = prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm]);
+        let rule = prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm, Rule::Audit, Rule::NoiseAware]);
         (prop::collection::vec(step(), 0..40), direction, rule)
             .prop_map(|(script, direction, rule)| Plan { script: script.into(), direction, rule })
             .boxed()
@@ -224,6 +249,7 @@ impl Search {
             let journal = self.machine.journal()?;
             let mut settings = Settings::new("t", Duration::from_secs(1));
             settings.lost_runs = LOST_RUNS;
+            settings.remeasure_every = matches!(self.plan.rule, Rule::Audit | Rule::NoiseAware).then_some(2);
             let metric = Arc::new(LogMetric::new("score", self.plan.direction));
             let program = Program::parse("Find a better one.").unwrap();
             let proposer = Box::new(Script::new(self.plan.script.iter().cloned()));

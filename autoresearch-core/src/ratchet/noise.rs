@@ -1,7 +1,7 @@
 //! What measurements of one and the same code differ by.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
 
 /// The variance within arms, pooled over all of them: each arm is code of its own, whose mean says nothing about the noise.
 ///
@@ -30,6 +30,19 @@ impl Noise {
         let shift = scores.iter().map(|score| score - first).sum::<f64>() / count;
         self.sum_of_squares += scores.iter().map(|score| (score - first - shift).powi(2)).sum::<f64>();
         self.degrees += scores.len() as u32 - 1;
+    }
+
+    /// Like [`Noise::pool`], but leaves out what luck makes this wide less than once in a thousand times: then something happened
+    /// to the machine between those runs, and one such event would hide every gain of the rest of the night.
+    pub fn pool_plausible(&mut self, scores: &[f64]) {
+        let one = Noise::default().with(scores);
+        let ratio = (one.sigma().unwrap_or_default() / self.sigma().unwrap_or_default()).powi(2);
+        let wide = FisherSnedecor::new(f64::from(one.degrees), f64::from(self.degrees));
+        // Where nothing is known, or no noise was ever seen, the ratio is not a number or infinite.
+        let event = ratio.is_finite() && wide.is_ok_and(|wide| wide.sf(ratio) < EVENT);
+        if !event {
+            self.pool(scores);
+        }
     }
 
     /// This and measurements of one more code.
@@ -82,6 +95,9 @@ impl Noise {
 /// So probable a shift of the machine is to be seen where there is none.
 const SHIFT: f64 = 0.002;
 
+/// So probable it is to take a wide pair of runs for an event that it is not.
+const EVENT: f64 = 0.001;
+
 /// The mean, if there is anything.
 pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
     let first = scores.first()?;
@@ -100,6 +116,23 @@ mod tests {
             assert_eq!((noise.sigma(), noise.degrees()), (Some(0.0), 6));
         }
         assert_eq!(Noise::default().with(&[3.0]).sigma(), None);
+    }
+
+    #[test]
+    fn an_event_between_two_runs_is_no_noise() {
+        let baseline = [1.0, -1.0, 0.5, -0.5, 0.0];
+        let mut noise = Noise::default().with(&baseline);
+        noise.pool_plausible(&[0.0, 25.0]);
+        assert_eq!(noise, Noise::default().with(&baseline));
+        noise.pool_plausible(&[0.0, 3.0]);
+        assert_eq!(noise, Noise::default().with(&baseline).with(&[0.0, 3.0]));
+        // Where nothing is known yet, everything is.
+        let mut first = Noise::default();
+        first.pool_plausible(&[0.0, 25.0]);
+        assert_eq!(first.degrees(), 1);
+        let mut exact = Noise::default().with(&[1.0; 3]);
+        exact.pool_plausible(&[0.0, 25.0]);
+        assert_eq!(exact.degrees(), 3);
     }
 
     #[test]

@@ -1,0 +1,297 @@
+//! What the rules that know the noise promise: nothing depends on order, zero or unit; luck is kept no more often than
+//! stated; a shift of the machine is neither kept nor does it hide what is better.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::ratchet::Side;
+use autoresearch_core::*;
+use proptest::prelude::*;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+/// Evidence as it stands in the middle of an experiment.
+#[derive(Debug, Clone)]
+struct Case {
+    baseline: Vec<f64>,
+    interleaved: Vec<f64>,
+    candidate: Vec<f64>,
+    remaining: Option<f64>,
+}
+
+impl Case {
+    fn evidence(&self, direction: Direction, of: impl Fn(f64) -> f64) -> Evidence {
+        let arm = |scores: &[f64]| Arm::of(scores.iter().map(|score| of(*score)));
+        let incumbent = [&self.baseline[..], &self.interleaved].concat();
+        let mut evidence = Evidence::new(arm(&incumbent), arm(&self.candidate), direction, 0);
+        evidence.interleaved = self.interleaved.len();
+        evidence.noise.pool(&self.baseline.iter().map(|score| of(*score)).collect::<Vec<_>>());
+        evidence.remaining = self.remaining;
+        evidence
+    }
+}
+
+/// Small whole numbers: sums of them, and of their multiples by powers of two, are exact.
+fn case() -> impl Strategy<Value = Case> {
+    let scores = |least: usize, most: usize| {
+        prop::collection::vec((-20..20i32).prop_map(f64::from), least..=most)
+    };
+    (scores(2, 6), scores(0, 4), scores(1, 9), prop::option::of((0..200i32).prop_map(f64::from)), 0..30i32).prop_map(
+        |(baseline, interleaved, mut candidate, remaining, lift)| {
+            candidate.iter_mut().for_each(|score| *score -= f64::from(lift));
+            Case { baseline, interleaved, candidate, remaining }
+        },
+    )
+}
+
+fn rules() -> [(&'static str, Box<dyn Ratchet>); 3] {
+    [
+        ("noise-aware", Box::new(NoiseAware::default())),
+        ("paired", Box::new(NoiseAware { paired: true, ..NoiseAware::default() })),
+        ("sequential", Box::new(Sequential::default())),
+    ]
+}
+
+/// Only what is decided: the words of a reason carry numbers in the metric's unit.
+fn kind(verdict: Verdict) -> (&'static str, Vec<Side>) {
+    match verdict {
+        Verdict::Keep(_) => ("keep", vec![]),
+        Verdict::Discard(_) => ("discard", vec![]),
+        Verdict::Measure(sides) => ("measure", sides),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn a_constant_or_another_unit_or_the_mirror_changes_no_decision(case in case(), by in -1000..1000i32, unit in -4..10i32) {
+        for (name, rule) in rules() {
+            let plain = kind(rule.judge(&case.evidence(Direction::Minimise, |x| x)));
+            let scale = 2.0f64.powi(unit);
+            let moved = kind(rule.judge(&case.evidence(Direction::Minimise, |x| (x + f64::from(by)) * scale)));
+            let mirrored = kind(rule.judge(&case.evidence(Direction::Maximise, |x| -x)));
+            prop_assert_eq!(&plain, &moved, "{}", name);
+            prop_assert_eq!(&plain, &mirrored, "{}", name);
+        }
+    }
+
+    #[test]
+    fn the_order_of_runs_of_the_same_kind_changes_no_decision(case in case(), turn in 0..6usize) {
+        let mut other = case.clone();
+        other.baseline.reverse();
+        let rule = NoiseAware::default();
+        let before = rule.judge(&case.evidence(Direction::Minimise, |x| x));
+        // The runs that confirm are those behind the first, the audit's those behind them.
+        let confirm = if case.remaining.is_some() { 3 } else { 2 };
+        if other.candidate.len() > confirm {
+            let mid = turn % confirm;
+            other.candidate[1..=confirm].rotate_left(mid);
+            other.candidate[confirm + 1..].reverse();
+        }
+        other.interleaved.reverse();
+        let looked_far = |candidate: &[f64]| candidate.len() <= confirm || case.remaining.is_none();
+        if looked_far(&case.candidate) {
+            prop_assert_eq!(kind(before), kind(rule.judge(&other.evidence(Direction::Minimise, |x| x))));
+        }
+    }
+
+    #[test]
+    fn what_was_never_run_again_is_never_kept(case in case()) {
+        let once = Case { candidate: vec![case.candidate[0]], ..case };
+        for (name, rule) in rules() {
+            let noisy = once.baseline.iter().any(|score| *score != once.baseline[0]);
+            let verdict = rule.judge(&once.evidence(Direction::Minimise, |x| x));
+            prop_assert!(!noisy || !matches!(verdict, Verdict::Keep(_)), "{}: {:?}", name, verdict);
+        }
+    }
+}
+
+/// Asks the rule until it decides, with scores from `draw`.
+fn decide(rule: &dyn Ratchet, mut case: Case, mut draw: impl FnMut(Side) -> f64) -> (bool, usize) {
+    let mut runs = 0;
+    loop {
+        match rule.judge(&case.evidence(Direction::Maximise, |x| x)) {
+            Verdict::Keep(_) => return (true, runs),
+            Verdict::Discard(_) => return (false, runs),
+            Verdict::Measure(sides) => {
+                for side in sides {
+                    runs += 1;
+                    let score = draw(side);
+                    match side {
+                        Side::Candidate => case.candidate.push(score),
+                        Side::Incumbent => case.interleaved.push(score),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How often a change without effect is kept that passed the screen, over so many trials.
+fn kept_by_luck(rule: &dyn Ratchet, trials: u32) -> f64 {
+    let mut rng = StdRng::seed_from_u64(20);
+    let mut kept = 0;
+    for _ in 0..trials {
+        let baseline = (0..5).map(|_| rng.sample(StandardNormal)).collect();
+        let case = Case { baseline, interleaved: vec![], candidate: vec![1e6], remaining: None };
+        kept += u32::from(decide(rule, case, |_| rng.sample(StandardNormal)).0);
+    }
+    f64::from(kept) / f64::from(trials)
+}
+
+#[test]
+fn luck_is_kept_no_more_often_than_stated() {
+    let trials = 20_000;
+    // Three standard errors of the count.
+    let bound = |alpha: f64| alpha + 3.0 * (alpha * (1.0 - alpha) / f64::from(trials)).sqrt();
+    for alpha in [0.05, 0.10, 0.20] {
+        let rate = kept_by_luck(&NoiseAware { alpha, ..NoiseAware::default() }, trials);
+        assert!(rate <= bound(alpha) && rate > alpha / 4.0, "{rate} at {alpha}");
+        // One test, the first of the night, may spend this share of the level.
+        let first = alpha * 0.0536;
+        let rate = kept_by_luck(&Sequential { alpha, pairs: 50, ..Sequential::default() }, trials);
+        assert!(rate <= bound(first), "{rate} at {first}");
+    }
+}
+
+#[test]
+fn what_is_much_better_is_kept_soon_and_what_is_worse_costs_one_run() {
+    let mut rng = StdRng::seed_from_u64(7);
+    for (_, rule) in rules() {
+        let (mut found, mut dear) = (0, 0);
+        for _ in 0..200 {
+            let baseline: Vec<f64> = (0..5).map(|_| rng.sample(StandardNormal)).collect();
+            let good = Case { baseline: baseline.clone(), interleaved: vec![], candidate: vec![8.0], remaining: None };
+            let lifted = |side| if side == Side::Candidate { 8.0 } else { 0.0 };
+            let (kept, runs) = decide(rule.as_ref(), good, |side| lifted(side) + rng.sample::<f64, _>(StandardNormal));
+            found += u32::from(kept);
+            assert!(runs <= 40, "{runs}");
+            let bad = Case { baseline, interleaved: vec![], candidate: vec![-8.0], remaining: None };
+            dear = dear.max(decide(rule.as_ref(), bad, |_| rng.sample(StandardNormal)).1);
+        }
+        assert!(found >= 190, "{found} of 200");
+        assert!(dear <= 1, "{dear} further runs");
+    }
+}
+
+#[test]
+fn each_added_line_has_its_price() {
+    let rule = NoiseAware { line_price: 0.5, ..NoiseAware::default() };
+    let judge = |lines: i64| {
+        let case = Case {
+            baseline: vec![0.0, 1.0, -1.0, 0.5, -0.5],
+            interleaved: vec![0.0],
+            candidate: vec![5.0; 6],
+            remaining: None,
+        };
+        let mut evidence = case.evidence(Direction::Maximise, |x| x);
+        evidence.added_lines = lines;
+        kind(rule.judge(&evidence)).0
+    };
+    assert_eq!([judge(-4), judge(0), judge(4), judge(9), judge(40)], ["keep", "keep", "keep", "discard", "discard"]);
+}
+
+#[test]
+fn a_baseline_is_measured_until_its_noise_is_known() {
+    let judge = |scores: &[f64]| {
+        NoiseAware::default().judge(&Evidence::new(
+            Arm::default(),
+            Arm::of(scores.iter().copied()),
+            Direction::Minimise,
+            0,
+        ))
+    };
+    assert_eq!(judge(&[1.0]), Verdict::Measure(vec![Side::Candidate; 2]));
+    assert!(matches!(judge(&[1.0; 3]), Verdict::Keep(why) if why.contains("last bit")));
+    assert_eq!(judge(&[1.0, 1.0, 2.0]), Verdict::Measure(vec![Side::Candidate; 2]));
+    assert!(matches!(judge(&[1.0, 1.0, 2.0, 1.0, 1.0]), Verdict::Keep(_)));
+}
+
+/// A machine that grows slower by `drift` with every run, and by `jump` after so many of them; candidates are offsets.
+struct Drifting {
+    drift: f64,
+    jump: (usize, f64),
+    runs: std::sync::atomic::AtomicUsize,
+    rng: std::sync::Mutex<StdRng>,
+}
+
+#[async_trait]
+impl Sandbox<f64> for Drifting {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.stage(0, &Revision(String::new()), &0.0, "").await
+    }
+
+    async fn stage(&self, id: u32, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
+        Ok(Candidate { revision: Revision(change.to_string()), fingerprint: id.to_string(), added_lines: 0 })
+    }
+
+    async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+        let run = self.runs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let offset: f64 = candidate.revision.0.parse().unwrap();
+        let noise: f64 = self.rng.lock().unwrap().sample(StandardNormal);
+        let shifted = if run >= self.jump.0 { self.jump.1 } else { 0.0 };
+        let score = 100.0 + offset + noise + shifted + self.drift * run as f64;
+        Ok(Outcome::Completed(RunLog { tail: format!("ms: {score}"), ..RunLog::default() }))
+    }
+}
+
+/// Proposes these offsets.
+struct Offsets(std::vec::IntoIter<f64>);
+
+#[async_trait]
+impl Proposer<f64> for Offsets {
+    async fn propose(&mut self, _: &Context<'_, f64>) -> Result<Proposal<f64>, ProposerError> {
+        let next = self.0.next().ok_or_else(|| ProposerError::Exhausted("no more".into()))?;
+        Ok(Proposal::new(next, next.to_string()))
+    }
+}
+
+fn night(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usize, f64), seed: u64) -> State {
+    let rng = std::sync::Mutex::new(StdRng::seed_from_u64(seed));
+    let sandbox = Arc::new(Drifting { drift, jump, runs: Default::default(), rng });
+    let mut settings = Settings::new("drift", Duration::from_secs(1));
+    settings.remeasure_every = Some(5);
+    let metric = Arc::new(LogMetric::new("ms", Direction::Minimise));
+    let journal = (Journal::in_memory(), Vec::new());
+    let proposer = Box::new(Offsets(offsets.into_iter()));
+    let program = Program::parse("Be faster.").unwrap();
+    let mut lab = Lab::new(program, proposer, sandbox, metric, Arc::new(rule), settings, journal).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(lab.run(&Cancel::new())).unwrap();
+    lab.state().clone()
+}
+
+/// 60 changes without effect, then one that gains 6 sigma.
+fn offsets() -> Vec<f64> {
+    [vec![0.0; 60], vec![-6.0]].concat()
+}
+
+#[test]
+fn a_machine_that_gets_slower_at_once_is_seen_and_hides_nothing() {
+    let mut found = 0;
+    for seed in 0..20 {
+        let state = night(NoiseAware::default(), offsets(), 0.0, (30, 25.0), seed);
+        assert!(!state.shifts.is_empty(), "the shift is seen");
+        assert!(state.shifts.iter().all(|shift| (shift.by - 25.0).abs() < 6.0), "{:?}", state.shifts);
+        found += usize::from(state.experiments.last().unwrap().status == Status::Keep);
+    }
+    assert!(found >= 17, "what is better is kept on the slower machine: {found} of 20");
+    // Without looking at the machine it would not be: strict improvement compares with the faster one.
+    assert_eq!(night(Strict, offsets(), 0.0, (30, 25.0), 0).experiments.last().unwrap().status, Status::Discard);
+}
+
+#[test]
+fn a_machine_that_gets_faster_all_the_time_is_no_improvement() {
+    let kept = |state: &State| state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
+    let (mut aware, mut greedy) = (0, 0);
+    for seed in 0..20 {
+        let paired = NoiseAware { paired: true, ..NoiseAware::default() };
+        aware += kept(&night(paired, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
+        greedy += kept(&night(Strict, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
+    }
+    assert!(aware <= 30 && greedy > 8 * aware, "{aware} kept in 20 nights, {greedy} by strict improvement");
+}
