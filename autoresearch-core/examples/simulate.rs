@@ -163,10 +163,19 @@ async fn night(row: Row, rule: &Rule, seed: u64) -> Result<Came, Failure> {
         // Nearly two runs for each proposal.
         settings.stop = Stop::after(RUNS * 7 / 10);
     }
-    settings.remeasure_every = Some(10);
+    // As the command line does it.
+    settings.remeasure_every = rule.1.fresh_seeds().then_some(10);
     let journal = (Journal::in_memory(), Vec::new());
     let program = Program::parse("Raise the value.")?;
-    let mut lab = Lab::new(program, Box::new(Effects(world.clone())), world.clone(), Arc::new(Plain), rule.1.clone(), settings, journal)?;
+    let mut lab = Lab::new(
+        program,
+        Box::new(Effects(world.clone())),
+        world.clone(),
+        Arc::new(Plain),
+        rule.1.clone(),
+        settings,
+        journal,
+    )?;
     lab.run(&Cancel::new()).await?;
     let state = lab.state();
     let incumbent = state.incumbent.as_ref().ok_or("no incumbent")?;
@@ -204,8 +213,13 @@ async fn main() -> Result<(), Failure> {
         ("default, end known", Arc::new(NoiseAware::default()), true),
         ("sequential", Arc::new(Sequential::default()), false),
     ];
-    println!("{nights} nights of {RUNS} runs for each cell, seeds 0 to {}; in standard deviations of one run", nights - 1);
-    println!("| proposals | rule | true gain | false keeps | share | record bias | proposals tried |\n|---|---|---|---|---|---|---|");
+    println!(
+        "{nights} nights of {RUNS} runs for each cell, seeds 0 to {}; in standard deviations of one run",
+        nights - 1
+    );
+    println!(
+        "| proposals | rule | true gain | false keeps | share | record bias | proposals tried |\n|---|---|---|---|---|---|---|"
+    );
     for row in ROWS {
         for rule in &rules {
             let mut all = Vec::new();
@@ -223,7 +237,8 @@ async fn main() -> Result<(), Failure> {
             );
             println!(
                 "evidence simulation row {:?} rule {:?} gain {gain:.4} gain_error {gain_error:.4} false {wrong:.4} false_error {wrong_error:.4} share {share:.4} bias {bias:.4} bias_error {bias_error:.4} proposals {proposals:.1}",
-                row.name.replace(' ', "-"), rule.0.replace(' ', "-")
+                row.name.replace(' ', "-"),
+                rule.0.replace(' ', "-")
             );
         }
     }

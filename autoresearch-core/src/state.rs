@@ -414,8 +414,8 @@ impl State {
         let scores = |measurements: &[Measurement]| measurements.iter().map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like.
         let fresh = if experiment.id == 0 { 0 } else { 1 };
-        self.noise.pool_plausible(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
-        self.noise.pool_plausible(&scores(&interleaved));
+        self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
+        self.noise.pool_usual(&scores(&interleaved));
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
         if let Some(incumbent) = &mut self.incumbent {
             incumbent.arm.measurements.extend(interleaved);

@@ -155,7 +155,8 @@ impl ReferenceStateMachine for Plan {
 
     fn init_state() -> BoxedStrategy<Plan> {
         let direction = prop::sample::select(vec![Direction::Minimise, Direction::Maximise]);
-        let rule = prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm, Rule::Audit, Rule::NoiseAware]);
+        let rule =
+            prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm, Rule::Audit, Rule::NoiseAware]);
         (prop::collection::vec(step(), 0..40), direction, rule)
             .prop_map(|(script, direction, rule)| Plan { script: script.into(), direction, rule })
             .boxed()

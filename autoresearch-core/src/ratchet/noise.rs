@@ -32,15 +32,19 @@ impl Noise {
         self.degrees += scores.len() as u32 - 1;
     }
 
-    /// Like [`Noise::pool`], but leaves out what luck makes this wide less than once in a thousand times: then something happened
-    /// to the machine between those runs, and one such event would hide every gain of the rest of the night.
-    pub fn pool_plausible(&mut self, scores: &[f64]) {
+    /// Whether measurements of one code are further apart than luck explains once in a thousand times: then something happened
+    /// to the machine between them.
+    pub fn event(&self, scores: &[f64]) -> bool {
         let one = Noise::default().with(scores);
         let ratio = (one.sigma().unwrap_or_default() / self.sigma().unwrap_or_default()).powi(2);
-        let wide = FisherSnedecor::new(f64::from(one.degrees), f64::from(self.degrees));
+        let usual = FisherSnedecor::new(f64::from(one.degrees), f64::from(self.degrees));
         // Where nothing is known, or no noise was ever seen, the ratio is not a number or infinite.
-        let event = ratio.is_finite() && wide.is_ok_and(|wide| wide.sf(ratio) < EVENT);
-        if !event {
+        ratio.is_finite() && usual.is_ok_and(|usual| usual.sf(ratio) < EVENT)
+    }
+
+    /// Like [`Noise::pool`], but for [events](Noise::event): one of them would hide every gain of the rest of the night.
+    pub fn pool_usual(&mut self, scores: &[f64]) {
+        if !self.event(scores) {
             self.pool(scores);
         }
     }
@@ -95,7 +99,7 @@ impl Noise {
 /// So probable a shift of the machine is to be seen where there is none.
 const SHIFT: f64 = 0.002;
 
-/// So probable it is to take a wide pair of runs for an event that it is not.
+/// So probable it is to take for an event what is none.
 const EVENT: f64 = 0.001;
 
 /// The mean, if there is anything.
@@ -122,16 +126,16 @@ mod tests {
     fn an_event_between_two_runs_is_no_noise() {
         let baseline = [1.0, -1.0, 0.5, -0.5, 0.0];
         let mut noise = Noise::default().with(&baseline);
-        noise.pool_plausible(&[0.0, 25.0]);
+        noise.pool_usual(&[0.0, 25.0]);
         assert_eq!(noise, Noise::default().with(&baseline));
-        noise.pool_plausible(&[0.0, 3.0]);
+        noise.pool_usual(&[0.0, 3.0]);
         assert_eq!(noise, Noise::default().with(&baseline).with(&[0.0, 3.0]));
         // Where nothing is known yet, everything is.
         let mut first = Noise::default();
-        first.pool_plausible(&[0.0, 25.0]);
+        first.pool_usual(&[0.0, 25.0]);
         assert_eq!(first.degrees(), 1);
         let mut exact = Noise::default().with(&[1.0; 3]);
-        exact.pool_plausible(&[0.0, 25.0]);
+        exact.pool_usual(&[0.0, 25.0]);
         assert_eq!(exact.degrees(), 3);
     }
 

@@ -132,6 +132,11 @@ impl Ratchet for NoiseAware {
         if runs.interleaved.len() < partners {
             return Verdict::Measure(vec![Side::Incumbent; partners - runs.interleaved.len()]);
         }
+        if noise.event(confirmation) || noise.event(&runs.interleaved) {
+            let why = "its runs, or those of the incumbent beside it, are further apart than the noise explains: something \
+                       happened to the machine, or the candidate is unstable";
+            return Verdict::Discard(why.into());
+        }
 
         let noise = noise.with(confirmation).with(&runs.interleaved);
         let (Some(gain), Some(error)) =
