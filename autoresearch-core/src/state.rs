@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
-use crate::ratchet::{Arm, Noise, Side, mean};
+use crate::ratchet::{Arm, Evidence, Noise, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// So many of the latest experiments have the end of their log in memory.
@@ -71,6 +71,8 @@ pub struct Experiment {
     pub alpha: Option<f64>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
+    /// Its scores when it was measured again after the decision, in rounds with the other kept ones.
+    pub audit: Vec<f64>,
     /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
     /// When it was staged.
@@ -252,6 +254,21 @@ impl State {
         self.experiments.len().saturating_sub(1)
     }
 
+    /// Everything that is known when `open` is judged.
+    pub fn evidence(&self, open: &Open) -> Evidence {
+        let mut incumbent = self.incumbent.as_ref().map_or(Arm::default(), |incumbent| incumbent.arm.clone());
+        incumbent.measurements.extend(open.incumbent.iter().cloned());
+        let direction = self.header.as_ref().map_or(Direction::Minimise, |header| header.direction);
+        Evidence {
+            interleaved: open.incumbent.len(),
+            noise: self.noise,
+            tested: self.tested as usize,
+            kept: self.tested_kept as usize,
+            remaining: open.remaining,
+            ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, open.experiment.candidate.added_lines)
+        }
+    }
+
     /// Goes one record on.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.take(entry.clone())
@@ -307,6 +324,7 @@ impl State {
                         reference: 0,
                         alpha: None,
                         before: None,
+                        audit: Vec::new(),
                         outcome: None,
                         started: at,
                         finished: at,
@@ -398,6 +416,10 @@ impl State {
                 }
                 self.failing = failure;
             }
+            Record::Audited { experiment, score, .. } => match self.experiments.get_mut(experiment as usize) {
+                Some(experiment) => experiment.audit.push(score.get()),
+                None => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
+            },
             Record::Stopped { reason } => {
                 // An orderly stop is nobody's crash: the run that it interrupted is not lost.
                 if let Some(open) = &mut self.open {

@@ -148,10 +148,12 @@ fn luck_is_kept_no_more_often_than_stated() {
     let bound = |alpha: f64| alpha + 3.0 * (alpha * (1.0 - alpha) / f64::from(trials)).sqrt();
     for alpha in [0.05, 0.10, 0.20] {
         let rate = kept_by_luck(&NoiseAware { alpha, ..NoiseAware::default() }, trials);
+        println!("evidence type-one rule noise-aware alpha {alpha} rate {rate} trials {trials}");
         assert!(rate <= bound(alpha) && rate > alpha / 4.0, "{rate} at {alpha}");
         // One test, the first of the night, may spend this share of the level.
         let first = alpha * 0.0536;
         let rate = kept_by_luck(&Sequential { alpha, pairs: 50, ..Sequential::default() }, trials);
+        println!("evidence type-one rule sequential alpha {first} rate {rate} trials {trials}");
         assert!(rate <= bound(first), "{rate} at {first}");
     }
 }
@@ -249,12 +251,22 @@ impl Proposer<f64> for Offsets {
 }
 
 fn night(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usize, f64), seed: u64) -> State {
+    night_in((Journal::in_memory(), Vec::new()), rule, offsets, drift, jump, seed)
+}
+
+fn night_in(
+    journal: (Journal, Vec<journal::Entry>),
+    rule: impl Ratchet + 'static,
+    offsets: Vec<f64>,
+    drift: f64,
+    jump: (usize, f64),
+    seed: u64,
+) -> State {
     let rng = std::sync::Mutex::new(StdRng::seed_from_u64(seed));
     let sandbox = Arc::new(Drifting { drift, jump, runs: Default::default(), rng });
     let mut settings = Settings::new("drift", Duration::from_secs(1));
     settings.remeasure_every = rule.fresh_seeds().then_some(5);
     let metric = Arc::new(LogMetric::new("ms", Direction::Minimise));
-    let journal = (Journal::in_memory(), Vec::new());
     let proposer = Box::new(Offsets(offsets.into_iter()));
     let program = Program::parse("Be faster.").unwrap();
     let mut lab = Lab::new(program, proposer, sandbox, metric, Arc::new(rule), settings, journal).unwrap();
@@ -266,6 +278,33 @@ fn night(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usi
 /// 60 changes without effect, then one that gains 6 sigma.
 fn offsets() -> Vec<f64> {
     [vec![0.0; 60], vec![-6.0]].concat()
+}
+
+#[test]
+fn the_same_measurements_are_judged_the_same_again() {
+    for (at, (name, rule)) in rules().into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let offsets = (0..40).map(|n| if n % 8 == 7 { -4.0 - f64::from(n) / 4.0 } else { 0.0 }).collect();
+        night_in(Journal::open(&path).unwrap(), rule, offsets, 0.0, (20, 5.0), at as u64);
+        let rule = rules().into_iter().nth(at).unwrap().1;
+        let (mut state, mut judged) = (State::default(), 0);
+        for entry in Journal::read(&path).unwrap() {
+            if let (journal::Record::Decision { experiment: 1.., status, alpha, .. }, Some(open)) =
+                (&entry.record, &state.open)
+            {
+                let evidence = state.evidence(open);
+                let again = rule.judge(&evidence);
+                let expected = if *status == Status::Keep { "keep" } else { "discard" };
+                assert_eq!(kind(again).0, expected, "{name}: {}", open.experiment.id);
+                assert_eq!(rule.alpha(&evidence), *alpha);
+                judged += 1;
+            }
+            state.apply(&entry).unwrap();
+        }
+        assert_eq!(judged, 40);
+        assert!(state.experiments.iter().filter(|e| e.status == Status::Keep).count() >= 3, "{name}");
+    }
 }
 
 #[test]

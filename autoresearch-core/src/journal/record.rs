@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::metric::{Direction, Measurement};
+use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision};
@@ -137,6 +137,15 @@ pub enum Record {
         /// So many of its latest measurements count from now on, if not all of them: the machine has shifted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<u32>,
+    },
+    /// A kept experiment was measured again, to see whether its gain is real. This changes no decision.
+    Audited {
+        /// Which.
+        experiment: u32,
+        /// The seed, the same for all kept experiments in a round.
+        seed: u64,
+        /// What it gave.
+        score: Score,
     },
     /// The run stopped in an orderly way; it can be continued.
     Stopped {

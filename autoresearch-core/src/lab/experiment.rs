@@ -76,7 +76,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     fn judge(&self, open: &Open) -> Verdict {
-        let verdict = self.ratchet.judge(&self.evidence(open));
+        let verdict = self.ratchet.judge(&self.state.evidence(open));
         if self.state.incumbent.is_some() {
             return verdict;
         }
@@ -87,21 +87,6 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 Verdict::Measure(sides.into_iter().filter(|side| *side == Side::Candidate).collect())
             }
             _ => Verdict::Keep("the baseline".into()),
-        }
-    }
-
-    /// Everything that is known when the open experiment is judged.
-    fn evidence(&self, open: &Open) -> Evidence {
-        let mut incumbent = self.state.incumbent.as_ref().map_or(Arm::default(), |incumbent| incumbent.arm.clone());
-        incumbent.measurements.extend(open.incumbent.iter().cloned());
-        let candidate = open.experiment.arm.clone();
-        Evidence {
-            interleaved: open.incumbent.len(),
-            noise: self.state.noise,
-            tested: self.state.tested as usize,
-            kept: self.state.tested_kept as usize,
-            remaining: open.remaining,
-            ..Evidence::new(incumbent, candidate, self.metric.direction(), open.experiment.candidate.added_lines)
         }
     }
 
@@ -283,7 +268,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     /// How many measurements of the next incumbent count from now on, if not all of them, and the level of the test.
     fn consequences(&self, open: &Open, status: Status) -> (Option<u32>, Option<f64>) {
-        let evidence = self.evidence(open);
+        let evidence = self.state.evidence(open);
         let reference = match status {
             Status::Keep => {
                 Some(self.ratchet.reference(&evidence)).filter(|count| *count < evidence.candidate.measurements.len())

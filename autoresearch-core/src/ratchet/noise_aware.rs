@@ -58,7 +58,7 @@ impl Default for NoiseAware {
             confirm: 2,
             confirm_at_most: 3,
             alpha: 0.10,
-            false_keeps: 1.0,
+            false_keeps: 0.5,
             audit: 3,
             line_price: 0.0,
             paired: false,
@@ -120,7 +120,7 @@ impl Ratchet for NoiseAware {
         let reference = if alone { runs.interleaved.clone() } else { runs.reference() };
         if let Some(so_far) =
             gain(evidence, if reference.is_empty() { &runs.earlier } else { &reference }, confirmation)
-            && so_far - price <= 0.0
+            && so_far - price <= NOTHING * units
         {
             return Verdict::Discard(format!("better at first sight, {} when measured again", in_sigma(so_far, units)));
         }
@@ -243,11 +243,13 @@ pub(super) fn gain(evidence: &Evidence, incumbent: &[f64], candidate: &[f64]) ->
 pub(super) fn in_sigma(gain: f64, sigma: f64) -> String {
     let way = if gain > 0.0 { "better" } else { "worse" };
     match gain {
-        0.0 => "equal".into(),
+        gain if gain.abs() <= NOTHING * sigma => "equal".into(),
         _ => format!("{way} by {:.6} = {:.1} sigma", gain.abs(), gain.abs() / sigma),
     }
 }
 
+/// A gain of so many standard deviations is what rounding leaves of none: the decision is not to depend on the metric's zero.
+pub(super) const NOTHING: f64 = 1e-9;
 /// So many runs that agree to the last bit show that there is no noise.
 const EXACT: usize = 3;
 

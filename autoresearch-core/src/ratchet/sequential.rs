@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
-use super::noise_aware::{Runs, baseline, gain, in_sigma};
+use super::noise_aware::{NOTHING, Runs, baseline, gain, in_sigma};
 use super::{Evidence, MinGain, Noise, Ratchet, Side, Verdict};
 
 /// Keeps a candidate when the e-value of its fresh pairs is large enough, whenever that happens.
@@ -91,7 +91,7 @@ impl Ratchet for Sequential {
             }
             // The gain is gone, or even a steady one of the size seen would need more pairs than there are.
             let hopeless = pair > 0
-                && (sum <= 0.0
+                && (sum <= NOTHING * sigma
                     || e_value(self.pairs as f64, sum / count * self.pairs as f64, variance, tau) < 1.0 / level);
             if hopeless || pair + 1 == self.pairs {
                 let why = format!(
