@@ -220,6 +220,7 @@ async fn main() -> Result<(), Failure> {
     println!(
         "| proposals | rule | true gain | false keeps | share | record bias | proposals tried |\n|---|---|---|---|---|---|---|"
     );
+    let mut machine = Vec::new();
     for row in ROWS {
         for rule in &rules {
             let mut all = Vec::new();
@@ -235,12 +236,15 @@ async fn main() -> Result<(), Failure> {
                 "| {} | {} | {gain:.2} ± {gain_error:.2} | {wrong:.2} ± {wrong_error:.2} | {share:.2} | {bias:+.2} ± {bias_error:.2} | {proposals:.0} |",
                 row.name, rule.0
             );
-            println!(
-                "evidence simulation row {:?} rule {:?} gain {gain:.4} gain_error {gain_error:.4} false {wrong:.4} false_error {wrong_error:.4} share {share:.4} bias {bias:.4} bias_error {bias_error:.4} proposals {proposals:.1}",
+            machine.push(format!(
+                "evidence simulation row {} rule {} gain {gain:.4} gain_error {gain_error:.4} false {wrong:.4} \
+                 false_error {wrong_error:.4} share {share:.4} bias {bias:.4} bias_error {bias_error:.4} \
+                 proposals {proposals:.1}",
                 row.name.replace(' ', "-"),
                 rule.0.replace(' ', "-")
-            );
+            ));
         }
     }
+    println!("{}", machine.join("\n"));
     Ok(())
 }

@@ -12,6 +12,7 @@ mod latency;
 mod main_job;
 mod mutants;
 mod night;
+mod noise;
 mod operations;
 mod proposers;
 mod race;
@@ -34,6 +35,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("durable-core", durable_core::FIGURES),
     ("trainer", trainer::FIGURES),
     ("proposers", proposers::FIGURES),
+    ("noise", noise::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.
