@@ -112,6 +112,11 @@ impl Observer for Display {
                     Some(Style::Yellow),
                 );
             }
+            Event::Remeasured { score, shift } => {
+                let moved = shift.map_or("".into(), |by| format!("; the machine has shifted by {by:+.6}"));
+                let style = if shift.is_some() { Style::Yellow } else { Style::Dim };
+                inner.line(&format!("the incumbent, measured again: {:.6}{moved}", score.get()), Some(style));
+            }
             Event::Paused { why, pause } => {
                 inner.line(
                     &format!(

@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod agent;
+mod audit;
 mod config;
 mod display;
 mod import;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autoresearch_core::{Cancel, Direction, State, StopReason};
+use autoresearch_core::{Cancel, Direction, Experiment, State, StopReason};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
@@ -63,6 +64,17 @@ enum Command {
         /// Which way is better: minimise or maximise.
         #[arg(long, default_value = "minimise", value_parser = direction)]
         direction: Direction,
+    },
+    /// Measure the kept experiments of a run again, to see which gains are real; no decision changes.
+    Audit {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The run; the latest one if it is missing.
+        #[arg(long)]
+        tag: Option<String>,
+        /// How often each is measured, all of them in turns.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        rounds: u32,
     },
     /// Measure the best state of a run again.
     Rerun {
@@ -179,6 +191,18 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
                 table.metric
             ));
             terminal::out(format_args!("report: autoresearch report --tag {tag}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Audit { config, tag, rounds } => {
+            let config = config.read()?;
+            let tag = tag.map_or_else(|| home.latest(), Ok)?;
+            let name = config.metric.name.clone();
+            let on_score = |experiment: &Experiment, score| {
+                terminal::out(format_args!("{:03} {}; {name}: {score:.6}", experiment.id, experiment.description));
+            };
+            let state = audit::audit(&home, &config, &tag, rounds, &cancel_on_signal(), on_score).await?;
+            terminal::out(format_args!("\n{}", report::noise::section(&state)));
+            write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Rerun { config, tag, times, baseline, fresh_seeds } => {

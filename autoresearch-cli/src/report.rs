@@ -8,6 +8,8 @@ use autoresearch_core::results::deviations;
 use autoresearch_core::{Direction, Experiment, State, Status};
 use jiff::tz::TimeZone;
 
+pub mod noise;
+
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(experiment: &Experiment) -> String {
     line_of(cells(experiment))
@@ -111,7 +113,9 @@ pub fn terminal(state: &State) -> String {
         list if list.is_empty() => list,
         list => format!("\n{DEVIATIONS}:\n{list}"),
     };
-    format!("{lines}{odd}\n{}", summary(state))
+    let sure = if is_imported(state) { String::new() } else { noise::section(state) };
+    let sure = if sure.is_empty() { sure } else { format!("\n{sure}") };
+    format!("{lines}{odd}{sure}\n{}", summary(state))
 }
 
 const DEVIATIONS: &str = "Decisions that strict improvement would not have made";
@@ -168,6 +172,10 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
             let _ = writeln!(text, "- {gain:.6}: {} (`{}`)", experiment.description, experiment.revision().short());
         }
     }
+    let sure = if is_imported(state) { String::new() } else { noise::section(state) };
+    if !sure.is_empty() {
+        let _ = write!(text, "\n## How sure this is\n\n{sure}");
+    }
     let odd = deviating(state);
     if !odd.is_empty() {
         let _ = write!(text, "\n## {DEVIATIONS}\n\n{odd}");
@@ -193,9 +201,7 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
         text,
         "\n## The code\n\n\
          The kept changes are one commit each: `git log autoresearch/{tag}`. Take them with `git merge autoresearch/{tag}`. \
-         Every candidate, kept or not, stays under `refs/autoresearch/{tag}/exp/`.\n\n\
-         Each change was measured once, with one seed, and kept if it was better at all: gains as small as the difference \
-         between two runs of the same code may be luck.\n"
+         Every candidate, kept or not, stays under `refs/autoresearch/{tag}/exp/`.\n"
     );
     text
 }

@@ -268,11 +268,13 @@ pub async fn rerun(
     Ok(())
 }
 
-fn metric(config: &Config) -> LogMetric {
+/// What is measured.
+pub fn metric(config: &Config) -> LogMetric {
     LogMetric::new(&config.metric.name, config.metric.direction).with_unit(&config.metric.unit)
 }
 
-fn sandbox(
+/// Where candidates of a run are built and run.
+pub fn sandbox(
     config: &Config,
     places: &Places,
     lineage: Lineage,

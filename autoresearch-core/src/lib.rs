@@ -21,6 +21,7 @@ pub mod metric;
 
 pub mod ratchet;
 
+pub mod audit;
 pub mod import;
 pub mod journal;
 pub mod results;

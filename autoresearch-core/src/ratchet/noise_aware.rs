@@ -26,7 +26,7 @@ use super::{Arm, Evidence, MinGain, Noise, Ratchet, Side, Verdict};
 /// evidence.noise.pool(&[1.00, 1.02, 0.98, 1.01, 0.99]);
 /// let rule = NoiseAware::default();
 /// // 1.9 standard deviations better: worth a second look, and no more than that.
-/// assert_eq!(rule.judge(&evidence), Verdict::Measure(vec![Side::Candidate]));
+/// assert_eq!(rule.judge(&evidence), Verdict::Measure(vec![Side::Candidate, Side::Incumbent, Side::Candidate]));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoiseAware {

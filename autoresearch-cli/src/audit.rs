@@ -1,0 +1,58 @@
+//! `autoresearch audit`: measures the kept experiments of a run again, in rounds, to see which gains are real.
+
+use autoresearch_core::git::Lineage;
+use autoresearch_core::import::is_imported;
+use autoresearch_core::journal::Record;
+use autoresearch_core::{Cancel, Experiment, Journal, Metric, Sandbox, State, Status, Trial};
+
+use crate::config::{Config, Places};
+use crate::run::{Home, RunError, metric, sandbox};
+
+/// Attempts of an audit count from here, beyond those of the run itself.
+const ATTEMPTS: u32 = 20_000;
+
+/// Measures every kept experiment, the baseline included, `rounds` times: all of them in each round with the same seed, so
+/// that a slower hour of the machine falls on all alike. What is measured is journaled at once; no decision changes.
+pub async fn audit(
+    home: &Home,
+    config: &Config,
+    tag: &str,
+    rounds: u32,
+    cancel: &Cancel,
+    on_score: impl Fn(&Experiment, f64),
+) -> Result<State, RunError> {
+    let path = home.journal(tag)?;
+    let (mut journal, entries) = Journal::open(&path)?;
+    let mut state = State::replay(&entries)?;
+    if is_imported(&state) {
+        return Err(RunError::Imported(tag.into()));
+    }
+    let base = state.header.as_ref().and_then(|header| header.base.clone());
+    let base = base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
+    let seed = state.header.as_ref().map_or(0, |header| header.seed);
+    let places = Places::find(home.root.clone(), &config.preset)?;
+    let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
+    let metric = metric(config);
+    let kept: Vec<Experiment> = state.experiments.iter().filter(|e| e.status == Status::Keep).cloned().collect();
+    if kept.len() < 2 {
+        return Err(RunError::Other(format!("the run {tag} has kept nothing yet; there is nothing to audit")));
+    }
+    sandbox.clean().await?;
+    let done = state.experiments.first().map_or(0, |baseline| baseline.audit.len() as u32);
+    for round in done..done + rounds {
+        // Seeds that no run of the night had.
+        let seed = seed.wrapping_sub(u64::from(round) + 1);
+        for experiment in &kept {
+            let trial = Trial::new(experiment.id, ATTEMPTS + round, seed, config.budget());
+            let outcome = sandbox.run(&experiment.candidate, &trial, cancel).await?;
+            let measurement = metric.read(&outcome).map_err(|error| {
+                RunError::Other(format!("experiment {}, which ran before, gave no number: {error}", experiment.id))
+            })?;
+            let score = measurement.score;
+            let entry = journal.append(Record::Audited { experiment: experiment.id, seed, score })?;
+            state.apply(&entry)?;
+            on_score(experiment, score.get());
+        }
+    }
+    Ok(state)
+}

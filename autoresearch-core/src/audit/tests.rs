@@ -1,0 +1,84 @@
+use super::*;
+use crate::journal::{Journal, Record};
+use crate::metric::{Measurement, Score};
+use crate::proposer::Cost;
+use crate::ratchet::Side;
+use crate::sandbox::{Candidate, Outcome, Revision, RunLog};
+
+fn score(value: f64) -> Score {
+    Score::new(value).unwrap()
+}
+
+/// A night of experiments with these scores; all are kept, with the last so many scores as reference.
+fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State {
+    let mut records = vec![Record::Started {
+        tag: "t".into(),
+        base: None,
+        metric: "loss".into(),
+        direction: Direction::Minimise,
+        policy: String::new(),
+        seed: 0,
+        rule: "noise-aware".into(),
+    }];
+    for (number, (scores, reference)) in experiments.iter().enumerate() {
+        let experiment = number as u32;
+        let revision = Revision(format!("r{number}"));
+        let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
+        records.push(Record::Intent {
+            experiment,
+            parent: None,
+            candidate,
+            description: format!("change {number}"),
+            hypothesis: String::new(),
+            change: serde_json::Value::Null,
+            cost: Cost::default(),
+            proposer: String::new(),
+            remaining: None,
+        });
+        for (run, value) in scores.iter().enumerate() {
+            let attempt = run as u32 + 1;
+            records.push(Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0 });
+            let result = Ok(Measurement { score: score(*value), secondary: Default::default() });
+            let outcome = Outcome::Completed(RunLog::default());
+            records.push(Record::Measured { experiment, attempt, side: Side::Candidate, outcome, result });
+        }
+        let alpha = (number > 0).then_some(0.05);
+        let (status, reason) = (Status::Keep, String::new());
+        records.push(Record::Decision { experiment, status, reason, to: Some(revision), reference: *reference, alpha });
+        records.push(Record::Applied { experiment });
+    }
+    for (experiment, value) in audits {
+        records.push(Record::Audited { experiment: *experiment, seed: 1, score: score(*value) });
+    }
+    let mut journal = Journal::in_memory();
+    let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+    State::replay(&entries).unwrap()
+}
+
+const BASELINE: (&[f64], Option<u32>) = (&[1.00, 1.02, 0.98, 1.01, 0.99], None);
+
+#[test]
+fn only_runs_that_did_not_choose_a_keep_count() {
+    let state = night(&[BASELINE, (&[0.90, 0.91, 0.92, 0.95, 0.96, 0.94], Some(3))], &[]);
+    let [kept] = keeps(&state)[..] else { panic!() };
+    assert!((kept.chosen_gain - 0.09).abs() < 1e-9, "1.00 to the mean of the first three: {}", kept.chosen_gain);
+    assert!((kept.gain - 0.05).abs() < 1e-9 && kept.measured == (3, 5) && !kept.by_selection);
+    assert_eq!(kept.doubtful(0.1), Some(false));
+    assert!((state.experiments[1].score().unwrap().get() - 0.95).abs() < 1e-9);
+    assert!((expected_false_keeps(&state).unwrap() - 0.05).abs() < 1e-12);
+}
+
+#[test]
+fn a_lucky_keep_is_doubtful_once_it_is_measured_again() {
+    let nights: [(&[f64], Option<u32>); 3] = [(&[1.00], None), (&[0.97], None), (&[0.80], None)];
+    let once = night(&nights, &[]);
+    assert!(keeps(&once).iter().all(|kept| kept.by_selection && kept.doubtful(0.1).is_none()), "one run each");
+    let again: Vec<(u32, f64)> = [[1.00, 1.00, 0.80], [1.02, 1.01, 0.81], [0.98, 0.99, 0.79]]
+        .iter()
+        .flat_map(|round| round.iter().enumerate().map(|(number, value)| (number as u32, *value)))
+        .collect();
+    let state = night(&nights, &again);
+    let kept = keeps(&state);
+    assert_eq!(kept.iter().map(|kept| kept.doubtful(0.1)).collect::<Vec<_>>(), [Some(true), Some(false)]);
+    assert!(kept[0].gain.abs() < 1e-9 && (kept[0].chosen_gain - 0.03).abs() < 1e-9);
+}
