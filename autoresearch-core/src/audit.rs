@@ -52,13 +52,18 @@ pub fn keeps(state: &State) -> Vec<Kept<'_>> {
     let better = |from: f64, to: f64| if direction == Direction::Minimise { from - to } else { to - from };
     let lineage: Vec<&Experiment> =
         state.experiments.iter().filter(|experiment| experiment.status == Status::Keep).collect();
+    let rounds = rounds(&lineage);
     let pairs = lineage.windows(2).filter_map(|pair| {
         let [before, experiment] = pair else { return None };
         let (old, new) = (fresh(before), fresh(experiment));
         let (from, to) = (mean(&old.0)?, mean(&new.0)?);
         let chosen = experiment.selected_at().or(experiment.score())?.get();
         let gain = better(from, to);
-        let error = noise.error_of_difference(new.0.len(), old.0.len());
+        let (error, noise) = match differences(before, experiment) {
+            // In rounds with the same seed and in the same minutes: what falls on both alike is no noise of the difference.
+            Some(differences) => (rounds.sigma().map(|sigma| sigma / (differences.len() as f64).sqrt()), rounds),
+            None => (noise.error_of_difference(new.0.len(), old.0.len()), noise),
+        };
         Some(Kept {
             experiment,
             chosen_gain: better(experiment.before?.get(), chosen),
@@ -66,10 +71,27 @@ pub fn keeps(state: &State) -> Vec<Kept<'_>> {
             measured: (new.0.len(), old.0.len()),
             by_selection: new.1,
             error,
-            chance: error.filter(|error| *error > 0.0).map(|error| noise.chance(gain / error)),
+            chance: error.map(|error| match error > 0.0 {
+                true => noise.chance(gain / error),
+                false => f64::from(gain <= 0.0),
+            }),
         })
     });
     pairs.collect()
+}
+
+/// By how much the second was higher in each round of an audit; `None` without at least two.
+fn differences(first: &Experiment, second: &Experiment) -> Option<Vec<f64>> {
+    let rounds = first.audit.iter().zip(&second.audit).map(|(first, second)| second - first);
+    let rounds: Vec<f64> = rounds.collect();
+    (rounds.len() >= 2).then_some(rounds)
+}
+
+/// What the differences of neighbours vary by from round to round.
+fn rounds(lineage: &[&Experiment]) -> Noise {
+    let mut noise = Noise::default();
+    lineage.windows(2).filter_map(|pair| differences(pair[0], pair[1])).for_each(|rounds| noise.pool(&rounds));
+    noise
 }
 
 /// The scores of an experiment that did not choose it; if there are none, those that did.
