@@ -249,9 +249,7 @@ pub mod tests {
                 remaining: None,
             });
             add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
-            let result = score
-                .map(|s| Measurement { score: Score::new(s).unwrap(), secondary: Default::default() })
-                .ok_or("it crashed".to_owned());
+            let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
             add(Record::Measured {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
-use crate::ratchet::{Arm, Evidence, Noise, Side, mean};
+use crate::ratchet::{Arm, Evidence, Noise, Paired, Side, latest_machine, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// So many of the latest experiments have the end of their log in memory.
@@ -433,16 +433,22 @@ impl State {
 
     fn decide(&mut self, open: Open, reference: Option<u32>) -> Result<(), String> {
         let Open { mut experiment, incumbent: interleaved, .. } = open;
-        let scores = |measurements: &[Measurement]| measurements.iter().map(|m| m.score.get()).collect::<Vec<_>>();
+        let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like.
         let fresh = if experiment.id == 0 { 0 } else { 1 };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
+        let mut interleaved = Arm { measurements: interleaved };
+        let paired = interleaved.last(interleaved.measurements.len().saturating_sub(1).max(1)).mean();
         if let Some(incumbent) = &mut self.incumbent {
-            incumbent.arm.measurements.extend(interleaved);
+            interleaved.forget_items();
+            incumbent.arm.measurements.append(&mut interleaved.measurements);
         }
-        experiment.before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
+        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == Paired::NAME);
+        experiment.before = paired.filter(|_| of_pairs).or(before);
         // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
         experiment.arm.measurements.shrink_to_fit();
         experiment.reason.shrink_to_fit();
@@ -473,6 +479,7 @@ impl State {
             }
             (_, None) => {}
         }
+        experiment.arm.forget_items();
         let (status, id) = (experiment.status, experiment.id);
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
@@ -484,7 +491,8 @@ impl State {
         // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
         let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
         if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
-            outcome.log_mut().tail = String::new();
+            let log = outcome.log_mut();
+            (log.tail, log.artifacts, log.repeats) = Default::default();
         }
         Ok(())
     }
