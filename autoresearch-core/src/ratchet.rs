@@ -17,6 +17,7 @@ pub use ladder::Ladder;
 pub(crate) use machines::{latest_machine, on_one_machine};
 pub use noise::Noise;
 pub use noise_aware::NoiseAware;
+pub(crate) use paired::PAIRED;
 pub use paired::Paired;
 pub use sequential::Sequential;
 

@@ -74,6 +74,6 @@ mod tests {
     fn a_score_is_rounded_to_one_item_s_share() {
         let rounded = |score: f64, items| rounded(Score::new(score).unwrap(), items).get();
         assert_eq!((rounded(0.2501, 1000), rounded(0.2501, 8), rounded(0.2501, 0)), (0.25, 0.25, 0.2501));
-        assert_eq!((rounded(3.1416, 100), rounded(-0.3, 4)), (3.14, -0.25));
+        assert_eq!((rounded(5.4321, 100), rounded(-0.3, 4)), (5.43, -0.25));
     }
 }

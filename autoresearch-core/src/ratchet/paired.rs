@@ -2,6 +2,9 @@
 
 use super::{Arm, Disclosure, Evidence, Ratchet, Side, Verdict};
 
+/// The rule's name in the journal.
+pub(crate) const PAIRED: &str = "paired";
+
 /// Another rule, shown nothing but pairs: a run of the incumbent and one of the candidate, made one after the other for this
 /// very experiment. Whatever the machine did since earlier experiments is in both sides of a pair, and drops out.
 ///
@@ -33,14 +36,9 @@ impl<R: Ratchet> Paired<R> {
     }
 }
 
-impl Paired<()> {
-    /// The rule's name in the journal.
-    pub(crate) const NAME: &str = "paired";
-}
-
 impl<R: Ratchet> Ratchet for Paired<R> {
     fn name(&self) -> &str {
-        Paired::NAME
+        PAIRED
     }
 
     /// The pairs that decided, and not the one that chose it.
