@@ -8,6 +8,7 @@ use crate::sh;
 mod bad_input;
 mod cuda;
 mod durable_core;
+mod ladder;
 mod latency;
 mod main_job;
 mod mutants;
@@ -34,6 +35,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("durable-core", durable_core::FIGURES),
     ("trainer", trainer::FIGURES),
     ("proposers", proposers::FIGURES),
+    ("noise", ladder::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.
