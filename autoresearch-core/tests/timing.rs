@@ -40,7 +40,9 @@ impl Sandbox<f64> for Place {
 
 #[tokio::test]
 async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
-    for ratchet in [Arc::new(Strict) as Arc<dyn Ratchet>, Arc::new(Paired::new(Strict, 2))] {
+    let noise_aware = NoiseAware { paired: true, ..NoiseAware::default() };
+    let rules: [Arc<dyn Ratchet>; 3] = [Arc::new(Strict), Arc::new(Paired::new(Strict, 2)), Arc::new(noise_aware)];
+    for ratchet in rules {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let script = || Box::new(Script::new([9.0, 9.5, 8.5, 8.75]));
