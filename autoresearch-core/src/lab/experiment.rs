@@ -11,7 +11,7 @@ use crate::crash;
 use crate::journal::Record;
 use crate::metric::Measurement;
 use crate::observer::Event;
-use crate::ratchet::{Arm, Evidence, Side, Verdict, on_one_machine};
+use crate::ratchet::{Side, Verdict, on_one_machine};
 use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
 use crate::state::{Experiment, Open, Status};
 
