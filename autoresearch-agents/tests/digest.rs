@@ -77,7 +77,7 @@ fn long(experiments: u32) -> State {
         } else {
             Outcome::Completed(log)
         };
-        let measurement = Measurement { score: Score::new(score).unwrap(), secondary: Default::default() };
+        let measurement = Measurement::new(Score::new(score).unwrap());
         let result = if crash { Err("no number".into()) } else { Ok(measurement) };
         records.push(Record::Measured { experiment, attempt: 1, side: Side::Candidate, outcome, result });
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));

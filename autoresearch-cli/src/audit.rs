@@ -3,10 +3,10 @@
 use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Record;
-use autoresearch_core::{Cancel, Experiment, Journal, Metric, Sandbox, State, Status, Trial};
+use autoresearch_core::{Cancel, Experiment, Journal, Sandbox, State, Status, Trial};
 
 use crate::config::{Config, Places};
-use crate::run::{Home, RunError, metric, sandbox};
+use crate::run::{Home, RunError, commands, sandbox};
 
 /// Attempts of an audit count from here, beyond those of the run itself.
 const ATTEMPTS: u32 = 20_000;
@@ -31,8 +31,9 @@ pub async fn audit(
     let base = base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
     let seed = state.header.as_ref().map_or(0, |header| header.seed);
     let places = Places::find(home.root.clone(), &config.preset)?;
-    let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
-    let metric = metric(config);
+    let (lineage, commands) = (Lineage::open(&home.root, tag)?, commands(config, &places)?);
+    let sandbox = sandbox(config, &places, commands, lineage, &base, tag, home.run(tag).join("logs"))?;
+    let metric = config.metric.metric();
     let kept: Vec<Experiment> = state.experiments.iter().filter(|e| e.status == Status::Keep).cloned().collect();
     if kept.len() < 2 {
         return Err(RunError::Other(format!("the run {tag} has kept nothing yet; there is nothing to audit")));

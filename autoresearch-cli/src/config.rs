@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoresearch_core::process::Limits;
-use autoresearch_core::{Budget, Direction, EditablePaths, Score, Stop};
+use autoresearch_core::process::{Cpus, Limits};
+use autoresearch_core::{Budget, EditablePaths, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::holdout::HoldoutConfig;
+use crate::metric::{Kind, MetricConfig};
 use crate::proposer::{ProposerConfig, dollars};
-use crate::ratchet::RatchetConfig;
+use crate::ratchet::{RatchetConfig, Rule};
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,7 +28,7 @@ pub struct Config {
     #[serde(default)]
     pub build: CommandConfig,
     /// The run.
-    pub run: CommandConfig,
+    pub run: RunConfig,
     /// What a model's patch must pass before it costs an experiment; nothing if it is missing.
     #[serde(default)]
     pub check: CommandConfig,
@@ -47,6 +49,9 @@ pub struct Config {
     /// The rule of acceptance.
     #[serde(default)]
     pub ratchet: RatchetConfig,
+    /// Data that no decision sees; none if it is missing.
+    #[serde(default)]
+    pub holdout: HoldoutConfig,
     /// Constants of the editable files that the search starts from, as literals.
     #[serde(default)]
     pub constants: BTreeMap<String, String>,
@@ -74,6 +79,22 @@ pub struct CommandConfig {
     pub limit_seconds: f64,
 }
 
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Wall clock until it is killed, all repeats together.
+    #[serde(default = "ten_minutes")]
+    pub limit_seconds: f64,
+    /// The processors that it is pinned to; all if there are none.
+    #[serde(default)]
+    pub cpus: Vec<usize>,
+    /// How often it is run for one measurement.
+    #[serde(default = "once")]
+    pub repeats: u32,
+}
+
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
@@ -83,15 +104,6 @@ pub struct LimitsConfig {
     pub file_gb: Option<f64>,
     /// Processes and threads of the user altogether.
     pub processes: Option<u64>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MetricConfig {
-    pub name: String,
-    pub direction: Direction,
-    #[serde(default)]
-    pub unit: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -111,8 +123,12 @@ fn program_md() -> PathBuf {
     "program.md".into()
 }
 
-fn ten_minutes() -> f64 {
+pub fn ten_minutes() -> f64 {
     600.0
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// Why a configuration cannot be used.
@@ -147,18 +163,29 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        let Config { build, run, check, ratchet, .. } = self;
+        let Config { build, run, check, holdout, metric, ratchet, .. } = self;
         if run.command.is_empty() {
             return Err("[run] command is empty; give the program that prints the metric".into());
         }
-        for (name, CommandConfig { command, limit_seconds: limit }) in
-            [("build", build), ("run", run), ("check", check)]
-        {
+        for (name, command, limit) in [
+            ("build", &build.command, build.limit_seconds),
+            ("run", &run.command, run.limit_seconds),
+            ("check", &check.command, check.limit_seconds),
+            ("holdout", &holdout.command, holdout.limit_seconds),
+        ] {
             let unused = command.is_empty();
-            let positive = *limit > 0.0 && *limit < 1e9;
+            let positive = limit > 0.0 && limit < 1e9;
             if !unused && !positive {
                 return Err(format!("[{name}] limit_seconds is {limit}; give a positive number of seconds"));
             }
+        }
+        if !(1..=1000).contains(&run.repeats) {
+            return Err(format!("[run] repeats is {}; give a number from 1 to 1000", run.repeats));
+        }
+        Cpus::new(run.cpus.iter().copied()).map_err(|why| format!("[run] cpus: {why}"))?;
+        metric.check()?;
+        if ratchet.rule == Rule::Ladder && metric.kind != Kind::Items {
+            return Err("[ratchet] rule = 'ladder' compares item by item; give [metric] kind = 'items'".into());
         }
         for (name, value) in [("memory_gb", self.limits.memory_gb), ("file_gb", self.limits.file_gb)] {
             if let Some(value) = value.filter(|value| !(*value > 0.0 && *value < 1e6)) {
@@ -174,7 +201,7 @@ impl Config {
     pub fn limits(&self) -> Limits {
         let bytes = |gigabytes: f64| (gigabytes * f64::from(1u32 << 30)) as u64;
         let LimitsConfig { memory_gb, file_gb, processes } = self.limits;
-        Limits { memory: memory_gb.map(bytes), file_size: file_gb.map(bytes), processes }
+        Limits { memory: memory_gb.map(bytes), file_size: file_gb.map(bytes), processes, ..Limits::default() }
     }
 
     /// The limits of each run.
@@ -352,6 +379,14 @@ mod tests {
             (&format!("{MINIMAL}[ratchet]\nbaseline = 1\n"), "baseline"),
             (&format!("{MINIMAL}[ratchet]\nconfirm = 5\nconfirm_at_most = 4\n"), "confirm_at_most"),
             (&format!("{MINIMAL}[limits]\nmemory_gb = 0\n"), "memory_gb"),
+            (&format!("{MINIMAL}samples = 3\n"), "belongs to kind = 'timing'"),
+            (&format!("{MINIMAL}kind = 'timing'\nsamples = 0\n"), "samples"),
+            (&format!("{MINIMAL}kind = 'timing'\nclock = 'wall'\nunit = 'moons'\n"), "moons"),
+            (&format!("{MINIMAL}kind = 'timing'\n").replace("minimise", "maximise"), "shorter"),
+            (&format!("{MINIMAL}[ratchet]\nrule = 'ladder'\n"), "kind = 'items'"),
+            (&format!("{MINIMAL}[holdout]\ncommand = ['x']\nlimit_seconds = 0\n"), "[holdout]"),
+            (&MINIMAL.replace("['./run']", "['./run']\ncpus = [5000]"), "CPU 5000"),
+            (&MINIMAL.replace("['./run']", "['./run']\nrepeats = 0"), "repeats"),
             (&format!("{MINIMAL}[ratchet.limits]\nvram = {{ most = 3 }}\n"), "most"),
             (&MINIMAL.replace("['./run']", "[]"), "command"),
             (&MINIMAL.replace("minimise", "down"), "down"),

@@ -7,7 +7,9 @@ mod agent;
 mod audit;
 mod config;
 mod display;
+mod holdout;
 mod import;
+mod metric;
 mod plot;
 mod proposer;
 mod ratchet;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use autoresearch_core::process::Cpus;
 use autoresearch_core::{Cancel, Direction, Experiment, State, StopReason};
 use clap::{Args, Parser, Subcommand};
 
@@ -41,9 +44,15 @@ enum Command {
     Run(RunArgs),
     /// Print the report of a run, and write it with its plot.
     Report {
+        #[command(flatten)]
+        config: ConfigArgs,
         /// The run; the latest one if it is missing.
         #[arg(long)]
         tag: Option<String>,
+        /// Measure the baseline and the best state on the sealed holdout first. Do it once, when the search is over: the
+        /// journal remembers each opening.
+        #[arg(long)]
+        open_holdout: bool,
     },
     /// Check that a run is as it must be: its journal, its commits and its results.tsv. It changes nothing.
     Verify {
@@ -165,9 +174,13 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
     let home = Home::find()?;
     match command {
         Command::Run(arguments) => run_night(&home, arguments).await,
-        Command::Report { tag } => {
+        Command::Report { config, tag, open_holdout } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
-            let state = home.state(&tag)?;
+            // Only what is opened needs the configuration.
+            let state = match open_holdout {
+                true => holdout::open(&home, &config.read()?, &tag, &cancel_on_signal()).await?,
+                false => home.state(&tag)?,
+            };
             terminal::out(report::terminal(&state));
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
@@ -224,6 +237,9 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     config.stop.target = arguments.target.or(config.stop.target);
     let RunArgs { tag, seed, allow_dirty, .. } = arguments;
     let (metric, total) = (config.metric.name.clone(), config.stop.experiments);
+    if !config.run.cpus.is_empty() && !Cpus::SUPPORTED {
+        terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
+    }
     let night = Night::prepare(home, Request { config, tag, seed, allow_dirty })?;
     let folder = night.folder.clone();
     let (tag, title) = (night.tag.clone(), night.program.title.clone());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoresearch_core::{Constrained, Limit, MinGain, NoiseAware, Ratchet, Sequential};
+use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
 use serde::Deserialize;
 
 /// Which rule, and its numbers. A number that is missing has the rule's own default.
@@ -24,8 +24,9 @@ pub struct RatchetConfig {
     alpha: Option<f64>,
     /// How many changes without effect may be kept in a night: `noise-aware` only.
     false_keeps: Option<f64>,
-    /// The smallest gain of interest, in standard deviations, and the most pairs: `sequential` only.
+    /// The smallest gain of interest, in standard deviations: `sequential` only.
     tau: Option<f64>,
+    /// The most pairs (`sequential`), the fresh pairs that decide alone (`strict`, always for times).
     pairs: Option<usize>,
     /// How many fresh runs of a kept candidate the next ones are compared with.
     audit: Option<usize>,
@@ -50,10 +51,14 @@ pub enum Rule {
     NoiseAware,
     /// Evidence that may be looked at after every pair.
     Sequential,
+    /// The gain must exceed its standard error over the items of a shared evaluation set.
+    Ladder,
 }
 
 /// Under the rules that know the noise, the machine is looked at after so many experiments.
 const REMEASURE_EVERY: u32 = 10;
+/// So many pairs decide on a time under `strict`.
+const PAIRS: usize = 3;
 
 impl RatchetConfig {
     /// What is wrong with it, in a sentence that says what to do.
@@ -68,7 +73,7 @@ impl RatchetConfig {
             ("alpha", self.alpha.is_some(), &[NoiseAware, Sequential]),
             ("false_keeps", self.false_keeps.is_some(), &[NoiseAware]),
             ("tau", self.tau.is_some(), &[Sequential]),
-            ("pairs", self.pairs.is_some(), &[Sequential]),
+            ("pairs", self.pairs.is_some(), &[Strict, Sequential]),
             ("audit", self.audit.is_some(), &[NoiseAware, Sequential]),
             ("line_price", self.line_price.is_some(), &[NoiseAware, Sequential]),
             ("paired", self.paired.is_some(), &[NoiseAware]),
@@ -98,7 +103,7 @@ impl RatchetConfig {
             ("baseline", self.baseline, 2),
             ("confirm", self.confirm, 1),
             ("confirm_at_most", self.confirm_at_most, self.confirm.unwrap_or(1)),
-            ("pairs", self.pairs, 2),
+            ("pairs", self.pairs, if self.rule == Strict { 1 } else { 2 }),
         ];
         for (name, count, least) in counts {
             if let Some(count) = count.filter(|count| !(least..=1000).contains(count)) {
@@ -108,11 +113,18 @@ impl RatchetConfig {
         Ok(())
     }
 
-    /// The rule.
-    pub fn ratchet(&self) -> Constrained<Box<dyn Ratchet>> {
+    /// The rule. For a `time` it compares only runs made in turns.
+    pub fn ratchet(&self, time: bool) -> Constrained<Box<dyn Ratchet>> {
         let rule: Box<dyn Ratchet> = match self.rule {
-            Rule::Strict => Box::new(MinGain(self.min_gain.unwrap_or_default())),
-            Rule::NoiseAware => Box::new(self.noise_aware()),
+            Rule::Strict => {
+                let rule = MinGain(self.min_gain.unwrap_or_default());
+                match self.pairs.or(time.then_some(PAIRS)) {
+                    Some(pairs) => Box::new(Paired::new(rule, pairs)),
+                    None => Box::new(rule),
+                }
+            }
+            Rule::NoiseAware => Box::new(self.noise_aware(time)),
+            Rule::Ladder => Box::new(Ladder),
             Rule::Sequential => {
                 let usual = Sequential::default();
                 Box::new(Sequential {
@@ -129,7 +141,7 @@ impl RatchetConfig {
         Constrained::new(rule, self.limits.clone())
     }
 
-    fn noise_aware(&self) -> NoiseAware {
+    fn noise_aware(&self, time: bool) -> NoiseAware {
         let usual = NoiseAware::default();
         let confirm = self.confirm.unwrap_or(usual.confirm);
         NoiseAware {
@@ -141,14 +153,14 @@ impl RatchetConfig {
             false_keeps: self.false_keeps.unwrap_or(usual.false_keeps),
             audit: self.audit.unwrap_or(usual.audit),
             line_price: self.line_price.unwrap_or(usual.line_price),
-            paired: self.paired.unwrap_or(usual.paired),
+            paired: self.paired.unwrap_or(usual.paired || time),
         }
     }
 
     /// After how many experiments without a measurement of it the incumbent is measured again.
     pub fn remeasure_every(&self) -> Option<u32> {
         match (self.rule, self.remeasure_every) {
-            (_, Some(0)) | (Rule::Strict, None) => None,
+            (_, Some(0)) | (Rule::Strict | Rule::Ladder, None) => None,
             (_, Some(every)) => Some(every),
             (_, None) => Some(REMEASURE_EVERY),
         }
@@ -161,6 +173,7 @@ impl Rule {
             Rule::Strict => "strict",
             Rule::NoiseAware => "noise-aware",
             Rule::Sequential => "sequential",
+            Rule::Ladder => "ladder",
         }
     }
 }

@@ -8,6 +8,8 @@ use autoresearch_core::results::deviations;
 use autoresearch_core::{Direction, Experiment, State, Status};
 use jiff::tz::TimeZone;
 
+use crate::holdout;
+
 pub mod noise;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
@@ -115,7 +117,27 @@ pub fn terminal(state: &State) -> String {
     };
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     let sure = if sure.is_empty() { sure } else { format!("\n{sure}") };
-    format!("{lines}{odd}{sure}\n{}", summary(state))
+    let holdout = match holdout::section(state) {
+        text if text.is_empty() => text,
+        text => format!("\n{text}"),
+    };
+    format!("{lines}{odd}{sure}\n{}{}{holdout}", summary(state), machines(state))
+}
+
+/// Where numbers were measured on several machines, what that means for those above.
+fn machines(state: &State) -> String {
+    let measured = state.experiments.iter().flat_map(|experiment| &experiment.arm.measurements);
+    let mut machines: Vec<String> = measured.filter_map(|m| m.machine.as_ref()).map(ToString::to_string).collect();
+    machines.sort();
+    machines.dedup();
+    match machines.len() {
+        0 | 1 => String::new(),
+        count => format!(
+            "Measured on {count} machines ({}): decisions compare only numbers from one of them; the baseline and the best may \
+             be from two. `autoresearch rerun --baseline` measures both here.\n",
+            machines.join("; ")
+        ),
+    }
 }
 
 const DEVIATIONS: &str = "Decisions that strict improvement would not have made";
@@ -149,6 +171,14 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     let _ = writeln!(text, "**{}**\n", totals(state));
     if let Some(times) = times(state) {
         let _ = writeln!(text, "{times}.\n");
+    }
+    match machines(state) {
+        machines if machines.is_empty() => {}
+        machines => text += &format!("{machines}\n"),
+    }
+    match holdout::section(state) {
+        holdout if holdout.is_empty() => {}
+        holdout => text += &format!("## The holdout\n\n{}\n", holdout.replacen("\n-", "\n\n-", 1)),
     }
     let _ = writeln!(text, "![Experiments and the best so far]({plot})\n");
 
@@ -255,9 +285,7 @@ pub mod tests {
                 remaining: None,
             });
             add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
-            let result = score
-                .map(|s| Measurement { score: Score::new(s).unwrap(), secondary: Default::default() })
-                .ok_or("it crashed".to_owned());
+            let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
             add(Record::Measured {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use autoresearch_agents::{ConstantError, constants};
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
+use autoresearch_core::process::Cpus;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
-    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, LogMetric, Metric, Observer, Outcome,
-    Patch, Program, ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial,
+    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Program,
+    ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial,
 };
 use thiserror::Error;
 
@@ -193,9 +194,17 @@ impl Night {
             None => lineage.head()?,
         };
 
-        let metric = metric(&config);
+        let metric = config.metric.metric();
         let proposer = proposer::proposer(&config, &places, &home.root, &tag, seed)?;
-        let sandbox = Arc::new(sandbox(&config, &places, lineage, &base, &tag, &folder)?);
+        let sandbox = Arc::new(sandbox(
+            &config,
+            &places,
+            commands(&config, &places)?,
+            lineage,
+            &base,
+            &tag,
+            folder.join("logs"),
+        )?);
         let mut settings = Settings::new(tag.clone(), config.budget());
         settings.base = Some(base);
         settings.policy = policy;
@@ -203,9 +212,8 @@ impl Night {
         settings.stop = config.stop();
         settings.results = Some(folder.join("results.tsv"));
         settings.remeasure_every = config.ratchet.remeasure_every();
-        let ratchet = Arc::new(config.ratchet.ratchet());
-        let lab =
-            Lab::new(program.clone(), proposer, sandbox, Arc::new(metric), ratchet, settings, (journal, entries))?;
+        let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
+        let lab = Lab::new(program.clone(), proposer, sandbox, metric, ratchet, settings, (journal, entries))?;
         Ok(Night { tag, folder, program, lab })
     }
 
@@ -247,8 +255,9 @@ pub async fn rerun(
     let base =
         header.base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
     let places = Places::find(home.root.clone(), &config.preset)?;
-    let sandbox = sandbox(config, &places, Lineage::open(&home.root, tag)?, &base, tag, &home.run(tag))?;
-    let metric = metric(config);
+    let (lineage, commands) = (Lineage::open(&home.root, tag)?, commands(config, &places)?);
+    let sandbox = sandbox(config, &places, commands, lineage, &base, tag, home.run(tag).join("logs"))?;
+    let metric = config.metric.metric();
     let baseline = state.experiments.first().filter(|_| wanted.baseline);
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let best = ("", incumbent.experiment, &incumbent.candidate);
@@ -268,30 +277,35 @@ pub async fn rerun(
     Ok(())
 }
 
-/// What is measured.
-pub fn metric(config: &Config) -> LogMetric {
-    LogMetric::new(&config.metric.name, config.metric.direction).with_unit(&config.metric.unit)
-}
-
-/// Where candidates of a run are built and run.
-pub fn sandbox(
-    config: &Config,
-    places: &Places,
-    lineage: Lineage,
-    base: &Revision,
-    tag: &str,
-    folder: &Path,
-) -> Result<CommandSandbox, RunError> {
-    let commands = Commands {
+/// How candidates are built and run.
+pub fn commands(config: &Config, places: &Places) -> Result<Commands, RunError> {
+    let cpus = Cpus::new(config.run.cpus.iter().copied());
+    let cpus = cpus.and_then(|cpus| cpus.check().map(|()| cpus));
+    Ok(Commands {
         editable: config.editable.clone(),
         build: places.fill_all(&config.build.command),
         run: places.fill_all(&config.run.command),
         environment: places.environment(&config.environment),
         limits: config.limits(),
-    };
+        cpus: cpus.map_err(|why| RunError::Other(format!("[run] cpus: {why}")))?,
+        repeats: config.run.repeats,
+        ..Commands::default()
+    })
+}
+
+/// The sandbox of a run, which writes what its commands say into `logs`.
+pub fn sandbox(
+    config: &Config,
+    places: &Places,
+    commands: Commands,
+    lineage: Lineage,
+    base: &Revision,
+    tag: &str,
+    logs: PathBuf,
+) -> Result<CommandSandbox, RunError> {
     let slot = Slot::new(places.slots(tag).join("0"));
     let preset = preset(config, &lineage, base)?;
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.join("logs"));
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, logs);
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,

@@ -348,3 +348,83 @@ fn a_run_that_goes_on_is_sound() {
     assert!(looks > 5, "{looks}");
     assert!(repository.run(&["verify"]).status.success());
 }
+
+#[test]
+fn a_holdout_stays_sealed_until_it_is_opened_and_each_opening_is_remembered() {
+    let repository = Repository::new(0.0);
+    let config = repository.folder.path().join("autoresearch.toml");
+    let seen = repository.folder.path().with_extension("seen");
+    let text_before = std::fs::read_to_string(&config).unwrap();
+    let holdout = format!(
+        "[holdout]\nenvironment = {{ HOLDOUT_DATA = '1000' }}\ncommand = ['sh', '-c', \"\"\"\n\
+         echo opened >> {}\n\
+         echo ---\n\
+         awk -v more=$HOLDOUT_DATA '/^const/ {{ sub(\";\", \"\", $5); s += $5 }} END {{ print \"score: \" s + more }}' work.txt\n\
+         \"\"\"]\n",
+        seen.display()
+    );
+    // A night that reads its own variables would crash here if it had that of the holdout.
+    let guarded = text_before.replace("echo ---", "test -z \"$HOLDOUT_DATA\" || exit 9\necho ---");
+    std::fs::write(&config, format!("{guarded}{holdout}")).unwrap();
+    let output = repository.run(&["run", "--tag", "night", "--experiments", "6", "--allow-dirty"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(!seen.exists(), "the night never ran it");
+    let sealed = text(&repository.run(&["report"]));
+    assert!(!sealed.contains("holdout"), "{sealed}");
+
+    let opened = repository.run(&["report", "--open-holdout"]);
+    assert!(opened.status.success(), "{}", text(&opened));
+    assert_eq!(std::fs::read_to_string(&seen).unwrap().lines().count(), 2, "the baseline and the best");
+    let shown = text(&opened);
+    assert!(shown.contains("The holdout was opened once") && shown.contains("after experiment 6"), "{shown}");
+    assert!(
+        shown.contains("score on the holdout: 1050.500000 -> ") && shown.contains("own score: 50.500000 -> "),
+        "{shown}"
+    );
+    let report = std::fs::read_to_string(repository.only_run().join("report.md")).unwrap();
+    assert!(report.contains("## The holdout") && report.contains("- score on the holdout: 1050.5"), "{report}");
+    let later = text(&repository.run(&["report"]));
+    assert!(later.contains("opened once"), "the report keeps both numbers: {later}");
+
+    let again = text(&repository.run(&["report", "--open-holdout"]));
+    assert!(again.contains("The holdout has been opened 2 times"), "{again}");
+    let verified = repository.run(&["verify"]);
+    assert!(verified.status.success(), "{}", text(&verified));
+    let more = repository.run(&["run", "--tag", "night", "--experiments", "8", "--allow-dirty"]);
+    assert!(more.status.success(), "{}", text(&more));
+    assert!(text(&repository.run(&["report"])).contains("2 experiments were made since"));
+
+    std::fs::write(&config, guarded).unwrap();
+    let none = repository.run(&["report", "--open-holdout"]);
+    assert!(!none.status.success() && text(&none).contains("[holdout] with a command"), "{}", text(&none));
+    let _ = std::fs::remove_file(seen);
+}
+
+#[test]
+fn a_time_is_decided_by_pairs_on_one_machine() {
+    let repository = Repository::new(0.0);
+    let config = repository.folder.path().join("autoresearch.toml");
+    let before = std::fs::read_to_string(&config).unwrap();
+    let timing = before.replace(
+        "[metric]",
+        "repeats = 3\n[ratchet]\nrule = 'strict'\npairs = 2\n[metric]\nkind = 'timing'\nstatistic = 'minimum'",
+    );
+    std::fs::write(&config, &timing).unwrap();
+    let output = repository.run(&["run", "--tag", "night", "--experiments", "6", "--allow-dirty"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let journal = std::fs::read_to_string(repository.only_run().join("journal.jsonl")).unwrap();
+    let kept =
+        journal.lines().filter(|line| line.contains("over 2 pairs") && line.contains("\"status\":\"keep\"")).count();
+    assert!(kept > 0, "{}", text(&output));
+    assert!(journal.contains("\"score_samples\":3.0") && journal.contains(" processors, "), "{journal}");
+    assert!(journal.contains("\"side\":\"incumbent\""));
+
+    std::fs::write(&config, timing.replace("repeats = 3", "repeats = 3\ncpus = [1023]")).unwrap();
+    let refused = repository.run(&["run", "--tag", "other", "--experiments", "1", "--allow-dirty"]);
+    assert!(!refused.status.success() && text(&refused).contains("CPUs 1023: allowed here are"), "{}", text(&refused));
+
+    std::fs::write(&config, before.replace("[metric]", "[ratchet]\nrule = 'ladder'\n[metric]\nkind = 'items'"))
+        .unwrap();
+    let without = repository.run(&["run", "--tag", "items", "--experiments", "1", "--allow-dirty"]);
+    assert!(!without.status.success() && text(&without).contains("AUTORESEARCH_ITEMS"), "{}", text(&without));
+}

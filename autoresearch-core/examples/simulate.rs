@@ -136,7 +136,7 @@ impl Metric for Plain {
         let text = outcome.log().tail.as_str();
         let score = text.parse().ok().and_then(Score::new);
         let score = score.ok_or_else(|| MetricError::NotFinite { name: "value".into(), value: text.into() })?;
-        Ok(Measurement { score, secondary: Default::default() })
+        Ok(Measurement::new(score))
     }
 }
 

@@ -341,7 +341,9 @@ impl Imported {
             };
             // Under the name from which the table of a run takes it.
             let secondary = row.memory_gb.map(|gigabytes| ("peak_vram_mb".to_owned(), gigabytes * 1024.0));
-            let result = row.score.map(|score| Measurement { score, secondary: secondary.into_iter().collect() });
+            let result = row
+                .score
+                .map(|score| Measurement { secondary: secondary.into_iter().collect(), ..Measurement::new(score) });
             records.push(Record::Measured {
                 experiment,
                 attempt: 1,

@@ -22,9 +22,11 @@ use crate::sandbox::{Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
+mod disclosure;
 mod experiment;
 mod settings;
 
+use disclosure::{Disclosed, rounded_best};
 pub use settings::Settings;
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
@@ -83,6 +85,8 @@ pub struct Lab<C> {
     settings: Settings,
     journal: Journal,
     state: State,
+    /// What proposers see, if that is not everything.
+    disclosed: Option<Disclosed>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
 }
 
@@ -99,7 +103,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     ) -> Result<Lab<C>, LabError> {
         let mut state = State::default();
         entries.into_iter().try_for_each(|entry| state.take(entry))?;
-        Ok(Lab { program, proposer, sandbox, metric, ratchet, settings, journal, state, observers: Arc::default() })
+        let (disclosed, observers) = (Disclosed::under(ratchet.discloses()), Arc::default());
+        Ok(Lab { program, proposer, sandbox, metric, ratchet, settings, journal, state, disclosed, observers })
     }
 
     /// Adds a listener.
@@ -235,9 +240,11 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;
         }
         self.write_results()?;
-        for experiment in &self.state.experiments {
-            self.proposer.observe(experiment);
-        }
+        let experiments = match &mut self.disclosed {
+            Some(disclosed) => disclosed.of(&self.state),
+            None => &self.state.experiments,
+        };
+        experiments.iter().for_each(|experiment| self.proposer.observe(experiment));
         Ok(())
     }
 
@@ -251,13 +258,17 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         };
         let files =
             self.sandbox.files(&incumbent.revision).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
+        let (score, experiments) = match &mut self.disclosed {
+            Some(disclosed) => (rounded_best(&self.state).unwrap_or(score), disclosed.of(&self.state)),
+            None => (score, self.state.experiments.as_slice()),
+        };
         let context = Context {
             program: &self.program,
             incumbent: incumbent.revision.clone(),
             score,
             direction: self.metric.direction(),
             files: Arc::new(files),
-            experiments: &self.state.experiments,
+            experiments,
             rejections: &self.state.rejections,
             spent: self.state.cost,
             seed: self.settings.seed,

@@ -12,6 +12,7 @@ pub mod change;
 pub mod cancel;
 mod crash;
 pub mod git;
+pub mod machine;
 pub mod process;
 pub mod sandbox;
 pub mod slot;
@@ -40,11 +41,15 @@ pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
 pub use lab::{Lab, LabError, Settings};
-pub use metric::{Direction, LogMetric, Measurement, Metric, MetricError, Score};
+pub use machine::Machine;
+pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use proposer::{Context, Cost, Proposal, Proposer, ProposerError};
-pub use ratchet::{Arm, Constrained, Evidence, Limit, MinGain, NoiseAware, Ratchet, Sequential, Strict, Verdict};
+pub use ratchet::{
+    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
+    Verdict,
+};
 pub use sandbox::{
     Budget, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
 };

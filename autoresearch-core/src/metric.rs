@@ -6,7 +6,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::machine::Machine;
 use crate::sandbox::Outcome;
+
+mod items;
+mod timing;
+
+pub(crate) use items::MAX_ITEM_BYTES;
+pub use items::{ITEMS, ItemMetric};
+pub use timing::{Clock, Statistic, Timing};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +29,14 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// 1 where higher is better, -1 where lower is.
+    pub(crate) fn sign(self) -> f64 {
+        match self {
+            Direction::Minimise => -1.0,
+            Direction::Maximise => 1.0,
+        }
+    }
+
     /// By how much `candidate` is better than `incumbent`, in the metric's unit: positive is better.
     pub fn gain(self, incumbent: Score, candidate: Score) -> f64 {
         match self {
@@ -74,6 +90,20 @@ pub struct Measurement {
     /// Other numbers worth remembering, by name; they may be limited by a ratchet but do not decide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secondary: BTreeMap<String, f64>,
+    /// The score of each item of a shared evaluation set, in the set's order, for rules that compare item by item. Empty for
+    /// most metrics, and forgotten in memory once the experiment is discarded; the journal has them all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<f64>,
+    /// Where it was measured, if numbers from different machines do not compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
+}
+
+impl Measurement {
+    /// A score and nothing else.
+    pub fn new(score: Score) -> Measurement {
+        Measurement { score, secondary: BTreeMap::new(), items: Vec::new(), machine: None }
+    }
 }
 
 /// Why a completed run has no score. The experiment counts as crashed.
@@ -170,20 +200,28 @@ impl Metric for LogMetric {
         let Outcome::Completed(log) = outcome else {
             return Err(MetricError::NotCompleted(outcome.describe()));
         };
-        let lines: Vec<&str> = log.tail.split(['\n', '\r']).map(str::trim).collect();
-        let block = lines.iter().rposition(|line| *line == "---").map_or(&lines[..], |at| &lines[at + 1..]);
-        let pairs = || block.iter().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.trim(), v.trim()));
-
-        let (_, value) =
-            pairs().rfind(|(key, _)| *key == self.name).ok_or_else(|| MetricError::Missing(self.name.clone()))?;
+        let block = summary(&log.tail);
+        let value = block.iter().rfind(|(key, _)| *key == self.name).map(|(_, value)| *value);
+        let value = value.ok_or_else(|| MetricError::Missing(self.name.clone()))?;
         let score = value.parse().ok().and_then(Score::new);
         let score = score.ok_or_else(|| MetricError::NotFinite { name: self.name.clone(), value: value.to_owned() })?;
-        let secondary = pairs()
-            .filter(|(key, _)| *key != self.name)
-            .filter_map(|(key, value)| Some((key.to_owned(), value.parse::<f64>().ok().filter(|v| v.is_finite())?)))
-            .collect();
-        Ok(Measurement { score, secondary })
+        Ok(Measurement { secondary: secondary(&block, &self.name), ..Measurement::new(score) })
     }
+}
+
+/// The `key: value` lines after the last line `---`, or of the whole log without one.
+fn summary(tail: &str) -> Vec<(&str, &str)> {
+    let lines: Vec<&str> = tail.split(['\n', '\r']).map(str::trim).collect();
+    let block = lines.iter().rposition(|line| *line == "---").map_or(&lines[..], |at| &lines[at + 1..]);
+    block.iter().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect()
+}
+
+/// The numbers of a summary block beside the metric itself.
+fn secondary(block: &[(&str, &str)], name: &str) -> BTreeMap<String, f64> {
+    let others = block.iter().filter(|(key, _)| *key != name);
+    others
+        .filter_map(|(key, value)| Some(((*key).to_owned(), value.parse::<f64>().ok().filter(|v| v.is_finite())?)))
+        .collect()
 }
 
 #[cfg(test)]

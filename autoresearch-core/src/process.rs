@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
+mod cpus;
 mod log;
 mod outcome;
 mod sweep;
@@ -19,6 +20,7 @@ mod tree;
 #[path = "process/linux.rs"]
 mod tree;
 
+pub use cpus::Cpus;
 use log::Pump;
 pub use log::log_tail;
 pub use outcome::outcome;
@@ -86,6 +88,8 @@ pub struct Limits {
     pub file_size: Option<u64>,
     /// Processes and threads of this user altogether, the harness's included. Does not bind root.
     pub processes: Option<u64>,
+    /// The processors that it runs on; all of them if the set is empty.
+    pub cpus: Cpus,
 }
 
 /// Why a command ended.
@@ -142,6 +146,7 @@ impl Command {
             .argv
             .split_first()
             .ok_or_else(|| SandboxError::Other("the command is empty; give a program".into()))?;
+        self.limits.cpus.check().map_err(SandboxError::Other)?;
         let failed = |what: &str, e| SandboxError::io(format!("{what} for `{program}`"), e);
         let (output, input) = std::io::pipe().map_err(|e| failed("making a pipe", e))?;
         let error = input.try_clone().map_err(|e| failed("making a pipe", e))?;

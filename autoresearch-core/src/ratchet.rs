@@ -6,12 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Direction, Measurement, Score};
 
+mod ladder;
+mod machines;
 mod noise;
 mod noise_aware;
+mod paired;
 mod sequential;
 
+pub use ladder::Ladder;
+pub(crate) use machines::{latest_machine, on_one_machine};
 pub use noise::Noise;
 pub use noise_aware::NoiseAware;
+pub(crate) use paired::PAIRED;
+pub use paired::Paired;
 pub use sequential::Sequential;
 
 /// The measurements of one revision, oldest first.
@@ -24,8 +31,7 @@ pub struct Arm {
 impl Arm {
     /// An arm of these scores; what is not finite is left out.
     pub fn of(scores: impl IntoIterator<Item = f64>) -> Arm {
-        let measurement = |score| Measurement { score, secondary: BTreeMap::new() };
-        Arm { measurements: scores.into_iter().filter_map(Score::new).map(measurement).collect() }
+        Arm { measurements: scores.into_iter().filter_map(Score::new).map(Measurement::new).collect() }
     }
 
     /// All scores, oldest first.
@@ -33,7 +39,8 @@ impl Arm {
         self.measurements.iter().map(|m| m.score)
     }
 
-    /// The mean score, or `None` without measurements.
+    /// The mean score, or `None` without measurements. Where the machine counts, it is that of the latest measurement:
+    /// earlier ones from another machine are left out.
     pub fn mean(&self) -> Option<Score> {
         mean(&self.measurements)
     }
@@ -49,6 +56,27 @@ impl Arm {
         Arm { measurements: self.measurements[..count.min(self.measurements.len())].to_vec() }
     }
 
+    /// The score of each item, averaged over the measurements that list them. `None` if none does, or if their lists differ
+    /// in length.
+    pub fn items(&self) -> Option<Vec<f64>> {
+        let mut lists = self.measurements.iter().map(|m| &m.items).filter(|items| !items.is_empty());
+        let (mut sums, mut count) = (lists.next()?.clone(), 1.0);
+        for list in lists {
+            if list.len() != sums.len() {
+                return None;
+            }
+            sums.iter_mut().zip(list).for_each(|(sum, item)| *sum += item);
+            count += 1.0;
+        }
+        sums.iter_mut().for_each(|sum| *sum /= count);
+        Some(sums)
+    }
+
+    /// Drops the lists of items, which are long, where no rule will ask for them again.
+    pub(crate) fn forget_items(&mut self) {
+        self.measurements.iter_mut().for_each(|measurement| measurement.items = Vec::new());
+    }
+
     /// The mean of a secondary metric, or `None` if a measurement lacks it.
     pub fn secondary(&self, name: &str) -> Option<f64> {
         let values = self.measurements.iter().map(|m| m.secondary.get(name).copied());
@@ -57,10 +85,10 @@ impl Arm {
     }
 }
 
-/// The mean score, or `None` without measurements.
+/// The mean score of those from the latest one's machine, or `None` without measurements.
 pub(crate) fn mean(measurements: &[Measurement]) -> Option<Score> {
-    let sum: f64 = measurements.iter().map(|m| m.score.get()).sum();
-    Score::new(sum / measurements.len() as f64)
+    let (sum, count) = latest_machine(measurements).fold((0.0, 0), |(sum, count), m| (sum + m.score.get(), count + 1));
+    Score::new(sum / f64::from(count))
 }
 
 /// Everything a ratchet may look at.
@@ -167,6 +195,11 @@ pub trait Ratchet: Send + Sync {
     fn fresh_seeds(&self) -> bool {
         false
     }
+
+    /// What proposers may be told of what was measured.
+    fn discloses(&self) -> Disclosure {
+        Disclosure::Everything
+    }
 }
 
 impl<R: Ratchet + ?Sized> Ratchet for Box<R> {
@@ -189,6 +222,21 @@ impl<R: Ratchet + ?Sized> Ratchet for Box<R> {
     fn fresh_seeds(&self) -> bool {
         (**self).fresh_seeds()
     }
+
+    fn discloses(&self) -> Disclosure {
+        (**self).discloses()
+    }
+}
+
+/// What proposers are told of what was measured. People are told everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Disclosure {
+    /// Every score, reason and log.
+    #[default]
+    Everything,
+    /// Of a discarded experiment that it was discarded, and of a kept one its score, rounded to a whole multiple of one item's
+    /// share. Logs only of crashes.
+    RoundedBest,
 }
 
 /// Keep only what is strictly better; a tie is kept only if it leaves less code (karpathy's simplicity rule).
@@ -306,6 +354,10 @@ impl<R: Ratchet> Ratchet for Constrained<R> {
         }
         self.rule.judge(evidence)
     }
+
+    fn discloses(&self) -> Disclosure {
+        self.rule.discloses()
+    }
 }
 
 #[cfg(test)]
@@ -314,7 +366,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn arm(score: f64) -> Arm {
-        Arm { measurements: vec![Measurement { score: Score::new(score).unwrap(), secondary: Default::default() }] }
+        Arm { measurements: vec![Measurement::new(Score::new(score).unwrap())] }
     }
 
     fn strict(incumbent: f64, candidate: f64, direction: Direction, lines: i64) -> bool {

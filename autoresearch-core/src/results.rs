@@ -56,7 +56,7 @@ pub fn deviations(state: &State) -> Vec<Deviation<'_>> {
     let Some(header) = state.header.as_ref().filter(|header| ["", "strict"].contains(&header.rule.as_str())) else {
         return Vec::new();
     };
-    let arm = |score: Score| Arm { measurements: vec![Measurement { score, secondary: Default::default() }] };
+    let arm = |score: Score| Arm { measurements: vec![Measurement::new(score)] };
     let deviation = |experiment: &'_ Experiment| {
         let incumbent = experiment.before.map_or(Arm::default(), arm);
         let candidate = experiment.arm.clone();

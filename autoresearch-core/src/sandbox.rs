@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
+use crate::machine::Machine;
 
 /// The name of one state of what is researched: a commit, or whatever names a state in another domain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -132,6 +133,21 @@ pub struct RunLog {
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,
+    /// What each repeat of the run's command took by the harness's clock. Empty where it is run once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<Repeat>,
+    /// Where it ran, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
+    #[serde(skip)]
+    pub machine: Option<Machine>,
+}
+
+/// One of several repeats of a run's command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Wall clock from its start to its end.
+    pub wall: Duration,
+    /// Processor time of all its processes, where the system tells.
+    pub cpu: Option<Duration>,
 }
 
 impl RunLog {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
-use crate::ratchet::{Arm, Evidence, Noise, Side, mean};
+use crate::ratchet::{Arm, Evidence, Noise, PAIRED, Side, latest_machine, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// So many of the latest experiments have the end of their log in memory.
@@ -164,6 +164,19 @@ pub struct Shift {
     pub by: f64,
 }
 
+/// The sealed holdout was opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opening {
+    /// When.
+    pub at: Timestamp,
+    /// After this experiment.
+    pub experiment: u32,
+    /// The experiment that made the best state, which was measured.
+    pub best: u32,
+    /// The scores of the baseline and of the best state, or why there are none; `None` if the measurement did not end.
+    pub result: Option<(Result<Score, String>, Result<Score, String>)>,
+}
+
 /// How a run began.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -226,6 +239,8 @@ pub struct State {
     pub since_measured: u32,
     /// When the machine was found to have shifted.
     pub shifts: Vec<Shift>,
+    /// When the sealed holdout was opened, and what it gave.
+    pub holdout: Vec<Opening>,
     by_fingerprint: HashMap<String, u32>,
 }
 
@@ -285,7 +300,8 @@ impl State {
         if self.header.is_none() != matches!(record, Record::Started { .. }) {
             return Err(contradiction("a run begins with one record of its start".into()));
         }
-        if !matches!(record, Record::Stopped { .. }) {
+        let looks = matches!(record, Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. });
+        if !looks && !matches!(record, Record::Stopped { .. }) {
             self.stopped = None;
         }
         match record {
@@ -420,6 +436,16 @@ impl State {
                 Some(experiment) => experiment.audit.push(score.get()),
                 None => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
             },
+            Record::HoldoutOpened { best } => {
+                let incumbent = self.incumbent.as_ref().filter(|incumbent| incumbent.revision == best);
+                let incumbent = incumbent.ok_or_else(|| contradiction(format!("{best} is not the best state")))?;
+                let (best, experiment) = (incumbent.experiment, self.finished() as u32);
+                self.holdout.push(Opening { at, experiment, best, result: None });
+            }
+            Record::HoldoutMeasured { baseline, best } => match self.holdout.last_mut() {
+                Some(opening) if opening.result.is_none() => opening.result = Some((baseline, best)),
+                _ => return Err(contradiction("the holdout was measured, but not opened".into())),
+            },
             Record::Stopped { reason } => {
                 // An orderly stop is nobody's crash: the run that it interrupted is not lost.
                 if let Some(open) = &mut self.open {
@@ -433,16 +459,22 @@ impl State {
 
     fn decide(&mut self, open: Open, reference: Option<u32>) -> Result<(), String> {
         let Open { mut experiment, incumbent: interleaved, .. } = open;
-        let scores = |measurements: &[Measurement]| measurements.iter().map(|m| m.score.get()).collect::<Vec<_>>();
+        let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like.
         let fresh = if experiment.id == 0 { 0 } else { 1 };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
+        let mut interleaved = Arm { measurements: interleaved };
+        let paired = interleaved.last(interleaved.measurements.len().saturating_sub(1).max(1)).mean();
         if let Some(incumbent) = &mut self.incumbent {
-            incumbent.arm.measurements.extend(interleaved);
+            interleaved.forget_items();
+            incumbent.arm.measurements.append(&mut interleaved.measurements);
         }
-        experiment.before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
+        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == PAIRED);
+        experiment.before = paired.filter(|_| of_pairs).or(before);
         // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
         experiment.arm.measurements.shrink_to_fit();
         experiment.reason.shrink_to_fit();
@@ -473,6 +505,7 @@ impl State {
             }
             (_, None) => {}
         }
+        experiment.arm.forget_items();
         let (status, id) = (experiment.status, experiment.id);
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
@@ -484,7 +517,8 @@ impl State {
         // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
         let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
         if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
-            outcome.log_mut().tail = String::new();
+            let log = outcome.log_mut();
+            (log.tail, log.artifacts, log.repeats) = Default::default();
         }
         Ok(())
     }

@@ -10,8 +10,12 @@ use async_trait::async_trait;
 use crate::cancel::Cancel;
 use crate::change::{EditablePaths, Patch, PatchError};
 use crate::git::{GitError, Lineage};
-use crate::process::{self, Command, Limits, outcome};
-use crate::sandbox::{Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
+use crate::machine::Machine;
+use crate::metric::ITEMS;
+use crate::process::{self, Command, Cpus, Limits, outcome};
+use crate::sandbox::{
+    Candidate, Outcome, Phase, Progress, Repeat, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+};
 use crate::slot::Slot;
 
 /// Names the slot that a process belongs to, so that leftovers of a harness that died can be found.
@@ -24,12 +28,19 @@ pub struct Commands {
     pub editable: EditablePaths,
     /// The build, in the candidate's directory. Empty for none.
     pub build: Vec<String>,
-    /// The run, in the candidate's directory.
+    /// The run, in the candidate's directory. It may write a number for each item of an evaluation set into the file that
+    /// `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
     /// Variables for both, beside the few that are inherited. The run also gets `AUTORESEARCH_SEED`.
     pub environment: Vec<(String, OsString)>,
+    /// Variables for the run alone.
+    pub run_environment: Vec<(String, OsString)>,
     /// What each of both may use.
     pub limits: Limits,
+    /// The processors that the run is pinned to; all of them if the set is empty. A build may use all that there are.
+    pub cpus: Cpus,
+    /// How often the run's command is repeated, at least once; its limit is for all repeats together.
+    pub repeats: u32,
 }
 
 /// Stages candidates as commits, and builds and runs them in a directory of their own.
@@ -102,6 +113,25 @@ impl CommandSandbox {
         Ok(candidate.map_err(SandboxError::from)?)
     }
 
+    /// Where a run writes the scores of items: in its own scratch folder, like all that it writes.
+    fn items(&self) -> PathBuf {
+        self.slot.scratch().join(ITEMS)
+    }
+
+    /// Takes the scores of items out of the slot, which the next run empties. A link, or whatever else a candidate may put in
+    /// their place, is no list of scores, and neither is a file too long for one.
+    fn keep_items(&self, log: &mut RunLog) -> Result<(), SandboxError> {
+        let (from, Some(to)) = (self.items(), log.path.as_ref().map(|path| path.with_extension(ITEMS))) else {
+            return Ok(());
+        };
+        let is_list = |found: std::fs::Metadata| found.is_file() && found.len() <= crate::metric::MAX_ITEM_BYTES;
+        if std::fs::symlink_metadata(&from).is_ok_and(is_list) {
+            std::fs::copy(&from, &to).map_err(|e| SandboxError::io(format!("writing {}", to.display()), e))?;
+            log.artifacts.insert(ITEMS.into(), to);
+        }
+        Ok(())
+    }
+
     async fn phase(
         &self,
         phase: Phase,
@@ -115,6 +145,12 @@ impl CommandSandbox {
         environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
         environment.push((SLOT.into(), self.slot.path().into()));
         environment.push(("TMPDIR".into(), self.slot.scratch().into()));
+        let mut limits = self.commands.limits;
+        if phase == Phase::Run {
+            environment.push(("AUTORESEARCH_ITEMS".into(), self.items().into()));
+            environment.extend(self.commands.run_environment.iter().cloned());
+            limits.cpus = self.commands.cpus;
+        }
         let command = Command {
             argv: argv.to_vec(),
             directory: self.slot.path().to_owned(),
@@ -122,10 +158,10 @@ impl CommandSandbox {
             log: log.path.clone().unwrap_or_default(),
             limit: match phase {
                 Phase::Build => trial.budget.build,
-                Phase::Run => trial.budget.run,
+                Phase::Run => trial.budget.run.saturating_sub(log.elapsed),
             },
             grace: process::GRACE,
-            limits: self.commands.limits,
+            limits,
         };
         let progress = trial.progress.clone();
         command.run(cancel, &move |line| progress(Progress::Line(line))).await
@@ -181,10 +217,25 @@ impl Sandbox<Patch> for CommandSandbox {
             }
         }
         log.phase = Phase::Run;
-        let run = self.phase(Phase::Run, &self.commands.run, &log, trial, cancel).await?;
-        log.elapsed = run.elapsed;
-        log.peak_memory = run.peak_memory;
-        outcome(&run, "the run", log)
+        log.machine = Some(Machine::here());
+        let repeats = self.commands.repeats.max(1);
+        loop {
+            // What the build or the repeat before wrote is not this one's.
+            let _ = std::fs::remove_file(self.items());
+            let run = self.phase(Phase::Run, &self.commands.run, &log, trial, cancel).await?;
+            log.elapsed += run.elapsed;
+            log.peak_memory = log.peak_memory.max(run.peak_memory);
+            if repeats > 1 {
+                log.repeats.push(Repeat { wall: run.elapsed, cpu: run.cpu });
+            }
+            if !run.succeeded() {
+                return outcome(&run, "the run", log);
+            }
+            if repeats == 1 || log.repeats.len() == repeats as usize {
+                self.keep_items(&mut log)?;
+                return outcome(&run, "the run", log);
+            }
+        }
     }
 
     async fn clean(&self) -> Result<(), SandboxError> {

@@ -8,6 +8,7 @@ use crate::sh;
 mod bad_input;
 mod cuda;
 mod durable_core;
+mod ladder;
 mod latency;
 mod main_job;
 mod mutants;

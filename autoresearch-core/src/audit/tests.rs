@@ -38,7 +38,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
             records.push(Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0 });
-            let result = Ok(Measurement { score: score(*value), secondary: Default::default() });
+            let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
             records.push(Record::Measured { experiment, attempt, side: Side::Candidate, outcome, result });
         }

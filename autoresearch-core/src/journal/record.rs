@@ -147,6 +147,18 @@ pub enum Record {
         /// What it gave.
         score: Score,
     },
+    /// The sealed holdout was opened: what it says has been seen from now on.
+    HoldoutOpened {
+        /// The best state, which is measured on it beside the baseline.
+        best: Revision,
+    },
+    /// What the holdout gave that was opened last.
+    HoldoutMeasured {
+        /// The baseline's score on it, or why there is none.
+        baseline: Result<Score, String>,
+        /// The best state's.
+        best: Result<Score, String>,
+    },
     /// The run stopped in an orderly way; it can be continued.
     Stopped {
         /// Why.

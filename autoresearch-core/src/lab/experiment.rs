@@ -11,7 +11,7 @@ use crate::crash;
 use crate::journal::Record;
 use crate::metric::Measurement;
 use crate::observer::Event;
-use crate::ratchet::{Side, Verdict};
+use crate::ratchet::{Side, Verdict, on_one_machine};
 use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
 use crate::state::{Experiment, Open, Status};
 
@@ -76,7 +76,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     fn judge(&self, open: &Open) -> Verdict {
-        let verdict = self.ratchet.judge(&self.state.evidence(open));
+        let mut evidence = self.state.evidence(open);
+        let verdict = on_one_machine(&mut evidence).unwrap_or_else(|| self.ratchet.judge(&evidence));
         if self.state.incumbent.is_some() {
             return verdict;
         }
@@ -227,6 +228,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         if let Some((start, _)) = log.tail.char_indices().rev().nth(REMEMBERED_TAIL - 1) {
             log.tail.drain(..start);
         }
+        log.machine = None;
         self.record(Record::Measured { experiment, attempt, side, outcome, result })
     }
 
@@ -260,7 +262,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
         self.write_results()?;
         if let Some(decided) = self.state.experiments.last() {
-            self.proposer.observe(decided);
+            let disclosed = self.disclosed.as_mut().and_then(|disclosed| disclosed.of(&self.state).last());
+            self.proposer.observe(disclosed.unwrap_or(decided));
             self.observers.iter().for_each(|o| o.on_event(&Event::Decided { experiment: decided, state: &self.state }));
         }
         Ok(())
@@ -268,7 +271,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     /// How many measurements of the next incumbent count from now on, if not all of them, and the level of the test.
     fn consequences(&self, open: &Open, status: Status) -> (Option<u32>, Option<f64>) {
-        let evidence = self.state.evidence(open);
+        let mut evidence = self.state.evidence(open);
+        on_one_machine(&mut evidence);
         let reference = match status {
             Status::Keep => {
                 Some(self.ratchet.reference(&evidence)).filter(|count| *count < evidence.candidate.measurements.len())

@@ -189,7 +189,8 @@ impl Limits {
         // Of the data, not of the address space: accelerators reserve hundreds of gigabytes of addresses.
         set(libc::RLIMIT_DATA, self.memory)?;
         set(libc::RLIMIT_FSIZE, self.file_size)?;
-        set(libc::RLIMIT_NPROC, self.processes)
+        set(libc::RLIMIT_NPROC, self.processes)?;
+        self.cpus.apply()
     }
 }
 

@@ -111,7 +111,7 @@ async fn processor_time_and_memory_of_the_whole_tree_are_counted() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn limits_are_enforced() {
-    let limits = Limits { memory: Some(64 << 20), file_size: Some(1 << 20), processes: None };
+    let limits = Limits { memory: Some(64 << 20), file_size: Some(1 << 20), ..Limits::default() };
     let (finished, log) = run_with("awk 'BEGIN { s = \"x\"; while (1) s = s s }'", LONG, limits, &Cancel::new()).await;
     assert!(describe(finished.unwrap().ending).is_some() && log.contains("memory"), "{log}");
     let (finished, _) = run_with("head -c 2000000 /dev/zero > big", LONG, limits, &Cancel::new()).await;
@@ -129,4 +129,24 @@ fn assert_gone(pid: i32) {
         }
     }
     panic!("process {pid} is still running");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_command_and_all_that_it_starts_run_on_the_cpus_given() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    let last: usize = allowed.rsplit([',', '-']).next().unwrap().parse().unwrap();
+    let limits = Limits { cpus: Cpus::new([last]).unwrap(), ..Limits::default() };
+    let script = "grep Cpus_allowed_list /proc/self/status; sh -c 'grep Cpus_allowed_list /proc/self/status'";
+    let (finished, log) = run_with(script, LONG, limits, &Cancel::new()).await;
+    assert!(finished.unwrap().succeeded());
+    assert_eq!(log, format!("Cpus_allowed_list:\t{last}\n").repeat(2));
+    let here = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert!(here.contains(&format!("Cpus_allowed_list:\t{allowed}\n")), "the harness itself is not pinned");
+
+    let limits = Limits { cpus: Cpus::new([1023]).unwrap(), ..Limits::default() };
+    let (refused, log) = run_with("echo never", LONG, limits, &Cancel::new()).await;
+    let error = refused.unwrap_err().to_string();
+    assert!(error.contains("1023") && error.contains(allowed) && log.is_empty(), "{error}");
 }

@@ -51,7 +51,7 @@ fn measured(experiment: u32, attempt: u32) -> Record {
         attempt,
         side: Side::Candidate,
         outcome: Outcome::Completed(Default::default()),
-        result: Ok(Measurement { score, secondary: Default::default() }),
+        result: Ok(Measurement::new(score)),
     }
 }
 

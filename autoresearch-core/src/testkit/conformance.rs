@@ -164,7 +164,7 @@ fn kind(verdict: &Verdict) -> u8 {
 }
 
 fn arm(scores: impl IntoIterator<Item = f64>) -> Arm {
-    let measured = |score| Measurement { score: Score::new(score).expect("finite"), secondary: Default::default() };
+    let measured = |score| Measurement::new(Score::new(score).expect("finite"));
     Arm { measurements: scores.into_iter().map(measured).collect() }
 }
 

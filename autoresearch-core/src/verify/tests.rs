@@ -39,7 +39,7 @@ fn attempt(experiment: u32, attempt: u32) -> Record {
 }
 
 fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
-    let measurement = |score| Measurement { score: Score::new(score).unwrap(), secondary: Default::default() };
+    let measurement = |score| Measurement::new(Score::new(score).unwrap());
     Record::Measured {
         experiment,
         attempt,

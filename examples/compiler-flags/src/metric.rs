@@ -1,17 +1,19 @@
 //! The number: the least CPU time of a run's repeats, if all of them printed what the baseline prints.
 
-use autoresearch_core::{Direction, LogMetric, Measurement, Metric, MetricError, Outcome, RunLog};
+use autoresearch_core::metric::Statistic;
+use autoresearch_core::{Direction, Measurement, Metric, MetricError, Outcome, Timing};
 
-/// Reads `cpu_ms` like a [`LogMetric`], and refuses a run whose output is another than the baseline's.
+/// Reads the least `cpu_ms` of a run's repeats, and refuses a run whose output is another than the baseline's.
 pub struct SameOutput {
-    time: LogMetric,
+    time: Timing,
     checksum: String,
 }
 
 impl SameOutput {
     /// A metric that demands `checksum`.
     pub fn new(checksum: impl Into<String>) -> SameOutput {
-        SameOutput { time: LogMetric::new("cpu_ms", Direction::Minimise).with_unit("ms"), checksum: checksum.into() }
+        let time = Timing::new("cpu_ms").with_unit("ms").statistic(Statistic::Minimum).at_least(1);
+        SameOutput { time, checksum: checksum.into() }
     }
 }
 
@@ -39,31 +41,24 @@ impl Metric for SameOutput {
     }
 
     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError> {
-        let Outcome::Completed(log) = outcome else {
-            return self.time.read(outcome);
-        };
-        let mut fastest: Option<Measurement> = None;
-        let mut slowest = f64::NEG_INFINITY;
-        for block in blocks(&log.tail) {
-            let block = format!("---\n{block}");
-            let found = checksum(&block).ok_or_else(|| MetricError::Missing("checksum".into()))?;
-            if found != self.checksum {
-                let why = format!("its output differs: checksum {found}, the baseline's is {}", self.checksum);
-                return Err(MetricError::Refused(why));
+        if let Outcome::Completed(log) = outcome {
+            for block in blocks(&log.tail) {
+                let found = block.lines().find_map(|line| line.strip_prefix("checksum: "));
+                let found = found.ok_or_else(|| MetricError::Missing("checksum".into()))?;
+                if found != self.checksum {
+                    let why = format!("its output differs: checksum {found}, the baseline's is {}", self.checksum);
+                    return Err(MetricError::Refused(why));
+                }
             }
-            let measured = self.time.read(&Outcome::Completed(RunLog { tail: block, ..RunLog::default() }))?;
-            slowest = slowest.max(measured.score.get());
-            fastest = Some(fastest.filter(|best| best.score <= measured.score).unwrap_or(measured));
         }
-        let mut measurement = fastest.ok_or_else(|| MetricError::Missing(self.name().into()))?;
-        measurement.secondary.insert("slowest_ms".into(), slowest);
-        Ok(measurement)
+        self.time.read(outcome)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoresearch_core::RunLog;
 
     fn read(tail: &str) -> Result<Measurement, MetricError> {
         SameOutput::new("00ff").read(&Outcome::Completed(RunLog { tail: tail.into(), ..RunLog::default() }))
@@ -73,7 +68,7 @@ mod tests {
     fn the_fastest_repeat_is_the_score() {
         let tail = ["3", "1.5", "2"].map(|ms| format!("---\nchecksum: 00ff\ncpu_ms: {ms}\n")).concat();
         let measurement = read(&tail).unwrap();
-        assert_eq!((measurement.score.get(), measurement.secondary["slowest_ms"]), (1.5, 3.0));
+        assert_eq!((measurement.score.get(), measurement.secondary["cpu_ms_samples"]), (1.5, 3.0));
     }
 
     #[test]

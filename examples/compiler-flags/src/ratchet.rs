@@ -34,10 +34,7 @@ mod tests {
 
     fn judge(incumbent: &[f64], candidate: &[f64]) -> Verdict {
         let arm = |scores: &[f64]| Arm {
-            measurements: scores
-                .iter()
-                .map(|score| Measurement { score: Score::new(*score).unwrap(), secondary: Default::default() })
-                .collect(),
+            measurements: scores.iter().map(|score| Measurement::new(Score::new(*score).unwrap())).collect(),
         };
         Clearly(0.02).judge(&Evidence::new(arm(incumbent), arm(candidate), Direction::Minimise, 0))
     }

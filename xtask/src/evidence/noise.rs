@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Line, Measure};
+use super::{Line, Measure, ladder};
 use crate::sh;
 
 /// All of them.
@@ -15,6 +15,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("properties", properties),
     ("aa-night", aa_night),
     ("seed-only", seed_only),
+    ("ladder", ladder::attack),
 ];
 
 const CORE: &str = "autoresearch-core";
