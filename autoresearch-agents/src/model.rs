@@ -10,6 +10,7 @@ pub mod check;
 pub mod options;
 pub mod prices;
 mod proposer;
+pub(crate) mod reading;
 mod workbench;
 
 use autoresearch_core::{Cost, ProposerError};
@@ -40,6 +41,9 @@ pub(crate) trait Vendor: Send + Sync {
 pub(crate) trait Fold: Send {
     /// Takes the next event.
     fn event(&mut self, event: &Event) -> Result<(), Trouble>;
+
+    /// Takes the whole reply as one document: some servers do not stream, whatever they are asked for.
+    fn whole(&mut self, reply: Value) -> Result<(), Trouble>;
 
     /// Whether nothing more is to come.
     fn done(&self) -> bool;

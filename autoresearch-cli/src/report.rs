@@ -8,6 +8,7 @@ use autoresearch_core::results::deviations;
 use autoresearch_core::{Direction, Experiment, State, Status};
 use jiff::tz::TimeZone;
 
+mod cost;
 pub mod noise;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
@@ -115,7 +116,7 @@ pub fn terminal(state: &State) -> String {
     };
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     let sure = if sure.is_empty() { sure } else { format!("\n{sure}") };
-    format!("{lines}{odd}{sure}\n{}", summary(state))
+    format!("{lines}{odd}{sure}\n{}{}", cost::terminal(state), summary(state))
 }
 
 const DEVIATIONS: &str = "Decisions that strict improvement would not have made";
@@ -176,6 +177,7 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     if !sure.is_empty() {
         let _ = write!(text, "\n## How sure this is\n\n{sure}");
     }
+    text.push_str(&cost::markdown(state));
     let odd = deviating(state);
     if !odd.is_empty() {
         let _ = write!(text, "\n## {DEVIATIONS}\n\n{odd}");
@@ -227,8 +229,14 @@ pub mod tests {
     /// A night of these descriptions and scores, under the strict rule.
     pub fn night(experiments: &[(&str, Option<f64>)]) -> State {
         let mut journal = Journal::in_memory();
-        let mut entries = vec![];
-        let mut add = |record| entries.push(journal.append(record).unwrap());
+        let append = |record| journal.append(record).unwrap();
+        State::replay(&records(experiments).into_iter().map(append).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The records of such a night.
+    pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
+        let mut records = vec![];
+        let mut add = |record| records.push(record);
         add(Record::Started {
             tag: "test".into(),
             base: None,
@@ -287,7 +295,7 @@ pub mod tests {
                 add(Record::Applied { experiment });
             }
         }
-        State::replay(&entries).unwrap()
+        records
     }
 
     #[test]

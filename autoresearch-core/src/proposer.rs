@@ -21,6 +21,25 @@ pub struct Cost {
     pub tokens: u64,
     /// US dollars.
     pub dollars: f64,
+    /// Calls of a model that led to a bill.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls: u64,
+}
+
+/// Journals written before calls were counted have none, and those of searchers need none.
+fn is_zero(calls: &u64) -> bool {
+    *calls == 0
+}
+
+impl Cost {
+    /// Both together.
+    pub fn plus(self, other: Cost) -> Cost {
+        Cost {
+            tokens: self.tokens.saturating_add(other.tokens),
+            dollars: self.dollars + other.dollars,
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
 }
 
 /// One idea: a change, and what its author expects of it.
