@@ -6,21 +6,19 @@
 //!
 //! What this does not cover: the agent runs as the user and may read what the user may, unless it has a sandbox of its own.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::process::{Command, Ending, Limits, describe};
-use autoresearch_core::{Cancel, Context, Cost, EditablePaths, Patch, Proposal, Proposer, ProposerError, SandboxError};
+use autoresearch_core::{Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, SandboxError};
 
 mod agent;
 mod answer;
 mod folder;
 mod prompt;
 mod proxy;
+mod settings;
 mod usage;
 
 pub use agent::Agent;
@@ -28,64 +26,13 @@ use agent::Job;
 use answer::{Answer, end_of};
 use folder::{Change, Folder};
 pub use proxy::{Auth, KeyProxy, Tally, Upstream};
+pub use settings::AgentSettings;
 
 use crate::model::budget::{Ledger, paid};
-use crate::model::{Caps, DryRun, Price, Prices};
+use crate::model::{DryRun, Price, Prices};
 
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(2);
-/// So many requests an agent may make for one proposal, unless it is set otherwise.
-const CALLS: u64 = 100;
-
-/// How an agent is used.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct AgentSettings {
-    /// Which one.
-    pub agent: Agent,
-    /// What it may change.
-    pub editable: EditablePaths,
-    /// A folder outside of every repository for its scratch copies, which belongs to this proposer alone.
-    pub scratch: PathBuf,
-    /// Files and folders that it may read, by the path at which it finds them.
-    pub references: Vec<(String, PathBuf)>,
-    /// The model, if not the agent's own choice.
-    pub model: Option<String>,
-    /// More arguments for it.
-    pub arguments: Vec<String>,
-    /// More variables for it.
-    pub environment: Vec<(String, OsString)>,
-    /// The server that it reaches through the key proxy. Without one it has its own login, and the user's home.
-    pub upstream: Option<Upstream>,
-    /// What one proposal may cost. The proxy refuses the requests that may go beyond it.
-    pub per_proposal: Caps,
-    /// What all proposals together may cost, likewise.
-    pub night: Caps,
-    /// Prices by model, instead of those that are compiled in.
-    pub prices: BTreeMap<String, Price>,
-    /// Wall clock for one proposal.
-    pub limit: Duration,
-}
-
-impl AgentSettings {
-    /// An agent with its own login, ten minutes and a hundred requests for each proposal.
-    pub fn new(agent: Agent, editable: EditablePaths, scratch: impl Into<PathBuf>) -> AgentSettings {
-        AgentSettings {
-            agent,
-            editable,
-            scratch: scratch.into(),
-            references: Vec::new(),
-            model: None,
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            upstream: None,
-            per_proposal: Caps { calls: Some(CALLS), ..Caps::default() },
-            night: Caps::default(),
-            prices: BTreeMap::new(),
-            limit: Duration::from_secs(600),
-        }
-    }
-}
 
 /// Asks an agent for each proposal, in a fresh folder and a fresh session.
 #[derive(Debug)]

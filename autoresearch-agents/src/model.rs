@@ -7,6 +7,7 @@ pub mod answer;
 pub mod budget;
 mod call;
 pub mod check;
+mod dry_run;
 pub mod options;
 pub mod prices;
 mod proposer;
@@ -18,9 +19,10 @@ use serde_json::Value;
 
 pub use budget::Caps;
 pub use check::{Check, CommandCheck};
+pub use dry_run::DryRun;
 pub use options::{Mode, Options, Surroundings};
 pub use prices::{Price, Prices, Usage};
-pub use proposer::{DryRun, ModelProposer};
+pub use proposer::ModelProposer;
 
 use crate::http::sse::Event;
 use crate::http::{Headers, Request};

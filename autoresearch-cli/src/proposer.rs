@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_agents::http::{KeySource, Retry, Timeouts};
-use autoresearch_agents::model::{Caps, CommandCheck, Options, Price, Surroundings};
+use autoresearch_agents::model::{CommandCheck, Options, Price, Surroundings};
 use autoresearch_agents::{
     ClaudeProposer, ClaudeSettings, KnobProposer, MergeProposer, OpenAiProposer, OpenAiSettings, Portfolio,
     ReplayProposer, Search,

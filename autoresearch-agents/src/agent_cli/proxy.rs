@@ -14,7 +14,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,11 +21,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::usage::Counter;
 use crate::http::Secret;
 use crate::model::budget::Ledger;
-use crate::model::prices::no_price;
-use crate::model::{Caps, Price, Prices, Usage};
+use crate::model::{Caps, Prices, Usage};
 
+mod bill;
 mod wire;
 
+use bill::Call;
 use wire::{Relay, causes, refusal, shows, stays_here};
 
 /// The largest request that is forwarded.
@@ -78,7 +78,7 @@ impl Upstream {
 /// What passed through a proxy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests that were forwarded.
+    /// Requests that were forwarded, but for those that only count tokens.
     pub calls: u32,
     /// Requests that were refused because they might have gone beyond a cap.
     pub over_budget: u32,
@@ -234,7 +234,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
             refusal(StatusCode::FORBIDDEN, &why)
         })?),
     };
-    lock(&shared.tally).calls += 1;
+    lock(&shared.tally).calls += u32::from(call.is_some());
 
     let path = head.uri.path_and_query().map_or(head.uri.path(), |path| path.as_str());
     let mut forwarded = shared.client.post(format!("{}{path}", shared.upstream.base)).body(body);
@@ -264,49 +264,6 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     let call = call.filter(|_| answer.status().is_success());
     tokio::spawn(relay(answer, sender, call));
     Ok(response)
-}
-
-impl Shared {
-    /// Books the most that a request can cost, unless that would go beyond a cap.
-    fn begin(self: &Arc<Self>, body: &[u8]) -> Result<Call, ProposerError> {
-        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-        let model = asked["model"].as_str().unwrap_or_default();
-        // As many bytes as in `Conversation::tokens`. Some clients leave the longest answer to the server.
-        let input = (body.len() as u64).div_ceil(3);
-        let longest = ["max_tokens", "max_output_tokens", "max_completion_tokens"].map(|name| asked[name].as_u64());
-        let longest = longest.into_iter().flatten().max().unwrap_or(0);
-        let mut ledger = lock(&self.ledger);
-        let price = match self.prices.of(model) {
-            Some(price) => price,
-            None if ledger.proposal.dollars.or(ledger.night.dollars).is_some() => {
-                return Err(ProposerError::Fatal(no_price(model)));
-            }
-            None => Price::NOTHING,
-        };
-        let number = ledger.begin(price.worst(input, longest))?;
-        drop(ledger);
-        Ok(Call { shared: self.clone(), number, price, input, usage: None })
-    }
-}
-
-/// A request that is on its way. Its bill is in the books when this is dropped.
-struct Call {
-    shared: Arc<Shared>,
-    number: u64,
-    price: Price,
-    /// The tokens of the request, estimated.
-    input: u64,
-    usage: Option<Usage>,
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if let Some(usage) = self.usage {
-            let mut tally = lock(&self.shared.tally);
-            tally.usage = tally.usage.plus(usage);
-        }
-        lock(&self.shared.ledger).end(self.number, self.usage.map(|usage| self.price.cost(usage)));
-    }
 }
 
 /// Passes an answer on, piece by piece, and counts along. It ends with the answer, or when nobody listens any more.

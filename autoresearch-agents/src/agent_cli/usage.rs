@@ -159,7 +159,9 @@ mod tests {
         crate::fuzz::fuzz("usage", |input| {
             let count = |piece: usize| {
                 let mut counter = Counter::default();
-                input.chunks(piece).for_each(|piece| drop(counter.feed(piece)));
+                for piece in input.chunks(piece) {
+                    counter.feed(piece);
+                }
                 (counter.estimate(100).total(), counter.finish())
             };
             let (whole, cut) = (count(input.len().max(1)), count(1 + input.len() % 7));

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use autoresearch_core::{Context, Cost, Patch, Proposal, ProposerError, SandboxError};
-use serde_json::Value;
 
 use super::answer::{Answer, one_line, schema};
 use super::budget::{Caps, Ledger, paid};
 use super::call::Caller;
+use super::dry_run::DryRun;
 use super::options::{Mode, Options, Surroundings};
 use super::prices::{Price, Prices, no_price};
 use super::workbench::{Effect, Workbench, tools};
@@ -26,26 +26,6 @@ pub struct ModelProposer {
     priced: bool,
     /// What ends the run, once what was spent before it is reported.
     end: Option<ProposerError>,
-}
-
-/// What would be sent for the next proposal, and what that may cost.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct DryRun {
-    /// The rules and the programme; agents have system prompts of their own.
-    pub system: Option<String>,
-    /// The files and what happened so far.
-    pub user: String,
-    /// The tools, by name; agents have their own.
-    pub tools: Vec<&'static str>,
-    /// The whole body of the first request; agents write their own.
-    pub body: Option<Value>,
-    /// The tokens of the prompt, estimated, and rather too many.
-    pub input_tokens: u64,
-    /// The most that the first call can cost; for agents what the prompt costs.
-    pub worst: Cost,
-    /// Whether the model's price is known. If not, the dollars of `worst` are 0.
-    pub priced: bool,
 }
 
 /// A proposal that is not there yet.

@@ -198,7 +198,7 @@ async fn an_answer_that_breaks_off_is_paid_by_what_came_of_it() {
     let bytes = start.len() as u64;
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
-        socket.read(&mut [0; 4096]).await.unwrap();
+        assert!(socket.read(&mut [0; 4096]).await.unwrap() > 0);
         let head = "HTTP/1.1 200 X\r\ncontent-length: 99999\r\n\r\n";
         socket.write_all((head.to_owned() + &start).as_bytes()).await.unwrap();
     });
