@@ -9,11 +9,7 @@ use autoresearch_agents::model::{DryRun, Mode, Options};
 use autoresearch_agents::{ClaudeProposer, OpenAiProposer};
 use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
-use autoresearch_core::journal::Record;
-use autoresearch_core::ratchet::Side;
-use autoresearch_core::{
-    Candidate, Context, Cost, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score, State, Status,
-};
+use autoresearch_core::{Context, Journal, Score, State};
 
 use crate::config::{Config, Places};
 use crate::proposer::{ProposerConfig, fill, surroundings};
@@ -29,7 +25,7 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
     };
     let lineage = Lineage::open(&home.root, &tag)?;
     let journal = home.run(&tag).join("journal.jsonl");
-    let mut state = if journal.is_file() { State::replay(&Journal::read(&journal)?)? } else { State::default() };
+    let state = if journal.is_file() { State::replay(&Journal::read(&journal)?)? } else { State::default() };
     if is_imported(&state) {
         return Err(RunError::Imported(tag));
     }
@@ -37,8 +33,12 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
         0 => format!("dry run of {tag}, which begins\n"),
         count => format!("dry run of {tag}, which goes on after experiment {count}\n"),
     };
-    let files = match &state.incumbent {
-        Some(incumbent) => editable_files(config, &lineage, &incumbent.revision)?,
+    let context: Context<'_> = match &state.incumbent {
+        Some(incumbent) => {
+            let files = editable_files(config, &lineage, &incumbent.revision)?;
+            let context = Context::new(&program, &state, Arc::new(files));
+            context.ok_or_else(|| RunError::Other("the incumbent has no score".into()))?
+        }
         None => {
             let base = state.header.as_ref().and_then(|header| header.base.clone());
             let base = base.map_or_else(|| lineage.head(), Ok)?;
@@ -47,12 +47,10 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
                 files.extend(patch.apply(&files, &config.editable).map_err(|e| RunError::Other(e.to_string()))?);
             }
             text.push_str("the baseline is not measured yet: 0 stands in the place of its score\n");
-            state = unmeasured(config, &tag, seed, base)?;
-            files
+            let zero = Score::new(0.0).ok_or_else(|| RunError::Other("0 is no score".into()))?;
+            Context::first(&program, base, zero, config.metric.direction, Arc::new(files), seed)
         }
     };
-    let context = Context::<Patch>::new(&program, &state, Arc::new(files));
-    let context = context.ok_or_else(|| RunError::Other("the incumbent has no score".into()))?;
     match &config.proposer {
         ProposerConfig::Portfolio { members, .. } => {
             for (name, member) in members {
@@ -63,45 +61,6 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
         single => text.push_str(&show(single, config, &places, &home.root, &tag, &context)?),
     }
     Ok(text.trim_end().to_owned())
-}
-
-/// A night whose baseline was just measured. What the score is nobody knows before.
-fn unmeasured(config: &Config, tag: &str, seed: u64, base: Revision) -> Result<State, RunError> {
-    let score = Score::new(0.0).ok_or_else(|| RunError::Other("0 is no score".into()))?;
-    let candidate = Candidate { revision: base.clone(), fingerprint: String::new(), added_lines: 0 };
-    let records = [
-        Record::Started {
-            tag: tag.to_owned(),
-            base: Some(base.clone()),
-            metric: config.metric.name.clone(),
-            direction: config.metric.direction,
-            policy: String::new(),
-            seed,
-        },
-        Record::Intent {
-            experiment: 0,
-            parent: None,
-            candidate,
-            description: "baseline".into(),
-            hypothesis: String::new(),
-            change: serde_json::Value::Null,
-            cost: Cost::default(),
-            proposer: String::new(),
-        },
-        Record::Attempt { experiment: 0, attempt: 1, side: Side::Candidate, seed },
-        Record::Measured {
-            experiment: 0,
-            attempt: 1,
-            side: Side::Candidate,
-            outcome: Outcome::Completed(RunLog::default()),
-            result: Ok(Measurement { score, secondary: Default::default() }),
-        },
-        Record::Decision { experiment: 0, status: Status::Keep, reason: String::new(), to: Some(base) },
-        Record::Applied { experiment: 0 },
-    ];
-    let mut journal = Journal::in_memory();
-    let entries = records.into_iter().map(|record| journal.append(record)).collect::<Result<Vec<_>, _>>()?;
-    Ok(State::replay(&entries)?)
 }
 
 /// What one proposer would ask.

@@ -128,6 +128,20 @@ impl<'a, C> Context<'a, C> {
         })
     }
 
+    /// What a proposer is told first, if the baseline `incumbent` should have this score: for a look at what it would ask.
+    pub fn first(
+        program: &'a Program,
+        incumbent: Revision,
+        score: Score,
+        direction: Direction,
+        files: Arc<BTreeMap<String, String>>,
+        seed: u64,
+    ) -> Context<'a, C> {
+        let (experiments, rejections, spent) = (&[], &[], Cost::default());
+        let change = std::marker::PhantomData;
+        Context { program, incumbent, score, direction, files, experiments, rejections, spent, seed, change }
+    }
+
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.rejections.len()
