@@ -49,7 +49,29 @@ fn run(check: Check, input: &[u8], which: &str) {
         Ok(Err(why)) => why,
         Err(_) => "it panicked".to_owned(),
     };
-    panic!("{which}: {why}\nfor the corpus: printf '%b' $'{}'", input.escape_ascii());
+    panic!("{which}: {why}\nfor the corpus: printf '%b' '{}'", for_printf(input));
+}
+
+/// An input as `printf '%b'` of every shell writes it.
+fn for_printf(input: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'\'') || *byte == b' ';
+    input
+        .iter()
+        .map(|byte| if plain(byte) { char::from(*byte).to_string() } else { format!("\\0{byte:03o}") })
+        .collect()
+}
+
+#[test]
+fn an_input_that_fails_is_printed_for_the_corpus() {
+    let input = b"a \\n'\r\n\x00\xff%d";
+    let checks: [(Check, &str); 2] = [(|_| Err("wrong".into()), "wrong"), (|_| panic!(), "it panicked")];
+    for (check, why) in checks {
+        let words = catch_unwind(|| run(check, input, "mutation 7")).unwrap_err().downcast::<String>().unwrap();
+        let (head, command) = words.split_once("\nfor the corpus: ").unwrap();
+        assert_eq!(head, format!("mutation 7: {why}"));
+        let written = std::process::Command::new("sh").args(["-c", command]).output().unwrap();
+        assert_eq!(written.stdout, input);
+    }
 }
 
 /// Words at which readers decide something.

@@ -206,3 +206,17 @@ pub trait Proposer<C = Patch>: Send {
     /// Told of every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_written_before_calls_were_counted_is_read_and_written_as_it_was() {
+        let before = r#"{"tokens":3,"dollars":0.5}"#;
+        let cost: Cost = serde_json::from_str(before).unwrap();
+        assert_eq!((cost.calls, serde_json::to_string(&cost).unwrap().as_str()), (0, before));
+        let two = cost.plus(Cost { calls: 2, ..cost });
+        assert_eq!(serde_json::to_string(&two).unwrap(), r#"{"tokens":6,"dollars":1.0,"calls":2}"#);
+    }
+}
