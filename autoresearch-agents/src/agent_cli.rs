@@ -6,19 +6,19 @@
 //!
 //! What this does not cover: the agent runs as the user and may read what the user may, unless it has a sandbox of its own.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::process::{Command, Ending, Limits, describe};
-use autoresearch_core::{Cancel, Context, Cost, EditablePaths, Patch, Proposal, Proposer, ProposerError, SandboxError};
+use autoresearch_core::{Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, SandboxError};
 
 mod agent;
 mod answer;
 mod folder;
 mod prompt;
 mod proxy;
+mod settings;
 mod usage;
 
 pub use agent::Agent;
@@ -26,57 +26,13 @@ use agent::Job;
 use answer::{Answer, end_of};
 use folder::{Change, Folder};
 pub use proxy::{Auth, KeyProxy, Tally, Upstream};
-pub use usage::{Price, Usage};
+pub use settings::AgentSettings;
+
+use crate::model::budget::{Ledger, paid};
+use crate::model::{DryRun, Price, Prices};
 
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// How an agent is used.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct AgentSettings {
-    /// Which one.
-    pub agent: Agent,
-    /// What it may change.
-    pub editable: EditablePaths,
-    /// A folder outside of every repository for its scratch copies, which belongs to this proposer alone.
-    pub scratch: PathBuf,
-    /// Files and folders that it may read, by the path at which it finds them.
-    pub references: Vec<(String, PathBuf)>,
-    /// The model, if not the agent's own choice.
-    pub model: Option<String>,
-    /// More arguments for it.
-    pub arguments: Vec<String>,
-    /// More variables for it.
-    pub environment: Vec<(String, OsString)>,
-    /// The server that it reaches through the key proxy. Without one it has its own login, and the user's home.
-    pub upstream: Option<Upstream>,
-    /// So many requests pass through the proxy for one proposal.
-    pub calls: u32,
-    /// Wall clock for one proposal.
-    pub limit: Duration,
-    /// What tokens cost, for agents that do not say what they cost.
-    pub price: Option<Price>,
-}
-
-impl AgentSettings {
-    /// An agent with its own login, ten minutes and a hundred requests for each proposal.
-    pub fn new(agent: Agent, editable: EditablePaths, scratch: impl Into<PathBuf>) -> AgentSettings {
-        AgentSettings {
-            agent,
-            editable,
-            scratch: scratch.into(),
-            references: Vec::new(),
-            model: None,
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            upstream: None,
-            calls: 100,
-            limit: Duration::from_secs(600),
-            price: None,
-        }
-    }
-}
 
 /// Asks an agent for each proposal, in a fresh folder and a fresh session.
 #[derive(Debug)]
@@ -84,33 +40,65 @@ pub struct AgentCliProposer {
     settings: AgentSettings,
     /// What went wrong with the last attempt, for the next prompt.
     trouble: Option<String>,
-    /// What attempts without a proposal cost. The next proposal carries it.
-    unpaid: Cost,
+    ledger: Arc<Mutex<Ledger>>,
+    /// What ends the run, once what was spent before it is reported.
+    end: Option<ProposerError>,
 }
 
 /// What one run of the agent came to.
 struct Attempt {
     result: Result<(Patch, String), ProposerError>,
-    cost: Cost,
+    /// What it cost by the agent's own account.
+    account: Cost,
 }
 
 impl AgentCliProposer {
     /// A proposer over an agent.
     pub fn new(settings: AgentSettings) -> AgentCliProposer {
-        AgentCliProposer { settings, trouble: None, unpaid: Cost::default() }
+        let ledger = Arc::new(Mutex::new(Ledger::new(settings.per_proposal, settings.night)));
+        AgentCliProposer { settings, trouble: None, ledger, end: None }
+    }
+
+    /// The task for the next proposal, without starting anything. What the agent adds to it is its own.
+    pub fn dry_run(&self, context: &Context<'_>) -> Result<DryRun, ProposerError> {
+        let user = prompt::prompt(context, &self.settings.editable, self.trouble.as_deref());
+        let input_tokens = (user.len() as u64).div_ceil(3);
+        let price = self.price(&self.prices()?);
+        let worst = price.unwrap_or(Price::NOTHING).worst(input_tokens, 0);
+        Ok(DryRun { input_tokens, worst, priced: price.is_some(), body: None, system: None, user, tools: Vec::new() })
+    }
+
+    fn prices(&self) -> Result<Prices, ProposerError> {
+        Prices::with(&self.settings.prices).map_err(|e| ProposerError::Fatal(format!("the table of prices: {e}")))
+    }
+
+    /// The price of the model that was chosen for the agent.
+    fn price(&self, prices: &Prices) -> Option<Price> {
+        self.settings.model.as_deref().and_then(|model| prices.of(model))
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, context: &Context<'_>) -> Result<Attempt, ProposerError> {
         let AgentSettings { agent, editable, .. } = &self.settings;
+        let prices = self.prices()?;
         let folder = Folder::make(&self.settings.scratch, &context.files, &self.settings.references)
             .map_err(|e| ProposerError::Transient(format!("the agent's folder cannot be made: {e}")))?;
         let proxy = match &self.settings.upstream {
-            Some(upstream) => Some(KeyProxy::start(upstream, self.settings.calls).await.map_err(ProposerError::Fatal)?),
+            Some(upstream) => {
+                let started = KeyProxy::start_with(upstream, self.ledger.clone(), prices.clone()).await;
+                Some(started.map_err(ProposerError::Fatal)?)
+            }
             None => None,
         };
         let (ending, output) = self.run(context, &folder, proxy.as_ref()).await?;
 
-        let tally = proxy.as_ref().map(KeyProxy::tally).unwrap_or_default();
+        let (tally, refused) = match proxy {
+            Some(proxy) => proxy.end().await,
+            None => Default::default(),
+        };
         let mut answer = agent.read(&output, &folder);
         if let Some(how) = describe(ending) {
             // How it ended says more than that it printed no result; but an agent that failed often says why.
@@ -120,14 +108,14 @@ impl AgentCliProposer {
                 _ => format!("it {how}: {why}"),
             });
         }
-        let cost = self.cost(&answer, &tally);
+        let account = self.account(&answer, &prices);
         let change = folder.change(&context.files, editable);
         let result = match change.map_err(|e| ProposerError::Transient(format!("reading what the agent changed: {e}")))
         {
-            Ok(change) => self.judge(change, &answer, &tally).map(|patch| (patch, answer.message)),
+            Ok(change) => self.judge(change, &answer, &tally, refused).map(|patch| (patch, answer.message)),
             Err(error) => Err(error),
         };
-        Ok(Attempt { result, cost })
+        Ok(Attempt { result, account })
     }
 
     /// Runs the agent to its end, and returns how it ended and what it printed.
@@ -171,63 +159,98 @@ impl AgentCliProposer {
     }
 
     /// Whether what an agent left is a proposal. Its edits do not count when it failed: they may be half of an idea.
-    fn judge(&self, change: Change, answer: &Answer, tally: &Tally) -> Result<Patch, ProposerError> {
+    fn judge(
+        &self,
+        change: Change,
+        answer: &Answer,
+        tally: &Tally,
+        over_budget: Option<ProposerError>,
+    ) -> Result<Patch, ProposerError> {
         let name = self.settings.agent.name();
         if let Some(status) = tally.key_refused {
             let why = format!("the model's server refuses the key (HTTP {status}); set one that is valid");
             return Err(ProposerError::Fatal(why));
         }
+        let spent = match over_budget {
+            // Not even the first call is within the budget: the agent is not to blame.
+            Some(error) if tally.calls == 0 => return Err(error),
+            Some(error @ ProposerError::Fatal(_)) => return Err(error),
+            Some(error) => format!(", and {error}"),
+            None => String::new(),
+        };
         let denied = match answer.denied.is_empty() {
             true => String::new(),
             false => format!(" (denied: {})", end_of(&answer.denied.join(", "))),
         };
-        let spent = match tally.over_budget {
-            0 => String::new(),
-            _ => format!(", and the {} calls for one proposal were spent", self.settings.calls),
-        };
         if let Some(failure) = &answer.failure {
             return Err(ProposerError::Transient(format!("{name} failed: {failure}{denied}{spent}")));
         }
-        match change {
-            Change::Edits(patch) => Ok(patch),
-            Change::Strays(strays) => Err(ProposerError::Transient(format!(
-                "{name} changed what may not be changed: {strays}; editable: {}",
-                self.settings.editable
-            ))),
-            Change::Nothing => Err(ProposerError::Transient(format!(
-                "{name} changed nothing{denied}{spent}; it said: {}",
-                end_of(&answer.message)
-            ))),
-        }
+        let why = match change {
+            Change::Edits(patch) => return Ok(patch),
+            Change::Strays(strays) => {
+                let editable = &self.settings.editable;
+                format!("{name} changed what may not be changed: {strays}; editable: {editable}")
+            }
+            Change::Nothing => {
+                format!("{name} changed nothing{denied}{spent}; it said: {}", end_of(&answer.message))
+            }
+        };
+        // It came to an end and was paid for.
+        Err(ProposerError::Refused {
+            description: self.describe(&answer.message).0,
+            reason: why,
+            cost: Cost::default(),
+        })
     }
 
-    /// What an attempt cost: by the agent's own account, else as counted on the way.
-    fn cost(&self, answer: &Answer, tally: &Tally) -> Cost {
-        let usage = if answer.usage.tokens() > 0 { answer.usage } else { tally.usage };
-        let by_price = self.settings.price.map_or(0.0, |price| usage.dollars(&price));
+    /// What an attempt cost by the agent's own account: in dollars, or in tokens of a model whose price is known.
+    fn account(&self, answer: &Answer, prices: &Prices) -> Cost {
+        let by_price = self.price(prices).map_or(0.0, |price| price.cost(answer.usage).dollars);
         let dollars = answer.dollars.filter(|dollars| dollars.is_finite() && *dollars >= 0.0).unwrap_or(by_price);
-        Cost { tokens: usage.tokens(), dollars }
+        Cost { tokens: answer.usage.total(), dollars, calls: 0 }
     }
+
+    /// The description and the hypothesis in an agent's last message.
+    fn describe(&self, message: &str) -> (String, String) {
+        match answer::describe(message) {
+            (empty, hypothesis) if empty.is_empty() => {
+                (format!("an edit by {}", self.settings.agent.name()), hypothesis)
+            }
+            both => both,
+        }
+    }
+}
+
+/// Of two accounts of the same the larger one: nothing that was spent may be missing from the journal.
+fn larger(a: Cost, b: Cost) -> Cost {
+    Cost { tokens: a.tokens.max(b.tokens), dollars: a.dollars.max(b.dollars), calls: a.calls.max(b.calls) }
 }
 
 #[async_trait]
 impl Proposer for AgentCliProposer {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
-        let Attempt { result, cost } = self.attempt(context).await?;
-        self.unpaid.tokens = self.unpaid.tokens.saturating_add(cost.tokens);
-        self.unpaid.dollars += cost.dollars;
+        if let Some(end) = self.end.take() {
+            return Err(end);
+        }
+        self.ledger().open(context.spent);
+        let attempt = self.attempt(context).await;
+        let counted = self.ledger().close();
+        let (result, cost) = match attempt {
+            Ok(Attempt { result, account }) => (result, larger(counted, account)),
+            Err(error) => (Err(error), counted),
+        };
         match result {
             Ok((patch, message)) => {
                 self.trouble = None;
-                let (mut description, hypothesis) = answer::describe(&message);
-                if description.is_empty() {
-                    description = format!("an edit by {}", self.settings.agent.name());
-                }
-                Ok(Proposal::new(patch, description).because(hypothesis).at_cost(std::mem::take(&mut self.unpaid)))
+                let (description, hypothesis) = self.describe(&message);
+                Ok(Proposal::new(patch, description).because(hypothesis).at_cost(cost))
             }
             Err(error) => {
-                self.trouble = Some(error.to_string());
-                Err(error)
+                self.trouble = Some(match &error {
+                    ProposerError::Refused { reason, .. } => reason.clone(),
+                    other => other.to_string(),
+                });
+                Err(paid(error, cost, &mut self.end))
             }
         }
     }

@@ -8,7 +8,7 @@ use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError};
 use serde::Deserialize;
 
 use crate::http::{Request, Secret};
-use crate::model::options::Surroundings;
+use crate::model::options::{Surroundings, key};
 use crate::model::{Caps, Conversation, DryRun, Fold, ModelProposer, Options, Vendor};
 
 /// Anthropic's server.
@@ -115,6 +115,26 @@ pub enum CacheTime {
 impl ClaudeProposer {
     /// A proposer for one run. Reads the key.
     pub fn new(settings: ClaudeSettings, surroundings: Surroundings) -> Result<ClaudeProposer, ProposerError> {
+        let key = key(&settings.options, "ANTHROPIC_API_KEY")?;
+        ClaudeProposer::with_key(settings, surroundings, key)
+    }
+
+    /// What a proposer of these settings would send for the next proposal, and what that may cost. Reads no key, opens no
+    /// cassette and sends nothing.
+    pub fn dry_run_of(
+        mut settings: ClaudeSettings,
+        surroundings: Surroundings,
+        context: &Context<'_>,
+    ) -> Result<DryRun, ProposerError> {
+        (settings.options.record, settings.options.replay) = (None, None);
+        Ok(ClaudeProposer::with_key(settings, surroundings, None)?.dry_run(context))
+    }
+
+    fn with_key(
+        settings: ClaudeSettings,
+        surroundings: Surroundings,
+        key: Option<Secret>,
+    ) -> Result<ClaudeProposer, ProposerError> {
         let known: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
         if !known.is_empty() {
             return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
@@ -126,7 +146,6 @@ impl ClaudeProposer {
             return Err(ProposerError::Fatal(why.into()));
         }
         let options = settings.options.clone();
-        let key = crate::model::options::key(&options, "ANTHROPIC_API_KEY")?;
         let base = options.base_url.clone().unwrap_or_else(|| SERVER.into());
         let url = format!("{}/v1/messages", base.trim_end_matches('/').trim_end_matches("/v1"));
         let vendor = Claude { url: url.clone(), key, settings };

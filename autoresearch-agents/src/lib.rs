@@ -26,6 +26,8 @@ pub mod claude;
 pub mod openai;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod testing;
 
 pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};

@@ -7,9 +7,11 @@ pub mod answer;
 pub mod budget;
 mod call;
 pub mod check;
+mod dry_run;
 pub mod options;
 pub mod prices;
 mod proposer;
+pub(crate) mod reading;
 mod workbench;
 
 use autoresearch_core::{Cost, ProposerError};
@@ -17,9 +19,10 @@ use serde_json::Value;
 
 pub use budget::Caps;
 pub use check::{Check, CommandCheck};
+pub use dry_run::DryRun;
 pub use options::{Mode, Options, Surroundings};
 pub use prices::{Price, Prices, Usage};
-pub use proposer::{DryRun, ModelProposer};
+pub use proposer::ModelProposer;
 
 use crate::http::sse::Event;
 use crate::http::{Headers, Request};
@@ -40,6 +43,9 @@ pub(crate) trait Vendor: Send + Sync {
 pub(crate) trait Fold: Send {
     /// Takes the next event.
     fn event(&mut self, event: &Event) -> Result<(), Trouble>;
+
+    /// Takes the whole reply as one document: some servers do not stream, whatever they are asked for.
+    fn whole(&mut self, reply: Value) -> Result<(), Trouble>;
 
     /// Whether nothing more is to come.
     fn done(&self) -> bool;

@@ -66,6 +66,26 @@ impl Default for OpenAiSettings {
 impl OpenAiProposer {
     /// A proposer for one run. Reads the key.
     pub fn new(settings: OpenAiSettings, surroundings: Surroundings) -> Result<OpenAiProposer, ProposerError> {
+        let key = key(&settings.options, "OPENAI_API_KEY")?;
+        OpenAiProposer::with_key(settings, surroundings, key)
+    }
+
+    /// What a proposer of these settings would send for the next proposal, and what that may cost. Reads no key, opens no
+    /// cassette and sends nothing.
+    pub fn dry_run_of(
+        mut settings: OpenAiSettings,
+        surroundings: Surroundings,
+        context: &Context<'_>,
+    ) -> Result<DryRun, ProposerError> {
+        (settings.options.record, settings.options.replay) = (None, None);
+        Ok(OpenAiProposer::with_key(settings, surroundings, None)?.dry_run(context))
+    }
+
+    fn with_key(
+        settings: OpenAiSettings,
+        surroundings: Surroundings,
+        key: Option<Secret>,
+    ) -> Result<OpenAiProposer, ProposerError> {
         let known: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
         if !known.is_empty() {
             return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
@@ -80,7 +100,6 @@ impl OpenAiProposer {
             return Err(ProposerError::Fatal(why));
         }
         let options = settings.options.clone();
-        let key = key(&options, "OPENAI_API_KEY")?;
         let base = options.base_url.clone().unwrap_or_else(|| SERVER.into());
         let path = match settings.api {
             Api::Responses => "responses",

@@ -34,7 +34,7 @@ impl Proposer for Steps {
         let line = |value: i64| format!("const {name}: i64 = {value};");
         let proposal =
             Proposal::new(Patch::replace("train.rs", line(old), line(new)), format!("{name} {step} {number}"));
-        Ok(proposal.at_cost(Cost { tokens: 0, dollars: cost }))
+        Ok(proposal.at_cost(Cost { dollars: cost, ..Cost::default() }))
     }
 }
 

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoresearch_agents::agent_cli::{Auth, Price, Upstream};
+use autoresearch_agents::agent_cli::{Auth, Upstream};
+use autoresearch_agents::http::KeySource;
+use autoresearch_agents::model::{Caps, Price};
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::EditablePaths;
 use serde::Deserialize;
 
 use crate::config::Places;
+use crate::proposer::{dollars, prices};
 
 /// The keys of this kind.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,18 +36,18 @@ pub struct AgentConfig {
     /// Wall clock for one proposal.
     #[serde(default = "ten_minutes")]
     limit_seconds: f64,
-    /// Requests for one proposal.
-    #[serde(default = "hundred")]
-    calls: u32,
-    /// Where the key is. `login` is the agent's own, which it then sees.
+    /// What one proposal may cost.
     #[serde(default)]
-    key: KeyConfig,
+    per_proposal: Caps,
+    /// Where the key is; by default in the variable that the vendor's own tools read.
+    key: Option<KeyConfig>,
     /// The server.
     base_url: Option<String>,
     /// How the server is shown the key.
     auth: Option<AuthConfig>,
-    /// Dollars for a million tokens.
-    price: Option<PriceConfig>,
+    /// Prices by model, instead of those that are compiled in.
+    #[serde(default)]
+    prices: BTreeMap<String, Price>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -54,18 +57,15 @@ enum Known {
     Codex,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+/// A [`KeySource`], or none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum KeyConfig {
-    /// The variable that the vendor's own tools read.
-    #[default]
-    Usual,
-    /// The agent's own.
+    /// The agent's own, which it then sees.
     Login,
-    /// A variable.
     Env(String),
-    /// A file that holds nothing else.
     File(PathBuf),
+    Command(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -75,26 +75,14 @@ enum AuthConfig {
     Bearer,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceConfig {
-    input: f64,
-    cached: f64,
-    output: f64,
-}
-
 fn ten_minutes() -> f64 {
     600.0
-}
-
-fn hundred() -> u32 {
-    100
 }
 
 impl AgentConfig {
     /// What can be checked without opening anything.
     pub fn check(&self, for_experiments: &BTreeMap<String, String>) -> Result<(), String> {
-        let named = if let KeyConfig::Env(name) = &self.key { name.as_str() } else { self.usual().0 };
+        let named = if let Some(KeyConfig::Env(name)) = &self.key { name.as_str() } else { self.usual().0 };
         // Experiments run code that a model wrote.
         if for_experiments.contains_key(named) {
             return Err(format!(
@@ -114,15 +102,36 @@ impl AgentConfig {
             let seconds = self.limit_seconds;
             return Err(format!("[proposer] limit_seconds is {seconds}; give a positive number of seconds"));
         }
-        let prices = self.price.map_or([0.0; 3], |price| [price.input, price.cached, price.output]);
-        if prices.iter().any(|price| !(0.0..1e9).contains(price)) {
-            return Err("[proposer.price] takes dollars for a million tokens, none of them negative".into());
+        if self.key == Some(KeyConfig::Login) && self.per_proposal != Caps::default() {
+            return Err(
+                "[proposer.per_proposal] is kept by the port that adds the key to the agent's requests, and with \
+                        key = \"login\" there is none; name the key, or leave the caps out"
+                    .into(),
+            );
         }
-        Ok(())
+        prices(&self.prices)?;
+        dollars("[proposer.per_proposal]", self.per_proposal.dollars)
     }
 
     /// The proposer, with its scratch copies in `scratch`.
-    pub fn make(&self, places: &Places, editable: &EditablePaths, scratch: &Path) -> Result<AgentCliProposer, String> {
+    pub fn make(
+        &self,
+        places: &Places,
+        editable: &EditablePaths,
+        night: Caps,
+        scratch: &Path,
+    ) -> Result<AgentCliProposer, String> {
+        let mut settings = self.settings(places, editable, night, scratch);
+        settings.upstream = self.upstream(places)?;
+        Ok(AgentCliProposer::new(settings))
+    }
+
+    /// The same without a key, which can only show what it would ask.
+    pub fn rehearsed(&self, places: &Places, editable: &EditablePaths, scratch: &Path) -> AgentCliProposer {
+        AgentCliProposer::new(self.settings(places, editable, Caps::default(), scratch))
+    }
+
+    fn settings(&self, places: &Places, editable: &EditablePaths, night: Caps, scratch: &Path) -> AgentSettings {
         let program = self.command.first().cloned();
         let agent = match self.agent {
             Some(Known::ClaudeCode) => program.map_or_else(Agent::claude_code, Agent::ClaudeCode),
@@ -135,10 +144,11 @@ impl AgentConfig {
         settings.arguments = self.arguments.clone();
         settings.environment = self.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         settings.limit = Duration::try_from_secs_f64(self.limit_seconds).unwrap_or(Duration::from_secs(600));
-        settings.calls = self.calls;
-        settings.price = self.price.map(|PriceConfig { input, cached, output }| Price { input, cached, output });
-        settings.upstream = self.upstream(places)?;
-        Ok(AgentCliProposer::new(settings))
+        settings.per_proposal =
+            Caps { calls: self.per_proposal.calls.or(settings.per_proposal.calls), ..self.per_proposal };
+        settings.night = night;
+        settings.prices = self.prices.clone();
+        settings
     }
 
     /// How the key is shown.
@@ -160,20 +170,14 @@ impl AgentConfig {
     /// The server with its key, unless the agent has a login of its own.
     fn upstream(&self, places: &Places) -> Result<Option<Upstream>, String> {
         let (auth, (variable, server)) = (self.shown(), self.usual());
-        let from_variable = |name: &str| {
-            std::env::var(name).ok().filter(|key| !key.trim().is_empty()).ok_or_else(|| {
-                format!("the agent needs a key: set {name}, give key = {{ file = \"…\" }}, or key = \"login\" for the agent's own")
-            })
+        let source = match self.key.clone() {
+            Some(KeyConfig::Login) => return Ok(None),
+            None => KeySource::Env(variable.to_owned()),
+            Some(KeyConfig::Env(name)) => KeySource::Env(name),
+            Some(KeyConfig::File(path)) => KeySource::File(places.repo.join(places.fill(&path.to_string_lossy()))),
+            Some(KeyConfig::Command(argv)) => KeySource::Command(argv),
         };
-        let key = match &self.key {
-            KeyConfig::Login => return Ok(None),
-            KeyConfig::Usual => from_variable(variable)?,
-            KeyConfig::Env(name) => from_variable(name)?,
-            KeyConfig::File(path) => {
-                let path = places.repo.join(places.fill(&path.to_string_lossy()));
-                std::fs::read_to_string(&path).map_err(|e| format!("cannot read the key {}: {e}", path.display()))?
-            }
-        };
+        let key = source.read().map_err(|e| format!("{e}; or use the agent's own login: key = \"login\""))?;
         Ok(Some(Upstream::new(self.base_url.as_deref().unwrap_or(server), key, auth)))
     }
 }
@@ -192,24 +196,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), "abc\n").unwrap();
         let places = Places { repo: folder.path().into(), cache: "/c".into(), preset: String::new() };
-        let make = |text: &str| read(text).unwrap().make(&places, &EditablePaths::new(["a"]), folder.path());
+        let make =
+            |text: &str| read(text).unwrap().make(&places, &EditablePaths::new(["a"]), Caps::default(), folder.path());
         for text in [
             "agent = 'claude-code'\nkey = { file = 'key' }\nmodel = 'm'",
-            "agent = 'codex'\nkey = 'login'\nprice = { input = 2.0, cached = 0.1, output = 10.0 }",
+            "agent = 'codex'\nkey = 'login'\nprices = { own = { input = 2.0, cache_read = 0.1, output = 10.0 } }",
+            "agent = 'codex'\nkey = { command = ['echo', 'abc'] }\nper_proposal = { dollars = 1.5, calls = 20 }",
             "command = ['aider', '--message-file', '{prompt_file}']\nkey = 'login'",
         ] {
             let made = format!("{:?}", make(text).unwrap());
             assert!(!made.contains("abc"), "{made}");
         }
         let missing = "agent = 'codex'\nkey = { env = 'NO_SUCH_KEY_ANYWHERE' }";
-        assert!(make(missing).unwrap_err().contains("set NO_SUCH_KEY_ANYWHERE"));
+        assert!(make(missing).unwrap_err().contains("NO_SUCH_KEY_ANYWHERE is not set"));
         assert!(make("agent = 'codex'\nkey = { file = 'nokey' }").unwrap_err().contains("nokey"));
         for (text, word) in [
             ("", "names no agent"),
             ("agent = 'copilot'", "copilot"),
             ("agent = 'codex'\ncommand = ['codex', '-m']", "arguments"),
             ("agent = 'codex'\nlimit_seconds = 0.0", "limit_seconds"),
-            ("agent = 'codex'\nprice = { input = -1.0, cached = 0.0, output = 0.0 }", "price"),
+            ("agent = 'codex'\nprices = { own = { input = -1.0, output = 0.0 } }", "prices.own"),
+            ("agent = 'codex'\nper_proposal = { dollars = -1.0 }", "per_proposal"),
+            ("agent = 'codex'\nkey = 'login'\nper_proposal = { calls = 3 }", "login"),
+            ("agent = 'codex'\nkey = 'longin'", "longin"),
             ("agent = 'codex'\nlimits = 3", "limits"),
             ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
         ] {

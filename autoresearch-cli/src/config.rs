@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autoresearch_agents::model::Caps;
 use autoresearch_core::process::{Cpus, Limits};
 use autoresearch_core::{Budget, EditablePaths, Score, Stop};
 use serde::Deserialize;
@@ -117,6 +118,8 @@ pub struct StopConfig {
     pub dollars: Option<f64>,
     /// Tokens that they may take.
     pub tokens: Option<u64>,
+    /// Calls of models that they may make.
+    pub calls: Option<u64>,
 }
 
 fn program_md() -> PathBuf {
@@ -226,6 +229,12 @@ impl Config {
         Ok(hash.finalize().to_hex()[..16].to_owned())
     }
 
+    /// What all proposals together may cost.
+    pub fn caps(&self) -> Caps {
+        let StopConfig { dollars, tokens, calls, .. } = self.stop;
+        Caps { dollars, tokens, calls }
+    }
+
     /// When to end.
     pub fn stop(&self) -> Stop {
         let mut stop = Stop::default();
@@ -235,6 +244,7 @@ impl Config {
         stop.plateau = self.stop.plateau;
         stop.dollars = self.stop.dollars;
         stop.tokens = self.stop.tokens;
+        stop.calls = self.stop.calls;
         stop
     }
 }

@@ -7,6 +7,7 @@ mod agent;
 mod audit;
 mod config;
 mod display;
+mod dry_run;
 mod holdout;
 mod import;
 mod metric;
@@ -136,6 +137,9 @@ struct RunArgs {
     /// Start from the last commit although there are uncommitted changes.
     #[arg(long)]
     allow_dirty: bool,
+    /// Print what the next proposal would ask a model, and what that may cost. Starts nothing, writes nothing, needs no key.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl ConfigArgs {
@@ -235,7 +239,11 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     config.stop.experiments = arguments.experiments.or(config.stop.experiments);
     config.stop.hours = arguments.hours.or(config.stop.hours);
     config.stop.target = arguments.target.or(config.stop.target);
-    let RunArgs { tag, seed, allow_dirty, .. } = arguments;
+    let RunArgs { tag, seed, allow_dirty, dry_run, .. } = arguments;
+    if dry_run {
+        terminal::out(dry_run::dry_run(home, &config, tag, seed)?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let (metric, total) = (config.metric.name.clone(), config.stop.experiments);
     if !config.run.cpus.is_empty() && !Cpus::SUPPORTED {
         terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_agents::http::{KeySource, Retry, Timeouts};
-use autoresearch_agents::model::{Caps, CommandCheck, Options, Surroundings};
+use autoresearch_agents::model::{CommandCheck, Options, Price, Surroundings};
 use autoresearch_agents::{
     ClaudeProposer, ClaudeSettings, KnobProposer, MergeProposer, OpenAiProposer, OpenAiSettings, Portfolio,
     ReplayProposer, Search,
@@ -123,7 +123,22 @@ fn check_model(
     if options.max_tokens == 0 || options.max_tokens > 10_000_000 {
         return Err(format!("[proposer] max_tokens is {}; give a positive number of tokens", options.max_tokens));
     }
+    prices(&options.prices)?;
     dollars("[proposer.per_proposal]", options.per_proposal.dollars)
+}
+
+/// Refuses prices that are none.
+pub fn prices(prices: &BTreeMap<String, Price>) -> Result<(), String> {
+    for (model, price) in prices {
+        let Price { input, output, cache_read, cache_write, cache_write_long } = *price;
+        let all = [Some(input), Some(output), cache_read, cache_write, cache_write_long];
+        if all.into_iter().flatten().any(|price| !(0.0..1e9).contains(&price)) {
+            return Err(format!(
+                "[proposer.prices.{model}] takes US dollars for a million tokens, none of them negative"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses an amount that is none.
@@ -186,7 +201,7 @@ fn make(
         }
         ProposerConfig::Agent(agent) => {
             let scratch = places.slots(tag).join("agents").join(name);
-            Box::new(agent.make(places, &config.editable, &scratch).map_err(RunError::Other)?)
+            Box::new(agent.make(places, &config.editable, config.caps(), &scratch).map_err(RunError::Other)?)
         }
         ProposerConfig::Portfolio { .. } => {
             return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
@@ -195,9 +210,9 @@ fn make(
 }
 
 /// What a model's proposer must know of the run.
-fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) -> Result<Surroundings, RunError> {
+pub fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) -> Result<Surroundings, RunError> {
     let mut surroundings = Surroundings::new(config.editable.clone());
-    surroundings.night = Caps { dollars: config.stop.dollars, tokens: config.stop.tokens, calls: None };
+    surroundings.night = config.caps();
     if !config.check.command.is_empty() {
         let lineage = Lineage::open(root, tag)?;
         let argv = places.fill_all(&config.check.command);
@@ -211,7 +226,7 @@ fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) -> Res
 }
 
 /// Fills in the placeholders of paths; relative ones are below the repository's root.
-fn fill(options: &mut Options, places: &Places) {
+pub fn fill(options: &mut Options, places: &Places) {
     let fill = |path: &mut PathBuf| *path = places.repo.join(places.fill(&path.to_string_lossy()));
     [&mut options.record, &mut options.replay].into_iter().flatten().for_each(fill);
     if let Some(KeySource::File(path)) = &mut options.key {

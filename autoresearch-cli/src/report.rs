@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::holdout;
 
+mod cost;
 pub mod noise;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
@@ -121,7 +122,7 @@ pub fn terminal(state: &State) -> String {
         text if text.is_empty() => text,
         text => format!("\n{text}"),
     };
-    format!("{lines}{odd}{sure}\n{}{}{holdout}", summary(state), machines(state))
+    format!("{lines}{odd}{sure}\n{}{}{}{holdout}", cost::terminal(state), summary(state), machines(state))
 }
 
 /// Where numbers were measured on several machines, what that means for those above.
@@ -206,6 +207,7 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     if !sure.is_empty() {
         let _ = write!(text, "\n## How sure this is\n\n{sure}");
     }
+    text.push_str(&cost::markdown(state));
     let odd = deviating(state);
     if !odd.is_empty() {
         let _ = write!(text, "\n## {DEVIATIONS}\n\n{odd}");
@@ -257,8 +259,14 @@ pub mod tests {
     /// A night of these descriptions and scores, under the strict rule.
     pub fn night(experiments: &[(&str, Option<f64>)]) -> State {
         let mut journal = Journal::in_memory();
-        let mut entries = vec![];
-        let mut add = |record| entries.push(journal.append(record).unwrap());
+        let append = |record| journal.append(record).unwrap();
+        State::replay(&records(experiments).into_iter().map(append).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The records of such a night.
+    pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
+        let mut records = vec![];
+        let mut add = |record| records.push(record);
         add(Record::Started {
             tag: "test".into(),
             base: None,
@@ -315,7 +323,7 @@ pub mod tests {
                 add(Record::Applied { experiment });
             }
         }
-        State::replay(&entries).unwrap()
+        records
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `autoresearch run`: puts the parts of a night together, and `rerun`, which measures its best state again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -116,7 +117,7 @@ impl Home {
     }
 
     /// The run that the same command goes on with: the latest unfinished one, else a new one named after today.
-    fn tag_for(&self, wanted: Option<usize>) -> Result<String, RunError> {
+    pub fn tag_for(&self, wanted: Option<usize>) -> Result<String, RunError> {
         for tag in self.tags().into_iter().rev() {
             let state = self.state(&tag)?;
             // An import in between does not hide the run that it came after.
@@ -161,10 +162,7 @@ impl Night {
     /// Checks everything that can be checked before the first minute is spent.
     pub fn prepare(home: &Home, request: Request) -> Result<Night, RunError> {
         let Request { config, tag, seed, allow_dirty } = request;
-        let mut program = Program::read(&home.root.join(&config.program))?;
-        for (name, range) in &config.knobs {
-            program.knobs.entry(name.clone()).or_insert_with(|| range.clone());
-        }
+        let program = program(home, &config)?;
         let places = Places::find(home.root.clone(), &config.preset)?;
         let policy = config.policy(&places)?;
         let tag = match tag {
@@ -223,6 +221,15 @@ impl Night {
         let reason = self.lab.run(cancel).await?;
         Ok((reason, self.lab.state().clone()))
     }
+}
+
+/// The human's programme, with the ranges of the configuration.
+pub fn program(home: &Home, config: &Config) -> Result<Program, RunError> {
+    let mut program = Program::read(&home.root.join(&config.program))?;
+    for (name, range) in &config.knobs {
+        program.knobs.entry(name.clone()).or_insert_with(|| range.clone());
+    }
+    Ok(program)
 }
 
 /// What is measured again.
@@ -312,14 +319,27 @@ pub fn sandbox(
     })
 }
 
-/// The patch that sets the configuration's constants, unless they stand like that already.
-fn preset(config: &Config, lineage: &Lineage, base: &Revision) -> Result<Option<Patch>, RunError> {
-    let mut files = std::collections::BTreeMap::new();
-    for (path, file) in lineage.tree(base)?.iter() {
-        if config.editable.allows(path) {
-            files.insert(path.clone(), String::from_utf8_lossy(&lineage.blob(file.blob)?).into_owned());
+/// The editable files of a revision.
+pub fn editable_files(
+    config: &Config,
+    lineage: &Lineage,
+    revision: &Revision,
+) -> Result<BTreeMap<String, String>, RunError> {
+    let mut files = BTreeMap::new();
+    for (path, file) in lineage.tree(revision)?.iter() {
+        // A binary file cannot be edited as text.
+        if config.editable.allows(path)
+            && let Ok(text) = String::from_utf8(lineage.blob(file.blob)?)
+        {
+            files.insert(path.clone(), text);
         }
     }
+    Ok(files)
+}
+
+/// The patch that sets the configuration's constants, unless they stand like that already.
+pub fn preset(config: &Config, lineage: &Lineage, base: &Revision) -> Result<Option<Patch>, RunError> {
+    let mut files = editable_files(config, lineage, base)?;
     let before = files.clone();
     for (name, value) in &config.constants {
         let holds = |text: &&mut String| constants::Constant::all(text).any(|constant| constant.name == name);

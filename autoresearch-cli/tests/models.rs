@@ -59,7 +59,7 @@ fn git(folder: &std::path::Path, arguments: &[&str]) {
 }
 
 /// A number in a file is the score; a check wants it to be one.
-fn night(proposer: &str, arguments: &[&str]) -> (tempfile::TempDir, Output) {
+fn repository(proposer: &str) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("repository");
     std::fs::create_dir(&folder).unwrap();
@@ -76,15 +76,19 @@ fn night(proposer: &str, arguments: &[&str]) -> (tempfile::TempDir, Output) {
     git(&folder, &["init", "-q"]);
     git(&folder, &["add", "."]);
     git(&folder, &["commit", "-qm", "start"]);
-    let output = Command::new(env!("CARGO_BIN_EXE_autoresearch"))
-        .arg("run")
-        .args(arguments)
-        .current_dir(&folder)
-        .env("AUTORESEARCH_CACHE", root.path().join("cache"))
-        .env("MODEL_KEY", KEY)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    root
+}
+
+fn command(root: &tempfile::TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_autoresearch"));
+    command.args(arguments).current_dir(root.path().join("repository")).stdin(Stdio::null());
+    command.env("AUTORESEARCH_CACHE", root.path().join("cache"));
+    command
+}
+
+fn night(proposer: &str, arguments: &[&str]) -> (tempfile::TempDir, Output) {
+    let root = repository(proposer);
+    let output = command(&root, &[&["run"], arguments].concat()).env("MODEL_KEY", KEY).output().unwrap();
     (root, output)
 }
 
@@ -128,4 +132,112 @@ fn a_spent_budget_and_a_missing_key_are_said_in_words() {
     let (_root, output) = night(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
     let text = everything(&output);
     assert!(!output.status.success() && text.contains("NO_SUCH_KEY is not set"), "{text}");
+}
+
+/// Every file below a folder, with its content, and every ref.
+fn everything_in(root: &tempfile::TempDir) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Vec<u8>) {
+    fn walk(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push((path.clone(), std::fs::read(&path).unwrap())) }
+        }
+    }
+    let mut found = Vec::new();
+    walk(root.path(), &mut found);
+    found.sort();
+    let refs = Command::new("git").arg("for-each-ref").current_dir(root.path().join("repository")).output().unwrap();
+    (found, refs.stdout)
+}
+
+/// What a dry run prints, which changes nothing and has no key.
+fn dry_run(root: &tempfile::TempDir) -> String {
+    let before = everything_in(root);
+    let mut command = command(root, &["run", "--dry-run"]);
+    let output = command.env_remove("ANTHROPIC_API_KEY").env_remove("OPENAI_API_KEY").output().unwrap();
+    let text = everything(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(everything_in(root) == before, "something was written");
+    assert!(
+        !root.path().join("cache").exists()
+            || before.0.iter().any(|(path, _)| path.starts_with(root.path().join("cache")))
+    );
+    text
+}
+
+#[test]
+fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_middle() {
+    let (url, seen) = serve(["40", "30"].map(proposal).to_vec());
+    let proposer = format!(
+        "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n\
+         mode = 'single-shot'\n[stop]\ndollars = 5.0"
+    );
+    let root = repository(&proposer);
+    let text = dry_run(&root);
+    for part in [
+        "which begins",
+        "not measured yet: 0 stands",
+        "=== system\nYou improve a program",
+        "# Lower it",
+        "=== user\n# The editable files",
+        "\n50\n",
+        "=== tools: none",
+        "model: claude-opus-5-5",
+        "tokens of prompt and up to 1000 of reply: $0.0",
+        "at most for the first call; 3 more if the answer must be mended",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let output = command(&root, &["run", "--experiments", "2"]).env("MODEL_KEY", KEY).output().unwrap();
+    assert!(output.status.success(), "{}", everything(&output));
+    let asked = seen.lock().unwrap().len();
+    let text = dry_run(&root);
+    for part in ["goes on after experiment 2", "40 it is", "The score to beat is 30", "\n30\n"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("0 stands in the place"), "{text}");
+    assert_eq!(seen.lock().unwrap().len(), asked, "nothing is sent");
+    let report = everything(&command(&root, &["report"]).output().unwrap());
+    assert!(report.contains("The proposals cost $0.") && report.contains("2 calls; $0."), "{report}");
+    assert!(report.contains("- 001 40 it is: $0.") && report.contains("1500 tokens (1 experiment)"), "{report}");
+}
+
+#[test]
+fn a_dry_run_knows_every_kind_of_proposer() {
+    for (proposer, parts) in [
+        ("kind = 'openai'", &["=== system", "model: gpt-6.1-sol", "$0."][..]),
+        (
+            "kind = 'openai'\nmodel = 'own'\napi = 'chat'\nbase_url = 'http://127.0.0.1:9'\nmode = 'agentic'",
+            &["=== tools: read_file, list, grep, edit, propose, check", "no price is known for own", "up to 40 in all"],
+        ),
+        (
+            "kind = 'agent'\nagent = 'codex'\ncommand = ['/nowhere/codex']\nmodel = 'gpt-6.1-sol'",
+            &[
+                "=== user\nYou improve a program",
+                "# Lower it",
+                "tokens of task, $0.",
+                "a system prompt and tools of its own",
+            ],
+        ),
+        ("kind = 'agent'\ncommand = ['/nowhere/agent']", &["tokens of task; "]),
+        ("kind = 'knobs'", &["no model is asked"]),
+        (
+            "kind = 'portfolio'\n[proposer.members.model]\nkind = 'claude'\n[proposer.members.search]\nkind = 'knobs'",
+            &["##### model", "model: claude-opus-5-5", "##### search", "no model is asked"],
+        ),
+    ] {
+        let text = dry_run(&repository(proposer));
+        assert!(parts.iter().all(|part| text.contains(part)), "{proposer}: {parts:?}: {text}");
+    }
+}
+
+#[test]
+fn calls_made_before_a_restart_count() {
+    let (url, seen) = serve(["40", "30", "20", "10"].map(proposal).to_vec());
+    let proposer = format!("kind = 'claude'\nbase_url = '{url}'\nmax_tokens = 1000\n[stop]\ncalls = 3");
+    let (root, output) = night(&proposer, &["--experiments", "2"]);
+    assert!(output.status.success(), "{}", everything(&output));
+    let output = command(&root, &["run", "--experiments", "9"]).output().unwrap();
+    let text = everything(&output);
+    assert!(output.status.success() && text.contains("all 3 calls are made"), "{text}");
+    assert_eq!(seen.lock().unwrap().len(), 3);
 }

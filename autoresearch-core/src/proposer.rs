@@ -21,6 +21,25 @@ pub struct Cost {
     pub tokens: u64,
     /// US dollars.
     pub dollars: f64,
+    /// Calls of a model that led to a bill.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls: u64,
+}
+
+/// Journals written before calls were counted have none, and those of searchers need none.
+fn is_zero(calls: &u64) -> bool {
+    *calls == 0
+}
+
+impl Cost {
+    /// Both together.
+    pub fn plus(self, other: Cost) -> Cost {
+        Cost {
+            tokens: self.tokens.saturating_add(other.tokens),
+            dollars: self.dollars + other.dollars,
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
 }
 
 /// One idea: a change, and what its author expects of it.
@@ -109,6 +128,20 @@ impl<'a, C> Context<'a, C> {
         })
     }
 
+    /// What a proposer is told first, if the baseline `incumbent` should have this score: for a look at what it would ask.
+    pub fn first(
+        program: &'a Program,
+        incumbent: Revision,
+        score: Score,
+        direction: Direction,
+        files: Arc<BTreeMap<String, String>>,
+        seed: u64,
+    ) -> Context<'a, C> {
+        let (experiments, rejections, spent) = (&[], &[], Cost::default());
+        let change = std::marker::PhantomData;
+        Context { program, incumbent, score, direction, files, experiments, rejections, spent, seed, change }
+    }
+
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.rejections.len()
@@ -172,4 +205,18 @@ pub trait Proposer<C = Patch>: Send {
 
     /// Told of every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cost_written_before_calls_were_counted_is_read_and_written_as_it_was() {
+        let before = r#"{"tokens":3,"dollars":0.5}"#;
+        let cost: Cost = serde_json::from_str(before).unwrap();
+        assert_eq!((cost.calls, serde_json::to_string(&cost).unwrap().as_str()), (0, before));
+        let two = cost.plus(Cost { calls: 2, ..cost });
+        assert_eq!(serde_json::to_string(&two).unwrap(), r#"{"tokens":6,"dollars":1.0,"calls":2}"#);
+    }
 }

@@ -322,7 +322,7 @@ impl State {
                 if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
                     return Err(contradiction(format!("experiment {experiment} begins out of turn")));
                 }
-                self.add_cost(cost);
+                self.cost = self.cost.plus(cost);
                 self.open = Some(Open {
                     experiment: Experiment {
                         id: experiment,
@@ -414,7 +414,7 @@ impl State {
                 }
             }
             Record::Refused { description, reason, change, cost, proposer } => {
-                self.add_cost(cost);
+                self.cost = self.cost.plus(cost);
                 self.since_keep += 1;
                 let experiment = self.next_experiment();
                 self.rejections.push(Rejection { description, reason, change, cost, proposer, experiment });
@@ -533,11 +533,6 @@ impl State {
             self.shifts.push(Shift { experiment, by: now.get() - before.get() });
         }
         incumbent.arm = arm;
-    }
-
-    fn add_cost(&mut self, cost: Cost) {
-        self.cost.tokens = self.cost.tokens.saturating_add(cost.tokens);
-        self.cost.dollars += cost.dollars;
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Stop {
     pub dollars: Option<f64>,
     /// So many tokens spent on proposals.
     pub tokens: Option<u64>,
+    /// So many calls of models for proposals.
+    pub calls: Option<u64>,
 }
 
 /// Why a run ended.
@@ -41,6 +43,8 @@ pub enum StopReason {
     Dollars(f64),
     /// The tokens are spent.
     Tokens(u64),
+    /// The calls are made.
+    Calls(u64),
     /// The proposer has nothing left.
     Exhausted(String),
     /// Somebody asked for it; the same command goes on.
@@ -56,6 +60,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Plateau(count) => write!(f, "{count} proposals in a row led to no keep"),
             StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
             StopReason::Tokens(limit) => write!(f, "the budget of {limit} tokens is spent"),
+            StopReason::Calls(limit) => write!(f, "all {limit} calls are made"),
             StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
             StopReason::Cancelled => f.write_str("interrupted; it can be continued"),
         }
@@ -97,5 +102,6 @@ impl Stop {
             .or_else(|| self.plateau.filter(|count| state.since_keep >= *count).map(StopReason::Plateau))
             .or_else(|| self.dollars.filter(|limit| state.cost.dollars >= *limit).map(StopReason::Dollars))
             .or_else(|| self.tokens.filter(|limit| state.cost.tokens >= *limit).map(StopReason::Tokens))
+            .or_else(|| self.calls.filter(|limit| state.cost.calls >= *limit).map(StopReason::Calls))
     }
 }

@@ -153,6 +153,8 @@ impl Judge {
         }
         let tokens = self.cost.tokens.checked_add(cost.tokens);
         self.cost.tokens = tokens.ok_or_else(|| format!("a cost of {} tokens cannot be added up", cost.tokens))?;
+        let calls = self.cost.calls.checked_add(cost.calls);
+        self.cost.calls = calls.ok_or_else(|| format!("a cost of {} calls cannot be added up", cost.calls))?;
         self.cost.dollars += cost.dollars;
         Ok(())
     }

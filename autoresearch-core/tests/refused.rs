@@ -14,7 +14,7 @@ struct Declines;
 #[async_trait]
 impl Proposer<Step> for Declines {
     async fn propose(&mut self, context: &Context<'_, Step>) -> Result<Proposal<Step>, ProposerError> {
-        let cost = Cost { tokens: 10, dollars: 0.5 };
+        let cost = Cost { tokens: 10, dollars: 0.5, calls: 2 };
         assert_eq!(context.spent.tokens, 10 * context.proposals() as u64);
         match context.proposals() {
             0 => Err(ProposerError::Refused { description: "no".into(), reason: "it declined".into(), cost }),
@@ -39,7 +39,7 @@ fn an_attempt_without_a_change_is_remembered_with_its_cost() {
     let state = lab.state().clone();
     drop(lab);
     assert_eq!(state.rejections[0].reason, "it declined");
-    assert_eq!((state.finished(), state.cost), (1, Cost { tokens: 20, dollars: 1.0 }));
+    assert_eq!((state.finished(), state.cost), (1, Cost { tokens: 20, dollars: 1.0, calls: 4 }));
     let (_, entries) = machine.journal().unwrap();
     assert_eq!(State::replay(&entries).unwrap().cost, state.cost);
 }

@@ -25,7 +25,7 @@ fn patch(text: &str) -> Patch {
 impl Proposer for Scripted {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
         let text = self.0.get(context.proposals()).ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
-        let cost = Cost { tokens: 3, dollars: 0.01 };
+        let cost = Cost { tokens: 3, dollars: 0.01, calls: 1 };
         Ok(Proposal::new(patch(text), *text).at_cost(cost))
     }
 }

@@ -93,6 +93,12 @@ fn words_after(output: &str, name: &str) -> Result<Vec<String>, String> {
     Ok(words.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The words of every line that begins with `marker`, what follows it there included.
+fn all_words_after(output: &str, marker: &str) -> Vec<Vec<String>> {
+    let lines = output.lines().filter_map(|line| line.split_once(marker));
+    lines.map(|(_, words)| words.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
 /// The number that follows `key`.
 fn number(words: &[String], key: &str) -> Result<f64, String> {
     let at = words.iter().position(|word| word == key);

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::usage::Usage;
+use super::usage::read;
+use crate::model::Usage;
 
 /// The longest description and hypothesis that are taken over, in characters.
 const DESCRIPTION: usize = 200;
@@ -45,7 +46,7 @@ pub(super) fn claude_code(output: &str) -> Answer {
     Answer {
         denied: denied.collect(),
         failure,
-        usage: Usage::read(&result["usage"]),
+        usage: read(&result["usage"]),
         dollars: result["total_cost_usd"].as_f64(),
         message,
     }
@@ -67,7 +68,7 @@ pub(super) fn codex(output: &str, last: Option<String>) -> Answer {
             }
             "turn.completed" => {
                 completed = true;
-                answer.usage = answer.usage.plus(Usage::read(&event["usage"]));
+                answer.usage = answer.usage.plus(read(&event["usage"]));
             }
             "turn.failed" => {
                 let message = event["error"]["message"].as_str().unwrap_or("its turn failed");
@@ -182,7 +183,23 @@ mod tests {
             {\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":10,\"cached_input_tokens\":4,\"output_tokens\":2}}\n";
         let answer = codex(done, Some("other".into()));
         assert_eq!((answer.message.as_str(), answer.failure), ("ok", None));
-        assert_eq!(answer.usage, Usage { input: 6, cached: 4, output: 2 });
+        assert_eq!(answer.usage, Usage { input: 6, cache_read: 4, output: 2, ..Usage::default() });
         assert_eq!(answer.denied, ["file_change failed"]);
+    }
+
+    #[test]
+    fn fuzz_of_agents() {
+        crate::fuzz::fuzz("agents", |input| {
+            let output = String::from_utf8_lossy(input);
+            for answer in [claude_code(&output), codex(&output, None), plain(&output)] {
+                let (description, hypothesis) = describe(&answer.message);
+                let long = description.chars().count() > DESCRIPTION || hypothesis.chars().count() > HYPOTHESIS;
+                if long || description.contains('\n') || hypothesis.contains('\n') {
+                    return Err(format!("it is described as {description:?}, since {hypothesis:?}"));
+                }
+                let _ = answer.usage.total();
+            }
+            Ok(())
+        });
     }
 }

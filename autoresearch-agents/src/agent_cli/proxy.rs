@@ -1,12 +1,14 @@
 //! A key proxy: the agent talks to a port on loopback with a key that is worth nothing elsewhere; the real key is added
 //! here and never enters the agent's process, nor those that it starts.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use autoresearch_core::ProposerError;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
@@ -16,10 +18,15 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::usage::{Counter, Usage};
+use super::usage::Counter;
+use crate::http::Secret;
+use crate::model::budget::Ledger;
+use crate::model::{Caps, Prices, Usage};
 
+mod bill;
 mod wire;
 
+use bill::Call;
 use wire::{Relay, causes, refusal, shows, stays_here};
 
 /// The largest request that is forwarded.
@@ -27,7 +34,10 @@ const REQUEST: usize = 64 << 20;
 /// How long the server may take to accept a connection. How long it may think is the agent's own limit.
 const CONNECT: Duration = Duration::from_secs(30);
 /// What an agent may ask of a vendor. Everything else of an account (files, batches, billing) is not its business.
-const PATHS: [&str; 4] = ["/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/chat/completions"];
+const PATHS: [&str; 4] = ["/v1/messages", COUNT, "/v1/responses", "/v1/chat/completions"];
+const COUNT: &str = "/v1/messages/count_tokens";
+/// So many hundredths of a second the books may take after the last connection was ended.
+const SETTLE: u32 = 200;
 
 /// How a server wants to be shown the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,26 +49,19 @@ pub enum Auth {
 }
 
 /// A model's server, with the key to it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Upstream {
     base: String,
-    key: String,
+    key: Secret,
     auth: Auth,
-}
-
-// The key stays out of logs and messages.
-impl fmt::Debug for Upstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("base", &self.base).field("auth", &self.auth).finish_non_exhaustive()
-    }
 }
 
 impl Upstream {
     /// The server at `base`, such as `https://api.anthropic.com`; a `/v1` at its end makes no difference.
-    pub fn new(base: &str, key: impl Into<String>, auth: Auth) -> Upstream {
+    pub fn new(base: &str, key: Secret, auth: Auth) -> Upstream {
         let base = base.trim_end_matches('/');
         let base = base.strip_suffix("/v1").unwrap_or(base).to_owned();
-        Upstream { base, key: key.into().trim().to_owned(), auth }
+        Upstream { base, key, auth }
     }
 
     /// How it wants to be shown the key.
@@ -75,9 +78,9 @@ impl Upstream {
 /// What passed through a proxy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests that were forwarded.
+    /// Requests that were forwarded, but for those that only count tokens.
     pub calls: u32,
-    /// Requests that were refused because the calls were spent.
+    /// Requests that were refused because they might have gone beyond a cap.
     pub over_budget: u32,
     /// The tokens of their answers.
     pub usage: Usage,
@@ -89,8 +92,7 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct KeyProxy {
     address: SocketAddr,
-    token: String,
-    tally: Arc<Mutex<Tally>>,
+    shared: Arc<Shared>,
     server: JoinHandle<()>,
 }
 
@@ -101,19 +103,35 @@ impl Drop for KeyProxy {
 }
 
 /// What all connections share.
+#[derive(Debug)]
 struct Shared {
     upstream: Upstream,
     token: String,
-    calls: u32,
     client: reqwest::Client,
-    tally: Arc<Mutex<Tally>>,
+    prices: Prices,
+    ledger: Arc<Mutex<Ledger>>,
+    tally: Mutex<Tally>,
+    /// Why the first of the requests over budget was refused.
+    refused: Mutex<Option<ProposerError>>,
 }
 
 impl KeyProxy {
-    /// Listens on a free port of loopback, and forwards at most `calls` requests to `upstream`.
-    pub async fn start(upstream: &Upstream, calls: u32) -> Result<KeyProxy, String> {
+    /// Listens on a free port of loopback, and forwards to `upstream` what stays within `caps` by the usual prices.
+    pub async fn start(upstream: &Upstream, caps: Caps) -> Result<KeyProxy, String> {
+        let ledger = Arc::new(Mutex::new(Ledger::new(caps, Caps::default())));
+        let prices = Prices::with(&BTreeMap::new()).map_err(|e| format!("the table of prices: {e}"))?;
+        KeyProxy::start_with(upstream, ledger, prices).await
+    }
+
+    /// The same with books that are kept beyond this proxy.
+    pub(super) async fn start_with(
+        upstream: &Upstream,
+        ledger: Arc<Mutex<Ledger>>,
+        prices: Prices,
+    ) -> Result<KeyProxy, String> {
         let failed = |e: &dyn fmt::Display| format!("the proxy that keeps the key cannot start: {e}");
-        if HeaderValue::from_str(&upstream.key).is_err() || upstream.key.is_empty() {
+        let key = upstream.key.reveal();
+        if HeaderValue::from_str(key).is_err() || key.is_empty() {
             return Err(failed(&"the key is empty or holds characters that no key has; set it again"));
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|e| failed(&e))?;
@@ -126,10 +144,17 @@ impl KeyProxy {
         }
         let client = client.build().map_err(|e| failed(&e))?;
         let token = format!("agent-{:032x}", rand::random::<u128>());
-        let tally = Arc::new(Mutex::new(Tally::default()));
-        let shared = Shared { upstream: upstream.clone(), token: token.clone(), calls, client, tally: tally.clone() };
-        let server = tokio::spawn(serve(listener, Arc::new(shared)));
-        Ok(KeyProxy { address, token, tally, server })
+        let shared = Arc::new(Shared {
+            upstream: upstream.clone(),
+            token,
+            client,
+            prices,
+            ledger,
+            tally: Mutex::default(),
+            refused: Mutex::default(),
+        });
+        let server = tokio::spawn(serve(listener, shared.clone()));
+        Ok(KeyProxy { address, shared, server })
     }
 
     /// The address for agents, without a path.
@@ -139,13 +164,30 @@ impl KeyProxy {
 
     /// The key for agents: it opens this proxy and nothing else.
     pub fn token(&self) -> &str {
-        &self.token
+        &self.shared.token
     }
 
     /// What passed so far.
     pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.shared.tally)
     }
+
+    /// Ends all connections, waits until the books are up to date, and returns what passed and why the first of the
+    /// requests over budget was refused.
+    pub(super) async fn end(self) -> (Tally, Option<ProposerError>) {
+        self.server.abort();
+        for _ in 0..SETTLE {
+            if !lock(&self.shared.ledger).busy() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (self.tally(), lock(&self.shared.refused).take())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
@@ -182,15 +224,17 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     }
     let body = Limited::new(body, REQUEST).collect().await;
     let body = body.map_err(|e| refusal(StatusCode::PAYLOAD_TOO_LARGE, &e.to_string()))?.to_bytes();
-    shared.tally(|tally| {
-        if tally.calls >= shared.calls {
-            tally.over_budget += 1;
-            let why = format!("the {} calls for one proposal are spent; end your work", shared.calls);
-            return Err(refusal(StatusCode::FORBIDDEN, &why));
-        }
-        tally.calls += 1;
-        Ok(())
-    })?;
+    // Counting tokens is free.
+    let call = match head.uri.path() {
+        COUNT => None,
+        _ => Some(shared.begin(&body).map_err(|error| {
+            let why = format!("{error}; end your work");
+            lock(&shared.tally).over_budget += 1;
+            lock(&shared.refused).get_or_insert(error);
+            refusal(StatusCode::FORBIDDEN, &why)
+        })?),
+    };
+    lock(&shared.tally).calls += u32::from(call.is_some());
 
     let path = head.uri.path_and_query().map_or(head.uri.path(), |path| path.as_str());
     let mut forwarded = shared.client.post(format!("{}{path}", shared.upstream.base)).body(body);
@@ -198,15 +242,15 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         forwarded = forwarded.header(name, value);
     }
     forwarded = match shared.upstream.auth {
-        Auth::XApiKey => forwarded.header("x-api-key", &shared.upstream.key),
-        Auth::Bearer => forwarded.bearer_auth(&shared.upstream.key),
+        Auth::XApiKey => forwarded.header("x-api-key", shared.upstream.key.reveal()),
+        Auth::Bearer => forwarded.bearer_auth(shared.upstream.key.reveal()),
     };
     let answer = forwarded.send().await.map_err(|e| {
         // Without the address, which may hold a secret of its own.
         refusal(StatusCode::BAD_GATEWAY, &format!("the server cannot be reached: {}", causes(&e.without_url())))
     })?;
     if answer.status() == StatusCode::UNAUTHORIZED {
-        shared.tally(|tally| tally.key_refused = Some(answer.status().as_u16()));
+        lock(&shared.tally).key_refused = Some(answer.status().as_u16());
         // Its words may quote the key.
         return Err(refusal(StatusCode::UNAUTHORIZED, "the model's server refuses the key"));
     }
@@ -216,45 +260,44 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     for (name, value) in answer.headers().iter().filter(|(name, _)| !stays_here(name)) {
         response.headers_mut().append(name, value.clone());
     }
-    tokio::spawn(relay(shared.clone(), answer, sender));
+    // What is refused is not charged.
+    let call = call.filter(|_| answer.status().is_success());
+    tokio::spawn(relay(answer, sender, call));
     Ok(response)
-}
-
-impl Shared {
-    fn tally<T>(&self, work: impl FnOnce(&mut Tally) -> T) -> T {
-        work(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }
 
 /// Passes an answer on, piece by piece, and counts along. It ends with the answer, or when nobody listens any more.
 async fn relay(
-    shared: Arc<Shared>,
     mut answer: reqwest::Response,
     sender: mpsc::Sender<Result<Bytes, std::io::Error>>,
+    mut call: Option<Call>,
 ) {
-    let (mut counter, mut counted) = (Counter::default(), Usage::default());
-    let mut count = |usage: Usage| {
-        let new = Usage {
-            input: usage.input - counted.input,
-            cached: usage.cached - counted.cached,
-            output: usage.output - counted.output,
-        };
-        counted = usage;
-        shared.tally(|tally| tally.usage = tally.usage.plus(new));
-    };
+    let mut counter = Counter::default();
     loop {
+        // Whatever happens to the rest, this much is to be paid.
+        if let Some(call) = &mut call {
+            call.usage = Some(counter.estimate(call.input));
+        }
         let piece = tokio::select! {
             piece = answer.chunk() => piece,
             () = sender.closed() => return,
         };
         match piece {
             Ok(Some(bytes)) => {
-                count(counter.feed(&bytes));
+                counter.feed(&bytes);
                 if sender.send(Ok(bytes)).await.is_err() {
                     return;
                 }
             }
-            Ok(None) => return count(counter.finish()),
+            Ok(None) => {
+                let usage = counter.finish();
+                if let Some(call) = call.as_mut().filter(|_| usage != Usage::default()) {
+                    call.usage = Some(usage);
+                }
+                // The books are up to date before the agent sees the end.
+                drop(call);
+                return;
+            }
             Err(error) => {
                 // The agent must see a broken answer, not a short one.
                 let _ = sender.send(Err(std::io::Error::other(error.without_url()))).await;

@@ -2,78 +2,52 @@
 
 use serde_json::Value;
 
+use crate::model::Usage;
+
 /// The longest line or document that is looked at; a longer one streams past uncounted.
 const LONGEST: usize = 4 << 20;
+/// More bytes of a stream than a token of the answer ever takes.
+const BYTES_PER_TOKEN: u64 = 16;
 
-/// Tokens, as they are charged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Read at the full price, what was written to a cache included.
-    pub input: u64,
-    /// Read from a cache.
-    pub cached: u64,
-    /// Written.
-    pub output: u64,
+/// Reads a `usage` object. Anthropic counts cached tokens beside `input_tokens`, OpenAI within them.
+pub(super) fn read(usage: &Value) -> Usage {
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let first = |names: [&str; 2]| names.iter().map(|name| number(&usage[*name])).find(|n| *n > 0).unwrap_or(0);
+    let (input, output) = (first(["input_tokens", "prompt_tokens"]), first(["output_tokens", "completion_tokens"]));
+    let beside = number(&usage["cache_read_input_tokens"]);
+    let details = |what: &str| {
+        ["input_tokens_details", "prompt_tokens_details"]
+            .iter()
+            .map(|name| number(&usage[*name][what]))
+            .max()
+            .unwrap_or(0)
+    };
+    let read = details("cached_tokens").max(number(&usage["cached_input_tokens"])).min(input);
+    let written = details("cache_write_tokens").min(input - read);
+    let long = number(&usage["cache_creation"]["ephemeral_1h_input_tokens"]);
+    Usage {
+        input: input - read - written,
+        cache_read: beside.saturating_add(read),
+        cache_write: number(&usage["cache_creation_input_tokens"]).saturating_sub(long).saturating_add(written),
+        cache_write_long: long,
+        output,
+    }
 }
 
-/// US dollars for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Price {
-    /// Of [`Usage::input`].
-    pub input: f64,
-    /// Of [`Usage::cached`].
-    pub cached: f64,
-    /// Of [`Usage::output`].
-    pub output: f64,
+/// Finds the usage in one event or one whole answer.
+fn of_answer(answer: &Value) -> Option<Usage> {
+    let places = [answer, &answer["message"], &answer["response"]];
+    places.into_iter().map(|place| &place["usage"]).find(|usage| usage.is_object()).map(read)
 }
 
-impl Usage {
-    /// All tokens together.
-    pub fn tokens(&self) -> u64 {
-        self.input.saturating_add(self.cached).saturating_add(self.output)
-    }
-
-    /// What they cost.
-    pub fn dollars(&self, price: &Price) -> f64 {
-        let Usage { input, cached, output } = *self;
-        (input as f64 * price.input + cached as f64 * price.cached + output as f64 * price.output) / 1e6
-    }
-
-    /// Both together.
-    pub fn plus(self, other: Usage) -> Usage {
-        Usage {
-            input: self.input.saturating_add(other.input),
-            cached: self.cached.saturating_add(other.cached),
-            output: self.output.saturating_add(other.output),
-        }
-    }
-
-    /// The larger of each: later events of an answer repeat and complete what earlier ones said.
-    fn at_least(self, other: Usage) -> Usage {
-        Usage {
-            input: self.input.max(other.input),
-            cached: self.cached.max(other.cached),
-            output: self.output.max(other.output),
-        }
-    }
-
-    /// Reads a `usage` object. Anthropic counts cached tokens beside `input_tokens`, OpenAI within them.
-    pub fn read(usage: &Value) -> Usage {
-        let number = |value: &Value| value.as_u64().unwrap_or(0);
-        let first = |names: [&str; 2]| names.iter().map(|name| number(&usage[*name])).find(|n| *n > 0).unwrap_or(0);
-        let (input, output) = (first(["input_tokens", "prompt_tokens"]), first(["output_tokens", "completion_tokens"]));
-        let beside = number(&usage["cache_read_input_tokens"]);
-        let within =
-            ["input_tokens_details", "prompt_tokens_details"].map(|name| number(&usage[name]["cached_tokens"]));
-        let within = within[0].max(within[1]).max(number(&usage["cached_input_tokens"]));
-        let written = number(&usage["cache_creation_input_tokens"]);
-        Usage { input: input.saturating_sub(within).saturating_add(written), cached: beside + within, output }
-    }
-
-    /// Finds the usage in one event or one whole answer.
-    fn of_answer(answer: &Value) -> Option<Usage> {
-        let places = [answer, &answer["message"], &answer["response"]];
-        places.into_iter().map(|place| &place["usage"]).find(|usage| usage.is_object()).map(Usage::read)
+/// The larger of each: later events of an answer repeat and complete what earlier ones said.
+fn at_least(a: Usage, b: Usage) -> Usage {
+    Usage {
+        input: a.input.max(b.input),
+        cache_read: a.cache_read.max(b.cache_read),
+        cache_write: a.cache_write.max(b.cache_write),
+        cache_write_long: a.cache_write_long.max(b.cache_write_long),
+        output: a.output.max(b.output),
     }
 }
 
@@ -82,12 +56,14 @@ impl Usage {
 pub(super) struct Counter {
     line: Vec<u8>,
     too_long: bool,
+    bytes: u64,
     usage: Usage,
 }
 
 impl Counter {
     /// Takes the next bytes of the answer and returns the usage so far.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Usage {
+        self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.too_long |= self.line.len() + part.len() > LONGEST;
             if !self.too_long {
@@ -106,6 +82,13 @@ impl Counter {
         self.usage
     }
 
+    /// What an answer that broke off used, of whose request `input` is an estimate: the server has not said it.
+    pub(super) fn estimate(&self, input: u64) -> Usage {
+        let said = self.usage;
+        let input = if said == Usage::default() { input } else { said.input };
+        Usage { input, output: said.output.max(self.bytes.div_ceil(BYTES_PER_TOKEN)), ..said }
+    }
+
     fn end_line(&mut self) {
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.too_long) {
@@ -117,9 +100,9 @@ impl Counter {
         if text.starts_with('{')
             && text.contains("\"usage\"")
             && let Ok(answer) = serde_json::from_str::<Value>(text)
-            && let Some(usage) = Usage::of_answer(&answer)
+            && let Some(usage) = of_answer(&answer)
         {
-            self.usage = self.usage.at_least(usage);
+            self.usage = at_least(self.usage, usage);
         }
     }
 }
@@ -142,17 +125,47 @@ mod tests {
         let anthropic = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":10,\
             \"cache_creation_input_tokens\":5,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n\
             event: message_delta\r\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":20}}\r\n\r\n";
-        assert_eq!(counted(anthropic), Usage { input: 15, cached: 100, output: 20 });
+        assert_eq!(
+            counted(anthropic),
+            Usage { input: 10, cache_write: 5, cache_read: 100, output: 20, ..Usage::default() }
+        );
         let openai = "data: {\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":110,\
             \"input_tokens_details\":{\"cached_tokens\":100},\"output_tokens\":7}}}\n\ndata: [DONE]\n";
-        assert_eq!(counted(openai), Usage { input: 10, cached: 100, output: 7 });
-        assert_eq!(counted("{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}").tokens(), 7);
+        assert_eq!(counted(openai), Usage { input: 10, cache_read: 100, output: 7, ..Usage::default() });
+        assert_eq!(counted("{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}").total(), 7);
         assert_eq!(counted("data: {\"usage\": broken\n"), Usage::default());
     }
 
     #[test]
-    fn dollars_follow_the_price() {
-        let usage = Usage { input: 1_000_000, cached: 2_000_000, output: 500_000 };
-        assert_eq!(usage.dollars(&Price { input: 2.0, cached: 0.5, output: 10.0 }), 8.0);
+    fn what_is_written_to_a_cache_has_its_length() {
+        let usage = serde_json::json!({ "input_tokens": 1, "cache_creation_input_tokens": 30,
+            "cache_creation": { "ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20 } });
+        assert_eq!(read(&usage), Usage { input: 1, cache_write: 10, cache_write_long: 20, ..Usage::default() });
+    }
+
+    #[test]
+    fn an_answer_that_broke_off_is_estimated() {
+        let mut counter = Counter::default();
+        assert_eq!(counter.estimate(50), Usage { input: 50, ..Usage::default() });
+        counter.feed(&[b'x'; 160]);
+        assert_eq!(counter.estimate(50), Usage { input: 50, output: 10, ..Usage::default() });
+        counter.feed(b"\ndata: {\"message\":{\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n");
+        let said = counter.estimate(50);
+        assert!(said.input == 7 && said.output > 10, "{said:?}");
+    }
+
+    #[test]
+    fn fuzz_of_usage() {
+        crate::fuzz::fuzz("usage", |input| {
+            let count = |piece: usize| {
+                let mut counter = Counter::default();
+                for piece in input.chunks(piece) {
+                    counter.feed(piece);
+                }
+                (counter.estimate(100).total(), counter.finish())
+            };
+            let (whole, cut) = (count(input.len().max(1)), count(1 + input.len() % 7));
+            if whole == cut { Ok(()) } else { Err(format!("cut into pieces it is {cut:?}, else {whole:?}")) }
+        });
     }
 }

@@ -113,6 +113,21 @@ impl Fold for Message {
         Ok(())
     }
 
+    fn whole(&mut self, reply: Value) -> Result<(), Trouble> {
+        if reply["error"].is_object() {
+            return Err(trouble(&reply, None, &Headers::new()));
+        }
+        if reply["usage"].is_object() {
+            self.count(&reply["usage"]);
+            self.counted = true;
+        }
+        let blocks = reply["content"].as_array().into_iter().flatten().cloned();
+        self.blocks = (0..).zip(blocks.map(|value| Block { value, json: String::new() })).collect();
+        self.stop = reply["stop_reason"].as_str().map(|reason| stop(reason, &reply["stop_details"]));
+        self.done = true;
+        Ok(())
+    }
+
     fn done(&self) -> bool {
         self.done
     }
@@ -217,5 +232,12 @@ mod tests {
             }
             let _ = (message.usage(), message.finish());
         }
+    }
+
+    #[test]
+    fn fuzz_of_claude() {
+        crate::fuzz::fuzz("claude", |input| {
+            crate::fuzz::same_reply_however_cut(|| Box::new(Message::new(true)), input)
+        });
     }
 }

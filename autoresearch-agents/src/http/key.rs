@@ -17,7 +17,7 @@ impl Secret {
     }
 
     /// The key itself, for the one header that carries it.
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 

@@ -130,4 +130,29 @@ mod tests {
         }
         assert_eq!(retry.next(40, &headers(&[]), now), Next::Never);
     }
+
+    #[test]
+    fn fuzz_of_headers() {
+        crate::fuzz::fuzz("headers", |input| {
+            let text = String::from_utf8_lossy(input);
+            let pairs = text.lines().filter_map(|line| line.split_once(':'));
+            let headers: Headers = pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
+            let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
+            let retry = Retry::default();
+            for attempt in [0, 4, 5] {
+                match retry.next(attempt, &headers, now) {
+                    Next::After(pause) if pause > seconds(retry.patience) => {
+                        return Err(format!("it waits for {pause:?}"));
+                    }
+                    Next::Never if attempt < 5 => return Err("it gives up".into()),
+                    Next::After(_) | Next::TooLong(_) if attempt >= 5 => return Err("it goes on".into()),
+                    _ => {}
+                }
+            }
+            // The sum with the present is made with a check.
+            let _ = crate::http::limits::wait(&headers, now).map(|wait| std::time::Instant::now().checked_add(wait));
+            let _ = [200, 408, 429, 500].map(|status| worthwhile(status, &headers));
+            Ok(())
+        });
+    }
 }

@@ -120,4 +120,23 @@ mod tests {
             let _ = Answer::parse(&format!("{}{text}{}", &ANSWER[..cut], &ANSWER[cut..]));
         }
     }
+
+    /// A sound answer is found again among other words, and whatever is read keeps to one line.
+    #[test]
+    fn fuzz_of_answers() {
+        crate::fuzz::fuzz("answers", |input| {
+            let text = String::from_utf8_lossy(input);
+            let Ok(answer) = Answer::parse(&text) else { return Ok(()) };
+            if answer.description.contains('\n') || answer.description.chars().count() > LONGEST {
+                return Err(format!("the description is {:?}", answer.description));
+            }
+            let alone = text.trim_start().starts_with('{') && serde_json::from_str::<Value>(&text).is_ok();
+            let among = Answer::parse(&format!("Here it is:\n```json\n{text}\n```\nDone {{x}}."));
+            match among {
+                Ok(among) if !alone || among == answer => Ok(()),
+                other if alone => Err(format!("among other words it is {other:?}, alone {answer:?}")),
+                _ => Ok(()),
+            }
+        });
+    }
 }

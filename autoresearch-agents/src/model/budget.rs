@@ -1,7 +1,11 @@
 //! What may be spent, and what is: no call begins whose worst case goes beyond a cap.
 
+use std::collections::BTreeMap;
+
 use autoresearch_core::{Cost, ProposerError};
 use serde::Deserialize;
+
+use super::shorten;
 
 /// Caps on what is spent. What is missing is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
@@ -11,7 +15,7 @@ pub struct Caps {
     pub dollars: Option<f64>,
     /// Tokens, read and written.
     pub tokens: Option<u64>,
-    /// Calls that led to a bill. For a night they count from the start of this process: the journal has no calls.
+    /// Calls that led to a bill.
     pub calls: Option<u64>,
 }
 
@@ -24,10 +28,9 @@ pub(crate) struct Ledger {
     journaled: Cost,
     /// What this proposal spent.
     spent: Cost,
-    /// The worst case of the call that is on its way.
-    in_flight: Option<Cost>,
-    calls: u64,
-    night_calls: u64,
+    /// The worst cases of the calls that are on their way.
+    in_flight: BTreeMap<u64, Cost>,
+    begun: u64,
 }
 
 impl Ledger {
@@ -38,74 +41,86 @@ impl Ledger {
     /// A proposal begins. What one before it spent and never reported, because it was dropped, is part of it.
     pub fn open(&mut self, journaled: Cost) {
         self.journaled = journaled;
-        self.calls = 0;
-        // Whether a dropped call is billed nobody knows: it counts as its worst case.
-        if let Some(dropped) = self.in_flight.take() {
-            self.add(dropped);
-        }
+        self.give_up();
     }
 
     /// The proposal is reported with its cost: the journal has it from now on.
     pub fn close(&mut self) -> Cost {
+        self.give_up();
         let cost = std::mem::take(&mut self.spent);
-        self.journaled = sum(self.journaled, cost);
+        self.journaled = self.journaled.plus(cost);
         cost
     }
 
-    /// Asks for leave to make a call that costs `worst` at most.
-    pub fn begin(&mut self, worst: Cost) -> Result<(), ProposerError> {
-        let here = self.spent;
-        let night = sum(self.journaled, here);
-        let over = |caps: &Caps, spent: Cost, calls: u64| {
-            let dollars = caps.dollars.filter(|cap| spent.dollars + worst.dollars > *cap);
-            let tokens = caps.tokens.filter(|cap| spent.tokens.saturating_add(worst.tokens) > *cap);
-            let (left, of) = match (dollars, tokens, caps.calls.filter(|cap| calls >= *cap)) {
-                (Some(cap), ..) => {
-                    (format!("${:.4} of ${cap} are spent", spent.dollars), format!("${:.4}", worst.dollars))
-                }
-                (_, Some(cap), _) => {
-                    (format!("{} of {cap} tokens are spent", spent.tokens), format!("{} tokens", worst.tokens))
-                }
-                (_, _, Some(cap)) => (format!("{calls} of {cap} calls are made"), "one".into()),
-                _ => return None,
-            };
-            Some(format!("{left}, and the next call may take {of}"))
-        };
-        if let Some(why) = over(&self.night, night, self.night_calls) {
+    /// Whether calls that were dropped are billed nobody knows: they count as their worst case.
+    fn give_up(&mut self) {
+        let dropped = std::mem::take(&mut self.in_flight).into_values();
+        self.spent = dropped.fold(self.spent, Cost::plus);
+    }
+
+    /// Asks for leave to make a call that costs `worst` at most. The number is for [`Ledger::end`].
+    pub fn begin(&mut self, worst: Cost) -> Result<u64, ProposerError> {
+        let here = self.in_flight.values().copied().fold(self.spent, Cost::plus);
+        if let Some(why) = over(&self.night, self.journaled.plus(here), worst) {
             return Err(ProposerError::Exhausted(format!(
                 "the budget of the night does not allow another call: {why}"
             )));
         }
-        if let Some(why) = over(&self.proposal, here, self.calls) {
+        if let Some(why) = over(&self.proposal, here, worst) {
             let why = format!("the budget of a proposal does not allow another call: {why}");
             // Nothing is spent and still it is not enough: no proposal will ever be made.
-            return Err(if self.calls == 0 && here == Cost::default() {
+            return Err(if here == Cost::default() {
                 ProposerError::Fatal(format!("{why}; raise it, or lower max_tokens"))
             } else {
                 ProposerError::Transient(why)
             });
         }
-        self.in_flight = Some(worst);
-        Ok(())
+        self.begun += 1;
+        self.in_flight.insert(self.begun, worst);
+        Ok(self.begun)
     }
 
-    /// The call is over, and this is its bill, if there is one.
-    pub fn end(&mut self, bill: Option<Cost>) {
-        self.in_flight = None;
-        if let Some(bill) = bill {
-            self.add(bill);
-            self.calls += 1;
-            self.night_calls += 1;
+    /// The call is over, and this is its bill, if there is one. A call that was given up before has its place already.
+    pub fn end(&mut self, call: u64, bill: Option<Cost>) {
+        if self.in_flight.remove(&call).is_some() {
+            self.spent = self.spent.plus(bill.unwrap_or_default());
         }
     }
 
-    fn add(&mut self, cost: Cost) {
-        self.spent = sum(self.spent, cost);
+    /// Whether calls are on their way.
+    pub fn busy(&self) -> bool {
+        !self.in_flight.is_empty()
     }
 }
 
-fn sum(a: Cost, b: Cost) -> Cost {
-    Cost { tokens: a.tokens.saturating_add(b.tokens), dollars: a.dollars + b.dollars }
+/// Which cap `spent` and one more call go beyond.
+fn over(caps: &Caps, spent: Cost, worst: Cost) -> Option<String> {
+    let next = spent.plus(worst);
+    let (left, of) = if let Some(cap) = caps.dollars.filter(|cap| next.dollars > *cap) {
+        (format!("${:.4} of ${cap} are spent", spent.dollars), format!("${:.4}", worst.dollars))
+    } else if let Some(cap) = caps.tokens.filter(|cap| next.tokens > *cap) {
+        (format!("{} of {cap} tokens are spent", spent.tokens), format!("{} tokens", worst.tokens))
+    } else if let Some(cap) = caps.calls.filter(|cap| next.calls > *cap) {
+        (format!("{} of {cap} calls are made", spent.calls), "one".into())
+    } else {
+        return None;
+    };
+    Some(format!("{left}, and the next call may take {of}"))
+}
+
+/// What the lab is told of an attempt that came to nothing: with a cost it is a refused proposal, so that the journal has
+/// it. What ends the run waits in `end` for the next attempt then; a budget that does not allow another call of a long
+/// conversation may allow the first one of another.
+pub(crate) fn paid(error: ProposerError, cost: Cost, end: &mut Option<ProposerError>) -> ProposerError {
+    match error {
+        ProposerError::Refused { description, reason, .. } => ProposerError::Refused { description, reason, cost },
+        error if cost == Cost::default() => error,
+        error => {
+            let reason = shorten(&error.to_string());
+            *end = Some(error).filter(|error| matches!(error, ProposerError::Fatal(_)));
+            ProposerError::Refused { description: "no proposal".into(), reason, cost }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,7 +128,7 @@ mod tests {
     use super::*;
 
     fn cost(dollars: f64) -> Cost {
-        Cost { tokens: (dollars * 1000.0) as u64, dollars }
+        Cost { tokens: (dollars * 1000.0) as u64, dollars, calls: 1 }
     }
 
     #[test]
@@ -122,8 +137,8 @@ mod tests {
         let proposal = Caps { tokens: Some(2000), ..Caps::default() };
         let mut ledger = Ledger::new(proposal, night);
         ledger.open(cost(7.0));
-        ledger.begin(cost(2.0)).unwrap();
-        ledger.end(Some(cost(1.5)));
+        let call = ledger.begin(cost(2.0)).unwrap();
+        ledger.end(call, Some(cost(1.5)));
         let error = ledger.begin(cost(1.0)).unwrap_err();
         assert!(matches!(error, ProposerError::Transient(_)), "{error}");
         assert_eq!(
@@ -135,6 +150,31 @@ mod tests {
         let error = ledger.begin(cost(1.6)).unwrap_err();
         assert!(matches!(error, ProposerError::Exhausted(_)), "{error}");
         ledger.begin(cost(1.5)).unwrap();
+    }
+
+    #[test]
+    fn calls_that_are_on_their_way_together_count_with_their_worst_cases() {
+        let mut ledger = Ledger::new(Caps::default(), Caps { dollars: Some(5.0), ..Caps::default() });
+        ledger.open(Cost::default());
+        let first = ledger.begin(cost(3.0)).unwrap();
+        assert!(ledger.begin(cost(3.0)).is_err() && ledger.busy());
+        let second = ledger.begin(cost(2.0)).unwrap();
+        ledger.end(first, None);
+        ledger.begin(cost(3.0)).unwrap();
+        ledger.end(second, Some(cost(0.5)));
+        assert_eq!(ledger.close(), Cost { tokens: 3500, dollars: 3.5, calls: 2 });
+        ledger.end(second, Some(cost(9.0)));
+        assert_eq!(ledger.close(), Cost::default(), "it is counted already");
+    }
+
+    #[test]
+    fn calls_before_a_restart_count() {
+        let mut ledger = Ledger::new(Caps::default(), Caps { calls: Some(3), ..Caps::default() });
+        ledger.open(Cost { calls: 2, ..Cost::default() });
+        let call = ledger.begin(cost(1.0)).unwrap();
+        ledger.end(call, Some(cost(1.0)));
+        let error = ledger.begin(cost(1.0)).unwrap_err().to_string();
+        assert!(error.ends_with("3 of 3 calls are made, and the next call may take one"), "{error}");
     }
 
     #[test]

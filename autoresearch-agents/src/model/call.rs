@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::budget::Ledger;
+use super::reading::Reading;
 use super::{Conversation, Fold, Price, Reply, Trouble, Vendor, shorten, trouble};
 use crate::http::retry::Next;
-use crate::http::sse::Reader;
 use crate::http::{Failure, Headers, Request, Retry, Transport, seconds};
 
 /// The largest error message that is read.
@@ -35,11 +35,11 @@ impl Caller {
         let mut attempt = 0;
         loop {
             self.wait_until_open().await?;
-            ledger.begin(worst)?;
+            let begun = ledger.begin(worst)?;
             let mut fold = vendor.fold(input);
             let mut headers = Headers::new();
             let result = self.attempt(&request, fold.as_mut(), &mut headers).await;
-            ledger.end(fold.usage().map(|usage| self.price.cost(usage)));
+            ledger.end(begun, fold.usage().map(|usage| self.price.cost(usage)));
             let why = match result.and_then(|()| fold.finish()) {
                 Ok(reply) => return Ok(reply),
                 // What does not fit at the beginning will not fit tomorrow.
@@ -70,19 +70,13 @@ impl Caller {
             let error: Value = serde_json::from_str(&body).ok().filter(Value::is_object).unwrap_or_else(fallback);
             return Err(trouble(&error, Some(stream.status), headers));
         }
-        let mut reader = Reader::default();
+        let mut reading = Reading::default();
         while let Some(piece) = stream.next().await.map_err(failed)? {
-            for event in reader.push(&piece).map_err(|e| Trouble::Again(e.to_string()))? {
-                fold.event(&event)?;
-                if fold.done() {
-                    return Ok(());
-                }
+            if reading.push(&piece, fold)? {
+                return Ok(());
             }
         }
-        match fold.may_end() {
-            true => Ok(()),
-            false => Err(Trouble::Again("the response ended before the reply did".into())),
-        }
+        reading.end(fold)
     }
 
     /// Waits while the server takes no more requests.

@@ -24,6 +24,14 @@ pub struct Price {
     pub cache_write_long: Option<f64>,
 }
 
+/// What to do about a model whose price is not known while dollars are limited.
+pub(crate) fn no_price(model: &str) -> String {
+    format!(
+        "no price is known for the model {model}, so dollars cannot be limited; give [proposer.prices.\"{model}\"] with \
+         input and output in $ per million tokens (0 for a server of your own)"
+    )
+}
+
 /// The tokens of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -69,7 +77,11 @@ impl Prices {
 }
 
 impl Price {
-    /// What tokens cost.
+    /// Of a server of one's own.
+    pub const NOTHING: Price =
+        Price { input: 0.0, output: 0.0, cache_read: None, cache_write: None, cache_write_long: None };
+
+    /// What the tokens of one call cost.
     pub fn cost(&self, usage: Usage) -> Cost {
         let Usage { input, cache_read, cache_write, cache_write_long, output } = usage;
         let write = self.cache_write.unwrap_or(self.input);
@@ -78,18 +90,30 @@ impl Price {
             + cache_write as f64 * write
             + cache_write_long as f64 * self.cache_write_long.unwrap_or(write)
             + output as f64 * self.output;
-        Cost { tokens: usage.total(), dollars: dollars / 1e6 }
+        Cost { tokens: usage.total(), dollars: dollars / 1e6, calls: 1 }
     }
 
     /// The most that a call can cost.
     pub fn worst(&self, input: u64, output: u64) -> Cost {
         let dear =
             [Some(self.input), self.cache_write, self.cache_write_long].into_iter().flatten().fold(0.0, f64::max);
-        Cost { tokens: input + output, dollars: (input as f64 * dear + output as f64 * self.output) / 1e6 }
+        let dollars = (input as f64 * dear + output as f64 * self.output) / 1e6;
+        Cost { tokens: input.saturating_add(output), dollars, calls: 1 }
     }
 }
 
 impl Usage {
+    /// Both together.
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            input: self.input.saturating_add(other.input),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_long: self.cache_write_long.saturating_add(other.cache_write_long),
+            output: self.output.saturating_add(other.output),
+        }
+    }
+
     /// All tokens.
     pub fn total(&self) -> u64 {
         let Usage { input, cache_read, cache_write, cache_write_long, output } = *self;
@@ -113,7 +137,7 @@ mod tests {
         let own = Price { input: 1.0, output: 2.0, cache_read: None, cache_write: None, cache_write_long: None };
         let prices = Prices::with(&[("local".to_owned(), own)].into()).unwrap();
         let usage = Usage { input: 500_000, cache_read: 500_000, output: 1_000_000, ..Usage::default() };
-        assert_eq!(prices.of("local").unwrap().cost(usage), Cost { tokens: 2_000_000, dollars: 3.0 });
+        assert_eq!(prices.of("local").unwrap().cost(usage), Cost { tokens: 2_000_000, dollars: 3.0, calls: 1 });
     }
 
     #[test]

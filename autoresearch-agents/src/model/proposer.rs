@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use autoresearch_core::{Context, Cost, Patch, Proposal, ProposerError, SandboxError};
 
 use super::answer::{Answer, one_line, schema};
-use super::budget::{Caps, Ledger};
+use super::budget::{Caps, Ledger, paid};
 use super::call::Caller;
+use super::dry_run::DryRun;
 use super::options::{Mode, Options, Surroundings};
-use super::prices::{Price, Prices};
+use super::prices::{Price, Prices, no_price};
 use super::workbench::{Effect, Workbench, tools};
 use super::{CallResult, Conversation, Reply, Stop, Turn, Vendor, shorten};
 use crate::http::{Cassette, Transport};
@@ -21,19 +22,10 @@ pub struct ModelProposer {
     options: Options,
     surroundings: Surroundings,
     ledger: Ledger,
+    /// Whether the model's price is known.
+    priced: bool,
     /// What ends the run, once what was spent before it is reported.
     end: Option<ProposerError>,
-}
-
-/// What would be sent, and what it may cost.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DryRun {
-    /// The request's body, as JSON.
-    pub prompt: String,
-    /// The tokens of the prompt, estimated.
-    pub input_tokens: u64,
-    /// The most that the first call can cost.
-    pub worst: Cost,
 }
 
 /// A proposal that is not there yet.
@@ -52,16 +44,13 @@ impl ModelProposer {
     ) -> Result<ModelProposer, ProposerError> {
         let fatal = |why: String| ProposerError::Fatal(why);
         let prices = Prices::with(&options.prices).map_err(|e| fatal(format!("the table of prices: {e}")))?;
-        let price = match prices.of(vendor.model()) {
+        let known = prices.of(vendor.model());
+        let price = match known {
             Some(price) => price,
             None if options.per_proposal.dollars.or(surroundings.night.dollars).is_some() => {
-                return Err(fatal(format!(
-                    "no price is known for the model {}, so dollars cannot be limited; give \
-                     [proposer.prices.\"{0}\"] with input and output in $ per million tokens (0 for a server of your own)",
-                    vendor.model()
-                )));
+                return Err(fatal(no_price(vendor.model())));
             }
-            None => Price { input: 0.0, output: 0.0, cache_read: None, cache_write: None, cache_write_long: None },
+            None => Price::NOTHING,
         };
         let opened = match (&options.replay, &options.record) {
             (Some(path), _) => Cassette::replay_from(path),
@@ -72,7 +61,7 @@ impl ModelProposer {
         let transport = Transport::new(base_url, options.timeouts, cassette).map_err(|e| fatal(e.to_string()))?;
         let caller = Caller { transport, retry: options.retry, price };
         let ledger = Ledger::new(options.per_proposal, surroundings.night);
-        Ok(ModelProposer { vendor, caller, options, surroundings, ledger, end: None })
+        Ok(ModelProposer { vendor, caller, options, surroundings, ledger, priced: known.is_some(), end: None })
     }
 
     /// Replaces what all proposals together may cost.
@@ -86,7 +75,21 @@ impl ModelProposer {
         let request = self.vendor.request(&conversation);
         let input_tokens = Conversation::tokens(&request);
         let worst = self.caller.price.worst(input_tokens, conversation.max_tokens);
-        DryRun { prompt: format!("{:#}", request.body), input_tokens, worst }
+        let mut user = conversation.files;
+        for turn in &conversation.turns {
+            if let Turn::User(words) = turn {
+                user = format!("{user}\n\n{words}");
+            }
+        }
+        DryRun {
+            system: Some(conversation.rules),
+            user,
+            tools: conversation.tools.iter().map(|tool| tool.name).collect(),
+            body: Some(request.body),
+            input_tokens,
+            worst,
+            priced: self.priced,
+        }
     }
 
     fn conversation(&self, context: &Context<'_>) -> Conversation {
@@ -116,17 +119,7 @@ impl ModelProposer {
         let cost = self.ledger.close();
         match result {
             Ok(proposal) => Ok(Proposal { cost, ..proposal }),
-            Err(ProposerError::Refused { description, reason, .. }) => {
-                Err(ProposerError::Refused { description, reason, cost })
-            }
-            Err(error) if cost == Cost::default() => Err(error),
-            Err(error) => {
-                let reason = error.to_string();
-                // What ends the run waits for the next call, so that the journal has what this one cost. A budget that
-                // does not allow another call of a long conversation may allow the first one of another.
-                self.end = Some(error).filter(|error| matches!(error, ProposerError::Fatal(_)));
-                Err(ProposerError::Refused { description: "no proposal".into(), reason: shorten(&reason), cost })
-            }
+            Err(error) => Err(paid(error, cost, &mut self.end)),
         }
     }
 

@@ -248,4 +248,25 @@ mod tests {
             ""
         );
     }
+
+    /// Whatever is called: the files are the base with the patch, and no other.
+    #[test]
+    fn fuzz_of_tools() {
+        crate::fuzz::fuzz("tools", |input| {
+            let text = String::from_utf8_lossy(input);
+            let mut bench = bench();
+            for call in format!("\n{text}").split("\n=== ").skip(1) {
+                let (name, arguments) = call.split_once('\n').unwrap_or((call, ""));
+                let arguments = serde_json::from_str(arguments).unwrap_or(Value::String(arguments.to_owned()));
+                bench.call(name.trim(), arguments);
+            }
+            let mut files = (*bench.base).clone();
+            match bench.patch().apply(&bench.base, &bench.editable) {
+                Ok(changed) => files.extend(changed),
+                Err(PatchError::Empty) => {}
+                Err(error) => return Err(format!("the patch cannot be applied: {error}")),
+            }
+            if files == bench.files() { Ok(()) } else { Err(format!("{:?} by the patch {files:?}", bench.files())) }
+        });
+    }
 }

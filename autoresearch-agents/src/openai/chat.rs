@@ -93,21 +93,11 @@ impl Completion {
             done: false,
         }
     }
-}
 
-impl Fold for Completion {
-    fn event(&mut self, event: &Event) -> Result<(), Trouble> {
-        if event.data.trim() == "[DONE]" {
-            self.done = true;
-            return Ok(());
-        }
-        if event.data.is_empty() {
-            return Ok(());
-        }
-        let data: Value = serde_json::from_str(&event.data)
-            .map_err(|error| Trouble::Again(format!("an event of the response is not valid JSON: {error}")))?;
+    /// Takes one piece of the reply, or all of it.
+    fn take(&mut self, data: &Value) -> Result<(), Trouble> {
         if data["error"].is_object() {
-            return Err(trouble(&data, None, &Headers::new()));
+            return Err(trouble(data, None, &Headers::new()));
         }
         if let Some(input) = data["usage"]["prompt_tokens"].as_u64() {
             let usage = &data["usage"];
@@ -119,7 +109,8 @@ impl Fold for Completion {
         if choice.is_object() {
             self.began = true;
         }
-        let delta = &choice["delta"];
+        // A reply that is not streamed has the whole message in the place of its pieces.
+        let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
         self.text.push_str(delta["content"].as_str().unwrap_or_default());
         self.refusal.push_str(delta["refusal"].as_str().unwrap_or_default());
         for (at, call) in delta["tool_calls"].as_array().into_iter().flatten().enumerate() {
@@ -134,6 +125,27 @@ impl Fold for Completion {
         if let Some(reason) = choice["finish_reason"].as_str() {
             self.reason = Some(reason.to_owned());
         }
+        Ok(())
+    }
+}
+
+impl Fold for Completion {
+    fn event(&mut self, event: &Event) -> Result<(), Trouble> {
+        if event.data.trim() == "[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if event.data.is_empty() {
+            return Ok(());
+        }
+        let data: Value = serde_json::from_str(&event.data)
+            .map_err(|error| Trouble::Again(format!("an event of the response is not valid JSON: {error}")))?;
+        self.take(&data)
+    }
+
+    fn whole(&mut self, reply: Value) -> Result<(), Trouble> {
+        self.take(&reply)?;
+        self.done = true;
         Ok(())
     }
 
@@ -229,5 +241,10 @@ mod tests {
             }
             let _ = (completion.usage(), completion.finish());
         }
+    }
+
+    #[test]
+    fn fuzz_of_chat() {
+        crate::fuzz::fuzz("chat", |input| crate::fuzz::same_reply_however_cut(|| Box::new(Completion::new(7)), input));
     }
 }

@@ -103,6 +103,17 @@ impl Fold for Response {
         Ok(())
     }
 
+    fn whole(&mut self, reply: Value) -> Result<(), Trouble> {
+        if reply["error"].is_object() || reply["status"] == "failed" {
+            return Err(trouble(&reply, None, &Headers::new()));
+        }
+        if !reply["output"].is_array() {
+            return Err(Trouble::Again("the response is a JSON document without `output`".into()));
+        }
+        self.end = Some(reply);
+        Ok(())
+    }
+
     fn done(&self) -> bool {
         self.end.is_some()
     }
@@ -215,5 +226,12 @@ mod tests {
             }
             let _ = (response.usage(), response.finish());
         }
+    }
+
+    #[test]
+    fn fuzz_of_responses() {
+        crate::fuzz::fuzz("responses", |input| {
+            crate::fuzz::same_reply_however_cut(|| Box::new(Response::new(7)), input)
+        });
     }
 }

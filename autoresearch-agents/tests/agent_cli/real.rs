@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use autoresearch_agents::Agent;
-use autoresearch_agents::agent_cli::{Auth, Price, Upstream};
+use autoresearch_agents::agent_cli::{Auth, Upstream};
+use autoresearch_agents::http::Secret;
 use autoresearch_core::Status;
 use serde_json::{Value, json};
 
@@ -110,7 +111,8 @@ fn check(name: &str, night: &Night, server: &Server, (dumps, keys): (usize, usiz
     for experiment in &night.state.experiments[1..] {
         assert_eq!(experiment.description, format!("idea {}", experiment.id - 1));
         assert_eq!(experiment.hypothesis, "less work");
-        assert!(experiment.cost.tokens > 0 && experiment.cost.dollars > 0.0, "{:?}", experiment.cost);
+        let cost = experiment.cost;
+        assert!(cost.tokens > 0 && cost.dollars > 0.0 && cost.calls > 2, "{cost:?}");
     }
 }
 
@@ -198,7 +200,7 @@ async fn claude_code_works_a_night_with_its_own_tools() {
     let sessions = AtomicUsize::new(0);
     let server = Server::start(move |asked| anthropic(&sessions, asked)).await;
     let mut settings = place.settings(Agent::ClaudeCode(program));
-    settings.upstream = Some(Upstream::new(&server.url, KEY, Auth::XApiKey));
+    settings.upstream = Some(Upstream::new(&server.url, Secret::new(KEY), Auth::XApiKey));
     settings.arguments = ["--allowedTools", "Bash(env)"].map(String::from).into();
     let watch = Watch::start(&place);
     let night = place.night(settings, SCORES.len()).await;
@@ -216,9 +218,8 @@ async fn codex_works_a_night_with_its_own_tools() {
     let sessions = AtomicUsize::new(0);
     let server = Server::start(move |asked| openai(&sessions, asked)).await;
     let mut settings = place.settings(Agent::Codex(program));
-    settings.upstream = Some(Upstream::new(&format!("{}/v1", server.url), KEY, Auth::Bearer));
+    settings.upstream = Some(Upstream::new(&format!("{}/v1", server.url), Secret::new(KEY), Auth::Bearer));
     settings.model = Some("gpt-6.1-sol".into());
-    settings.price = Some(Price { input: 2.0, cached: 0.1, output: 10.0 });
     let watch = Watch::start(&place);
     let night = place.night(settings, SCORES.len()).await;
     let watched = watch.end();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use autoresearch_agents::Agent;
-use autoresearch_agents::agent_cli::Price;
+use autoresearch_agents::model::Price;
 use autoresearch_core::{Cancel, LabError, Patch, Status};
 
 use crate::place::Place;
@@ -21,21 +21,24 @@ if [ $n = 1 ]; then\n{first}\nelse\nsed -i \"s/score: .*'/score: $((6 - n))'/\" 
 
 const RESULT: &str = r#"printf '%s\n' '{"type":"result","subtype":"success","is_error":false,"result":"Done.\n{\"description\":\"lower it\",\"hypothesis\":\"it is lower\"}","total_cost_usd":0.25,"usage":{"input_tokens":10,"output_tokens":5},"permission_denials":[]}'"#;
 
-/// A night of one experiment with a script in Claude Code's place, whose first call goes wrong: what the lab was told.
-async fn claude_trouble(first: &str) -> (Place, String, f64) {
+/// A night of one experiment with a script in Claude Code's place, whose first call goes wrong: what the lab was told, and
+/// what the journal has of that call, if it cost something or came to an end.
+async fn claude_trouble(first: &str) -> (Place, String, Option<f64>) {
     let place = Place::new();
     let agent = Agent::ClaudeCode(script(&place, first, RESULT));
     let night = place.night(place.settings(agent), 1).await.unwrap();
     assert_eq!(night.decisions(), [Status::Keep], "the second attempt counts");
     let experiment = &night.state.experiments[1];
     assert_eq!((experiment.description.as_str(), experiment.hypothesis.as_str()), ("lower it", "it is lower"));
-    assert_eq!(night.troubles.len(), 1, "{:?}", night.troubles);
+    assert_eq!(experiment.cost.dollars, 0.25, "what the second one cost");
+    let refused = night.state.rejections.first().map(|rejection| (rejection.reason.clone(), rejection.cost.dollars));
+    assert_eq!(night.troubles.len() + night.state.rejections.len(), 1, "{:?}", night.troubles);
     assert_eq!(place.leftovers(), Vec::<std::path::PathBuf>::new());
-    let trouble = night.troubles[0].clone();
+    let trouble = refused.as_ref().map_or_else(|| night.troubles[0].clone(), |(reason, _)| reason.clone());
     let told = trouble.split([':', ';']).next().unwrap();
     assert!(place.read("prompt2").contains(told), "the next prompt says what went wrong: {told}");
     assert!(!place.read("prompt1").contains("led to nothing"));
-    (place, trouble, experiment.cost.dollars)
+    (place, trouble, refused.map(|(_, dollars)| dollars))
 }
 
 #[tokio::test]
@@ -63,19 +66,21 @@ async fn edits_outside_are_refused_and_the_next_prompt_says_so() {
     let (place, trouble, dollars) = claude_trouble(&edit).await;
     assert!(trouble.contains("new.txt was made, fixed.txt is gone; editable: value.sh"), "{trouble}");
     assert!(place.read("prompt2").contains("new.txt was made"));
-    assert_eq!(dollars, 0.5, "the refused attempt is paid for by the next");
+    assert_eq!(dollars, Some(0.25), "the journal has what the refused attempt cost");
 }
 
 #[tokio::test]
 async fn an_agent_that_edits_nothing_is_asked_again() {
-    let (_, trouble, _) = claude_trouble(RESULT).await;
+    let (_, trouble, dollars) = claude_trouble(RESULT).await;
     assert!(trouble.contains("changed nothing; it said: Done."), "{trouble}");
+    assert_eq!(dollars, Some(0.25));
 }
 
 #[tokio::test]
 async fn a_denied_edit_is_no_success() {
     let denied = r#"printf '%s\n' '{"type":"result","subtype":"success","is_error":false,"result":"I may not.","permission_denials":[{"tool_name":"Edit","tool_input":{"file_path":"/x"}}]}'"#;
-    let (_, trouble, _) = claude_trouble(denied).await;
+    let (_, trouble, dollars) = claude_trouble(denied).await;
+    assert_eq!(dollars, Some(0.0), "it came to an end");
     assert!(trouble.contains("changed nothing (denied: Edit /x); it said: I may not."), "{trouble}");
 }
 
@@ -83,8 +88,11 @@ async fn a_denied_edit_is_no_success() {
 async fn an_error_behind_success_discards_the_edits() {
     let error = r#"sed -i 's/5/1/' value.sh
         printf '%s\n' '{"type":"result","subtype":"success","is_error":true,"result":"API Error: 529 overloaded"}'"#;
-    let (_, trouble, _) = claude_trouble(error).await;
+    let (_, trouble, dollars) = claude_trouble(error).await;
     assert!(trouble.ends_with("failed: API Error: 529 overloaded"), "{trouble}");
+    assert_eq!(dollars, None, "nothing was paid: it is tried again");
+    let paid = error.replace("\"is_error\":true", "\"is_error\":true,\"total_cost_usd\":0.5");
+    assert_eq!(claude_trouble(&paid).await.2, Some(0.5), "something was");
 }
 
 #[tokio::test]
@@ -161,7 +169,9 @@ async fn codex_is_read_by_its_events() {
     let then = r#"printf '%s\n' '{"type":"item.completed","item":{"type":"agent_message","text":"{\"description\":\"four\",\"hypothesis\":\"less\"}"}}'
         printf '%s\n' '{"type":"turn.completed","usage":{"input_tokens":3000000,"cached_input_tokens":1000000,"output_tokens":500000}}'"#;
     let mut settings = place.settings(Agent::Codex(script(&place, first, then)));
-    settings.price = Some(Price { input: 2.0, cached: 0.5, output: 10.0 });
+    settings.model = Some("own".into());
+    settings.prices =
+        [("own".to_owned(), Price { input: 2.0, output: 10.0, cache_read: Some(0.5), ..Price::NOTHING })].into();
     let night = place.night(settings, 1).await.unwrap();
     assert_eq!(night.troubles, ["Codex failed: stream disconnected"]);
     let experiment = &night.state.experiments[1];

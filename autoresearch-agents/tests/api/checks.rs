@@ -65,9 +65,11 @@ async fn a_dry_run_shows_the_prompt_and_its_price_and_sends_nothing() {
     let proposer = ClaudeProposer::new(settings, Surroundings::new(EditablePaths::new([FILE]))).unwrap();
     let found = Arc::default();
     lab(Box::new(Dry(proposer, Arc::clone(&found))), Stop::default()).run(&Cancel::new()).await.unwrap();
-    let DryRun { prompt, input_tokens, worst } = found.lock().unwrap().take().unwrap();
-    assert!(prompt.contains("const X: f64 = 10.0;") && !prompt.contains(KEY));
-    assert_eq!(worst.tokens, input_tokens + 2000);
+    let DryRun { system, user, body, input_tokens, worst, priced, .. } = found.lock().unwrap().take().unwrap();
+    let body = format!("{:#}", body.unwrap());
+    assert!(body.contains("const X: f64 = 10.0;") && !body.contains(KEY));
+    assert!(system.unwrap().contains("Lower the score.") && user.contains("const X: f64 = 10.0;"));
+    assert_eq!((worst.tokens, worst.calls, priced), (input_tokens + 2000, 1, true));
     assert!(worst.dollars > 2000.0 * 20.0 / 1e6 && worst.dollars < 0.1, "{worst:?}");
     assert!(mock.seen().is_empty());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use autoresearch_agents::claude::{CacheTime, Effort, Thinking};
-use autoresearch_agents::model::{Caps, Check, Surroundings};
+use autoresearch_agents::model::{Caps, Check, Mode, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::{EditablePaths, ProposerError, Revision, SandboxError};
 
@@ -25,6 +25,62 @@ async fn a_streamed_answer_becomes_a_proposal_with_its_cost() {
             _ => (400.0 * 2.0 + 600.0 * 0.1 + 300.0 * 10.0) / 1e6,
         };
         assert!((proposal.cost.dollars - dollars).abs() < 1e-12, "{wire:?}");
+    }
+}
+
+/// A document in two pieces, under a header that says nothing of it or something wrong.
+fn document(text: &str, kind: &str) -> Act {
+    let (first, second) = text.split_at(text.len() / 2);
+    let headers = vec![("content-type", kind.to_owned())];
+    Act { headers, ..Act::stream(vec![first.into(), second.into()]) }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_stream_is_understood() {
+    for wire in WIRES {
+        for kind in ["application/json", "text/event-stream", "text/plain"] {
+            let mock = Mock::script(vec![document(&wire.document(&good(), &[], 300), kind)]).await;
+            let proposal = once(setup(&mock.url).proposer(wire)).await.unwrap();
+            assert_eq!(
+                (proposal.description.as_str(), proposal.cost.tokens),
+                ("X 10.0 -> 9.0", INPUT + 300),
+                "{wire:?}"
+            );
+            assert_eq!((proposal.cost.calls, mock.seen().len()), (1, 1));
+        }
+        let edit = serde_json::json!({ "kind": "replace", "path": FILE, "search": "10.0", "replace": "9.5" });
+        let propose = serde_json::json!({ "description": "nearer", "hypothesis": "h" });
+        let mock = Mock::script(vec![
+            document(
+                &wire.document("I see.", &[("list", serde_json::json!({})), ("edit", edit)], 10),
+                "application/json",
+            ),
+            document(&wire.document("", &[("propose", propose)], 10), "application/json"),
+        ])
+        .await;
+        let mut setup = setup(&mock.url);
+        setup.options.mode = Mode::Agentic;
+        let proposal = once(setup.proposer(wire)).await.unwrap();
+        assert_eq!((proposal.description.as_str(), proposal.cost.calls), ("nearer", 2), "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_reply_is_tried_again() {
+    for wire in WIRES {
+        let whole = wire.document(&good(), &[], 300);
+        let mock = Mock::script(vec![
+            document(&whole[..whole.len() - 20], "application/json"),
+            document(
+                r#"{"error":{"type":"overloaded_error","code":"server_error","message":"m"}}"#,
+                "application/json",
+            ),
+            document("{}", "application/json"),
+            document(&whole, "application/json"),
+        ])
+        .await;
+        let proposal = once(setup(&mock.url).proposer(wire)).await.unwrap();
+        assert_eq!((proposal.cost.calls, mock.seen().len()), (1, 4), "{wire:?}");
     }
 }
 

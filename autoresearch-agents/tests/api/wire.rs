@@ -103,6 +103,59 @@ impl Wire {
         frames
     }
 
+    /// The same reply as one document, as a server writes it that does not stream; with calls if there are some.
+    pub fn document(self, text: &str, calls: &[(&str, Value)], output: u64) -> String {
+        let calls = calls.iter().enumerate().map(|(at, (name, arguments))| (format!("call_{at}"), name, arguments));
+        let called = calls.len() > 0;
+        let document = match self {
+            Wire::Claude => {
+                let mut content = vec![json!({ "type": "text", "text": text })];
+                content
+                    .extend(calls.map(
+                        |(id, name, input)| json!({ "type": "tool_use", "id": id, "name": name, "input": input }),
+                    ));
+                json!({
+                    "id": "m", "type": "message", "role": "assistant", "content": content,
+                    "stop_reason": if called { "tool_use" } else { "end_turn" },
+                    "usage": { "input_tokens": INPUT - CACHED, "cache_read_input_tokens": CACHED, "output_tokens": output },
+                })
+            }
+            Wire::Responses => {
+                let part = json!({ "type": "output_text", "text": text });
+                let mut items = vec![json!({ "type": "message", "id": "m", "role": "assistant", "content": [part] })];
+                items.extend(calls.map(|(id, name, arguments)| {
+                    let arguments = arguments.to_string();
+                    json!({ "type": "function_call", "call_id": id, "name": name, "arguments": arguments })
+                }));
+                json!({
+                    "id": "r", "object": "response", "status": "completed", "error": null, "output": items,
+                    "usage": { "input_tokens": INPUT, "input_tokens_details": { "cached_tokens": CACHED },
+                        "output_tokens": output },
+                })
+            }
+            Wire::Chat => {
+                let mut message = json!({ "role": "assistant", "content": text });
+                if called {
+                    // Without `index`, which only pieces have.
+                    let calls = calls.map(|(id, name, arguments)| {
+                        let function = json!({ "name": name, "arguments": arguments.to_string() });
+                        json!({ "id": id, "type": "function", "function": function })
+                    });
+                    message["tool_calls"] = calls.collect();
+                }
+                let reason = if called { "tool_calls" } else { "stop" };
+                json!({
+                    "id": "c", "object": "chat.completion",
+                    "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
+                    "usage": { "prompt_tokens": INPUT, "completion_tokens": output,
+                        "prompt_tokens_details": { "cached_tokens": CACHED } },
+                })
+            }
+        };
+        // Some servers write it over several lines.
+        format!("\n{document:#}\n")
+    }
+
     fn start(self) -> Vec<String> {
         match self {
             Wire::Claude => {

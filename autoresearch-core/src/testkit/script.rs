@@ -92,6 +92,6 @@ impl<C: Clone + std::fmt::Debug + Send + Sync> Proposer<C> for Script<C> {
         let change = self.0.get(number).cloned();
         let change = change.ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
         let description = format!("step {number}");
-        Ok(Proposal::new(change, description).at_cost(Cost { tokens: 1, dollars: 0.25 }))
+        Ok(Proposal::new(change, description).at_cost(Cost { tokens: 1, dollars: 0.25, calls: 1 }))
     }
 }

@@ -28,7 +28,7 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
         description: name,
         hypothesis: String::new(),
         change: serde_json::Value::Null,
-        cost: Cost { tokens: 10, dollars: 0.1 },
+        cost: Cost { tokens: 10, dollars: 0.1, calls: 1 },
         proposer: String::new(),
         remaining: None,
     }
@@ -59,7 +59,7 @@ fn refused() -> Record {
         description: String::new(),
         reason: String::new(),
         change: serde_json::Value::Null,
-        cost: Cost { tokens: 1, dollars: 0.7 },
+        cost: Cost { tokens: 1, dollars: 0.7, calls: 2 },
         proposer: String::new(),
     }
 }
@@ -241,12 +241,15 @@ fn a_baseline_is_kept() {
 
 #[test]
 fn costs_can_be_added_up() {
-    for (tokens, dollars, words) in
-        [(0, f64::NAN, "NaN dollars"), (0, -1.0, "less than nothing"), (u64::MAX, 0.0, "tokens cannot be added up")]
-    {
+    for (tokens, calls, dollars, words) in [
+        (0, 0, f64::NAN, "NaN dollars"),
+        (0, 0, -1.0, "less than nothing"),
+        (u64::MAX, 0, 0.0, "tokens cannot be added up"),
+        (0, u64::MAX, 0.0, "calls cannot be added up"),
+    ] {
         breaks(11, words, |records| {
             let Record::Refused { cost, .. } = &mut records[11] else { panic!() };
-            *cost = Cost { tokens, dollars };
+            *cost = Cost { tokens, dollars, calls };
         });
     }
 }

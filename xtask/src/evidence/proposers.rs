@@ -16,6 +16,8 @@ pub const FIGURES: &[(&str, Measure)] = &[
 const AGENTS: &str = "autoresearch-agents";
 /// So many inputs each fuzzing test is given.
 const INPUTS: &str = "1000000";
+/// What the inputs follow from.
+const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
     let words = printed(AGENTS, "searcher", "", "searcher-beats-random")?;
@@ -71,17 +73,30 @@ fn agent(name: &str) -> Result<Line, String> {
     Ok(Line::Measured(experiments >= 3.0 && edits >= experiments && seen == 0.0, value, "3, all of them, 0"))
 }
 
-/// A million inputs for each reader of what a server or a model says, and for the edits that it makes.
+/// A million inputs for each reader of what a server, a model or an agent says, and for the edits that it makes: mutations
+/// of the corpus, and as many that are generated for each of the properties.
 fn fuzz() -> Result<Line, String> {
-    let mut readers = 0;
-    for (package, filters) in [(AGENTS, &["panic", "any_bytes"][..]), ("autoresearch-core", &["change::"])] {
+    let run = |package: &str, filters: &[&str]| -> Result<(String, usize), String> {
         let mut cargo = sh::cargo();
-        cargo.args(["test", "--locked", "--release", "-p", package, "--lib", "--"]).args(filters);
+        cargo.args(["test", "--locked", "--release", "-p", package, "--lib", "--"]).args(filters).arg("--nocapture");
         cargo.env("AUTORESEARCH_FUZZ_CASES", INPUTS).env("PROPTEST_CASES", INPUTS);
+        cargo.env("AUTORESEARCH_FUZZ_SEED", SEED).env("PROPTEST_RNG_SEED", SEED);
         let output = sh::output(&mut cargo)?;
-        let passed = output.lines().find_map(|line| line.strip_prefix("test result: ok. ")?.split(' ').next());
-        readers += passed.and_then(|count| count.parse::<usize>().ok()).ok_or("no test passed")?;
+        let passed = output.lines().find_map(|line| line.split_once("test result: ok. ")?.1.split(' ').next());
+        let passed = passed.and_then(|count| count.parse().ok()).ok_or("no test passed")?;
+        Ok((output, passed))
+    };
+    let (output, _) = run(AGENTS, &["fuzz_of"])?;
+    let (mut readers, mut corpus, mut fewest) = (0, 0.0, f64::INFINITY);
+    for words in super::all_words_after(&output, "evidence fuzz-") {
+        readers += 1;
+        corpus += number(&words, "corpus")?;
+        fewest = fewest.min(number(&words, "inputs")?);
     }
-    let value = format!("{readers} tests of readers and edits, those with random inputs with {INPUTS} each");
-    Ok(Line::Measured(readers > 5, value, "no panic, no wrong place edited"))
+    let generated = run(AGENTS, &["panic", "any_bytes"])?.1 + run("autoresearch-core", &["change::"])?.1;
+    let value = format!(
+        "{readers} readers with {fewest} mutations each of {corpus} inputs, and {generated} tests of generated ones with \
+         {INPUTS} each, seed {SEED}: no panic, no wrong place edited"
+    );
+    Ok(Line::Measured(readers >= 10 && fewest.to_string() == INPUTS, value, "a million each, without a failure"))
 }
