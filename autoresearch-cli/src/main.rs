@@ -60,6 +60,12 @@ enum Command {
         /// The run; the latest one if it is missing.
         #[arg(long)]
         tag: Option<String>,
+        /// The configuration of the run: with it every decision is judged again from its measurements.
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The preset that lay over it.
+        #[arg(long, requires = "config")]
+        preset: Option<String>,
     },
     /// Make a run of a results.tsv that was written by hand or by another program, for `report`.
     Import {
@@ -189,9 +195,10 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { tag } => {
+        Command::Verify { tag, config, preset } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
-            let report = verify::verify(&home, &tag)?;
+            let config = config.map(|path| Config::read(&path, preset.as_deref())).transpose()?;
+            let report = verify::verify(&home, &tag, config.as_ref())?;
             terminal::out(&report);
             Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -8,6 +8,7 @@ use autoresearch_core::import::is_imported;
 use autoresearch_core::verify::{self, View, Violation};
 use autoresearch_core::{Journal, JournalError, State};
 
+use crate::config::{Config, Places};
 use crate::run::{Home, RunError};
 
 /// So often a run that goes on meanwhile is looked at again before its violations are believed.
@@ -83,20 +84,22 @@ impl fmt::Display for Report {
 }
 
 /// Checks everything about a run, without locking it and without changing anything.
-pub fn verify(home: &Home, tag: &str) -> Result<Report, RunError> {
+///
+/// With the configuration of the run, whose rule says so, every decision is judged again as well.
+pub fn verify(home: &Home, tag: &str, config: Option<&Config>) -> Result<Report, RunError> {
     let path = home.journal(tag)?;
     for _ in 1..TRIES {
-        let (report, length) = look(home, tag, &path)?;
+        let (report, length) = look(home, tag, &path, config)?;
         // A run that goes on is ahead of the records that were read before: those are read again.
         if report.violations() == 0 || Journal::read(&path).map_or(0, |entries| entries.len()) == length {
             return Ok(report);
         }
     }
-    Ok(look(home, tag, &path)?.0)
+    Ok(look(home, tag, &path, config)?.0)
 }
 
 /// One look, and how many records there were.
-fn look(home: &Home, tag: &str, path: &Path) -> Result<(Report, usize), RunError> {
+fn look(home: &Home, tag: &str, path: &Path, config: Option<&Config>) -> Result<(Report, usize), RunError> {
     let mut report = Report::default();
     let (entries, torn) = match Journal::read_with_tail(path) {
         Ok(read) => read,
@@ -126,6 +129,15 @@ fn look(home: &Home, tag: &str, path: &Path) -> Result<(Report, usize), RunError
         report.skipped.push("repository, results.tsv: not checked, since the journal contradicts itself".into());
         return Ok((report, entries.len()));
     };
+    if let Some(config) = config {
+        let policy = config.policy(&Places::find(home.root.clone(), &config.preset)?)?;
+        if state.header.as_ref().is_some_and(|header| header.policy != policy) {
+            let why = format!("this is not the configuration that the run {tag} was made with; give the one that was");
+            return Err(RunError::Other(why));
+        }
+        let (judged, wrong) = verify::decisions(&entries, &config.ratchet.ratchet(config.metric.is_time()));
+        report.checks.push(Check::new(format!("decisions: {judged} judged again"), wrong));
+    }
     match git {
         Some((lineage, refs)) => repository(&mut report, &state, &lineage, refs),
         None => report.skipped.push("repository: imported: no commits to check".into()),

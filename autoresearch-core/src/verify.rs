@@ -17,6 +17,10 @@ use crate::results;
 use crate::sandbox::{Candidate, Outcome, Revision};
 use crate::state::{State, Status};
 
+mod decisions;
+
+pub use decisions::decisions;
+
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -10,6 +10,7 @@ use super::Line;
 use crate::{places, sh};
 
 const EXPERIMENTS: usize = 8;
+const CONFIG: &str = "examples/nanochat/autoresearch.toml";
 
 /// A night that was run for this evidence.
 struct Night {
@@ -106,6 +107,18 @@ fn row(line: &str) -> Option<Row> {
     Some(Row { val_bpb: val_bpb.parse().ok()?, status: status.into(), description: description.into() })
 }
 
+/// The rows of that status beside the baseline.
+fn count(night: &Night, status: &str) -> usize {
+    night.rows.iter().skip(1).filter(|row| row.status == status).count()
+}
+
+/// A command of `autoresearch` in the clone.
+fn autoresearch(night: &Night, command: &str) -> Command {
+    let mut cargo = in_clone(&night.clone, &night.cache);
+    cargo.args(["run", "--locked", "-q", "-p", "autoresearch-cli", "--bin", "autoresearch", "--", command]);
+    cargo
+}
+
 /// It ends by itself, in time, and its decisions follow from its numbers.
 pub fn night() -> Result<Line, String> {
     let night = once()?;
@@ -113,24 +126,32 @@ pub fn night() -> Result<Line, String> {
     if night.rows.len() != EXPERIMENTS + 1 {
         wrong.push(format!("{} rows", night.rows.len()));
     }
-    let mut best = f64::INFINITY;
+    let mut best = f64::NAN;
     for Row { val_bpb, status, description } in &night.rows {
         match status.as_str() {
             "crash" => {}
-            "keep" if val_bpb.is_finite() && *val_bpb > 0.0 && *val_bpb < best => best = *val_bpb,
-            "discard" if val_bpb.is_finite() && *val_bpb >= best => {}
-            _ => wrong.push(format!("{status} of {val_bpb} after {best}: {description}")),
+            "keep" | "discard" if !val_bpb.is_finite() || *val_bpb <= 0.0 => {
+                wrong.push(format!("{status} of {val_bpb}: {description}"));
+            }
+            "keep" => best = *val_bpb,
+            _ => {}
         }
     }
-    let count = |status: &str| night.rows.iter().skip(1).filter(|row| row.status == status).count();
+    // Judges every decision again, and looks at the journal, the commits and the table.
+    let mut verify = autoresearch(night, "verify");
+    verify.args(["--config", CONFIG, "--preset", "cpu", "--tag", &night.tag]);
+    let verified = sh::output(&mut verify)?;
+    if !verified.contains(&format!("decisions: {} judged again: sound", EXPERIMENTS - count(night, "crash"))) {
+        wrong.push(verified);
+    }
     let baseline = night.rows.first().map_or(f64::NAN, |row| row.val_bpb);
     let value = format!(
         "{:.1} min after {:.1} min of set-up and build; val_bpb {baseline:.6} -> {best:.6}; {} kept, {} discarded, {} crashed; wrong decisions: {wrong:?}",
         night.research / 60.0,
         night.setup_and_build / 60.0,
-        count("keep"),
-        count("discard"),
-        count("crash"),
+        count(night, "keep"),
+        count(night, "discard"),
+        count(night, "crash"),
     );
     Ok(Line::Measured(
         wrong.is_empty() && night.research <= 1200.0,
@@ -146,29 +167,8 @@ pub fn night() -> Result<Line, String> {
 /// spread of single runs.
 pub fn tip_reproduces() -> Result<Line, String> {
     let night = once()?;
-    let mut rerun = in_clone(&night.clone, &night.cache);
-    rerun.args([
-        "run",
-        "--locked",
-        "-q",
-        "-p",
-        "autoresearch-cli",
-        "--bin",
-        "autoresearch",
-        "--",
-        "rerun",
-        "--times",
-        "3",
-    ]);
-    rerun.args([
-        "--baseline",
-        "--config",
-        "examples/nanochat/autoresearch.toml",
-        "--preset",
-        "cpu",
-        "--tag",
-        &night.tag,
-    ]);
+    let mut rerun = autoresearch(night, "rerun");
+    rerun.args(["--times", "3", "--baseline", "--config", CONFIG, "--preset", "cpu", "--tag", &night.tag]);
     let output = sh::output(&mut rerun)?;
     let again = |key: &str| -> Result<Vec<f64>, String> {
         let found: Vec<f64> = output.lines().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect();
@@ -181,8 +181,9 @@ pub fn tip_reproduces() -> Result<Line, String> {
     let (drift, off) = (mean(&baseline) - first, mean(&tip) - last);
     // Both arms together: two means are estimated from six runs.
     let single = ((squares(&tip) + squares(&baseline)) / 4.0).sqrt();
-    // Two single runs were recorded, and two means of three are held against them.
-    let error = single * (2.0 + 2.0 / 3.0f64).sqrt();
+    // Recorded are the mean of the baseline's five runs and of the last keep's three fresh ones; held against them are two
+    // means of three.
+    let error = single * (1.0 / 5.0 + 1.0 / 3.0 + 2.0 / 3.0f64).sqrt();
     let value = format!(
         "recorded {last:.6}, again {tip:?}, off by {off:+.6}; the baseline {first:.6}, again {baseline:?}, off by {drift:+.6}; \
          apart from that {:+.6}, {:.1} standard errors (single runs spread by {single:.6})",

@@ -1,0 +1,45 @@
+//! Whether the decisions follow from the measurements.
+
+use super::Violation;
+use crate::import::is_imported;
+use crate::journal::{Entry, Record};
+use crate::ratchet::{Ratchet, Verdict, on_one_machine};
+use crate::state::{State, Status};
+
+/// Judges every decision again by `rule`, from what was known when it was made: how many there were, and those that do not
+/// follow from their measurements.
+///
+/// A candidate that was given up for another reason than its measurements, because it crashed or could not be compared, is passed
+/// over: only that the rule would have kept it is a violation. So is a keep that the rule would not have made.
+pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation>) {
+    let (mut state, mut judged, mut violations) = (State::default(), 0, Vec::new());
+    for entry in entries {
+        if let (Record::Decision { experiment: 1.., status, .. }, Some(open)) = (&entry.record, &state.open)
+            && !is_imported(&state)
+            && *status != Status::Crash
+        {
+            judged += 1;
+            let id = open.experiment.id;
+            let mut evidence = state.evidence(open);
+            let verdict = on_one_machine(&mut evidence).unwrap_or_else(|| rule.judge(&evidence));
+            let what = match (status, verdict) {
+                (Status::Keep, Verdict::Discard(why)) => {
+                    Some(format!("experiment {id} was kept; the rule says: {why}"))
+                }
+                (Status::Keep, Verdict::Measure(_)) => {
+                    Some(format!("experiment {id} was kept before the rule had seen enough of it"))
+                }
+                (Status::Discard, Verdict::Keep(why)) => {
+                    Some(format!("experiment {id} was discarded; the rule says: {why}"))
+                }
+                _ => None,
+            };
+            violations.extend(what.map(|what| Violation { seq: Some(entry.seq), what }));
+        }
+        // What the state refuses is a violation of the journal, which is another check.
+        if state.apply(entry).is_err() {
+            break;
+        }
+    }
+    (judged, violations)
+}
