@@ -284,7 +284,7 @@ pub mod tests {
                 proposer: String::new(),
                 remaining: None,
             });
-            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
+            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1, fidelity: 1.0 });
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
@@ -292,6 +292,7 @@ pub mod tests {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
+                fidelity: 1.0,
                 outcome: Outcome::Completed(RunLog::default()),
                 result,
             });
@@ -310,6 +311,7 @@ pub mod tests {
                 to: keep.then_some(revision),
                 reference: None,
                 alpha: None,
+                excursion: None,
             });
             if keep {
                 add(Record::Applied { experiment });

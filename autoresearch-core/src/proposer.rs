@@ -12,7 +12,7 @@ use crate::change::Patch;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
 use crate::sandbox::Revision;
-use crate::state::{Experiment, Rejection, State};
+use crate::state::{Experiment, Rejection, SideLine, State};
 
 /// What a proposal cost to make.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Cost {
 /// One idea: a change, and what its author expects of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal<C = Patch> {
-    /// What is to be changed in the incumbent.
+    /// What is to be changed in the context's files.
     pub change: C,
     /// One line, as it will stand in `results.tsv`.
     pub description: String,
@@ -71,13 +71,18 @@ impl<C> Proposal<C> {
 pub struct Context<'a, C = Patch> {
     /// The human's programme.
     pub program: &'a Program,
-    /// The incumbent: the best measured state, which the change is applied to.
+    /// What the change is applied to: the incumbent, the best measured state; on an excursion the tip of its side line.
     pub incumbent: Revision,
-    /// The incumbent's score.
+    /// Its score.
     pub score: Score,
+    /// The incumbent's score: what a change must beat to be kept, also on an excursion.
+    pub to_beat: Score,
+    /// The side line that the search is on, if it is on an excursion: changes that were not kept by themselves, but will be
+    /// together with a change that makes up for them. `experiments` has them by their numbers.
+    pub side_line: Option<&'a SideLine>,
     /// Which way is better.
     pub direction: Direction,
-    /// The incumbent's editable files, by path relative to the root. Empty for sandboxes that have no files.
+    /// The editable files of what the change is applied to, by path relative to the root. Empty for sandboxes that have no files.
     pub files: Arc<BTreeMap<String, String>>,
     /// All experiments so far, the baseline first.
     pub experiments: &'a [Experiment],
@@ -92,13 +97,15 @@ pub struct Context<'a, C = Patch> {
 }
 
 impl<'a, C> Context<'a, C> {
-    /// What a proposer is told in this state, where the incumbent's files are `files`. `None` before the baseline is measured.
+    /// What a proposer is told in this state, where the files of [`State::tip`] are `files`. `None` before the baseline is measured.
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
-        let (header, incumbent) = (state.header.as_ref()?, state.incumbent.as_ref()?);
+        let (header, (tip, score)) = (state.header.as_ref()?, state.tip()?);
         Some(Context {
             program,
-            incumbent: incumbent.revision.clone(),
-            score: incumbent.arm.mean()?,
+            incumbent: tip.clone(),
+            score,
+            to_beat: state.incumbent.as_ref()?.arm.mean()?,
+            side_line: state.side_line.as_ref(),
             direction: header.direction,
             files,
             experiments: &state.experiments,
