@@ -10,7 +10,12 @@ use jiff::tz::TimeZone;
 
 use crate::holdout;
 
+mod excursions;
 pub mod noise;
+mod screening;
+
+use excursions::excursions;
+use screening::screening;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(experiment: &Experiment) -> String {
@@ -38,6 +43,9 @@ fn cells(experiment: &Experiment) -> [String; 6] {
             (format!("{:.6} -> {:.6}", before.get(), after.get()), format!("{:+.6}", after.get() - before.get()))
         }
         (None, Some(after)) => (format!("{:.6}", after.get()), "baseline".into()),
+        (_, None) if experiment.status == Status::Discard && experiment.short.is_some() => {
+            (experiment.reason.clone(), "short runs only".into())
+        }
         (_, None) => (experiment.reason.clone(), "no number".into()),
     };
     let verdict = match experiment.status {
@@ -102,10 +110,10 @@ fn times(state: &State) -> Option<String> {
     Some(format!("{} in all: {} of runs, {} of builds", duration(wall), duration(runs), duration(builds)))
 }
 
-/// What a night comes to, in two lines.
+/// What a night comes to, in two lines; a few more where there were short runs.
 pub fn summary(state: &State) -> String {
     let times = times(state).map_or(String::new(), |times| format!("{times}\n"));
-    format!("{}\n{times}", totals(state))
+    format!("{}\n{times}{}", totals(state), screening(state))
 }
 
 /// The report for a terminal.
@@ -115,13 +123,17 @@ pub fn terminal(state: &State) -> String {
         list if list.is_empty() => list,
         list => format!("\n{DEVIATIONS}:\n{list}"),
     };
+    let away = match excursions(state) {
+        list if list.is_empty() => list,
+        list => format!("\nExcursions:\n{list}"),
+    };
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     let sure = if sure.is_empty() { sure } else { format!("\n{sure}") };
     let holdout = match holdout::section(state) {
         text if text.is_empty() => text,
         text => format!("\n{text}"),
     };
-    format!("{lines}{odd}{sure}\n{}{}{holdout}", summary(state), machines(state))
+    format!("{lines}{odd}{away}{sure}\n{}{}{holdout}", summary(state), machines(state))
 }
 
 /// Where numbers were measured on several machines, what that means for those above.
@@ -205,6 +217,15 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     if !sure.is_empty() {
         let _ = write!(text, "\n## How sure this is\n\n{sure}");
+    }
+    let screening = screening(state);
+    if !screening.is_empty() {
+        let lines: String = screening.lines().map(|line| format!("- {line}.\n")).collect();
+        let _ = write!(text, "\n## Screening\n\n{lines}");
+    }
+    let excursions = excursions(state);
+    if !excursions.is_empty() {
+        let _ = write!(text, "\n## Excursions\n\n{excursions}");
     }
     let odd = deviating(state);
     if !odd.is_empty() {

@@ -13,7 +13,7 @@ use crate::metric::Measurement;
 use crate::observer::Event;
 use crate::ratchet::{Side, Verdict, on_one_machine};
 use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
-use crate::state::{Experiment, Open, Status};
+use crate::state::{ExcursionStep, Experiment, Open, Status};
 
 /// The pause before a machine at fault is tried again: doubled each time, up to the second value.
 const MACHINE_PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
@@ -278,6 +278,10 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             (Status::Discard | Status::Crash, _) => None,
         };
         let excursion = self.settings.excursion_step(&self.state, open, status);
+        let reason = match excursion {
+            Some(ExcursionStep::Sacrifice) => format!("{reason}; sacrificed: an excursion goes on from it"),
+            _ => reason,
+        };
         self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;
         if let Some(to) = to {
             self.sandbox.promote(from.as_ref(), &to).await?;
