@@ -263,7 +263,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     async fn propose(&mut self, cancel: &Cancel) -> Result<Proposal<C>, ProposerError> {
         self.tell(&Event::Proposing { experiment: self.state.next_experiment() });
-        let Some((tip, _)) = self.state.tip() else {
+        let Some(tip) = self.state.tip() else {
             return Err(ProposerError::Fatal("there is no measured baseline".into()));
         };
         let files = self.sandbox.files(tip).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
@@ -282,7 +282,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     /// Makes a proposal the open experiment, unless it is refused.
     async fn stage(&mut self, proposal: Proposal<C>, began: Timestamp) -> Result<(), LabError> {
-        let Some(parent) = self.state.tip().map(|(revision, _)| revision.clone()) else {
+        let Some(parent) = self.state.tip().cloned() else {
             return Err(LabError::Proposer("there is no incumbent to change".into()));
         };
         let experiment = self.state.next_experiment();

@@ -99,12 +99,13 @@ pub struct Context<'a, C = Patch> {
 impl<'a, C> Context<'a, C> {
     /// What a proposer is told in this state, where the files of [`State::tip`] are `files`. `None` before the baseline is measured.
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
-        let (header, (tip, score)) = (state.header.as_ref()?, state.tip()?);
+        let (header, tip) = (state.header.as_ref()?, state.tip()?);
+        let to_beat = state.incumbent.as_ref()?.arm.mean()?;
         Some(Context {
             program,
             incumbent: tip.clone(),
-            score,
-            to_beat: state.incumbent.as_ref()?.arm.mean()?,
+            score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
+            to_beat,
             side_line: state.side_line.as_ref(),
             direction: header.direction,
             files,

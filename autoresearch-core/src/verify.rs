@@ -123,7 +123,7 @@ impl Judge {
             Record::Intent { experiment, parent, cost, .. } => {
                 self.spend(*cost, &mut wrong)?;
                 self.gave_number = false;
-                if parent.as_ref() != self.state.tip().map(|(tip, _)| tip) {
+                if parent.as_ref() != self.state.tip() {
                     let from =
                         if self.state.side_line.is_some() { "the side line's tip" } else { "the incumbent before it" };
                     wrong.push(format!("experiment {experiment} does not start from {from}"));

@@ -48,12 +48,11 @@ pub struct Excursion {
 }
 
 impl State {
-    /// What the next proposal changes: the incumbent, or the tip of the side line; with its score.
-    pub fn tip(&self) -> Option<(&Revision, Score)> {
-        let incumbent = self.incumbent.as_ref()?;
+    /// What the next proposal changes: the incumbent, or the tip of the side line.
+    pub fn tip(&self) -> Option<&Revision> {
         match &self.side_line {
-            Some(line) => Some((&line.tip, line.score)),
-            None => Some((&incumbent.revision, incumbent.arm.mean()?)),
+            Some(line) => Some(&line.tip),
+            None => self.incumbent.as_ref().map(|incumbent| &incumbent.revision),
         }
     }
 
