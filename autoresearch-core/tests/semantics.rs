@@ -360,7 +360,7 @@ impl Rungs<'_> {
             }
         }
         self.failed += 1;
-        screening.control > 0 && self.failed % screening.control == 0
+        screening.control > 0 && self.failed.is_multiple_of(screening.control)
     }
 }
 
