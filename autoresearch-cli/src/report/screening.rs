@@ -81,6 +81,7 @@ mod tests {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
+            rule: String::new(),
         });
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
@@ -103,6 +104,7 @@ mod tests {
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                remaining: None,
             });
             let mut attempt = 0;
             let mut next = || {
@@ -125,7 +127,15 @@ mod tests {
             }
             let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
             let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decision { experiment, status, reason: reason.into(), to, excursion: None });
+            add(Record::Decision {
+                experiment,
+                status,
+                reason: reason.into(),
+                to,
+                reference: None,
+                alpha: None,
+                excursion: None,
+            });
             if experiment == 0 {
                 add(Record::Applied { experiment });
             }
