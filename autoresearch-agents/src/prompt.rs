@@ -50,13 +50,16 @@ pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit
 
 /// What a proposer must know on an excursion; nothing off it.
 pub(crate) fn excursion(context: &Context<'_>) -> String {
-    let Some(line) = context.side_line else { return String::new() };
-    let sacrifices: Vec<String> = line.sacrifices.iter().map(|id| format!("#{id}")).collect();
+    if context.sacrifices.is_empty() {
+        return String::new();
+    }
+    let sacrifices: Vec<String> = context.sacrifices.iter().map(|id| format!("#{id}")).collect();
     format!(
-        " This is an excursion: the files already hold {}, which did not pay by themselves and score {}. Propose what makes \
-         them pay; they are kept only together with a change that beats the score above.",
+        " This is an excursion: the files already hold {}, which did not pay by themselves{}. Propose what makes them pay; they \
+         are kept only together with a change that beats the score above.",
         sacrifices.join(", "),
-        context.score
+        // Where scores are not told, both are the rounded best.
+        if context.score == context.to_beat { String::new() } else { format!(" and score {}", context.score) }
     )
 }
 

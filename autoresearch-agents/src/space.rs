@@ -183,7 +183,7 @@ struct SideLines<'a>(HashMap<&'a Revision, &'a Experiment>);
 impl<'a> SideLines<'a> {
     fn of(context: &Context<'a, Patch>) -> SideLines<'a> {
         let tips: HashSet<&Revision> = context.experiments.iter().filter_map(|e| e.parent.as_ref()).collect();
-        let on_one = context.side_line.is_some();
+        let on_one = !context.sacrifices.is_empty();
         let sacrificed = context.experiments.iter().filter(|e| {
             let tip = &e.candidate.revision;
             e.status == Status::Discard && (tips.contains(tip) || (on_one && *tip == context.incumbent))

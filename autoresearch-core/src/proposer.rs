@@ -12,7 +12,7 @@ use crate::change::Patch;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
 use crate::sandbox::Revision;
-use crate::state::{Experiment, Rejection, SideLine, State};
+use crate::state::{Experiment, Rejection, State};
 
 /// What a proposal cost to make.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -77,9 +77,9 @@ pub struct Context<'a, C = Patch> {
     pub score: Score,
     /// The incumbent's score: what a change must beat to be kept, also on an excursion.
     pub to_beat: Score,
-    /// The side line that the search is on, if it is on an excursion: changes that were not kept by themselves, but will be
-    /// together with a change that makes up for them. `experiments` has them by their numbers.
-    pub side_line: Option<&'a SideLine>,
+    /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
+    /// together with a change that makes up for them. Empty otherwise.
+    pub sacrifices: &'a [u32],
     /// Which way is better.
     pub direction: Direction,
     /// The editable files of what the change is applied to, by path relative to the root. Empty for sandboxes that have no files.
@@ -106,7 +106,7 @@ impl<'a, C> Context<'a, C> {
             incumbent: tip.clone(),
             score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
             to_beat,
-            side_line: state.side_line.as_ref(),
+            sacrifices: state.side_line.as_ref().map_or(&[], |line| &line.sacrifices),
             direction: header.direction,
             files,
             experiments: &state.experiments,

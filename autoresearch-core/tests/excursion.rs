@@ -19,7 +19,7 @@ struct Remembers<P>(P, Arc<Mutex<Vec<Told>>>);
 impl<C: Send + Sync + 'static, P: Proposer<C>> Proposer<C> for Remembers<P> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
         let proposal = self.0.propose(context).await?;
-        let sacrifices = context.side_line.map_or(Vec::new(), |line| line.sacrifices.clone());
+        let sacrifices = context.sacrifices.to_vec();
         let told = (context.incumbent.0.clone(), context.score.get(), context.to_beat.get(), sacrifices);
         self.1.lock().unwrap().push(told);
         Ok(proposal)

@@ -86,7 +86,7 @@ mod tests {
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
-            let result = Ok(Measurement { score: Score::new(score).unwrap(), secondary: Default::default() });
+            let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
                 Record::Attempt { experiment, attempt, side, seed: 0, fidelity },
                 Record::Measured { experiment, attempt, side, fidelity, outcome, result },
