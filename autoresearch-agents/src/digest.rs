@@ -65,7 +65,7 @@ fn head(context: &Context<'_>) -> String {
     format!(
         "The best score is {}{first}; to {}. {} experiments: {} kept, {} discarded, {} crashed; {} proposals refused. \
          {since} since the last keep.\nStrategy: {}.\n",
-        context.score,
+        context.to_beat,
         format!("{:?}", context.direction).to_lowercase(),
         context.experiments.len().saturating_sub(1),
         count(Status::Keep),

@@ -39,12 +39,28 @@ pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit
         Mode::Agentic => list(&context.files),
     };
     let history = format!(
-        "# What happened so far\n\n{}\n\nThe score to beat is {}. Make one proposal; a direction that may help: {}.",
+        "# What happened so far\n\n{}\n\nThe score to beat is {}.{} Make one proposal; a direction that may help: {}.",
         fenced(&digest(context, limit)),
-        context.score,
+        context.to_beat,
+        excursion(context),
         strategy(context)
     );
     Prompt { rules, files, history }
+}
+
+/// What a proposer must know on an excursion; nothing off it.
+pub(crate) fn excursion(context: &Context<'_>) -> String {
+    if context.sacrifices.is_empty() {
+        return String::new();
+    }
+    let sacrifices: Vec<String> = context.sacrifices.iter().map(|id| format!("#{id}")).collect();
+    format!(
+        " This is an excursion: the files already hold {}, which did not pay by themselves{}. Propose what makes them pay; they \
+         are kept only together with a change that beats the score above.",
+        sacrifices.join(", "),
+        // Where scores are not told, both are the rounded best.
+        if context.score == context.to_beat { String::new() } else { format!(" and score {}", context.score) }
+    )
 }
 
 const RULES: &str = "\

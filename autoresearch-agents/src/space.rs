@@ -1,7 +1,10 @@
 //! The space that annotated constants span, and what past experiments say of its points, whoever proposed them.
 
-use autoresearch_core::{Context, Direction, FileEdit, Patch, ProposerError, Status};
+use std::collections::{HashMap, HashSet};
+
+use autoresearch_core::{Context, Direction, Experiment, FileEdit, Patch, ProposerError, Revision, Status};
 use rand::{Rng, RngExt};
+use serde::Deserialize;
 
 use crate::constants::{Constant, Knob};
 
@@ -121,17 +124,35 @@ pub(crate) fn float(value: f64, low: f64, high: f64) -> String {
 /// Scores are compared across changes of other code as if that had shifted all of them alike: what was measured before a
 /// kept change of something else than constants is taken as better by that change's gain.
 pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
+    let lines = SideLines::of(context);
+    let changes_of = |experiment: &Experiment| match Patch::deserialize(&experiment.change) {
+        Ok(patch) => changes(&patch, &context.files),
+        // What cannot be read may have changed anything; the baseline changed nothing.
+        Err(_) => Changes { others: experiment.parent.is_some(), ..Changes::default() },
+    };
+    let unreadable =
+        |experiment: &Experiment| experiment.parent.is_some() && Patch::deserialize(&experiment.change).is_err();
     let sign = if context.direction == Direction::Minimise { 1.0 } else { -1.0 };
     let mut values: Vec<Option<String>> = sites.iter().map(|site| Some(site.constant.value.to_owned())).collect();
     let mut shift = 0.0;
     let mut found = Vec::new();
+    let undo = |values: &mut Vec<Option<String>>, line: &[&Experiment]| {
+        for experiment in line.iter().rev() {
+            match unreadable(experiment) {
+                true => values.iter_mut().for_each(|value| *value = None),
+                false => set(sites, values, &changes_of(experiment), |(old, _)| old.clone()),
+            }
+        }
+    };
+    // On an excursion the files are those of its tip.
+    undo(&mut values, &lines.up_to(&context.incumbent));
     // Backwards, since the values are known now: every kept change says what stood there before it.
     for experiment in context.experiments.iter().rev() {
-        let patch: Option<Patch> = serde::Deserialize::deserialize(&experiment.change).ok();
-        let changes = match &patch {
-            Some(patch) => changes(patch, &context.files),
-            None => Changes { others: experiment.parent.is_some(), ..Changes::default() },
-        };
+        // With the sacrifices that it was made on: together they are its change of the incumbent.
+        let mut line = experiment.parent.as_ref().map_or(Vec::new(), |parent| lines.up_to(parent));
+        line.push(experiment);
+        let changes: Vec<Changes> = line.iter().map(|experiment| changes_of(experiment)).collect();
+        let others = changes.iter().any(|changes| changes.others);
         let loss = match (experiment.score(), experiment.status) {
             (_, Status::Crash) => Some(f64::INFINITY),
             (score, _) => score.map(|score| sign * score.get() - shift),
@@ -139,24 +160,47 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         let kept = experiment.status == Status::Keep;
         let mut here = values.clone();
         if !kept {
-            set(sites, &mut here, &changes, |(_, new)| Some(new.clone()));
+            changes.iter().for_each(|changes| set(sites, &mut here, changes, |(_, new)| Some(new.clone())));
         }
-        if let Some(loss) = loss.filter(|_| !changes.others && here.iter().any(Option::is_some)) {
+        if let Some(loss) = loss.filter(|_| !others && here.iter().any(Option::is_some)) {
             found.push(Observation { values: here, loss });
         }
         if kept {
-            if changes.others {
+            if others {
                 let gain = experiment.before.zip(experiment.score()).map(|(a, b)| context.direction.gain(a, b));
                 shift += gain.unwrap_or(0.0);
             }
-            match patch.is_none() && experiment.parent.is_some() {
-                true => values.iter_mut().for_each(|value| *value = None),
-                false => set(sites, &mut values, &changes, |(old, _)| old.clone()),
-            }
+            undo(&mut values, &line);
         }
     }
     found.reverse();
     found
+}
+
+/// Experiments that others were made on although they were not kept: the sacrifices of excursions, by what ran.
+struct SideLines<'a>(HashMap<&'a Revision, &'a Experiment>);
+
+impl<'a> SideLines<'a> {
+    fn of(context: &Context<'a, Patch>) -> SideLines<'a> {
+        let tips: HashSet<&Revision> = context.experiments.iter().filter_map(|e| e.parent.as_ref()).collect();
+        let on_one = !context.sacrifices.is_empty();
+        let sacrificed = context.experiments.iter().filter(|e| {
+            let tip = &e.candidate.revision;
+            e.status == Status::Discard && (tips.contains(tip) || (on_one && *tip == context.incumbent))
+        });
+        // Others' tables may call two commits the same; what is on the lineage is no side line.
+        let kept: HashSet<&Revision> = context.experiments.iter().filter_map(|e| e.kept_as.as_ref()).collect();
+        SideLines(sacrificed.map(|e| (&e.candidate.revision, e)).filter(|(tip, _)| !kept.contains(tip)).collect())
+    }
+
+    /// The sacrifices between the lineage and a revision, in their order; none for a revision of the lineage.
+    fn up_to(&self, revision: &Revision) -> Vec<&'a Experiment> {
+        let first = self.0.get(revision).copied();
+        let parent = |e: &&'a Experiment| self.0.get(e.parent.as_ref()?).copied().filter(|before| before.id < e.id);
+        let mut line: Vec<&Experiment> = std::iter::successors(first, parent).collect();
+        line.reverse();
+        line
+    }
 }
 
 fn set(
@@ -239,5 +283,55 @@ mod tests {
         ];
         let expected = expected.map(|(lr, depth, loss)| (vec![lr.to_owned(), depth.to_owned()], loss));
         assert_eq!(found, expected);
+    }
+
+    /// DEPTH 8 -> 4 is sacrificed; on it LR 0.04 -> 0.02 fails and LR 0.04 -> 0.08 is kept, with the sacrifice; then the next
+    /// excursion sacrifices DEPTH 4 -> 2.
+    #[test]
+    fn experiments_on_side_lines_are_points_with_their_sacrifices() {
+        use autoresearch_core::state::ExcursionStep;
+        use autoresearch_core::{Journal, Program, State, import, journal::Record};
+        let table =
+            "commit\tval\tstatus\na\t1.0\tkeep\nb\t1.1\tdiscard\nc\t1.2\tdiscard\nd\t0.9\tkeep\ne\t0.95\tdiscard\n";
+        let set = |name: &str, kind: &str, from: &str, to: &str| {
+            let line = |value: &str| format!("const {name}: {kind} = {value};");
+            serde_json::to_value(Patch::replace("a.rs", line(from), line(to))).unwrap()
+        };
+        let patches = [
+            set("DEPTH", "i64", "8", "4"),
+            set("LR", "f64", "0.04", "0.02"),
+            set("LR", "f64", "0.04", "0.08"),
+            set("DEPTH", "i64", "4", "2"),
+        ];
+        let mut records = import::parse(table, None).records("x", Direction::Minimise);
+        for record in &mut records {
+            match record {
+                Record::Intent { experiment: at @ 1.., change, parent, .. } => {
+                    *change = patches[*at as usize - 1].clone();
+                    if let 2 | 3 = at {
+                        *parent = Some(Revision("b".into()));
+                    }
+                }
+                Record::Decision { experiment: 1 | 4, excursion, .. } => *excursion = Some(ExcursionStep::Sacrifice),
+                _ => {}
+            }
+        }
+        let mut journal = Journal::in_memory();
+        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+        let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
+        let today = SOURCE.replace("0.04", "0.08").replace("= 8", "= 2");
+        let context = Context::new(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
+        assert_eq!(
+            (&context.incumbent, context.score.get(), context.to_beat.get()),
+            (&Revision("e".into()), 0.95, 0.9)
+        );
+        let sites = sites(&context).unwrap();
+        let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)
+            .into_iter()
+            .map(|o| (o.values.into_iter().flatten().collect(), o.loss))
+            .collect();
+        let expected =
+            [("0.04", "8", 1.0), ("0.04", "4", 1.1), ("0.02", "4", 1.2), ("0.08", "4", 0.9), ("0.08", "2", 0.95)];
+        assert_eq!(found, expected.map(|(lr, depth, loss)| (vec![lr.to_owned(), depth.to_owned()], loss)));
     }
 }

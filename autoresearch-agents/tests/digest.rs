@@ -69,7 +69,7 @@ fn long(experiments: u32) -> State {
             proposer: String::new(),
             remaining: None,
         });
-        records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0 });
+        records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0, fidelity: 1.0 });
         let log = RunLog::saying("some output\n".repeat(200));
         let crash = status == Status::Crash;
         let outcome = if crash {
@@ -79,10 +79,25 @@ fn long(experiments: u32) -> State {
         };
         let measurement = Measurement::new(Score::new(score).unwrap());
         let result = if crash { Err("no number".into()) } else { Ok(measurement) };
-        records.push(Record::Measured { experiment, attempt: 1, side: Side::Candidate, outcome, result });
+        records.push(Record::Measured {
+            experiment,
+            attempt: 1,
+            side: Side::Candidate,
+            fidelity: 1.0,
+            outcome,
+            result,
+        });
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));
         let reason = if crash { format!("signal {}", experiment % 20) } else { "by its number".into() };
-        records.push(Record::Decision { experiment, status, reason, to: to.clone(), reference: None, alpha: None });
+        records.push(Record::Decision {
+            experiment,
+            status,
+            reason,
+            to: to.clone(),
+            reference: None,
+            alpha: None,
+            excursion: None,
+        });
         if to.is_some() {
             records.push(Record::Applied { experiment });
             (parent, best) = (to, score);

@@ -11,6 +11,7 @@ use autoresearch_core::{Budget, EditablePaths, Score, Stop};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::detours::{ExcursionConfig, ScreeningConfig};
 use crate::holdout::HoldoutConfig;
 use crate::metric::{Kind, MetricConfig};
 use crate::proposer::{ProposerConfig, dollars};
@@ -53,6 +54,10 @@ pub struct Config {
     /// Data that no decision sees; none if it is missing.
     #[serde(default)]
     pub holdout: HoldoutConfig,
+    /// Short runs before the full budget; none if it is missing.
+    pub screening: Option<ScreeningConfig>,
+    /// When the search leaves its incumbent for a while; never if it is missing.
+    pub excursion: Option<ExcursionConfig>,
     /// Constants of the editable files that the search starts from, as literals.
     #[serde(default)]
     pub constants: BTreeMap<String, String>,
@@ -195,6 +200,12 @@ impl Config {
                 return Err(format!("[limits] {name} is {value}; give a positive number of GiB"));
             }
         }
+        if let Some(screening) = &self.screening {
+            screening.screening().check().map_err(|why| format!("[screening] {why}"))?;
+        }
+        if let Some(excursion) = &self.excursion {
+            excursion.excursion().check().map_err(|why| format!("[excursion] {why}"))?;
+        }
         dollars("[stop]", self.stop.dollars)?;
         self.proposer.check(&self.environment)?;
         ratchet.check()
@@ -221,6 +232,13 @@ impl Config {
             format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}{limits:?}")
                 .as_bytes(),
         );
+        // Only where there are any: what decided the number before there could be is unchanged without them.
+        if let Some(screening) = &self.screening {
+            hash.update(format!("{:?}", screening.screening()).as_bytes());
+        }
+        if let Some(excursion) = &self.excursion {
+            hash.update(format!("{:?}", excursion.excursion()).as_bytes());
+        }
         for name in &self.locked {
             let path = PathBuf::from(places.fill(name));
             let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
@@ -388,6 +406,15 @@ mod tests {
             (&format!("{MINIMAL}[ratchet]\nalpha = 0.7\n"), "alpha"),
             (&format!("{MINIMAL}[ratchet]\nbaseline = 1\n"), "baseline"),
             (&format!("{MINIMAL}[ratchet]\nconfirm = 5\nconfirm_at_most = 4\n"), "confirm_at_most"),
+            (&format!("{MINIMAL}[screening]\nrungs = []\n"), "[screening] rungs is empty"),
+            (&format!("{MINIMAL}[screening]\nrungs = [20]\n"), "between 0 and 1"),
+            (&format!("{MINIMAL}[screening]\nrungs = [0.5, 0.2]\n"), "rising"),
+            (&format!("{MINIMAL}[screening]\nmargin = 1\n"), "rungs"),
+            (&format!("{MINIMAL}[screening]\nrungs = [0.2]\nrepeats = 1\n"), "at least 2"),
+            (&format!("{MINIMAL}[screening]\nrungs = [0.2]\nsecond_margin = 0.5\n"), "at least the margin"),
+            (&format!("{MINIMAL}[excursion]\nafter = 10\n"), "tolerance"),
+            (&format!("{MINIMAL}[excursion]\ntolerance = -1\n"), "[excursion] tolerance is -1"),
+            (&format!("{MINIMAL}[excursion]\ntolerance = 1\nsteps = 0\n"), "steps is 0"),
             (&format!("{MINIMAL}[limits]\nmemory_gb = 0\n"), "memory_gb"),
             (&format!("{MINIMAL}samples = 3\n"), "belongs to kind = 'timing'"),
             (&format!("{MINIMAL}kind = 'timing'\nsamples = 0\n"), "samples"),

@@ -6,6 +6,7 @@
 mod agent;
 mod audit;
 mod config;
+mod detours;
 mod display;
 mod dry_run;
 mod holdout;

@@ -11,7 +11,12 @@ use jiff::tz::TimeZone;
 use crate::holdout;
 
 mod cost;
+mod excursions;
 pub mod noise;
+mod screening;
+
+use excursions::excursions;
+use screening::screening;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(experiment: &Experiment) -> String {
@@ -39,6 +44,9 @@ fn cells(experiment: &Experiment) -> [String; 6] {
             (format!("{:.6} -> {:.6}", before.get(), after.get()), format!("{:+.6}", after.get() - before.get()))
         }
         (None, Some(after)) => (format!("{:.6}", after.get()), "baseline".into()),
+        (_, None) if experiment.status == Status::Discard && experiment.short.is_some() => {
+            (experiment.reason.clone(), "short runs only".into())
+        }
         (_, None) => (experiment.reason.clone(), "no number".into()),
     };
     let verdict = match experiment.status {
@@ -103,10 +111,10 @@ fn times(state: &State) -> Option<String> {
     Some(format!("{} in all: {} of runs, {} of builds", duration(wall), duration(runs), duration(builds)))
 }
 
-/// What a night comes to, in two lines.
+/// What a night comes to, in two lines; a few more where there were short runs.
 pub fn summary(state: &State) -> String {
     let times = times(state).map_or(String::new(), |times| format!("{times}\n"));
-    format!("{}\n{times}", totals(state))
+    format!("{}\n{times}{}", totals(state), screening(state))
 }
 
 /// The report for a terminal.
@@ -116,13 +124,17 @@ pub fn terminal(state: &State) -> String {
         list if list.is_empty() => list,
         list => format!("\n{DEVIATIONS}:\n{list}"),
     };
+    let away = match excursions(state) {
+        list if list.is_empty() => list,
+        list => format!("\nExcursions:\n{list}"),
+    };
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     let sure = if sure.is_empty() { sure } else { format!("\n{sure}") };
     let holdout = match holdout::section(state) {
         text if text.is_empty() => text,
         text => format!("\n{text}"),
     };
-    format!("{lines}{odd}{sure}\n{}{}{}{holdout}", cost::terminal(state), summary(state), machines(state))
+    format!("{lines}{odd}{away}{sure}\n{}{}{}{holdout}", cost::terminal(state), summary(state), machines(state))
 }
 
 /// Where numbers were measured on several machines, what that means for those above.
@@ -206,6 +218,15 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     let sure = if is_imported(state) { String::new() } else { noise::section(state) };
     if !sure.is_empty() {
         let _ = write!(text, "\n## How sure this is\n\n{sure}");
+    }
+    let screening = screening(state);
+    if !screening.is_empty() {
+        let lines: String = screening.lines().map(|line| format!("- {line}.\n")).collect();
+        let _ = write!(text, "\n## Screening\n\n{lines}");
+    }
+    let excursions = excursions(state);
+    if !excursions.is_empty() {
+        let _ = write!(text, "\n## Excursions\n\n{excursions}");
     }
     text.push_str(&cost::markdown(state));
     let odd = deviating(state);
@@ -292,7 +313,7 @@ pub mod tests {
                 proposer: String::new(),
                 remaining: None,
             });
-            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1 });
+            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1, fidelity: 1.0 });
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
@@ -300,6 +321,7 @@ pub mod tests {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
+                fidelity: 1.0,
                 outcome: Outcome::Completed(RunLog::default()),
                 result,
             });
@@ -318,6 +340,7 @@ pub mod tests {
                 to: keep.then_some(revision),
                 reference: None,
                 alpha: None,
+                excursion: None,
             });
             if keep {
                 add(Record::Applied { experiment });

@@ -210,6 +210,8 @@ impl Night {
         settings.stop = config.stop();
         settings.results = Some(folder.join("results.tsv"));
         settings.remeasure_every = config.ratchet.remeasure_every();
+        settings.screening = config.screening.as_ref().map(|screening| screening.screening());
+        settings.excursion = config.excursion.as_ref().map(|excursion| excursion.excursion());
         let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
         let lab = Lab::new(program.clone(), proposer, sandbox, metric, ratchet, settings, (journal, entries))?;
         Ok(Night { tag, folder, program, lab })

@@ -219,6 +219,11 @@ impl Lineage {
         self.write_commit(candidate.tree_id(), &parent, message)
     }
 
+    /// Writes a commit on `onto` with the tree of `candidate`, whatever lies between them. No ref is moved.
+    pub fn squash(&self, candidate: &Revision, onto: &Revision, message: &str) -> Result<Revision, GitError> {
+        self.write_commit(self.commit(candidate)?.tree_id(), &self.commit(onto)?, message)
+    }
+
     fn write_commit(&self, tree: Oid, parent: &git2::Commit<'_>, message: &str) -> Result<Revision, GitError> {
         // The standard variable of reproducible builds: with it the same search makes the same commits, to the last bit.
         let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());

@@ -334,7 +334,7 @@ impl Imported {
                 proposer: String::new(),
                 remaining: None,
             });
-            records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0 });
+            records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0, fidelity: 1.0 });
             let outcome = match row.status {
                 Status::Crash => Outcome::Crashed { message: reason.clone(), log: RunLog::default() },
                 Status::Keep | Status::Discard => Outcome::Completed(RunLog::default()),
@@ -348,6 +348,7 @@ impl Imported {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
+                fidelity: 1.0,
                 outcome,
                 result: result.ok_or_else(|| "the table has no number".into()),
             });
@@ -359,6 +360,7 @@ impl Imported {
                 to: to.clone(),
                 reference: None,
                 alpha: None,
+                excursion: None,
             });
             if to.is_some() {
                 records.push(Record::Applied { experiment });

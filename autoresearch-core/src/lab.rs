@@ -23,10 +23,14 @@ use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
 mod disclosure;
+mod excursion;
 mod experiment;
+mod screening;
 mod settings;
 
 use disclosure::{Disclosed, rounded_best};
+pub use excursion::Excursion;
+pub use screening::Screening;
 pub use settings::Settings;
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
@@ -70,6 +74,9 @@ pub enum LabError {
         /// Now.
         now: String,
     },
+    /// The settings cannot be used.
+    #[error("{0}")]
+    Settings(String),
     /// A change cannot be written as JSON.
     #[error("the change cannot be written into the journal: {0}")]
     Json(#[from] serde_json::Error),
@@ -209,6 +216,12 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     async fn begin(&mut self) -> Result<(), LabError> {
         self.sandbox.clean().await?;
         let Settings { policy, seed, .. } = &self.settings;
+        if let Some(Err(why)) = self.settings.screening.as_ref().map(Screening::check) {
+            return Err(LabError::Settings(format!("the screening: {why}")));
+        }
+        if let Some(Err(why)) = self.settings.excursion.as_ref().map(Excursion::check) {
+            return Err(LabError::Settings(format!("the excursions: {why}")));
+        }
         let direction = self.metric.direction();
         match &self.state.header {
             None => {
@@ -250,30 +263,17 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     async fn propose(&mut self, cancel: &Cancel) -> Result<Proposal<C>, ProposerError> {
         self.tell(&Event::Proposing { experiment: self.state.next_experiment() });
-        let Some(incumbent) = &self.state.incumbent else {
+        let Some(tip) = self.state.tip() else {
             return Err(ProposerError::Fatal("there is no measured baseline".into()));
         };
-        let Some(score) = incumbent.arm.mean() else {
+        let files = self.sandbox.files(tip).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
+        let Some(mut context) = Context::new(&self.program, &self.state, Arc::new(files)) else {
             return Err(ProposerError::Fatal("the incumbent has no score".into()));
         };
-        let files =
-            self.sandbox.files(&incumbent.revision).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
-        let (score, experiments) = match &mut self.disclosed {
-            Some(disclosed) => (rounded_best(&self.state).unwrap_or(score), disclosed.of(&self.state)),
-            None => (score, self.state.experiments.as_slice()),
-        };
-        let context = Context {
-            program: &self.program,
-            incumbent: incumbent.revision.clone(),
-            score,
-            direction: self.metric.direction(),
-            files: Arc::new(files),
-            experiments,
-            rejections: &self.state.rejections,
-            spent: self.state.cost,
-            seed: self.settings.seed,
-            change: std::marker::PhantomData,
-        };
+        if let Some(disclosed) = &mut self.disclosed {
+            let best = rounded_best(&self.state).unwrap_or(context.to_beat);
+            (context.score, context.to_beat, context.experiments) = (best, best, disclosed.of(&self.state));
+        }
         tokio::select! {
             proposal = self.proposer.propose(&context) => proposal,
             () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
@@ -282,7 +282,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
 
     /// Makes a proposal the open experiment, unless it is refused.
     async fn stage(&mut self, proposal: Proposal<C>, began: Timestamp) -> Result<(), LabError> {
-        let Some(parent) = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone()) else {
+        let Some(parent) = self.state.tip().cloned() else {
             return Err(LabError::Proposer("there is no incumbent to change".into()));
         };
         let experiment = self.state.next_experiment();

@@ -40,7 +40,7 @@ pub mod testkit;
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
-pub use lab::{Lab, LabError, Settings};
+pub use lab::{Excursion, Lab, LabError, Screening, Settings};
 pub use machine::Machine;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};

@@ -45,7 +45,7 @@ impl Cost {
 /// One idea: a change, and what its author expects of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal<C = Patch> {
-    /// What is to be changed in the incumbent.
+    /// What is to be changed in the context's files.
     pub change: C,
     /// One line, as it will stand in `results.tsv`.
     pub description: String,
@@ -90,13 +90,18 @@ impl<C> Proposal<C> {
 pub struct Context<'a, C = Patch> {
     /// The human's programme.
     pub program: &'a Program,
-    /// The incumbent: the best measured state, which the change is applied to.
+    /// What the change is applied to: the incumbent, the best measured state; on an excursion the tip of its side line.
     pub incumbent: Revision,
-    /// The incumbent's score.
+    /// Its score.
     pub score: Score,
+    /// The incumbent's score: what a change must beat to be kept, also on an excursion.
+    pub to_beat: Score,
+    /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
+    /// together with a change that makes up for them. Empty otherwise.
+    pub sacrifices: &'a [u32],
     /// Which way is better.
     pub direction: Direction,
-    /// The incumbent's editable files, by path relative to the root. Empty for sandboxes that have no files.
+    /// The editable files of what the change is applied to, by path relative to the root. Empty for sandboxes that have no files.
     pub files: Arc<BTreeMap<String, String>>,
     /// All experiments so far, the baseline first.
     pub experiments: &'a [Experiment],
@@ -111,13 +116,16 @@ pub struct Context<'a, C = Patch> {
 }
 
 impl<'a, C> Context<'a, C> {
-    /// What a proposer is told in this state, where the incumbent's files are `files`. `None` before the baseline is measured.
+    /// What a proposer is told in this state, where the files of [`State::tip`] are `files`. `None` before the baseline is measured.
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
-        let (header, incumbent) = (state.header.as_ref()?, state.incumbent.as_ref()?);
+        let (header, tip) = (state.header.as_ref()?, state.tip()?);
+        let to_beat = state.incumbent.as_ref()?.arm.mean()?;
         Some(Context {
             program,
-            incumbent: incumbent.revision.clone(),
-            score: incumbent.arm.mean()?,
+            incumbent: tip.clone(),
+            score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
+            to_beat,
+            sacrifices: state.side_line.as_ref().map_or(&[], |line| &line.sacrifices),
             direction: header.direction,
             files,
             experiments: &state.experiments,
@@ -137,9 +145,20 @@ impl<'a, C> Context<'a, C> {
         files: Arc<BTreeMap<String, String>>,
         seed: u64,
     ) -> Context<'a, C> {
-        let (experiments, rejections, spent) = (&[], &[], Cost::default());
-        let change = std::marker::PhantomData;
-        Context { program, incumbent, score, direction, files, experiments, rejections, spent, seed, change }
+        Context {
+            program,
+            incumbent,
+            score,
+            to_beat: score,
+            sacrifices: &[],
+            direction,
+            files,
+            experiments: &[],
+            rejections: &[],
+            spent: Cost::default(),
+            seed,
+            change: std::marker::PhantomData,
+        }
     }
 
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.

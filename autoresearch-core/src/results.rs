@@ -1,5 +1,5 @@
 //! `results.tsv`: the experiments in karpathy's five columns. It is a view of the journal and can always be made anew.
-//! So is the list of decisions that strict improvement would not have made.
+//! So are the list of decisions that strict improvement would not have made, and what came of screening.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -10,6 +10,10 @@ use crate::metric::{Measurement, Score};
 use crate::ratchet::{Arm, Evidence, Ratchet, Strict, Verdict};
 use crate::sandbox::SandboxError;
 use crate::state::{Experiment, State, Status};
+
+mod screening;
+
+pub use screening::{Agreement, Screened, screened};
 
 /// The table's text: `commit`, the metric, `memory_gb`, `status`, `description`. A crash has 0.000000 and 0.0.
 pub fn table(state: &State) -> String {

@@ -61,6 +61,25 @@ pub struct Budget {
     pub build: Duration,
 }
 
+impl Budget {
+    /// The limits of a run on the share `fidelity` of the full budget.
+    ///
+    /// Half of the run's limit shrinks with it: starting and evaluating take as long however short the training between them
+    /// is. A run that builds something itself has as much time for it as the build has.
+    ///
+    /// ```
+    /// # use {autoresearch_core::Budget, std::time::Duration};
+    /// let seconds = Duration::from_secs;
+    /// let budget = Budget { run: seconds(600), build: seconds(60) };
+    /// assert_eq!(budget.at(0.2), Budget { run: seconds(360), build: seconds(60) });
+    /// assert_eq!(budget.at(1.0), budget);
+    /// ```
+    pub fn at(self, fidelity: f64) -> Budget {
+        let share = (1.0 + fidelity.clamp(0.0, 1.0)) / 2.0;
+        Budget { run: self.run.mul_f64(share).max(self.build.min(self.run)), ..self }
+    }
+}
+
 impl From<Duration> for Budget {
     /// The same limit for the run and for the build.
     fn from(limit: Duration) -> Budget {
@@ -78,16 +97,18 @@ pub struct Trial {
     pub attempt: u32,
     /// Given by the harness, outside the candidate's reach.
     pub seed: u64,
-    /// The limits.
+    /// The limits of a run on the full budget; a shorter run has those of [`Budget::at`] its fidelity.
     pub budget: Budget,
+    /// The share of the full budget (of training, of input, of repetitions) that it is to take: 1 for all of it.
+    pub fidelity: f64,
     /// Told how the run goes on.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }
 
 impl Trial {
-    /// A trial that nobody watches.
+    /// A trial on the full budget that nobody watches.
     pub fn new(experiment: u32, attempt: u32, seed: u64, budget: Budget) -> Trial {
-        Trial { experiment, attempt, seed, budget, progress: Arc::new(|_| {}) }
+        Trial { experiment, attempt, seed, budget, fidelity: 1.0, progress: Arc::new(|_| {}) }
     }
 }
 
@@ -311,6 +332,18 @@ pub trait Sandbox<C = Patch>: Send + Sync {
     /// Makes the revision that a kept candidate will be known by, with a message for its history. It is not the incumbent yet.
     async fn seal(&self, candidate: &Candidate, _message: &str) -> Result<Revision, SandboxError> {
         Ok(candidate.revision.clone())
+    }
+
+    /// The same for the end of a side line, as one change of `incumbent`, which is not the candidate's parent.
+    ///
+    /// Sandboxes whose revisions have parents must write it on `incumbent`; for others there is no difference.
+    async fn seal_onto(
+        &self,
+        _incumbent: &Revision,
+        candidate: &Candidate,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        self.seal(candidate, message).await
     }
 
     /// Makes `to` the incumbent. `from` is `None` for the baseline.

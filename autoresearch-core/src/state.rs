@@ -12,6 +12,12 @@ use crate::proposer::Cost;
 use crate::ratchet::{Arm, Evidence, Noise, PAIRED, Side, latest_machine, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
+mod excursion;
+mod short;
+
+pub use excursion::{Excursion, ExcursionStep, SideLine};
+pub use short::{Look, Promotion, Rung, Rungs, Short};
+
 /// So many of the latest experiments have the end of their log in memory.
 const LOGS_IN_MEMORY: usize = 32;
 
@@ -43,7 +49,7 @@ impl std::fmt::Display for Status {
 pub struct Experiment {
     /// Its number; 0 is the baseline.
     pub id: u32,
-    /// The incumbent that it changed; `None` for the baseline.
+    /// What it changed, the incumbent or the tip of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
     /// What ran.
     pub candidate: Candidate,
@@ -63,12 +69,14 @@ pub struct Experiment {
     pub status: Status,
     /// Why, in one line.
     pub reason: String,
-    /// Its measurements.
+    /// Its measurements on the full budget.
     pub arm: Arm,
     /// So many of the latest ones count as its score: those that did not choose it.
     pub reference: u32,
     /// The probability with which its test would have kept a change without effect, if there was a test.
     pub alpha: Option<f64>,
+    /// What short runs showed, if it had any.
+    pub short: Option<Box<Short>>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
     /// Its scores when it was measured again after the decision, in rounds with the other kept ones.
@@ -146,6 +154,10 @@ pub struct Open {
     pub lost: u32,
     /// Whether the last run was begun and has not ended.
     pub running: bool,
+    /// The share of the full budget that the last run had.
+    pub fidelity: f64,
+    /// Whether the incumbent gave no number in a short run, so that there is nothing to compare short runs with.
+    pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
     /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
@@ -241,6 +253,12 @@ pub struct State {
     pub shifts: Vec<Shift>,
     /// When the sealed holdout was opened, and what it gave.
     pub holdout: Vec<Opening>,
+    /// The incumbent's short runs, and what came of screening.
+    pub rungs: Rungs,
+    /// The side line that the search is on, if it is on one.
+    pub side_line: Option<SideLine>,
+    /// The excursions so far, without the one that goes on.
+    pub excursions: Vec<Excursion>,
     by_fingerprint: HashMap<String, u32>,
 }
 
@@ -274,13 +292,16 @@ impl State {
         let mut incumbent = self.incumbent.as_ref().map_or(Arm::default(), |incumbent| incumbent.arm.clone());
         incumbent.measurements.extend(open.incumbent.iter().cloned());
         let direction = self.header.as_ref().map_or(Direction::Minimise, |header| header.direction);
+        // The incumbent does not have the sacrifices of a side line either.
+        let side_line = self.side_line.as_ref().map_or(0, |line| line.added_lines);
+        let added_lines = open.experiment.candidate.added_lines + side_line;
         Evidence {
             interleaved: open.incumbent.len(),
             noise: self.noise,
             tested: self.tested as usize,
             kept: self.tested_kept as usize,
             remaining: open.remaining,
-            ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, open.experiment.candidate.added_lines)
+            ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, added_lines)
         }
     }
 
@@ -339,6 +360,7 @@ impl State {
                         arm: Arm::default(),
                         reference: 0,
                         alpha: None,
+                        short: None,
                         before: None,
                         audit: Vec::new(),
                         outcome: None,
@@ -348,12 +370,14 @@ impl State {
                     attempts: 0,
                     lost: 0,
                     running: false,
+                    fidelity: 1.0,
+                    incomparable: false,
                     incumbent: Vec::new(),
                     failed: None,
                     remaining,
                 });
             }
-            Record::Attempt { experiment, attempt, .. } => {
+            Record::Attempt { experiment, attempt, fidelity, .. } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = &mut self.open {
                     if attempt != open.attempts + 1 {
@@ -362,17 +386,40 @@ impl State {
                     open.failed = None;
                     open.lost += u32::from(open.running);
                     open.running = true;
+                    open.fidelity = fidelity;
                     open.attempts = attempt;
                 }
             }
-            Record::Measured { experiment, attempt, side, outcome, result } => {
+            Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = &mut self.open {
                     if !open.running || attempt != open.attempts {
                         return Err(contradiction(format!("attempt {attempt} was measured, but does not run")));
                     }
+                    if fidelity != open.fidelity {
+                        return Err(contradiction(format!(
+                            "attempt {attempt} has {} of the budget, but was measured with {fidelity}",
+                            open.fidelity
+                        )));
+                    }
                     open.running = false;
+                    let short = fidelity < 1.0;
+                    self.rungs.spend(short, side, outcome.log());
                     match side {
+                        Side::Candidate if short => {
+                            open.experiment.outcome = Some(outcome);
+                            match result.map(|measurement| self.rungs.look(fidelity, measurement.score)) {
+                                Ok(Some(look)) => open.experiment.short.get_or_insert_default().looks.push(look),
+                                Ok(None) => {
+                                    return Err(contradiction("a short run has nothing to be compared with".into()));
+                                }
+                                Err(why) => open.failed = Some(why),
+                            }
+                        }
+                        Side::Incumbent if short => match result {
+                            Ok(measurement) => self.rungs.add(fidelity, measurement.score),
+                            Err(_) => open.incomparable = true,
+                        },
                         Side::Candidate => {
                             open.experiment.outcome = Some(outcome);
                             match result {
@@ -387,6 +434,16 @@ impl State {
                     }
                 }
             }
+            Record::Promoted { experiment, promotion, .. } => {
+                open_of(&mut self.open, experiment)?;
+                if let Some(open) = &mut self.open {
+                    let short = open.experiment.short.get_or_insert_default();
+                    if short.promotion.replace(promotion).is_some() {
+                        return Err(contradiction(format!("experiment {experiment} was promoted twice")));
+                    }
+                    self.rungs.count(promotion);
+                }
+            }
             Record::Failed { experiment, attempt, .. } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(open) = &mut self.open {
@@ -396,7 +453,7 @@ impl State {
                     open.running = false;
                 }
             }
-            Record::Decision { experiment, status, reason, to, reference, alpha } => {
+            Record::Decision { experiment, status, reason, to, reference, alpha, excursion } => {
                 open_of(&mut self.open, experiment)?;
                 if let Some(mut open) = self.open.take() {
                     open.experiment.status = status;
@@ -404,7 +461,7 @@ impl State {
                     open.experiment.kept_as = to;
                     open.experiment.alpha = alpha;
                     open.experiment.finished = at;
-                    self.decide(open, reference).map_err(contradiction)?;
+                    self.decide(open, reference, excursion).map_err(contradiction)?;
                 }
             }
             Record::Applied { experiment } => {
@@ -457,7 +514,7 @@ impl State {
         Ok(())
     }
 
-    fn decide(&mut self, open: Open, reference: Option<u32>) -> Result<(), String> {
+    fn decide(&mut self, open: Open, reference: Option<u32>, excursion: Option<ExcursionStep>) -> Result<(), String> {
         let Open { mut experiment, incumbent: interleaved, .. } = open;
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like.
@@ -484,6 +541,10 @@ impl State {
             self.tested += 1;
             self.tested_kept += u32::from(experiment.status == Status::Keep);
         }
+        if experiment.status == Status::Discard && experiment.short.as_ref().is_some_and(|s| s.promotion.is_none()) {
+            self.rungs.failed += 1;
+        }
+        self.step(&experiment, excursion)?;
         match (experiment.status, &experiment.kept_as) {
             (Status::Keep, Some(_)) if measured == 0 => {
                 return Err(format!("experiment {} was kept without a measurement", experiment.id));
@@ -493,6 +554,7 @@ impl State {
                 let from = self.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
                 self.unapplied = Some((from, to.clone()));
                 self.since_measured = 0;
+                self.rungs.replace_incumbent();
                 self.incumbent = Some(Incumbent {
                     revision: to.clone(),
                     experiment: experiment.id,

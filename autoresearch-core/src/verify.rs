@@ -127,13 +127,16 @@ impl Judge {
             Record::Intent { experiment, parent, cost, .. } => {
                 self.spend(*cost, &mut wrong)?;
                 self.gave_number = false;
-                if *parent != self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone()) {
-                    wrong.push(format!("experiment {experiment} does not start from the incumbent before it"));
+                if parent.as_ref() != self.state.tip() {
+                    let from =
+                        if self.state.side_line.is_some() { "the side line's tip" } else { "the incumbent before it" };
+                    wrong.push(format!("experiment {experiment} does not start from {from}"));
                 }
             }
             Record::Refused { cost, .. } => self.spend(*cost, &mut wrong)?,
-            Record::Measured { experiment, attempt, side, outcome, result } => {
-                if *side == Side::Candidate {
+            Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
+                // A short run is none that decides.
+                if *side == Side::Candidate && *fidelity == 1.0 {
                     self.gave_number = result.is_ok();
                 }
                 if result.is_ok() && !matches!(outcome, Outcome::Completed(_)) {
@@ -178,6 +181,9 @@ impl Judge {
         }
         if running {
             wrong.push(format!("experiment {id} was kept before its last run ended"));
+        }
+        if experiment.short.as_ref().is_some_and(|short| short.promotion.is_none()) {
+            wrong.push(format!("experiment {id} was kept, but short runs did not promote it"));
         }
         if !self.gave_number {
             wrong.push(format!("experiment {id} was kept although its last run gave no number"));

@@ -31,7 +31,8 @@ pub struct Commands {
     /// The run, in the candidate's directory. It may write a number for each item of an evaluation set into the file that
     /// `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
-    /// Variables for both, beside the few that are inherited. The run also gets `AUTORESEARCH_SEED`.
+    /// Variables for both, beside the few that are inherited. Both also get `AUTORESEARCH_SEED`, and the run gets
+    /// `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to take.
     pub environment: Vec<(String, OsString)>,
     /// Variables for the run alone.
     pub run_environment: Vec<(String, OsString)>,
@@ -146,7 +147,9 @@ impl CommandSandbox {
         environment.push((SLOT.into(), self.slot.path().into()));
         environment.push(("TMPDIR".into(), self.slot.scratch().into()));
         let mut limits = self.commands.limits;
+        let budget = trial.budget.at(trial.fidelity);
         if phase == Phase::Run {
+            environment.push(("AUTORESEARCH_FIDELITY".into(), trial.fidelity.to_string().into()));
             environment.push(("AUTORESEARCH_ITEMS".into(), self.items().into()));
             environment.extend(self.commands.run_environment.iter().cloned());
             limits.cpus = self.commands.cpus;
@@ -157,8 +160,8 @@ impl CommandSandbox {
             environment,
             log: log.path.clone().unwrap_or_default(),
             limit: match phase {
-                Phase::Build => trial.budget.build,
-                Phase::Run => trial.budget.run.saturating_sub(log.elapsed),
+                Phase::Build => budget.build,
+                Phase::Run => budget.run.saturating_sub(log.elapsed),
             },
             grace: process::GRACE,
             limits,
@@ -249,6 +252,15 @@ impl Sandbox<Patch> for CommandSandbox {
             return Ok(self.base.clone());
         }
         Ok(self.lineage(|git| git.reword(&candidate.revision, message))?)
+    }
+
+    async fn seal_onto(
+        &self,
+        incumbent: &Revision,
+        candidate: &Candidate,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        Ok(self.lineage(|git| git.squash(&candidate.revision, incumbent, message))?)
     }
 
     async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {

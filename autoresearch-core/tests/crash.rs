@@ -33,6 +33,15 @@ const NIGHT: &[&str] = &[
 ];
 /// Every kind of write, for the crashes within a recovery.
 const SHORT_NIGHT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo 'score: 6'"];
+/// Short runs and an excursion: screened out; sacrificed; kept as the end of the side line, with noise in its short runs;
+/// kept after a second look; screened out; and promoted as a control.
+const DETOURS: &[&str] = &[
+    "echo 'score: 9'",
+    "echo 'score: 5.5' # on the way",
+    "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED % 2))\";; esac",
+    "case $AUTORESEARCH_FIDELITY in 0.2) echo 'score: 4.2';; *) echo 'score: 3';; esac",
+    "echo 'score: 8'",
+];
 /// So many points of a recovery at most are tried.
 const RECOVERY_POINTS: usize = 18;
 /// So many kills the loop makes.
@@ -58,7 +67,10 @@ async fn night_to_be_killed() {
 
 /// A night that is left alone: its template, what it comes to, and the points that it comes by.
 fn uninterrupted(night: &[String], files: Files) -> (Place, Outcome, Vec<String>) {
-    let template = Place::new(night, files);
+    left_alone(Place::new(night, files))
+}
+
+fn left_alone(template: Place) -> (Place, Outcome, Vec<String>) {
     let place = template.copy();
     let (status, points) = place.go_on_listing();
     assert!(status.success(), "{}", place.errors());
@@ -141,6 +153,38 @@ fn every_write_boundary_is_a_good_place_to_die() {
     println!("evidence crash-points points {} pairs {pairs} violations {}", cases.len(), violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     assert!(cases.len() > 200 && pairs > 500, "fewer than there should be");
+}
+
+#[test]
+fn every_write_boundary_of_short_runs_and_of_an_excursion_is_one_too() {
+    let (template, outcome, points) = left_alone(Place::with_detours(&script(DETOURS), Files::InMemory));
+    let brief: Vec<String> =
+        outcome.decisions.iter().map(|d| d.split([':', ';']).next().unwrap().replace("0000", "")).collect();
+    let wanted = ["keep", "discard screened out", "discard worse", "keep better", "keep better", "discard worse"];
+    for (decided, wanted) in brief.iter().zip(wanted) {
+        assert!(decided.split_once(' ').unwrap().1.starts_with(wanted), "{:#?}", outcome.decisions);
+    }
+    assert_eq!(brief.len(), wanted.len());
+    assert!(outcome.decisions[2].contains("sacrificed"), "{:#?}", outcome.decisions);
+
+    let violations = Mutex::new(Vec::new());
+    let report = |case: String, found: Vec<String>| {
+        violations.lock().unwrap().extend(found.into_iter().map(|violation| format!("{case}: {violation}")));
+    };
+    let next = AtomicUsize::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at <= points.len()) {
+                    dies_at(at, &template, &outcome, false, &report);
+                }
+            });
+        }
+    });
+    let violations = violations.into_inner().unwrap();
+    println!("evidence crash-detours points {} violations {}", points.len(), violations.len());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+    assert!(points.len() > 150, "fewer than there should be: {}", points.len());
 }
 
 /// A small generator of random numbers (SplitMix64), so that a failure can be repeated.

@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::ratchet::{Noise, Side};
 use autoresearch_core::testkit::{Fate, Machine, Script, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;
@@ -55,6 +55,10 @@ struct Plan {
     script: Arc<[Step]>,
     direction: Direction,
     rule: Rule,
+    /// What short runs of the same code differ by.
+    jitter: f64,
+    screening: Option<Screening>,
+    excursion: Option<Excursion>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,14 +143,30 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Fate::OutOfMemory),
         1 => (0..60i32).prop_map(|s| Fate::Trouble(f64::from(s))),
     ];
-    (fate, -2..3i64, prop::option::weighted(0.2, 0..4u32), prop::bool::weighted(0.07)).prop_map(
-        |(fate, lines, twin, refused)| {
-            let step = Step::new(fate).lines(lines);
+    let short = prop::option::weighted(0.3, (0..60i32).prop_map(f64::from));
+    (fate, -2..3i64, prop::option::weighted(0.2, 0..4u32), prop::bool::weighted(0.07), short).prop_map(
+        |(fate, lines, twin, refused, short)| {
+            let mut step = Step::new(fate).lines(lines);
+            step.short = short;
             let mut step = twin.map_or(step.clone(), |name| step.twin(name));
             step.refused = refused;
             step
         },
     )
+}
+
+fn screening() -> impl Strategy<Value = Screening> {
+    let rungs = prop::sample::select(vec![vec![0.2], vec![0.2, 0.5], vec![0.1, 0.25, 0.5]]);
+    (rungs, prop::sample::select(vec![0.0, 5.0]), 0..4u32).prop_map(|(rungs, allowance, control)| {
+        let mut screening = Screening::new(rungs);
+        (screening.allowance, screening.control) = (allowance, control);
+        screening
+    })
+}
+
+fn excursion() -> impl Strategy<Value = Excursion> {
+    let tolerance = prop::sample::select(vec![0.0, 4.0, 20.0]);
+    (0..4usize, 1..4usize, tolerance).prop_map(|(after, steps, tolerance)| Excursion { after, steps, tolerance })
 }
 
 impl ReferenceStateMachine for Plan {
@@ -157,8 +177,17 @@ impl ReferenceStateMachine for Plan {
         let direction = prop::sample::select(vec![Direction::Minimise, Direction::Maximise]);
         let rule =
             prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm, Rule::Audit, Rule::NoiseAware]);
-        (prop::collection::vec(step(), 0..40), direction, rule)
-            .prop_map(|(script, direction, rule)| Plan { script: script.into(), direction, rule })
+        let jitter = prop::sample::select(vec![0.0, 1.0, 4.0]);
+        let detours = (jitter, prop::option::of(screening()), prop::option::weighted(0.4, excursion()));
+        (prop::collection::vec(step(), 0..40), direction, rule, detours)
+            .prop_map(|(script, direction, rule, (jitter, screening, excursion))| Plan {
+                script: script.into(),
+                direction,
+                rule,
+                jitter,
+                screening,
+                excursion,
+            })
             .boxed()
     }
 
@@ -241,7 +270,9 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 impl Search {
     fn new(plan: &Plan) -> Search {
-        Search { plan: plan.clone(), machine: Machine::new(Step::score(BASELINE)), lab: None }
+        let machine = Machine::new(Step::score(BASELINE));
+        machine.shake_short_runs(plan.jitter);
+        Search { plan: plan.clone(), machine, lab: None }
     }
 
     /// The harness: the one that lives, or a new one.
@@ -251,6 +282,7 @@ impl Search {
             let mut settings = Settings::new("t", Duration::from_secs(1));
             settings.lost_runs = LOST_RUNS;
             settings.remeasure_every = matches!(self.plan.rule, Rule::Audit | Rule::NoiseAware).then_some(2);
+            (settings.screening, settings.excursion) = (self.plan.screening.clone(), self.plan.excursion);
             let metric = Arc::new(LogMetric::new("score", self.plan.direction));
             let program = Program::parse("Find a better one.").unwrap();
             let proposer = Box::new(Script::new(self.plan.script.iter().cloned()));
@@ -291,6 +323,47 @@ impl Search {
     }
 }
 
+/// The model's account of screening.
+struct Rungs<'a> {
+    plan: &'a Plan,
+    /// What the incumbent's short runs print, but for the jitter.
+    incumbent: f64,
+    /// By rung: how many incumbents ran on it, and whether today's did.
+    ran: Vec<(u32, bool)>,
+    failed: u32,
+}
+
+impl Rungs<'_> {
+    fn replace(&mut self, incumbent: f64) {
+        self.incumbent = incumbent;
+        self.ran.iter_mut().for_each(|(_, today)| *today = false);
+    }
+
+    /// Whether a candidate whose short runs print `score` goes on to the full budget; `extra` is allowed for an excursion.
+    fn promotes(&mut self, screening: &Screening, score: f64, extra: f64) -> bool {
+        // Two runs of each incumbent on each rung, the second one with an odd seed.
+        let mean = self.incumbent + self.plan.jitter / 2.0;
+        let behind = if self.plan.direction == Direction::Minimise { score - mean } else { mean - score };
+        for (count, today) in &mut self.ran {
+            *count += u32::from(!std::mem::replace(today, true));
+            let noise = (0..*count).fold(Noise::default(), |noise, _| noise.with(&[0.0, self.plan.jitter]));
+            // The probabilities beyond one and two standard deviations.
+            let [near, far] = [0.158_655_253_931_457_05, 0.022_750_131_948_179_21].map(|beyond| {
+                let error = noise.sigma().unwrap() * 1.5f64.sqrt();
+                screening.allowance + extra + if error > 0.0 { error * noise.quantile(beyond) } else { 0.0 }
+            });
+            if behind <= near {
+                return true;
+            }
+            if behind > far {
+                break;
+            }
+        }
+        self.failed += 1;
+        screening.control > 0 && self.failed.is_multiple_of(screening.control)
+    }
+}
+
 /// The model: a straightforward account of the script, as far as the state has come.
 fn check(plan: &Plan, state: &State) {
     let mut experiments = state.experiments.iter();
@@ -300,34 +373,79 @@ fn check(plan: &Plan, state: &State) {
     let (mut kept, mut refused) = (baseline, 0);
     let mut twins = Vec::new();
     let mut done = 1;
+    let ran = plan.screening.iter().flat_map(|screening| &screening.rungs).map(|_| (0, false)).collect();
+    let mut rungs = Rungs { plan, incumbent: BASELINE, ran, failed: 0 };
+    // The side line's tip, the lines that it adds and the experiments on it; and the excursions before it.
+    let (mut side, mut excursions): (Option<(&Experiment, i64, usize)>, usize) = (None, 0);
+    let mut since = 0;
+    let mut vanished = false;
     for step in &*plan.script {
         if step.refused || step.twin.is_some_and(|twin| twins.contains(&twin)) {
             refused += 1;
             continue;
         }
         let Some(experiment) = experiments.next() else { break };
-        assert_eq!((experiment.id, &experiment.parent), (done, &Some(kept.revision().clone())));
+        let parent = side.map_or(kept.revision(), |(tip, ..)| &tip.candidate.revision);
+        assert_eq!((experiment.id, experiment.parent.as_ref()), (done, Some(parent)));
         done += 1;
         twins.extend(step.twin);
-        let score = match step.fate {
-            // The one way in which an interruption may show: the run was lost too often.
-            _ if experiment.reason.contains("vanished") => None,
+        // The one way in which an interruption may show: the run was lost too often.
+        let lost = experiment.reason.contains("vanished");
+        vanished |= lost;
+        let full = match step.fate {
             Fate::Score(score) | Fate::Trouble(score) => Some(score),
             _ => None,
         };
+        let on_excursion = |rule: &Excursion| side.is_some() || since >= rule.after;
+        let excursion = plan.excursion.filter(on_excursion);
+        let promoted = match (&plan.screening, step.short.or(full)) {
+            // Which short runs there were is not known then.
+            (Some(_), _) if vanished => experiment.score().is_some(),
+            (Some(screening), Some(score)) => {
+                rungs.promotes(screening, score, excursion.map_or(0.0, |rule| rule.tolerance))
+            }
+            _ => true,
+        };
+        let score = full.filter(|_| !lost);
+        if !lost {
+            let full = score.filter(|_| promoted);
+            assert_eq!(experiment.score().map(Score::get), full, "short runs are no measurements");
+        }
+        let lines = step.added_lines + side.map_or(0, |(_, lines, _)| lines);
         let gain = score.map(|score| if plan.direction == Direction::Minimise { best - score } else { score - best });
         let expected = match gain {
+            _ if !promoted && vanished => experiment.status,
+            _ if !promoted => Status::Discard,
             None => Status::Crash,
             Some(gain) if matches!(plan.rule, Rule::MinGain) && gain > MIN_GAIN => Status::Keep,
             Some(gain) if !matches!(plan.rule, Rule::MinGain) && gain > 0.0 => Status::Keep,
-            Some(gain) if gain >= 0.0 && step.added_lines < 0 => Status::Keep,
+            Some(gain) if gain >= 0.0 && lines < 0 => Status::Keep,
             Some(_) => Status::Discard,
         };
         assert_eq!(experiment.status, expected, "{step:?} against {best} by {:?}: {}", plan.rule, experiment.reason);
-        if expected == Status::Keep {
-            (best, kept) = (score.unwrap(), experiment);
-        }
+        let near = |rule: &Excursion| promoted && gain.is_some_and(|gain| gain >= -rule.tolerance);
+        let sacrifice = expected == Status::Discard && excursion.as_ref().is_some_and(near);
+        since += 1;
+        side = match side {
+            _ if expected == Status::Keep => {
+                (best, kept) = (score.unwrap(), experiment);
+                rungs.replace(step.short.unwrap_or(best));
+                excursions += usize::from(side.is_some());
+                since = 0;
+                None
+            }
+            Some((_, _, tried)) if plan.excursion.is_some_and(|rule| tried + 1 >= rule.steps) => {
+                excursions += 1;
+                since = 0;
+                None
+            }
+            Some((_, _, tried)) if sacrifice => Some((experiment, lines, tried + 1)),
+            Some((tip, lines, tried)) => Some((tip, lines, tried + 1)),
+            None => sacrifice.then_some((experiment, lines, 0)),
+        };
     }
+    assert_eq!(state.side_line.as_ref().map(|line| &line.tip), side.map(|(tip, ..)| &tip.candidate.revision));
+    assert_eq!(state.excursions.len(), excursions);
     assert!(experiments.next().is_none(), "no experiment without a proposal");
     assert!(state.rejections.len() <= refused, "only what cannot be run is refused");
     let incumbent = state.incumbent.as_ref().unwrap();
@@ -429,6 +547,7 @@ impl StateMachineTest for Plan {
         if !state.experiments.iter().any(|experiment| experiment.reason.contains("vanished")) {
             assert_eq!(brief(&state), brief(&calm));
             assert_eq!(state.rejections.len(), calm.rejections.len());
+            assert_eq!((&state.excursions, &state.rungs), (&calm.excursions, &calm.rungs));
             assert_eq!(state.cost, calm.cost, "no proposal is paid twice in the books");
         }
     }

@@ -99,7 +99,8 @@ impl Workload {
     }
 
     /// Opens the folder that `AUTORESEARCH_DATA` names. `AUTORESEARCH_TIME_BUDGET` (seconds) replaces the training time,
-    /// for smoke runs.
+    /// for smoke runs; `AUTORESEARCH_FIDELITY` is the share of it that this run is to take (1 without it), and the schedules,
+    /// which follow the progress, shrink with it.
     pub fn from_env() -> Result<Workload, DataError> {
         let folder = std::env::var_os("AUTORESEARCH_DATA").unwrap_or_default();
         let mut workload = Workload::open(Path::new(&folder))?;
@@ -108,6 +109,9 @@ impl Workload {
             let wrong =
                 || DataError::Setting(format!("AUTORESEARCH_TIME_BUDGET is `{text}`; give a number of seconds"));
             workload.fixed.time_budget_seconds = seconds.ok_or_else(wrong)?;
+        }
+        if let Ok(text) = std::env::var("AUTORESEARCH_FIDELITY") {
+            workload.fixed.time_budget_seconds *= fidelity(&text)?;
         }
         Ok(workload)
     }
@@ -168,6 +172,28 @@ impl Workload {
                 &path,
                 format!("it has {} lengths for {} tokens", lengths.len(), self.fixed.vocab_size),
             )),
+        }
+    }
+}
+
+/// A share of the full budget as the harness gives it.
+fn fidelity(text: &str) -> Result<f64, DataError> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| {
+        DataError::Setting(format!("AUTORESEARCH_FIDELITY is `{text}`; give a share of the budget above 0, up to 1"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fidelity_is_a_share() {
+        assert_eq!(["1", "0.2"].map(|text| fidelity(text).unwrap()), [1.0, 0.2]);
+        for wrong in ["", "0", "-1", "1.5", "NaN", "20 %"] {
+            let error = fidelity(wrong).unwrap_err().to_string();
+            assert!(error.contains("AUTORESEARCH_FIDELITY") && error.contains("up to 1"), "{error}");
         }
     }
 }

@@ -37,14 +37,29 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         });
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
-            records.push(Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0 });
+            records.push(Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0 });
             let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
-            records.push(Record::Measured { experiment, attempt, side: Side::Candidate, outcome, result });
+            records.push(Record::Measured {
+                experiment,
+                attempt,
+                side: Side::Candidate,
+                fidelity: 1.0,
+                outcome,
+                result,
+            });
         }
         let alpha = (number > 0).then_some(0.05);
         let (status, reason) = (Status::Keep, String::new());
-        records.push(Record::Decision { experiment, status, reason, to: Some(revision), reference: *reference, alpha });
+        records.push(Record::Decision {
+            experiment,
+            status,
+            reason,
+            to: Some(revision),
+            reference: *reference,
+            alpha,
+            excursion: None,
+        });
         records.push(Record::Applied { experiment });
     }
     for (experiment, value) in audits {

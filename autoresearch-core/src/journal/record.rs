@@ -7,7 +7,7 @@ use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::Cost;
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision};
-use crate::state::Status;
+use crate::state::{ExcursionStep, Promotion, Status};
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub enum Record {
     Intent {
         /// Its number; 0 is the baseline.
         experiment: u32,
-        /// The incumbent that it changes; `None` for the baseline.
+        /// What it changes, the incumbent or the tip of a side line; `None` for the baseline.
         parent: Option<Revision>,
         /// What will run.
         candidate: Candidate,
@@ -65,6 +65,9 @@ pub enum Record {
         side: Side,
         /// The seed given to it.
         seed: u64,
+        /// The share of the full budget that it has.
+        #[serde(default = "full", skip_serializing_if = "is_full")]
+        fidelity: f64,
     },
     /// A run ended by itself or was killed at its limit.
     Measured {
@@ -74,10 +77,22 @@ pub enum Record {
         attempt: u32,
         /// Which revision ran.
         side: Side,
+        /// The share of the full budget that it had.
+        #[serde(default = "full", skip_serializing_if = "is_full")]
+        fidelity: f64,
         /// How it ended, with only the last lines of its log.
         outcome: Outcome,
         /// The number, or why there is none.
         result: Result<Measurement, String>,
+    },
+    /// Short runs are behind the candidate: it goes on to the full budget.
+    Promoted {
+        /// Which experiment.
+        experiment: u32,
+        /// How it came to that.
+        promotion: Promotion,
+        /// Why, in one line.
+        reason: String,
     },
     /// Our machinery failed, and the run with it: it says nothing about the candidate.
     Failed {
@@ -105,6 +120,9 @@ pub enum Record {
         /// The probability with which the rule's test would have kept a change without effect, if there was a test.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alpha: Option<f64>,
+        /// What it means for an excursion, if it means anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        excursion: Option<ExcursionStep>,
     },
     /// A kept revision has become the incumbent outside of the journal, too.
     Applied {
@@ -164,6 +182,15 @@ pub enum Record {
         /// Why.
         reason: String,
     },
+}
+
+/// The share of the budget that a run has where the journal does not say.
+fn full() -> f64 {
+    1.0
+}
+
+fn is_full(fidelity: &f64) -> bool {
+    *fidelity == 1.0
 }
 
 /// A record as it stands in the journal.

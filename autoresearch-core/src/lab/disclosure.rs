@@ -56,6 +56,7 @@ fn redacted(experiment: &Experiment, items: usize) -> Experiment {
     };
     let mut told = Experiment {
         arm: Arm { measurements },
+        short: None,
         reason: reason.to_owned(),
         before: experiment.before.map(|score| rounded(score, items)),
         ..experiment.clone()

@@ -13,7 +13,7 @@ use crate::metric::Measurement;
 use crate::observer::Event;
 use crate::ratchet::{Side, Verdict, on_one_machine};
 use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
-use crate::state::{Experiment, Open, Status};
+use crate::state::{ExcursionStep, Experiment, Open, Status};
 
 /// The pause before a machine at fault is tried again: doubled each time, up to the second value.
 const MACHINE_PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
@@ -37,7 +37,12 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 let why = why.clone();
                 return self.decide(Status::Crash, why).await;
             }
-            Some(open) if open.experiment.arm.measurements.is_empty() => vec![Side::Candidate],
+            Some(open) if open.experiment.arm.measurements.is_empty() => {
+                if !self.screen(cancel).await? {
+                    return Ok(());
+                }
+                vec![Side::Candidate]
+            }
             _ => Vec::new(),
         };
         let measured = |open: &Open| open.experiment.arm.measurements.len() + open.incumbent.len();
@@ -46,15 +51,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             let before = measured(open);
             let asked = !wanted.is_empty();
             for side in wanted.drain(..) {
-                // Without a baseline there is nothing: it is tried however often the machine dies.
-                let lost = self.state.open.as_ref().filter(|open| open.experiment.id > 0);
-                let lost = lost.map_or(0, |open| open.lost + u32::from(open.running));
-                if lost >= self.settings.lost_runs.max(1) {
-                    return self.decide(Status::Crash, format!("{lost} of its runs vanished with the harness")).await;
-                }
-                self.trial(side, cancel).await?;
-                if let Some(why) = self.state.open.as_ref().and_then(|open| open.failed.clone()) {
-                    return self.decide(Status::Crash, why).await;
+                if !self.run_once(side, 1.0, cancel).await? {
+                    return Ok(());
                 }
             }
             let Some(open) = &self.state.open else { return Ok(()) };
@@ -75,6 +73,23 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
     }
 
+    /// One run of one side on the share `fidelity` of the budget. Returns whether the experiment goes on; if not, it is decided.
+    pub(super) async fn run_once(&mut self, side: Side, fidelity: f64, cancel: &Cancel) -> Result<bool, LabError> {
+        // Without a baseline there is nothing: it is tried however often the machine dies.
+        let lost = self.state.open.as_ref().filter(|open| open.experiment.id > 0);
+        let lost = lost.map_or(0, |open| open.lost + u32::from(open.running));
+        if lost >= self.settings.lost_runs.max(1) {
+            self.decide(Status::Crash, format!("{lost} of its runs vanished with the harness")).await?;
+            return Ok(false);
+        }
+        self.trial(side, fidelity, cancel).await?;
+        if let Some(why) = self.state.open.as_ref().and_then(|open| open.failed.clone()) {
+            self.decide(Status::Crash, why).await?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
     fn judge(&self, open: &Open) -> Verdict {
         let mut evidence = self.state.evidence(open);
         let verdict = on_one_machine(&mut evidence).unwrap_or_else(|| self.ratchet.judge(&evidence));
@@ -92,7 +107,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     /// One run of one side, tried again while our own machinery fails.
-    async fn trial(&mut self, side: Side, cancel: &Cancel) -> Result<(), LabError> {
+    async fn trial(&mut self, side: Side, fidelity: f64, cancel: &Cancel) -> Result<(), LabError> {
         let Some(open) = &self.state.open else { return Ok(()) };
         let experiment = open.experiment.id;
         let candidate = match (side, &self.state.incumbent) {
@@ -102,6 +117,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         // The same on both sides: the second run of the candidate and the first fresh one of the incumbent are a pair.
         let repeat = match side {
             Side::Candidate => open.experiment.arm.measurements.len(),
+            Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
             Side::Incumbent => open.incumbent.len() + 1,
         };
         let seed = match repeat == 0 && !self.ratchet.fresh_seeds() {
@@ -111,8 +127,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         let mut failures = 0;
         loop {
             let attempt = self.state.open.as_ref().map_or(0, |open| open.attempts) + 1;
-            self.record(Record::Attempt { experiment, attempt, side, seed })?;
+            self.record(Record::Attempt { experiment, attempt, side, seed, fidelity })?;
             let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
+            trial.fidelity = fidelity;
             let observers = self.observers.clone();
             trial.progress = Arc::new(move |progress| {
                 let event = match &progress {
@@ -126,7 +143,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             match outcome {
                 Ok(outcome) => {
                     let result = self.read(&outcome);
-                    return self.measured(experiment, attempt, side, outcome, result);
+                    return self.measured(experiment, attempt, side, fidelity, outcome, result);
                 }
                 Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
                 Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => {
@@ -221,6 +238,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         experiment: u32,
         attempt: u32,
         side: Side,
+        fidelity: f64,
         mut outcome: Outcome,
         result: Result<Measurement, String>,
     ) -> Result<(), LabError> {
@@ -229,11 +247,11 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             log.tail.drain(..start);
         }
         log.machine = None;
-        self.record(Record::Measured { experiment, attempt, side, outcome, result })
+        self.record(Record::Measured { experiment, attempt, side, fidelity, outcome, result })
     }
 
     /// The commit point, and after it what follows from it.
-    async fn decide(&mut self, status: Status, reason: String) -> Result<(), LabError> {
+    pub(super) async fn decide(&mut self, status: Status, reason: String) -> Result<(), LabError> {
         let Some(open @ Open { experiment, .. }) = &self.state.open else { return Ok(()) };
         let id = experiment.id;
         if id == 0 && status != Status::Keep {
@@ -246,16 +264,25 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             });
         }
         let (reference, alpha) = self.consequences(open, status);
-        let to = match status {
-            Status::Keep => {
+        let from = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
+        let to = match (status, &from) {
+            (Status::Keep, from) => {
                 let mut kept = experiment.clone();
                 kept.reference = reference.unwrap_or(kept.reference);
-                Some(self.sandbox.seal(&kept.candidate, &self.message(&kept, &reason)).await?)
+                let message = self.message(&kept, &reason);
+                Some(match from.as_ref().filter(|_| self.state.side_line.is_some()) {
+                    Some(incumbent) => self.sandbox.seal_onto(incumbent, &kept.candidate, &message).await?,
+                    None => self.sandbox.seal(&kept.candidate, &message).await?,
+                })
             }
-            Status::Discard | Status::Crash => None,
+            (Status::Discard | Status::Crash, _) => None,
         };
-        let from = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;
+        let excursion = self.settings.excursion_step(&self.state, open, status);
+        let reason = match excursion {
+            Some(ExcursionStep::Sacrifice) => format!("{reason}; sacrificed: an excursion goes on from it"),
+            _ => reason,
+        };
+        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;
         if let Some(to) = to {
             self.sandbox.promote(from.as_ref(), &to).await?;
             self.record(Record::Applied { experiment: id })?;
@@ -297,8 +324,11 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             text => format!("{text}\n\n"),
         };
         format!(
-            "{}\n\n{hypothesis}{change}\nexperiment: {} of {}\n",
-            experiment.description, experiment.id, self.settings.tag
+            "{}\n\n{hypothesis}{change}\nexperiment: {} of {}\n{}",
+            experiment.description,
+            experiment.id,
+            self.settings.tag,
+            self.sacrifices()
         )
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Excursion, Screening};
 use crate::sandbox::{Budget, Revision};
 use crate::stop::Stop;
 
@@ -31,6 +32,10 @@ pub struct Settings {
     /// After so many crashes in a row the incumbent is run again: if it does not run either, the machine is at fault, and
     /// the search pauses instead of spending experiments.
     pub suspicious_crashes: usize,
+    /// Short runs before the full budget, if there are any. It belongs to the policy: a run that goes on keeps it.
+    pub screening: Option<Screening>,
+    /// When the search leaves its incumbent for a while, if it does.
+    pub excursion: Option<Excursion>,
 }
 
 impl Settings {
@@ -48,6 +53,8 @@ impl Settings {
             lost_runs: 3,
             remeasure_every: None,
             suspicious_crashes: 5,
+            screening: None,
+            excursion: None,
         }
     }
 }

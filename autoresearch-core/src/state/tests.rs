@@ -41,7 +41,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0 }
+    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0 }
 }
 
 fn measured(experiment: u32, attempt: u32) -> Record {
@@ -50,6 +50,7 @@ fn measured(experiment: u32, attempt: u32) -> Record {
         experiment,
         attempt,
         side: Side::Candidate,
+        fidelity: 1.0,
         outcome: Outcome::Completed(Default::default()),
         result: Ok(Measurement::new(score)),
     }
@@ -64,6 +65,7 @@ fn decision(experiment: u32, to: Option<&str>) -> Record {
         to: to.map(|to| Revision(to.into())),
         reference: None,
         alpha: None,
+        excursion: None,
     }
 }
 
@@ -109,6 +111,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
+                fidelity: 1.0,
                 outcome: Outcome::TimedOut { log },
                 result: Err("late".into()),
             },
@@ -119,6 +122,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 to: None,
                 reference: None,
                 alpha: None,
+                excursion: None,
             },
         ] {
             state.apply(&journal.append(record).unwrap()).unwrap();

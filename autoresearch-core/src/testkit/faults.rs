@@ -54,6 +54,15 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
         self.sandbox.seal(candidate, message).await
     }
 
+    async fn seal_onto(
+        &self,
+        incumbent: &Revision,
+        candidate: &Candidate,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        self.sandbox.seal_onto(incumbent, candidate, message).await
+    }
+
     async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
         self.sandbox.promote(from, to).await
     }

@@ -37,12 +37,14 @@ pub struct Step {
     pub refused: bool,
     /// Two steps with the same name lead to the same files. Without a name it is like no other.
     pub twin: Option<u32>,
+    /// In a short run it completes with this score, if not with the same fate.
+    pub short: Option<f64>,
 }
 
 impl Step {
     /// A step of this fate, which adds one line.
     pub fn new(fate: Fate) -> Step {
-        Step { fate, added_lines: 1, refused: false, twin: None }
+        Step { fate, added_lines: 1, refused: false, twin: None, short: None }
     }
 
     /// It completes with this score.
@@ -63,6 +65,12 @@ impl Step {
     /// With so many added lines.
     pub fn lines(mut self, added: i64) -> Step {
         self.added_lines = added;
+        self
+    }
+
+    /// With another score in short runs.
+    pub fn short(mut self, score: f64) -> Step {
+        self.short = Some(score);
         self
     }
 

@@ -35,7 +35,7 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1 }
+    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0 }
 }
 
 fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
@@ -44,6 +44,7 @@ fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
         experiment,
         attempt,
         side: Side::Candidate,
+        fidelity: 1.0,
         outcome: Outcome::Completed(RunLog::default()),
         result: score.map(measurement).ok_or("score is NaN, which is not a finite number".into()),
     }
@@ -51,7 +52,7 @@ fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
 
 fn decision(experiment: u32, status: Status) -> Record {
     let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
-    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None }
+    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
 }
 
 fn refused() -> Record {
@@ -164,7 +165,7 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
 fn the_incumbent_is_what_all_its_measurements_say() {
     // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
     breaks(11, "worse than 3.5", |records| {
-        let again = Record::Attempt { experiment: 1, attempt: 2, side: Side::Incumbent, seed: 2 };
+        let again = Record::Attempt { experiment: 1, attempt: 2, side: Side::Incumbent, seed: 2, fidelity: 1.0 };
         let mut score = measured(1, 2, Some(2.0));
         let Record::Measured { side, .. } = &mut score else { panic!() };
         *side = Side::Incumbent;

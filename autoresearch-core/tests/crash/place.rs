@@ -15,6 +15,8 @@ use autoresearch_core::*;
 
 /// Names the folder of the night that a harness is to go on with.
 pub const FOLDER: &str = "CRASH_SUITE_FOLDER";
+/// A file whose presence turns on short runs and excursions.
+const DETOURS: &str = "detours";
 /// The exit code of a night that ended with an error, as opposed to a panic.
 pub const FAILED: i32 = 3;
 /// Dead processes must be gone within this.
@@ -58,6 +60,10 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     settings.results = Some(run.join("results.tsv"));
     // However often the harness dies, that is nobody's crash: the decisions stay the same.
     settings.lost_runs = 1000;
+    if folder.join(DETOURS).exists() {
+        settings.screening = Some(Screening { control: 2, ..Screening::new([0.2, 0.5]) });
+        settings.excursion = Some(Excursion { after: 1, steps: 2, tolerance: 1.0 });
+    }
     let mut lab = Lab::new(
         Program::parse("Lower it.").unwrap(),
         Box::new(Scripted(script)),
@@ -111,6 +117,13 @@ impl Place {
         std::fs::write(repo.join("notes.txt"), "being edited\n").unwrap();
         std::fs::write(repo.join("staged.txt"), "staged\n").unwrap();
         place.git(&["add", "staged.txt"]);
+        place
+    }
+
+    /// The same with short runs and excursions.
+    pub fn with_detours(script: &[String], files: Files) -> Place {
+        let place = Place::new(script, files);
+        std::fs::write(place.path().join(DETOURS), "").unwrap();
         place
     }
 

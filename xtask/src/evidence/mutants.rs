@@ -51,8 +51,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "1: the incumbent moves after the durable decision",
         file: "lab/experiment.rs",
-        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;",
-        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha })?;",
+        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
+        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
         test: SEMANTICS,
     },
     Mutant {
@@ -135,7 +135,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "9: every run is announced",
         file: "lab/experiment.rs",
-        search: "            self.record(Record::Attempt { experiment, attempt, side, seed })?;\n",
+        search: "            self.record(Record::Attempt { experiment, attempt, side, seed, fidelity })?;\n",
         replace: "",
         test: SEMANTICS,
     },

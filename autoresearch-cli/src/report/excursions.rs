@@ -1,0 +1,26 @@
+//! What the report says of excursions.
+
+use std::fmt::Write as _;
+
+use autoresearch_core::State;
+
+/// One line for each, and for the one that goes on; nothing where there was none.
+pub fn excursions(state: &State) -> String {
+    let named = |ids: &[u32]| {
+        let of = |id: &u32| state.experiments.get(*id as usize).map(|e| format!("{id:03} {}", e.description));
+        ids.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = String::new();
+    for excursion in &state.excursions {
+        let sacrifices = named(&excursion.sacrifices);
+        let _ = match excursion.kept {
+            true => writeln!(text, "- over {sacrifices}: kept as {}", named(&[excursion.last])),
+            false => writeln!(text, "- over {sacrifices}: dropped after {} experiments on it", excursion.tried),
+        };
+    }
+    if let Some(line) = &state.side_line {
+        let sacrifices = named(&line.sacrifices);
+        let _ = writeln!(text, "- over {sacrifices}: goes on, after {} experiments on it", line.tried);
+    }
+    text
+}

@@ -1,0 +1,235 @@
+//! Screening: candidates run on a share of the budget first, and only those that are not clearly behind run on all of it.
+//!
+//! This is successive halving's use of a cheap fidelity (Jamieson & Talwalkar, 2016) for a search with one candidate at a
+//! time: instead of the best half of a bracket, those pass that keep up with the incumbent's own short runs. The ratchet
+//! never sees a short run.
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal};
+
+use super::{Lab, LabError};
+use crate::cancel::Cancel;
+use crate::journal::Record;
+use crate::ratchet::{Noise, Side};
+use crate::state::{Look, Open, Promotion, State, Status};
+
+/// Short runs before the full budget.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Screening {
+    /// Shares of the full budget below 1, rising. A candidate runs on the first; the further ones are second looks for
+    /// those that are only a little too far behind, which change what is learned slowly at first.
+    pub rungs: Vec<f64>,
+    /// By how much a candidate may be behind the incumbent and passes, in standard deviations of a short run. It widens
+    /// as long as these are known from few runs.
+    pub margin: f64,
+    /// By how much it may be behind and still gets a look at the next rung, if there is one.
+    pub second_margin: f64,
+    /// By how much it may be behind beyond either margin, in the metric's unit. Without noise this is all.
+    pub allowance: f64,
+    /// How often each incumbent is run on each rung that is used, twice at least.
+    pub repeats: usize,
+    /// Every so many-th candidate that fails is promoted all the same, or screening could not be judged. 0: none.
+    pub control: u32,
+}
+
+impl Screening {
+    /// Screening on these shares of the budget: within one standard deviation passes, within two gets a second look, each
+    /// incumbent runs twice on a rung, and every fifth candidate that fails is promoted as a control.
+    pub fn new(rungs: impl IntoIterator<Item = f64>) -> Screening {
+        Screening {
+            rungs: rungs.into_iter().collect(),
+            margin: 1.0,
+            second_margin: 2.0,
+            allowance: 0.0,
+            repeats: 2,
+            control: 5,
+        }
+    }
+
+    /// What is wrong with it, in a sentence that says what to do.
+    ///
+    /// ```
+    /// use autoresearch_core::lab::Screening;
+    /// assert!(Screening::new([0.2, 0.5]).check().is_ok());
+    /// assert!(Screening::new([0.5, 0.2]).check().unwrap_err().contains("rising"));
+    /// ```
+    pub fn check(&self) -> Result<(), String> {
+        let Screening { rungs, margin, second_margin, allowance, repeats, .. } = self;
+        if rungs.is_empty() {
+            return Err("rungs is empty; give shares of the budget, as [0.2], or leave the screening out".into());
+        }
+        if let Some(wrong) = rungs.iter().find(|rung| !(**rung > 0.0 && **rung < 1.0)) {
+            return Err(format!("rungs has {wrong}; give shares of the budget between 0 and 1, without the ends"));
+        }
+        if rungs.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return Err(format!("rungs is {rungs:?}; give rising shares, each once"));
+        }
+        for (name, value) in [("margin", margin), ("second_margin", second_margin), ("allowance", allowance)] {
+            if !(*value >= 0.0 && *value < f64::INFINITY) {
+                return Err(format!("{name} is {value}; give a number that is not negative"));
+            }
+        }
+        if second_margin < margin {
+            return Err(format!("second_margin is {second_margin}; give at least the margin, {margin}"));
+        }
+        match *repeats {
+            0 | 1 => Err(format!("repeats is {repeats}; give at least 2, or the noise of short runs stays unknown")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What comes next for an open experiment that has not run on the full budget. `extra` is allowed beside the allowance.
+    fn next(&self, state: &State, open: &Open, extra: f64) -> Next {
+        let short = open.experiment.short.as_deref();
+        let promoted = short.is_some_and(|short| short.promotion.is_some());
+        let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else { return Next::Full };
+        let looks = short.map_or(&[][..], |short| &short.looks);
+        for (at, &fidelity) in self.rungs.iter().enumerate() {
+            let measured = state.rungs.scores(fidelity).len();
+            if measured < self.repeats.max(2) {
+                if open.incomparable {
+                    let why = "not screened: the incumbent gave no number in a short run".into();
+                    return Next::Promote(Promotion::Unscreened, why);
+                }
+                return Next::Run(Side::Incumbent, fidelity);
+            }
+            let Some(look) = looks.iter().find(|look| look.fidelity == fidelity) else {
+                return Next::Run(Side::Candidate, fidelity);
+            };
+            let noise = state.rungs.noise(fidelity);
+            let tolerated = |margin| tolerance(margin, noise, measured) + self.allowance + extra;
+            let behind = -look.gain(header.direction);
+            let passes = behind <= tolerated(self.margin);
+            let why = explain(look, behind, tolerated(self.margin));
+            if passes {
+                return Next::Promote(Promotion::Passed, why);
+            }
+            if behind <= tolerated(self.second_margin) && at + 1 < self.rungs.len() {
+                continue;
+            }
+            let is_control = self.control > 0 && (state.rungs.failed + 1).is_multiple_of(self.control);
+            return match is_control {
+                true => Next::Promote(Promotion::Control, format!("{why}; promoted as a control")),
+                false => Next::Discard(format!("screened out: {why}")),
+            };
+        }
+        Next::Full
+    }
+}
+
+/// What comes next in a screening.
+#[derive(Debug, PartialEq)]
+enum Next {
+    /// A short run of this side.
+    Run(Side, f64),
+    /// The full budget, from now on.
+    Promote(Promotion, String),
+    /// The full budget, as was decided before.
+    Full,
+    /// The end of the experiment.
+    Discard(String),
+}
+
+/// How far behind the mean of `runs` runs one more run of the same code may be, for a margin of so many standard deviations.
+///
+/// The margin stands for the probability that a normal variable exceeds it; Student's t has that probability further out,
+/// the further the fewer runs the noise is known from.
+fn tolerance(margin: f64, noise: Noise, runs: usize) -> f64 {
+    let beyond = Normal::standard().sf(margin);
+    match noise.error_of_difference(1, runs) {
+        Some(error) if error > 0.0 && margin > 0.0 => error * noise.quantile(beyond),
+        _ => 0.0,
+    }
+}
+
+fn explain(look: &Look, behind: f64, tolerated: f64) -> String {
+    let share = format!("{} of the budget", percent(look.fidelity));
+    let scores = format!("{:.6} against {:.6}", look.score.get(), look.incumbent.get());
+    match behind > 0.0 {
+        true => format!("{scores} on {share}, behind by {behind:.6} where {tolerated:.6} passes"),
+        false => format!("{scores} on {share}"),
+    }
+}
+
+/// `20 %`.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e5).round() / 1e3)
+}
+
+impl<C: Serialize + Send + Sync + 'static> Lab<C> {
+    /// Runs the open experiment on the rungs, as far as it must. Returns whether it goes on to the full budget; if not, it is
+    /// decided.
+    pub(super) async fn screen(&mut self, cancel: &Cancel) -> Result<bool, LabError> {
+        let Some(screening) = self.settings.screening.clone() else { return Ok(true) };
+        loop {
+            let Some(open) = &self.state.open else { return Ok(false) };
+            let experiment = open.experiment.id;
+            match screening.next(&self.state, open, self.settings.excursion_tolerance(&self.state)) {
+                Next::Run(side, fidelity) => {
+                    if !self.run_once(side, fidelity, cancel).await? {
+                        return Ok(false);
+                    }
+                }
+                Next::Promote(promotion, reason) => {
+                    self.record(Record::Promoted { experiment, promotion, reason })?;
+                    return Ok(true);
+                }
+                Next::Full => return Ok(true),
+                Next::Discard(reason) => {
+                    self.decide(Status::Discard, reason).await?;
+                    return Ok(false);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(scores: &[f64]) -> Noise {
+        Noise::default().with(scores)
+    }
+
+    #[test]
+    fn a_margin_is_wider_the_less_is_known_of_the_noise() {
+        // Two runs, one degree of freedom: t at the probability of one sigma is 1.837.
+        let few = noise(&[1.0, 1.0 + 2f64.sqrt()]);
+        assert!((few.sigma().unwrap() - 1.0).abs() < 1e-12);
+        assert!((tolerance(1.0, few, 2) - 1.8373 * 1.5f64.sqrt()).abs() < 1e-3);
+        let many: Vec<f64> = (0..2000).map(|at| if at % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        assert!((tolerance(1.0, noise(&many), 2000) - 1.0).abs() < 2e-3);
+        assert!(tolerance(2.0, few, 2) > 7.0 * tolerance(1.0, few, 2), "and more so for a wider margin");
+    }
+
+    #[test]
+    fn without_noise_or_without_a_margin_nothing_is_tolerated() {
+        assert_eq!(tolerance(3.0, noise(&[2.0, 2.0, 2.0]), 3), 0.0);
+        assert_eq!(tolerance(0.0, noise(&[1.0, 2.0]), 2), 0.0);
+        assert_eq!(tolerance(1.0, Noise::default(), 0), 0.0);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let right = Screening::new([0.2]);
+        for (wrong, word) in [
+            (Screening::new([]), "empty"),
+            (Screening::new([0.2, 1.0]), "between 0 and 1"),
+            (Screening::new([f64::NAN]), "between 0 and 1"),
+            (Screening::new([0.3, 0.3]), "rising"),
+            (Screening { margin: -1.0, ..right.clone() }, "margin is -1"),
+            (Screening { second_margin: 0.5, ..right.clone() }, "at least the margin"),
+            (Screening { allowance: f64::INFINITY, ..right.clone() }, "allowance"),
+            (Screening { repeats: 1, ..right.clone() }, "at least 2"),
+        ] {
+            assert!(wrong.check().unwrap_err().contains(word), "{word}");
+        }
+        assert_eq!(right.check(), Ok(()));
+    }
+
+    #[test]
+    fn shares_are_short() {
+        assert_eq!([0.2, 0.125, 1.0 / 3.0].map(percent), ["20 %", "12.5 %", "33.333 %"]);
+    }
+}

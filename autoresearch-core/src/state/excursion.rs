@@ -1,0 +1,104 @@
+//! Excursions: side lines of changes that were not kept, which the search goes on from for a while.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Experiment, State, Status};
+use crate::metric::Score;
+use crate::sandbox::Revision;
+
+/// What a decision means for an excursion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExcursionStep {
+    /// The discarded candidate is a sacrifice: it becomes the tip of the side line, which begins with it or goes on.
+    Sacrifice,
+    /// The side line led nowhere, and the search goes on from the incumbent.
+    Dropped,
+}
+
+/// Where the search is on an excursion. The incumbent stays what every candidate is judged by.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SideLine {
+    /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
+    pub sacrifices: Vec<u32>,
+    /// The candidate of the last one: what proposals change.
+    pub tip: Revision,
+    /// Its score.
+    pub score: Score,
+    /// Lines that all of them add, minus those that they remove.
+    pub added_lines: i64,
+    /// How many experiments on it were decided.
+    pub tried: u32,
+}
+
+/// An excursion that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Excursion {
+    /// The experiments that were sacrificed for it.
+    pub sacrifices: Vec<u32>,
+    /// How many experiments were made on it.
+    pub tried: u32,
+    /// The last of these: after it the search was back on its lineage.
+    pub last: u32,
+    /// Whether that one was kept, and the sacrifices with it.
+    pub kept: bool,
+}
+
+impl State {
+    /// What the next proposal changes: the incumbent, or the tip of the side line.
+    pub fn tip(&self) -> Option<&Revision> {
+        match &self.side_line {
+            Some(line) => Some(&line.tip),
+            None => self.incumbent.as_ref().map(|incumbent| &incumbent.revision),
+        }
+    }
+
+    /// How many experiments were decided since the last keep and since the end of the last excursion.
+    pub fn since_excursion(&self) -> usize {
+        let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+        let back = self.excursions.last().map(|excursion| excursion.last);
+        kept.max(back).map_or(0, |last| self.experiments.len().saturating_sub(last as usize + 1))
+    }
+
+    /// What a decided experiment means for the side line; it is not yet among the experiments.
+    pub(super) fn step(&mut self, experiment: &Experiment, step: Option<ExcursionStep>) -> Result<(), String> {
+        let id = experiment.id;
+        let unfit = || format!("the decision on experiment {id} does not fit its excursion");
+        if step.is_some() && experiment.status == Status::Keep {
+            return Err(unfit());
+        }
+        if let Some(line) = &mut self.side_line {
+            line.tried += 1;
+        }
+        match step {
+            Some(ExcursionStep::Sacrifice) => {
+                let score = experiment.score().filter(|_| experiment.status == Status::Discard).ok_or_else(unfit)?;
+                let tip = experiment.candidate.revision.clone();
+                let line = self.side_line.get_or_insert_with(|| SideLine {
+                    sacrifices: Vec::new(),
+                    tip: tip.clone(),
+                    score,
+                    added_lines: 0,
+                    tried: 0,
+                });
+                line.sacrifices.push(id);
+                line.added_lines += experiment.candidate.added_lines;
+                (line.tip, line.score) = (tip, score);
+            }
+            Some(ExcursionStep::Dropped) if self.side_line.is_none() => return Err(unfit()),
+            Some(ExcursionStep::Dropped) => self.leave(id, false),
+            None if experiment.status == Status::Keep => self.leave(id, true),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, last: u32, kept: bool) {
+        if let Some(SideLine { sacrifices, tried, .. }) = self.side_line.take() {
+            self.excursions.push(Excursion { sacrifices, tried, last, kept });
+        }
+    }
+}
