@@ -119,6 +119,32 @@ fn ten_losses_are_those_of_pytorch() {
     assert!(theirs[STEPS - 1] < 0.6 * theirs[0], "it learns, so that the losses say something");
 }
 
+/// `AUTORESEARCH_OPERATIONS=plain` in a process of its own: whoever doubts an operation gets the same training without it.
+#[test]
+fn the_plain_forms_train_alike() {
+    let with = |form: &str| {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "parity::ten_losses_are_those_of_pytorch", "--nocapture"]);
+        again.args(["parity::what_is_used_is_what_was_named", "parity::every_gradient_is_that_of_pytorch"]);
+        let output = again.env("AUTORESEARCH_OPERATIONS", form).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = with("plain");
+    assert!(said.contains("operations: Ok(Plain), Plain") && said.contains("3 passed"), "{said}");
+    let said = with("fused");
+    assert!(said.contains("operations: Ok(Fused), Blocks") && said.contains("3 passed"), "{said}");
+    assert!(with("fsued").contains("AUTORESEARCH_OPERATIONS is `fsued`; give fused or plain"));
+}
+
+#[test]
+fn what_is_used_is_what_was_named() {
+    let model = Fixture::read().model(Kind::Float);
+    match ops::form() {
+        Err(why) => println!("{why}"),
+        form => println!("operations: {form:?}, {:?}", model.attention_kernel()),
+    }
+}
+
 #[test]
 fn every_gradient_is_that_of_pytorch() {
     let fixture = Fixture::read();
