@@ -12,6 +12,9 @@ fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
     let beside = Path::new(&lib).parent().map(Path::to_owned);
     let include = std::env::var_os("LIBTORCH_INCLUDE").map(Into::into).or(beside).unwrap_or_default().join("include");
+    // For a test that compiles against it too.
+    println!("cargo:rustc-env=AUTORESEARCH_LIBTORCH_LIB={lib}");
+    println!("cargo:rustc-env=AUTORESEARCH_LIBTORCH_INCLUDE={}", include.display());
     cc::Build::new()
         .cpp(true)
         .std("c++17")

@@ -5,17 +5,17 @@
 //! windows, value embeddings, a residual stream with learned scales, relu^2, soft-capped logits, Muon and AdamW.
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use autoresearch_llm::batch::Batches;
+use autoresearch_llm::batch::{self, Batches};
 use autoresearch_llm::budget::TimeBudget;
-use autoresearch_llm::evaluate::evaluate_bpb;
+use autoresearch_llm::evaluate::{self, evaluate_bpb};
 use autoresearch_llm::failure::{self, ok};
-use autoresearch_llm::ops::attention::Window;
+use autoresearch_llm::log::{Log, Step};
+use autoresearch_llm::ops::attention::{Heads, Kernel, Window};
 use autoresearch_llm::ops::function::drop_grad;
-use autoresearch_llm::ops::{adamw, head, mlp, norm, precision};
+use autoresearch_llm::ops::{self, adamw, head, mlp, norm, precision};
 use autoresearch_llm::summary::{Details, Summary};
 use autoresearch_llm::{Split, Workload, checkpoint, device};
 use serde::{Deserialize, Serialize};
@@ -275,6 +275,13 @@ impl Gpt {
         Ok(model)
     }
 
+    /// What short windows are computed with.
+    fn attention_kernel(&self) -> Kernel {
+        let Config { n_head: queries, n_kv_head: keys, sequence_len, .. } = self.config;
+        let heads = Heads { queries, keys, dimension: self.config.head_dim() };
+        self.windows[0].kernel(self.wte.kind(), heads, sequence_len)
+    }
+
     fn num_params(&self) -> i64 {
         self.parameters().iter().map(|p| p.numel() as i64).sum()
     }
@@ -290,6 +297,7 @@ impl Gpt {
     /// The hidden states that the head sees: batch x sequence x channels.
     fn hidden(&self, idx: &Tensor) -> Tensor {
         let t = idx.size()[1];
+        assert!(t <= self.config.sequence_len, "{t} tokens, but the model's context is {}", self.config.sequence_len);
         let (cos, sin) = (self.cos.narrow(1, 0, t), self.sin.narrow(1, 0, t));
         let x0 = norm(&Tensor::embedding(&self.wte, idx, -1, false, false));
         let mut x = x0.shallow_clone();
@@ -499,9 +507,6 @@ fn weight_decay(progress: f64) -> f64 {
 // Training
 // ---------------------------------------------------------------------------
 
-/// An H100's bf16 peak in FLOPs per second, which MFU is measured against.
-const PEAK_FLOPS: f64 = 989.5e12;
-
 fn main() {
     let started = Instant::now();
     if let Err(error) = failure::guarded(|| run(started)) {
@@ -513,6 +518,7 @@ fn main() {
 fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     // First of all: CUDA must be loaded before anything touches a tensor.
     let device = device::open()?;
+    let form = ops::form()?;
     precision::fast_matmul(device)?;
     let seed = std::env::var("AUTORESEARCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(42);
     tch::manual_seed(seed);
@@ -521,17 +527,11 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     println!("Vocab size: {}", workload.fixed.vocab_size);
 
     let config = Config::new(DEPTH, &workload)?;
-    if (workload.fixed.eval_tokens as i64) < seq_len {
-        return Err(format!("the evaluation has fewer tokens than a row of {seq_len}; prepare with more").into());
-    }
-    let rows = DEVICE_BATCH_SIZE.min(TOTAL_BATCH_SIZE / seq_len);
-    let tokens_per_pass = rows * seq_len;
-    if rows < 1 || TOTAL_BATCH_SIZE % tokens_per_pass != 0 {
-        return Err(format!("TOTAL_BATCH_SIZE {TOTAL_BATCH_SIZE} is no multiple of DEVICE_BATCH_SIZE {DEVICE_BATCH_SIZE} x {seq_len} tokens").into());
-    }
-    let accumulation = TOTAL_BATCH_SIZE / tokens_per_pass;
+    let (rows, accumulation) = batch::passes(TOTAL_BATCH_SIZE, DEVICE_BATCH_SIZE, seq_len)?;
+    let eval_rows = evaluate::rows(&workload, DEVICE_BATCH_SIZE)?;
     println!("Model config: {config:?} on {device:?}");
     let model = Gpt::new(config, device);
+    println!("Operations: {form:?}, short windows: {:?}", model.attention_kernel());
     let (num_params, flops_per_token) = (model.num_params() as f64, model.estimate_flops() as f64);
     println!("Parameters: {num_params}; estimated FLOPs per token: {flops_per_token:e}");
     let mut optimizer = MuonAdamW::new(&model);
@@ -543,8 +543,7 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let mut budget = TimeBudget::new(&workload, device);
     let startup_seconds = started.elapsed().as_secs_f64();
     let (training, waited_before) = (Instant::now(), batches.waited());
-    let mut smooth_loss = 0.0;
-    let mut shown: Option<Instant> = None;
+    let mut log = Log::default();
     while !budget.finished() {
         budget.begin_step();
         let mut train_loss = Tensor::default();
@@ -563,38 +562,28 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
         if !train_loss.is_finite() || train_loss > 100.0 {
             return Err(format!("the loss is {train_loss} at step {step}").into());
         }
-        let dt = budget.end_step().as_secs_f64();
-
-        smooth_loss = 0.9 * smooth_loss + 0.1 * train_loss;
-        let loss = smooth_loss / (1.0 - 0.9f64.powi(step as i32 + 1));
-        let rate = TOTAL_BATCH_SIZE as f64 / dt;
-        // A log of every step of a fast run would be long, so a few lines a second.
-        if shown.is_none_or(|at| at.elapsed() > Duration::from_millis(200)) || budget.finished() {
-            shown = Some(Instant::now());
-            print!(
-                "\rstep {step:05} ({:.1}%) | loss: {loss:.6} | lrm: {lrm:.2} | dt: {:.0}ms | tok/sec: {rate:.0} | mfu: {:.1}% | epoch: {} | remaining: {:.0}s    ",
-                100.0 * progress,
-                dt * 1000.0,
-                mfu(flops_per_token * rate, device),
-                batch.2,
-                budget.remaining(),
-            );
-            if !std::io::stdout().is_terminal() {
-                println!();
-            }
-            std::io::stdout().flush()?;
-        }
+        let duration = budget.end_step();
+        let tokens_per_second = TOTAL_BATCH_SIZE as f64 / duration.as_secs_f64();
+        let step = Step {
+            number: step,
+            progress,
+            loss: train_loss,
+            lrm,
+            duration,
+            tokens_per_second,
+            mfu_percent: device::mfu_percent(flops_per_token * tokens_per_second, device),
+            epoch: batch.2,
+            remaining: budget.remaining(),
+        };
+        log.step(step, budget.finished())?;
     }
-    println!();
     let (waited, trained) = ((batches.waited() - waited_before).as_secs_f64(), training.elapsed().as_secs_f64());
     if let Some(path) = std::env::var_os("AUTORESEARCH_CHECKPOINT") {
         checkpoint::save(Path::new(&path), &model.config, &model.named_parameters())?;
     }
 
-    // As many rows at a time as in training, as long as the evaluation has as many.
-    let rows = DEVICE_BATCH_SIZE.min(workload.fixed.eval_tokens as i64 / seq_len) as usize;
     let evaluating = Instant::now();
-    let val_bpb = evaluate_bpb(&workload, rows, device, |x, y| model.loss(x, y, Reduction::None))?;
+    let val_bpb = evaluate_bpb(&workload, eval_rows, device, |x, y| model.loss(x, y, Reduction::None))?;
     let evaluation_seconds = evaluating.elapsed().as_secs_f64();
     let tokens_per_second = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64 / budget.seconds().max(1e-9);
     let data_wait_percent = 100.0 * waited / trained.max(1e-9);
@@ -603,7 +592,7 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
         training_seconds: budget.seconds(),
         total_seconds: started.elapsed().as_secs_f64(),
         peak_vram_mb: device::peak_memory_mb(device),
-        mfu_percent: mfu(flops_per_token * tokens_per_second, device),
+        mfu_percent: device::mfu_percent(flops_per_token * tokens_per_second, device),
         total_tokens: (budget.steps() as i64 * TOTAL_BATCH_SIZE) as f64,
         num_steps: budget.steps(),
         num_params,
@@ -612,11 +601,6 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let details = Details { tokens_per_second, data_wait_percent, startup_seconds, evaluation_seconds };
     print!("{}{summary}", details.json(&summary)?);
     Ok(())
-}
-
-/// Percent of an H100's peak; 0 on the CPU, whose peak nobody asks for.
-fn mfu(flops_per_second: f64, device: Device) -> f64 {
-    if device == Device::Cpu { 0.0 } else { 100.0 * flops_per_second / PEAK_FLOPS }
 }
 
 #[cfg(test)]

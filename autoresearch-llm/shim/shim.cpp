@@ -1,5 +1,6 @@
 // What libtorch offers in C++ and the bindings lack: autograd functions whose two passes are Rust closures, gradients that
-// are dropped instead of zeroed, fused AdamW, float32 precision, autocast with a kind, and the memory of tensors.
+// are dropped instead of zeroed, FlashAttention in a window, fused AdamW, float32 precision, autocast with a kind, and the
+// memory of tensors.
 //
 // Tensors cross as pointers to at::Tensor, as in torch-sys. Every function that can fail returns its message, to be freed
 // with autoresearch_free, or a null pointer.
@@ -151,6 +152,31 @@ int autoresearch_grad_enabled() { return at::GradMode::is_enabled(); }
 
 char* autoresearch_drop_grad(at::Tensor* tensor) {
   return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
+}
+
+// FlashAttention of libtorch_cuda, causal, `reach` tokens back: q, k, v and the output are batch x sequence x heads x
+// dimension. It is found by name at run time, as every operation, so that no header of CUDA is needed. Gives the output and
+// what the backward pass needs besides: the logarithms of the sums, and two that are about dropout, of which there is none.
+char* autoresearch_flash_forward(at::Tensor* q, at::Tensor* k, at::Tensor* v, int64_t reach, at::Tensor** outputs) {
+  return guarded([&] {
+    auto [output, sums, rng_state, unused, mask] = at::_flash_attention_forward(
+        *q, *k, *v, /*cum_seq_q=*/std::nullopt, /*cum_seq_k=*/std::nullopt, q->size(1), k->size(1), /*dropout_p=*/0.0,
+        /*is_causal=*/true, /*return_debug_mask=*/false, /*scale=*/std::nullopt, reach, /*window_size_right=*/0);
+    size_t next = 0;
+    for (const auto& tensor : {output, sums, rng_state, unused}) outputs[next++] = new at::Tensor(tensor);
+  });
+}
+
+// `saved` are q, k, v and the four tensors of the forward pass; gives the gradients of q, k and v.
+char* autoresearch_flash_backward(at::Tensor* gradient, at::Tensor** saved, int64_t reach, at::Tensor** gradients) {
+  return guarded([&] {
+    auto of = [&](size_t i) -> const at::Tensor& { return *saved[i]; };
+    auto [q, k, v] = at::_flash_attention_backward(
+        *gradient, of(0), of(1), of(2), of(3), of(4), /*cum_seq_q=*/{}, /*cum_seq_k=*/{}, of(0).size(1), of(1).size(1),
+        /*dropout_p=*/0.0, /*is_causal=*/true, of(5), of(6), /*scale=*/std::nullopt, reach, /*window_size_right=*/0);
+    size_t next = 0;
+    for (const auto& tensor : {q, k, v}) gradients[next++] = new at::Tensor(tensor);
+  });
 }
 
 char* autoresearch_adamw(at::Tensor** params, at::Tensor** exp_avgs, at::Tensor** exp_avg_sqs, at::Tensor** steps,

@@ -11,6 +11,37 @@ use crate::loader::{Loader, Prefetch};
 /// So many batches are ready ahead.
 const AHEAD: usize = 4;
 
+/// How a step of `total_batch_size` tokens is done on one device: the rows of a pass, each of `seq_len` tokens, and the
+/// passes whose gradients are added up. `device_batch_size` rows are the most that memory has room for, so a smaller step
+/// needs no second edit.
+///
+/// ```
+/// # use autoresearch_llm::batch::passes;
+/// assert_eq!(passes(524288, 128, 2048)?, (128, 2));
+/// assert_eq!(passes(4096, 128, 256)?, (16, 1));
+/// # Ok::<(), autoresearch_llm::DataError>(())
+/// ```
+///
+/// # Errors
+///
+/// Not even one row, or passes that do not divide the step.
+pub fn passes(total_batch_size: i64, device_batch_size: i64, seq_len: i64) -> Result<(i64, i64), DataError> {
+    let refused = |why: String| Err(DataError::Setting(why));
+    if device_batch_size < 1 || seq_len < 1 {
+        return refused(format!("DEVICE_BATCH_SIZE is {device_batch_size}: a pass has at least one row"));
+    }
+    let rows = device_batch_size.min(total_batch_size / seq_len);
+    if rows < 1 {
+        return refused(format!("TOTAL_BATCH_SIZE {total_batch_size} is less than one row of {seq_len} tokens"));
+    }
+    match total_batch_size % (rows * seq_len) {
+        0 => Ok((rows, total_batch_size / (rows * seq_len))),
+        _ => refused(format!(
+            "TOTAL_BATCH_SIZE {total_batch_size} is no multiple of DEVICE_BATCH_SIZE {rows} x {seq_len} tokens"
+        )),
+    }
+}
+
 /// Batches of a loader, on a device.
 #[derive(Debug)]
 pub struct Batches {
@@ -38,8 +69,27 @@ impl Batches {
         self.prefetch.recycle(tokens);
         Ok((inputs, targets, epoch))
     }
+
     /// How long [`Batches::next`] waited for packed rows so far, all calls together.
     pub fn waited(&self) -> Duration {
         self.waited.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_cannot_be_divided_is_refused_in_a_sentence() {
+        for (total, device, seq_len, expected) in [
+            (100_000, 8, 256, "TOTAL_BATCH_SIZE 100000 is no multiple of DEVICE_BATCH_SIZE 8 x 256 tokens"),
+            (768, 2, 256, "TOTAL_BATCH_SIZE 768 is no multiple of DEVICE_BATCH_SIZE 2 x 256 tokens"),
+            (255, 8, 256, "TOTAL_BATCH_SIZE 255 is less than one row of 256 tokens"),
+            (-4096, 8, 256, "TOTAL_BATCH_SIZE -4096 is less than one row of 256 tokens"),
+            (4096, 0, 256, "DEVICE_BATCH_SIZE is 0: a pass has at least one row"),
+        ] {
+            assert_eq!(passes(total, device, seq_len).unwrap_err().to_string(), expected);
+        }
     }
 }

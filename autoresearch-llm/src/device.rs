@@ -89,6 +89,14 @@ pub fn synchronize(device: Device) {
     }
 }
 
+/// An H100's bf16 peak in FLOPs per second, which MFU is measured against.
+const PEAK_FLOPS: f64 = 989.5e12;
+
+/// Model FLOPs utilisation: percent of an H100's bf16 peak. 0 on the CPU, whose peak nobody asks for.
+pub fn mfu_percent(flops_per_second: f64, device: Device) -> f64 {
+    if device == Device::Cpu { 0.0 } else { 100.0 * flops_per_second / PEAK_FLOPS }
+}
+
 /// The peak memory of this process in MB: what karpathy's block calls `peak_vram_mb`. On the CPU it is the resident set, on
 /// CUDA what tensors took.
 pub fn peak_memory_mb(device: Device) -> f64 {

@@ -56,6 +56,21 @@ impl BitsPerByte {
     }
 }
 
+/// The rows of a pass of the evaluation: as many as in training, as long as there are as many to be evaluated.
+///
+/// # Errors
+///
+/// The evaluation has not even one row.
+pub fn rows(workload: &Workload, device_batch_size: i64) -> Result<usize, DataError> {
+    let (tokens, seq_len) = (workload.fixed.eval_tokens, workload.fixed.max_seq_len);
+    match tokens / seq_len.max(1) {
+        0 => Err(DataError::Setting(format!(
+            "the evaluation has {tokens} tokens, fewer than a row of {seq_len}; prepare the data with more"
+        ))),
+        most => Ok(most.min(usize::try_from(device_batch_size).unwrap_or(1)).max(1)),
+    }
+}
+
 /// Measures val_bpb as karpathy's `evaluate_bpb`: the first `eval_tokens` tokens of the validation split in rows of
 /// `max_seq_len`, `batch` rows at a time. `losses` gives the cross-entropy in nats of every target, given inputs and
 /// targets of the shape batch x sequence. It is called without gradients.

@@ -25,6 +25,7 @@ pub mod checkpoint;
 pub mod device;
 pub mod evaluate;
 pub mod failure;
+pub mod log;
 pub mod summary;
 
 pub use error::DataError;

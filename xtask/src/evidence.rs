@@ -6,6 +6,8 @@ use std::time::Instant;
 use crate::sh;
 
 mod bad_input;
+mod choices;
+mod contest;
 mod cuda;
 mod durable_core;
 mod ladder;
@@ -15,6 +17,7 @@ mod mutants;
 mod night;
 mod noise;
 mod operations;
+mod pace;
 mod proposers;
 mod race;
 mod trainer;
@@ -35,6 +38,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("main-job", main_job::FIGURES),
     ("durable-core", durable_core::FIGURES),
     ("trainer", trainer::FIGURES),
+    ("choices", choices::FIGURES),
     ("proposers", proposers::FIGURES),
     ("noise", noise::FIGURES),
 ];

@@ -18,7 +18,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`)
-  evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, proposers);
+  evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise);
                       --list names them, --only A,B picks some";
 
 fn main() -> ExitCode {

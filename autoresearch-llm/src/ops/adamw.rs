@@ -4,6 +4,7 @@ use tch::{TchError, Tensor, no_grad};
 use torch_sys::C_tensor;
 
 use super::ffi;
+use super::function::drop_grad;
 
 /// What one step needs to know.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,6 +42,10 @@ impl AdamW {
     ///
     /// Parameters of several kinds or devices, and failures of libtorch.
     pub fn step(&mut self, settings: &Settings) -> Result<(), TchError> {
+        if super::wants_plain() {
+            self.step_in_single_steps(settings);
+            return Ok(());
+        }
         let pointers = |tensors: &[Tensor]| tensors.iter().map(Tensor::as_ptr).collect::<Vec<*const C_tensor>>();
         let lists = [&self.params, &self.exp_avgs, &self.exp_avg_sqs, &self.steps].map(|list| pointers(list));
         let Settings { lr, betas: (beta1, beta2), eps, weight_decay } = *settings;
@@ -59,8 +64,17 @@ impl AdamW {
                 eps,
             )
         })?;
-        self.params.iter().for_each(super::function::drop_grad);
+        self.params.iter().for_each(drop_grad);
         Ok(())
+    }
+
+    fn step_in_single_steps(&mut self, settings: &Settings) {
+        for (index, param) in self.params.iter().enumerate().filter(|(_, param)| param.grad().defined()) {
+            let _ = self.steps[index].g_add_scalar_(1.0);
+            let step = self.steps[index].double_value(&[]) as i32;
+            plain(param, &mut self.exp_avgs[index], &mut self.exp_avg_sqs[index], step, settings);
+            drop_grad(param);
+        }
     }
 }
 

@@ -1,11 +1,15 @@
 //! Causal attention within a window.
 //!
-//! A query sees itself and at most `reach` tokens before it. On a CPU a block of queries is multiplied with the keys that
-//! any of them sees, and with no others; elsewhere, and for long contexts, it is libtorch's scaled_dot_product_attention
-//! with a mask, which keeps no probabilities.
+//! A query sees itself and at most `reach` tokens before it. There are three ways to compute it, and [`Window`] takes the
+//! best that the device, the kind and the shapes allow: FlashAttention where a window is short and a GPU has it; blocks of
+//! queries on a CPU, each multiplied with the keys that any of them sees, and with no others; and for all else libtorch's
+//! scaled_dot_product_attention, with a mask if the window is short, which keeps no probabilities.
+
+use std::cell::OnceCell;
 
 use tch::{Device, IndexOp, Kind, TchError, Tensor};
 
+use super::flash;
 use super::function::{Forward, custom};
 
 /// So many queries make a block.
@@ -13,15 +17,41 @@ const BLOCK: i64 = 128;
 /// Beyond so many keys, keeping the probabilities of a block costs more than computing them a second time.
 const LONGEST: i64 = 1024;
 
+/// What computes attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernel {
+    /// [`flash::flash`], for short windows. Over the whole context [`Kernel::Plain`] has a choice of kernels of its own,
+    /// FlashAttention and a faster one of cuDNN among them.
+    Flash,
+    /// Blocks of queries, on a CPU.
+    Blocks,
+    /// [`Window::plain`].
+    Plain,
+}
+
+/// The sizes that the choice of a kernel depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Of queries.
+    pub queries: i64,
+    /// Of keys and values.
+    pub keys: i64,
+    /// Channels of each.
+    pub dimension: i64,
+}
+
 /// How far back a layer looks, made once for all steps.
 #[derive(Debug)]
 pub struct Window {
     reach: i64,
     seq_len: i64,
+    device: Device,
     /// True where a query (row) sees a key (column); none where it sees all before it.
     mask: Option<Tensor>,
     /// The same to be added to scores, on a CPU.
     bias: Option<Tensor>,
+    /// Whether FlashAttention runs here, asked once.
+    flash: OnceCell<bool>,
 }
 
 impl Window {
@@ -33,8 +63,21 @@ impl Window {
         Window {
             reach,
             seq_len,
+            device,
             bias: (device == Device::Cpu).then(bias),
             mask: (reach < seq_len).then(|| band.shallow_clone()),
+            flash: OnceCell::new(),
+        }
+    }
+
+    /// What [`Window::attend`] computes `tokens` tokens with.
+    pub fn kernel(&self, kind: Kind, heads: Heads, tokens: i64) -> Kernel {
+        let kernel = fastest(self.device, kind, heads, tokens, self.reach);
+        let refused = || !*self.flash.get_or_init(|| flash::works(self.device, kind, heads.dimension));
+        match kernel {
+            _ if super::wants_plain() => Kernel::Plain,
+            Kernel::Flash if refused() => Kernel::Plain,
+            kernel => kernel,
         }
     }
 
@@ -45,17 +88,14 @@ impl Window {
     ///
     /// A sequence longer than the window was made for, shapes that do not fit, and failures of libtorch.
     pub fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
-        let (_, heads, tokens, _) = q.size4()?;
+        let (_, queries, tokens, dimension) = q.size4()?;
+        let (_, keys, _, _) = k.size4()?;
         if tokens > self.seq_len {
             return Err(TchError::Shape(format!("{tokens} tokens, but the window was made for {}", self.seq_len)));
         }
-        let longest = tokens.min(self.reach + BLOCK);
-        match &self.bias {
-            Some(bias)
-                if matches!(q.kind(), Kind::Float | Kind::Double) && k.size()[1] == heads && longest <= LONGEST =>
-            {
-                self.in_blocks(q, k, v, &bias.to_kind(q.kind()))
-            }
+        match (self.kernel(q.kind(), Heads { queries, keys, dimension }, tokens), &self.bias) {
+            (Kernel::Flash, _) => flash::flash(q, k, v, self.reach),
+            (Kernel::Blocks, Some(bias)) => self.in_blocks(q, k, v, &bias.to_kind(q.kind())),
             _ => self.plain(q, k, v),
         }
     }
@@ -87,6 +127,18 @@ impl Window {
     }
 }
 
+/// The kernel that suits, if it is there.
+fn fastest(device: Device, kind: Kind, heads: Heads, tokens: i64, reach: i64) -> Kernel {
+    let exact = matches!(kind, Kind::Float | Kind::Double);
+    if device == Device::Cpu && exact && heads.queries == heads.keys && tokens.min(reach + BLOCK) <= LONGEST {
+        Kernel::Blocks
+    } else if reach < tokens && flash::fits(device, kind, heads) {
+        Kernel::Flash
+    } else {
+        Kernel::Plain
+    }
+}
+
 /// Attention of some queries to some keys: n x queries x dimension, n x keys x dimension, and what is added to scores,
 /// queries x keys. Keeps the probabilities.
 fn block(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor) -> Result<Tensor, TchError> {
@@ -108,4 +160,40 @@ fn block(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor) -> Result<Tensor, Tc
             vec![Some(grad_q), Some(grad_k), Some(p.mt().bmm(gradient)), None]
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_follows_device_kind_and_shapes() {
+        let gpu = Device::Cuda(0);
+        let of = |queries, keys, dimension| Heads { queries, keys, dimension };
+        let four = of(4, 4, 128);
+        for (device, kind, heads, tokens, reach, kernel) in [
+            (gpu, Kind::BFloat16, four, 2048, 1024, Kernel::Flash),
+            (gpu, Kind::Half, of(4, 2, 256), 2048, 1, Kernel::Flash),
+            // Nothing is out of reach.
+            (gpu, Kind::BFloat16, four, 2048, 2048, Kernel::Plain),
+            (gpu, Kind::BFloat16, four, 512, 1024, Kernel::Plain),
+            // What the kernel is not made for.
+            (gpu, Kind::Float, four, 2048, 1024, Kernel::Plain),
+            (gpu, Kind::BFloat16, of(4, 4, 264), 2048, 1024, Kernel::Plain),
+            (gpu, Kind::BFloat16, of(4, 4, 36), 2048, 1024, Kernel::Plain),
+            (gpu, Kind::BFloat16, of(4, 3, 128), 2048, 1024, Kernel::Plain),
+            (Device::Mps, Kind::BFloat16, four, 2048, 1024, Kernel::Plain),
+            (Device::Cpu, Kind::BFloat16, four, 2048, 1024, Kernel::Plain),
+            (Device::Cpu, Kind::Float, four, 256, 128, Kernel::Blocks),
+            (Device::Cpu, Kind::Double, four, 8192, 128, Kernel::Blocks),
+            (Device::Cpu, Kind::Float, four, 2048, 1024, Kernel::Plain),
+            (Device::Cpu, Kind::Float, of(4, 2, 128), 256, 128, Kernel::Plain),
+        ] {
+            assert_eq!(
+                fastest(device, kind, heads, tokens, reach),
+                kernel,
+                "{device:?} {kind:?} {heads:?} {tokens} {reach}"
+            );
+        }
+    }
 }

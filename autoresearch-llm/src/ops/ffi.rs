@@ -32,6 +32,19 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub(super) fn autoresearch_grad_enabled() -> c_int;
     pub(super) fn autoresearch_drop_grad(tensor: *const C_tensor) -> *mut c_char;
+    pub(super) fn autoresearch_flash_forward(
+        q: *const C_tensor,
+        k: *const C_tensor,
+        v: *const C_tensor,
+        reach: i64,
+        outputs: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub(super) fn autoresearch_flash_backward(
+        gradient: *const C_tensor,
+        saved: *const *const C_tensor,
+        reach: i64,
+        gradients: *mut *mut C_tensor,
+    ) -> *mut c_char;
     pub(super) fn autoresearch_adamw(
         params: *const *const C_tensor,
         exp_avgs: *const *const C_tensor,

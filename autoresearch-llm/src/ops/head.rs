@@ -63,6 +63,9 @@ pub fn mean_loss(x: &Tensor, weight: &Tensor, targets: &Tensor, softcap: f64, ch
         vec![scaled(&saved[0]), scaled(&saved[1]), None]
     };
     checked(x, weight, targets)?;
+    if super::wants_plain() {
+        return Ok(plain(x, weight, targets, softcap, Reduction::Mean));
+    }
     custom(&[x, weight, targets], forward, backward)
 }
 
@@ -79,6 +82,9 @@ pub fn token_losses(
     chunk: i64,
 ) -> Result<Tensor, TchError> {
     checked(x, weight, targets)?;
+    if super::wants_plain() {
+        return Ok(no_grad(|| plain(x, weight, targets, softcap, Reduction::None)));
+    }
     no_grad(|| {
         let low = weight.to_kind(x.kind());
         let of_chunk = |(start, size): (i64, i64)| {

@@ -10,6 +10,9 @@ use super::function::{Forward, custom};
 ///
 /// Failures of libtorch.
 pub fn relu_square(x: &Tensor) -> Result<Tensor, TchError> {
+    if super::wants_plain() {
+        return Ok(plain(x, None));
+    }
     custom(
         &[x],
         |inputs| {
@@ -28,6 +31,9 @@ pub fn relu_square(x: &Tensor) -> Result<Tensor, TchError> {
 ///
 /// Shapes that do not fit, and failures of libtorch.
 pub fn relu_square_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
+    if super::wants_plain() {
+        return x.f_relu()?.f_square()?.f_linear(&weight.to_kind(x.kind()), None::<&Tensor>);
+    }
     custom(
         &[x, weight],
         |inputs| {

@@ -14,6 +14,9 @@ use super::function::{Forward, custom};
 ///
 /// Failures of libtorch.
 pub fn rms_norm(x: &Tensor) -> Result<Tensor, TchError> {
+    if super::wants_plain() {
+        return Ok(plain(x));
+    }
     custom(
         &[x],
         |inputs| {
@@ -40,6 +43,9 @@ pub fn rotary_norm(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor, Tch
         return Err(TchError::Shape(format!(
             "x is {shape:?}, cos {angles:?}: they must be batch x sequence x heads x dimension and 1 x sequence x 1 x dimension / 2"
         )));
+    }
+    if super::wants_plain() {
+        return Ok(plain_rotary(x, cos, sin));
     }
     custom(
         &[x, cos, sin],

@@ -95,17 +95,27 @@ def is_matrix(name):
 # -- Model --------------------------------------------------------------------------------------------------------------
 
 
-class Tables:
-    """What depends on the shape alone: rotations and masks."""
+def masked(limit, shape):
+    """Attention to at most `limit` tokens before; queries, keys, values and the result are batch x heads x tokens x dim."""
+    if limit >= shape.context:
+        return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    back = torch.arange(shape.context)[:, None] - torch.arange(shape.context)[None, :]
+    mask = (back >= 0) & (back <= limit)
+    return lambda q, k, v: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
-    def __init__(self, shape):
+
+class Tables:
+    """What depends on the shape alone: rotations and windows. `short` makes the attention of windows that are short."""
+
+    def __init__(self, shape, short=masked):
         frequencies = 1.0 / 10000 ** (torch.arange(0, shape.head_dim, 2, dtype=torch.float32) / shape.head_dim)
         angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), frequencies)[None, :, None, :]
         # Rounded to bf16 in every precision.
         self.cos, self.sin = (f(angles).bfloat16() for f in (torch.cos, torch.sin))
-        back = torch.arange(shape.context)[:, None] - torch.arange(shape.context)[None, :]
+        # One for all layers alike, so that a compiler sees few.
         limits = [shape.window(layer) for layer in range(shape.depth)]
-        self.masks = [(back >= 0) & (back <= limit) if limit < shape.context else None for limit in limits]
+        made = {limit: (short if limit < shape.context else masked)(limit, shape) for limit in set(limits)}
+        self.attention = [made[limit] for limit in limits]
 
 
 def unit(x):
@@ -130,10 +140,7 @@ def attend(weights, layer, x, tokens, tables, shape):
         gate = 2 * torch.sigmoid(project(x[..., :GATE_CHANNELS], of("ve_gate")))
         v = v + gate[..., None] * heads(F.embedding(tokens, weights[f"value_embeds.{layer}"]))
     q, k = unit(rotate(q, tables)), unit(rotate(k, tables))
-    mask = tables.masks[layer]
-    y = F.scaled_dot_product_attention(
-        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
-    )
+    y = tables.attention[layer](q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
     return project(y.transpose(1, 2).flatten(2), of("c_proj"))
 
 
@@ -142,8 +149,8 @@ def feed_forward(weights, layer, x):
     return project(hidden, weights[f"h.{layer}.mlp_proj"])
 
 
-def loss(weights, tokens, targets, tables, shape):
-    """The mean cross-entropy in nats."""
+def logits(weights, tokens, tables, shape):
+    """Of the next token, in float32."""
     x = first = unit(F.embedding(tokens, weights["wte"]))
     for layer in range(shape.depth):
         # Rounded here, because CPU kernels, unlike CUDA's, would round one operand's scalar and not the other's.
@@ -151,9 +158,13 @@ def loss(weights, tokens, targets, tables, shape):
         x = stay * x + skip * first
         x = x + attend(weights, layer, unit(x), tokens, tables, shape)
         x = x + feed_forward(weights, layer, unit(x))
-    logits = project(unit(x), weights["lm_head"]).float()
-    logits = SOFTCAP * torch.tanh(logits / SOFTCAP)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
+    return SOFTCAP * torch.tanh(project(unit(x), weights["lm_head"]).float() / SOFTCAP)
+
+
+def loss(weights, tokens, targets, tables, shape, reduction="mean"):
+    """The cross-entropy in nats: its mean, or with reduction "none" that of every target."""
+    flat = logits(weights, tokens, tables, shape).flatten(0, 1)
+    return F.cross_entropy(flat, targets.flatten(), ignore_index=-1, reduction=reduction)
 
 
 # -- Optimizers ---------------------------------------------------------------------------------------------------------
@@ -228,8 +239,9 @@ class Optimizer:
     def step(self, lr_share, momentum, decay):
         """One step; gradients are cleared for the next."""
         self.steps += 1
-        # As tensors, numbers that change do not make the compiler compile again.
-        number = (lambda value: torch.tensor(value, dtype=torch.float32)) if self.compiled else float
+        # As tensors, numbers that change do not make the compiler compile again; on the CPU, the GPU is not waited for.
+        tensor = lambda value: torch.tensor(value, dtype=torch.float32, device="cpu")
+        number = tensor if self.compiled else float
         for name, (lr, betas, mean, square) in self.adam.items():
             weight = self.weights[name]
             numbers = (number(value) for value in (self.steps, lr * lr_share, *betas))
@@ -240,7 +252,7 @@ class Optimizer:
             stack = torch.stack(matrices)
             gradients = torch.stack([matrix.grad for matrix in matrices])
             lr = MATRIX_LR * lr_share * max(1.0, rows / columns) ** 0.5
-            numbers = (torch.tensor(value, dtype=torch.float32) for value in (momentum, lr, decay, NORMUON_BETA))
+            numbers = (tensor(value) for value in (momentum, lr, decay, NORMUON_BETA))
             self.muon(stack, gradients, velocity, variance, *numbers, self.low)
             torch._foreach_copy_(matrices, list(stack.unbind(0)))
         for weight in self.weights.values():

@@ -45,7 +45,11 @@ impl Fixture {
 
     /// A model with its weights, whose embeddings, and so its activations, are of `precision`.
     fn model(&self, precision: Kind) -> Gpt {
-        let mut model = Gpt::new(config(), Device::Cpu);
+        self.model_on(Device::Cpu, precision)
+    }
+
+    fn model_on(&self, device: Device, precision: Kind) -> Gpt {
+        let mut model = Gpt::in_kind(config(), device, Kind::Float);
         let low = |tensor: &mut Tensor| *tensor = tensor.detach().to_kind(precision);
         let embeddings = model.value_embeds.iter_mut().flatten().chain([&mut model.wte]);
         embeddings.for_each(|tensor| {
@@ -91,10 +95,15 @@ fn relative(ours: &Tensor, theirs: &Tensor) -> f64 {
 
 /// The losses of a whole training of ten steps.
 fn losses(fixture: &Fixture, precision: Kind) -> Vec<f64> {
-    let model = fixture.model(precision);
+    losses_on(Device::Cpu, fixture, precision)
+}
+
+fn losses_on(device: Device, fixture: &Fixture, precision: Kind) -> Vec<f64> {
+    let model = fixture.model_on(device, precision);
     let mut optimizer = MuonAdamW::new(&model);
     let step = |step: usize| {
         let (x, y) = fixture.batch(step);
+        let (x, y) = (x.to_device(device), y.to_device(device));
         let loss = model.loss(&x, &y, Reduction::Mean);
         loss.backward();
         let progress = step as f64 / STEPS as f64;
@@ -117,6 +126,32 @@ fn ten_losses_are_those_of_pytorch() {
     println!("evidence parity-loss max_abs_diff {difference:e} steps {STEPS}");
     assert!(difference <= 1e-4, "{ours:?}, and PyTorch {theirs:?}");
     assert!(theirs[STEPS - 1] < 0.6 * theirs[0], "it learns, so that the losses say something");
+}
+
+/// `AUTORESEARCH_OPERATIONS=plain` in a process of its own: whoever doubts an operation gets the same training without it.
+#[test]
+fn the_plain_forms_train_alike() {
+    let with = |form: &str| {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "parity::ten_losses_are_those_of_pytorch", "--nocapture"]);
+        again.args(["parity::what_is_used_is_what_was_named", "parity::every_gradient_is_that_of_pytorch"]);
+        let output = again.env("AUTORESEARCH_OPERATIONS", form).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = with("plain");
+    assert!(said.contains("operations: Ok(Plain), Plain") && said.contains("3 passed"), "{said}");
+    let said = with("fused");
+    assert!(said.contains("operations: Ok(Fused), Blocks") && said.contains("3 passed"), "{said}");
+    assert!(with("fsued").contains("AUTORESEARCH_OPERATIONS is `fsued`; give fused or plain"));
+}
+
+#[test]
+fn what_is_used_is_what_was_named() {
+    let model = Fixture::read().model(Kind::Float);
+    match ops::form() {
+        Err(why) => println!("{why}"),
+        form => println!("operations: {form:?}, {:?}", model.attention_kernel()),
+    }
 }
 
 #[test]
@@ -212,6 +247,22 @@ fn losses_in_bf16_are_those_of_pytorch_within_the_documented_bound() {
         "evidence parity-bf16 max_abs_diff {difference:e} steps {STEPS} from_float32 {rounding:e} pytorch {pytorch_s:e}"
     );
     assert!(difference <= 4e-2 && rounding <= 2.0 * pytorch_s, "{ours:?}, PyTorch {theirs:?}, float32 {exact:?}");
+}
+
+/// The same on the device that `AUTORESEARCH_DEVICE` names. On a GPU bf16 takes FlashAttention, where it is.
+#[test]
+#[ignore = "CUDA must be loaded before anything else of the process; `cargo xtask evidence trainer` runs it alone"]
+fn losses_on_the_device_are_those_of_pytorch() {
+    let device = device::open().unwrap();
+    let fixture = Fixture::read();
+    let of = |precision, name| largest_difference(&losses_on(device, &fixture, precision), &fixture.losses(name));
+    let (exact, low) = (of(Kind::Float, "losses"), of(Kind::BFloat16, "losses_bf16"));
+    let kernel = fixture.model_on(device, Kind::BFloat16).attention_kernel();
+    println!(
+        "evidence parity-device float32 {exact:e} bf16 {low:e} flash {} device {device:?}",
+        i32::from(kernel == Kernel::Flash)
+    );
+    assert!(exact <= 1e-4 && low <= 4e-2, "{exact} {low}");
 }
 
 #[test]

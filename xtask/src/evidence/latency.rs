@@ -68,6 +68,15 @@ impl Built {
         sh::output(self.cargo("build").arg("train")).map(|_| ())
     }
 
+    /// Builds the source as it is, or with its one place where `edit.0` stands replaced by `edit.1`.
+    pub fn build_edited(&self, edit: Option<(&str, &str)>) -> Result<(), String> {
+        match edit {
+            None => self.build(&self.source),
+            Some((from, to)) if self.source.matches(from).count() == 1 => self.build(&self.source.replace(from, to)),
+            Some((from, _)) => Err(format!("{FILE} has no single `{from}`")),
+        }
+    }
+
     /// The program that the last build made.
     pub fn program(&self) -> PathBuf {
         self.target.join("experiment/train")

@@ -1,18 +1,23 @@
-//! Figures of the trainer's operations: exact gradients, the memory of a step, waiting for data, and the GPU in one call.
+//! Figures of the trainer's operations: exact gradients, the memory of a step, waiting for data, and what speed is good for.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Line, cuda};
+use super::Line;
+use super::contest::KARPATHY_GB;
 use crate::{places, setup, sh};
 
-/// karpathy's peak in GB, for comparison: 45060.2 MB in his published block.
-const KARPATHY_GB: f64 = 45.06;
+/// What a test of the trainer prints after `evidence NAME`.
+pub fn printed(arguments: &[&str], name: &str) -> Result<Vec<String>, String> {
+    printed_on("cpu", arguments, name)
+}
 
-fn printed(arguments: &[&str], name: &str) -> Result<Vec<String>, String> {
+/// The same of a test that opens the device.
+pub fn printed_on(device: &str, arguments: &[&str], name: &str) -> Result<Vec<String>, String> {
     let libtorch = setup::setup()?;
     let mut test = sh::cargo();
-    test.args(["test", "--locked", "-p", "autoresearch-llm"]).args(arguments).env("LIBTORCH", libtorch);
+    test.args(["test", "--locked", "-p", "autoresearch-llm"]).args(arguments);
+    test.env("LIBTORCH", libtorch).env("AUTORESEARCH_DEVICE", device);
     super::words_after(&sh::output(&mut test)?, name)
 }
 
@@ -36,30 +41,26 @@ pub fn memory() -> Result<Line, String> {
 pub fn data_wait() -> Result<Line, String> {
     let data = prepared("cpu", &[])?;
     let train = built("cpu")?;
-    let output = trained(&train, &data, "cpu", "20")?;
+    let output = json(&mut trained_with(&train, &data, "cpu", "20"))?;
     let share = of(&output, "data_wait_percent")?;
     let value = format!("{share:.3}% of the training time, {:.0} tokens/s", of(&output, "tokens_per_second")?);
     Ok(Line::Measured(share < 0.5, value, "0.5%"))
 }
 
-/// Numbers on CUDA at the sizes that stand in train.rs: the operations' tests there, then twenty seconds of training.
-pub fn gpu() -> Result<Line, String> {
-    if let Some(skip) = cuda::missing() {
-        return Ok(skip);
-    }
-    let parity = printed(&["--test", "ops_cuda", "--", "--nocapture"], "cuda-parity")?;
-    let error = super::number(&parity, "max_error")?;
-    let data = prepared("h100", &["--corpus", "crates", "--eval-tokens", "524288"])?;
-    let output = trained(&built("h100")?, &data, "cuda", "20")?;
-    let number = |key| of(&output, key);
+/// A whole training of the cpu preset in the fused operations, and one of the same time and seed in their plain forms.
+pub fn val_bpb() -> Result<Line, String> {
+    let (data, train) = (prepared("cpu", &[])?, built("cpu")?);
+    let run = |form: &str| {
+        let mut command = trained_with(&train, &data, "cpu", "60");
+        let output = json(command.env("AUTORESEARCH_OPERATIONS", form))?;
+        Ok::<_, String>([of(&output, "val_bpb")?, of(&output, "tokens_per_second")?])
+    };
+    let [plain, fused] = [run("plain")?, run("fused")?];
     let value = format!(
-        "{error:.1e} from the plain forms, {:.0} tokens/s, MFU {:.1}%, peak {:.1} GB, val_bpb {:.4}",
-        number("tokens_per_second")?,
-        number("mfu_percent")?,
-        number("peak_vram_mb")? / 1e3,
-        number("val_bpb")?
+        "val_bpb {:.4} at {:.0} tokens/s beside {:.4} at {:.0} in the plain forms, 60 s each, the same seed",
+        fused[0], fused[1], plain[0], plain[1]
     );
-    Ok(Line::Measured(error < 3e-2 && number("val_bpb")?.is_finite(), value, "3e-2 and finite"))
+    Ok(Line::Measured(fused[0] < plain[0], value, "lower than the plain forms'"))
 }
 
 fn cache() -> Result<PathBuf, String> {
@@ -68,7 +69,7 @@ fn cache() -> Result<PathBuf, String> {
 }
 
 /// cargo for the lab's builds, so that nothing is built for this alone.
-fn cargo(command: &str, bin: &str, root: &Path) -> Result<Command, String> {
+pub fn cargo(command: &str, kind: &str, name: &str, root: &Path) -> Result<Command, String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
     cargo.current_dir(root).args([
@@ -78,47 +79,53 @@ fn cargo(command: &str, bin: &str, root: &Path) -> Result<Command, String> {
         "experiment",
         "-p",
         "autoresearch-llm",
-        "--bin",
-        bin,
+        kind,
+        name,
     ]);
     cargo.env("CARGO_TARGET_DIR", cache()?.join("target")).env("LIBTORCH", libtorch);
     Ok(cargo)
 }
 
-fn prepared(preset: &str, options: &[&str]) -> Result<PathBuf, String> {
+/// The data of a preset.
+pub fn prepared(preset: &str, options: &[&str]) -> Result<PathBuf, String> {
     let data = cache()?.join(format!("data/evidence-trainer-{preset}"));
     let preset = format!("examples/nanochat/presets/{preset}.toml");
-    let mut prepare = cargo("run", "prepare", &places::root())?;
+    let mut prepare = cargo("run", "--bin", "prepare", &places::root())?;
     sh::output(prepare.args(["--", "--preset", &preset]).args(options).arg("--out").arg(&data))?;
     Ok(data)
 }
 
 /// The trainer with a preset's constants, built in a clone.
-fn built(preset: &str) -> Result<PathBuf, String> {
+pub fn built(preset: &str) -> Result<PathBuf, String> {
     let folder = std::env::temp_dir().join(format!("autoresearch-trainer-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     let result = super::latency::clone_with_preset(&folder, preset).and_then(|()| {
-        sh::output(&mut cargo("build", "train", &folder)?)?;
+        sh::output(&mut cargo("build", "--bin", "train", &folder)?)?;
         Ok(cache()?.join("target/experiment/train"))
     });
     let _ = std::fs::remove_dir_all(&folder);
     result
 }
 
-/// The line of JSON that a training prints.
-fn trained(train: &Path, data: &Path, device: &str, seconds: &str) -> Result<String, String> {
+/// A training of so many seconds.
+pub fn trained_with(train: &Path, data: &Path, device: &str, seconds: &str) -> Command {
     let mut train = Command::new(train);
     train.env("AUTORESEARCH_DATA", data).env("AUTORESEARCH_DEVICE", device).env("AUTORESEARCH_TIME_BUDGET", seconds);
-    let output = sh::output(&mut train)?;
+    train
+}
+
+/// The line of JSON that a training prints.
+fn json(train: &mut Command) -> Result<String, String> {
+    let output = sh::output(train)?;
     let line = output.lines().find(|line| line.starts_with('{'));
     line.map(str::to_owned).ok_or_else(|| format!("no line of JSON in:\n{output}"))
 }
 
 /// A number of that line.
-fn of(line: &str, key: &str) -> Result<f64, String> {
+pub fn of(line: &str, key: &str) -> Result<f64, String> {
     let value =
         line.split_once(&format!("\"{key}\":")).map(|(_, rest)| rest.split([',', '}']).next().unwrap_or_default());
-    value.and_then(|text| text.parse().ok()).ok_or_else(|| format!("no {key} in {line}"))
+    value.and_then(|text| text.trim().parse().ok()).ok_or_else(|| format!("no {key} in {line}"))
 }
 
 #[cfg(test)]
@@ -129,6 +136,7 @@ mod tests {
     fn numbers_are_read_from_the_line() {
         let line = r#"{"val_bpb":1.5,"data_wait_percent":0.25}"#;
         assert_eq!((of(line, "val_bpb").unwrap(), of(line, "data_wait_percent").unwrap()), (1.5, 0.25));
+        assert_eq!(of("{\"steps\": 7, \"val_bpb\": 1.25}", "val_bpb").unwrap(), 1.25);
         assert!(of(line, "depth").is_err());
     }
 }

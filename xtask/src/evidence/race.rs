@@ -2,27 +2,50 @@
 //! per step; the clock is the reader's, so neither says how fast it is.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use super::latency;
-use crate::{places, setup, sh};
+use super::pace::{self, Until, median};
+use crate::{places, setup};
 
-const PRESET: &str = "examples/nanochat/presets/cpu.toml";
 const THREADS: usize = 2;
 /// Turns, odd.
 const ROUNDS: usize = 5;
 /// Turns of a minute, odd.
 const MINUTES: usize = 3;
-/// Steps before the steady state, and how long it is measured.
-const WARM: u64 = 10;
-const MEASURED: Duration = Duration::from_secs(12);
+/// How long a steady state is measured.
+const STEADY: Until = Until::Steady(Duration::from_secs(12));
 /// The budget that start-up counts in, from the start of the process.
-const MINUTE: Duration = Duration::from_secs(60);
-/// torch.compile takes minutes to its first step on a small machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+const MINUTE: Until = Until::After(Duration::from_secs(60));
+
+/// A preset's sizes.
+pub struct Sizes {
+    /// Depth, dimension, heads, rows, passes: the arguments of `train.py`.
+    pub of_python: [u64; 5],
+    /// Of a step.
+    pub tokens: f64,
+}
+
+/// Those of `examples/nanochat/presets/NAME.toml`; what it leaves out stands in train.rs.
+pub fn sizes(preset: &str) -> Result<Sizes, String> {
+    let read = |path: &str| fs::read_to_string(places::root().join(path)).map_err(|e| format!("{path}: {e}"));
+    let preset = read(&format!("examples/nanochat/presets/{preset}.toml"))?;
+    let source = read("autoresearch-llm/train.rs")?;
+    let constant = |name: &str| -> Result<u64, String> {
+        let number = |text: &str| text.trim().trim_matches('"').parse().ok();
+        let in_preset = |line: &str| number(line.split_once(" = ").filter(|(key, _)| *key == name)?.1);
+        let in_source = |line: &str| number(line.strip_prefix(&format!("const {name}: i64 = "))?.split_once(';')?.0);
+        let found = preset.lines().find_map(in_preset).or_else(|| source.lines().find_map(in_source));
+        found.ok_or_else(|| format!("neither the preset nor train.rs has a number {name}"))
+    };
+    let (depth, head, total) = (constant("DEPTH")?, constant("HEAD_DIM")?, constant("TOTAL_BATCH_SIZE")?);
+    let context = constant("max_seq_len")?;
+    let rows = constant("DEVICE_BATCH_SIZE")?.min(total / context);
+    let heads = (depth * constant("ASPECT_RATIO")?).div_ceil(head);
+    Ok(Sizes { of_python: [depth, heads * head, heads, rows, total / (rows * context)], tokens: total as f64 })
+}
 
 /// Everything built and prepared.
 pub struct Race {
@@ -64,21 +87,6 @@ impl Steady {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Where a program is stopped.
-#[derive(Clone, Copy)]
-enum Until {
-    /// So long after its step `WARM`.
-    Steady,
-    /// A minute after its start.
-    Minute,
-}
-
 impl Race {
     /// Builds the trainer with the preset's sizes, prepares the data.
     pub fn new(python: PathBuf) -> Result<Race, String> {
@@ -91,20 +99,8 @@ impl Race {
         // The next build of anybody's would replace it.
         let trainer = folder.join("train");
         fs::copy(built.program(), &trainer).map_err(failed)?;
-        let preset = places::root().join(PRESET);
-        let preset = fs::read_to_string(&preset).map_err(|e| format!("{}: {e}", preset.display()))?;
-        let constant = |name: &str| -> Result<u64, String> {
-            let of = |line: &str| {
-                line.split_once(" = ").filter(|(key, _)| *key == name)?.1.trim().trim_matches('"').parse().ok()
-            };
-            preset.lines().find_map(of).ok_or_else(|| format!("the preset has no number {name}"))
-        };
-        let (depth, head, total) = (constant("DEPTH")?, constant("HEAD_DIM")?, constant("TOTAL_BATCH_SIZE")?);
-        let context = constant("max_seq_len")?;
-        let rows = constant("DEVICE_BATCH_SIZE")?.min(total / context);
-        let heads = (depth * constant("ASPECT_RATIO")?).div_ceil(head);
-        let sizes = [depth, heads * head, heads, rows, total / (rows * context)];
-        Ok(Race { python, trainer, data: built.data, folder, sizes, tokens: total as f64 })
+        let Sizes { of_python: sizes, tokens } = sizes("cpu")?;
+        Ok(Race { python, trainer, data: built.data, folder, sizes, tokens })
     }
 
     /// PyTorch; compiled code is kept in `cache`.
@@ -130,12 +126,12 @@ impl Race {
     /// Tokens per second after the start-up, turn by turn.
     pub fn steady(&self) -> Result<Steady, String> {
         // The first one compiles, which belongs to the other figure.
-        self.run(self.pytorch("compile", "compiled"), Until::Steady)?;
+        self.run(self.pytorch("compile", "compiled"), STEADY)?;
         eprintln!("round       eager     compile        ours   (tokens/s)");
         let round = |number: usize| {
-            let eager = self.run(self.pytorch("eager", "compiled"), Until::Steady)?;
-            let compile = self.run(self.pytorch("compile", "compiled"), Until::Steady)?;
-            let ours = self.run(self.ours(), Until::Steady)?;
+            let eager = self.run(self.pytorch("eager", "compiled"), STEADY)?;
+            let compile = self.run(self.pytorch("compile", "compiled"), STEADY)?;
+            let ours = self.run(self.ours(), STEADY)?;
             eprintln!("{number:5} {eager:11.0} {compile:11.0} {ours:11.0}");
             Ok(Round { eager, compile, ours })
         };
@@ -146,15 +142,15 @@ impl Race {
     /// of the model), and in words also beside one that does (as after an edit of a number outside of it). The trainer's own
     /// build is added to its time.
     pub fn with_start_up(&self) -> Result<(f64, String), String> {
-        self.run(self.pytorch("compile", "compiled"), Until::Steady)?;
+        self.run(self.pytorch("compile", "compiled"), STEADY)?;
         eprintln!("minute compile, cold compile, warm        ours   (tokens)");
         let mut rounds = Vec::new();
         for number in 1..=MINUTES {
             let cold = self.folder.join("cold");
             let _ = fs::remove_dir_all(&cold);
-            let cold = self.run(self.pytorch("compile", "cold"), Until::Minute)?;
-            let warm = self.run(self.pytorch("compile", "compiled"), Until::Minute)?;
-            let ours = self.run(self.ours(), Until::Minute)?;
+            let cold = self.run(self.pytorch("compile", "cold"), MINUTE)?;
+            let warm = self.run(self.pytorch("compile", "compiled"), MINUTE)?;
+            let ours = self.run(self.ours(), MINUTE)?;
             eprintln!("{number:6} {cold:13.0} {warm:13.0} {ours:11.0}");
             rounds.push([cold, warm, ours]);
         }
@@ -174,54 +170,21 @@ impl Race {
     }
 
     /// Tokens per second in steady state, or the tokens of a minute.
-    fn run(&self, mut command: Command, until: Until) -> Result<f64, String> {
-        let shown = sh::shown(&command);
-        let log = self.folder.join("stderr.log");
-        let file = fs::File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?;
-        let began = Instant::now();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
-        let mut child = command.spawn().map_err(|e| format!("`{shown}`: {e}"))?;
-        let output = child.stdout.take().ok_or("no output")?;
-        // Lines come through a channel, so that a silent program is stopped in time as well.
-        let (send, lines) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let step = line
-                    .trim_start()
-                    .strip_prefix("step ")
-                    .and_then(|rest| rest.split(' ').next()?.parse::<u64>().ok());
-                let stopped = step.is_some_and(|step| send.send((step, began.elapsed())).is_err());
-                if stopped {
-                    break;
-                }
-            }
-        });
-        let (mut first, mut last) = (None, None);
-        let mut end = if let Until::Minute = until { MINUTE } else { PATIENCE };
-        while let Ok((step, at)) = lines.recv_timeout(end.saturating_sub(began.elapsed())) {
-            if at > end {
-                break;
-            }
-            last = Some((step, at));
-            if first.is_none() && step >= WARM {
-                first = last;
-                end = if let Until::Steady = until { at + MEASURED } else { end };
-            }
-        }
-        let alive = matches!(child.try_wait(), Ok(None));
-        let _ = child.kill();
-        let _ = child.wait();
-        if !alive {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            return Err(format!("`{shown}` ended by itself: {said}"));
-        }
-        match (until, first, last) {
-            // Steps count from 0.
-            (Until::Minute, _, last) => Ok(last.map_or(0.0, |(step, _)| (step + 1) as f64 * self.tokens)),
-            (Until::Steady, Some((from, at)), Some((to, then))) if to > from => {
-                Ok((to - from) as f64 * self.tokens / (then - at).as_secs_f64())
-            }
-            _ => Err(format!("`{shown}` did not reach a steady state in {} s", PATIENCE.as_secs())),
-        }
+    fn run(&self, command: Command, until: Until) -> Result<f64, String> {
+        pace::run(command, until, self.tokens, &self.folder.join("stderr.log"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_the_preset_s_or_those_of_the_source() {
+        let cpu = sizes("cpu").unwrap();
+        assert_eq!((cpu.of_python, cpu.tokens), ([4, 128, 2, 8, 2], 4096.0));
+        let h100 = sizes("h100").unwrap();
+        assert_eq!((h100.of_python, h100.tokens), ([8, 512, 4, 128, 2], 524288.0));
+        assert!(sizes("none").is_err());
     }
 }

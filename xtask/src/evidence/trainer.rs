@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::race::{self, Race};
-use super::{Line, Measure, operations};
+use super::{Line, Measure, contest, operations};
 use crate::{places, setup, sh};
 
 /// All of them, the quick ones first.
@@ -17,7 +17,9 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("gradients", operations::gradients),
     ("memory-h100", operations::memory),
     ("data-wait", operations::data_wait),
-    ("cuda", operations::gpu),
+    ("val-bpb", operations::val_bpb),
+    ("cuda-rehearsal", contest::rehearsal),
+    ("cuda", contest::on_a_gpu),
     ("speed-eager", speed_eager),
     ("speed-compile", speed_compile),
     ("speed-with-start-up", speed_with_start_up),
@@ -27,7 +29,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
 const PACKAGES: &[&str] = &["torch==2.11.0"];
 
 /// Python with the PyTorch that everything is held against.
-fn python() -> Result<PathBuf, String> {
+pub fn python() -> Result<PathBuf, String> {
     let venv = places::target()?.join("pytorch-venv");
     setup::packages(&venv, PACKAGES)?;
     Ok(venv.join("bin/python"))
