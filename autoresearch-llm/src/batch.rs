@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::DataError;
 use crate::loader::{Loader, Prefetch};
@@ -64,7 +64,15 @@ impl Batches {
         let began = Instant::now();
         let tokens = self.prefetch.next()?;
         self.waited.set(self.waited.get() + began.elapsed());
-        let tensor = |values: &[i64]| Tensor::from_slice(values).view(self.shape).to_device(self.device);
+        let tensor = |values: &[i64]| {
+            let tensor = Tensor::from_slice(values).view(self.shape);
+            match self.device {
+                // From pinned memory the copy goes on beside what the device computes, in the order of its stream; libtorch
+                // gives that memory to nobody before the copy is done.
+                Device::Cuda(_) => tensor.pin_memory(self.device).to_device_(self.device, Kind::Int64, true, false),
+                device => tensor.to_device(device),
+            }
+        };
         let (inputs, targets, epoch) = (tensor(&tokens.inputs), tensor(&tokens.targets), tokens.epoch);
         self.prefetch.recycle(tokens);
         Ok((inputs, targets, epoch))
