@@ -88,7 +88,6 @@ impl Ratchet for NoiseAware {
         let Some((first, fresh)) = runs.candidate.split_first() else {
             return Verdict::Discard("it was never measured".into());
         };
-        let shift = evidence.shift().filter(|_| !self.paired);
         if self.paired {
             // The first run, too, is compared with one beside it.
             if runs.interleaved.is_empty() {
@@ -103,68 +102,20 @@ impl Ratchet for NoiseAware {
         if sigma == 0.0 && noise.with(fresh).sigma() == Some(0.0) {
             return MinGain(price.max(0.0)).judge(evidence);
         }
-
         // What is decided on the first run does not depend on runs that came after it.
+        let sigma = noise.sigma().unwrap_or(sigma);
         let Some(seen) = gain(evidence, &runs.earlier_or_all(), &[*first]) else {
             return Verdict::Discard("it was never measured".into());
         };
-        let units = noise.sigma().unwrap_or(sigma);
-        if seen - price <= self.screen * units {
-            let short = format!("{}; a second look begins at {} sigma", in_sigma(seen, units), self.screen);
+        if seen - price <= self.screen * sigma {
+            let short = format!("{}; a second look begins at {} sigma", in_sigma(seen, sigma), self.screen);
             return Verdict::Discard(short);
         }
-
-        let wanted = self.confirmations(evidence, (seen - price) / units);
-        let confirmation = &fresh[..fresh.len().min(wanted)];
-        let alone = self.paired || shift.is_some();
-        let reference = if alone { runs.interleaved.clone() } else { runs.reference() };
-        if let Some(so_far) =
-            gain(evidence, if reference.is_empty() { &runs.earlier } else { &reference }, confirmation)
-            && so_far - price <= NOTHING * units
-        {
-            return Verdict::Discard(format!("better at first sight, {} when measured again", in_sigma(so_far, units)));
-        }
-        if confirmation.len() < wanted {
-            return Verdict::Measure(self.turn(confirmation.len()));
-        }
-        // One fresh run of the incumbent fewer than of the candidate, where its earlier ones count too.
-        let partners = if alone { wanted } else { (wanted - 1).max(1) };
-        if runs.interleaved.len() < partners {
-            return Verdict::Measure(vec![Side::Incumbent; partners - runs.interleaved.len()]);
-        }
-        if noise.event(confirmation) || noise.event(&runs.interleaved) {
-            let why = "its runs, or those of the incumbent beside it, are further apart than the noise explains: something \
-                       happened to the machine, or the candidate is unstable";
-            return Verdict::Discard(why.into());
-        }
-
-        let noise = noise.with(confirmation).with(&runs.interleaved);
-        let (Some(gain), Some(error)) =
-            (gain(evidence, &reference, confirmation), noise.error_of_difference(wanted, reference.len()))
-        else {
-            return Verdict::Discard("it could not be compared".into());
-        };
-        let (alpha, t) = (self.level(evidence), (gain - price) / error);
-        let (found, needed) = (in_sigma(gain, noise.sigma().unwrap_or(units)), noise.quantile(alpha));
-        let shifted = shift.map_or(String::new(), |by| format!("; the machine has shifted by {by:+.6}"));
-        if t <= needed {
-            let why =
-                format!("{found} over {wanted} fresh runs, within the noise (t {t:.1}, needs {needed:.1}){shifted}");
-            return Verdict::Discard(why);
-        }
-        let audited = fresh.len() - wanted;
-        if audited < self.audit {
-            return Verdict::Measure(vec![Side::Candidate; self.audit - audited]);
-        }
-        Verdict::Keep(format!("{found} over {wanted} fresh runs (t {t:.1}, needs {needed:.1}){shifted}"))
+        self.confirm(evidence, &runs, fresh, Screened { price, sigma, seen: (seen - price) / sigma })
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
-        let measured = evidence.candidate.measurements.len();
-        match evidence.incumbent.measurements.is_empty() || self.audit == 0 {
-            true => measured,
-            false => self.audit.min(measured),
-        }
+        fresh_reference(evidence, self.audit)
     }
 
     fn alpha(&self, evidence: &Evidence) -> Option<f64> {
@@ -176,7 +127,64 @@ impl Ratchet for NoiseAware {
     }
 }
 
+/// What the screen found.
+struct Screened {
+    /// What the candidate's lines must bring.
+    price: f64,
+    /// The standard deviation of one run, as it was known before.
+    sigma: f64,
+    /// The gain at first sight beyond the price, in sigma.
+    seen: f64,
+}
+
 impl NoiseAware {
+    /// Judges by the fresh runs of a candidate that passed the screen, or asks for more of them.
+    fn confirm(&self, evidence: &Evidence, runs: &Runs, fresh: &[f64], screened: Screened) -> Verdict {
+        let Screened { price, sigma, seen } = screened;
+        let wanted = self.confirmations(evidence, seen);
+        let confirmation = &fresh[..fresh.len().min(wanted)];
+        let shift = evidence.shift().filter(|_| !self.paired);
+        let alone = self.paired || shift.is_some();
+        let reference = if alone { runs.interleaved.clone() } else { runs.reference() };
+        let compared = if reference.is_empty() { &runs.earlier } else { &reference };
+        if let Some(so_far) = gain(evidence, compared, confirmation)
+            && so_far - price <= NOTHING * sigma
+        {
+            return Verdict::Discard(format!("better at first sight, {} when measured again", in_sigma(so_far, sigma)));
+        }
+        if confirmation.len() < wanted {
+            return Verdict::Measure(self.turn(confirmation.len()));
+        }
+        // One fresh run of the incumbent fewer than of the candidate, where its earlier ones count too.
+        let partners = if alone { wanted } else { (wanted - 1).max(1) };
+        if runs.interleaved.len() < partners {
+            return Verdict::Measure(vec![Side::Incumbent; partners - runs.interleaved.len()]);
+        }
+        if evidence.noise.event(confirmation) || evidence.noise.event(&runs.interleaved) {
+            let why = "its runs, or those of the incumbent beside it, are further apart than the noise explains: something \
+                       happened to the machine, or the candidate is unstable";
+            return Verdict::Discard(why.into());
+        }
+
+        let noise = evidence.noise.with(confirmation).with(&runs.interleaved);
+        let (Some(gain), Some(error)) =
+            (gain(evidence, &reference, confirmation), noise.error_of_difference(wanted, reference.len()))
+        else {
+            return Verdict::Discard("it could not be compared".into());
+        };
+        let (t, needed) = ((gain - price) / error, noise.quantile(self.level(evidence)));
+        let found = format!("{} over {wanted} fresh runs", in_sigma(gain, noise.sigma().unwrap_or(sigma)));
+        let shifted = shift.map_or(String::new(), |by| format!("; the machine has shifted by {by:+.6}"));
+        if t <= needed {
+            return Verdict::Discard(format!("{found}, within the noise (t {t:.1}, needs {needed:.1}){shifted}"));
+        }
+        let audited = fresh.len() - wanted;
+        if audited < self.audit {
+            return Verdict::Measure(vec![Side::Candidate; self.audit - audited]);
+        }
+        Verdict::Keep(format!("{found} (t {t:.1}, needs {needed:.1}){shifted}"))
+    }
+
     fn confirmations(&self, evidence: &Evidence, seen: f64) -> usize {
         let plain = seen >= PLAIN || evidence.remaining.is_none();
         let most = self.confirm_at_most.max(self.confirm);
@@ -227,6 +235,17 @@ impl Runs {
     /// The earlier ones, if there are any.
     pub fn earlier_or_all(&self) -> Vec<f64> {
         if self.earlier.is_empty() { self.interleaved.clone() } else { self.earlier.clone() }
+    }
+}
+
+/// How many of a kept candidate's measurements did not choose it: those of the audit; without one, all but the screen's. Of the
+/// baseline, all.
+pub(super) fn fresh_reference(evidence: &Evidence, audit: usize) -> usize {
+    let measured = evidence.candidate.measurements.len();
+    match (evidence.incumbent.measurements.is_empty(), audit) {
+        (true, _) => measured,
+        (false, 0) => measured.saturating_sub(1).max(1),
+        (false, audit) => audit.min(measured),
     }
 }
 

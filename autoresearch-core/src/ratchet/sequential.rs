@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
-use super::noise_aware::{NOTHING, Runs, baseline, gain, in_sigma};
+use super::noise_aware::{NOTHING, Runs, baseline, fresh_reference, gain, in_sigma};
 use super::{Evidence, MinGain, Noise, Ratchet, Side, Verdict};
 
 /// Keeps a candidate when the e-value of its fresh pairs is large enough, whenever that happens.
@@ -112,11 +112,7 @@ impl Ratchet for Sequential {
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
-        let measured = evidence.candidate.measurements.len();
-        match evidence.incumbent.measurements.is_empty() || self.audit == 0 {
-            true => measured,
-            false => self.audit.min(measured),
-        }
+        fresh_reference(evidence, self.audit)
     }
 
     fn alpha(&self, evidence: &Evidence) -> Option<f64> {

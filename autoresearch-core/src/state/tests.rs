@@ -1,6 +1,7 @@
 use super::*;
 use crate::journal::Journal;
 use crate::metric::Score;
+use crate::sandbox::{Candidate, Outcome};
 use serde_json::Value;
 
 const TO: &str = "kept";
