@@ -39,17 +39,28 @@ pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit
         Mode::Agentic => list(&context.files),
     };
     let history = format!(
-        "# What happened so far\n\n{}\n\nThe score to beat is {}.{} Make one proposal; a direction that may help: {}.",
+        "# What happened so far\n\n{}\n\n{} Make one proposal; a direction that may help: {}.",
         fenced(&digest(context, limit)),
-        context.to_beat,
-        excursion(context),
+        to_beat(context),
         strategy(context)
     );
     Prompt { rules, files, history }
 }
 
+/// What a change must reach, and from where.
+pub(crate) fn to_beat(context: &Context<'_>) -> String {
+    let noise = match context.noise {
+        Some(sigma) if sigma > 0.0 => format!(
+            " Single runs of the same code differ by {sigma:.2e} (standard deviation); a change is kept only if fresh runs \
+             confirm it against that."
+        ),
+        _ => String::new(),
+    };
+    format!("The score to beat is {}.{noise}{}", context.to_beat, excursion(context))
+}
+
 /// What a proposer must know on an excursion; nothing off it.
-pub(crate) fn excursion(context: &Context<'_>) -> String {
+fn excursion(context: &Context<'_>) -> String {
     if context.sacrifices.is_empty() {
         return String::new();
     }
@@ -105,7 +116,22 @@ pub(crate) fn fenced(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use autoresearch_core::{Program, Revision, Score};
+
     use super::*;
+
+    #[test]
+    fn the_noise_is_told_once_it_is_known() {
+        let (program, score) = (Program::parse("Lower it.").unwrap(), Score::new(1.25).unwrap());
+        let mut context: Context<'_> =
+            Context::first(&program, Revision("a".into()), score, Direction::Minimise, Default::default(), 0);
+        assert_eq!(to_beat(&context), "The score to beat is 1.25.");
+        context.noise = Some(0.00123);
+        assert!(to_beat(&context).contains("differ by 1.23e-3 (standard deviation)"), "{}", to_beat(&context));
+        // Exact numbers have none to speak of.
+        context.noise = Some(0.0);
+        assert_eq!(to_beat(&context), "The score to beat is 1.25.");
+    }
 
     #[test]
     fn a_quoted_text_cannot_leave_its_fence() {

@@ -273,6 +273,7 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         if let Some(disclosed) = &mut self.disclosed {
             let best = rounded_best(&self.state).unwrap_or(context.to_beat);
             (context.score, context.to_beat, context.experiments) = (best, best, disclosed.of(&self.state));
+            context.noise = None;
         }
         tokio::select! {
             proposal = self.proposer.propose(&context) => proposal,

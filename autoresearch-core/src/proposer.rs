@@ -96,6 +96,8 @@ pub struct Context<'a, C = Patch> {
     pub score: Score,
     /// The incumbent's score: what a change must beat to be kept, also on an excursion.
     pub to_beat: Score,
+    /// What single runs of the same code differ by, as a standard deviation, if it is known: a gain much below it is not seen.
+    pub noise: Option<f64>,
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
     pub sacrifices: &'a [u32],
@@ -125,6 +127,7 @@ impl<'a, C> Context<'a, C> {
             incumbent: tip.clone(),
             score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
             to_beat,
+            noise: state.noise.sigma(),
             sacrifices: state.side_line.as_ref().map_or(&[], |line| &line.sacrifices),
             direction: header.direction,
             files,
@@ -150,6 +153,7 @@ impl<'a, C> Context<'a, C> {
             incumbent,
             score,
             to_beat: score,
+            noise: None,
             sacrifices: &[],
             direction,
             files,

@@ -29,10 +29,9 @@ pub(super) fn prompt(context: &Context<'_>, editable: &EditablePaths, trouble: O
          - Do not run the experiment itself, and wait for nobody: there is nobody to ask.\n\
          - End with a message whose last line is one JSON object: {{\"description\": \"the change in one line\", \
          \"hypothesis\": \"why it should help\"}}\n\n\
-         # The programme\n\n{}\n\n# The search so far\n\nThe score to beat is {}.{}\n\n{}",
+         # The programme\n\n{}\n\n# The search so far\n\n{}\n\n{}",
         start(context.program.text.trim(), PROGRAMME),
-        context.to_beat,
-        crate::prompt::excursion(context),
+        crate::prompt::to_beat(context),
         digest(context, HISTORY)
     );
     if let Some(trouble) = trouble {
