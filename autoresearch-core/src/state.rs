@@ -50,6 +50,8 @@ pub struct State {
     pub since_keep: usize,
     /// Why the incumbent itself gave no number when it was run again last: the machine is at fault, not the candidates.
     pub failing: Option<String>,
+    /// How many seconds all experiments together took, from their staging to their decision, without the baseline.
+    pub seconds_experimenting: f64,
     /// What runs of the same code differ by.
     pub noise: Noise,
     /// How many candidates were measured more than once.
@@ -378,6 +380,9 @@ impl State {
         }
         experiment.arm.forget_items();
         let (status, id) = (experiment.status, experiment.id);
+        if id > 0 {
+            self.seconds_experimenting += experiment.finished.duration_since(experiment.started).as_secs_f64();
+        }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
         self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(id);

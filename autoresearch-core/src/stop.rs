@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::metric::{Direction, Score};
-use crate::state::{Experiment, State};
+use crate::state::State;
 
 /// The conditions; the first that holds ends the run. Without any it goes on until it is cancelled.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,9 +76,7 @@ impl Stop {
     /// About how many more experiments fit, if that is known: what is left of their number, or of the time at the pace so far.
     pub fn remaining(&self, state: &State, began: Timestamp) -> Option<f64> {
         let count = self.experiments.map(|count| count.saturating_sub(state.finished()) as f64);
-        let seconds = |experiment: &Experiment| experiment.finished.duration_since(experiment.started).as_secs_f64();
-        let paces = state.experiments.iter().skip(1).map(seconds);
-        let pace = paces.sum::<f64>() / state.finished() as f64;
+        let pace = state.seconds_experimenting / state.finished() as f64;
         let wall = self.wall.filter(|_| pace > 0.0).map(|limit| {
             let left = limit.as_secs_f64() - Timestamp::now().duration_since(began).as_secs_f64();
             left.max(0.0) / pace
