@@ -328,8 +328,12 @@ impl State {
     fn decide(&mut self, open: Open, reference: Option<u32>, excursion: Option<ExcursionStep>) -> Result<(), String> {
         let Open { mut experiment, incumbent: interleaved, .. } = open;
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
-        // The first run of a candidate chose it, and is no example of what its runs are like.
-        let fresh = if experiment.id == 0 { 0 } else { 1 };
+        // The first run of a candidate chose it, and is no example of what its runs are like; neither are runs of the baseline
+        // that do not count.
+        let fresh = match experiment.id {
+            0 => experiment.arm.measurements.len().saturating_sub(reference.map_or(usize::MAX, |count| count as usize)),
+            _ => 1,
+        };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };

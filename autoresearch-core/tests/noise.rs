@@ -211,6 +211,29 @@ fn a_baseline_is_measured_until_its_noise_is_known() {
     assert!(matches!(judge(&[1.0, 1.0, 2.0, 1.0, 1.0]), Verdict::Keep(_)));
 }
 
+#[test]
+fn a_first_run_beside_another_program_s_does_not_hide_the_night() {
+    let judge = |scores: &[f64]| {
+        NoiseAware::default().judge(&Evidence::new(
+            Arm::default(),
+            Arm::of(scores.iter().copied()),
+            Direction::Minimise,
+            0,
+        ))
+    };
+    // As it happened: four steps instead of 170, since a build ran beside it.
+    let seen = [3.092275, 1.528533, 1.542398, 1.513171, 1.524029];
+    assert_eq!(judge(&seen), Verdict::Measure(vec![Side::Candidate]));
+    assert!(matches!(judge(&[&seen[..], &[1.53]].concat()), Verdict::Keep(why) if why.contains("1 before them")));
+    // A machine that is odd all the time is what it is.
+    let wild = [1.0, 1.01, 9.0, 1.02, 0.99].repeat(3);
+    assert!(matches!(judge(&wild), Verdict::Keep(_)));
+
+    let state = night(NoiseAware::default(), vec![0.0, 0.0, -6.0], 0.0, (1, -50.0), 3);
+    assert!(state.noise.sigma().unwrap() < 3.0 && state.experiments[0].arm.measurements.len() == 6);
+    assert_eq!((state.experiments[0].reference, state.experiments[3].status), (5, Status::Keep));
+}
+
 /// A machine that grows slower by `drift` with every run, and by `jump` after so many of them; candidates are offsets.
 struct Drifting {
     drift: f64,

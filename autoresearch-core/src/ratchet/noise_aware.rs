@@ -115,7 +115,7 @@ impl Ratchet for NoiseAware {
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
-        fresh_reference(evidence, self.audit)
+        fresh_reference(evidence, self.audit, self.baseline)
     }
 
     fn alpha(&self, evidence: &Evidence) -> Option<f64> {
@@ -239,11 +239,11 @@ impl Runs {
 }
 
 /// How many of a kept candidate's measurements did not choose it: those of the audit; without one, all but the screen's. Of the
-/// baseline, all.
-pub(super) fn fresh_reference(evidence: &Evidence, audit: usize) -> usize {
+/// baseline, the latest that were asked for.
+pub(super) fn fresh_reference(evidence: &Evidence, audit: usize, baseline: usize) -> usize {
     let measured = evidence.candidate.measurements.len();
     match (evidence.incumbent.measurements.is_empty(), audit) {
-        (true, _) => measured,
+        (true, _) => measured.min(baseline),
         (false, 0) => measured.saturating_sub(1).max(1),
         (false, audit) => audit.min(measured),
     }
@@ -272,15 +272,41 @@ pub(super) const NOTHING: f64 = 1e-9;
 /// So many runs that agree to the last bit show that there is no noise.
 const EXACT: usize = 3;
 
-/// Measures the baseline until its noise is known.
+/// A baseline with a run unlike the others is measured on, up to so many times its runs.
+const PATIENCE: usize = 3;
+/// So probable it is to take one of the baseline's runs for an odd one that is not.
+const ODD: f64 = 0.001;
+
+/// Measures the baseline until its noise is known from runs of one kind. Only the latest `wanted` ones count: a first run beside
+/// some other program's, taken for noise, would hide every gain of the night.
 pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
-    let noise = Noise::default().with(scores);
+    let latest = &scores[scores.len().saturating_sub(wanted)..];
+    let noise = Noise::default().with(latest);
     let sigma = noise.sigma().unwrap_or_default();
     let enough = if sigma == 0.0 { wanted.min(EXACT) } else { wanted };
-    match enough.saturating_sub(scores.len()) {
+    let left_out = match scores.len() - latest.len() {
+        0 => String::new(),
+        count => format!("; {count} before them were not like the others"),
+    };
+    match enough.saturating_sub(latest.len()) {
+        0 if odd(latest) && scores.len() < PATIENCE * wanted => Verdict::Measure(vec![Side::Candidate]),
         0 if noise.degrees() == 0 => Verdict::Keep("the baseline".into()),
-        0 if sigma == 0.0 => Verdict::Keep(format!("the baseline; {} runs agree to the last bit", scores.len())),
-        0 => Verdict::Keep(format!("the baseline; sigma is {sigma:.6} over {} runs", scores.len())),
+        0 if sigma == 0.0 => Verdict::Keep(format!("the baseline; {} runs agree to the last bit", latest.len())),
+        0 => Verdict::Keep(format!("the baseline; sigma is {sigma:.6} over {} runs{left_out}", latest.len())),
         more => Verdict::Measure(vec![Side::Candidate; more]),
     }
+}
+
+/// Whether one of the scores is further from the others than luck explains.
+fn odd(scores: &[f64]) -> bool {
+    (0..scores.len()).any(|at| {
+        let others: Vec<f64> = scores.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, x)| *x).collect();
+        let noise = Noise::default().with(&others);
+        let (Some(center), Some(error)) = (mean(&others), noise.error_of_difference(1, others.len())) else {
+            return false;
+        };
+        // Two others say too little of what is usual, and equal ones nothing: the scores are of a few values only.
+        let alpha = ODD / (2.0 * scores.len() as f64);
+        others.len() > 2 && error > 0.0 && (scores[at] - center).abs() > error * noise.quantile(alpha)
+    })
 }

@@ -112,7 +112,7 @@ impl Ratchet for Sequential {
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
-        fresh_reference(evidence, self.audit)
+        fresh_reference(evidence, self.audit, self.baseline)
     }
 
     fn alpha(&self, evidence: &Evidence) -> Option<f64> {
