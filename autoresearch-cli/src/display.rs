@@ -146,7 +146,7 @@ impl Observer for Display {
             }
             Event::Line { experiment, line } => inner.progress(*experiment, line),
             Event::Decided { experiment, state } => {
-                inner.decided(experiment);
+                inner.decided(state, experiment);
                 inner.night(state, &self.options);
             }
             Event::Stopped { reason, .. } => {
@@ -227,13 +227,13 @@ impl Inner {
         }
     }
 
-    fn decided(&mut self, experiment: &Experiment) {
+    fn decided(&mut self, state: &State, experiment: &Experiment) {
         let style = match experiment.status {
             Status::Keep => Style::Green,
             Status::Discard => Style::Dim,
             Status::Crash => Style::Red,
         };
-        self.line(&report::line(experiment), Some(style));
+        self.line(&report::line(state, experiment), Some(style));
     }
 
     fn night(&mut self, state: &State, options: &Options) {

@@ -19,8 +19,8 @@ use excursions::excursions;
 use screening::screening;
 
 /// One experiment in one line: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
-pub fn line(experiment: &Experiment) -> String {
-    line_of(cells(experiment))
+pub fn line(state: &State, experiment: &Experiment) -> String {
+    line_of(cells(state, experiment))
 }
 
 fn line_of([number, time, change, scores, delta, verdict]: [String; 6]) -> String {
@@ -31,13 +31,13 @@ fn line_of([number, time, change, scores, delta, verdict]: [String; 6]) -> Strin
 fn rows(state: &State) -> impl Iterator<Item = [String; 6]> {
     let imported = is_imported(state);
     state.experiments.iter().map(move |experiment| {
-        let [number, time, rest @ ..] = cells(experiment);
+        let [number, time, rest @ ..] = cells(state, experiment);
         let [change, scores, delta, verdict] = rest;
         [number, if imported { "--:--".into() } else { time }, change, scores, delta, verdict]
     })
 }
 
-fn cells(experiment: &Experiment) -> [String; 6] {
+fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
     let time = experiment.finished.to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
     let (scores, delta) = match (experiment.before, experiment.score()) {
         (Some(before), Some(after)) => {
@@ -50,11 +50,15 @@ fn cells(experiment: &Experiment) -> [String; 6] {
         (_, None) => (experiment.reason.clone(), "no number".into()),
     };
     let verdict = match experiment.status {
-        Status::Keep => "KEPT",
-        Status::Discard => "discarded",
-        Status::Crash => "CRASHED",
+        Status::Keep => "KEPT".into(),
+        // The number alone would have a reader wonder.
+        Status::Discard if !is_imported(state) && gain(state, experiment).is_some_and(|(gain, _)| gain > 0.0) => {
+            format!("discarded ({})", experiment.reason)
+        }
+        Status::Discard => "discarded".into(),
+        Status::Crash => "CRASHED".into(),
     };
-    [format!("{:03}", experiment.id), time, experiment.description.clone(), scores, delta, verdict.into()]
+    [format!("{:03}", experiment.id), time, experiment.description.clone(), scores, delta, verdict]
 }
 
 /// Wall clock from an experiment's staging to its decision.
@@ -104,11 +108,8 @@ fn times(state: &State) -> Option<String> {
     let first = state.experiments.first()?;
     let last = state.experiments.last()?;
     let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
-    let of = |part: fn(&autoresearch_core::RunLog) -> Duration| -> Duration {
-        state.experiments.iter().filter_map(|e| e.outcome.as_ref()).map(|o| part(o.log())).sum()
-    };
-    let (builds, runs) = (of(|log| log.build), of(|log| log.elapsed));
-    Some(format!("{} in all: {} of runs, {} of builds", duration(wall), duration(runs), duration(builds)))
+    let (runs, builds) = (duration(state.time_of_runs), duration(state.time_of_builds));
+    Some(format!("{} in all: {runs} of runs, {builds} of builds", duration(wall)))
 }
 
 /// What a night comes to, in two lines; a few more where there were short runs.
@@ -159,7 +160,7 @@ const DEVIATIONS: &str = "Decisions that strict improvement would not have made"
 fn deviating(state: &State) -> String {
     let mut list = String::new();
     for deviation in deviations(state) {
-        let [number, _, change, scores, _, verdict] = cells(deviation.experiment);
+        let [number, _, change, scores, _, verdict] = cells(state, deviation.experiment);
         let _ = writeln!(list, "- {number} {change}: {scores}, {verdict} ({})", deviation.strict);
     }
     list
@@ -351,7 +352,10 @@ pub mod tests {
 
     #[test]
     fn every_experiment_has_its_line() {
-        let lines: Vec<String> = example().experiments.iter().map(line).collect();
+        let lines: Vec<String> = {
+            let state = example();
+            state.experiments.iter().map(|e| line(&state, e)).collect()
+        };
         assert!(
             lines[0].starts_with("Experiment 000 | ") && lines[0].ends_with("; baseline; 1.500000; baseline; KEPT"),
             "{}",

@@ -57,6 +57,7 @@ fn the_default_confirms_audits_and_says_how_sure_it_is() {
     run(folder.path(), &["run", "--tag", "night", "--experiments", "25"]);
     let report = run(folder.path(), &["report"]);
     assert!(report.contains("standard deviation, from") && report.contains("candidates were tested"), "{report}");
+    assert!(report.contains("; discarded (better by"), "why a better number was not enough: {report}");
     assert!(report.contains("| gain when chosen | gain since |") && !report.contains("not measured again"), "{report}");
     let journal = std::fs::read_to_string(folder.path().join(".autoresearch/night/journal.jsonl")).unwrap();
     assert!(journal.contains(r#""rule":"noise-aware""#) && journal.contains(r#""reference":3"#));

@@ -2,6 +2,7 @@
 //! same state.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement};
@@ -52,6 +53,10 @@ pub struct State {
     pub failing: Option<String>,
     /// How many seconds all experiments together took, from their staging to their decision, without the baseline.
     pub seconds_experimenting: f64,
+    /// How long all runs of experiments took, of candidates and of incumbents beside them.
+    pub time_of_runs: Duration,
+    /// And the builds before them.
+    pub time_of_builds: Duration,
     /// What runs of the same code differ by.
     pub noise: Noise,
     /// How many candidates were measured more than once.
@@ -216,6 +221,8 @@ impl State {
                     open.running = false;
                     let short = fidelity < 1.0;
                     self.rungs.spend(short, side, outcome.log());
+                    self.time_of_runs += outcome.log().elapsed;
+                    self.time_of_builds += outcome.log().build;
                     match side {
                         Side::Candidate if short => {
                             open.experiment.outcome = Some(outcome);

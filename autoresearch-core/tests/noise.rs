@@ -232,6 +232,9 @@ fn a_first_run_beside_another_program_s_does_not_hide_the_night() {
     let state = night(NoiseAware::default(), vec![0.0, 0.0, -6.0], 0.0, (1, -50.0), 3);
     assert!(state.noise.sigma().unwrap() < 3.0 && state.experiments[0].arm.measurements.len() == 6);
     assert_eq!((state.experiments[0].reference, state.experiments[3].status), (5, Status::Keep));
+    // Every run counts, not the last of each experiment: here each is said to take a second.
+    let runs = state.experiments.iter().map(|e| e.arm.measurements.len()).sum::<usize>() as u64;
+    assert!(state.time_of_runs >= Duration::from_secs(runs), "{:?} of {runs}", state.time_of_runs);
 }
 
 /// A machine that grows slower by `drift` with every run, and by `jump` after so many of them; candidates are offsets.
@@ -258,7 +261,11 @@ impl Sandbox<f64> for Drifting {
         let noise: f64 = self.rng.lock().unwrap().sample(StandardNormal);
         let shifted = if run >= self.jump.0 { self.jump.1 } else { 0.0 };
         let score = 100.0 + offset + noise + shifted + self.drift * run as f64;
-        Ok(Outcome::Completed(RunLog { tail: format!("ms: {score}"), ..RunLog::default() }))
+        Ok(Outcome::Completed(RunLog {
+            tail: format!("ms: {score}"),
+            elapsed: Duration::from_secs(1),
+            ..RunLog::default()
+        }))
     }
 }
 

@@ -168,7 +168,7 @@ mod tests {
             text.ends_with("nothing can be said of the rank correlation with the full budget: too few pairs, n = 2\n"),
             "{text}"
         );
-        let out = line(&state.experiments[2]);
+        let out = line(&state, &state.experiments[2]);
         assert!(out.ends_with("; screened out: 9 against 1; short runs only; discarded"), "{out}");
         assert!(markdown(&state, "t", "p").contains("## Screening\n\n- 3 screened out"));
         assert_eq!(screening(&example()), "");
