@@ -37,7 +37,17 @@ pub fn run(command: Command, until: Until, tokens: f64, log: &Path) -> Result<f6
     let (mut child, lines) = start(command, log)?;
     let (mut first, mut last) = (None, None);
     let mut end = if let Until::After(end) = until { end } else { PATIENCE };
-    while let Ok((line, at)) = lines.recv_timeout(end.saturating_sub(began.elapsed())) {
+    // A program whose output has ended has ended itself, even where it cannot be waited for yet.
+    let mut alive = true;
+    loop {
+        let (line, at) = match lines.recv_timeout(end.saturating_sub(began.elapsed())) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Disconnected) => {
+                alive = false;
+                break;
+            }
+        };
         let Some(step) = step_of(&line) else { continue };
         let at = at - began;
         if at > end {
@@ -49,7 +59,7 @@ pub fn run(command: Command, until: Until, tokens: f64, log: &Path) -> Result<f6
             end = if let Until::Steady(measured) = until { at + measured } else { end };
         }
     }
-    let (alive, waited) = (matches!(child.try_wait(), Ok(None)), began.elapsed().as_secs());
+    let waited = began.elapsed().as_secs();
     let _ = child.kill();
     let _ = child.wait();
     if !alive {
