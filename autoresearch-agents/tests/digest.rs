@@ -67,9 +67,17 @@ fn long(experiments: u32) -> State {
             change,
             cost: Cost::default(),
             proposer: String::new(),
+            design: None,
             remaining: None,
         });
-        records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0, fidelity: 1.0 });
+        records.push(Record::Attempt {
+            experiment,
+            attempt: 1,
+            side: Side::Candidate,
+            seed: 0,
+            fidelity: 1.0,
+            class: String::new(),
+        });
         let log = RunLog::saying("some output\n".repeat(200));
         let crash = status == Status::Crash;
         let outcome = if crash {

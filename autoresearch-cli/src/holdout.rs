@@ -96,7 +96,7 @@ pub fn section(state: &State) -> String {
     if later > 0 {
         let _ = writeln!(text, "{later} experiments were made since: for them it was not sealed.");
     }
-    let own = [state.experiments.first(), state.experiments.get(last.best as usize)];
+    let own = [state.experiments.first(), state.experiment(last.best)];
     let [own_baseline, own_best] =
         own.map(|experiment| experiment.and_then(Experiment::score).ok_or_else(|| "no number".to_owned()));
     let _ =

@@ -312,9 +312,17 @@ pub mod tests {
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                design: None,
                 remaining: None,
             });
-            add(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 1, fidelity: 1.0 });
+            add(Record::Attempt {
+                experiment,
+                attempt: 1,
+                side: Side::Candidate,
+                seed: 1,
+                fidelity: 1.0,
+                class: String::new(),
+            });
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));

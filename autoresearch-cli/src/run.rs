@@ -181,7 +181,7 @@ impl Night {
         if is_imported(&state) {
             return Err(RunError::Imported(tag));
         }
-        if state.open.is_none()
+        if state.open.iter().all(|open| open.attempts == 0)
             && config.stop.experiments.is_some_and(|count| state.incumbent.is_some() && state.finished() >= count)
         {
             return Err(RunError::Complete(tag));

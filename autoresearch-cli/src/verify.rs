@@ -173,7 +173,7 @@ impl Views {
 }
 
 fn repository(report: &mut Report, state: &State, lineage: &Lineage, refs: Result<Vec<Violation>, GitError>) {
-    let candidates = state.experiments.len() + usize::from(state.open.is_some());
+    let candidates = state.experiments.len() + state.open.len();
     let keeps = state.experiments.iter().filter(|experiment| experiment.kept_as.is_some()).count();
     let branch = format!("autoresearch/{}", lineage.tag());
     let what = format!("repository: {}, {}, branch {branch}", count(candidates, "candidate"), count(keeps, "keep"));

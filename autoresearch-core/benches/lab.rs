@@ -17,7 +17,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// How long so many further experiments take.
-fn timed<C: Serialize + Send + Sync + 'static>(lab: &mut Lab<C>, experiments: usize) -> Duration {
+fn timed<C: Serialize + serde::de::DeserializeOwned + Send + Sync + 'static>(
+    lab: &mut Lab<C>,
+    experiments: usize,
+) -> Duration {
     let runtime = runtime();
     let began = Instant::now();
     runtime.block_on(parts::further(lab, experiments)).unwrap();

@@ -332,9 +332,11 @@ impl Imported {
                 change: Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                design: None,
                 remaining: None,
             });
-            records.push(Record::Attempt { experiment, attempt: 1, side: Side::Candidate, seed: 0, fidelity: 1.0 });
+            let (side, class) = (Side::Candidate, String::new());
+            records.push(Record::Attempt { experiment, attempt: 1, side, seed: 0, fidelity: 1.0, class });
             let outcome = match row.status {
                 Status::Crash => Outcome::Crashed { message: reason.clone(), log: RunLog::default() },
                 Status::Keep | Status::Discard => Outcome::Completed(RunLog::default()),

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thiserror::Error;
+use tokio::sync::Mutex;
 
 use crate::cancel::Cancel;
 use crate::journal::{Entry, Journal, JournalError, Record};
@@ -18,26 +20,33 @@ use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
 use crate::ratchet::Ratchet;
-use crate::sandbox::{Sandbox, SandboxError, StageError};
+use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
+mod bench;
+mod checks;
 mod disclosure;
 mod excursion;
 mod experiment;
 mod screening;
 mod settings;
+mod work;
 
-use disclosure::{Disclosed, rounded_best};
+use bench::Done;
+use disclosure::{Disclosed, View};
 pub use excursion::Excursion;
 pub use screening::Screening;
-pub use settings::Settings;
+pub use settings::{Settings, Workers};
 
 /// The pause before a failing part is tried again: doubled each time, up to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// After so many refused proposals in a row, each further one is followed by a pause: a proposer that repeats itself must
 /// not fill the disk.
 const REFUSALS: u32 = 1000;
+
+/// At most so many experiments wait for each worker.
+const MAX_BACKLOG: usize = 2;
 
 /// Our own machinery failed. The journal holds everything up to here; the same command goes on.
 #[derive(Debug, Error)]
@@ -84,20 +93,35 @@ pub enum LabError {
 
 /// The laboratory: one run of a ratchet search over changes of the kind `C`.
 pub struct Lab<C> {
-    program: Program,
-    proposer: Box<dyn Proposer<C>>,
+    program: Arc<Program>,
+    proposer: Arc<Mutex<Box<dyn Proposer<C>>>>,
     sandbox: Arc<dyn Sandbox<C>>,
     metric: Arc<dyn Metric>,
     ratchet: Arc<dyn Ratchet>,
     settings: Settings,
     journal: Journal,
-    state: State,
+    /// Shared with the proposer while it is at work: what is recorded meanwhile goes into a copy.
+    state: Arc<State>,
+    /// How many decided experiments the proposer was told of.
+    observed: usize,
     /// What proposers see, if that is not everything.
     disclosed: Option<Disclosed>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
 }
 
-impl<C: Serialize + Send + Sync + 'static> Lab<C> {
+impl<C> Lab<C> {
+    /// Replaces the conditions under which the next [`Lab::run`] ends.
+    pub fn set_stop(&mut self, stop: Stop) {
+        self.settings.stop = stop;
+    }
+
+    /// Everything so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     /// Sets up a run over a journal and what it already holds.
     pub fn new(
         program: Program,
@@ -111,7 +135,21 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         let mut state = State::default();
         entries.into_iter().try_for_each(|entry| state.take(entry))?;
         let (disclosed, observers) = (Disclosed::under(ratchet.discloses()), Arc::default());
-        Ok(Lab { program, proposer, sandbox, metric, ratchet, settings, journal, state, disclosed, observers })
+        let (program, proposer, state) = (Arc::new(program), Arc::new(Mutex::new(proposer)), Arc::new(state));
+        let observed = 0;
+        Ok(Lab {
+            program,
+            proposer,
+            sandbox,
+            metric,
+            ratchet,
+            settings,
+            journal,
+            state,
+            observed,
+            disclosed,
+            observers,
+        })
     }
 
     /// Adds a listener.
@@ -120,16 +158,6 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         observers.push(observer);
         self.observers = Arc::new(observers);
         self
-    }
-
-    /// Replaces the conditions under which the next [`Lab::run`] ends.
-    pub fn set_stop(&mut self, stop: Stop) {
-        self.settings.stop = stop;
-    }
-
-    /// Everything so far.
-    pub fn state(&self) -> &State {
-        &self.state
     }
 
     /// Runs experiments until a stop condition holds. A run that was interrupted goes on where it was.
@@ -149,79 +177,11 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         Ok(reason)
     }
 
-    async fn work(&mut self, cancel: &Cancel, began: Timestamp) -> Result<StopReason, LabError> {
-        if self.state.open.is_none() && self.state.incumbent.is_none() {
-            let candidate = self.sandbox.baseline().await.map_err(|error| match error {
-                StageError::Failed(error) => LabError::Sandbox(error),
-                StageError::Rejected(why) => {
-                    LabError::Sandbox(SandboxError::Other(format!("the baseline cannot be made: {why}")))
-                }
-            })?;
-            self.record(Record::Intent {
-                experiment: 0,
-                parent: None,
-                candidate,
-                description: "baseline".into(),
-                hypothesis: String::new(),
-                change: serde_json::Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                remaining: None,
-            })?;
-        }
-        let direction = self.metric.direction();
-        let (mut failures, mut refusals) = (0, 0);
-        loop {
-            if let Some(open) = &self.state.open {
-                self.tell(&Event::Staged { experiment: open.experiment.id, description: &open.experiment.description });
-                self.experiment(cancel).await?;
-                continue;
-            }
-            if let Some(reason) = self.settings.stop.reason(&self.state, direction, began) {
-                return Ok(reason);
-            }
-            if self.state.failing.is_some() || self.state.crashes_in_a_row >= self.settings.suspicious_crashes.max(1) {
-                self.check_incumbent(cancel).await?;
-                continue;
-            }
-            if self.settings.remeasure_every.is_some_and(|every| self.state.since_measured >= every.max(1)) {
-                self.remeasure_incumbent(cancel).await?;
-                continue;
-            }
-            match self.propose(cancel).await {
-                Ok(proposal) => {
-                    failures = 0;
-                    self.stage(proposal, began).await?;
-                    refusals = if self.state.open.is_some() { 0 } else { refusals + 1 };
-                    self.pause_after_refusals(refusals, cancel).await?;
-                }
-                Err(ProposerError::Refused { description, reason, cost }) => {
-                    failures = 0;
-                    refusals += 1;
-                    self.refuse(description, reason, serde_json::Value::Null, cost, String::new())?;
-                    self.pause_after_refusals(refusals, cancel).await?;
-                }
-                Err(ProposerError::Exhausted(why)) => return Ok(StopReason::Exhausted(why)),
-                Err(ProposerError::Fatal(why)) => return Err(LabError::Proposer(why)),
-                // Whatever the proposer's trouble, the night goes on.
-                Err(ProposerError::Transient(error)) => {
-                    self.pause(failures, &error, cancel).await?;
-                    failures += 1;
-                }
-            }
-        }
-    }
-
     /// Checks that the journal belongs to this run, and finishes what an earlier harness left undone.
     async fn begin(&mut self) -> Result<(), LabError> {
         self.sandbox.clean().await?;
         let Settings { policy, seed, .. } = &self.settings;
-        if let Some(Err(why)) = self.settings.screening.as_ref().map(Screening::check) {
-            return Err(LabError::Settings(format!("the screening: {why}")));
-        }
-        if let Some(Err(why)) = self.settings.excursion.as_ref().map(Excursion::check) {
-            return Err(LabError::Settings(format!("the excursions: {why}")));
-        }
+        self.settings.check().map_err(LabError::Settings)?;
         let direction = self.metric.direction();
         match &self.state.header {
             None => {
@@ -253,65 +213,64 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;
         }
         self.write_results()?;
-        let experiments = match &mut self.disclosed {
-            Some(disclosed) => disclosed.of(&self.state),
-            None => &self.state.experiments,
-        };
-        experiments.iter().for_each(|experiment| self.proposer.observe(experiment));
+        self.observed = 0;
+        self.let_proposer_observe();
         Ok(())
     }
 
-    async fn propose(&mut self, cancel: &Cancel) -> Result<Proposal<C>, ProposerError> {
-        self.tell(&Event::Proposing { experiment: self.state.next_experiment() });
-        let Some(tip) = self.state.tip() else {
-            return Err(ProposerError::Fatal("there is no measured baseline".into()));
+    /// Asks for at most so many proposals. The answer may come long after this state: the proposer works on a view of its own.
+    fn propose(&mut self, most: usize, cancel: Cancel) -> impl Future<Output = Done<C>> + Send + 'static {
+        let view = match &mut self.disclosed {
+            Some(disclosed) => Some(disclosed.view(&self.state)),
+            None => None,
         };
-        let files = self.sandbox.files(tip).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
-        let Some(mut context) = Context::new(&self.program, &self.state, Arc::new(files)) else {
-            return Err(ProposerError::Fatal("the incumbent has no score".into()));
-        };
-        if let Some(disclosed) = &mut self.disclosed {
-            let best = rounded_best(&self.state).unwrap_or(context.to_beat);
-            (context.score, context.to_beat, context.experiments) = (best, best, disclosed.of(&self.state));
-            context.noise = None;
-        }
-        tokio::select! {
-            proposal = self.proposer.propose(&context) => proposal,
-            () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
+        let (proposer, sandbox, program) = (self.proposer.clone(), self.sandbox.clone(), self.program.clone());
+        let state = self.state.clone();
+        async move {
+            let began = tokio::time::Instant::now();
+            let parent = state.tip().cloned().unwrap_or(Revision(String::new()));
+            let result = tokio::select! {
+                proposals = proposals(&proposer, &*sandbox, &program, &state, view.as_ref(), most) => proposals,
+                () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
+            };
+            Done::Proposed { parent, result, took: began.elapsed() }
         }
     }
 
-    /// Makes a proposal the open experiment, unless it is refused.
-    async fn stage(&mut self, proposal: Proposal<C>, began: Timestamp) -> Result<(), LabError> {
-        let Some(parent) = self.state.tip().cloned() else {
-            return Err(LabError::Proposer("there is no incumbent to change".into()));
-        };
+    /// Makes a proposal for the files of `parent` an open experiment. Returns whether it is one; if not, it was refused.
+    async fn stage(&mut self, proposal: Proposal<C>, parent: &Revision, began: Timestamp) -> Result<bool, LabError> {
         let experiment = self.state.next_experiment();
-        let Proposal { change, description, hypothesis, cost, proposer } = proposal;
+        let Proposal { change, description, hypothesis, cost, proposer, design } = proposal;
         let description = description.split_whitespace().collect::<Vec<_>>().join(" ");
-        let candidate = match self.sandbox.stage(experiment, &parent, &change, &description).await {
+        let candidate = match self.sandbox.stage(experiment, parent, &change, &description).await {
             Ok(candidate) => candidate,
             Err(StageError::Rejected(reason)) => {
-                return self.refuse(description, reason, serde_json::to_value(&change)?, cost, proposer);
+                self.refuse(description, reason, serde_json::to_value(&change)?, cost, proposer)?;
+                return Ok(false);
             }
             Err(StageError::Failed(error)) => return Err(error.into()),
         };
         let change = serde_json::to_value(&change)?;
         if let Some(done) = self.state.with_fingerprint(&candidate.fingerprint) {
-            let reason = format!("it is the same as experiment {} ({}, {})", done.id, done.description, done.status);
-            return self.refuse(description, reason, change, cost, proposer);
+            let open = self.state.open(done.id).is_some();
+            let became = if open { "not decided yet".to_owned() } else { done.status.to_string() };
+            let reason = format!("it is the same as experiment {} ({}, {became})", done.id, done.description);
+            self.refuse(description, reason, change, cost, proposer)?;
+            return Ok(false);
         }
         self.record(Record::Intent {
             experiment,
-            parent: Some(parent),
+            parent: Some(parent.clone()),
             candidate,
             description,
             hypothesis,
             change,
             cost,
             proposer,
+            design,
             remaining: self.settings.stop.remaining(&self.state, began),
-        })
+        })?;
+        Ok(true)
     }
 
     fn refuse(
@@ -326,29 +285,20 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         self.record(Record::Refused { description, reason, change, cost, proposer })
     }
 
-    async fn pause_after_refusals(&self, refusals: u32, cancel: &Cancel) -> Result<(), LabError> {
-        if refusals <= REFUSALS {
-            return Ok(());
-        }
-        let last = self.state.rejections.last().map_or("", |rejection| rejection.reason.as_str());
-        let error = format!("{refusals} proposals in a row were refused, the last one because {last}");
-        self.pause(refusals - REFUSALS, &error, cancel).await
-    }
-
-    async fn pause(&self, failures: u32, error: &str, cancel: &Cancel) -> Result<(), LabError> {
-        let pause = PAUSES.0.saturating_mul(1 << failures.min(16)).min(PAUSES.1);
-        if !cancel.is_cancelled() {
-            self.tell(&Event::Retrying { error, pause });
-        }
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
-            () = cancel.cancelled() => Err(SandboxError::Cancelled.into()),
-        }
-    }
-
     fn record(&mut self, record: Record) -> Result<(), LabError> {
         let entry = self.journal.append(record)?;
-        Ok(self.state.take(entry)?)
+        Ok(Arc::make_mut(&mut self.state).take(entry)?)
+    }
+
+    /// Tells the proposer of what was decided since it was told last; later, if it is at work.
+    fn let_proposer_observe(&mut self) {
+        let Ok(mut proposer) = self.proposer.try_lock() else { return };
+        let experiments = match &mut self.disclosed {
+            Some(disclosed) => disclosed.of(&self.state),
+            None => &self.state.experiments,
+        };
+        experiments.iter().skip(self.observed).for_each(|experiment| proposer.observe(experiment));
+        self.observed = experiments.len();
     }
 
     fn write_results(&self) -> Result<(), LabError> {
@@ -361,4 +311,26 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     fn tell(&self, event: &Event<'_>) {
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
+}
+
+/// What the proposer makes of a state.
+async fn proposals<C: Send + 'static>(
+    proposer: &Mutex<Box<dyn Proposer<C>>>,
+    sandbox: &dyn Sandbox<C>,
+    program: &Program,
+    state: &State,
+    view: Option<&View>,
+    most: usize,
+) -> Result<Vec<Proposal<C>>, ProposerError> {
+    let Some(tip) = state.tip() else {
+        return Err(ProposerError::Fatal("there is no measured baseline".into()));
+    };
+    let files = sandbox.files(tip).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
+    let Some(mut context) = Context::new(program, state, Arc::new(files)) else {
+        return Err(ProposerError::Fatal("the incumbent has no score".into()));
+    };
+    if let Some(view) = view {
+        view.narrow(&mut context);
+    }
+    proposer.lock().await.propose_wave(&context, most).await
 }

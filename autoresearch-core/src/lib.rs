@@ -40,18 +40,19 @@ pub mod testkit;
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
-pub use lab::{Excursion, Lab, LabError, Screening, Settings};
+pub use lab::{Excursion, Lab, LabError, Screening, Settings, Workers};
 pub use machine::Machine;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
-pub use proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+pub use proposer::{Context, Cost, Design, Proposal, Proposer, ProposerError};
 pub use ratchet::{
     Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
     Verdict,
 };
 pub use sandbox::{
-    Budget, Candidate, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+    Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError,
+    Trial,
 };
 pub use state::{Experiment, State, Status};
 pub use stop::{Stop, StopReason};

@@ -61,6 +61,27 @@ pub enum Event<'a> {
         /// What it changes.
         description: &'a str,
     },
+    /// A run of an experiment begins, or its build ahead of the run. Not told of runs that belong to no experiment.
+    Running {
+        /// Of this experiment.
+        experiment: u32,
+        /// On this worker, from 0; `None` while it is built ahead.
+        worker: Option<u32>,
+    },
+    /// An experiment leaves its worker: its run ended. It may run again.
+    Rested {
+        /// This experiment.
+        experiment: u32,
+    },
+    /// An experiment's change was made to another parent, since the incumbent moved.
+    Rebased {
+        /// This experiment.
+        experiment: u32,
+        /// Whether it was found better than its old parent, and is measured again for that.
+        better: bool,
+        /// Why it could not be, if it could not: both sides changed the same.
+        conflict: Option<&'a str>,
+    },
     /// A phase of a run begins.
     Phase {
         /// Of this experiment.

@@ -57,6 +57,18 @@ pub struct Proposal<C = Patch> {
     /// Whose idea it is, where several proposers take turns; empty where there is only one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub proposer: String,
+    /// Its place in a designed wave, if it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<Box<Design>>,
+}
+
+/// A point of a design over named factors, such as a factorial grid: what all its points together show is in the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Design {
+    /// The design's name, the same for all its points.
+    pub name: String,
+    /// The level of each factor, as text. What is unchanged has a level too.
+    pub levels: BTreeMap<String, String>,
 }
 
 impl<C> Proposal<C> {
@@ -68,6 +80,7 @@ impl<C> Proposal<C> {
             hypothesis: String::new(),
             cost: Cost::default(),
             proposer: String::new(),
+            design: None,
         }
     }
 
@@ -109,6 +122,8 @@ pub struct Context<'a, C = Patch> {
     pub experiments: &'a [Experiment],
     /// Proposals that were refused without an experiment, with the reason.
     pub rejections: &'a [Rejection],
+    /// What was proposed and is not decided, oldest first: it waits or runs. Do not propose it again.
+    pub pending: Vec<&'a Experiment>,
     /// What all proposals of the run cost so far, the refused ones included.
     pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
@@ -133,6 +148,7 @@ impl<'a, C> Context<'a, C> {
             files,
             experiments: &state.experiments,
             rejections: &state.rejections,
+            pending: state.pending().collect(),
             spent: state.cost,
             seed: header.seed,
             change: std::marker::PhantomData,
@@ -159,6 +175,7 @@ impl<'a, C> Context<'a, C> {
             files,
             experiments: &[],
             rejections: &[],
+            pending: Vec::new(),
             spent: Cost::default(),
             seed,
             change: std::marker::PhantomData,
@@ -167,7 +184,7 @@ impl<'a, C> Context<'a, C> {
 
     /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
-        self.experiments.len().saturating_sub(1) + self.rejections.len()
+        self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }
 
     /// The changes that were tried, oldest first, with what became of them. What another proposer wrote in a form that is no
@@ -225,6 +242,18 @@ pub enum ProposerError {
 pub trait Proposer<C = Patch>: Send {
     /// Makes the next proposal.
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError>;
+
+    /// Makes several proposals at once, one at least and `most` at most, all for the context's files: none sees what becomes of
+    /// the others, so they should differ. A lab with several workers asks for as many as it lacks.
+    ///
+    /// One at a time by default. An error means that there is none; what some of them cost is not lost if it is given with
+    /// those that there are.
+    async fn propose_wave(&mut self, context: &Context<'_, C>, _most: usize) -> Result<Vec<Proposal<C>>, ProposerError>
+    where
+        C: Send,
+    {
+        Ok(vec![self.propose(context).await?])
+    }
 
     /// Told of every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}

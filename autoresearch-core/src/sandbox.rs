@@ -101,6 +101,11 @@ pub struct Trial {
     pub budget: Budget,
     /// The share of the full budget (of training, of input, of repetitions) that it is to take: 1 for all of it.
     pub fidelity: f64,
+    /// The place that it is built and runs in, from 0: no two trials at the same time have the same. A sandbox keeps one
+    /// directory, or whatever a candidate needs, for each.
+    pub slot: u32,
+    /// The worker whose devices it may use, from 0. `None` while it is built ahead: it has no devices yet.
+    pub worker: Option<u32>,
     /// Told how the run goes on.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }
@@ -108,7 +113,7 @@ pub struct Trial {
 impl Trial {
     /// A trial on the full budget that nobody watches.
     pub fn new(experiment: u32, attempt: u32, seed: u64, budget: Budget) -> Trial {
-        Trial { experiment, attempt, seed, budget, fidelity: 1.0, progress: Arc::new(|_| {}) }
+        Trial { experiment, attempt, seed, budget, fidelity: 1.0, slot: 0, worker: Some(0), progress: Arc::new(|_| {}) }
     }
 }
 
@@ -240,6 +245,34 @@ impl Outcome {
     }
 }
 
+/// A candidate whose change is to be made to another parent, since the incumbent moved while it was in flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Rebase<'a, C = Patch> {
+    /// The experiment it belongs to.
+    pub experiment: u32,
+    /// Counts the candidates of this experiment: 1 for its first rebase.
+    pub times: u32,
+    /// What is moved.
+    pub candidate: &'a Candidate,
+    /// What it was made from.
+    pub from: &'a Revision,
+    /// What it is to be made from.
+    pub onto: &'a Revision,
+    /// The change that was proposed.
+    pub change: &'a C,
+    /// One line.
+    pub description: &'a str,
+}
+
+/// What came of a rebase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rebased {
+    /// The candidate with both its own change and all that came to be in between.
+    Candidate(Candidate),
+    /// Both sides changed the same: a text for the proposer that shows them. The candidate stays as it is.
+    Conflict(String),
+}
+
 /// Why a change could not be staged.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -321,7 +354,34 @@ pub trait Sandbox<C = Patch>: Send + Sync {
         description: &str,
     ) -> Result<Candidate, StageError>;
 
-    /// Runs a candidate once.
+    /// Makes a candidate's change to another parent, as a three-way merge does. A conflict is no failure.
+    ///
+    /// Where changes are no texts, staging the same change again is that: the default.
+    async fn rebase(&self, rebase: Rebase<'_, C>) -> Result<Rebased, SandboxError>
+    where
+        C: Sync,
+    {
+        match self.stage(rebase.experiment, rebase.onto, rebase.change, rebase.description).await {
+            Ok(candidate) => Ok(Rebased::Candidate(candidate)),
+            Err(StageError::Rejected(why)) => Ok(Rebased::Conflict(why)),
+            Err(StageError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Builds a candidate in the trial's slot, ahead of its run in the same slot: without a worker's devices, while others
+    /// run. Returns how that ended if it failed: then there is no run. What was built is lost when the slot is used otherwise.
+    ///
+    /// A sandbox that has nothing to build, or builds in [`Sandbox::run`], leaves this out.
+    async fn build(
+        &self,
+        _candidate: &Candidate,
+        _trial: &Trial,
+        _cancel: &Cancel,
+    ) -> Result<Option<Outcome>, SandboxError> {
+        Ok(None)
+    }
+
+    /// Runs a candidate once, after building it if that was not done ahead.
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError>;
 
     /// Ends whatever an earlier harness, which died, left running. Called before anything else when a run begins or goes on.

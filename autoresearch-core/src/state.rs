@@ -8,15 +8,17 @@ use crate::journal::{Entry, JournalError, Record};
 use crate::metric::{Direction, Measurement};
 use crate::proposer::Cost;
 use crate::ratchet::{Arm, Evidence, Noise, PAIRED, Side, latest_machine};
-use crate::sandbox::Revision;
+use crate::sandbox::{Candidate, Revision};
 
 mod excursion;
 mod parts;
 mod short;
+mod standing;
 
 pub use excursion::{Excursion, ExcursionStep, SideLine};
-pub use parts::{Experiment, Header, Incumbent, Open, Opening, Rejection, Shift, Status};
+pub use parts::{Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Shift, Status};
 pub use short::{Look, Promotion, Rung, Rungs, Short};
+pub use standing::Standing;
 
 /// So many of the latest experiments have the end of their log in memory.
 const LOGS_IN_MEMORY: usize = 32;
@@ -27,14 +29,17 @@ const LOGS_IN_MEMORY: usize = 32;
 pub struct State {
     /// How the run began.
     pub header: Option<Header>,
-    /// The decided experiments, the baseline first.
+    /// The decided experiments, the baseline first, in the order of the decisions: with several workers not that of their
+    /// numbers.
     pub experiments: Vec<Experiment>,
     /// Proposals refused without an experiment.
     pub rejections: Vec<Rejection>,
     /// The best measured state, once the baseline is measured.
     pub incumbent: Option<Incumbent>,
-    /// The experiment that was begun last, if it is not decided.
-    pub open: Option<Open>,
+    /// What was begun and is not decided, oldest first: prepared, running, or waiting for another decision.
+    pub open: Vec<Open>,
+    /// Earlier incumbents that open experiments were made from.
+    pub former: Vec<Incumbent>,
     /// A keep that was decided and perhaps not yet carried out.
     pub unapplied: Option<(Option<Revision>, Revision)>,
     /// What all proposals cost.
@@ -76,6 +81,8 @@ pub struct State {
     /// The excursions so far, without the one that goes on.
     pub excursions: Vec<Excursion>,
     by_fingerprint: HashMap<String, u32>,
+    /// Where each experiment stands among the decided ones, by its number.
+    places: Vec<u32>,
 }
 
 impl State {
@@ -90,12 +97,18 @@ impl State {
 
     /// The number of the next experiment.
     pub fn next_experiment(&self) -> u32 {
-        self.experiments.len() as u32
+        (self.experiments.len() + self.open.len()) as u32
     }
 
-    /// The experiment that measured the same files, if there is one.
+    /// The decided experiment of this number.
+    pub fn experiment(&self, number: u32) -> Option<&Experiment> {
+        self.places.get(number as usize).and_then(|place| self.experiments.get(*place as usize))
+    }
+
+    /// The experiment that measured the same files, or is going to, if there is one.
     pub fn with_fingerprint(&self, fingerprint: &str) -> Option<&Experiment> {
-        self.by_fingerprint.get(fingerprint).and_then(|id| self.experiments.get(*id as usize))
+        let decided = self.by_fingerprint.get(fingerprint).and_then(|id| self.experiment(*id));
+        decided.or_else(|| self.pending().find(|pending| pending.candidate.fingerprint == fingerprint))
     }
 
     /// Experiments that were decided, without the baseline.
@@ -105,7 +118,7 @@ impl State {
 
     /// Everything that is known when `open` is judged.
     pub fn evidence(&self, open: &Open) -> Evidence {
-        let mut incumbent = self.incumbent.as_ref().map_or(Arm::default(), |incumbent| incumbent.arm.clone());
+        let mut incumbent = self.reference(open).cloned().unwrap_or_default();
         incumbent.measurements.extend(open.incumbent.iter().cloned());
         let direction = self.header.as_ref().map_or(Direction::Minimise, |header| header.direction);
         // The incumbent does not have the sacrifices of a side line either.
@@ -130,9 +143,9 @@ impl State {
     pub(crate) fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
         let Entry { seq, at, record, .. } = entry;
         let contradiction = |why: String| JournalError::Contradiction { seq, why };
-        let open_of = |open: &mut Option<Open>, number: u32| match open {
-            Some(open) if open.experiment.id == number => Ok(()),
-            _ => Err(contradiction(format!("experiment {number} was not begun"))),
+        let find = |open: &mut Vec<Open>, number: u32| match open.iter().position(|open| open.experiment.id == number) {
+            Some(at) => Ok(at),
+            None => Err(contradiction(format!("experiment {number} was not begun"))),
         };
         if self.header.is_none() != matches!(record, Record::Started { .. }) {
             return Err(contradiction("a run begins with one record of its start".into()));
@@ -154,13 +167,15 @@ impl State {
                 change,
                 cost,
                 proposer,
+                design,
                 remaining,
             } => {
-                if experiment != self.next_experiment() || self.open.is_some() || self.unapplied.is_some() {
+                let waits = experiment > 0 && self.incumbent.is_none();
+                if experiment != self.next_experiment() || waits || self.unapplied.is_some() {
                     return Err(contradiction(format!("experiment {experiment} begins out of turn")));
                 }
                 self.cost = self.cost.plus(cost);
-                self.open = Some(Open {
+                self.open.push(Open {
                     experiment: Experiment {
                         id: experiment,
                         parent,
@@ -171,6 +186,9 @@ impl State {
                         change,
                         cost,
                         proposer,
+                        design,
+                        rebased: Vec::new(),
+                        conflict: None,
                         status: Status::Discard,
                         reason: String::new(),
                         arm: Arm::default(),
@@ -183,6 +201,7 @@ impl State {
                         started: at,
                         finished: at,
                     },
+                    better: false,
                     attempts: 0,
                     lost: 0,
                     running: false,
@@ -194,21 +213,44 @@ impl State {
                 });
             }
             Record::Attempt { experiment, attempt, fidelity, .. } => {
-                open_of(&mut self.open, experiment)?;
-                if let Some(open) = &mut self.open {
-                    if attempt != open.attempts + 1 {
-                        return Err(contradiction(format!("attempt {attempt} follows attempt {}", open.attempts)));
-                    }
-                    open.failed = None;
-                    open.lost += u32::from(open.running);
-                    open.running = true;
-                    open.fidelity = fidelity;
-                    open.attempts = attempt;
+                let at_place = find(&mut self.open, experiment)?;
+                let open = &mut self.open[at_place];
+                if attempt != open.attempts + 1 {
+                    return Err(contradiction(format!("attempt {attempt} follows attempt {}", open.attempts)));
                 }
+                if attempt == 1 {
+                    open.experiment.started = at;
+                }
+                open.failed = None;
+                open.lost += u32::from(open.running);
+                open.running = true;
+                open.fidelity = fidelity;
+                open.attempts = attempt;
+            }
+            Record::Rebased { experiment, parent, candidate, better } => {
+                let at = find(&mut self.open, experiment)?;
+                let is_known = |to: &Revision| {
+                    let others = self.open.iter().filter(|open| open.experiment.id != experiment && open.better);
+                    let mut candidates = others.map(|open| &open.experiment.candidate.revision);
+                    self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
+                };
+                if self.open[at].running || !is_known(&parent) {
+                    return Err(contradiction(format!("experiment {experiment} cannot be moved onto {parent}")));
+                }
+                self.rebase(at, parent, candidate, better);
+            }
+            Record::Conflicted { experiment, conflict } => {
+                let at = find(&mut self.open, experiment)?;
+                self.pool_fresh(at);
+                let open = &mut self.open[at];
+                open.experiment.conflict = Some(conflict);
+                open.incumbent = Vec::new();
+                self.forget_former();
             }
             Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
-                open_of(&mut self.open, experiment)?;
-                if let Some(open) = &mut self.open {
+                let at = find(&mut self.open, experiment)?;
+                {
+                    let open = &mut self.open[at];
                     if !open.running || attempt != open.attempts {
                         return Err(contradiction(format!("attempt {attempt} was measured, but does not run")));
                     }
@@ -253,34 +295,38 @@ impl State {
                 }
             }
             Record::Promoted { experiment, promotion, .. } => {
-                open_of(&mut self.open, experiment)?;
-                if let Some(open) = &mut self.open {
-                    let short = open.experiment.short.get_or_insert_default();
-                    if short.promotion.replace(promotion).is_some() {
-                        return Err(contradiction(format!("experiment {experiment} was promoted twice")));
-                    }
-                    self.rungs.count(promotion);
+                let at = find(&mut self.open, experiment)?;
+                let short = self.open[at].experiment.short.get_or_insert_default();
+                if short.promotion.replace(promotion).is_some() {
+                    return Err(contradiction(format!("experiment {experiment} was promoted twice")));
                 }
+                self.rungs.count(promotion);
             }
             Record::Failed { experiment, attempt, .. } => {
-                open_of(&mut self.open, experiment)?;
-                if let Some(open) = &mut self.open {
-                    if !open.running || attempt != open.attempts {
-                        return Err(contradiction(format!("attempt {attempt} failed, but does not run")));
-                    }
-                    open.running = false;
+                let at = find(&mut self.open, experiment)?;
+                let open = &mut self.open[at];
+                if !open.running || attempt != open.attempts {
+                    return Err(contradiction(format!("attempt {attempt} failed, but does not run")));
                 }
+                open.running = false;
             }
             Record::Decision { experiment, status, reason, to, reference, alpha, excursion } => {
-                open_of(&mut self.open, experiment)?;
-                if let Some(mut open) = self.open.take() {
-                    open.experiment.status = status;
-                    open.experiment.reason = reason;
-                    open.experiment.kept_as = to;
-                    open.experiment.alpha = alpha;
-                    open.experiment.finished = at;
-                    self.decide(open, reference, excursion).map_err(contradiction)?;
+                let place = find(&mut self.open, experiment)?;
+                let standing = self.standing(&self.open[place]);
+                if status == Status::Keep && standing != Standing::Current {
+                    return Err(contradiction(format!(
+                        "experiment {experiment} was kept, but is no change of the incumbent"
+                    )));
                 }
+                let before = self.reference(&self.open[place]).and_then(|arm| arm.mean());
+                let mut open = self.open.remove(place);
+                open.experiment.status = status;
+                open.experiment.reason = reason;
+                open.experiment.kept_as = to;
+                open.experiment.alpha = alpha;
+                open.experiment.finished = at;
+                open.experiment.before = before;
+                self.decide(open, standing == Standing::Current, reference, excursion).map_err(contradiction)?;
             }
             Record::Applied { experiment } => {
                 let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
@@ -307,9 +353,11 @@ impl State {
                 }
                 self.failing = failure;
             }
-            Record::Audited { experiment, score, .. } => match self.experiments.get_mut(experiment as usize) {
-                Some(experiment) => experiment.audit.push(score.get()),
-                None => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
+            Record::Audited { experiment, score, .. } => match self.places.get(experiment as usize) {
+                Some(place) if self.experiments.get(*place as usize).is_some() => {
+                    self.experiments[*place as usize].audit.push(score.get());
+                }
+                _ => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
             },
             Record::HoldoutOpened { best } => {
                 let incumbent = self.incumbent.as_ref().filter(|incumbent| incumbent.revision == best);
@@ -323,16 +371,46 @@ impl State {
             },
             Record::Stopped { reason } => {
                 // An orderly stop is nobody's crash: the run that it interrupted is not lost.
-                if let Some(open) = &mut self.open {
-                    open.running = false;
-                }
+                self.open.iter_mut().for_each(|open| open.running = false);
                 self.stopped = Some(reason);
             }
         }
         Ok(())
     }
 
-    fn decide(&mut self, open: Open, reference: Option<u32>, excursion: Option<ExcursionStep>) -> Result<(), String> {
+    /// What repeated runs of the same code say of the noise, of the open experiment at this place: the first run of a candidate
+    /// chose it, and is no example of what its runs are like.
+    fn pool_fresh(&mut self, at: usize) {
+        let open = &self.open[at];
+        let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
+        self.noise.pool_usual(&scores(open.experiment.arm.measurements.get(1..).unwrap_or_default()));
+        self.noise.pool_usual(&scores(&open.incumbent));
+    }
+
+    /// Moves the open experiment at this place onto another parent: what was measured says nothing about the new candidate.
+    fn rebase(&mut self, at: usize, parent: Revision, candidate: Candidate, better: bool) {
+        self.pool_fresh(at);
+        let open = &mut self.open[at];
+        let made = &mut open.experiment;
+        made.rebased.push(Earlier {
+            parent: made.parent.replace(parent),
+            candidate: std::mem::replace(&mut made.candidate, candidate),
+            arm: std::mem::take(&mut made.arm),
+        });
+        (made.reference, made.short) = (0, None);
+        (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
+        open.better |= better;
+        self.forget_former();
+    }
+
+    /// Closes an open experiment; `current`: it was judged against the incumbent.
+    fn decide(
+        &mut self,
+        open: Open,
+        current: bool,
+        reference: Option<u32>,
+        excursion: Option<ExcursionStep>,
+    ) -> Result<(), String> {
         let Open { mut experiment, incumbent: interleaved, .. } = open;
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like; neither are runs of the baseline
@@ -343,6 +421,8 @@ impl State {
         };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
+        // What was measured of another incumbent than today's counts for the noise, and for nothing else.
+        let interleaved = if current { interleaved } else { Vec::new() };
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
         let mut interleaved = Arm { measurements: interleaved };
         let paired = interleaved.last(interleaved.measurements.len().saturating_sub(1).max(1)).mean();
@@ -350,7 +430,10 @@ impl State {
             interleaved.forget_items();
             incumbent.arm.measurements.append(&mut interleaved.measurements);
         }
-        let before = self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let before = match current {
+            true => self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()),
+            false => experiment.before,
+        };
         // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
         let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == PAIRED);
         experiment.before = paired.filter(|_| of_pairs).or(before);
@@ -377,12 +460,13 @@ impl State {
                 self.unapplied = Some((from, to.clone()));
                 self.since_measured = 0;
                 self.rungs.replace_incumbent();
-                self.incumbent = Some(Incumbent {
+                let incumbent = Incumbent {
                     revision: to.clone(),
                     experiment: experiment.id,
                     candidate: experiment.candidate.clone(),
                     arm: experiment.arm.last(experiment.reference as usize),
-                });
+                };
+                self.former.extend(self.incumbent.replace(incumbent));
             }
             (Status::Keep, None) | (_, Some(_)) => {
                 return Err(format!("the decision on experiment {} does not fit its revision", experiment.id));
@@ -397,8 +481,14 @@ impl State {
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
         self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(id);
+        let place = self.experiments.len() as u32;
+        if self.places.len() <= id as usize {
+            self.places.resize(id as usize + 1, u32::MAX);
+        }
+        self.places[id as usize] = place;
         self.experiments.push(experiment);
-        if status != Status::Keep {
+        self.forget_former();
+        if status != Status::Keep && current {
             self.shifted(reference);
         }
         // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.

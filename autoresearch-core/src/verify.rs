@@ -4,7 +4,7 @@
 //! point: what a crash may leave behind is no violation. What is read while the run goes on may be newer than the records
 //! that it is compared with; who sees a violation then reads the journal again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -91,8 +91,10 @@ struct Judge {
     state: State,
     violations: Vec<Violation>,
     cost: Cost,
-    /// Whether the last finished run of the open experiment's candidate gave a number.
-    gave_number: bool,
+    /// The open experiments whose candidate's last finished run gave a number.
+    gave_number: BTreeSet<u32>,
+    /// All that was ever the incumbent.
+    lineage: BTreeSet<Revision>,
 }
 
 impl Judge {
@@ -102,7 +104,10 @@ impl Judge {
             return Err(format!("record {expected} was expected here"));
         }
         let mut wrong = self.before(&entry.record)?;
-        let running = self.state.open.as_ref().is_some_and(|open| open.running);
+        let running = match &entry.record {
+            Record::Decision { experiment, .. } => self.state.open(*experiment).is_some_and(|open| open.running),
+            _ => false,
+        };
         self.state.apply(entry).map_err(|error| match error {
             JournalError::Contradiction { why, .. } => why,
             other => other.to_string(),
@@ -126,18 +131,26 @@ impl Judge {
         match record {
             Record::Intent { experiment, parent, cost, .. } => {
                 self.spend(*cost, &mut wrong)?;
-                self.gave_number = false;
-                if parent.as_ref() != self.state.tip() {
-                    let from =
-                        if self.state.side_line.is_some() { "the side line's tip" } else { "the incumbent before it" };
-                    wrong.push(format!("experiment {experiment} does not start from {from}"));
+                // While the proposal was made another one may have been kept.
+                let known = |parent: &Revision| self.state.tip() == Some(parent) || self.lineage.contains(parent);
+                if *experiment > 0 && !parent.as_ref().is_some_and(known) {
+                    wrong.push(format!("experiment {experiment} starts from no state that was ever kept"));
                 }
             }
             Record::Refused { cost, .. } => self.spend(*cost, &mut wrong)?,
+            Record::Rebased { experiment, .. } => {
+                self.gave_number.remove(experiment);
+            }
+            Record::Decision { to: Some(to), .. } => {
+                self.lineage.insert(to.clone());
+            }
             Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
                 // A short run is none that decides.
                 if *side == Side::Candidate && *fidelity == 1.0 {
-                    self.gave_number = result.is_ok();
+                    match result {
+                        Ok(_) => self.gave_number.insert(*experiment),
+                        Err(_) => self.gave_number.remove(experiment),
+                    };
                 }
                 if result.is_ok() && !matches!(outcome, Outcome::Completed(_)) {
                     wrong.push(format!(
@@ -185,7 +198,7 @@ impl Judge {
         if experiment.short.as_ref().is_some_and(|short| short.promotion.is_none()) {
             wrong.push(format!("experiment {id} was kept, but short runs did not promote it"));
         }
-        if !self.gave_number {
+        if !self.gave_number.contains(&id) {
             wrong.push(format!("experiment {id} was kept although its last run gave no number"));
         }
         // Others' decisions are reported as they were, and not judged.
@@ -217,8 +230,7 @@ pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, Gi
 type Made<'a> = (u32, Option<&'a Revision>, &'a Candidate, Option<&'a Revision>);
 
 fn made(state: &State) -> impl Iterator<Item = Made<'_>> {
-    let open = state.open.as_ref().map(|open| &open.experiment);
-    let all = state.experiments.iter().chain(open);
+    let all = state.experiments.iter().chain(state.pending());
     all.map(|made| (made.id, made.parent.as_ref(), &made.candidate, made.kept_as.as_ref()))
 }
 
@@ -329,8 +341,8 @@ pub fn results(state: &State, path: &Path) -> Result<View, Violation> {
     let wrong = |what: String| Violation::new(format!("{what}; {remedy}"));
     let right = results::table(state);
     let last = right.trim_end_matches('\n').rfind('\n').map_or(0, |end| end + 1);
-    // An experiment begins only when the decision before it is in the table; an import has no next run.
-    let may_lack = state.open.is_none() && !is_imported(state);
+    // An import has no next run.
+    let may_lack = !is_imported(state);
     let found = match std::fs::read(path) {
         Ok(found) => found,
         // The first table is written right after the first record.

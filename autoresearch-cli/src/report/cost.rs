@@ -34,8 +34,8 @@ fn shares(state: &State) -> Vec<Share<'_>> {
         share.refused += 1;
         share.cost = share.cost.plus(rejection.cost);
     }
-    if let Some(open) = &state.open {
-        share.cost = share.cost.plus(open.experiment.cost);
+    for pending in state.pending() {
+        share.cost = share.cost.plus(pending.cost);
     }
     if share.experiments + share.refused > 0 || share.cost != Cost::default() {
         shares.push(share);

@@ -7,7 +7,7 @@ use autoresearch_core::State;
 /// One line for each, and for the one that goes on; nothing where there was none.
 pub fn excursions(state: &State) -> String {
     let named = |ids: &[u32]| {
-        let of = |id: &u32| state.experiments.get(*id as usize).map(|e| format!("{id:03} {}", e.description));
+        let of = |id: &u32| state.experiment(*id).map(|e| format!("{id:03} {}", e.description));
         ids.iter().filter_map(of).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::new();

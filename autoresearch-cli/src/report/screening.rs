@@ -88,7 +88,7 @@ mod tests {
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
             let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
-                Record::Attempt { experiment, attempt, side, seed: 0, fidelity },
+                Record::Attempt { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
                 Record::Measured { experiment, attempt, side, fidelity, outcome, result },
             ]
         };
@@ -104,6 +104,7 @@ mod tests {
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                design: None,
                 remaining: None,
             });
             let mut attempt = 0;

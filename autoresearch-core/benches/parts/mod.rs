@@ -121,7 +121,7 @@ pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
 }
 
 /// Runs `lab` for so many further experiments.
-pub async fn further<C: serde::Serialize + Send + Sync + 'static>(
+pub async fn further<C: serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static>(
     lab: &mut Lab<C>,
     experiments: usize,
 ) -> Result<(), LabError> {

@@ -33,11 +33,19 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
             change: serde_json::Value::Null,
             cost: Cost::default(),
             proposer: String::new(),
+            design: None,
             remaining: None,
         });
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
-            records.push(Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0 });
+            records.push(Record::Attempt {
+                experiment,
+                attempt,
+                side: Side::Candidate,
+                seed: 0,
+                fidelity: 1.0,
+                class: String::new(),
+            });
             let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
             records.push(Record::Measured {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::metric::{Direction, Measurement, Score};
-use crate::proposer::Cost;
+use crate::proposer::{Cost, Design};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision};
 use crate::state::{ExcursionStep, Promotion, Status};
@@ -51,9 +51,32 @@ pub enum Record {
         /// Which proposer's idea it is, where several take turns.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         proposer: String,
+        /// Its place in a designed wave, if it belongs to one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        design: Option<Box<Design>>,
         /// About how many more experiments fit into the night, if its end is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remaining: Option<f64>,
+    },
+    /// An experiment's change is made to another parent: the incumbent moved since it was staged. What was measured before
+    /// says nothing about the new candidate.
+    Rebased {
+        /// Which experiment.
+        experiment: u32,
+        /// What it changes from now on: the incumbent, or the candidate of another experiment that was found better and is
+        /// being measured on the incumbent.
+        parent: Revision,
+        /// What will run.
+        candidate: Candidate,
+        /// Whether it was found better than its parent before.
+        better: bool,
+    },
+    /// An experiment's change could not be made to the incumbent: it is judged as it is, by what was measured.
+    Conflicted {
+        /// Which experiment.
+        experiment: u32,
+        /// Both sides, for the proposer.
+        conflict: Box<str>,
     },
     /// A run of an experiment begins.
     Attempt {
@@ -68,6 +91,9 @@ pub enum Record {
         /// The share of the full budget that it has.
         #[serde(default = "full", skip_serializing_if = "is_full")]
         fidelity: f64,
+        /// The class of hardware that it runs on, where there are several.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        class: String,
     },
     /// A run ended by itself or was killed at its limit.
     Measured {

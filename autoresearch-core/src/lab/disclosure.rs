@@ -1,15 +1,33 @@
 //! What a proposer is shown of the experiments under a rule that discloses only the rounded best.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::metric::{Measurement, Score};
+use crate::proposer::Context;
 use crate::ratchet::{Arm, Disclosure};
 use crate::sandbox::Outcome;
 use crate::state::{Experiment, State, Status};
 
 /// The experiments as proposers see them. Each is copied once, when it is decided, and under other rules none ever is.
 pub(super) struct Disclosed {
-    experiments: Vec<Experiment>,
+    experiments: Arc<Vec<Experiment>>,
+}
+
+/// What a proposer sees of one state.
+pub(super) struct View {
+    experiments: Arc<Vec<Experiment>>,
+    pending: Vec<Experiment>,
+    best: Option<Score>,
+}
+
+impl View {
+    /// Leaves a context only what may be seen.
+    pub(super) fn narrow<'a, C>(&'a self, context: &mut Context<'a, C>) {
+        let best = self.best.unwrap_or(context.to_beat);
+        (context.score, context.to_beat, context.experiments) = (best, best, &self.experiments);
+        (context.noise, context.pending) = (None, self.pending.iter().collect());
+    }
 }
 
 impl Disclosed {
@@ -17,7 +35,7 @@ impl Disclosed {
     pub(super) fn under(disclosure: Disclosure) -> Option<Disclosed> {
         match disclosure {
             Disclosure::Everything => None,
-            Disclosure::RoundedBest => Some(Disclosed { experiments: Vec::new() }),
+            Disclosure::RoundedBest => Some(Disclosed { experiments: Arc::default() }),
         }
     }
 
@@ -25,13 +43,21 @@ impl Disclosed {
     pub(super) fn of(&mut self, state: &State) -> &[Experiment] {
         let items = items(state);
         let new = state.experiments.get(self.experiments.len()..).unwrap_or_default();
-        self.experiments.extend(new.iter().map(|experiment| redacted(experiment, items)));
+        Arc::make_mut(&mut self.experiments).extend(new.iter().map(|experiment| redacted(experiment, items)));
         &self.experiments
+    }
+
+    /// What a proposer sees of this state, for as long as it takes.
+    pub(super) fn view(&mut self, state: &State) -> View {
+        self.of(state);
+        let items = items(state);
+        let pending = state.pending().map(|experiment| redacted(experiment, items)).collect();
+        View { experiments: self.experiments.clone(), pending, best: rounded_best(state) }
     }
 }
 
 /// The incumbent's score as it may be known.
-pub(super) fn rounded_best(state: &State) -> Option<Score> {
+fn rounded_best(state: &State) -> Option<Score> {
     state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()).map(|score| rounded(score, items(state)))
 }
 
@@ -56,6 +82,7 @@ fn redacted(experiment: &Experiment, items: usize) -> Experiment {
     };
     let mut told = Experiment {
         arm: Arm { measurements },
+        rebased: Vec::new(),
         short: None,
         reason: reason.to_owned(),
         before: experiment.before.map(|score| rounded(score, items)),

@@ -70,7 +70,7 @@ impl<C> Lab<C> {
     /// What the commit message of a candidate says of the sacrifices in it.
     pub(super) fn sacrifices(&self) -> String {
         let Some(line) = &self.state.side_line else { return String::new() };
-        let named = line.sacrifices.iter().filter_map(|id| self.state.experiments.get(*id as usize));
+        let named = line.sacrifices.iter().filter_map(|id| self.state.experiment(*id));
         let named: String = named.map(|e| format!("- experiment {}: {}\n", e.id, e.description)).collect();
         format!("\nIt contains these sacrifices, which were not kept by themselves:\n{named}")
     }

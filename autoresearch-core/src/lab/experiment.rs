@@ -1,93 +1,209 @@
 //! One experiment: its runs, the judgement, the decision and what follows from it.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+use super::bench::{Doing, Done, Rest, Run};
+use super::checks::AGREEING_RUNS;
+use super::screening;
+use super::work::{Work, progress_of};
 use super::{Lab, LabError};
-use crate::cancel::Cancel;
 use crate::crash;
 use crate::journal::Record;
 use crate::metric::Measurement;
 use crate::observer::Event;
 use crate::ratchet::{Side, Verdict, on_one_machine};
-use crate::sandbox::{Outcome, Progress, SandboxError, Trial};
-use crate::state::{ExcursionStep, Experiment, Open, Status};
+use crate::sandbox::{Outcome, Rebase, Rebased, Revision, SandboxError, Trial};
+use crate::state::{ExcursionStep, Experiment, Open, Promotion, Standing, Status};
 
-/// The pause before a machine at fault is tried again: doubled each time, up to the second value.
-const MACHINE_PAUSES: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
-/// Runs of the incumbent that belong to no experiment count from here.
-const CHECK_ATTEMPTS: u32 = 9000;
 /// Seeds of one experiment's runs; half of them for the incumbent's beside it.
-const SEEDS: u64 = 1000;
-/// So many runs of the incumbent must agree that the machine has shifted.
-const AGREEING_RUNS: usize = 3;
+pub(super) const SEEDS: u64 = 1000;
+/// Seeds of one candidate's runs: an experiment that is moved to another parent has several candidates.
+const SEEDS_OF_CANDIDATE: u64 = 50;
 /// So often a failing sandbox is tried before the run ends with an error.
 const MAX_SANDBOX_FAILURES: u32 = 4;
 /// How much of a log's end the journal remembers, in characters.
 const REMEMBERED_TAIL: usize = 2000;
 
-impl<C: Serialize + Send + Sync + 'static> Lab<C> {
-    /// Runs the open experiment until it is decided.
-    pub(super) async fn experiment(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        let mut wanted = match &self.state.open {
-            // It failed just before an interruption, and is not run again until it does not: only the baseline is.
-            Some(Open { failed: Some(why), experiment, .. }) if experiment.id > 0 => {
-                let why = why.clone();
-                return self.decide(Status::Crash, why).await;
-            }
-            Some(open) if open.experiment.arm.measurements.is_empty() => {
-                if !self.screen(cancel).await? {
-                    return Ok(());
+/// What comes next for an experiment that neither runs nor pauses.
+enum Next {
+    /// A run of this side on this share of the budget.
+    Run(Side, f64),
+    /// From short runs to the full budget.
+    Promote(Promotion, String),
+    /// The end.
+    Decide(Status, String),
+    /// The rule wants these.
+    Want(Vec<Side>),
+    /// Its change is made to what the search goes on from now; `true`: it was found better than its old parent.
+    Move(bool),
+    /// Another decision comes first.
+    Wait,
+}
+
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
+    /// Whether an open experiment was begun. Those that were not may wait for another night.
+    pub(super) fn is_begun(&self, work: &Work<C>, open: &Open) -> bool {
+        let started = work.bench.flights.get(&open.experiment.id).is_some_and(|flight| flight.ran);
+        started || open.attempts > 0 || open.better || !self.settings.workers.ahead
+    }
+
+    /// Decides all experiments that can be decided, and moves those that must be moved. One decision may lead to others.
+    pub(super) async fn decide_what_can_be(&mut self, work: &mut Work<C>) -> Result<(), LabError> {
+        'again: loop {
+            for at in 0..self.state.open.len() {
+                let open = &self.state.open[at];
+                let id = open.experiment.id;
+                let idle = work.bench.flights.get(&id).is_none_or(|flight| matches!(flight.doing, Doing::Idle));
+                if !idle || self.is_suspect() {
+                    continue;
                 }
-                vec![Side::Candidate]
-            }
-            _ => Vec::new(),
-        };
-        let measured = |open: &Open| open.experiment.arm.measurements.len() + open.incumbent.len();
-        loop {
-            let Some(open) = &self.state.open else { return Ok(()) };
-            let before = measured(open);
-            let asked = !wanted.is_empty();
-            for side in wanted.drain(..) {
-                if !self.run_once(side, 1.0, cancel).await? {
-                    return Ok(());
+                match self.next(work, open) {
+                    Next::Decide(status, reason) => {
+                        self.decide(id, status, reason).await?;
+                        work.decided(id);
+                    }
+                    Next::Promote(promotion, reason) => {
+                        self.record(Record::Promoted { experiment: id, promotion, reason })?;
+                    }
+                    Next::Want(sides) => {
+                        let open = &self.state.open[at];
+                        let flight = work.bench.flights.entry(id).or_default();
+                        (flight.wanted, flight.asked) = (sides.into(), Some(measured(open)));
+                    }
+                    // What was never begun may wait for another night, and be moved then.
+                    Next::Move(better) if better || self.is_begun(work, open) || self.has_room(work) => {
+                        self.rebase(id, better).await?;
+                        work.bench.flights.remove(&id);
+                    }
+                    Next::Run(..) | Next::Move(_) | Next::Wait => continue,
                 }
+                continue 'again;
             }
-            let Some(open) = &self.state.open else { return Ok(()) };
-            // A rule that is shown the same evidence asks the same again.
-            if asked && measured(open) == before {
-                let why = "it could not be compared: the incumbent gave no number either";
-                return self.decide(Status::Discard, why.into()).await;
-            }
-            match self.judge(open) {
-                Verdict::Keep(reason) => return self.decide(Status::Keep, reason).await,
-                Verdict::Discard(reason) => return self.decide(Status::Discard, reason).await,
-                Verdict::Measure(sides) if sides.is_empty() => {
-                    let why = "the rule asked for nothing more and did not decide";
-                    return self.decide(Status::Discard, why.into()).await;
+            return Ok(());
+        }
+    }
+
+    /// Whether another run could begin at once.
+    fn has_room(&self, work: &Work<C>) -> bool {
+        self.settings.workers.builders > 0 || work.bench.idle_workers() > 0
+    }
+
+    /// Begins the runs for which there are workers: first of what was found better, then of what was begun, then of what waits.
+    pub(super) async fn begin_runs(&mut self, work: &mut Work<C>, ends: bool) -> Result<(), LabError> {
+        if self.is_suspect() {
+            return Ok(());
+        }
+        let mut order: Vec<(bool, bool, u32)> =
+            self.state.open.iter().map(|open| (!open.better, !self.is_begun(work, open), open.experiment.id)).collect();
+        order.sort_unstable();
+        for (_, new, id) in order {
+            let flight = work.bench.flights.entry(id).or_default();
+            match std::mem::take(&mut flight.doing) {
+                Doing::Built(mut run) => {
+                    let class = self.class(run.trial.fidelity);
+                    let mut place = run.place;
+                    if !work.bench.employ(&mut place, class) {
+                        self.is_doing(work, id, Doing::Built(run));
+                        continue;
+                    }
+                    run.place = place;
+                    run.trial.worker = place.worker.map(|worker| worker as u32);
+                    self.begin_on_worker(work, run);
                 }
-                Verdict::Measure(sides) => wanted = sides,
+                Doing::Idle => {
+                    let Some(open) = self.state.open(id).filter(|_| !(new && ends)) else { continue };
+                    if let Next::Run(side, fidelity) = self.next(work, open) {
+                        self.begin_run(work, id, side, fidelity)?;
+                    }
+                }
+                busy => self.is_doing(work, id, busy),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_doing(&self, work: &mut Work<C>, experiment: u32, doing: Doing) {
+        work.bench.flights.entry(experiment).or_default().doing = doing;
+    }
+
+    /// What comes next for an open experiment, from what the journal says and what the rule asked for.
+    fn next(&self, work: &Work<C>, open: &Open) -> Next {
+        let flight = work.bench.flights.get(&open.experiment.id);
+        let standing = self.state.standing(open);
+        if let Some(why) = &open.failed {
+            // What it was made from may be at fault, if that was not measured.
+            match standing {
+                Standing::On(_) => return Next::Wait,
+                Standing::Behind if !self.state.comparable(open) => return Next::Move(open.better),
+                // Only the baseline is run again, as it failed under an earlier harness.
+                _ if open.experiment.id > 0 || flight.is_some_and(|flight| flight.ran) => {
+                    return Next::Decide(Status::Crash, why.clone());
+                }
+                _ => {}
+            }
+        }
+        let unmeasured = open.experiment.arm.measurements.is_empty();
+        match standing {
+            Standing::On(_) if unmeasured => self.next_run(open, Side::Candidate, 1.0),
+            Standing::On(_) => Next::Wait,
+            Standing::Behind if unmeasured || !self.state.comparable(open) => Next::Move(open.better),
+            Standing::Behind => match self.judge(open) {
+                Verdict::Discard(reason) => Next::Decide(Status::Discard, reason),
+                // Measured again as a change of today's incumbent, and kept only for what it is worth there.
+                Verdict::Keep(_) | Verdict::Measure(_) => Next::Move(true),
+            },
+            Standing::Current if unmeasured => self.screened(open),
+            Standing::Current => {
+                if let Some(side) = flight.and_then(|flight| flight.wanted.front()) {
+                    return self.next_run(open, *side, 1.0);
+                }
+                // A rule that is shown the same evidence asks the same again.
+                if flight.and_then(|flight| flight.asked) == Some(measured(open)) {
+                    let why = "it could not be compared: the incumbent gave no number either";
+                    return Next::Decide(Status::Discard, why.into());
+                }
+                match self.judge(open) {
+                    Verdict::Keep(_) if self.comes_after_others(open) => Next::Move(true),
+                    Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),
+                    Verdict::Discard(reason) => Next::Decide(Status::Discard, reason),
+                    Verdict::Measure(sides) if sides.is_empty() => {
+                        let why = "the rule asked for nothing more and did not decide";
+                        Next::Decide(Status::Discard, why.into())
+                    }
+                    Verdict::Measure(sides) => Next::Want(sides),
+                }
             }
         }
     }
 
-    /// One run of one side on the share `fidelity` of the budget. Returns whether the experiment goes on; if not, it is decided.
-    pub(super) async fn run_once(&mut self, side: Side, fidelity: f64, cancel: &Cancel) -> Result<bool, LabError> {
+    /// Whether others were found better before it, and are being measured on the incumbent: it follows on them, or their runs
+    /// were for nothing.
+    fn comes_after_others(&self, open: &Open) -> bool {
+        let incumbent = self.state.incumbent.as_ref().map(|incumbent| &incumbent.revision);
+        !open.better && open.experiment.conflict.is_none() && self.state.top() != incumbent
+    }
+
+    /// The first runs of a candidate: short ones, if there are any, and one on the full budget.
+    fn screened(&self, open: &Open) -> Next {
+        let Some(screening) = self.settings.screening.as_ref().filter(|_| !open.better) else {
+            return self.next_run(open, Side::Candidate, 1.0);
+        };
+        match screening.next(&self.state, open, self.settings.excursion_tolerance(&self.state)) {
+            screening::Next::Run(side, fidelity) => self.next_run(open, side, fidelity),
+            screening::Next::Promote(promotion, reason) => Next::Promote(promotion, reason),
+            screening::Next::Full => self.next_run(open, Side::Candidate, 1.0),
+            screening::Next::Discard(reason) => Next::Decide(Status::Discard, reason),
+        }
+    }
+
+    fn next_run(&self, open: &Open, side: Side, fidelity: f64) -> Next {
+        let lost = open.lost + u32::from(open.running);
         // Without a baseline there is nothing: it is tried however often the machine dies.
-        let lost = self.state.open.as_ref().filter(|open| open.experiment.id > 0);
-        let lost = lost.map_or(0, |open| open.lost + u32::from(open.running));
-        if lost >= self.settings.lost_runs.max(1) {
-            self.decide(Status::Crash, format!("{lost} of its runs vanished with the harness")).await?;
-            return Ok(false);
+        if open.experiment.id > 0 && lost >= self.settings.lost_runs.max(1) {
+            return Next::Decide(Status::Crash, format!("{lost} of its runs vanished with the harness"));
         }
-        self.trial(side, fidelity, cancel).await?;
-        if let Some(why) = self.state.open.as_ref().and_then(|open| open.failed.clone()) {
-            self.decide(Status::Crash, why).await?;
-            return Ok(false);
-        }
-        Ok(true)
+        Next::Run(side, fidelity)
     }
 
     fn judge(&self, open: &Open) -> Verdict {
@@ -106,127 +222,189 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         }
     }
 
-    /// One run of one side, tried again while our own machinery fails.
-    async fn trial(&mut self, side: Side, fidelity: f64, cancel: &Cancel) -> Result<(), LabError> {
-        let Some(open) = &self.state.open else { return Ok(()) };
-        let experiment = open.experiment.id;
+    /// The class of hardware for runs on this share of the budget.
+    fn class(&self, fidelity: f64) -> &str {
+        let short = self.settings.screening.as_ref().filter(|_| fidelity < 1.0);
+        let of_short = short.and_then(|screening| screening.class.as_ref());
+        of_short.unwrap_or(&self.settings.workers.classes[0])
+    }
+
+    /// Begins a run of an open experiment, if there is a place for it.
+    fn begin_run(&mut self, work: &mut Work<C>, experiment: u32, side: Side, fidelity: f64) -> Result<(), LabError> {
+        let Some(open) = self.state.open(experiment) else { return Ok(()) };
         let candidate = match (side, &self.state.incumbent) {
             (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
             _ => open.experiment.candidate.clone(),
         };
+        let class = self.class(fidelity);
+        let ahead = self.settings.workers.builders > 0;
+        let place = match ahead {
+            true => work.bench.place_ahead(&candidate.revision),
+            false => work.bench.place(&candidate.revision, class),
+        };
+        let Some(place) = place else { return Ok(()) };
         // The same on both sides: the second run of the candidate and the first fresh one of the incumbent are a pair.
         let repeat = match side {
             Side::Candidate => open.experiment.arm.measurements.len(),
             Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
             Side::Incumbent => open.incumbent.len() + 1,
         };
+        let of_candidate = open.experiment.rebased.len() as u64 * SEEDS_OF_CANDIDATE;
         let seed = match repeat == 0 && !self.ratchet.fresh_seeds() {
             true => self.settings.seed,
-            false => self.seed(experiment, repeat as u64),
+            false => self.seed(experiment, of_candidate + repeat as u64),
         };
-        let mut failures = 0;
-        loop {
-            let attempt = self.state.open.as_ref().map_or(0, |open| open.attempts) + 1;
-            self.record(Record::Attempt { experiment, attempt, side, seed, fidelity })?;
-            let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
-            trial.fidelity = fidelity;
-            let observers = self.observers.clone();
-            trial.progress = Arc::new(move |progress| {
-                let event = match &progress {
-                    Progress::Phase(phase) => Event::Phase { experiment, phase: *phase },
-                    Progress::Line(line) => Event::Line { experiment, line },
-                };
-                observers.iter().for_each(|observer| observer.on_event(&event));
-            });
-            let outcome = self.sandbox.run(&candidate, &trial, cancel).await;
-            crash::point("lab: a run ended");
-            match outcome {
-                Ok(outcome) => {
-                    let result = self.read(&outcome);
-                    return self.measured(experiment, attempt, side, fidelity, outcome, result);
-                }
-                Err(SandboxError::Cancelled) => return Err(SandboxError::Cancelled.into()),
-                Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => {
-                    return Err(error.into());
-                }
-                Err(error) => {
-                    failures += 1;
-                    // Not lost: it is known what became of this attempt.
-                    self.record(Record::Failed { experiment, attempt, error: error.to_string() })?;
-                    if failures >= MAX_SANDBOX_FAILURES {
-                        return Err(error.into());
-                    }
-                    self.pause(failures - 1, &error.to_string(), cancel).await?;
-                }
+        let attempt = open.attempts + 1;
+        let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
+        (trial.fidelity, trial.slot) = (fidelity, place.slot as u32);
+        trial.worker = place.worker.map(|worker| worker as u32);
+        trial.progress = progress_of(experiment, self.observers.clone());
+        let class = class.to_owned();
+        let first = work.bench.flights.get(&experiment).is_none_or(|flight| !flight.ran);
+        if first {
+            let description = &open.experiment.description;
+            self.tell(&Event::Staged { experiment, description });
+        }
+        self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;
+        let flight = work.bench.flights.entry(experiment).or_default();
+        flight.ran = true;
+        let run = Run { side, candidate, trial, place };
+        match ahead {
+            false => self.begin_on_worker(work, run),
+            true => {
+                self.tell(&Event::Running { experiment, worker: None });
+                let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
+                let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
+                self.is_doing(work, experiment, Doing::Building(run));
+                work.bench.wait_for(async move {
+                    Done::Built { experiment, result: sandbox.build(&candidate, &trial, &cancel).await }
+                });
             }
         }
+        Ok(())
+    }
+
+    fn begin_on_worker(&self, work: &mut Work<C>, run: Run) {
+        let experiment = run.trial.experiment;
+        self.tell(&Event::Running { experiment, worker: run.trial.worker });
+        let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
+        let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
+        self.is_doing(work, experiment, Doing::Running(run));
+        work.bench
+            .wait_for(async move { Done::Ran { experiment, result: sandbox.run(&candidate, &trial, &cancel).await } });
+    }
+
+    /// Takes note of a build ahead of its run.
+    pub(super) fn built(
+        &mut self,
+        work: &mut Work<C>,
+        experiment: u32,
+        result: Result<Option<Outcome>, SandboxError>,
+    ) -> Result<(), LabError> {
+        let ended = match result {
+            Ok(None) => {
+                let flight = work.bench.flights.entry(experiment).or_default();
+                if let Doing::Building(run) = std::mem::take(&mut flight.doing) {
+                    flight.doing = Doing::Built(run);
+                }
+                return Ok(());
+            }
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+        };
+        self.ran(work, experiment, ended)
+    }
+
+    /// Takes note of the end of a run.
+    pub(super) fn ran(
+        &mut self,
+        work: &mut Work<C>,
+        experiment: u32,
+        result: Result<Outcome, SandboxError>,
+    ) -> Result<(), LabError> {
+        crash::point("lab: a run ended");
+        let flight = work.bench.flights.entry(experiment).or_default();
+        let (Doing::Running(run) | Doing::Building(run)) = std::mem::take(&mut flight.doing) else { return Ok(()) };
+        work.bench.release(run.place);
+        let attempt = run.trial.attempt;
+        self.tell(&Event::Rested { experiment });
+        match result {
+            Ok(outcome) => {
+                let flight = work.bench.flights.entry(experiment).or_default();
+                flight.failures = 0;
+                if flight.wanted.front() == Some(&run.side) && run.trial.fidelity == 1.0 {
+                    flight.wanted.pop_front();
+                }
+                let result = self.read(&outcome);
+                self.measured(experiment, attempt, run.side, run.trial.fidelity, outcome, result)
+            }
+            Err(SandboxError::Cancelled) => Ok(()),
+            Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => Err(error.into()),
+            Err(error) => {
+                // Not lost: it is known what became of this attempt.
+                self.record(Record::Failed { experiment, attempt, error: error.to_string() })?;
+                let flight = work.bench.flights.entry(experiment).or_default();
+                flight.failures += 1;
+                let failures = flight.failures;
+                if failures >= MAX_SANDBOX_FAILURES {
+                    return Err(error.into());
+                }
+                flight.doing = Doing::Resting;
+                self.pause(work, Rest::Experiment(experiment), failures - 1, &error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes an experiment's change to what the search goes on from now.
+    async fn rebase(&mut self, experiment: u32, better: bool) -> Result<(), LabError> {
+        let onto = match better {
+            true => self.state.top(),
+            false => self.state.incumbent.as_ref().map(|incumbent| &incumbent.revision),
+        };
+        let (Some(open), Some(onto)) = (self.state.open(experiment), onto) else { return Ok(()) };
+        let made = &open.experiment;
+        let (Some(from), onto) = (&made.parent, onto.clone()) else { return Ok(()) };
+        let change = C::deserialize(&made.change)?;
+        let rebased = self
+            .sandbox
+            .rebase(Rebase {
+                experiment,
+                times: made.rebased.len() as u32 + 1,
+                candidate: &made.candidate,
+                from,
+                onto: &onto,
+                change: &change,
+                description: &made.description,
+            })
+            .await?;
+        match rebased {
+            Rebased::Candidate(candidate) => {
+                let fingerprint = candidate.fingerprint.clone();
+                let twin = self.state.with_fingerprint(&fingerprint).filter(|twin| twin.id != experiment);
+                let twin = twin.map(|twin| format!("{} ({})", twin.id, twin.description));
+                if let Some(twin) = twin {
+                    let why = format!("with what was kept meanwhile it is the same as experiment {twin}");
+                    return self.decide(experiment, Status::Discard, why).await;
+                }
+                self.record(Record::Rebased { experiment, parent: onto, candidate, better })?;
+                self.tell(&Event::Rebased { experiment, better, conflict: None });
+            }
+            Rebased::Conflict(conflict) => {
+                self.tell(&Event::Rebased { experiment, better, conflict: Some(&conflict) });
+                self.record(Record::Conflicted { experiment, conflict: conflict.into() })?;
+            }
+        }
+        Ok(())
     }
 
     /// The seed of a further run: no two runs of a night share one, but for the pairs of candidate and incumbent.
-    fn seed(&self, experiment: u32, repeat: u64) -> u64 {
+    pub(super) fn seed(&self, experiment: u32, repeat: u64) -> u64 {
         self.settings.seed.wrapping_add(u64::from(experiment) * SEEDS + repeat)
     }
 
-    /// Measures the incumbent again. If its score moved further than the noise explains, the machine has shifted, and only the
-    /// scores from now on count: three runs must agree on that.
-    pub(super) async fn remeasure_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(()) };
-        let before: Vec<f64> = incumbent.arm.scores().map(|score| score.get()).collect();
-        let mut now = Vec::new();
-        loop {
-            let seed = self.seed(self.state.next_experiment(), SEEDS / 2 + now.len() as u64);
-            let measurement = match self.run_incumbent(seed, cancel).await? {
-                Ok(measurement) => measurement,
-                // It ran before: the machine is at fault, which the next check will look into.
-                Err(failure) => {
-                    let failure = Some(failure);
-                    return self.record(Record::Checked { failure, measurement: None, reference: None });
-                }
-            };
-            let score = measurement.score;
-            now.push(score.get());
-            let suspected = self.state.noise.shift(&before, &now);
-            let shift = suspected.filter(|_| now.len() >= AGREEING_RUNS);
-            let reference = shift.map(|_| now.len() as u32);
-            self.record(Record::Checked { failure: None, measurement: Some(measurement), reference })?;
-            self.tell(&Event::Remeasured { score, shift });
-            if suspected.is_none() || shift.is_some() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// One run of the incumbent that belongs to no experiment: its measurement, or why there is none.
-    async fn run_incumbent(&mut self, seed: u64, cancel: &Cancel) -> Result<Result<Measurement, String>, LabError> {
-        let Some(incumbent) = self.state.incumbent.clone() else { return Ok(Err("there is no incumbent".into())) };
-        let attempt = CHECK_ATTEMPTS + self.state.checks + 1;
-        let trial = Trial::new(incumbent.experiment, attempt, seed, self.settings.budget);
-        match self.sandbox.run(&incumbent.candidate, &trial, cancel).await {
-            Ok(outcome) => Ok(self.read(&outcome)),
-            Err(SandboxError::Cancelled) => Err(SandboxError::Cancelled.into()),
-            Err(error) => Ok(Err(error.to_string())),
-        }
-    }
-
-    /// Runs the incumbent, which ran before, to tell candidates that crash from a machine that fails: a full disk, a lost
-    /// accelerator, missing data. While it fails no experiment is spent.
-    pub(super) async fn check_incumbent(&mut self, cancel: &Cancel) -> Result<(), LabError> {
-        if let Some(why) = &self.state.failing {
-            let times = self.state.failed_checks.saturating_sub(1).min(16);
-            let pause = MACHINE_PAUSES.0.saturating_mul(1 << times).min(MACHINE_PAUSES.1);
-            self.tell(&Event::Paused { why, pause });
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = cancel.cancelled() => return Err(SandboxError::Cancelled.into()),
-            }
-        }
-        self.tell(&Event::Checking { crashes: self.state.crashes_in_a_row });
-        let failure = self.run_incumbent(self.settings.seed, cancel).await?.err();
-        self.record(Record::Checked { failure, measurement: None, reference: None })
-    }
-
     /// The number of a run, or why there is none.
-    fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
+    pub(super) fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
         self.metric.read(outcome).map_err(|error| match outcome {
             Outcome::Completed(_) => error.to_string(),
             other => other.describe(),
@@ -251,9 +429,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
     }
 
     /// The commit point, and after it what follows from it.
-    pub(super) async fn decide(&mut self, status: Status, reason: String) -> Result<(), LabError> {
-        let Some(open @ Open { experiment, .. }) = &self.state.open else { return Ok(()) };
-        let id = experiment.id;
+    async fn decide(&mut self, id: u32, status: Status, reason: String) -> Result<(), LabError> {
+        let Some(open) = self.state.open(id) else { return Ok(()) };
+        let experiment = &open.experiment;
         if id == 0 && status != Status::Keep {
             let log = experiment.outcome.as_ref().map(Outcome::log);
             // The baseline stays open: the same command measures it again.
@@ -270,7 +448,9 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
                 let mut kept = experiment.clone();
                 kept.reference = reference.unwrap_or(kept.reference);
                 let message = self.message(&kept, &reason);
-                Some(match from.as_ref().filter(|_| self.state.side_line.is_some()) {
+                // Made from the incumbent itself, or from something that the lineage does not hold by that name.
+                let elsewhere = |incumbent: &&Revision| kept.parent.as_ref().is_some_and(|parent| parent != *incumbent);
+                Some(match from.as_ref().filter(elsewhere) {
                     Some(incumbent) => self.sandbox.seal_onto(incumbent, &kept.candidate, &message).await?,
                     None => self.sandbox.seal(&kept.candidate, &message).await?,
                 })
@@ -288,9 +468,8 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             self.record(Record::Applied { experiment: id })?;
         }
         self.write_results()?;
+        self.let_proposer_observe();
         if let Some(decided) = self.state.experiments.last() {
-            let disclosed = self.disclosed.as_mut().and_then(|disclosed| disclosed.of(&self.state).last());
-            self.proposer.observe(disclosed.unwrap_or(decided));
             self.observers.iter().for_each(|o| o.on_event(&Event::Decided { experiment: decided, state: &self.state }));
         }
         Ok(())
@@ -317,6 +496,12 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
         let name = self.metric.name();
         let after = experiment.score().map_or("unmeasured".into(), |score| format!("{:.6}", score.get()));
         let before = self.state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let reverts = match &experiment.conflict {
+            Some(_) => {
+                "\nIt could not be merged with what was kept while it ran, and replaces that where both changed the same.\n"
+            }
+            None => "",
+        };
         let change = before
             .map_or(format!("{name}: {after}"), |before| format!("{name}: {:.6} -> {after} ({reason})", before.get()));
         let hypothesis = match experiment.hypothesis.trim() {
@@ -324,13 +509,18 @@ impl<C: Serialize + Send + Sync + 'static> Lab<C> {
             text => format!("{text}\n\n"),
         };
         format!(
-            "{}\n\n{hypothesis}{change}\nexperiment: {} of {}\n{}",
+            "{}\n\n{hypothesis}{change}\nexperiment: {} of {}\n{reverts}{}",
             experiment.description,
             experiment.id,
             self.settings.tag,
             self.sacrifices()
         )
     }
+}
+
+/// How many measurements on the full budget there are, of both sides.
+fn measured(open: &Open) -> usize {
+    open.experiment.arm.measurements.len() + open.incumbent.len()
 }
 
 fn last_lines(text: &str, count: usize) -> String {

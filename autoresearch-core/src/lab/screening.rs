@@ -4,14 +4,10 @@
 //! time: instead of the best half of a bracket, those pass that keep up with the incumbent's own short runs. The ratchet
 //! never sees a short run.
 
-use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use super::{Lab, LabError};
-use crate::cancel::Cancel;
-use crate::journal::Record;
 use crate::ratchet::{Noise, Side};
-use crate::state::{Look, Open, Promotion, State, Status};
+use crate::state::{Look, Open, Promotion, State};
 
 /// Short runs before the full budget.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +26,9 @@ pub struct Screening {
     pub repeats: usize,
     /// Every so many-th candidate that fails is promoted all the same, or screening could not be judged. 0: none.
     pub control: u32,
+    /// The class of hardware that short runs take place on, if not that of the full budget. Their scores are compared only
+    /// with each other in any case.
+    pub class: Option<String>,
 }
 
 impl Screening {
@@ -43,6 +42,7 @@ impl Screening {
             allowance: 0.0,
             repeats: 2,
             control: 5,
+            class: None,
         }
     }
 
@@ -79,7 +79,7 @@ impl Screening {
     }
 
     /// What comes next for an open experiment that has not run on the full budget. `extra` is allowed beside the allowance.
-    fn next(&self, state: &State, open: &Open, extra: f64) -> Next {
+    pub(super) fn next(&self, state: &State, open: &Open, extra: f64) -> Next {
         let short = open.experiment.short.as_deref();
         let promoted = short.is_some_and(|short| short.promotion.is_some());
         let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else { return Next::Full };
@@ -119,7 +119,7 @@ impl Screening {
 
 /// What comes next in a screening.
 #[derive(Debug, PartialEq)]
-enum Next {
+pub(super) enum Next {
     /// A short run of this side.
     Run(Side, f64),
     /// The full budget, from now on.
@@ -154,34 +154,6 @@ fn explain(look: &Look, behind: f64, tolerated: f64) -> String {
 /// `20 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e5).round() / 1e3)
-}
-
-impl<C: Serialize + Send + Sync + 'static> Lab<C> {
-    /// Runs the open experiment on the rungs, as far as it must. Returns whether it goes on to the full budget; if not, it is
-    /// decided.
-    pub(super) async fn screen(&mut self, cancel: &Cancel) -> Result<bool, LabError> {
-        let Some(screening) = self.settings.screening.clone() else { return Ok(true) };
-        loop {
-            let Some(open) = &self.state.open else { return Ok(false) };
-            let experiment = open.experiment.id;
-            match screening.next(&self.state, open, self.settings.excursion_tolerance(&self.state)) {
-                Next::Run(side, fidelity) => {
-                    if !self.run_once(side, fidelity, cancel).await? {
-                        return Ok(false);
-                    }
-                }
-                Next::Promote(promotion, reason) => {
-                    self.record(Record::Promoted { experiment, promotion, reason })?;
-                    return Ok(true);
-                }
-                Next::Full => return Ok(true),
-                Next::Discard(reason) => {
-                    self.decide(Status::Discard, reason).await?;
-                    return Ok(false);
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

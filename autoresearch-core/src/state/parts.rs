@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Short;
 use crate::metric::{Direction, Measurement, Score};
-use crate::proposer::Cost;
+use crate::proposer::{Cost, Design};
 use crate::ratchet::{Arm, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
@@ -53,6 +53,12 @@ pub struct Experiment {
     pub cost: Cost,
     /// Which proposer's idea it was, where several take turns.
     pub proposer: String,
+    /// Its place in a designed wave, if it belongs to one.
+    pub design: Option<Box<Design>>,
+    /// What it was before it was moved to another parent, oldest first: the incumbent had moved meanwhile.
+    pub rebased: Vec<Earlier>,
+    /// Why it could not be moved to the incumbent of its day, if it could not: both sides, for the proposer.
+    pub conflict: Option<Box<str>>,
     /// What became of it.
     pub status: Status,
     /// Why, in one line.
@@ -71,7 +77,7 @@ pub struct Experiment {
     pub audit: Vec<f64>,
     /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
-    /// When it was staged.
+    /// When its first run began; until then, when it was staged.
     pub started: Timestamp,
     /// When it was decided.
     pub finished: Timestamp,
@@ -96,6 +102,18 @@ impl Experiment {
     pub fn revision(&self) -> &Revision {
         self.kept_as.as_ref().unwrap_or(&self.candidate.revision)
     }
+}
+
+/// A candidate of an experiment that was moved to another parent since.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Earlier {
+    /// What it changed.
+    pub parent: Option<Revision>,
+    /// What ran, if anything did.
+    pub candidate: Candidate,
+    /// Its measurements, which were compared with those of its own parent and say nothing about the later candidate.
+    pub arm: Arm,
 }
 
 /// A proposal that was refused without an experiment.
@@ -136,6 +154,9 @@ pub struct Incumbent {
 pub struct Open {
     /// What is known of it; status and reason mean nothing yet.
     pub experiment: Experiment,
+    /// Whether it was found better than a parent that is not the incumbent any more, and was moved for that: it goes first, and
+    /// others that were found better follow on it.
+    pub better: bool,
     /// How many runs were begun.
     pub attempts: u32,
     /// How many of them vanished without a trace: the machine or the harness died.

@@ -17,6 +17,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
         change: Value::Null,
         cost: Cost::default(),
         proposer: String::new(),
+        design: None,
         remaining: None,
     };
     let mut records = vec![
@@ -42,7 +43,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0 }
+    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0, class: String::new() }
 }
 
 fn measured(experiment: u32, attempt: u32) -> Record {
@@ -105,6 +106,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 change: Value::Null,
                 cost: Cost::default(),
                 proposer: String::new(),
+                design: None,
                 remaining: None,
             },
             attempt(experiment, 1),

@@ -4,7 +4,7 @@ use super::Violation;
 use crate::import::is_imported;
 use crate::journal::{Entry, Record};
 use crate::ratchet::{Ratchet, Verdict, on_one_machine};
-use crate::state::{State, Status};
+use crate::state::{Standing, State, Status};
 
 /// Judges every decision again by `rule`, from what was known when it was made: how many there were, and those that do not
 /// follow from their measurements.
@@ -14,12 +14,12 @@ use crate::state::{State, Status};
 pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation>) {
     let (mut state, mut judged, mut violations) = (State::default(), 0, Vec::new());
     for entry in entries {
-        if let (Record::Decision { experiment: 1.., status, .. }, Some(open)) = (&entry.record, &state.open)
+        if let Record::Decision { experiment: id @ 1.., status, .. } = &entry.record
+            && let Some(open) = state.open(*id)
             && !is_imported(&state)
             && *status != Status::Crash
         {
             judged += 1;
-            let id = open.experiment.id;
             let mut evidence = state.evidence(open);
             let verdict = on_one_machine(&mut evidence).unwrap_or_else(|| rule.judge(&evidence));
             let what = match (status, verdict) {
@@ -29,7 +29,8 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
                 (Status::Keep, Verdict::Measure(_)) => {
                     Some(format!("experiment {id} was kept before the rule had seen enough of it"))
                 }
-                (Status::Discard, Verdict::Keep(why)) => {
+                // A change of a former incumbent may turn out to be in today's already.
+                (Status::Discard, Verdict::Keep(why)) if state.standing(open) == Standing::Current => {
                     Some(format!("experiment {id} was discarded; the rule says: {why}"))
                 }
                 _ => None,

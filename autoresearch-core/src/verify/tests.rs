@@ -30,12 +30,13 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
         change: serde_json::Value::Null,
         cost: Cost { tokens: 10, dollars: 0.1, calls: 1 },
         proposer: String::new(),
+        design: None,
         remaining: None,
     }
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0 }
+    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0, class: String::new() }
 }
 
 fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
@@ -165,7 +166,14 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
 fn the_incumbent_is_what_all_its_measurements_say() {
     // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
     breaks(11, "worse than 3.5", |records| {
-        let again = Record::Attempt { experiment: 1, attempt: 2, side: Side::Incumbent, seed: 2, fidelity: 1.0 };
+        let again = Record::Attempt {
+            experiment: 1,
+            attempt: 2,
+            side: Side::Incumbent,
+            seed: 2,
+            fidelity: 1.0,
+            class: String::new(),
+        };
         let mut score = measured(1, 2, Some(2.0));
         let Record::Measured { side, .. } = &mut score else { panic!() };
         *side = Side::Incumbent;

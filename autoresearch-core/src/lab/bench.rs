@@ -1,0 +1,174 @@
+//! Who works where: the workers with their devices, the places to build and run in, and what is in flight.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::Workers;
+use crate::proposer::{Proposal, ProposerError};
+use crate::ratchet::Side;
+use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
+
+/// What the lab waited for has happened.
+pub(super) enum Done<C> {
+    /// The proposer has answered, for the files of this revision, after so long.
+    Proposed { parent: Revision, result: Result<Vec<Proposal<C>>, ProposerError>, took: Duration },
+    /// A build ahead of a run has ended; with the way in which it failed, if it did.
+    Built { experiment: u32, result: Result<Option<Outcome>, SandboxError> },
+    /// A run of an experiment has ended.
+    Ran { experiment: u32, result: Result<Outcome, SandboxError> },
+    /// A run of the incumbent that belongs to no experiment has ended.
+    Checked { result: Result<Outcome, SandboxError> },
+    /// A pause is over.
+    Rested(Rest),
+}
+
+/// Who pauses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    Proposer,
+    Machine,
+    Experiment(u32),
+}
+
+/// A run of an experiment that is under way.
+pub(super) struct Run {
+    pub(super) side: Side,
+    pub(super) candidate: Candidate,
+    pub(super) trial: Trial,
+    pub(super) place: Place,
+}
+
+/// What a run holds while it goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) slot: usize,
+    pub(super) worker: Option<usize>,
+}
+
+/// What an experiment is doing.
+#[derive(Default)]
+pub(super) enum Doing {
+    /// Nothing: what comes next is to be found out.
+    #[default]
+    Idle,
+    /// It pauses, after our machinery failed.
+    Resting,
+    /// It is built ahead of its run.
+    Building(Run),
+    /// It is built and waits for a worker.
+    Built(Run),
+    /// It runs.
+    Running(Run),
+}
+
+/// What is known of an experiment beside the journal, as long as this harness lives.
+#[derive(Default)]
+pub(super) struct Flight {
+    pub(super) doing: Doing,
+    /// What the rule asked for and has not begun.
+    pub(super) wanted: VecDeque<Side>,
+    /// How many measurements there were when it asked.
+    pub(super) asked: Option<usize>,
+    /// Whether something of it ran under this harness.
+    pub(super) ran: bool,
+    /// How often in a row our machinery failed.
+    pub(super) failures: u32,
+}
+
+type Waiting<C> = FuturesUnordered<Pin<Box<dyn Future<Output = Done<C>> + Send>>>;
+
+/// The workers, the slots, and everything in flight.
+pub(super) struct Bench<C> {
+    workers: Workers,
+    busy: Vec<bool>,
+    /// What each slot held last, and whether it is taken.
+    slots: Vec<(Option<Revision>, bool)>,
+    pub(super) flights: HashMap<u32, Flight>,
+    waiting: Waiting<C>,
+}
+
+impl<C> Bench<C> {
+    pub(super) fn new(workers: Workers) -> Bench<C> {
+        let (busy, slots) = (vec![false; workers.classes.len()], vec![(None, false); workers.slots()]);
+        Bench { workers, busy, slots, flights: HashMap::new(), waiting: FuturesUnordered::new() }
+    }
+
+    pub(super) fn wait_for(&mut self, future: impl Future<Output = Done<C>> + Send + 'static) {
+        self.waiting.push(Box::pin(future));
+    }
+
+    /// Whether nothing is waited for.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The next thing that happens; `None` if nothing is waited for.
+    pub(super) async fn next(&mut self) -> Option<Done<C>> {
+        self.waiting.next().await
+    }
+
+    /// A free worker of this class.
+    pub(super) fn free_worker(&self, class: &str) -> Option<usize> {
+        let mut free = self.workers.classes.iter().zip(&self.busy).enumerate();
+        free.find(|(_, (of, busy))| *of == class && !**busy).map(|(at, _)| at)
+    }
+
+    /// How many workers do nothing.
+    pub(super) fn idle_workers(&self) -> usize {
+        self.busy.iter().filter(|busy| !**busy).count()
+    }
+
+    /// A place to build `candidate` in, ahead of its run.
+    pub(super) fn place_ahead(&mut self, candidate: &Revision) -> Option<Place> {
+        let ahead = |flight: &&Flight| matches!(flight.doing, Doing::Building(_) | Doing::Built(_));
+        if self.flights.values().filter(ahead).count() >= self.workers.builders {
+            return None;
+        }
+        let slot = self.free_slot(candidate, 0)?;
+        Some(self.take(Place { slot, worker: None }, candidate))
+    }
+
+    /// A place to build and run `candidate` in with a worker of this class.
+    pub(super) fn place(&mut self, candidate: &Revision, class: &str) -> Option<Place> {
+        let worker = self.free_worker(class)?;
+        let slot = if self.workers.builders == 0 { worker } else { self.free_slot(candidate, worker)? };
+        Some(self.take(Place { slot, worker: Some(worker) }, candidate))
+    }
+
+    /// A free slot: the one that holds the candidate already, if there is one, since nothing must be built there; else this
+    /// one, else the first.
+    fn free_slot(&self, candidate: &Revision, rather: usize) -> Option<usize> {
+        let mut free = self.slots.iter().enumerate().filter(|(_, (_, taken))| !taken);
+        let held = free.clone().find(|(_, (held, _))| held.as_ref() == Some(candidate));
+        let rather = free.clone().find(|(at, _)| *at == rather);
+        held.or(rather).or_else(|| free.next()).map(|(at, _)| at)
+    }
+
+    fn take(&mut self, place: Place, candidate: &Revision) -> Place {
+        self.slots[place.slot] = (Some(candidate.clone()), true);
+        if let Some(worker) = place.worker {
+            self.busy[worker] = true;
+        }
+        place
+    }
+
+    /// Gives a built run a worker of this class, if one is free.
+    pub(super) fn employ(&mut self, place: &mut Place, class: &str) -> bool {
+        place.worker = self.free_worker(class);
+        if let Some(worker) = place.worker {
+            self.busy[worker] = true;
+        }
+        place.worker.is_some()
+    }
+
+    pub(super) fn release(&mut self, place: Place) {
+        self.slots[place.slot].1 = false;
+        if let Some(worker) = place.worker {
+            self.busy[worker] = false;
+        }
+    }
+}
