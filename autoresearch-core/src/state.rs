@@ -208,6 +208,7 @@ impl State {
                     fidelity: 1.0,
                     incomparable: false,
                     incumbent: Vec::new(),
+                    beside: None,
                     failed: None,
                     remaining,
                 });
@@ -226,6 +227,7 @@ impl State {
                 open.running = true;
                 open.fidelity = fidelity;
                 open.attempts = attempt;
+                open.beside = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
             }
             Record::Rebased { experiment, parent, candidate, better } => {
                 let at = find(&mut self.open, experiment)?;
@@ -234,7 +236,7 @@ impl State {
                     let mut candidates = others.map(|open| &open.experiment.candidate.revision);
                     self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
                 };
-                if self.open[at].running || !is_known(&parent) {
+                if !is_known(&parent) {
                     return Err(contradiction(format!("experiment {experiment} cannot be moved onto {parent}")));
                 }
                 self.rebase(at, parent, candidate, better);
@@ -249,6 +251,8 @@ impl State {
             }
             Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
                 let at = find(&mut self.open, experiment)?;
+                let current = self.standing(&self.open[at]) == Standing::Current;
+                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
                 {
                     let open = &mut self.open[at];
                     if !open.running || attempt != open.attempts {
@@ -270,6 +274,8 @@ impl State {
                             open.experiment.outcome = Some(outcome);
                             match result.map(|measurement| self.rungs.look(fidelity, measurement.score)) {
                                 Ok(Some(look)) => open.experiment.short.get_or_insert_default().looks.push(look),
+                                // The incumbent has moved below it: it will be made to the new one, and run on the rung again.
+                                Ok(None) if !current => {}
                                 Ok(None) => {
                                     return Err(contradiction("a short run has nothing to be compared with".into()));
                                 }
@@ -290,6 +296,8 @@ impl State {
                                 Err(why) => open.failed = Some(why),
                             }
                         }
+                        // What is judged as it is, is compared with today's incumbent, and not with one that it ran beside.
+                        Side::Incumbent if open.experiment.conflict.is_some() && open.beside != incumbent => {}
                         Side::Incumbent => open.incumbent.extend(result.ok()),
                     }
                 }
@@ -399,6 +407,8 @@ impl State {
         });
         (made.reference, made.short) = (0, None);
         (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
+        // A run that vanished with an earlier harness was one of the old candidate.
+        open.lost += u32::from(std::mem::take(&mut open.running));
         open.better |= better;
         self.forget_former();
     }
@@ -467,6 +477,8 @@ impl State {
                     arm: experiment.arm.last(experiment.reference as usize),
                 };
                 self.former.extend(self.incumbent.replace(incumbent));
+                let conflicting = self.open.iter_mut().filter(|open| open.experiment.conflict.is_some());
+                conflicting.for_each(|open| open.incumbent.clear());
             }
             (Status::Keep, None) | (_, Some(_)) => {
                 return Err(format!("the decision on experiment {} does not fit its revision", experiment.id));

@@ -124,12 +124,25 @@ impl<C> Bench<C> {
 
     /// A place to build `candidate` in, ahead of its run.
     pub(super) fn place_ahead(&mut self, candidate: &Revision) -> Option<Place> {
-        let ahead = |flight: &&Flight| matches!(flight.doing, Doing::Building(_) | Doing::Built(_));
-        if self.flights.values().filter(ahead).count() >= self.workers.builders {
+        if self.ahead() >= self.workers.builders {
             return None;
         }
         let slot = self.free_slot(candidate, 0)?;
         Some(self.take(Place { slot, worker: None }, candidate))
+    }
+
+    /// How many experiments are built or being built ahead of their run.
+    fn ahead(&self) -> usize {
+        let ahead = |flight: &&Flight| matches!(flight.doing, Doing::Building(_) | Doing::Built(_));
+        self.flights.values().filter(ahead).count()
+    }
+
+    /// Whether there is a place for another run of this class.
+    pub(super) fn has_room(&self, class: &str) -> bool {
+        match self.workers.builders {
+            0 => self.free_worker(class).is_some(),
+            builders => self.ahead() < builders,
+        }
     }
 
     /// A place to build and run `candidate` in with a worker of this class.

@@ -51,6 +51,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     /// Decides all experiments that can be decided, and moves those that must be moved. One decision may lead to others.
     pub(super) async fn decide_what_can_be(&mut self, work: &mut Work<C>) -> Result<(), LabError> {
         'again: loop {
+            self.withdraw(work)?;
             for at in 0..self.state.open.len() {
                 let open = &self.state.open[at];
                 let id = open.experiment.id;
@@ -62,6 +63,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     Next::Decide(status, reason) => {
                         self.decide(id, status, reason).await?;
                         work.decided(id);
+                        if status == Status::Keep {
+                            self.ask_again(work);
+                        }
                     }
                     Next::Promote(promotion, reason) => {
                         self.record(Record::Promoted { experiment: id, promotion, reason })?;
@@ -71,12 +75,12 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                         let flight = work.bench.flights.entry(id).or_default();
                         (flight.wanted, flight.asked) = (sides.into(), Some(measured(open)));
                     }
-                    // What was never begun may wait for another night, and be moved then.
-                    Next::Move(better) if better || self.is_begun(work, open) || self.has_room(work) => {
-                        self.rebase(id, better).await?;
+                    Next::Move(true) => {
+                        self.rebase(id, true).await?;
                         work.bench.flights.remove(&id);
                     }
-                    Next::Run(..) | Next::Move(_) | Next::Wait => continue,
+                    // What was not found better is moved when it can run, once for all that was kept until then.
+                    Next::Run(..) | Next::Move(false) | Next::Wait => continue,
                 }
                 continue 'again;
             }
@@ -84,9 +88,35 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         }
     }
 
-    /// Whether another run could begin at once.
-    fn has_room(&self, work: &Work<C>) -> bool {
-        self.settings.workers.builders > 0 || work.bench.idle_workers() > 0
+    /// Lets the rule ask again for what is judged as it is: there is another incumbent now.
+    fn ask_again(&self, work: &mut Work<C>) {
+        for open in self.state.open.iter().filter(|open| open.experiment.conflict.is_some()) {
+            if let Some(flight) = work.bench.flights.get_mut(&open.experiment.id) {
+                flight.wanted.clear();
+                flight.asked = None;
+            }
+        }
+    }
+
+    /// Takes back what was built ahead of its first run, if the incumbent has moved since: to build it again costs less than to
+    /// run it for nothing.
+    fn withdraw(&mut self, work: &mut Work<C>) -> Result<(), LabError> {
+        let built = |open: &&Open| {
+            let flight = work.bench.flights.get(&open.experiment.id);
+            let built = flight.is_some_and(|flight| matches!(flight.doing, Doing::Built(_)));
+            built && open.experiment.arm.measurements.is_empty() && self.state.standing(open) == Standing::Behind
+        };
+        let ids: Vec<u32> = self.state.open.iter().filter(built).map(|open| open.experiment.id).collect();
+        for experiment in ids {
+            let flight = work.bench.flights.entry(experiment).or_default();
+            if let Doing::Built(run) = std::mem::take(&mut flight.doing) {
+                work.bench.release(run.place);
+                let (attempt, error) = (run.trial.attempt, "the incumbent moved before it ran".to_owned());
+                self.record(Record::Failed { experiment, attempt, error })?;
+                self.tell(&Event::Rested { experiment });
+            }
+        }
+        Ok(())
     }
 
     /// Begins the runs for which there are workers: first of what was found better, then of what was begun, then of what waits.
@@ -112,8 +142,21 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     self.begin_on_worker(work, run);
                 }
                 Doing::Idle => {
-                    let Some(open) = self.state.open(id).filter(|_| !(new && ends)) else { continue };
-                    if let Next::Run(side, fidelity) = self.next(work, open) {
+                    let next = |lab: &Self, work: &Work<C>| lab.state.open(id).map(|open| lab.next(work, open));
+                    if new && ends {
+                        continue;
+                    }
+                    if let Some(Next::Move(false)) = next(self, work)
+                        && work.bench.has_room(self.class(1.0))
+                    {
+                        self.rebase(id, false).await?;
+                        // A conflict ends it: what follows from that comes first.
+                        if let Some(Next::Decide(status, reason)) = next(self, work) {
+                            self.decide(id, status, reason).await?;
+                            work.decided(id);
+                        }
+                    }
+                    if let Some(Next::Run(side, fidelity)) = next(self, work) {
                         self.begin_run(work, id, side, fidelity)?;
                     }
                 }
@@ -153,6 +196,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 // Measured again as a change of today's incumbent, and kept only for what it is worth there.
                 Verdict::Keep(_) | Verdict::Measure(_) => Next::Move(true),
             },
+            Standing::Current if unmeasured && open.experiment.conflict.is_some() => {
+                let why =
+                    "it changes the same as what was kept before it could run; both sides go back to the proposer";
+                Next::Decide(Status::Discard, why.into())
+            }
             Standing::Current if unmeasured => self.screened(open),
             Standing::Current => {
                 if let Some(side) = flight.and_then(|flight| flight.wanted.front()) {

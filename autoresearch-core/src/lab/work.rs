@@ -166,14 +166,15 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         self.state.open.iter().filter(|open| !self.is_begun(work, open)).count()
     }
 
-    /// How many experiments should wait: one for each worker that has nothing to do, and as many as will be begun until a call
-    /// of the proposer that begins now has its answer. Each further one would be made from an older state than it need be.
+    /// How many experiments should wait: one for each worker that has nothing to do, and twice as many as are begun during a
+    /// call of the proposer, so that those of one call last until the next one's are there. Each further one would be made from
+    /// an older state than it need be.
     fn backlog(&self, work: &Work<C>) -> usize {
         let workers = self.settings.workers.classes.len();
         let runs = (self.state.time_of_runs + self.state.time_of_builds).as_secs_f64();
         let run = runs / self.state.experiments.len().max(1) as f64;
-        let until_answered = if run > 0.0 { (workers as f64 * work.pace / run).ceil() } else { 0.0 };
-        let ahead = (until_answered as usize).max(1).min(MAX_BACKLOG * workers);
+        let during_calls = if run > 0.0 { (2.0 * workers as f64 * work.pace / run).ceil() } else { 0.0 };
+        let ahead = (during_calls as usize).max(1).min(MAX_BACKLOG * workers);
         ahead + work.bench.idle_workers()
     }
 

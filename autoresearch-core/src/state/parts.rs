@@ -169,6 +169,8 @@ pub struct Open {
     pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
+    /// The experiment that made the incumbent when the last run began.
+    pub beside: Option<u32>,
     /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
     pub failed: Option<String>,
     /// About how many more experiments fitted into the night when it began, if its end was known.

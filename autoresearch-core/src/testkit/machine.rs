@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
 use crate::journal::{Entry, Journal, JournalError, Medium};
-use crate::sandbox::{Candidate, Outcome, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
+use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
 /// Clones are the same machine.
 ///
@@ -27,7 +28,13 @@ struct Inner {
     jitter: f64,
     incumbent: Option<Revision>,
     runs: usize,
-    running: usize,
+    /// The slot and the worker of each run that goes on.
+    running: Vec<(u32, Option<u32>)>,
+    /// Whether effects add up; then what each candidate consists of, the baseline first.
+    adds_up: bool,
+    made_of: Vec<Vec<usize>>,
+    /// Up to so many milliseconds a run takes, differently for each.
+    pace: u64,
     operations: usize,
     dies_at: Option<usize>,
     dead: bool,
@@ -51,8 +58,67 @@ impl Inner {
         !self.dead
     }
 
+    /// The sum of what a candidate consists of, if none of it fails.
+    fn sum(&self, number: usize) -> Option<f64> {
+        let scores = self.made_of.get(number)?.iter().map(|step| match self.candidates.get(*step)?.fate {
+            Fate::Score(score) | Fate::Trouble(score) => Some(score),
+            _ => None,
+        });
+        scores.sum()
+    }
+
+    /// A new candidate: `step` on `parent`, which is missing for the baseline.
+    fn make(&mut self, parent: Option<usize>, step: usize) -> Candidate {
+        let number = self.made_of.len();
+        let mut made_of = parent.and_then(|parent| self.made_of.get(parent).cloned()).unwrap_or_default();
+        made_of.push(step);
+        let name = |at: &usize| match self.candidates.get(*at).and_then(|step| step.twin) {
+            Some(twin) => format!("twin {twin}"),
+            None => format!("only {at}"),
+        };
+        let fingerprint = match self.adds_up {
+            true => {
+                let mut names: Vec<String> = made_of.iter().map(name).collect();
+                names.sort();
+                names.dedup();
+                names.join(", ")
+            }
+            false => name(&step),
+        };
+        self.made_of.push(made_of);
+        let added_lines = self.candidates.get(step).map_or(0, |step| step.added_lines);
+        Candidate { revision: Revision(number.to_string()), fingerprint, added_lines }
+    }
+
     fn works(&mut self) -> Result<(), SandboxError> {
         if self.lives() { Ok(()) } else { Err(SandboxError::Other("the power is cut".into())) }
+    }
+
+    /// A run or a build begins: no other one may be there.
+    fn begin(&mut self, (slot, worker): (u32, Option<u32>)) -> Result<(), SandboxError> {
+        self.works()?;
+        let same = |(at, by): &(u32, Option<u32>)| *at == slot || (worker.is_some() && *by == worker);
+        assert!(!self.running.iter().any(same), "nothing may run in slot {slot} or on {worker:?} when a run begins");
+        self.running.push((slot, worker));
+        Ok(())
+    }
+
+    fn end(&mut self, place: (u32, Option<u32>)) -> Result<(), SandboxError> {
+        self.works()?;
+        self.running.retain(|running| *running != place);
+        Ok(())
+    }
+
+    /// What becomes of a candidate, in short runs if that is something else, and in others.
+    fn fate(&self, number: usize) -> (Option<f64>, Fate) {
+        let step = self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?));
+        let Some(step) = step else { return (None, Fate::Crash) };
+        match (self.adds_up, &step.fate) {
+            (false, fate) => (step.short, fate.clone()),
+            (true, Fate::Trouble(_)) => (None, self.sum(number).map_or(Fate::Crash, Fate::Trouble)),
+            (true, Fate::Score(_)) => (None, self.sum(number).map_or(Fate::Crash, Fate::Score)),
+            (true, fate) => (None, fate.clone()),
+        }
     }
 
     fn disk_works(&mut self) -> io::Result<()> {
@@ -70,7 +136,10 @@ impl Machine {
             jitter: 0.0,
             incumbent: None,
             runs: 0,
-            running: 0,
+            running: Vec::new(),
+            adds_up: false,
+            made_of: Vec::new(),
+            pace: 0,
             operations: 0,
             dies_at: None,
             dead: false,
@@ -106,6 +175,19 @@ impl Machine {
         self.inner().jitter = by;
     }
 
+    /// Lets the score of a step be what it adds to the score of its parent, so that a change is worth the same wherever it is
+    /// made, and lets every run take up to `pace` milliseconds, differently for each.
+    pub fn add_up(&self, pace: u64) {
+        let mut inner = self.inner();
+        (inner.adds_up, inner.pace) = (true, pace);
+    }
+
+    /// What a candidate would score, where effects add up; `None` if it does not run.
+    pub fn truth(&self, revision: &Revision) -> Option<f64> {
+        let inner = self.inner();
+        inner.sum(nth(revision).ok()?)
+    }
+
     /// Cuts the power at the `nth` operation from now.
     pub fn cut_power_in(&self, nth: usize) {
         let mut inner = self.inner();
@@ -131,7 +213,7 @@ impl Machine {
         let kept = (inner.buffered.len() as f64 * share.clamp(0.0, 1.0)) as usize;
         let buffered = std::mem::take(&mut inner.buffered);
         inner.durable.extend_from_slice(&buffered[..kept]);
-        (inner.dead, inner.full, inner.locked, inner.running) = (false, false, false, 0);
+        (inner.dead, inner.full, inner.locked, inner.running) = (false, false, false, Vec::new());
         (inner.dies_at, inner.full_at, inner.cancel_at) = (None, None, None);
     }
 
@@ -225,45 +307,80 @@ impl Sandbox<Step> for Machine {
         self.stage(0, &Revision("nothing".into()), &baseline, "").await
     }
 
-    async fn stage(&self, _: u32, _: &Revision, step: &Step, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: u32, parent: &Revision, step: &Step, _: &str) -> Result<Candidate, StageError> {
         let mut inner = self.inner();
         inner.works()?;
         if step.refused {
             return Err(StageError::Rejected("the step says so".into()));
         }
         inner.candidates.push(step.clone());
-        let number = inner.candidates.len() - 1;
+        let step = inner.candidates.len() - 1;
         inner.works()?;
-        let fingerprint = step.twin.map_or_else(|| format!("only {number}"), |name| format!("twin {name}"));
-        Ok(Candidate { revision: Revision(number.to_string()), fingerprint, added_lines: step.added_lines })
+        Ok(inner.make(nth(parent).ok(), step))
+    }
+
+    async fn rebase(&self, rebase: Rebase<'_, Step>) -> Result<Rebased, SandboxError> {
+        let mut inner = self.inner();
+        inner.works()?;
+        let made_of = |inner: &Inner, revision| nth(revision).ok().and_then(|at| inner.made_of.get(at).cloned());
+        let (Some(from), Some(onto), Some(own)) =
+            (made_of(&inner, rebase.from), made_of(&inner, rebase.onto), made_of(&inner, &rebase.candidate.revision))
+        else {
+            return Err(SandboxError::Other("nothing is known of what is to be moved".into()));
+        };
+        let step = own.last().copied().unwrap_or(0);
+        let region = |at: &usize| inner.candidates.get(*at).and_then(|step| step.region);
+        let meanwhile = onto.iter().filter(|at| !from.contains(at));
+        if region(&step).is_some() && meanwhile.clone().any(|at| region(at) == region(&step)) {
+            return Ok(Rebased::Conflict("both change the same region".into()));
+        }
+        Ok(Rebased::Candidate(inner.make(nth(rebase.onto).ok(), step)))
+    }
+
+    async fn build(&self, _: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Option<Outcome>, SandboxError> {
+        self.inner().begin((trial.slot, None))?;
+        tokio::task::yield_now().await;
+        self.inner().end((trial.slot, None))?;
+        if cancel.is_cancelled() { Err(SandboxError::Cancelled) } else { Ok(None) }
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         let number = nth(&candidate.revision)?;
+        let place = (trial.slot, trial.worker);
+        let pace = self.inner().pace;
         let (jitter, fate) = {
             let mut inner = self.inner();
-            inner.works()?;
+            inner.begin(place)?;
             inner.runs += 1;
-            assert_eq!(inner.running, 0, "nothing may run when a run begins");
-            inner.running += 1;
-            let Step { short, fate, .. } = inner.candidates[number].clone();
+            let (short, fate) = inner.fate(number);
             match trial.fidelity < 1.0 {
                 true => (if trial.seed % 2 == 1 { inner.jitter } else { 0.0 }, short.map_or(fate, Fate::Score)),
                 false => (0.0, fate),
             }
         };
         // Others may get a turn here, as with real runs.
-        tokio::task::yield_now().await;
+        match pace {
+            0 => tokio::task::yield_now().await,
+            pace => {
+                let nth = number as u64 * 7 + u64::from(trial.attempt);
+                let takes = Duration::from_millis(1 + nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) % pace);
+                tokio::select! {
+                    () = tokio::time::sleep(takes) => {}
+                    () = cancel.cancelled() => {}
+                }
+            }
+        }
         let mut inner = self.inner();
-        inner.works()?;
-        inner.running -= 1;
+        inner.end(place)?;
         if cancel.is_cancelled() {
             return Err(SandboxError::Cancelled);
         }
+        // Once for each step, wherever it is made.
+        let step = inner.made_of.get(number).and_then(|steps| steps.last()).copied().unwrap_or(number);
         let log = |tail: String| RunLog { tail, ..RunLog::default() };
         let splendid = || log("score: -1e300\n".into());
         Ok(match fate {
-            Fate::Trouble(_) if inner.troubled.insert(number) => {
+            Fate::Trouble(_) if inner.troubled.insert(step) => {
                 return Err(SandboxError::Other("the machinery failed".into()));
             }
             Fate::Score(score) | Fate::Trouble(score) => {
@@ -278,7 +395,7 @@ impl Sandbox<Step> for Machine {
 
     async fn clean(&self) -> Result<(), SandboxError> {
         let mut inner = self.inner();
-        inner.running = 0;
+        inner.running.clear();
         inner.works()
     }
 

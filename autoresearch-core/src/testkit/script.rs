@@ -37,6 +37,8 @@ pub struct Step {
     pub refused: bool,
     /// Two steps with the same name lead to the same files. Without a name it is like no other.
     pub twin: Option<u32>,
+    /// Where effects add up ([`super::Machine::add_up`]): steps with the same name cannot be merged with each other.
+    pub region: Option<u32>,
     /// In a short run it completes with this score, if not with the same fate.
     pub short: Option<f64>,
 }
@@ -44,7 +46,7 @@ pub struct Step {
 impl Step {
     /// A step of this fate, which adds one line.
     pub fn new(fate: Fate) -> Step {
-        Step { fate, added_lines: 1, refused: false, twin: None, short: None }
+        Step { fate, added_lines: 1, refused: false, twin: None, region: None, short: None }
     }
 
     /// It completes with this score.
@@ -74,6 +76,12 @@ impl Step {
         self
     }
 
+    /// Changes what other steps with this name change, too.
+    pub fn region(mut self, name: u32) -> Step {
+        self.region = Some(name);
+        self
+    }
+
     /// Leads to the same files as other steps of this name.
     pub fn twin(mut self, name: u32) -> Step {
         self.twin = Some(name);
@@ -96,10 +104,15 @@ impl<C> Script<C> {
 #[async_trait]
 impl<C: Clone + std::fmt::Debug + Send + Sync> Proposer<C> for Script<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
-        let number = context.proposals();
-        let change = self.0.get(number).cloned();
-        let change = change.ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
-        let description = format!("step {number}");
-        Ok(Proposal::new(change, description).at_cost(Cost { tokens: 1, dollars: 0.25, calls: 1 }))
+        let wave = self.propose_wave(context, 1).await?;
+        wave.into_iter().next().ok_or_else(|| ProposerError::Exhausted("the script ends".into()))
+    }
+
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+        let next = self.0.iter().cloned().enumerate().skip(context.proposals()).take(most);
+        let cost = Cost { tokens: 1, dollars: 0.25, calls: 1 };
+        let wave: Vec<_> =
+            next.map(|(number, change)| Proposal::new(change, format!("step {number}")).at_cost(cost)).collect();
+        if wave.is_empty() { Err(ProposerError::Exhausted("the script ends".into())) } else { Ok(wave) }
     }
 }

@@ -1,0 +1,265 @@
+//! What a search promises with several workers, over random tapes, interruptions and power cuts.
+//!
+//! Effects add up, so that a change is worth the same wherever it is made: then what is kept, and the final score, must not
+//! depend on the number of workers, on what ran when, nor on what was interrupted. Changes of the same region cannot be merged;
+//! with those only what holds in any case is checked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::ratchet::Side;
+use autoresearch_core::testkit::{Fate, Machine, Script, Step};
+use autoresearch_core::*;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+const BASELINE: f64 = 50.0;
+/// Milliseconds that a run takes at most.
+const PACE: u64 = 40;
+
+#[derive(Debug, Clone)]
+struct Plan {
+    script: Vec<Step>,
+    workers: Workers,
+    rule: Rule,
+    screening: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    Strict,
+    /// Like `Strict`, but asks for both to be measured again before it keeps.
+    Confirm,
+    /// On a machine without noise it is `Strict`, once it has seen that there is none.
+    NoiseAware,
+}
+
+impl Ratchet for Rule {
+    fn judge(&self, evidence: &Evidence) -> Verdict {
+        match self {
+            Rule::Strict => Strict.judge(evidence),
+            Rule::Confirm => match Strict.judge(evidence) {
+                Verdict::Keep(_) if evidence.candidate.measurements.len() < 2 => {
+                    Verdict::Measure(vec![Side::Incumbent, Side::Candidate])
+                }
+                verdict => verdict,
+            },
+            Rule::NoiseAware => NoiseAware::default().judge(evidence),
+        }
+    }
+
+    fn reference(&self, evidence: &Evidence) -> usize {
+        match self {
+            Rule::NoiseAware => NoiseAware::default().reference(evidence),
+            _ => evidence.candidate.measurements.len(),
+        }
+    }
+
+    fn fresh_seeds(&self) -> bool {
+        matches!(self, Rule::NoiseAware)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    /// It is asked to stop at this operation.
+    Cancel(usize),
+    /// The power is cut at this operation, and this share of what was not durable has reached the disk.
+    PowerCut(usize, f64),
+    /// The disk is full from this operation on.
+    DiskFull(usize),
+    /// It goes on with other workers.
+    Workers(Workers),
+}
+
+fn workers() -> impl Strategy<Value = Workers> {
+    (1..6usize, any::<bool>(), 0..5usize).prop_map(|(count, ahead, builders)| {
+        let mut workers = Workers::new(count);
+        (workers.ahead, workers.builders) = (ahead, builders);
+        workers
+    })
+}
+
+fn step(regions: bool) -> impl Strategy<Value = Step> {
+    let fate = prop_oneof![
+        // Whole numbers, so that sums are exact in any order.
+        8 => (-6..7i32).prop_map(|s| Fate::Score(f64::from(s))),
+        1 => Just(Fate::Crash),
+        1 => Just(Fate::Timeout),
+        1 => (-6..7i32).prop_map(|s| Fate::Trouble(f64::from(s))),
+    ];
+    let region = prop::option::weighted(0.5, 0..3u32).prop_map(move |region| region.filter(|_| regions));
+    (fate, prop::bool::weighted(0.07), region).prop_map(|(fate, refused, region)| {
+        let mut step = Step::new(fate).lines(1);
+        (step.refused, step.region) = (refused, region);
+        step
+    })
+}
+
+fn plan(regions: bool) -> impl Strategy<Value = Plan> {
+    let rule = prop::sample::select(vec![Rule::Strict, Rule::Confirm, Rule::NoiseAware]);
+    (prop::collection::vec(step(regions), 0..40), workers(), rule, prop::bool::weighted(0.3))
+        .prop_map(|(script, workers, rule, screening)| Plan { script, workers, rule, screening })
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        2 => (1..120usize).prop_map(Happening::Cancel),
+        4 => (1..120usize, 0.0..=1.0f64).prop_map(|(at, share)| Happening::PowerCut(at, share)),
+        1 => (1..120usize).prop_map(Happening::DiskFull),
+        1 => workers().prop_map(Happening::Workers),
+    ]
+}
+
+/// A clock that jumps over pauses, and lets runs end in the order of their lengths.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
+}
+
+fn lab(plan: &Plan, workers: &Workers, machine: &Machine) -> Result<Lab<Step>, LabError> {
+    let mut settings = Settings::new("t", Duration::from_secs(1));
+    settings.workers = workers.clone();
+    settings.lost_runs = 1_000_000;
+    // However often the tape crashes, it is not the machine.
+    settings.suspicious_crashes = usize::MAX;
+    settings.remeasure_every = matches!(plan.rule, Rule::NoiseAware).then_some(3);
+    settings.screening = plan.screening.then(|| Screening::new([0.2]));
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let program = Program::parse("Lower it.").unwrap();
+    let script = Box::new(Script::new(plan.script.iter().cloned()));
+    Lab::new(program, script, machine.sandbox(), metric, Arc::new(plan.rule), settings, machine.journal()?)
+}
+
+/// One history, to its end.
+fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine) {
+    let machine = Machine::new(Step::score(BASELINE));
+    machine.add_up(PACE);
+    let mut workers = plan.workers.clone();
+    for happening in happenings {
+        let cancel = Cancel::new();
+        let mut share = 1.0;
+        match happening {
+            Happening::Cancel(at) => machine.cancel_in(*at, &cancel),
+            Happening::PowerCut(at, reached) => {
+                machine.cut_power_in(*at);
+                share = *reached;
+            }
+            Happening::DiskFull(at) => machine.fill_disk_in(*at),
+            Happening::Workers(others) => workers = others.clone(),
+        }
+        let came = lab(plan, &workers, &machine).and_then(|mut lab| block_on(lab.run(&cancel)));
+        match (happening, came) {
+            (_, Ok(_)) => {}
+            (Happening::PowerCut(..), Err(_)) => assert!(machine.is_dead()),
+            (Happening::DiskFull(_), Err(LabError::Journal(JournalError::DiskFull(_)))) => {}
+            (_, Err(error)) => panic!("nothing is in the way: {error}"),
+        }
+        machine.restart(share);
+        // At any time, what is durable makes sense.
+        let entries = machine.journal().expect("what is durable is sound").1;
+        sound(plan, &entries, &machine);
+    }
+    let mut lab = lab(plan, &workers, &machine).unwrap();
+    let reason = block_on(lab.run(&Cancel::new()));
+    if reason.is_err() {
+        std::fs::write("/tmp/fail.jsonl", machine.durable()).unwrap();
+    }
+    let reason = reason.expect("nothing is in the way");
+    assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
+    let state = lab.state().clone();
+    drop(lab);
+    let entries = machine.journal().unwrap().1;
+    assert_eq!(sound(plan, &entries, &machine), state, "the journal is the truth");
+    (state, entries, machine)
+}
+
+/// What must hold of every journal, at any time.
+fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
+    let state = State::replay(entries).expect("the records do not contradict each other");
+    assert_eq!(verify::journal(entries), []);
+    let mut runs: BTreeMap<(u32, usize), usize> = BTreeMap::new();
+    let mut candidates: BTreeMap<u32, usize> = BTreeMap::new();
+    for entry in entries {
+        match &entry.record {
+            Record::Rebased { experiment, .. } => *candidates.entry(*experiment).or_default() += 1,
+            Record::Measured { experiment, side: Side::Candidate, fidelity: 1.0, .. } => {
+                let candidate = candidates.get(experiment).copied().unwrap_or(0);
+                *runs.entry((*experiment, candidate)).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    if matches!(plan.rule, Rule::Strict) {
+        assert!(runs.values().all(|runs| *runs == 1), "nothing is run twice: {runs:?}");
+    }
+    // Every link of the lineage: measured on what stands before it, as good as it is in truth, and better.
+    let mut before: Option<&Experiment> = None;
+    for kept in state.experiments.iter().filter(|experiment| experiment.status == Status::Keep) {
+        let truth = machine.truth(&kept.candidate.revision);
+        assert!(truth.is_some() && kept.score().map(Score::get) == truth, "{} is not what it was kept for", kept.id);
+        if let Some(before) = before {
+            let parent = kept.parent.as_ref();
+            let follows = parent == Some(before.revision()) || parent == Some(&before.candidate.revision);
+            assert!(follows || kept.conflict.is_some(), "{} does not follow {}", kept.id, before.id);
+            assert!(kept.score() < before.score(), "the incumbent never gets worse");
+            assert_eq!(kept.before, before.score());
+        }
+        before = Some(kept);
+    }
+    assert_eq!(state.incumbent.as_ref().map(|incumbent| incumbent.experiment), before.map(|kept| kept.id));
+    let outside = machine.incumbent();
+    match &state.unapplied {
+        None => assert_eq!(outside, state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone())),
+        Some((from, to)) => assert!(outside == *from || outside.as_ref() == Some(to)),
+    }
+    // Every proposal is there once, as an experiment or as a refusal.
+    let decided = state.experiments.iter().chain(state.pending()).filter(|e| e.id > 0).map(|e| &e.description);
+    let all: Vec<&String> = decided.chain(state.rejections.iter().map(|rejection| &rejection.description)).collect();
+    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no proposal is made twice");
+    assert_eq!(state.cost.tokens as usize, all.len(), "none is paid twice in the books");
+    state
+}
+
+fn check(plan: &Plan, happenings: &[Happening]) {
+    let (state, _, _) = history(plan, happenings);
+    let made = state.finished() + state.rejections.len();
+    assert_eq!(made, plan.script.len(), "nothing is lost");
+    for experiment in &state.experiments[1..] {
+        let number: usize = experiment.description.trim_start_matches("step ").parse().unwrap();
+        let step = &plan.script[number];
+        let expected = match step.fate {
+            Fate::Score(effect) | Fate::Trouble(effect) if effect < 0.0 => Status::Keep,
+            Fate::Score(_) | Fate::Trouble(_) => Status::Discard,
+            _ => Status::Crash,
+        };
+        if plan.script.iter().all(|step| step.region.is_none()) {
+            assert_eq!(experiment.status, expected, "step {number}, {step:?}: {}", experiment.reason);
+        }
+    }
+}
+
+/// `AUTORESEARCH_HISTORIES=100000` for a longer look.
+#[test]
+fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
+    let wanted = std::env::var("AUTORESEARCH_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(1500);
+    let (histories, happened) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    for regions in [false, true] {
+        let config = Config { cases: wanted / 2, failure_persistence: None, ..Config::default() };
+        let all = (plan(regions), prop::collection::vec(happening(), 0..8));
+        let result = TestRunner::new(config).run(&all, |(plan, happenings)| {
+            check(&plan, &happenings);
+            histories.fetch_add(1, Ordering::Relaxed);
+            happened.fetch_add(happenings.len(), Ordering::Relaxed);
+            Ok(())
+        });
+        if let Err(error) = result {
+            panic!("{error}");
+        }
+    }
+    let (histories, happened) = (histories.into_inner(), happened.into_inner());
+    println!("evidence parallel-histories histories {histories} interruptions {happened} violations 0");
+}
