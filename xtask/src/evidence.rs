@@ -18,6 +18,7 @@ mod night;
 mod noise;
 mod operations;
 mod pace;
+mod parallel;
 mod proposers;
 mod race;
 mod trainer;
@@ -41,6 +42,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("choices", choices::FIGURES),
     ("proposers", proposers::FIGURES),
     ("noise", noise::FIGURES),
+    ("parallel", parallel::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.

@@ -88,6 +88,58 @@ fn records_that_contradict_each_other_are_refused() {
     }
 }
 
+/// Experiment 1 is kept while 2 runs, which was made from the baseline as well.
+fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
+    let candidate = Candidate { revision: Revision("c".into()), fingerprint: "c".into(), added_lines: 0 };
+    let other = Record::Intent {
+        experiment: 2,
+        parent: Some(Revision(TO.into())),
+        candidate,
+        description: String::new(),
+        hypothesis: String::new(),
+        change: Value::Null,
+        cost: Cost::default(),
+        proposer: String::new(),
+        design: None,
+        remaining: None,
+    };
+    let both = vec![other, attempt(2, 1), attempt(1, 1), measured(1, 1), decision(1, Some("better"))];
+    replay([both, vec![Record::Applied { experiment: 1 }, measured(2, 1)], further].concat())
+}
+
+fn moved_onto(parent: &str) -> Record {
+    let candidate = Candidate { revision: Revision("d".into()), fingerprint: "d".into(), added_lines: 0 };
+    Record::Rebased { experiment: 2, parent: Revision(parent.into()), candidate, better: true }
+}
+
+#[test]
+fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_moved_and_measured_again() {
+    let behind = beside_a_keep(vec![]).unwrap();
+    let open = behind.open(2).unwrap();
+    assert_eq!(behind.standing(open), Standing::Behind);
+    // It was measured against the baseline, and that is what it is compared with.
+    let baseline = behind.experiments[0].arm.clone();
+    assert_eq!((behind.comparable(open), behind.evidence(open).incumbent), (true, baseline));
+    assert!(beside_a_keep(vec![decision(2, None)]).is_ok(), "it may be discarded for that");
+    let kept_and_gone = beside_a_keep(vec![decision(2, None)]).unwrap();
+    assert!(kept_and_gone.former.is_empty(), "nobody needs the baseline's measurements any more");
+
+    let moved = beside_a_keep(vec![moved_onto("better")]).unwrap();
+    let open = moved.open(2).unwrap();
+    assert_eq!((moved.standing(open), open.experiment.arm.measurements.len()), (Standing::Current, 0));
+    assert_eq!(open.experiment.rebased[0].arm.measurements.len(), 1, "what was measured before is remembered");
+    let again = vec![moved_onto("better"), attempt(2, 2), measured(2, 2), decision(2, Some("best"))];
+    assert_eq!(beside_a_keep(again).unwrap().incumbent.unwrap().experiment, 2);
+
+    for (what, records) in [
+        ("a keep of a change of a former incumbent", vec![decision(2, Some("best"))]),
+        ("a keep that was moved and not measured again", vec![moved_onto("better"), decision(2, Some("best"))]),
+        ("a move onto something that is not the incumbent", vec![moved_onto(TO)]),
+    ] {
+        assert!(matches!(beside_a_keep(records), Err(JournalError::Contradiction { .. })), "{what}");
+    }
+}
+
 #[test]
 fn only_the_latest_logs_stay_in_memory() {
     let mut journal = Journal::in_memory();

@@ -21,6 +21,7 @@ struct Mutant {
 }
 
 const SEMANTICS: &[&str] = &["--test", "semantics"];
+const PARALLEL: &[&str] = &["--test", "parallel"];
 const NIGHT: &[&str] = &["--test", "night"];
 const KILL: &[&str] = &["--test", "kill"];
 const ORDER: &[&str] = &["--test", "crash", "git_s_files"];
@@ -113,31 +114,66 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "7: an open experiment is finished, not forgotten",
-        file: "lab.rs",
-        search: "if let Some(open) = &self.state.open {\n                self.tell",
-        replace: "if let Some(open) = self.state.open.as_ref().filter(|open| open.attempts != 1) {\n                self.tell",
+        file: "lab/experiment.rs",
+        search: "self.state.open.iter().map(|open| (!open.better,",
+        replace: "self.state.open.iter().filter(|open| open.attempts != 1).map(|open| (!open.better,",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "8: one decision per experiment",
         file: "state.rs",
-        search: "_ => Err(contradiction(format!(\"experiment {number} was not begun\"))),",
-        replace: "_ if number < u32::MAX => Ok(()),\n            _ => Err(contradiction(format!(\"experiment {number} was not begun\"))),",
+        search: "let place = find(&mut self.open, experiment)?;",
+        replace: "let Ok(place) = find(&mut self.open, experiment) else { return Ok(()) };",
         test: LIB,
     },
     Mutant {
         invariant: "9: lost runs are capped",
         file: "lab/experiment.rs",
-        search: "if lost >= self.settings.lost_runs.max(1) {",
-        replace: "if lost == u32::MAX {",
+        search: "lost >= self.settings.lost_runs.max(1) {",
+        replace: "lost == u32::MAX {",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "9: every run is announced",
         file: "lab/experiment.rs",
-        search: "            self.record(Record::Attempt { experiment, attempt, side, seed, fidelity })?;\n",
+        search: "        self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;\n",
         replace: "",
         test: SEMANTICS,
+    },
+    Mutant {
+        invariant: "every link is measured: a change of a former incumbent is not kept as it is",
+        file: "lab/experiment.rs",
+        search: "Verdict::Keep(_) | Verdict::Measure(_) => Next::Move(true),",
+        replace: "Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),\n                Verdict::Measure(_) => Next::Move(true),",
+        test: PARALLEL,
+    },
+    Mutant {
+        invariant: "every link is measured: replay refuses a keep that is no change of the incumbent",
+        file: "state.rs",
+        search: "if status == Status::Keep && standing != Standing::Current {",
+        replace: "if false {",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "what was measured before a move says nothing about the new candidate",
+        file: "state.rs",
+        search: "arm: std::mem::take(&mut made.arm),",
+        replace: "arm: made.arm.clone(),",
+        test: PARALLEL,
+    },
+    Mutant {
+        invariant: "runs of another incumbent are not mixed",
+        file: "state.rs",
+        search: "open.experiment.conflict.is_some() && open.beside != incumbent => {}",
+        replace: "open.lost == u32::MAX => {}",
+        test: PARALLEL,
+    },
+    Mutant {
+        invariant: "one run at a time in a slot and on a worker",
+        file: "lab/bench.rs",
+        search: "self.slots[place.slot] = (Some(candidate.clone()), true);",
+        replace: "self.slots[place.slot].0 = Some(candidate.clone());",
+        test: PARALLEL,
     },
     Mutant {
         invariant: "10: one writer",
