@@ -204,6 +204,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 }
             }
         }
+        if self.state.open.iter().any(|open| !open.running.is_empty()) {
+            self.record(Record::Resumed)?;
+        }
         if let Some((from, to)) = self.state.unapplied.clone() {
             self.sandbox.promote(from.as_ref(), &to).await?;
             let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);

@@ -16,7 +16,7 @@ mod short;
 mod standing;
 
 pub use excursion::{Excursion, ExcursionStep, SideLine};
-pub use parts::{Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Shift, Status};
+pub use parts::{Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Running, Shift, Status};
 pub use short::{Look, Promotion, Rung, Rungs, Short};
 pub use standing::Standing;
 
@@ -204,16 +204,15 @@ impl State {
                     better: false,
                     attempts: 0,
                     lost: 0,
-                    running: false,
-                    fidelity: 1.0,
+                    running: Vec::new(),
                     incomparable: false,
                     incumbent: Vec::new(),
-                    beside: None,
                     failed: None,
                     remaining,
                 });
             }
-            Record::Attempt { experiment, attempt, fidelity, .. } => {
+            Record::Resumed => self.open.iter_mut().for_each(|open| open.lost += open.running.drain(..).count() as u32),
+            Record::Attempt { experiment, attempt, side, fidelity, .. } => {
                 let at_place = find(&mut self.open, experiment)?;
                 let open = &mut self.open[at_place];
                 if attempt != open.attempts + 1 {
@@ -223,11 +222,9 @@ impl State {
                     open.experiment.started = at;
                 }
                 open.failed = None;
-                open.lost += u32::from(open.running);
-                open.running = true;
-                open.fidelity = fidelity;
                 open.attempts = attempt;
-                open.beside = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+                open.running.push(Running { attempt, side, fidelity, incumbent });
             }
             Record::Rebased { experiment, parent, candidate, better } => {
                 let at = find(&mut self.open, experiment)?;
@@ -236,7 +233,7 @@ impl State {
                     let mut candidates = others.map(|open| &open.experiment.candidate.revision);
                     self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
                 };
-                if !is_known(&parent) {
+                if !self.open[at].running.is_empty() || !is_known(&parent) {
                     return Err(contradiction(format!("experiment {experiment} cannot be moved onto {parent}")));
                 }
                 self.rebase(at, parent, candidate, better);
@@ -255,16 +252,17 @@ impl State {
                 let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
                 {
                     let open = &mut self.open[at];
-                    if !open.running || attempt != open.attempts {
+                    let running = open.running.iter().position(|running| running.attempt == attempt);
+                    let Some(running) = running.map(|at| open.running.remove(at)) else {
                         return Err(contradiction(format!("attempt {attempt} was measured, but does not run")));
-                    }
-                    if fidelity != open.fidelity {
+                    };
+                    if (side, fidelity) != (running.side, running.fidelity) {
                         return Err(contradiction(format!(
-                            "attempt {attempt} has {} of the budget, but was measured with {fidelity}",
-                            open.fidelity
+                            "attempt {attempt} is of the {:?} on {} of the budget, but was measured as of the {side:?} on \
+                             {fidelity}",
+                            running.side, running.fidelity
                         )));
                     }
-                    open.running = false;
                     let short = fidelity < 1.0;
                     self.rungs.spend(short, side, outcome.log());
                     self.time_of_runs += outcome.log().elapsed;
@@ -297,7 +295,7 @@ impl State {
                             }
                         }
                         // What is judged as it is, is compared with today's incumbent, and not with one that it ran beside.
-                        Side::Incumbent if open.experiment.conflict.is_some() && open.beside != incumbent => {}
+                        Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}
                         Side::Incumbent => open.incumbent.extend(result.ok()),
                     }
                 }
@@ -313,10 +311,11 @@ impl State {
             Record::Failed { experiment, attempt, .. } => {
                 let at = find(&mut self.open, experiment)?;
                 let open = &mut self.open[at];
-                if !open.running || attempt != open.attempts {
+                let running = open.running.iter().position(|running| running.attempt == attempt);
+                let Some(running) = running else {
                     return Err(contradiction(format!("attempt {attempt} failed, but does not run")));
-                }
-                open.running = false;
+                };
+                open.running.remove(running);
             }
             Record::Decision { experiment, status, reason, to, reference, alpha, excursion } => {
                 let place = find(&mut self.open, experiment)?;
@@ -379,7 +378,7 @@ impl State {
             },
             Record::Stopped { reason } => {
                 // An orderly stop is nobody's crash: the run that it interrupted is not lost.
-                self.open.iter_mut().for_each(|open| open.running = false);
+                self.open.iter_mut().for_each(|open| open.running.clear());
                 self.stopped = Some(reason);
             }
         }
@@ -407,8 +406,6 @@ impl State {
         });
         (made.reference, made.short) = (0, None);
         (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
-        // A run that vanished with an earlier harness was one of the old candidate.
-        open.lost += u32::from(std::mem::take(&mut open.running));
         open.better |= better;
         self.forget_former();
     }

@@ -105,7 +105,9 @@ impl Judge {
         }
         let mut wrong = self.before(&entry.record)?;
         let running = match &entry.record {
-            Record::Decision { experiment, .. } => self.state.open(*experiment).is_some_and(|open| open.running),
+            Record::Decision { experiment, .. } => {
+                self.state.open(*experiment).is_some_and(|open| !open.running.is_empty())
+            }
             _ => false,
         };
         self.state.apply(entry).map_err(|error| match error {

@@ -526,7 +526,7 @@ impl StateMachineTest for Plan {
             None => assert_eq!(machine, incumbent),
             Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
         }
-        let capped = |open: &state::Open| open.experiment.id == 0 || open.lost < LOST_RUNS;
+        let capped = |open: &state::Open| open.experiment.id == 0 || open.lost <= LOST_RUNS;
         assert!(state.open.iter().all(capped), "lost runs are capped");
         let _ = plan;
     }

@@ -95,6 +95,8 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         class: String,
     },
+    /// A harness goes on where an earlier one died: the runs that had begun then are lost.
+    Resumed,
     /// A run ended by itself or was killed at its limit.
     Measured {
         /// Of which experiment.

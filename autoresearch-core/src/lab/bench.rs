@@ -17,9 +17,9 @@ pub(super) enum Done<C> {
     /// The proposer has answered, for the files of this revision, after so long.
     Proposed { parent: Revision, result: Result<Vec<Proposal<C>>, ProposerError>, took: Duration },
     /// A build ahead of a run has ended; with the way in which it failed, if it did.
-    Built { experiment: u32, result: Result<Option<Outcome>, SandboxError> },
+    Built { experiment: u32, attempt: u32, result: Result<Option<Outcome>, SandboxError> },
     /// A run of an experiment has ended.
-    Ran { experiment: u32, result: Result<Outcome, SandboxError> },
+    Ran { experiment: u32, attempt: u32, result: Result<Outcome, SandboxError> },
     /// A run of the incumbent that belongs to no experiment has ended.
     Checked { result: Result<Outcome, SandboxError> },
     /// A pause is over.
@@ -36,6 +36,7 @@ pub(super) enum Rest {
 
 /// A run of an experiment that is under way.
 pub(super) struct Run {
+    pub(super) phase: Phase,
     pub(super) side: Side,
     pub(super) candidate: Candidate,
     pub(super) trial: Trial,
@@ -49,26 +50,24 @@ pub(super) struct Place {
     pub(super) worker: Option<usize>,
 }
 
-/// What an experiment is doing.
-#[derive(Default)]
-pub(super) enum Doing {
-    /// Nothing: what comes next is to be found out.
-    #[default]
-    Idle,
-    /// It pauses, after our machinery failed.
-    Resting,
-    /// It is built ahead of its run.
-    Building(Run),
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is built ahead.
+    Building,
     /// It is built and waits for a worker.
-    Built(Run),
+    Built,
     /// It runs.
-    Running(Run),
+    Running,
 }
 
 /// What is known of an experiment beside the journal, as long as this harness lives.
 #[derive(Default)]
 pub(super) struct Flight {
-    pub(super) doing: Doing,
+    /// What goes on, the oldest first. Without any, what comes next is to be found out.
+    pub(super) runs: Vec<Run>,
+    /// Whether it pauses, after our machinery failed.
+    pub(super) rests: bool,
     /// What the rule asked for and has not begun.
     pub(super) wanted: VecDeque<Side>,
     /// How many measurements there were when it asked.
@@ -77,6 +76,18 @@ pub(super) struct Flight {
     pub(super) ran: bool,
     /// How often in a row our machinery failed.
     pub(super) failures: u32,
+}
+
+impl Flight {
+    /// Whether what comes next can be decided.
+    pub(super) fn is_idle(&self) -> bool {
+        self.runs.is_empty() && !self.rests
+    }
+
+    /// Whether another run of this side may begin beside those that go on: what the rule asked for at once.
+    pub(super) fn may_begin(&self, side: Side) -> bool {
+        !self.rests && self.runs.iter().all(|run| run.side == side && run.trial.fidelity == 1.0)
+    }
 }
 
 type Waiting<C> = FuturesUnordered<Pin<Box<dyn Future<Output = Done<C>> + Send>>>;
@@ -133,8 +144,7 @@ impl<C> Bench<C> {
 
     /// How many experiments are built or being built ahead of their run.
     fn ahead(&self) -> usize {
-        let ahead = |flight: &&Flight| matches!(flight.doing, Doing::Building(_) | Doing::Built(_));
-        self.flights.values().filter(ahead).count()
+        self.flights.values().flat_map(|flight| &flight.runs).filter(|run| run.phase != Phase::Running).count()
     }
 
     /// Whether there is a place for another run of this class.

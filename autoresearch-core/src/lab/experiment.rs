@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::bench::{Doing, Done, Rest, Run};
+use super::bench::{Done, Flight, Phase, Rest, Run};
 use super::checks::AGREEING_RUNS;
 use super::screening;
 use super::work::{Work, progress_of};
@@ -55,7 +55,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             for at in 0..self.state.open.len() {
                 let open = &self.state.open[at];
                 let id = open.experiment.id;
-                let idle = work.bench.flights.get(&id).is_none_or(|flight| matches!(flight.doing, Doing::Idle));
+                let idle = work.bench.flights.get(&id).is_none_or(Flight::is_idle);
                 if !idle || self.is_suspect() {
                     continue;
                 }
@@ -101,15 +101,13 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     /// Takes back what was built ahead of its first run, if the incumbent has moved since: to build it again costs less than to
     /// run it for nothing.
     fn withdraw(&mut self, work: &mut Work<C>) -> Result<(), LabError> {
-        let built = |open: &&Open| {
-            let flight = work.bench.flights.get(&open.experiment.id);
-            let built = flight.is_some_and(|flight| matches!(flight.doing, Doing::Built(_)));
-            built && open.experiment.arm.measurements.is_empty() && self.state.standing(open) == Standing::Behind
-        };
-        let ids: Vec<u32> = self.state.open.iter().filter(built).map(|open| open.experiment.id).collect();
+        let behind =
+            |open: &&Open| open.experiment.arm.measurements.is_empty() && self.state.standing(open) == Standing::Behind;
+        let ids: Vec<u32> = self.state.open.iter().filter(behind).map(|open| open.experiment.id).collect();
         for experiment in ids {
-            let flight = work.bench.flights.entry(experiment).or_default();
-            if let Doing::Built(run) = std::mem::take(&mut flight.doing) {
+            let Some(flight) = work.bench.flights.get_mut(&experiment) else { continue };
+            let built: Vec<Run> = flight.runs.extract_if(.., |run| run.phase == Phase::Built).collect();
+            for run in built {
                 work.bench.release(run.place);
                 let (attempt, error) = (run.trial.attempt, "the incumbent moved before it ran".to_owned());
                 self.record(Record::Failed { experiment, attempt, error })?;
@@ -128,46 +126,64 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             self.state.open.iter().map(|open| (!open.better, !self.is_begun(work, open), open.experiment.id)).collect();
         order.sort_unstable();
         for (_, new, id) in order {
-            let flight = work.bench.flights.entry(id).or_default();
-            match std::mem::take(&mut flight.doing) {
-                Doing::Built(mut run) => {
-                    let class = self.class(run.trial.fidelity);
-                    let mut place = run.place;
-                    if !work.bench.employ(&mut place, class) {
-                        self.is_doing(work, id, Doing::Built(run));
-                        continue;
-                    }
-                    run.place = place;
-                    run.trial.worker = place.worker.map(|worker| worker as u32);
-                    self.begin_on_worker(work, run);
-                }
-                Doing::Idle => {
-                    let next = |lab: &Self, work: &Work<C>| lab.state.open(id).map(|open| lab.next(work, open));
-                    if new && ends {
-                        continue;
-                    }
-                    if let Some(Next::Move(false)) = next(self, work)
-                        && work.bench.has_room(self.class(1.0))
-                    {
-                        self.rebase(id, false).await?;
-                        // A conflict ends it: what follows from that comes first.
-                        if let Some(Next::Decide(status, reason)) = next(self, work) {
-                            self.decide(id, status, reason).await?;
-                            work.decided(id);
-                        }
-                    }
-                    if let Some(Next::Run(side, fidelity)) = next(self, work) {
-                        self.begin_run(work, id, side, fidelity)?;
-                    }
-                }
-                busy => self.is_doing(work, id, busy),
+            self.employ(work, id);
+            if new && ends {
+                continue;
             }
+            if work.bench.flights.get(&id).is_none_or(Flight::is_idle) {
+                self.begin_next(work, id).await?;
+            }
+            while self.begin_another(work, id)? {}
         }
         Ok(())
     }
 
-    fn is_doing(&self, work: &mut Work<C>, experiment: u32, doing: Doing) {
-        work.bench.flights.entry(experiment).or_default().doing = doing;
+    /// Lets the runs of an experiment begin that are built, as far as there are workers.
+    fn employ(&self, work: &mut Work<C>, experiment: u32) {
+        let Some(mut flight) = work.bench.flights.remove(&experiment) else { return };
+        for run in flight.runs.iter_mut().filter(|run| run.phase == Phase::Built) {
+            if work.bench.employ(&mut run.place, self.class(run.trial.fidelity)) {
+                run.trial.worker = run.place.worker.map(|worker| worker as u32);
+                self.begin_on_worker(work, run);
+            }
+        }
+        work.bench.flights.insert(experiment, flight);
+    }
+
+    /// Begins what comes next for an experiment that does nothing, if there is a place for it.
+    async fn begin_next(&mut self, work: &mut Work<C>, id: u32) -> Result<(), LabError> {
+        let next = |lab: &Self, work: &Work<C>| lab.state.open(id).map(|open| lab.next(work, open));
+        if let Some(Next::Move(false)) = next(self, work)
+            && work.bench.has_room(self.class(1.0))
+        {
+            self.rebase(id, false).await?;
+            // A conflict ends it: what follows from that comes first.
+            if let Some(Next::Decide(status, reason)) = next(self, work) {
+                self.decide(id, status, reason).await?;
+                work.decided(id);
+            }
+        }
+        if let Some(Next::Run(side, fidelity)) = next(self, work) {
+            self.begin_run(work, id, side, fidelity)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a further run of an experiment beside those that go on, if the rule asked for several of the same side at once and
+    /// there is a place for it.
+    fn begin_another(&mut self, work: &mut Work<C>, id: u32) -> Result<bool, LabError> {
+        let Some(flight) = work.bench.flights.get(&id).filter(|flight| !flight.runs.is_empty()) else {
+            return Ok(false);
+        };
+        let Some(side) = flight.wanted.front().copied().filter(|side| flight.may_begin(*side)) else {
+            return Ok(false);
+        };
+        match self.state.open(id) {
+            Some(open) if open.failed.is_none() && self.state.standing(open) == Standing::Current => {
+                self.begin_run(work, id, side, 1.0)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// What comes next for an open experiment, from what the journal says and what the rule asked for.
@@ -246,7 +262,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     }
 
     fn next_run(&self, open: &Open, side: Side, fidelity: f64) -> Next {
-        let lost = open.lost + u32::from(open.running);
+        let lost = open.lost;
         // Without a baseline there is nothing: it is tried however often the machine dies.
         if open.experiment.id > 0 && lost >= self.settings.lost_runs.max(1) {
             return Next::Decide(Status::Crash, format!("{lost} of its runs vanished with the harness"));
@@ -278,8 +294,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     }
 
     /// Begins a run of an open experiment, if there is a place for it.
-    fn begin_run(&mut self, work: &mut Work<C>, experiment: u32, side: Side, fidelity: f64) -> Result<(), LabError> {
-        let Some(open) = self.state.open(experiment) else { return Ok(()) };
+    /// Returns whether there was.
+    fn begin_run(&mut self, work: &mut Work<C>, experiment: u32, side: Side, fidelity: f64) -> Result<bool, LabError> {
+        let Some(open) = self.state.open(experiment) else { return Ok(false) };
         let candidate = match (side, &self.state.incumbent) {
             (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
             _ => open.experiment.candidate.clone(),
@@ -290,13 +307,15 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             true => work.bench.place_ahead(&candidate.revision),
             false => work.bench.place(&candidate.revision, class),
         };
-        let Some(place) = place else { return Ok(()) };
+        let Some(place) = place else { return Ok(false) };
         // The same on both sides: the second run of the candidate and the first fresh one of the incumbent are a pair.
-        let repeat = match side {
-            Side::Candidate => open.experiment.arm.measurements.len(),
-            Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
-            Side::Incumbent => open.incumbent.len() + 1,
-        };
+        let beside = open.running.iter().filter(|running| (running.side, running.fidelity) == (side, fidelity)).count();
+        let repeat = beside
+            + match side {
+                Side::Candidate => open.experiment.arm.measurements.len(),
+                Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
+                Side::Incumbent => open.incumbent.len() + 1,
+            };
         let of_candidate = open.experiment.rebased.len() as u64 * SEEDS_OF_CANDIDATE;
         let seed = match repeat == 0 && !self.ratchet.fresh_seeds() {
             true => self.settings.seed,
@@ -314,75 +333,76 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             self.tell(&Event::Staged { experiment, description });
         }
         self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;
-        let flight = work.bench.flights.entry(experiment).or_default();
-        flight.ran = true;
-        let run = Run { side, candidate, trial, place };
+        let mut run = Run { phase: Phase::Building, side, candidate, trial, place };
         match ahead {
-            false => self.begin_on_worker(work, run),
+            false => self.begin_on_worker(work, &mut run),
             true => {
                 self.tell(&Event::Running { experiment, worker: None });
                 let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
                 let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
-                self.is_doing(work, experiment, Doing::Building(run));
                 work.bench.wait_for(async move {
-                    Done::Built { experiment, result: sandbox.build(&candidate, &trial, &cancel).await }
+                    let result = sandbox.build(&candidate, &trial, &cancel).await;
+                    Done::Built { experiment, attempt, result }
                 });
             }
         }
-        Ok(())
+        let flight = work.bench.flights.entry(experiment).or_default();
+        flight.ran = true;
+        if fidelity == 1.0 && flight.wanted.front() == Some(&side) {
+            flight.wanted.pop_front();
+        }
+        flight.runs.push(run);
+        Ok(true)
     }
 
-    fn begin_on_worker(&self, work: &mut Work<C>, run: Run) {
-        let experiment = run.trial.experiment;
+    fn begin_on_worker(&self, work: &mut Work<C>, run: &mut Run) {
+        run.phase = Phase::Running;
+        let (experiment, attempt) = (run.trial.experiment, run.trial.attempt);
         self.tell(&Event::Running { experiment, worker: run.trial.worker });
         let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
         let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
-        self.is_doing(work, experiment, Doing::Running(run));
-        work.bench
-            .wait_for(async move { Done::Ran { experiment, result: sandbox.run(&candidate, &trial, &cancel).await } });
+        work.bench.wait_for(async move {
+            let result = sandbox.run(&candidate, &trial, &cancel).await;
+            Done::Ran { experiment, attempt, result }
+        });
     }
 
     /// Takes note of a build ahead of its run.
     pub(super) fn built(
         &mut self,
         work: &mut Work<C>,
-        experiment: u32,
+        (experiment, attempt): (u32, u32),
         result: Result<Option<Outcome>, SandboxError>,
     ) -> Result<(), LabError> {
         let ended = match result {
             Ok(None) => {
                 let flight = work.bench.flights.entry(experiment).or_default();
-                if let Doing::Building(run) = std::mem::take(&mut flight.doing) {
-                    flight.doing = Doing::Built(run);
-                }
+                let run = flight.runs.iter_mut().find(|run| run.trial.attempt == attempt);
+                run.map(|run| run.phase = Phase::Built).unwrap_or_default();
                 return Ok(());
             }
             Ok(Some(outcome)) => Ok(outcome),
             Err(error) => Err(error),
         };
-        self.ran(work, experiment, ended)
+        self.ran(work, (experiment, attempt), ended)
     }
 
     /// Takes note of the end of a run.
     pub(super) fn ran(
         &mut self,
         work: &mut Work<C>,
-        experiment: u32,
+        (experiment, attempt): (u32, u32),
         result: Result<Outcome, SandboxError>,
     ) -> Result<(), LabError> {
         crash::point("lab: a run ended");
         let flight = work.bench.flights.entry(experiment).or_default();
-        let (Doing::Running(run) | Doing::Building(run)) = std::mem::take(&mut flight.doing) else { return Ok(()) };
+        let Some(at) = flight.runs.iter().position(|run| run.trial.attempt == attempt) else { return Ok(()) };
+        let run = flight.runs.remove(at);
         work.bench.release(run.place);
-        let attempt = run.trial.attempt;
         self.tell(&Event::Rested { experiment });
         match result {
             Ok(outcome) => {
-                let flight = work.bench.flights.entry(experiment).or_default();
-                flight.failures = 0;
-                if flight.wanted.front() == Some(&run.side) && run.trial.fidelity == 1.0 {
-                    flight.wanted.pop_front();
-                }
+                work.bench.flights.entry(experiment).or_default().failures = 0;
                 let result = self.read(&outcome);
                 self.measured(experiment, attempt, run.side, run.trial.fidelity, outcome, result)
             }
@@ -392,12 +412,16 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 // Not lost: it is known what became of this attempt.
                 self.record(Record::Failed { experiment, attempt, error: error.to_string() })?;
                 let flight = work.bench.flights.entry(experiment).or_default();
+                // It is still wanted, unless it is what comes next in any case.
+                if flight.asked.is_some() && run.trial.fidelity == 1.0 {
+                    flight.wanted.push_front(run.side);
+                }
                 flight.failures += 1;
                 let failures = flight.failures;
                 if failures >= MAX_SANDBOX_FAILURES {
                     return Err(error.into());
                 }
-                flight.doing = Doing::Resting;
+                flight.rests = true;
                 self.pause(work, Rest::Experiment(experiment), failures - 1, &error.to_string());
                 Ok(())
             }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::bench::{Bench, Doing, Done, Rest};
+use super::bench::{Bench, Done, Rest};
 use super::{Lab, LabError, MAX_BACKLOG};
 use crate::cancel::Cancel;
 use crate::journal::Record;
@@ -122,8 +122,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 }
                 self.take_proposals(work, parent, result).await
             }
-            Done::Built { experiment, result } => self.built(work, experiment, result),
-            Done::Ran { experiment, result } => self.ran(work, experiment, result),
+            Done::Built { experiment, attempt, result } => self.built(work, (experiment, attempt), result),
+            Done::Ran { experiment, attempt, result } => self.ran(work, (experiment, attempt), result),
             Done::Checked { result } => self.checked(work, result),
             Done::Rested(Rest::Proposer) => {
                 work.proposing = false;
@@ -134,7 +134,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 Ok(())
             }
             Done::Rested(Rest::Experiment(experiment)) => {
-                work.bench.flights.entry(experiment).or_default().doing = Doing::Idle;
+                work.bench.flights.entry(experiment).or_default().rests = false;
                 Ok(())
             }
         }

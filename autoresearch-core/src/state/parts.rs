@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Short;
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::{Cost, Design};
-use crate::ratchet::{Arm, mean};
+use crate::ratchet::{Arm, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// What became of an experiment.
@@ -161,20 +161,30 @@ pub struct Open {
     pub attempts: u32,
     /// How many of them vanished without a trace: the machine or the harness died.
     pub lost: u32,
-    /// Whether the last run was begun and has not ended.
-    pub running: bool,
-    /// The share of the full budget that the last run had.
-    pub fidelity: f64,
+    /// The runs that were begun and have not ended.
+    pub running: Vec<Running>,
     /// Whether the incumbent gave no number in a short run, so that there is nothing to compare short runs with.
     pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
-    /// The experiment that made the incumbent when the last run began.
-    pub beside: Option<u32>,
     /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
     pub failed: Option<String>,
     /// About how many more experiments fitted into the night when it began, if its end was known.
     pub remaining: Option<f64>,
+}
+
+/// A run that was begun and has not ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Running {
+    /// Which run of its experiment.
+    pub attempt: u32,
+    /// Which revision runs.
+    pub side: Side,
+    /// The share of the full budget that it has.
+    pub fidelity: f64,
+    /// The experiment that made the incumbent when it began.
+    pub incumbent: Option<u32>,
 }
 
 /// The machine was found to give the same code other scores than before.
