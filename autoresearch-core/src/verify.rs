@@ -15,7 +15,7 @@ use crate::proposer::Cost;
 use crate::ratchet::Side;
 use crate::results;
 use crate::sandbox::{Candidate, Outcome, Revision};
-use crate::state::{State, Status};
+use crate::state::{Experiment, State, Status};
 
 mod decisions;
 
@@ -226,12 +226,15 @@ pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, Gi
     Ok(violations)
 }
 
-/// An experiment, decided or not: its number, its parent, what ran, and what it was kept as.
-type Made<'a> = (u32, Option<&'a Revision>, &'a Candidate, Option<&'a Revision>);
+/// All experiments: the decided ones in the order of their decisions, and then the open ones.
+fn made(state: &State) -> impl Iterator<Item = &Experiment> {
+    state.experiments.iter().chain(state.pending())
+}
 
-fn made(state: &State) -> impl Iterator<Item = Made<'_>> {
-    let all = state.experiments.iter().chain(state.pending());
-    all.map(|made| (made.id, made.parent.as_ref(), &made.candidate, made.kept_as.as_ref()))
+/// The candidates that an experiment had, one after the other, each with its parent.
+fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Candidate)> {
+    let earlier = made.rebased.iter().map(|earlier| (earlier.parent.as_ref(), &earlier.candidate));
+    earlier.chain([(made.parent.as_ref(), &made.candidate)])
 }
 
 /// The refs and the ancestry alone; what cannot be read is left to [`objects`].
@@ -263,28 +266,44 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
 
     let base = state.header.as_ref().and_then(|header| header.base.as_ref());
     let mut before: Option<&Revision> = None;
-    for (id, parent, candidate, kept) in made(state) {
-        let (pin, commit) = (lineage.pin_of(id), &candidate.revision);
-        match refs.remove(&pin) {
-            Some(pinned) if pinned == *commit => {}
-            Some(pinned) => wrong(format!("{pin} is at {pinned}, but the candidate of experiment {id} is {commit}")),
-            None => wrong(format!(
-                "the candidate of experiment {id} is not pinned, so git may drop it: git update-ref {pin} {commit}"
-            )),
-        }
+    let pin_of = |id: u32, times: u32| match times {
+        0 => lineage.pin_of(id),
+        times => lineage.pin_of_rebase(id, times),
+    };
+    for made in made(state) {
+        let id = made.id;
         // The baseline is the commit that the search starts from, or one on it.
-        let start = if id == 0 { base } else { parent };
         let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
             (Some(parent), Ok((_, parents))) => (id == 0 && commit == parent) || parents == [parent.clone()],
             _ => true,
         };
-        if !follows(commit, start) {
-            wrong(format!("the candidate of experiment {id}, {commit}, does not follow its parent in the journal"));
+        for (times, (parent, candidate)) in (0..).zip(candidates(made)) {
+            let (pin, commit) = (pin_of(id, times), &candidate.revision);
+            let whose = match times {
+                0 => format!("the candidate of experiment {id}"),
+                times => format!("the candidate of experiment {id} after its rebase {times}"),
+            };
+            match refs.remove(&pin) {
+                Some(pinned) if pinned == *commit => {}
+                Some(pinned) => wrong(format!("{pin} is at {pinned}, but {whose} is {commit}")),
+                None => {
+                    wrong(format!("{whose} is not pinned, so git may drop it: git update-ref {pin} {commit}"));
+                }
+            }
+            if !follows(commit, if id == 0 { base } else { parent }) {
+                wrong(format!("{whose}, {commit}, does not follow its parent in the journal"));
+            }
         }
-        let Some(kept) = kept else { continue };
+        // An open experiment is moved again before that is journaled; and if that makes it the same as another one, it is
+        // discarded. Until it is decided its status is that, too.
+        if made.status == Status::Discard {
+            refs.remove(&lineage.pin_of_rebase(id, made.rebased.len() as u32 + 1));
+        }
+        let Some(kept) = &made.kept_as else { continue };
         if !follows(kept, if id == 0 { base } else { before }) {
             wrong(format!("experiment {id} was kept as {kept}, which does not follow the incumbent before it"));
         }
+        let commit = &made.candidate.revision;
         if let (Ok((ran, _)), Ok((is, _))) = (lineage.tree_and_parents(commit), lineage.tree_and_parents(kept))
             && ran != is
         {
@@ -303,9 +322,12 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
 /// Whether everything that the run's commits need can be read and has its hash; with it, how many objects have.
 pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
     let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
-    for (id, _, candidate, kept) in made(state) {
-        from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));
-        if let Some(kept) = kept {
+    for made in made(state) {
+        let id = made.id;
+        for (_, candidate) in candidates(made) {
+            from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));
+        }
+        if let Some(kept) = &made.kept_as {
             from.entry(kept).or_insert_with(|| format!("what experiment {id} was kept as"));
         }
     }
