@@ -1,7 +1,7 @@
 use super::*;
 use crate::journal::Journal;
 use crate::metric::{Direction, Measurement, Score};
-use crate::sandbox::RunLog;
+use crate::sandbox::{Candidate, RunLog};
 
 fn started() -> Record {
     Record::Started {
