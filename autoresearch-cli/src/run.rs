@@ -314,7 +314,7 @@ pub fn sandbox(
 ) -> Result<CommandSandbox, RunError> {
     let slot = Slot::new(places.slots(tag).join("0"));
     let preset = preset(config, &lineage, base)?;
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, logs);
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], logs);
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,

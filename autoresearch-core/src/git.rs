@@ -17,6 +17,12 @@ use crate::crash;
 use crate::sandbox::Revision;
 
 mod check;
+mod conflict;
+mod merge;
+
+pub use conflict::Conflict;
+pub use merge::Merge;
+pub(crate) use merge::collides;
 
 /// The lock of a ref is held for the time of one write: an older one was left by a process that died.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -247,12 +253,25 @@ impl Lineage {
         format!("refs/autoresearch/{}/exp/", self.tag)
     }
 
-    /// Keeps an experiment's commit reachable, whatever becomes of it. Fails when the ref exists with another commit.
+    /// The full name of the ref that keeps the commit of an experiment's rebase reachable: its first, its second, and so on.
+    pub fn pin_of_rebase(&self, experiment: u32, times: u32) -> String {
+        format!("{}.{times}", self.pin_of(experiment))
+    }
+
+    /// Keeps the commit of an experiment's first candidate reachable, whatever becomes of it.
     pub fn pin(&self, experiment: u32, revision: &Revision) -> Result<(), GitError> {
-        let name = self.pin_of(experiment);
+        self.pin_as(self.pin_of(experiment), revision)
+    }
+
+    /// The same for what its rebase number `times`, from 1, came to.
+    pub fn pin_rebase(&self, experiment: u32, times: u32, revision: &Revision) -> Result<(), GitError> {
+        self.pin_as(self.pin_of_rebase(experiment, times), revision)
+    }
+
+    fn pin_as(&self, name: String, revision: &Revision) -> Result<(), GitError> {
         let id = self.commit(revision)?.id();
         match self.repository.find_reference(&name) {
-            // Left by an attempt whose intent never reached the journal: it was never acknowledged.
+            // Left by an attempt that never reached the journal: it was never acknowledged.
             Ok(reference) if reference.target() != Some(id) => {
                 self.write_ref(&name, || self.repository.reference(&name, id, true, "autoresearch: staged again"))?;
             }

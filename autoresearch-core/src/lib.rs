@@ -56,4 +56,4 @@ pub use sandbox::{
 };
 pub use state::{Experiment, State, Status};
 pub use stop::{Stop, StopReason};
-pub use workspace::CommandSandbox;
+pub use workspace::{CommandSandbox, Device};

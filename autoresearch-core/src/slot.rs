@@ -30,8 +30,17 @@ impl Slot {
     /// A folder for temporary files, beside the candidate's. It is emptied whenever the slot is filled: nothing that one run
     /// leaves there reaches the next.
     pub fn scratch(&self) -> PathBuf {
+        self.beside(".tmp")
+    }
+
+    /// A folder for what a build leaves elsewhere and the run needs, beside the candidate's. It is gone when the slot is filled.
+    pub fn built(&self) -> PathBuf {
+        self.beside(".built")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.root.clone().into_os_string();
-        name.push(".tmp");
+        name.push(ending);
         name.into()
     }
 
@@ -43,13 +52,15 @@ impl Slot {
         let files = lineage.tree(revision)?;
         let folders: BTreeSet<&Path> = files.keys().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
         self.make_folder(&self.root)?;
-        let scratch = self.scratch();
-        match fs::remove_dir_all(&scratch) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(SandboxError::io(format!("emptying {}", scratch.display()), error));
+        for left in [self.scratch(), self.built()] {
+            match fs::remove_dir_all(&left) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(SandboxError::io(format!("emptying {}", left.display()), error));
+                }
+                _ => {}
             }
-            _ => self.make_folder(&scratch)?,
         }
+        self.make_folder(&self.scratch())?;
         self.remove_strangers(&self.root, Path::new(""), &files, &folders)?;
         for folder in &folders {
             self.make_folder(&self.root.join(folder))?;

@@ -4,22 +4,24 @@
 //! point: what a crash may leave behind is no violation. What is read while the run goes on may be newer than the records
 //! that it is compared with; who sees a violation then reads the journal again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use crate::git::{GitError, Lineage};
+use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Entry, JournalError, Record};
 use crate::proposer::Cost;
 use crate::ratchet::Side;
 use crate::results;
-use crate::sandbox::{Candidate, Outcome, Revision};
+use crate::sandbox::{Outcome, Revision};
 use crate::state::{State, Status};
 
 mod decisions;
+mod repository;
 
 pub use decisions::decisions;
+pub use repository::{fsck, objects, refs, repository};
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,110 +221,6 @@ impl Judge {
         }
         wrong
     }
-}
-
-/// Whether the commits and refs of a run are what its journal says, and everything that they need can be read.
-pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
-    let mut violations = refs(state, lineage)?;
-    violations.extend(objects(state, lineage)?.1);
-    Ok(violations)
-}
-
-/// An experiment, decided or not: its number, its parent, what ran, and what it was kept as.
-type Made<'a> = (u32, Option<&'a Revision>, &'a Candidate, Option<&'a Revision>);
-
-fn made(state: &State) -> impl Iterator<Item = Made<'_>> {
-    let all = state.experiments.iter().chain(state.pending());
-    all.map(|made| (made.id, made.parent.as_ref(), &made.candidate, made.kept_as.as_ref()))
-}
-
-/// The refs and the ancestry alone; what cannot be read is left to [`objects`].
-pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
-    let mut refs = lineage.refs()?;
-    let mut violations = Vec::new();
-    let mut wrong = |what: String| violations.push(Violation::new(what));
-    if let Some(header) = state.header.as_ref().filter(|header| header.tag != lineage.tag()) {
-        wrong(format!("the journal is that of the run {}; give it back its name", header.tag));
-        return Ok(violations);
-    }
-
-    let tip = refs.remove(&lineage.branch());
-    let expected: Vec<Option<&Revision>> = match (&state.unapplied, &state.incumbent) {
-        // Whether the branch has moved already is not journaled yet.
-        (Some((from, to)), _) => vec![Some(to), from.as_ref()],
-        (None, incumbent) => vec![incumbent.as_ref().map(|incumbent| &incumbent.revision)],
-    };
-    if !expected.contains(&tip.as_ref()) {
-        let branch = lineage.branch();
-        let shown = |at: Option<&Revision>| at.map_or("nowhere".to_owned(), Revision::to_string);
-        let mend = match expected[0] {
-            Some(right) => format!("git update-ref {branch} {right}"),
-            None => format!("git update-ref -d {branch}"),
-        };
-        let (found, right) = (shown(tip.as_ref()), shown(expected[0]));
-        wrong(format!("the branch {branch} is at {found}, but the journal says {right}; move it back: {mend}"));
-    }
-
-    let base = state.header.as_ref().and_then(|header| header.base.as_ref());
-    let mut before: Option<&Revision> = None;
-    for (id, parent, candidate, kept) in made(state) {
-        let (pin, commit) = (lineage.pin_of(id), &candidate.revision);
-        match refs.remove(&pin) {
-            Some(pinned) if pinned == *commit => {}
-            Some(pinned) => wrong(format!("{pin} is at {pinned}, but the candidate of experiment {id} is {commit}")),
-            None => wrong(format!(
-                "the candidate of experiment {id} is not pinned, so git may drop it: git update-ref {pin} {commit}"
-            )),
-        }
-        // The baseline is the commit that the search starts from, or one on it.
-        let start = if id == 0 { base } else { parent };
-        let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
-            (Some(parent), Ok((_, parents))) => (id == 0 && commit == parent) || parents == [parent.clone()],
-            _ => true,
-        };
-        if !follows(commit, start) {
-            wrong(format!("the candidate of experiment {id}, {commit}, does not follow its parent in the journal"));
-        }
-        let Some(kept) = kept else { continue };
-        if !follows(kept, if id == 0 { base } else { before }) {
-            wrong(format!("experiment {id} was kept as {kept}, which does not follow the incumbent before it"));
-        }
-        if let (Ok((ran, _)), Ok((is, _))) = (lineage.tree_and_parents(commit), lineage.tree_and_parents(kept))
-            && ran != is
-        {
-            wrong(format!("experiment {id} was kept as {kept}, whose files are not those of its candidate {commit}"));
-        }
-        before = Some(kept);
-    }
-    // What is staged is announced only when it is pinned.
-    refs.remove(&lineage.pin_of(state.next_experiment()));
-    for name in refs.keys() {
-        wrong(format!("{name} belongs to no experiment of the journal; if nothing needs it: git update-ref -d {name}"));
-    }
-    Ok(violations)
-}
-
-/// Whether everything that the run's commits need can be read and has its hash; with it, how many objects have.
-pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
-    let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
-    for (id, _, candidate, kept) in made(state) {
-        from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));
-        if let Some(kept) = kept {
-            from.entry(kept).or_insert_with(|| format!("what experiment {id} was kept as"));
-        }
-    }
-    let refs = lineage.refs()?;
-    for (name, revision) in &refs {
-        from.entry(revision).or_insert_with(|| format!("what {name} points at"));
-    }
-    let from: Vec<(String, Revision)> = from.into_iter().map(|(revision, who)| (who, revision.clone())).collect();
-    let (whole, wrong) = lineage.read_everything(&from)?;
-    Ok((whole, wrong.into_iter().map(Violation::new).collect()))
-}
-
-/// What git's own check finds wrong with the repository, or `None` where there is no git.
-pub fn fsck(lineage: &Lineage) -> Option<Vec<Violation>> {
-    Some(lineage.fsck()?.into_iter().map(Violation::new).collect())
 }
 
 /// How a table of results that is sound stands to the journal.

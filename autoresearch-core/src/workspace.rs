@@ -1,22 +1,25 @@
-//! The sandbox for code in a git repository: a candidate is a commit, built and run by command lines in a slot.
+//! The sandbox for code in a git repository: a candidate is a commit, built and run by command lines in one of its
+//! slots.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::change::{EditablePaths, Patch, PatchError};
-use crate::git::{GitError, Lineage};
-use crate::machine::Machine;
-use crate::metric::ITEMS;
-use crate::process::{self, Command, Cpus, Limits, outcome};
-use crate::sandbox::{
-    Candidate, Outcome, Phase, Progress, Repeat, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
-};
+use crate::git::{Conflict, GitError, Lineage, collides};
+use crate::process::{self, Cpus, Limits};
+use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, Sandbox, SandboxError, StageError, Trial};
 use crate::slot::Slot;
+
+mod devices;
+mod run;
+
+pub use devices::Device;
+use run::Place;
 
 /// Names the slot that a process belongs to, so that leftovers of a harness that died can be found.
 const SLOT: &str = "AUTORESEARCH_SLOT";
@@ -28,6 +31,10 @@ pub struct Commands {
     pub editable: EditablePaths,
     /// The build, in the candidate's directory. Empty for none.
     pub build: Vec<String>,
+    /// Files that the build leaves outside the candidate's directory, in a cache that other builds share for instance, and that
+    /// the run needs. They are copied right after the build, before another one begins, into a folder of the slot, which the
+    /// run's arguments call `{built}`. Relative paths are relative to the candidate's directory.
+    pub keeps: Vec<PathBuf>,
     /// The run, in the candidate's directory. It may write a number for each item of an evaluation set into the file that
     /// `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
@@ -38,27 +45,49 @@ pub struct Commands {
     pub run_environment: Vec<(String, OsString)>,
     /// What each of both may use.
     pub limits: Limits,
-    /// The processors that the run is pinned to; all of them if the set is empty. A build may use all that there are.
+    /// The processors that the run is pinned to, unless its worker has some of its own; all of them if the set is empty. The
+    /// build before it may use all that there are.
     pub cpus: Cpus,
+    /// The processors that builds ahead are pinned to, so that they disturb no run; all of them if the set is empty.
+    pub build_cpus: Cpus,
+    /// What each worker has for itself. If this is empty, all workers have the same.
+    pub devices: Vec<Device>,
     /// How often the run's command is repeated, at least once; its limit is for all repeats together.
     pub repeats: u32,
 }
 
-/// Stages candidates as commits, and builds and runs them in a directory of their own.
+/// Stages candidates as commits, moves them onto others, and builds and runs each in a slot.
 #[derive(Debug)]
 pub struct CommandSandbox {
-    lineage: Mutex<Lineage>,
+    lineage: Arc<Mutex<Lineage>>,
     base: Revision,
     preset: Option<(Patch, String)>,
     commands: Commands,
-    slot: Slot,
+    places: Vec<Place>,
+    /// Whose turn it is to build.
+    builds: tokio::sync::Mutex<()>,
     logs: PathBuf,
 }
 
 impl CommandSandbox {
-    /// A sandbox that starts from the commit `base`, fills `slot`, and writes the logs of experiments into `logs`.
-    pub fn new(lineage: Lineage, base: Revision, commands: Commands, slot: Slot, logs: PathBuf) -> CommandSandbox {
-        CommandSandbox { lineage: Mutex::new(lineage), base, preset: None, commands, slot, logs }
+    /// A sandbox that starts from the commit `base`, and writes the logs of experiments into `logs`. `slots`: one for each
+    /// [`Trial::slot`] that there may be, at different places.
+    pub fn new(
+        lineage: Lineage,
+        base: Revision,
+        commands: Commands,
+        slots: Vec<Slot>,
+        logs: PathBuf,
+    ) -> CommandSandbox {
+        CommandSandbox {
+            lineage: Arc::new(Mutex::new(lineage)),
+            base,
+            preset: None,
+            commands,
+            places: slots.into_iter().map(Place::new).collect(),
+            builds: tokio::sync::Mutex::default(),
+            logs,
+        }
     }
 
     /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.
@@ -99,75 +128,44 @@ impl CommandSandbox {
             if tree.contains_key(path) {
                 return Err(rejected(PatchError::NotText(path.clone())));
             }
-            let below =
-                |file: &String, folder: &str| file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-            if let Some(other) = tree.keys().find(|other| below(other, path) || below(path, other)) {
-                return Err(rejected(PatchError::Collides { path: path.clone(), with: other.clone() }));
+            if let Some(other) = collides(&tree, path) {
+                return Err(rejected(PatchError::Collides { path: path.clone(), with: other.to_owned() }));
             }
         }
         let candidate = self.lineage(|git| {
             let revision = git.commit_changes(parent, &changed, message)?;
             git.pin(experiment, &revision)?;
-            let added_lines = git.added_lines(parent, &revision)?;
-            Ok(Candidate { fingerprint: git.fingerprint(&revision, &self.commands.editable)?, revision, added_lines })
+            self.candidate(git, parent, revision)
         });
         Ok(candidate.map_err(SandboxError::from)?)
     }
 
-    /// Where a run writes the scores of items: in its own scratch folder, like all that it writes.
-    fn items(&self) -> PathBuf {
-        self.slot.scratch().join(ITEMS)
+    fn candidate(&self, git: &Lineage, parent: &Revision, revision: Revision) -> Result<Candidate, GitError> {
+        let added_lines = git.added_lines(parent, &revision)?;
+        Ok(Candidate { fingerprint: git.fingerprint(&revision, &self.commands.editable)?, revision, added_lines })
     }
 
-    /// Takes the scores of items out of the slot, which the next run empties. A link, or whatever else a candidate may put in
-    /// their place, is no list of scores, and neither is a file too long for one.
-    fn keep_items(&self, log: &mut RunLog) -> Result<(), SandboxError> {
-        let (from, Some(to)) = (self.items(), log.path.as_ref().map(|path| path.with_extension(ITEMS))) else {
-            return Ok(());
-        };
-        let is_list = |found: std::fs::Metadata| found.is_file() && found.len() <= crate::metric::MAX_ITEM_BYTES;
-        if std::fs::symlink_metadata(&from).is_ok_and(is_list) {
-            std::fs::copy(&from, &to).map_err(|e| SandboxError::io(format!("writing {}", to.display()), e))?;
-            log.artifacts.insert(ITEMS.into(), to);
+    /// Makes a candidate's change to what was kept meanwhile: from the three states' files alone, since a candidate that was
+    /// moved before, or was made from another one, has other ancestors than the state that its change is counted from.
+    fn merge(&self, rebase: &Rebase<'_, Patch>) -> Result<Rebased, SandboxError> {
+        let Rebase { experiment, times, candidate, from, onto, .. } = *rebase;
+        let merge = self.lineage(|git| git.merge(from, onto, &candidate.revision))?;
+        if !merge.conflicts.is_empty() {
+            return Ok(Rebased::Conflict(Conflict::describe(&merge.conflicts)));
         }
-        Ok(())
-    }
-
-    async fn phase(
-        &self,
-        phase: Phase,
-        argv: &[String],
-        log: &RunLog,
-        trial: &Trial,
-        cancel: &Cancel,
-    ) -> Result<process::Finished, SandboxError> {
-        (trial.progress)(Progress::Phase(phase));
-        let mut environment = self.commands.environment.clone();
-        environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
-        environment.push((SLOT.into(), self.slot.path().into()));
-        environment.push(("TMPDIR".into(), self.slot.scratch().into()));
-        let mut limits = self.commands.limits;
-        let budget = trial.budget.at(trial.fidelity);
-        if phase == Phase::Run {
-            environment.push(("AUTORESEARCH_FIDELITY".into(), trial.fidelity.to_string().into()));
-            environment.push(("AUTORESEARCH_ITEMS".into(), self.items().into()));
-            environment.extend(self.commands.run_environment.iter().cloned());
-            limits.cpus = self.commands.cpus;
+        if let Some(path) = merge.changed.keys().find(|path| !self.commands.editable.allows(path)) {
+            return Err(SandboxError::Other(format!(
+                "experiment {experiment} cannot be moved: {} and {from}, which it was made from, differ in {path}, which may \
+                 not be edited",
+                candidate.revision
+            )));
         }
-        let command = Command {
-            argv: argv.to_vec(),
-            directory: self.slot.path().to_owned(),
-            environment,
-            log: log.path.clone().unwrap_or_default(),
-            limit: match phase {
-                Phase::Build => budget.build,
-                Phase::Run => budget.run.saturating_sub(log.elapsed),
-            },
-            grace: process::GRACE,
-            limits,
-        };
-        let progress = trial.progress.clone();
-        command.run(cancel, &move |line| progress(Progress::Line(line))).await
+        let candidate = self.lineage(|git| {
+            let revision = git.commit_merge(onto, &merge.changed, &candidate.revision)?;
+            git.pin_rebase(experiment, times, &revision)?;
+            self.candidate(git, onto, revision)
+        });
+        Ok(Rebased::Candidate(candidate?))
     }
 }
 
@@ -195,54 +193,27 @@ impl Sandbox<Patch> for CommandSandbox {
         self.commit(experiment, parent, patch, description)
     }
 
-    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        std::fs::create_dir_all(&self.logs).map_err(|e| SandboxError::io("making the folder for logs", e))?;
-        let name = match trial.attempt {
-            1 => format!("{:04}.log", trial.experiment),
-            attempt => format!("{:04}-{attempt}.log", trial.experiment),
-        };
-        let path = self.logs.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(SandboxError::io("removing an old log", error));
-            }
-            _ => {}
-        }
-        let mut log = RunLog { path: Some(path.clone()), phase: Phase::Build, ..RunLog::default() };
+    async fn rebase(&self, rebase: Rebase<'_, Patch>) -> Result<Rebased, SandboxError> {
+        self.merge(&rebase)
+    }
 
-        self.lineage(|git| Ok(self.slot.fill(git, &candidate.revision)))??;
-        if !self.commands.build.is_empty() {
-            let build = self.phase(Phase::Build, &self.commands.build, &log, trial, cancel).await?;
-            log.build = build.elapsed;
-            log.cpu = build.cpu;
-            if !build.succeeded() {
-                return outcome(&build, "the build", log);
-            }
-        }
-        log.phase = Phase::Run;
-        log.machine = Some(Machine::here());
-        let repeats = self.commands.repeats.max(1);
-        loop {
-            // What the build or the repeat before wrote is not this one's.
-            let _ = std::fs::remove_file(self.items());
-            let run = self.phase(Phase::Run, &self.commands.run, &log, trial, cancel).await?;
-            log.elapsed += run.elapsed;
-            log.peak_memory = log.peak_memory.max(run.peak_memory);
-            if repeats > 1 {
-                log.repeats.push(Repeat { wall: run.elapsed, cpu: run.cpu });
-            }
-            if !run.succeeded() {
-                return outcome(&run, "the run", log);
-            }
-            if repeats == 1 || log.repeats.len() == repeats as usize {
-                self.keep_items(&mut log)?;
-                return outcome(&run, "the run", log);
-            }
-        }
+    async fn build(
+        &self,
+        candidate: &Candidate,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<Option<Outcome>, SandboxError> {
+        self.build_ahead(candidate, trial, cancel).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        self.build_and_run(candidate, trial, cancel).await
     }
 
     async fn clean(&self) -> Result<(), SandboxError> {
-        process::sweep(SLOT, self.slot.path().as_os_str());
+        for place in &self.places {
+            process::sweep(SLOT, place.slot.path().as_os_str());
+        }
         Ok(())
     }
 

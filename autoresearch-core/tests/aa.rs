@@ -78,7 +78,8 @@ async fn night(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn R
         ..Commands::default()
     };
     let slot = Slot::new(folder.path().join("slot"));
-    let sandbox = Arc::new(CommandSandbox::new(lineage, base.clone(), commands, slot, folder.path().join("logs")));
+    let sandbox =
+        Arc::new(CommandSandbox::new(lineage, base.clone(), commands, vec![slot], folder.path().join("logs")));
     let mut settings = Settings::new("aa", Duration::from_secs(60));
     settings.base = Some(base);
     settings.seed = seed;

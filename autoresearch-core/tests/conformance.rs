@@ -54,7 +54,7 @@ async fn the_sandbox_of_commands_keeps_its_contract() {
             run: vec!["sh".into(), "value.sh".into()],
             ..Commands::default()
         };
-        Arc::new(CommandSandbox::new(lineage, base, commands, Slot::new(place.join("slot")), place.join("logs")))
+        Arc::new(CommandSandbox::new(lineage, base, commands, vec![Slot::new(place.join("slot"))], place.join("logs")))
     };
     let write = |text: &str| Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: text.into() }] };
     let cases = SandboxCases {

@@ -157,7 +157,7 @@ mod real {
         };
         let run = folder.path().join("run");
         let slot = Slot::new(folder.path().join("slot"));
-        let sandbox = CommandSandbox::new(lineage(), base.clone(), commands, slot, run.join("logs"));
+        let sandbox = CommandSandbox::new(lineage(), base.clone(), commands, vec![slot], run.join("logs"));
         let mut settings = Settings::new("t", Duration::from_secs(30));
         settings.base = Some(base);
         settings.screening = Some(Screening { control: 0, ..Screening::new([0.2, 0.5]) });

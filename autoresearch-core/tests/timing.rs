@@ -102,7 +102,7 @@ async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) ->
     };
     change(&mut commands);
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::new(lineage, base, commands, slot, folder.join("logs"));
+    let sandbox = CommandSandbox::new(lineage, base, commands, vec![slot], folder.join("logs"));
     let candidate = sandbox.baseline().await.unwrap();
     let trial = Trial::new(0, 1, 1, Duration::from_secs(30).into());
     sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()

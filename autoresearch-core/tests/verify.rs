@@ -91,7 +91,7 @@ impl Place {
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
-        let mut sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, slot, run.join("logs"));
+        let mut sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, vec![slot], run.join("logs"));
         if let Some(patch) = preset {
             sandbox = sandbox.with_preset(patch, "preset");
         }

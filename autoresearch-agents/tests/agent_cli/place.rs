@@ -97,7 +97,7 @@ impl Place {
         };
         let run = self.path().join("run");
         let slot = Slot::new(self.path().join("slot"));
-        let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, run.join("logs"));
+        let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], run.join("logs"));
         let mut of_lab = Settings::new("test", Duration::from_secs(60));
         of_lab.base = Some(base);
         of_lab.stop = Stop::after(experiments);

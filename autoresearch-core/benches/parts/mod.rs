@@ -109,7 +109,7 @@ pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
         ..Commands::default()
     };
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slot, folder.join("logs"));
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], folder.join("logs"));
     let mut settings = Settings::new("overhead", Duration::from_secs(60));
     settings.base = Some(base);
     settings.seed = 1;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::journal::Journal;
 use crate::metric::{Direction, Measurement, Score};
-use crate::sandbox::RunLog;
+use crate::sandbox::{Candidate, RunLog};
 
 fn started() -> Record {
     Record::Started {
@@ -146,7 +146,29 @@ fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
 #[test]
 fn an_experiment_is_decided_once() {
     breaks(10, "was not begun", |records| records.insert(10, decision(1, Status::Keep)));
-    breaks(10, "begins out of turn", |records| drop(records.drain(9..11)));
+    // A number that is not the next one, and one that was given already.
+    breaks(12, "begins out of turn", |records| records[12] = intent(3, Some("k1")));
+    breaks(12, "begins out of turn", |records| records[12] = intent(1, Some("k1")));
+    breaks(7, "begins out of turn", |records| records.insert(7, intent(1, Some("k0"))));
+}
+
+#[test]
+fn several_experiments_are_open_and_decided_in_any_order() {
+    // The first stays open to the end, and the others start from the baseline.
+    let mut open = night();
+    (open[12], open[16]) = (intent(2, Some("k0")), intent(3, Some("k0")));
+    open.drain(9..11);
+    assert_eq!(journal(&entries(open.clone())), []);
+    // It is decided last, and kept as the change of the incumbent that it is.
+    open.splice(18..18, [decision(1, Status::Keep), Record::Applied { experiment: 1 }]);
+    assert_eq!(journal(&entries(open)), []);
+    // What another change was kept meanwhile for cannot be kept as it is.
+    breaks(18, "no change of the incumbent", |records| {
+        records[16] = intent(3, Some("k0"));
+        records[18] = measured(3, 1, Some(3.5));
+        records.splice(19..20, [decision(3, Status::Keep)]);
+        records.remove(11);
+    });
 }
 
 #[test]
@@ -235,9 +257,17 @@ fn a_keep_is_carried_out_before_the_search_goes_on() {
 }
 
 #[test]
-fn an_experiment_starts_from_the_incumbent() {
-    breaks(FIRST as u64, "does not start from the incumbent", |records| records[FIRST] = intent(1, Some("c0")));
-    breaks(FIRST as u64, "does not start from the incumbent", |records| records[FIRST] = intent(1, None));
+fn an_experiment_starts_from_what_was_kept() {
+    let never = "starts from no state that was ever kept";
+    breaks(FIRST as u64, never, |records| records[FIRST] = intent(1, Some("c0")));
+    breaks(FIRST as u64, never, |records| records[FIRST] = intent(1, None));
+    // Not what nobody kept, and not a candidate of what was.
+    breaks(16, never, |records| records[16] = intent(3, Some("k2")));
+    breaks(12, never, |records| records[12] = intent(2, Some("c1")));
+    // The incumbent may have moved while the proposal was made.
+    let mut late = night();
+    late[12] = intent(2, Some("k0"));
+    assert_eq!(journal(&entries(late)), []);
 }
 
 #[test]
@@ -297,7 +327,9 @@ fn a_table_is_the_journals_or_lacks_the_last_decision() {
     assert_eq!(results(&state(FIRST), &path), Ok(View::Whole));
     assert_eq!(results(&state(10), &path), Ok(View::Behind), "decided and not carried out");
     assert_eq!(results(&state(11), &path), Ok(View::Behind));
-    let late = results(&state(13), &path).unwrap_err();
+    // The next one may have been open when this one was decided.
+    assert_eq!(results(&state(13), &path), Ok(View::Behind));
+    let late = results(&state(16), &path).unwrap_err();
     assert!(late.what.contains("line 3 is ``") && late.what.contains("4.000000\t"), "{late}");
 
     results::write(&path, &state(all)).unwrap();

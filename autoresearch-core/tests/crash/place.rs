@@ -53,7 +53,7 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     };
     let run = folder.join("run");
     let sandbox =
-        CommandSandbox::new(lineage, base.clone(), commands, Slot::new(folder.join("slot")), run.join("logs"));
+        CommandSandbox::new(lineage, base.clone(), commands, vec![Slot::new(folder.join("slot"))], run.join("logs"));
     let limit = Duration::from_secs(60);
     let mut settings = Settings::new("night", Budget { run: limit, build: limit });
     settings.base = Some(base);

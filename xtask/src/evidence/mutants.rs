@@ -22,6 +22,8 @@ struct Mutant {
 
 const SEMANTICS: &[&str] = &["--test", "semantics"];
 const PARALLEL: &[&str] = &["--test", "parallel"];
+const REBASE: &[&str] = &["--test", "rebase"];
+const SLOTS: &[&str] = &["--test", "slots"];
 const NIGHT: &[&str] = &["--test", "night"];
 const KILL: &[&str] = &["--test", "kill"];
 const ORDER: &[&str] = &["--test", "crash", "git_s_files"];
@@ -174,6 +176,76 @@ const MUTANTS: &[Mutant] = &[
         search: "self.slots[place.slot] = (Some(candidate.clone()), true);",
         replace: "self.slots[place.slot].0 = Some(candidate.clone());",
         test: PARALLEL,
+    },
+    Mutant {
+        invariant: "5: what a rebase comes to is pinned",
+        file: "workspace.rs",
+        search: "            git.pin_rebase(experiment, times, &revision)?;\n",
+        replace: "            let _ = (experiment, times);\n",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "5: the pin of the first candidate stays",
+        file: "git.rs",
+        search: "format!(\"{}.{times}\", self.pin_of(experiment))",
+        replace: "format!(\"{}\", self.pin_of(experiment + times - times))",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "a rebase changes what may be edited, and nothing else",
+        file: "workspace.rs",
+        search: "find(|path| !self.commands.editable.allows(path))",
+        replace: "find(|path| path.is_empty())",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "a rebase merges against what the change was made from",
+        file: "workspace.rs",
+        search: "git.merge(from, onto, &candidate.revision)",
+        replace: "git.merge(onto, onto, &candidate.revision).or_else(|_| git.merge(from, onto, onto))",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "a file where a folder is is a conflict",
+        file: "git/merge.rs",
+        search: "merge.conflicts.extend(collisions);",
+        replace: "drop(collisions);",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "every candidate of an experiment is checked",
+        file: "verify/repository.rs",
+        search: "earlier.chain([",
+        replace: "earlier.take(0).chain([",
+        test: REBASE,
+    },
+    Mutant {
+        invariant: "what was built ahead is its own run's",
+        file: "workspace/run.rs",
+        search: "is_for_it.then_some(built.log)",
+        replace: "(is_for_it || trial.attempt > 0).then_some(built.log)",
+        test: SLOTS,
+    },
+    Mutant {
+        invariant: "what was built ahead is run once",
+        file: "workspace/run.rs",
+        search: "unwrap_or_else(PoisonError::into_inner).take()?;",
+        replace: "unwrap_or_else(PoisonError::into_inner);\n        let built = built.as_ref().map(|b| Built { candidate: b.candidate.clone(), log: b.log.clone(), ..*b })?;",
+        test: SLOTS,
+    },
+    Mutant {
+        invariant: "one build at a time",
+        file: "workspace/run.rs",
+        search: "turn = self.builds.lock() => turn,",
+        replace: "turn = self.builds.lock() => drop(turn),",
+        test: SLOTS,
+    },
+    Mutant {
+        invariant: "a worker's devices are its own",
+        file: "workspace/run.rs",
+        search: "devices.get(worker as usize)",
+        replace: "devices.get(worker as usize).and(devices.first())",
+        test: SLOTS,
     },
     Mutant {
         invariant: "10: one writer",

@@ -1,0 +1,134 @@
+//! Whether the repository holds what the journal says: refs, ancestry and objects.
+
+use std::collections::BTreeMap;
+
+use super::Violation;
+use crate::git::{GitError, Lineage};
+use crate::sandbox::{Candidate, Revision};
+use crate::state::{Experiment, State, Status};
+
+/// Whether the commits and refs of a run are what its journal says, and everything that they need can be read.
+pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
+    let mut violations = refs(state, lineage)?;
+    violations.extend(objects(state, lineage)?.1);
+    Ok(violations)
+}
+
+/// All experiments: the decided ones in the order of their decisions, and then the open ones.
+fn made(state: &State) -> impl Iterator<Item = &Experiment> {
+    state.experiments.iter().chain(state.pending())
+}
+
+/// The candidates that an experiment had, one after the other, each with its parent.
+fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Candidate)> {
+    let earlier = made.rebased.iter().map(|earlier| (earlier.parent.as_ref(), &earlier.candidate));
+    earlier.chain([(made.parent.as_ref(), &made.candidate)])
+}
+
+/// The refs and the ancestry alone; what cannot be read is left to [`objects`].
+pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
+    let mut refs = lineage.refs()?;
+    let mut violations = Vec::new();
+    let mut wrong = |what: String| violations.push(Violation::new(what));
+    if let Some(header) = state.header.as_ref().filter(|header| header.tag != lineage.tag()) {
+        wrong(format!("the journal is that of the run {}; give it back its name", header.tag));
+        return Ok(violations);
+    }
+
+    let tip = refs.remove(&lineage.branch());
+    let expected: Vec<Option<&Revision>> = match (&state.unapplied, &state.incumbent) {
+        // Whether the branch has moved already is not journaled yet.
+        (Some((from, to)), _) => vec![Some(to), from.as_ref()],
+        (None, incumbent) => vec![incumbent.as_ref().map(|incumbent| &incumbent.revision)],
+    };
+    if !expected.contains(&tip.as_ref()) {
+        let branch = lineage.branch();
+        let shown = |at: Option<&Revision>| at.map_or("nowhere".to_owned(), Revision::to_string);
+        let mend = match expected[0] {
+            Some(right) => format!("git update-ref {branch} {right}"),
+            None => format!("git update-ref -d {branch}"),
+        };
+        let (found, right) = (shown(tip.as_ref()), shown(expected[0]));
+        wrong(format!("the branch {branch} is at {found}, but the journal says {right}; move it back: {mend}"));
+    }
+
+    let base = state.header.as_ref().and_then(|header| header.base.as_ref());
+    let mut before: Option<&Revision> = None;
+    let pin_of = |id: u32, times: u32| match times {
+        0 => lineage.pin_of(id),
+        times => lineage.pin_of_rebase(id, times),
+    };
+    for made in made(state) {
+        let id = made.id;
+        // The baseline is the commit that the search starts from, or one on it.
+        let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
+            (Some(parent), Ok((_, parents))) => (id == 0 && commit == parent) || parents == [parent.clone()],
+            _ => true,
+        };
+        for (times, (parent, candidate)) in (0..).zip(candidates(made)) {
+            let (pin, commit) = (pin_of(id, times), &candidate.revision);
+            let whose = match times {
+                0 => format!("the candidate of experiment {id}"),
+                times => format!("the candidate of experiment {id} after its rebase {times}"),
+            };
+            match refs.remove(&pin) {
+                Some(pinned) if pinned == *commit => {}
+                Some(pinned) => wrong(format!("{pin} is at {pinned}, but {whose} is {commit}")),
+                None => {
+                    wrong(format!("{whose} is not pinned, so git may drop it: git update-ref {pin} {commit}"));
+                }
+            }
+            if !follows(commit, if id == 0 { base } else { parent }) {
+                wrong(format!("{whose}, {commit}, does not follow its parent in the journal"));
+            }
+        }
+        // An open experiment is moved again before that is journaled; and if that makes it the same as another one, it is
+        // discarded. Until it is decided its status is that, too.
+        if made.status == Status::Discard {
+            refs.remove(&lineage.pin_of_rebase(id, made.rebased.len() as u32 + 1));
+        }
+        let Some(kept) = &made.kept_as else { continue };
+        if !follows(kept, if id == 0 { base } else { before }) {
+            wrong(format!("experiment {id} was kept as {kept}, which does not follow the incumbent before it"));
+        }
+        let commit = &made.candidate.revision;
+        if let (Ok((ran, _)), Ok((is, _))) = (lineage.tree_and_parents(commit), lineage.tree_and_parents(kept))
+            && ran != is
+        {
+            wrong(format!("experiment {id} was kept as {kept}, whose files are not those of its candidate {commit}"));
+        }
+        before = Some(kept);
+    }
+    // What is staged is announced only when it is pinned.
+    refs.remove(&lineage.pin_of(state.next_experiment()));
+    for name in refs.keys() {
+        wrong(format!("{name} belongs to no experiment of the journal; if nothing needs it: git update-ref -d {name}"));
+    }
+    Ok(violations)
+}
+
+/// Whether everything that the run's commits need can be read and has its hash; with it, how many objects have.
+pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
+    let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
+    for made in made(state) {
+        let id = made.id;
+        for (_, candidate) in candidates(made) {
+            from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));
+        }
+        if let Some(kept) = &made.kept_as {
+            from.entry(kept).or_insert_with(|| format!("what experiment {id} was kept as"));
+        }
+    }
+    let refs = lineage.refs()?;
+    for (name, revision) in &refs {
+        from.entry(revision).or_insert_with(|| format!("what {name} points at"));
+    }
+    let from: Vec<(String, Revision)> = from.into_iter().map(|(revision, who)| (who, revision.clone())).collect();
+    let (whole, wrong) = lineage.read_everything(&from)?;
+    Ok((whole, wrong.into_iter().map(Violation::new).collect()))
+}
+
+/// What git's own check finds wrong with the repository, or `None` where there is no git.
+pub fn fsck(lineage: &Lineage) -> Option<Vec<Violation>> {
+    Some(lineage.fsck()?.into_iter().map(Violation::new).collect())
+}

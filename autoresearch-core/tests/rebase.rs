@@ -1,0 +1,571 @@
+//! Candidates that are moved onto what was kept meanwhile, in a real repository: what is merged, what is a conflict, and what
+//! stays reachable.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use autoresearch_core::git::Lineage;
+use autoresearch_core::journal::Record;
+use autoresearch_core::ratchet::Side;
+use autoresearch_core::workspace::Commands;
+use autoresearch_core::*;
+use proptest::prelude::*;
+
+/// A repository with a text of twenty lines, an executable script, and a file that is not editable.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+fn lines() -> Vec<String> {
+    (1..=20).map(|number| format!("line {number}")).collect()
+}
+
+/// The text of `lines`, with these lines changed.
+fn with(changes: &[(usize, &str)]) -> String {
+    let mut lines = lines();
+    changes.iter().for_each(|(line, text)| lines[line - 1] = (*text).to_owned());
+    lines.join("\n") + "\n"
+}
+
+fn write(path: &str, text: impl Into<String>) -> Patch {
+    Patch { edits: vec![FileEdit::Write { path: path.into(), text: text.into() }] }
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = Place { folder: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap() };
+        std::fs::create_dir_all(place.repo().join("src")).unwrap();
+        place.git(&["init", "-q", "-b", "main", "--template="]);
+        place.write("src/a.txt", &with(&[]));
+        place.write("src/run.sh", "echo 1\necho 2\necho 3\necho 4\n");
+        place.write("fixed.txt", "fixed\n");
+        place.git(&["add", "."]);
+        place.git(&["update-index", "--chmod=+x", "src/run.sh"]);
+        place.commit("start");
+        place
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.folder.path().join("repo")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        std::fs::write(self.repo().join(path), text).unwrap();
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// What is in the index, as the user's next commit.
+    fn commit(&self, message: &str) -> Revision {
+        self.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", message]);
+        self.head()
+    }
+
+    fn head(&self) -> Revision {
+        Revision(self.git(&["rev-parse", "HEAD"]))
+    }
+
+    fn lineage(&self) -> Lineage {
+        Lineage::open(&self.repo(), "test").unwrap()
+    }
+
+    fn sandbox(&self) -> CommandSandbox {
+        let commands = Commands { editable: EditablePaths::new(["src/**"]), ..Commands::default() };
+        CommandSandbox::new(self.lineage(), self.head(), commands, Vec::new(), self.folder.path().join("logs"))
+    }
+
+    fn show(&self, revision: &Revision, path: &str) -> String {
+        self.git(&["show", &format!("{revision}:{path}")]) + "\n"
+    }
+
+    fn mode(&self, revision: &Revision, path: &str) -> String {
+        self.git(&["ls-tree", &revision.0, path]).split(' ').next().unwrap().to_owned()
+    }
+
+    fn pins(&self) -> BTreeMap<String, String> {
+        let refs = self.git(&["for-each-ref", "--format=%(refname) %(objectname)", "refs/autoresearch/test"]);
+        let pairs = refs.lines().filter_map(|line| line.split_once(' '));
+        pairs.map(|(name, id)| (name.rsplit('/').next().unwrap().to_owned(), id.to_owned())).collect()
+    }
+}
+
+async fn stage(sandbox: &CommandSandbox, experiment: u32, parent: &Revision, patch: &Patch) -> Candidate {
+    sandbox.stage(experiment, parent, patch, &format!("idea {experiment}")).await.unwrap()
+}
+
+async fn rebase(
+    sandbox: &CommandSandbox,
+    (experiment, times): (u32, u32),
+    candidate: &Candidate,
+    from: &Revision,
+    onto: &Revision,
+) -> Result<Candidate, String> {
+    let change = Patch::default();
+    let description = "not the candidate's message";
+    let rebase = Rebase { experiment, times, candidate, from, onto, change: &change, description };
+    match sandbox.rebase(rebase).await.unwrap() {
+        Rebased::Candidate(candidate) => Ok(candidate),
+        Rebased::Conflict(text) => Err(text),
+    }
+}
+
+#[tokio::test]
+async fn disjoint_changes_are_both_made_on_what_was_kept() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(3, "three\nand a half")]))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(17, "seventeen\nA\nB")]))).await;
+    let kept = sandbox.seal(&one, "kept").await.unwrap();
+    // What the user is doing meanwhile is in nobody's way.
+    place.write("src/a.txt", "being edited\n");
+    place.write("src/new.txt", "staged\n");
+    place.git(&["add", "src/new.txt"]);
+    let mine = || (place.git(&["status", "--porcelain"]), place.git(&["ls-files", "-s"]), place.git(&["branch", "-a"]));
+    let before = mine();
+
+    let moved = rebase(&sandbox, (2, 1), &two, &base, &kept).await.unwrap();
+    assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(3, "three\nand a half"), (17, "seventeen\nA\nB")]));
+    assert_eq!(place.git(&["log", "-1", "--format=%P %B", &moved.revision.0]), format!("{kept} idea 2"));
+    assert_eq!((two.added_lines, moved.added_lines), (2, 2), "against what it was moved onto");
+    assert_eq!(place.mode(&moved.revision, "src/run.sh"), "100755");
+    assert_eq!(place.git(&["diff", "--name-only", &kept.0, &moved.revision.0]), "src/a.txt");
+    assert_eq!(mine(), before);
+    assert!(moved.fingerprint != two.fingerprint && moved.fingerprint != one.fingerprint);
+
+    let pinned = [("1", &one), ("2", &two), ("2.1", &moved)].map(|(name, c)| (name.to_owned(), c.revision.0.clone()));
+    assert_eq!(place.pins(), pinned.into());
+    assert_eq!(place.lineage().pin_of_rebase(2, 1), "refs/autoresearch/test/exp/2.1");
+}
+
+#[tokio::test]
+async fn a_change_that_was_kept_meanwhile_leaves_nothing_to_measure() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(3, "three"), (9, "nine")]))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(9, "nine")]))).await;
+    let moved = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    assert_eq!((moved.fingerprint, moved.added_lines), (one.fingerprint, 0));
+}
+
+#[tokio::test]
+async fn modes_are_merged_like_texts() {
+    let place = Place::new();
+    let base = place.head();
+    place.git(&["update-index", "--chmod=+x", "src/a.txt"]);
+    place.git(&["update-index", "--chmod=-x", "src/run.sh"]);
+    let onto = place.commit("modes");
+    let sandbox = place.sandbox();
+    // The text is the candidate's, the mode is the one that was changed meanwhile.
+    let candidate = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(5, "five")]))).await;
+    assert_eq!(place.mode(&candidate.revision, "src/a.txt"), "100644");
+    let moved = rebase(&sandbox, (1, 1), &candidate, &base, &onto).await.unwrap();
+    assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(5, "five")]));
+    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| place.mode(&moved.revision, path)), ["100755", "100644"]);
+    // And the other way round: the modes are the candidate's.
+    let kept = stage(&sandbox, 2, &base, &write("src/run.sh", "echo 1\necho 2\necho 3\necho four\n")).await;
+    let moved = rebase(&sandbox, (3, 1), &Candidate::new(onto.0), &base, &kept.revision).await.unwrap();
+    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| place.mode(&moved.revision, path)), ["100755", "100644"]);
+    assert!(place.show(&moved.revision, "src/run.sh").ends_with("echo four\n"));
+}
+
+#[tokio::test]
+async fn both_sides_of_a_conflict_are_shown() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    // A text that looks like what a conflict is written with.
+    let tricky = "ten\n<<<<<<< kept\n=======\n>>>>>>>>>> mine";
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "two\nand"), (10, tricky), (15, "X")]))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(10, "TEN"), (19, "Y")]))).await;
+    let text = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap_err();
+    assert_eq!(
+        text,
+        format!(
+            "This change and what was kept meanwhile contradict each other in src/a.txt.\n\n\
+             src/a.txt, from line 11 of the file as it was kept:\n\
+             <<<<<<< kept meanwhile\n{tricky}\n||||||| before both\nline 10\n=======\nTEN\n>>>>>>> this change\n"
+        )
+    );
+    assert!(!place.pins().contains_key("2.1"), "a conflict is no candidate");
+}
+
+#[tokio::test]
+async fn a_conflict_of_any_size_is_said_in_some_four_thousand_bytes() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let side = |name: &str| {
+        let at = |line: usize| format!("{name} {line} {}\n{}", "é".repeat(900 * (line % 2)), "more\n".repeat(300));
+        let changes: Vec<(usize, String)> = (1..=10).map(|line| (2 * line, at(line))).collect();
+        with(&changes.iter().map(|(line, text)| (*line, text.as_str())).collect::<Vec<_>>())
+    };
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", side("theirs"))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", side("mine"))).await;
+    let text = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap_err();
+    assert!(text.len() < 4100 && text.len() > 2000, "{} bytes", text.len());
+    for words in ["theirs 1 é", "mine 1 é", "line 2\n", "[cut]", "more lines]", "more places are left out]"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_one_side_deleted_is_a_conflict_unless_the_other_left_it_alone() {
+    let place = Place::new();
+    let base = place.head();
+    place.git(&["rm", "-qf", "src/run.sh"]);
+    let without = place.commit("delete");
+    let sandbox = place.sandbox();
+    let edits = stage(&sandbox, 1, &base, &write("src/run.sh", "echo 9\n")).await;
+    let text = rebase(&sandbox, (1, 1), &edits, &base, &without).await.unwrap_err();
+    assert!(text.contains("src/run.sh: this change edits it, and what was kept meanwhile deleted it"), "{text}");
+    let deletes = Candidate::new(without.0.clone());
+    let text = rebase(&sandbox, (2, 1), &deletes, &base, &edits.revision).await.unwrap_err();
+    assert!(text.contains("src/run.sh: this change deletes it, and what was kept meanwhile edited it"), "{text}");
+
+    let other = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(1, "one")]))).await;
+    for (candidate, onto) in [(&other, &without), (&deletes, &other.revision)] {
+        let moved = rebase(&sandbox, (4, 1), candidate, &base, onto).await.unwrap();
+        assert_eq!(place.git(&["ls-tree", "-r", "--name-only", &moved.revision.0]), "fixed.txt\nsrc/a.txt");
+        assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(1, "one")]));
+    }
+    // The last file of a folder takes the folder with it.
+    place.git(&["rm", "-qf", "src/a.txt"]);
+    let nothing = place.commit("delete all");
+    let moved = rebase(&sandbox, (5, 1), &Candidate::new(nothing.0), &without, &without).await.unwrap();
+    assert_eq!(place.git(&["ls-tree", "--name-only", &moved.revision.0]), "fixed.txt");
+}
+
+#[tokio::test]
+async fn a_file_where_a_folder_is_or_that_both_made_is_a_conflict() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let file = stage(&sandbox, 1, &base, &write("src/new", "a file\n")).await;
+    let folder = stage(&sandbox, 2, &base, &write("src/new/part", "below it\n")).await;
+    let text = rebase(&sandbox, (2, 1), &folder, &base, &file.revision).await.unwrap_err();
+    assert!(text.contains("src/new/part: it cannot be a file beside src/new"), "{text}");
+    let text = rebase(&sandbox, (1, 1), &file, &base, &folder.revision).await.unwrap_err();
+    assert!(text.contains("src/new: it cannot be a file beside src/new/part"), "{text}");
+
+    let other = stage(&sandbox, 3, &base, &write("src/new", "another\n")).await;
+    let text = rebase(&sandbox, (3, 1), &other, &base, &file.revision).await.unwrap_err();
+    assert!(text.contains("a file") && text.contains("another"), "{text}");
+    // What only begins alike is no folder of it.
+    let beside = stage(&sandbox, 4, &base, &write("src/new.txt", "beside\n")).await;
+    let moved = rebase(&sandbox, (4, 1), &beside, &base, &folder.revision).await.unwrap();
+    assert_eq!(place.show(&moved.revision, "src/new/part"), "below it\n");
+}
+
+#[tokio::test]
+async fn what_may_not_be_edited_is_not_moved() {
+    let place = Place::new();
+    let base = place.head();
+    place.write("fixed.txt", "changed\n");
+    place.git(&["add", "fixed.txt"]);
+    let tampered = Candidate::new(place.commit("tamper").0);
+    let sandbox = place.sandbox();
+    let kept = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(1, "one")]))).await;
+    let rebase = Rebase {
+        experiment: 2,
+        times: 1,
+        candidate: &tampered,
+        from: &base,
+        onto: &kept.revision,
+        change: &Patch::default(),
+        description: "",
+    };
+    let error = sandbox.rebase(rebase).await.unwrap_err().to_string();
+    assert!(error.contains("fixed.txt, which may not be edited"), "{error}");
+    assert!(!place.pins().contains_key("2.1"));
+}
+
+#[tokio::test]
+async fn attributes_and_settings_of_the_repository_change_nothing() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let canary = place.folder.path().join("canary");
+    // Each of these makes `git merge` do something else.
+    for attribute in ["merge=union", "-merge", "merge=x", "merge=x filter=x text eol=crlf ident"] {
+        place.write(".gitattributes", &format!("* {attribute}\n"));
+        let trap = format!("touch {}; cat", canary.display());
+        for setting in ["merge.x.driver", "filter.x.clean", "filter.x.smudge"] {
+            place.git(&["config", setting, &trap]);
+        }
+        for (setting, value) in [("merge.default", "union"), ("core.autocrlf", "true"), ("merge.renames", "false")] {
+            place.git(&["config", setting, value]);
+        }
+        let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(10, "ten")]))).await;
+        let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(10, "TEN")]))).await;
+        let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(20, "$Id$")]))).await;
+        let text = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap_err();
+        assert!(text.contains("\nten\n") && text.contains("\nTEN\n"), "{attribute}: {text}");
+        let moved = rebase(&sandbox, (3, 1), &three, &base, &one.revision).await.unwrap();
+        assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(10, "ten"), (20, "$Id$")]), "{attribute}");
+        assert!(!canary.exists(), "{attribute}");
+    }
+}
+
+#[tokio::test]
+async fn the_base_is_what_the_change_was_made_from_whoever_its_ancestors_are() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let change = |line: usize, text: &str| write("src/a.txt", with(&[(line, text)]));
+    let one = stage(&sandbox, 1, &base, &change(2, "one")).await;
+    let two = stage(&sandbox, 2, &base, &change(8, "two")).await;
+    let three = stage(&sandbox, 3, &base, &change(14, "three")).await;
+    // The second and the third queue up behind the first, which then fails: each goes on without it.
+    let two_on_one = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    let three_on_two = rebase(&sandbox, (3, 1), &three, &base, &two_on_one.revision).await.unwrap();
+    let all = with(&[(2, "one"), (8, "two"), (14, "three")]);
+    assert_eq!(place.show(&three_on_two.revision, "src/a.txt"), all);
+    let kept = sandbox.seal(&two, "kept").await.unwrap();
+    let three_on_kept = rebase(&sandbox, (3, 2), &three_on_two, &two_on_one.revision, &kept).await.unwrap();
+    assert_eq!(place.show(&three_on_kept.revision, "src/a.txt"), with(&[(8, "two"), (14, "three")]));
+    // And the first, after all, onto what was made of those that had it below them.
+    let kept = sandbox.seal(&three_on_kept, "kept too").await.unwrap();
+    let one_on_all = rebase(&sandbox, (1, 1), &one, &base, &kept).await.unwrap();
+    assert_eq!(place.show(&one_on_all.revision, "src/a.txt"), all);
+    assert_eq!(place.pins().keys().collect::<Vec<_>>(), ["1", "1.1", "2", "2.1", "3", "3.1", "3.2"]);
+}
+
+#[tokio::test]
+async fn a_rebase_that_a_crash_kept_from_the_journal_is_made_again() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
+    let lost = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    assert_eq!(place.pins()["2.1"], lost.revision.0);
+    // Another harness, and perhaps another thing to be moved onto.
+    let sandbox = place.sandbox();
+    let again = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    assert_eq!((&again.fingerprint, place.pins()["2.1"].as_str()), (&lost.fingerprint, again.revision.0.as_str()));
+    let other = rebase(&sandbox, (2, 1), &two, &base, &base).await.unwrap();
+    assert_eq!(place.pins()["2.1"], other.revision.0);
+    assert_eq!(place.pins()["2"], two.revision.0, "the first candidate stays");
+}
+
+#[tokio::test]
+async fn what_was_measured_on_another_state_is_kept_as_one_change_of_the_incumbent() {
+    let place = Place::new();
+    let (sandbox, base) = (place.sandbox(), place.head());
+    let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
+    let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
+    let two = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    let kept = sandbox.seal(&one, "kept").await.unwrap();
+    assert!(kept != one.revision, "it has a message of its own");
+    // Stacked on the candidate, it is a change of what that was kept as.
+    let stacked = sandbox.seal_onto(&kept, &two, "kept too").await.unwrap();
+    let tree = |revision: &Revision| place.git(&["rev-parse", &format!("{revision}^{{tree}}")]);
+    assert_eq!(place.git(&["log", "-1", "--format=%P %B", &stacked.0]), format!("{kept} kept too"));
+    assert_eq!(tree(&stacked), tree(&two.revision));
+    assert_eq!(place.git(&["diff", "--numstat", &kept.0, &stacked.0]), "1\t1\tsrc/a.txt");
+    // One that conflicts replaces what the incumbent says, and the lineage stays one line.
+    let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(8, "three")]))).await;
+    assert!(rebase(&sandbox, (3, 1), &three, &base, &stacked).await.is_err());
+    let replaced = sandbox.seal_onto(&stacked, &three, "instead").await.unwrap();
+    assert_eq!(tree(&replaced), tree(&three.revision));
+    sandbox.promote(None, &kept).await.unwrap();
+    for (from, to) in [(&kept, &stacked), (&stacked, &replaced)] {
+        sandbox.promote(Some(from), to).await.unwrap();
+    }
+    assert_eq!(place.git(&["rev-list", "--parents", "autoresearch/test"]).lines().count(), 4);
+    assert_eq!(place.git(&["rev-list", "--merges", "autoresearch/test"]), "");
+}
+
+/// The records of a run with three experiments in flight: the first is kept, and the second is moved onto that.
+struct Night {
+    place: Place,
+    records: Vec<Record>,
+}
+
+fn intent(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> Record {
+    Record::Intent {
+        experiment,
+        parent: parent.cloned(),
+        candidate: candidate.clone(),
+        description: String::new(),
+        hypothesis: String::new(),
+        change: serde_json::Value::Null,
+        cost: Cost::default(),
+        proposer: String::new(),
+        design: None,
+        remaining: None,
+    }
+}
+
+fn measured(experiment: u32, attempt: u32, score: f64) -> [Record; 2] {
+    let (side, fidelity) = (Side::Candidate, 1.0);
+    let result = Ok(Measurement::new(Score::new(score).unwrap()));
+    let outcome = Outcome::Completed(sandbox::RunLog::default());
+    [
+        Record::Attempt { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
+        Record::Measured { experiment, attempt, side, fidelity, outcome, result },
+    ]
+}
+
+fn decided(experiment: u32, to: Option<&Revision>) -> Record {
+    let (status, to) = (if to.is_some() { Status::Keep } else { Status::Discard }, to.cloned());
+    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
+}
+
+impl Night {
+    async fn new() -> Night {
+        let place = Place::new();
+        let (sandbox, base) = (place.sandbox(), place.head());
+        let start = sandbox.baseline().await.unwrap();
+        let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
+        let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
+        let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(14, "three")]))).await;
+        let moved = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+        let kept = sandbox.seal(&one, "kept").await.unwrap();
+        sandbox.promote(None, &base).await.unwrap();
+        sandbox.promote(Some(&base), &kept).await.unwrap();
+        let header = Record::Started {
+            tag: "test".into(),
+            base: Some(base.clone()),
+            metric: "score".into(),
+            direction: Direction::Minimise,
+            policy: String::new(),
+            seed: 0,
+            rule: String::new(),
+        };
+        let mut records = vec![header, intent(0, None, &start)];
+        records.extend(measured(0, 1, 5.0));
+        records.extend([decided(0, Some(&base)), Record::Applied { experiment: 0 }]);
+        for (experiment, candidate) in [(1, &one), (2, &two), (3, &three)] {
+            records.push(intent(experiment, Some(&base), candidate));
+            records.extend(measured(experiment, 1, 4.0));
+        }
+        records.extend([decided(1, Some(&kept)), Record::Applied { experiment: 1 }]);
+        records.push(Record::Rebased { experiment: 2, parent: one.revision, candidate: moved, better: true });
+        Night { place, records }
+    }
+
+    fn violations(&self) -> Vec<String> {
+        let mut journal = Journal::in_memory();
+        let entries: Vec<_> = self.records.iter().map(|record| journal.append(record.clone()).unwrap()).collect();
+        let journal = verify::journal(&entries);
+        let repository = verify::repository(&State::replay(&entries).unwrap(), &self.place.lineage()).unwrap();
+        journal.iter().chain(&repository).map(ToString::to_string).collect()
+    }
+
+    #[track_caller]
+    fn breaks(&self, words: &[&str]) {
+        let found = self.violations();
+        assert!(found.len() == 1 && words.iter().all(|word| found[0].contains(word)), "{words:?}: {found:#?}");
+    }
+
+    fn pin(&self, name: &str, to: &str) {
+        self.place.git(&["update-ref", &format!("refs/autoresearch/test/exp/{name}"), to]);
+    }
+
+    fn unpin(&self, name: &str) {
+        self.place.git(&["update-ref", "-d", &format!("refs/autoresearch/test/exp/{name}")]);
+    }
+}
+
+#[tokio::test]
+async fn every_candidate_of_a_moved_experiment_is_pinned_and_follows_its_own_parent() {
+    let mut night = Night::new().await;
+    assert_eq!(night.violations(), [""; 0]);
+    let pins = night.place.pins();
+    night.unpin("2.1");
+    night.breaks(&["experiment 2 after its rebase 1 is not pinned", &pins["2.1"]]);
+    night.pin("2.1", &pins["2"]);
+    night.breaks(&["exp/2.1 is at", "but the candidate of experiment 2 after its rebase 1 is"]);
+    night.pin("2.1", &pins["2.1"]);
+    night.pin("2", &pins["2.1"]);
+    night.breaks(&["exp/2 is at", "but the candidate of experiment 2 is"]);
+    night.pin("2", &pins["2"]);
+
+    // What an open experiment is moved to next is journaled only when it is pinned; nothing else may lie there.
+    night.pin("2.2", &pins["1"]);
+    night.pin("3.1", &pins["1"]);
+    assert_eq!(night.violations(), [""; 0]);
+    for name in ["2.3", "3.2", "1.1", "5", "4.1"] {
+        night.pin(name, &pins["1"]);
+        night.breaks(&[&format!("exp/{name} belongs to no experiment")]);
+        night.unpin(name);
+    }
+    // Moved, it was found to be the same as another, and discarded: the pin stays.
+    night.records.push(decided(3, None));
+    assert_eq!(night.violations(), [""; 0]);
+    night.unpin("2.2");
+
+    // Kept, it follows the incumbent before it, with the files that were measured.
+    let sandbox = night.place.sandbox();
+    let moved = Candidate::new(pins["2.1"].clone());
+    let incumbent = Revision(night.place.git(&["rev-parse", "autoresearch/test"]));
+    let kept = sandbox.seal_onto(&incumbent, &moved, "kept too").await.unwrap();
+    sandbox.promote(Some(&incumbent), &kept).await.unwrap();
+    night.records.extend(measured(2, 2, 3.0));
+    night.records.extend([decided(2, Some(&kept)), Record::Applied { experiment: 2 }]);
+    assert_eq!(night.violations(), [""; 0]);
+    night.pin("2.2", &pins["1"]);
+    night.breaks(&["exp/2.2 belongs to no experiment"]);
+}
+
+#[tokio::test]
+async fn a_rebased_commit_that_follows_something_else_is_noticed() {
+    let mut night = Night::new().await;
+    let Some(Record::Rebased { candidate, .. }) = night.records.last_mut() else { panic!() };
+    let (who, tree) = (["-c", "user.name=u", "-c", "user.email=u@x"], format!("{}^{{tree}}", candidate.revision));
+    let other = night.place.git(&[&who[..], &["commit-tree", "-m", "other", "-p", "main", &tree]].concat());
+    candidate.revision = Revision(other.clone());
+    night.pin("2.1", &other);
+    night.breaks(&["experiment 2 after its rebase 1", "does not follow its parent in the journal"]);
+}
+
+/// One side's change of a line: what stands in its place.
+fn edits() -> impl Strategy<Value = BTreeMap<usize, (bool, Vec<String>)>> {
+    let text = prop::collection::vec("[a-c ]{0,3}(\r|é|<<<<<<< |=======)?", 0..4);
+    prop::collection::btree_map(0..30usize, (any::<bool>(), text), 0..12)
+}
+
+/// The lines after the edits of one side, or of both.
+fn apply(base: &[String], edits: &BTreeMap<usize, (bool, Vec<String>)>, sides: &[bool], end: &str) -> String {
+    let mut lines = Vec::new();
+    for (at, line) in base.iter().enumerate() {
+        match edits.get(&at) {
+            // A line of each side's own, so that no edit can be taken for another.
+            Some((side, text)) if sides.contains(side) => {
+                lines.extend(text.iter().enumerate().map(|(n, text)| format!("{side} {at} {n} {text}")))
+            }
+            _ => lines.push(line.clone()),
+        }
+    }
+    lines.join("\n") + end
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    /// Edits of different sides with an untouched line between them merge to what both of them together make.
+    #[test]
+    fn disjoint_edits_merge_to_both(mut edits in edits(), ends in any::<bool>()) {
+        let base: Vec<String> = (0..31).map(|number| format!("line {number}")).collect();
+        let all = edits.clone();
+        let near = |at: &usize, side: bool| [at.wrapping_sub(1), at + 1].iter().any(|n| all.get(n).is_some_and(|e| e.0 != side));
+        edits.retain(|at, (side, _)| !near(at, *side));
+        let end = if ends { "\n" } else { "" };
+        let place = Place::new();
+        let (sandbox, start) = (place.sandbox(), place.head());
+        let commit = |text: String| {
+            let changed = BTreeMap::from([("src/a.txt".to_owned(), text)]);
+            place.lineage().commit_changes(&start, &changed, "edit").unwrap()
+        };
+        let [from, onto, mine] = [&[][..], &[true], &[false]].map(|sides| commit(apply(&base, &edits, sides, end)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let moved = runtime.block_on(rebase(&sandbox, (1, 1), &Candidate::new(mine.0), &from, &onto));
+        let moved = moved.map_err(TestCaseError::fail)?;
+        let lineage = place.lineage();
+        let tree = lineage.tree(&moved.revision).unwrap();
+        let text = String::from_utf8(lineage.blob(tree["src/a.txt"].blob).unwrap()).unwrap();
+        prop_assert_eq!(text, apply(&base, &edits, &[true, false], end));
+    }
+}

@@ -1,0 +1,183 @@
+//! A night with several workers in a real repository: whatever is in flight when the incumbent moves, and whenever the harness
+//! is stopped, the lineage is one line of measured states, and every candidate is where the journal says.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use autoresearch_core::git::Lineage;
+use autoresearch_core::slot::Slot;
+use autoresearch_core::verify::{self, View};
+use autoresearch_core::workspace::Commands;
+use autoresearch_core::*;
+
+/// What each proposal writes in place of which line of the program: its score is the sum of the numbers.
+const IDEAS: [(&str, &str); 10] = [
+    ("a=9", "a=7"),
+    ("b=9", "b=8"),
+    ("a=9", "a=6"), // Contradicts the first.
+    ("c=9", "c=10"),
+    ("c=9", "c=5"),
+    ("d=9", "exit 3"),
+    ("d=9", "d=1"),
+    ("b=9", "b=8 # the same score, and the same lines"),
+    ("e=9", "e=8"),
+    ("a=9", "a=8"),
+];
+
+struct Ideas;
+
+#[async_trait]
+impl Proposer for Ideas {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let (from, to) =
+            IDEAS.get(context.proposals()).ok_or_else(|| ProposerError::Exhausted("no more ideas".into()))?;
+        Ok(Proposal::new(Patch::replace("value.sh", format!("{from}\n"), format!("{to}\n")), format!("{from} to {to}")))
+    }
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = Place { folder: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap() };
+        std::fs::create_dir(place.repo()).unwrap();
+        let lines = ["a", "b", "c", "d", "e"].map(|name| format!("{name}=9\n# Lines between\n# the others.\n"));
+        std::fs::write(place.repo().join("value.sh"), lines.concat()).unwrap();
+        place.git(&["init", "-q", "-b", "main", "--template="]);
+        place.git(&["add", "."]);
+        place.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
+        place
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.folder.path().join("repo")
+    }
+
+    fn run(&self) -> PathBuf {
+        self.folder.path().join("run")
+    }
+
+    fn git(&self, arguments: &[&str]) -> String {
+        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
+        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    fn lineage(&self) -> Lineage {
+        Lineage::open(&self.repo(), "test").unwrap()
+    }
+
+    fn lab(&self, workers: &Workers) -> Lab<Patch> {
+        let base = self.lineage().head().unwrap();
+        let sh = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
+        let commands = Commands {
+            editable: EditablePaths::new(["value.sh"]),
+            // Each slot writes the same file elsewhere: whose it is when the run begins is what `keeps` is for.
+            build: sh("cp value.sh $SHARED/program"),
+            keeps: vec![self.folder.path().join("shared/program")],
+            run: sh(". {built}/program; sleep 0.0$((AUTORESEARCH_SEED % 7)); echo score: $((a + b + c + d + e))"),
+            environment: vec![("SHARED".into(), self.folder.path().join("shared").into())],
+            ..Commands::default()
+        };
+        std::fs::create_dir_all(self.folder.path().join("shared")).unwrap();
+        let slots = (0..workers.slots()).map(|slot| Slot::new(self.folder.path().join(format!("slot-{slot}"))));
+        let logs = self.run().join("logs");
+        let sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, slots.collect(), logs);
+        let mut settings = Settings::new("test", Duration::from_secs(60));
+        settings.base = Some(base);
+        settings.results = Some(self.run().join("results.tsv"));
+        settings.lost_runs = 1000;
+        settings.workers = workers.clone();
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let journal = Journal::open(&self.run().join("journal.jsonl")).unwrap();
+        let program = Program::parse("Lower it.").unwrap();
+        Lab::new(program, Box::new(Ideas), Arc::new(sandbox), metric, Arc::new(Strict), settings, journal).unwrap()
+    }
+
+    /// Checks everything, and returns the state.
+    #[track_caller]
+    fn sound(&self, what: &str) -> State {
+        let entries = Journal::read(&self.run().join("journal.jsonl")).unwrap();
+        let state = State::replay(&entries).unwrap();
+        assert_eq!(verify::journal(&entries), [], "{what}");
+        assert_eq!(verify::decisions(&entries, &Strict).1, [], "{what}");
+        assert_eq!(verify::repository(&state, &self.lineage()).unwrap(), [], "{what}");
+        assert_eq!(verify::fsck(&self.lineage()), Some(vec![]), "{what}");
+        assert_eq!(verify::results(&state, &self.run().join("results.tsv")), Ok(View::Whole), "{what}");
+        state
+    }
+
+    /// What a finished night must be, whatever happened to be in flight at once.
+    #[track_caller]
+    fn assert_finished(&self, what: &str) -> State {
+        let state = self.sound(what);
+        assert_eq!(
+            (state.experiments.len() + state.rejections.len(), state.open.len()),
+            (IDEAS.len() + 1, 0),
+            "{what}"
+        );
+        let incumbent = state.incumbent.as_ref().unwrap();
+        // The score of the tip is that of its files.
+        let text = self.git(&["show", "autoresearch/test:value.sh"]);
+        let numbers = text.lines().filter_map(|line| line.split_once('=')?.1.split(' ').next()?.parse::<u32>().ok());
+        assert_eq!(incumbent.arm.mean().unwrap().get(), f64::from(numbers.sum::<u32>()), "{what}");
+        // What contradicts nothing is in it.
+        for line in ["b=8", "c=5", "d=1", "e=8"] {
+            assert!(text.contains(line), "{what}: {line} is missing in {text}");
+        }
+        assert_eq!(self.git(&["rev-list", "--merges", "autoresearch/test"]), "");
+        let kept = state.experiments.iter().filter(|experiment| experiment.status == Status::Keep).count();
+        assert_eq!(self.git(&["rev-list", "autoresearch/test"]).lines().count(), kept, "{what}");
+        state
+    }
+}
+
+#[tokio::test]
+async fn what_was_in_flight_when_the_incumbent_moved_is_measured_on_it() {
+    for (count, builders) in [(2, 0), (2, 2), (4, 2)] {
+        let mut workers = Workers::new(count);
+        workers.builders = builders;
+        let place = Place::new();
+        let reason = place.lab(&workers).run(&Cancel::new()).await.unwrap();
+        assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
+        let state = place.assert_finished(&format!("{count} workers, {builders} builds ahead"));
+        let moved = state.experiments.iter().filter(|experiment| !experiment.rebased.is_empty());
+        assert!(moved.count() > 0, "nothing was moved");
+    }
+}
+
+#[tokio::test]
+async fn a_night_of_several_workers_may_be_stopped_at_any_event() {
+    let mut workers = Workers::new(3);
+    workers.builders = 1;
+    for every in [3, 7, 11] {
+        let place = Place::new();
+        for nights in 1.. {
+            let (cancel, seen) = (Cancel::new(), AtomicUsize::new(0));
+            let stop = {
+                let cancel = cancel.clone();
+                // Later each time, so that the night gets to its end.
+                let last = every + nights / 2;
+                move |_: &Event<'_>| {
+                    if seen.fetch_add(1, Ordering::Relaxed) == last {
+                        cancel.cancel();
+                    }
+                }
+            };
+            let reason = place.lab(&workers).observed_by(Arc::new(stop)).run(&cancel).await.unwrap();
+            if !matches!(reason, StopReason::Cancelled) {
+                break;
+            }
+            place.sound(&format!("stopped after {every} events, night {nights}"));
+        }
+        place.assert_finished(&format!("stopped after {every} events"));
+    }
+}
