@@ -245,7 +245,8 @@ fn runs_are_counted_without_gaps() {
     breaks(8, "does not run", |records| records[8] = measured(1, 2, Some(4.0)));
     // A run that vanished with the harness is no gap, and neither is one that failed before the harness died.
     let mut lost = night();
-    lost.splice(7..9, [attempt(1, 1), attempt(1, 2), measured(1, 2, None), attempt(1, 3), measured(1, 3, Some(4.0))]);
+    let again = [attempt(1, 2), measured(1, 2, None), attempt(1, 3), measured(1, 3, Some(4.0))];
+    lost.splice(7..9, [vec![attempt(1, 1), Record::Resumed], again.to_vec()].concat());
     assert_eq!(journal(&entries(lost)), []);
 }
 
