@@ -2,6 +2,7 @@
 //! same state.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::journal::{Entry, JournalError, Record};
@@ -80,7 +81,8 @@ pub struct State {
     pub side_line: Option<SideLine>,
     /// The excursions so far, without the one that goes on.
     pub excursions: Vec<Excursion>,
-    by_fingerprint: HashMap<String, u32>,
+    /// By the fingerprints' hashes, since these are kept for every experiment.
+    by_fingerprint: HashMap<u64, u32>,
     /// Where each experiment stands among the decided ones, by its number.
     places: Vec<u32>,
 }
@@ -107,7 +109,8 @@ impl State {
 
     /// The experiment that measured the same files, or is going to, if there is one.
     pub fn with_fingerprint(&self, fingerprint: &str) -> Option<&Experiment> {
-        let decided = self.by_fingerprint.get(fingerprint).and_then(|id| self.experiment(*id));
+        let decided = self.by_fingerprint.get(&hash(fingerprint)).and_then(|id| self.experiment(*id));
+        let decided = decided.filter(|decided| decided.candidate.fingerprint == fingerprint);
         decided.or_else(|| self.pending().find(|pending| pending.candidate.fingerprint == fingerprint))
     }
 
@@ -489,7 +492,7 @@ impl State {
         }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
-        self.by_fingerprint.entry(experiment.candidate.fingerprint.clone()).or_insert(id);
+        self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
         let place = self.experiments.len() as u32;
         if self.places.len() <= id as usize {
             self.places.resize(id as usize + 1, u32::MAX);
@@ -520,6 +523,12 @@ impl State {
         }
         incumbent.arm = arm;
     }
+}
+
+fn hash(fingerprint: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    fingerprint.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

@@ -299,8 +299,8 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "what was measured is not run again",
         file: "state.rs",
-        search: "self.by_fingerprint.get(fingerprint)",
-        replace: "self.by_fingerprint.get(fingerprint).filter(|id| **id == u32::MAX)",
+        search: "self.by_fingerprint.get(&hash(fingerprint))",
+        replace: "self.by_fingerprint.get(&hash(fingerprint)).filter(|id| **id == u32::MAX)",
         test: SEMANTICS,
     },
     Mutant {
