@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use autoresearch_core::{Context, Direction, EditablePaths};
+use autoresearch_core::{Context, Direction, EditablePaths, Experiment, Status};
 
 use crate::digest::{digest, strategy};
 use crate::model::Mode;
@@ -56,7 +56,21 @@ pub(crate) fn to_beat(context: &Context<'_>) -> String {
         ),
         _ => String::new(),
     };
-    format!("The score to beat is {}.{noise}{}", context.to_beat, excursion(context))
+    format!("The score to beat is {}.{noise}{}{}", context.to_beat, excursion(context), in_flight(context))
+}
+
+/// What a proposer must know of what is going on beside it; nothing where experiments go one after the other.
+fn in_flight(context: &Context<'_>) -> String {
+    let mut text = String::new();
+    if !context.pending.is_empty() {
+        text += " Experiments are being measured at this moment, which the account of the search lists: propose something else.";
+    }
+    let lost = |experiment: &&Experiment| experiment.conflict.is_some() && experiment.status != Status::Keep;
+    if context.experiments.iter().chain(context.pending.iter().copied()).any(|experiment| lost(&experiment)) {
+        text += " Some changes were better than what they were made from, but are in conflict with what was kept meanwhile: where \
+                 that is worthwhile, merge one of them by hand into the files as they are now, and propose the result.";
+    }
+    text
 }
 
 /// What a proposer must know on an excursion; nothing off it.
