@@ -10,7 +10,7 @@ mod strategy;
 mod text;
 
 use strategy::near_misses;
-pub use strategy::{Strategy, strategy};
+pub use strategy::{Strategy, strategies, strategy};
 use text::{Section, bars, first_bars, line, quoted};
 
 /// So many of the latest experiments are shown with their reasons.
