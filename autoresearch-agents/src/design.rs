@@ -83,7 +83,7 @@ impl Proposer<Patch> for DesignProposer {
     ) -> Result<Vec<Proposal>, ProposerError> {
         let constants = self.constants(context)?;
         let name = self.design.name();
-        let points = Points::new(name, context.experiments.iter().chain(context.pending.iter().copied()));
+        let points = Points::new(name, context.experiments, context.pending.iter().copied());
         let mut taken: Vec<BTreeMap<String, String>> = points.taken();
         taken.extend(points.root(&context.incumbent).and_then(|root| points.levels(root)));
         let refused: HashSet<&str> =

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use autoresearch_agents::design::{Factorial, analyses};
 use autoresearch_agents::{DesignProposer, KnobProposer, Portfolio};
 use autoresearch_core::*;
-use parts::{Measure, constant, night};
+use parts::{Measure, constant, night, parallel_night};
 
 const SOURCE: &str = "const LR: f64 = 0.04; // knob: log 0.01..0.1\nconst DEPTH: i64 = 4; // knob: int 1..16\nconst BIAS: f64 = 1.0; // knob: lin 0..2\n";
 
@@ -49,7 +49,24 @@ async fn every_point_is_measured_once_and_the_incumbent_s_is_not_proposed() {
     }
 }
 
-/// Lets a proposer make waves of a size, and stops a moment before the end of each to change something else.
+/// With several workers a kept point moves those that wait: every level is measured all the same, and the effects are those of
+/// the truth.
+#[tokio::test]
+async fn waves_of_a_parallel_night_tell_the_same_effects() {
+    let factors = factors(&[("LR", &["0.02", "0.03", "0.04"]), ("DEPTH", &["4", "6"]), ("BIAS", &["0.5", "1.0"])]);
+    for (seed, workers) in (0..8).flat_map(|seed| [(seed, 2), (seed, 4), (seed, 16)]) {
+        let design = Factorial::new("three", factors.clone(), &[]).unwrap();
+        let (reason, state) = parallel_night(SOURCE, MEASURE, DesignProposer::new(design, seed), 40, workers).await;
+        assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
+        let [analysis] = &analyses(&state)[..] else { panic!() };
+        assert_eq!((analysis.measured, analysis.blocks), (12, 1), "{seed} {workers}");
+        let bias =
+            analysis.effects.iter().find(|effect| effect.of.len() == 1 && effect.of[0].factor == "BIAS").unwrap();
+        assert!((bias.estimate - 0.5).abs() < 1e-9 && bias.aliases.is_empty(), "{seed} {workers}: {bias:?}");
+    }
+}
+
+/// Proposes something else second.
 struct InBetween(DesignProposer);
 
 #[async_trait]

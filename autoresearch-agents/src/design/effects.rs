@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use autoresearch_core::ratchet::Noise;
 use autoresearch_core::{Experiment, State, Status};
 
-use super::points::{Block, Points, Sample};
+use super::points::{Block, Points, Sample, is_measured};
 use super::regression::Fit;
 use super::same;
 
@@ -98,7 +98,10 @@ pub fn analyses(state: &State) -> Vec<Analysis> {
     names.sort_unstable();
     let mut seen = BTreeSet::new();
     names.retain(|(_, name)| seen.insert(*name));
-    names.into_iter().map(|(_, name)| analysis(state, &Points::new(name, all()), name)).collect()
+    names
+        .into_iter()
+        .map(|(_, name)| analysis(state, &Points::new(name, &state.experiments, state.pending()), name))
+        .collect()
 }
 
 fn analysis(state: &State, points: &Points<'_>, name: &str) -> Analysis {
@@ -106,12 +109,8 @@ fn analysis(state: &State, points: &Points<'_>, name: &str) -> Analysis {
     let mut samples = points.samples(state);
     // The code that the points were made from may lie off the design.
     samples.retain(|sample| coordinates(&factors, sample).is_some());
-    let scored = |member: &&Experiment| {
-        let mut arms = member.rebased.iter().map(|earlier| &earlier.arm).chain([&member.arm]);
-        arms.any(|arm| !arm.measurements.is_empty())
-    };
     let crash = |member: &&Experiment| state.experiment(member.id).is_some_and(|e| e.status == Status::Crash);
-    let scoreless = || points.members().iter().copied().filter(|member| !scored(member));
+    let scoreless = || points.members().iter().copied().filter(|member| !is_measured(member));
     let crashed = scoreless().filter(crash).count();
     let without = scoreless().count() - crashed;
     let blocks: Vec<&Block> = samples.iter().map(|sample| &sample.block).collect::<BTreeSet<_>>().into_iter().collect();

@@ -1,8 +1,8 @@
 //! The points of a design as they stand in a journal: which levels were measured, on what code.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use autoresearch_core::{Experiment, Measurement, Patch, Revision, State};
+use autoresearch_core::{Experiment, Measurement, Patch, Revision, State, Status};
 use serde::Deserialize;
 
 use crate::space::changes;
@@ -29,13 +29,16 @@ pub(super) struct Points<'a> {
     members: Vec<&'a Experiment>,
     /// Who made a revision, by the name that it ran under and by the one that it was kept as.
     makers: HashMap<&'a Revision, &'a Experiment>,
+    /// The experiments that are not decided.
+    pending: HashSet<u32>,
     name: &'a str,
 }
 
 impl<'a> Points<'a> {
-    pub fn new(name: &'a str, experiments: impl Iterator<Item = &'a Experiment>) -> Points<'a> {
+    pub fn new(name: &'a str, decided: &'a [Experiment], pending: impl Iterator<Item = &'a Experiment>) -> Points<'a> {
         let (mut members, mut makers) = (Vec::new(), HashMap::new());
-        for experiment in experiments {
+        let pending: Vec<&Experiment> = pending.collect();
+        for experiment in decided.iter().chain(pending.iter().copied()) {
             for revision in [Some(&experiment.candidate.revision), experiment.kept_as.as_ref()].into_iter().flatten() {
                 makers.entry(revision).or_insert(experiment);
             }
@@ -44,7 +47,8 @@ impl<'a> Points<'a> {
             }
         }
         members.sort_by_key(|experiment| experiment.id);
-        Points { members, makers, name }
+        let pending = pending.iter().map(|experiment| experiment.id).collect();
+        Points { members, makers, pending, name }
     }
 
     pub fn members(&self) -> &[&'a Experiment] {
@@ -78,10 +82,15 @@ impl<'a> Points<'a> {
 
     /// What an experiment says of the design: the levels, what it was made from, and what was measured.
     ///
-    /// One that was moved to another parent counts with what was measured before. If that was nothing, it counts as what it
+    /// One that was given up unmeasured, because it would have been the same as another where it was to be moved to, says
+    /// nothing. One that was moved to another parent counts with what was measured before. If that was nothing, it counts as what it
     /// became: a factor that its change leaves alone has the level of the new parent then.
     fn counts(&self, member: &'a Experiment) -> Option<(Levels, &'a Revision, &'a [Measurement])> {
         let design = member.design.as_ref()?;
+        let given_up = !self.pending.contains(&member.id) && member.status == Status::Discard;
+        if given_up && member.short.is_none() && !is_measured(member) {
+            return None;
+        }
         match member.rebased.first() {
             None => Some((design.levels.clone(), member.parent.as_ref()?, unbiased(member))),
             Some(first) if !first.arm.measurements.is_empty() => {
@@ -151,6 +160,12 @@ impl<'a> Points<'a> {
         }
         None
     }
+}
+
+/// Whether there is a score of it, also one from before it was moved.
+pub(super) fn is_measured(experiment: &Experiment) -> bool {
+    let mut arms = experiment.rebased.iter().map(|earlier| &earlier.arm).chain([&experiment.arm]);
+    arms.any(|arm| !arm.measurements.is_empty())
 }
 
 /// The constants that a point's change sets, with what stood there before.
