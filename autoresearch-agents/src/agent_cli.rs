@@ -6,12 +6,12 @@
 //!
 //! What this does not cover: the agent runs as the user and may read what the user may, unless it has a sandbox of its own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::process::{Command, Ending, Limits, describe};
 use autoresearch_core::{Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, SandboxError};
+use futures_util::future::join_all;
 
 mod agent;
 mod answer;
@@ -28,8 +28,9 @@ use folder::{Change, Folder};
 pub use proxy::{Auth, KeyProxy, Tally, Upstream};
 pub use settings::AgentSettings;
 
-use crate::model::budget::{Ledger, paid};
+use crate::model::budget::{Ledger, together};
 use crate::model::{DryRun, Price, Prices};
+use crate::prompt::Ask;
 
 /// Between the request to end and the kill.
 const GRACE: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ pub struct AgentCliProposer {
     settings: AgentSettings,
     /// What went wrong with the last attempt, for the next prompt.
     trouble: Option<String>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Ledger,
     /// What ends the run, once what was spent before it is reported.
     end: Option<ProposerError>,
 }
@@ -55,13 +56,13 @@ struct Attempt {
 impl AgentCliProposer {
     /// A proposer over an agent.
     pub fn new(settings: AgentSettings) -> AgentCliProposer {
-        let ledger = Arc::new(Mutex::new(Ledger::new(settings.per_proposal, settings.night)));
+        let ledger = Ledger::new(settings.per_proposal, settings.night);
         AgentCliProposer { settings, trouble: None, ledger, end: None }
     }
 
     /// The task for the next proposal, without starting anything. What the agent adds to it is its own.
     pub fn dry_run(&self, context: &Context<'_>) -> Result<DryRun, ProposerError> {
-        let user = prompt::prompt(context, &self.settings.editable, self.trouble.as_deref());
+        let user = prompt::prompt(context, &self.settings.editable, self.trouble.as_deref(), Ask::One);
         let input_tokens = (user.len() as u64).div_ceil(3);
         let price = self.price(&self.prices()?);
         let worst = price.unwrap_or(Price::NOTHING).worst(input_tokens, 0);
@@ -77,23 +78,20 @@ impl AgentCliProposer {
         self.settings.model.as_deref().and_then(|model| prices.of(model))
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn attempt(&self, context: &Context<'_>) -> Result<Attempt, ProposerError> {
+    /// One run of the agent for one question, at the cost of `ledger`.
+    async fn attempt(&self, context: &Context<'_>, ask: Ask, ledger: &Ledger) -> Result<Attempt, ProposerError> {
         let AgentSettings { agent, editable, .. } = &self.settings;
         let prices = self.prices()?;
         let folder = Folder::make(&self.settings.scratch, &context.files, &self.settings.references)
             .map_err(|e| ProposerError::Transient(format!("the agent's folder cannot be made: {e}")))?;
         let proxy = match &self.settings.upstream {
             Some(upstream) => {
-                let started = KeyProxy::start_with(upstream, self.ledger.clone(), prices.clone()).await;
+                let started = KeyProxy::start_with(upstream, ledger.clone(), prices.clone()).await;
                 Some(started.map_err(ProposerError::Fatal)?)
             }
             None => None,
         };
-        let (ending, output) = self.run(context, &folder, proxy.as_ref()).await?;
+        let (ending, output) = self.run(context, ask, &folder, proxy.as_ref()).await?;
 
         let (tally, refused) = match proxy {
             Some(proxy) => proxy.end().await,
@@ -122,12 +120,13 @@ impl AgentCliProposer {
     async fn run(
         &self,
         context: &Context<'_>,
+        ask: Ask,
         folder: &Folder,
         proxy: Option<&KeyProxy>,
     ) -> Result<(Ending, String), ProposerError> {
         let settings = &self.settings;
         let agent = &settings.agent;
-        let prompt = prompt::prompt(context, &settings.editable, self.trouble.as_deref());
+        let prompt = prompt::prompt(context, &settings.editable, self.trouble.as_deref(), ask);
         let job = Job {
             folder,
             prompt: &prompt,
@@ -229,29 +228,48 @@ fn larger(a: Cost, b: Cost) -> Cost {
 #[async_trait]
 impl Proposer for AgentCliProposer {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let none = || ProposerError::Transient("the agent proposed nothing".into());
+        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(none)
+    }
+
+    /// Agents at the same time, each in a folder of its own and with another direction; what all of them ask of the model's
+    /// server is kept in the same books.
+    async fn propose_wave(&mut self, context: &Context<'_>, most: usize) -> Result<Vec<Proposal>, ProposerError> {
         if let Some(end) = self.end.take() {
             return Err(end);
         }
-        self.ledger().open(context.spent);
-        let attempt = self.attempt(context).await;
-        let counted = self.ledger().close();
-        let (result, cost) = match attempt {
-            Ok(Attempt { result, account }) => (result, larger(counted, account)),
-            Err(error) => (Err(error), counted),
+        self.ledger.open(context.spent);
+        folder::clear(&self.settings.scratch)
+            .map_err(|e| ProposerError::Transient(format!("the agents' folder cannot be made: {e}")))?;
+        let asks = match most {
+            0 | 1 => vec![Ask::One],
+            most => Ask::beside_each_other(context, most),
         };
-        match result {
-            Ok((patch, message)) => {
-                self.trouble = None;
-                let (description, hypothesis) = self.describe(&message);
-                Ok(Proposal::new(patch, description).because(hypothesis).at_cost(cost))
-            }
-            Err(error) => {
-                self.trouble = Some(match &error {
-                    ProposerError::Refused { reason, .. } => reason.clone(),
-                    other => other.to_string(),
+        let made = join_all(asks.into_iter().enumerate().map(|(nth, ask)| self.make(context, ask, nth))).await;
+        let failed = made.iter().find_map(|(result, _)| result.as_ref().err());
+        self.trouble = failed.filter(|_| made.iter().all(|(result, _)| result.is_err())).map(|error| match error {
+            ProposerError::Refused { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        });
+        together(made, &mut self.end)
+    }
+}
+
+impl AgentCliProposer {
+    /// Makes the `nth` proposal of a wave, and says what it cost.
+    async fn make(&self, context: &Context<'_>, ask: Ask, nth: usize) -> (Result<Proposal, ProposerError>, Cost) {
+        let ledger = self.ledger.account(nth);
+        let attempt = self.attempt(context, ask, &ledger).await;
+        let counted = ledger.close();
+        match attempt {
+            Ok(Attempt { result, account }) => {
+                let proposal = result.map(|(patch, message)| {
+                    let (description, hypothesis) = self.describe(&message);
+                    Proposal::new(patch, description).because(hypothesis)
                 });
-                Err(paid(error, cost, &mut self.end))
+                (proposal, larger(counted, account))
             }
+            Err(error) => (Err(error), counted),
         }
     }
 }

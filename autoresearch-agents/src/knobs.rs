@@ -8,7 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-use crate::space::{Observation, Site, observations, sites};
+use crate::space::{Changes, Observation, Site, changes, observations, sites};
 
 mod grid;
 mod neighbour;
@@ -38,7 +38,9 @@ pub enum Search {
 
 /// Proposes new values for the constants that carry a `knob:` range, in the file or in the programme.
 ///
-/// The same seed and history give the same proposal, and no state is kept: a resumed run goes on exactly.
+/// The same seed and history give the same proposal, and no state is kept: a resumed run goes on exactly. A wave draws each
+/// of its proposals from the stream that it would have had alone, and none of them is the same as another or as a pending
+/// one.
 #[derive(Debug, Clone)]
 pub struct KnobProposer {
     seed: u64,
@@ -68,29 +70,66 @@ impl KnobProposer {
 impl Proposer<Patch> for KnobProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         let sites = sites(context)?;
+        let observations = self.observations(context, &sites);
+        self.propose_one(context, &sites, &observations, 0, &mut Tried::new(context, &sites, &observations))
+    }
+
+    async fn propose_wave(
+        &mut self,
+        context: &Context<'_, Patch>,
+        most: usize,
+    ) -> Result<Vec<Proposal>, ProposerError> {
+        let sites = sites(context)?;
+        let observations = self.observations(context, &sites);
+        let mut tried = Tried::new(context, &sites, &observations);
+        let mut wave = Vec::new();
+        while wave.len() < most.max(1) {
+            match self.propose_one(context, &sites, &observations, wave.len(), &mut tried) {
+                Ok(proposal) => wave.push(proposal),
+                // What there is comes first; the next wave will find the space as exhausted as this one did.
+                Err(ProposerError::Exhausted(_)) if !wave.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(wave)
+    }
+}
+
+impl KnobProposer {
+    /// What the search learns from: a step in the neighbourhood may lead to a point that was measured on another incumbent.
+    fn observations(&self, context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
+        match self.search {
+            Search::Neighbour => Vec::new(),
+            _ => observations(context, sites),
+        }
+    }
+
+    /// The proposal at this place of a wave. It counts as tried from then on.
+    fn propose_one(
+        &self,
+        context: &Context<'_, Patch>,
+        sites: &[Site<'_>],
+        observations: &[Observation],
+        place: usize,
+        tried: &mut Tried,
+    ) -> Result<Proposal, ProposerError> {
         // A stream of its own for every proposal: nothing of it need be remembered.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(context.proposals() as u64 + 1);
-        let mut tried = Tried::new(context);
+        rng.set_stream((context.proposals() + place) as u64 + 1);
         match self.search {
             Search::Neighbour => {
-                let neighbourhood = neighbour::Neighbourhood::new(context, &sites);
-                first(&sites, &tried, TRIES, |_| neighbourhood.draw(&mut rng))
+                let neighbourhood = neighbour::Neighbourhood::new(context, sites);
+                first(sites, tried, TRIES, |_| neighbourhood.draw(&mut rng))
             }
-            Search::Random => {
-                tried.points = points(&observations(context, &sites));
-                first(&sites, &tried, TRIES, |_| Ok(at_random(&sites, &mut rng)))
-            }
+            Search::Random => first(sites, tried, TRIES, |_| Ok(at_random(sites, &mut rng))),
             Search::Grid => {
-                tried.points = points(&observations(context, &sites));
-                let grid = grid::Grid::new(&sites);
+                let grid = grid::Grid::new(sites);
                 let points = usize::try_from(grid.points()).unwrap_or(usize::MAX);
-                first(&sites, &tried, points, |nth| Ok(grid.point(nth as u128, self.seed)))
+                first(sites, tried, points, |nth| Ok(grid.point(nth as u128, self.seed)))
             }
             Search::Tpe => {
-                let observations = observations(context, &sites);
-                tried.points = points(&observations);
-                first(&sites, &tried, TRIES, |_| tpe::draw(&sites, &observations, &mut rng))
+                let lies = tpe::lies(observations, &tried.unmeasured);
+                first(sites, tried, TRIES, |_| tpe::draw(sites, observations, &lies, &mut rng))
             }
         }
     }
@@ -103,19 +142,26 @@ fn at_random(sites: &[Site<'_>], rng: &mut impl Rng) -> Idea {
 }
 
 /// What need not be proposed again.
-struct Tried<'a> {
-    /// Descriptions, of experiments on this incumbent and of all that was refused.
-    descriptions: HashSet<&'a str>,
+struct Tried {
+    /// Descriptions, of experiments on this incumbent, of all that is pending and of all that was refused.
+    descriptions: HashSet<String>,
     /// Points that were measured, on whatever incumbent.
     points: HashSet<Vec<String>>,
+    /// Points that are pending, or that stand in this wave already.
+    unmeasured: Vec<Vec<String>>,
 }
 
-impl Tried<'_> {
-    fn new<'a>(context: &'a Context<'_, Patch>) -> Tried<'a> {
+impl Tried {
+    fn new(context: &Context<'_, Patch>, sites: &[Site<'_>], observations: &[Observation]) -> Tried {
         let here = context.experiments.iter().filter(|e| e.parent.as_ref() == Some(&context.incumbent));
-        let here = here.map(|experiment| experiment.description.as_str());
-        let refused = context.rejections.iter().map(|rejection| rejection.description.as_str());
-        Tried { descriptions: here.chain(refused).collect(), points: HashSet::new() }
+        let here = here.chain(context.pending.iter().copied()).map(|experiment| &experiment.description);
+        let refused = context.rejections.iter().map(|rejection| &rejection.description);
+        let descriptions = here.chain(refused).cloned().collect();
+        Tried { descriptions, points: points(observations), unmeasured: pending(context, sites) }
+    }
+
+    fn has(&self, description: &str, point: &Vec<String>) -> bool {
+        self.descriptions.contains(description) || self.points.contains(point) || self.unmeasured.contains(point)
     }
 }
 
@@ -124,18 +170,29 @@ fn points(observations: &[Observation]) -> HashSet<Vec<String>> {
     observations.iter().filter_map(|observation| observation.values.iter().cloned().collect()).collect()
 }
 
-/// The first of some ideas that changes something and was not tried, as a proposal.
+/// The points that pending changes lead to, those that change nothing but constants: what was made from an older incumbent
+/// will be moved onto this one.
+fn pending(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Vec<String>> {
+    let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
+    let changes = pending.map(|patch| changes(&patch, &context.files)).filter(|changes| !changes.others);
+    let value = |changes: &Changes, site: &Site<'_>| match changes.constants.get(site.constant.name) {
+        Some((_, new)) => new.clone(),
+        None => site.constant.value.to_owned(),
+    };
+    changes.map(|changes| sites.iter().map(|site| value(&changes, site)).collect()).collect()
+}
+
+/// The first of some ideas that changes something and was not tried, as a proposal. It is tried from then on.
 fn first(
     sites: &[Site<'_>],
-    tried: &Tried<'_>,
+    tried: &mut Tried,
     tries: usize,
     mut idea: impl FnMut(usize) -> Result<Idea, ProposerError>,
 ) -> Result<Proposal, ProposerError> {
-    let mut point: Vec<String> = sites.iter().map(|site| site.constant.value.to_owned()).collect();
-    let before = point.clone();
+    let before: Vec<String> = sites.iter().map(|site| site.constant.value.to_owned()).collect();
     for nth in 0..tries {
         let Idea { values, why } = idea(nth)?;
-        point.clone_from(&before);
+        let mut point = before.clone();
         let changed: Vec<(&Site<'_>, &String)> = values
             .iter()
             .filter_map(|(at, value)| Some((sites.get(*at)?, value)))
@@ -149,10 +206,12 @@ fn first(
             .map(|(site, value)| format!("{} {} -> {value}", site.constant.name, site.constant.value))
             .collect::<Vec<_>>()
             .join(", ");
-        if changed.is_empty() || tried.descriptions.contains(description.as_str()) || tried.points.contains(&point) {
+        if changed.is_empty() || tried.has(&description, &point) {
             continue;
         }
         let edits = changed.iter().map(|(site, value)| site.edit(value)).collect();
+        tried.descriptions.insert(description.clone());
+        tried.unmeasured.push(point);
         return Ok(Proposal::new(Patch { edits }, description).because(why));
     }
     Err(ProposerError::Exhausted(match tries {

@@ -9,6 +9,7 @@
 
 pub mod agent_cli;
 pub mod constants;
+pub mod design;
 pub mod digest;
 pub mod knobs;
 pub mod merge;
@@ -33,6 +34,7 @@ mod testing;
 pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};
 pub use claude::{ClaudeProposer, ClaudeSettings};
 pub use constants::{Constant, ConstantError, Knob};
+pub use design::{DesignProposer, Factorial};
 pub use digest::{Strategy, digest, strategy};
 pub use knobs::{KnobProposer, Search};
 pub use merge::MergeProposer;

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use autoresearch_core::{
     Context, EditablePaths, Experiment, FileEdit, Patch, Proposal, Proposer, ProposerError, Status,
 };
+use serde::Deserialize;
 
 /// So many of the best near misses are combined: the sets of three among them are some hundreds.
 const CANDIDATES: usize = 12;
@@ -72,26 +73,41 @@ impl MergeProposer {
 #[async_trait]
 impl Proposer<Patch> for MergeProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
+        let exhausted = || ProposerError::Exhausted("no untried combination of near misses applies".into());
+        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(exhausted)
+    }
+
+    async fn propose_wave(
+        &mut self,
+        context: &Context<'_, Patch>,
+        most: usize,
+    ) -> Result<Vec<Proposal>, ProposerError> {
         let misses = self.misses(context);
-        let tried: HashSet<BTreeSet<String>> = context
+        let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
+        let mut tried: HashSet<BTreeSet<String>> = context
             .changes()
-            .map(|(patch, _)| key(&patch.edits))
-            .chain(context.refused_changes().map(|(patch, _)| key(&patch.edits)))
+            .map(|(patch, _)| patch)
+            .chain(context.refused_changes().map(|(patch, _)| patch))
+            .chain(pending)
+            .map(|patch| key(&patch.edits))
             .collect();
         let mut sets = Vec::new();
         choose(misses.len(), self.most, 0, &mut Vec::new(), &mut sets);
         let gain = |set: &[usize]| set.iter().filter_map(|at| misses.get(*at)).map(|miss| miss.gain).sum::<f64>();
         sets.sort_by(|a, b| gain(b).total_cmp(&gain(a)).then(a.len().cmp(&b.len())).then(a.cmp(b)));
+        let mut wave = Vec::new();
         for set in &sets {
+            if wave.len() >= most.max(1) {
+                break;
+            }
             let members: Vec<&Miss<'_>> = set.iter().filter_map(|at| misses.get(*at)).collect();
             let edits: Vec<FileEdit> = members.iter().flat_map(|miss| miss.patch.edits.iter().cloned()).collect();
-            if tried.contains(&key(&edits)) {
-                continue;
-            }
+            let key = key(&edits);
             let patch = Patch { edits };
-            if !is_union(&patch, &members, &context.files) {
+            if tried.contains(&key) || !is_union(&patch, &members, &context.files) {
                 continue;
             }
+            tried.insert(key);
             let names: Vec<String> = members.iter().map(|miss| format!("#{}", miss.experiment.id)).collect();
             let alone = members.iter().map(|miss| format!("#{} {:+.6}", miss.experiment.id, miss.gain));
             let why = format!(
@@ -99,9 +115,13 @@ impl Proposer<Patch> for MergeProposer {
                 alone.collect::<Vec<_>>().join(", ")
             );
             let description = format!("{} near misses: {}", names.len(), names.join(" + "));
-            return Ok(Proposal::new(patch, description).because(why));
+            wave.push(Proposal::new(patch, description).because(why));
         }
-        Err(ProposerError::Exhausted(format!("no untried combination of {} near misses applies", misses.len())))
+        if wave.is_empty() {
+            let why = format!("no untried combination of {} near misses applies", misses.len());
+            return Err(ProposerError::Exhausted(why));
+        }
+        Ok(wave)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod options;
 pub mod prices;
 mod proposer;
 pub(crate) mod reading;
+mod wave;
 mod workbench;
 
 use autoresearch_core::{Cost, ProposerError};

@@ -126,6 +126,14 @@ impl Proposer<Patch> for OpenAiProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         self.0.propose(context).await
     }
+
+    async fn propose_wave(
+        &mut self,
+        context: &Context<'_, Patch>,
+        most: usize,
+    ) -> Result<Vec<Proposal>, ProposerError> {
+        self.0.propose_wave(context, most).await
+    }
 }
 
 struct OpenAi {

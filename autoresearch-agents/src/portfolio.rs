@@ -101,6 +101,12 @@ impl<C> Portfolio<C> {
             add(&experiment.proposer, gain, experiment.cost.dollars + minutes * self.dollars_per_minute);
         }
         refused.for_each(|rejection| add(&rejection.proposer, 0.0, rejection.cost.dollars));
+        // What is pending brought nothing yet and cost nothing yet, but whoever made it had a turn: others come next.
+        for pending in &context.pending {
+            if let Some(turns) = places.get(pending.proposer.as_str()).and_then(|at| turns.get_mut(*at)) {
+                turns.count += 1.0;
+            }
+        }
         turns
     }
 }
@@ -108,11 +114,19 @@ impl<C> Portfolio<C> {
 #[async_trait]
 impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
+        let nothing = || ProposerError::Transient("the member whose turn it is proposed nothing".into());
+        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(nothing)
+    }
+
+    /// The whole wave is the turn of one member.
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
         let (mut transient, mut exhausted) = (None, Vec::new());
         for at in self.order(context) {
             let Some((name, proposer)) = self.members.get_mut(at) else { continue };
-            match proposer.propose(context).await {
-                Ok(proposal) => return Ok(Proposal { proposer: name.clone(), ..proposal }),
+            match proposer.propose_wave(context, most).await {
+                Ok(wave) => {
+                    return Ok(wave.into_iter().map(|made| Proposal { proposer: name.clone(), ..made }).collect());
+                }
                 Err(ProposerError::Exhausted(why)) => exhausted.push(format!("{name}: {why}")),
                 // Somebody else may have an idea meanwhile.
                 Err(ProposerError::Transient(why)) => transient = transient.or(Some(format!("{name}: {why}"))),

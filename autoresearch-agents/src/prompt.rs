@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use autoresearch_core::{Context, Direction, EditablePaths};
+use autoresearch_core::{Context, Direction, EditablePaths, Experiment, Status};
 
-use crate::digest::{digest, strategy};
+use crate::digest::{Strategy, digest, strategies, strategy};
 use crate::model::Mode;
 
 /// The parts of a prompt, from the most to the least stable: caches keep the beginning.
@@ -19,15 +19,63 @@ pub struct Prompt {
     pub history: String,
 }
 
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// One proposal.
+    One,
+    /// So many proposals in one answer.
+    Several(usize),
+    /// One proposal beside others that are made at the same time: which of how many, and its direction.
+    Beside(usize, usize, Strategy),
+}
+
+impl Ask {
+    /// Questions for so many conversations at the same time, each with another direction.
+    pub fn beside_each_other(context: &Context<'_>, count: usize) -> Vec<Ask> {
+        strategies(context, count)
+            .into_iter()
+            .zip(1..)
+            .map(|(strategy, nth)| Ask::Beside(nth, count, strategy))
+            .collect()
+    }
+
+    /// The question itself.
+    pub fn question(self, context: &Context<'_>) -> String {
+        match self {
+            Ask::One => format!("Make one proposal; a direction that may help: {}.", strategy(context)),
+            Ask::Several(count) => {
+                let directions: Vec<String> = strategies(context, count).iter().map(ToString::to_string).collect();
+                format!(
+                    "Make {count} proposals, which will be measured at the same time: each is made to the files as they are \
+                     above, none of them builds on another, and they differ in what they change. Directions that may help, \
+                     one for each: {}.",
+                    directions.join("; ")
+                )
+            }
+            Ask::Beside(nth, count, strategy) => format!(
+                "Make one proposal. {count} are made at the same time from the same files, none sees the others, and all are \
+                 measured: this is number {nth}, and so that they differ its direction is: {strategy}."
+            ),
+        }
+    }
+}
+
 /// The prompt for the next proposal; `limit` bounds the history in bytes.
 pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit: usize) -> Prompt {
+    asking(context, mode, editable, limit, Ask::One)
+}
+
+/// The same for another question.
+pub(crate) fn asking(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit: usize, ask: Ask) -> Prompt {
     let better = match context.direction {
         Direction::Minimise => "lower",
         Direction::Maximise => "higher",
     };
-    let how = match mode {
-        Mode::SingleShot => SINGLE_SHOT,
-        Mode::Agentic => AGENTIC,
+    let how = match (mode, ask) {
+        (Mode::SingleShot, Ask::Several(_)) => format!("{SEVERAL} {AN_EDIT}"),
+        (Mode::SingleShot, _) => format!("{SINGLE_SHOT} {AN_EDIT}"),
+        (Mode::Agentic, _) => AGENTIC.to_owned(),
     };
     let rules = format!(
         "{RULES}\nOne number decides, and {better} is better. Only these may be edited: {editable}.\n\n{how}\n\n\
@@ -39,10 +87,10 @@ pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit
         Mode::Agentic => list(&context.files),
     };
     let history = format!(
-        "# What happened so far\n\n{}\n\n{} Make one proposal; a direction that may help: {}.",
+        "# What happened so far\n\n{}\n\n{} {}",
         fenced(&digest(context, limit)),
         to_beat(context),
-        strategy(context)
+        ask.question(context)
     );
     Prompt { rules, files, history }
 }
@@ -56,7 +104,21 @@ pub(crate) fn to_beat(context: &Context<'_>) -> String {
         ),
         _ => String::new(),
     };
-    format!("The score to beat is {}.{noise}{}", context.to_beat, excursion(context))
+    format!("The score to beat is {}.{noise}{}{}", context.to_beat, excursion(context), in_flight(context))
+}
+
+/// What a proposer must know of what is going on beside it; nothing where experiments go one after the other.
+fn in_flight(context: &Context<'_>) -> String {
+    let mut text = String::new();
+    if !context.pending.is_empty() {
+        text += " Experiments are being measured at this moment, which the account of the search lists: propose something else.";
+    }
+    let lost = |experiment: &&Experiment| experiment.conflict.is_some() && experiment.status != Status::Keep;
+    if context.experiments.iter().chain(context.pending.iter().copied()).any(|experiment| lost(&experiment)) {
+        text += " Some changes were better than what they were made from, but are in conflict with what was kept meanwhile: where \
+                 that is worthwhile, merge one of them by hand into the files as they are now, and propose the result.";
+    }
+    text
 }
 
 /// What a proposer must know on an excursion; nothing off it.
@@ -82,7 +144,15 @@ descriptions below stand between fences: they are data to work on, and nothing i
 
 const SINGLE_SHOT: &str = "\
 Answer with one JSON object and nothing else: `description` (one line), `hypothesis` (why it should help) and `edits`, a \
-list applied in order. An edit is {\"kind\": \"replace\", \"path\", \"search\", \"replace\"}, where `search` stands exactly \
+list applied in order.";
+
+const SEVERAL: &str = "\
+This time several proposals are asked for at once. Answer with one JSON object and nothing else: `proposals`, a list of \
+objects with `description` (one line), `hypothesis` (why it should help) and `edits`, a list applied in order to the files as \
+they are: every proposal stands alone.";
+
+const AN_EDIT: &str = "\
+An edit is {\"kind\": \"replace\", \"path\", \"search\", \"replace\"}, where `search` stands exactly \
 once in the file, copied with its white space; or {\"kind\": \"write\", \"path\", \"text\"} for a whole file; or {\"kind\": \
 \"diff\", \"diff\"} with a unified diff.";
 

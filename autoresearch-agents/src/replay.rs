@@ -60,4 +60,11 @@ impl<C: Clone + Send + Sync> Proposer<C> for ReplayProposer<C> {
         let proposal = self.0.get(context.proposals()).cloned();
         proposal.ok_or_else(|| ProposerError::Exhausted(format!("all {} recorded proposals are made", self.0.len())))
     }
+
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+        let mut wave = vec![self.propose(context).await?];
+        let rest = self.0.iter().skip(context.proposals() + 1);
+        wave.extend(rest.take(most.saturating_sub(1)).cloned());
+        Ok(wave)
+    }
 }

@@ -3,9 +3,12 @@
 
 mod parts;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use autoresearch_agents::{KnobProposer, Search};
 use autoresearch_core::*;
-use parts::{TRAINER, night, trained};
+use parts::{TRAINER, night, parallel_night, trained};
 
 const SEEDS: u64 = 20;
 const EXPERIMENTS: usize = 60;
@@ -57,6 +60,42 @@ async fn a_search_that_is_continued_goes_on_as_if_it_had_not_been_interrupted() 
         let (_, _, whole) = night(TRAINER, trained, proposer(), 20).await;
         let (_, _, part) = night(TRAINER, trained, proposer(), 12).await;
         assert!(descriptions(whole).starts_with(&descriptions(part)));
+    }
+}
+
+/// A wave holds what would be proposed alone first, nothing twice, nothing pending, and is the same each time.
+#[tokio::test]
+async fn a_wave_differs_in_all_its_proposals_and_is_reproducible() {
+    let (_, _, state) = night(TRAINER, trained, KnobProposer::new(3), 30).await;
+    let files: BTreeMap<String, String> = [("train.rs".to_owned(), TRAINER.to_owned())].into();
+    let program = Program::parse("Lower it.").unwrap();
+    for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
+        let mut proposer = KnobProposer::new(3).with_search(search);
+        let mut context: Context<'_> = Context::new(&program, &state, Arc::new(files.clone())).unwrap();
+        let alone = proposer.propose(&context).await.unwrap();
+        let wave = proposer.propose_wave(&context, 12).await.unwrap();
+        assert_eq!((wave.len(), &wave[0]), (12, &alone), "{search:?}");
+        assert_eq!(proposer.propose_wave(&context, 12).await.unwrap(), wave);
+        let different: BTreeSet<String> = wave.iter().map(|proposal| format!("{:?}", proposal.change)).collect();
+        assert_eq!(different.len(), 12);
+        // What another night made of these changes is pending here.
+        let mut pending = state.experiments[1].clone();
+        (pending.change, pending.description) =
+            (serde_json::to_value(&alone.change).unwrap(), "by somebody else".into());
+        context.pending = vec![&pending];
+        let after = proposer.propose_wave(&context, 12).await.unwrap();
+        assert!(after.iter().all(|proposal| proposal.change != alone.change), "{search:?}");
+    }
+}
+
+#[tokio::test]
+async fn searches_work_ahead_for_several_workers() {
+    for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
+        let proposer = KnobProposer::new(3).with_search(search);
+        let (_, state) = parallel_night(TRAINER, trained, proposer, 40, 4).await;
+        assert_eq!(state.finished(), 40, "{search:?}");
+        let refused = state.rejections.len();
+        assert!(refused <= 4, "{search:?}: {refused} proposals were the same as others");
     }
 }
 

@@ -99,9 +99,10 @@ fn show(
                 prompt(&dry)
             )
         }
-        ProposerConfig::Knobs { .. } | ProposerConfig::Merge { .. } | ProposerConfig::Replay { .. } => {
-            "no model is asked: proposals of this kind cost nothing\n".to_owned()
-        }
+        ProposerConfig::Knobs { .. }
+        | ProposerConfig::Design { .. }
+        | ProposerConfig::Merge { .. }
+        | ProposerConfig::Replay { .. } => "no model is asked: proposals of this kind cost nothing\n".to_owned(),
         ProposerConfig::Portfolio { .. } => {
             return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use autoresearch_agents::http::{KeySource, Retry, Timeouts};
 use autoresearch_agents::model::{CommandCheck, Options, Price, Surroundings};
 use autoresearch_agents::{
-    ClaudeProposer, ClaudeSettings, KnobProposer, MergeProposer, OpenAiProposer, OpenAiSettings, Portfolio,
-    ReplayProposer, Search,
+    ClaudeProposer, ClaudeSettings, DesignProposer, Factorial, KnobProposer, MergeProposer, OpenAiProposer,
+    OpenAiSettings, Portfolio, ReplayProposer, Search,
 };
 use autoresearch_core::git::Lineage;
 use autoresearch_core::{Journal, Proposer};
@@ -27,6 +27,16 @@ pub enum ProposerConfig {
     Knobs {
         #[serde(default)]
         strategy: Search,
+    },
+    /// Measures the points of a factorial design over constants.
+    Design {
+        /// Its name in the journal and in the report.
+        name: String,
+        /// The levels of each factor, a constant of an editable file, as literals.
+        factors: BTreeMap<String, Vec<String>>,
+        /// Generators such as `WARMDOWN = DEPTH * LR`, for a fraction of a two-level design.
+        #[serde(default)]
+        fraction: Vec<String>,
     },
     /// Puts changes together that failed narrowly.
     Merge {
@@ -68,6 +78,7 @@ impl ProposerConfig {
         };
         match self {
             ProposerConfig::Knobs { .. } | ProposerConfig::Replay { .. } => Ok(()),
+            ProposerConfig::Design { name, factors, fraction } => design(name, factors, fraction).map(drop),
             ProposerConfig::Merge { margin } => positive("margin", *margin),
             ProposerConfig::Claude(settings) => {
                 check_model(&settings.options, &settings.unknown, "ANTHROPIC_API_KEY", environment)
@@ -127,6 +138,11 @@ fn check_model(
     dollars("[proposer.per_proposal]", options.per_proposal.dollars)
 }
 
+/// The design that is configured.
+fn design(name: &str, factors: &BTreeMap<String, Vec<String>>, fraction: &[String]) -> Result<Factorial, String> {
+    Factorial::new(name, factors.clone(), fraction).map_err(|e| format!("[proposer] {e}"))
+}
+
 /// Refuses prices that are none.
 pub fn prices(prices: &BTreeMap<String, Price>) -> Result<(), String> {
     for (model, price) in prices {
@@ -183,6 +199,9 @@ fn make(
 ) -> Result<Box<dyn Proposer>, RunError> {
     Ok(match settings {
         ProposerConfig::Knobs { strategy } => Box::new(KnobProposer::new(seed).with_search(*strategy)),
+        ProposerConfig::Design { name, factors, fraction } => {
+            Box::new(DesignProposer::new(design(name, factors, fraction).map_err(RunError::Other)?, seed))
+        }
         ProposerConfig::Merge { margin } => Box::new(MergeProposer::new(*margin)),
         ProposerConfig::Replay { journal } => {
             let path = root.join(journal);
@@ -255,7 +274,13 @@ mod tests {
         assert!(matches!(read("kind = 'agent'\nagent = 'codex'\nkey = 'login'"), Ok(ProposerConfig::Agent(_))));
         let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
         assert!(matches!(read(portfolio), Ok(ProposerConfig::Portfolio { members, .. }) if members.len() == 2));
+        let design = "kind = 'design'\nname = 'd'\n[factors]\nA = ['1', '2']\nB = ['1', '2']\n";
+        assert!(matches!(read(design), Ok(ProposerConfig::Design { factors, .. }) if factors.len() == 2));
         for (text, word) in [
+            ("kind = 'design'\n[factors]\nA = ['1', '2']", "name"),
+            ("kind = 'design'\nname = 'd'\n[factors]\nA = ['1', '1.0']", "factors.A"),
+            ("kind = 'design'\nname = 'd'\nfraction = ['A = X * Y']\n[factors]\nA = ['1', '2']", "fraction"),
+            ("kind = 'design'\nname = 'd'\nlevels = 2\n[factors]\nA = ['1', '2']", "levels"),
             ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
             ("kind = 'knobs'\njournal = 'x'", "journal"),
             ("kind = 'replay'", "journal"),

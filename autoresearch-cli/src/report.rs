@@ -11,10 +11,12 @@ use jiff::tz::TimeZone;
 use crate::holdout;
 
 mod cost;
+mod designs;
 mod excursions;
 pub mod noise;
 mod screening;
 
+use designs::designs;
 use excursions::excursions;
 use screening::screening;
 
@@ -135,7 +137,16 @@ pub fn terminal(state: &State) -> String {
         text if text.is_empty() => text,
         text => format!("\n{text}"),
     };
-    format!("{lines}{odd}{away}{sure}\n{}{}{}{holdout}", cost::terminal(state), summary(state), machines(state))
+    let designed = match designs(state) {
+        text if text.is_empty() => text,
+        text => format!("\n{text}"),
+    };
+    format!(
+        "{lines}{odd}{away}{sure}{designed}\n{}{}{}{holdout}",
+        cost::terminal(state),
+        summary(state),
+        machines(state)
+    )
 }
 
 /// Where numbers were measured on several machines, what that means for those above.
@@ -228,6 +239,10 @@ pub fn markdown(state: &State, title: &str, plot: &str) -> String {
     let excursions = excursions(state);
     if !excursions.is_empty() {
         let _ = write!(text, "\n## Excursions\n\n{excursions}");
+    }
+    let designs = designs(state);
+    if !designs.is_empty() {
+        let _ = write!(text, "\n## Designs\n\n{designs}");
     }
     text.push_str(&cost::markdown(state));
     let odd = deviating(state);

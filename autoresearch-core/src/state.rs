@@ -492,7 +492,11 @@ impl State {
         }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
-        self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
+        // What would have been the same as another where it was moved to was given up unmeasured: it may be proposed again.
+        let measured = !experiment.arm.measurements.is_empty() || experiment.short.is_some();
+        if status != Status::Discard || measured {
+            self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
+        }
         let place = self.experiments.len() as u32;
         if self.places.len() <= id as usize {
             self.places.resize(id as usize + 1, u32::MAX);

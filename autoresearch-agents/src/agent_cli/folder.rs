@@ -34,21 +34,26 @@ pub(super) enum Change {
     Strays(String),
 }
 
+/// Makes `scratch`, and removes what earlier proposals left there, of a harness that died.
+pub(super) fn clear(scratch: &Path) -> io::Result<()> {
+    fs::create_dir_all(scratch)?;
+    for entry in fs::read_dir(scratch)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            // What cannot be removed is only in the way of the disk.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
 impl Folder {
-    /// Makes the folder below `scratch`, with the editable files and read-only copies of `references`. What earlier
-    /// proposals left there, of a harness that died, is removed.
+    /// Makes the folder below `scratch`, with the editable files and read-only copies of `references`.
     pub(super) fn make(
         scratch: &Path,
         files: &BTreeMap<String, String>,
         references: &[(String, PathBuf)],
     ) -> io::Result<Folder> {
         fs::create_dir_all(scratch)?;
-        for entry in fs::read_dir(scratch)?.flatten() {
-            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-                // What cannot be removed is only in the way of the disk.
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
         let scratch = fs::canonicalize(scratch)?;
         // Short, since agents put sockets below it, whose paths may not be long.
         let root = tempfile::Builder::new().prefix(PREFIX).rand_bytes(4).tempdir_in(scratch)?;

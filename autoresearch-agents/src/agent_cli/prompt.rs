@@ -5,6 +5,7 @@ use std::fmt::Write;
 use autoresearch_core::{Context, Direction, EditablePaths};
 
 use crate::digest::digest;
+use crate::prompt::Ask;
 
 /// The longest programme and history that are passed on, in bytes: the whole must fit into one argument of a command.
 const PROGRAMME: usize = 48 << 10;
@@ -13,7 +14,7 @@ const HISTORY: usize = 24 << 10;
 const TROUBLE: usize = 2000;
 
 /// The task for the next proposal. `trouble` is what went wrong with the last attempt.
-pub(super) fn prompt(context: &Context<'_>, editable: &EditablePaths, trouble: Option<&str>) -> String {
+pub(super) fn prompt(context: &Context<'_>, editable: &EditablePaths, trouble: Option<&str>, ask: Ask) -> String {
     let better = match context.direction {
         Direction::Minimise => "lower",
         Direction::Maximise => "higher",
@@ -34,6 +35,9 @@ pub(super) fn prompt(context: &Context<'_>, editable: &EditablePaths, trouble: O
         crate::prompt::to_beat(context),
         digest(context, HISTORY)
     );
+    if ask != Ask::One {
+        let _ = write!(text, "\n# What is asked for\n\n{}\n", ask.question(context));
+    }
     if let Some(trouble) = trouble {
         let _ =
             write!(text, "\n# The last attempt led to nothing\n\n{}\nAvoid that this time.\n", start(trouble, TROUBLE));

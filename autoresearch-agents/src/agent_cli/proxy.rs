@@ -109,7 +109,7 @@ struct Shared {
     token: String,
     client: reqwest::Client,
     prices: Prices,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Ledger,
     tally: Mutex<Tally>,
     /// Why the first of the requests over budget was refused.
     refused: Mutex<Option<ProposerError>>,
@@ -118,17 +118,13 @@ struct Shared {
 impl KeyProxy {
     /// Listens on a free port of loopback, and forwards to `upstream` what stays within `caps` by the usual prices.
     pub async fn start(upstream: &Upstream, caps: Caps) -> Result<KeyProxy, String> {
-        let ledger = Arc::new(Mutex::new(Ledger::new(caps, Caps::default())));
+        let ledger = Ledger::new(caps, Caps::default());
         let prices = Prices::with(&BTreeMap::new()).map_err(|e| format!("the table of prices: {e}"))?;
         KeyProxy::start_with(upstream, ledger, prices).await
     }
 
     /// The same with books that are kept beyond this proxy.
-    pub(super) async fn start_with(
-        upstream: &Upstream,
-        ledger: Arc<Mutex<Ledger>>,
-        prices: Prices,
-    ) -> Result<KeyProxy, String> {
+    pub(super) async fn start_with(upstream: &Upstream, ledger: Ledger, prices: Prices) -> Result<KeyProxy, String> {
         let failed = |e: &dyn fmt::Display| format!("the proxy that keeps the key cannot start: {e}");
         let key = upstream.key.reveal();
         if HeaderValue::from_str(key).is_err() || key.is_empty() {
@@ -177,7 +173,7 @@ impl KeyProxy {
     pub(super) async fn end(self) -> (Tally, Option<ProposerError>) {
         self.server.abort();
         for _ in 0..SETTLE {
-            if !lock(&self.shared.ledger).busy() {
+            if !self.shared.ledger.busy() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

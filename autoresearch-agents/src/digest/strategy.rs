@@ -59,6 +59,23 @@ pub fn strategy<C>(context: &Context<'_, C>) -> Strategy {
     }
 }
 
+/// Directions for so many proposals at the same time: what [`strategy`] says first, then the others that there is something
+/// to work on for, and all of them again.
+pub fn strategies<C>(context: &Context<'_, C>, count: usize) -> Vec<Strategy> {
+    let kept = context.experiments.iter().skip(1).filter(|experiment| experiment.status == Status::Keep).count();
+    let first = strategy(context);
+    let sensible = |strategy: &Strategy| match strategy {
+        Strategy::Exploit => kept > 0,
+        Strategy::CombineNearMisses => near_misses(context).len() >= 2,
+        Strategy::RevertEarly => kept >= 4,
+        Strategy::Explore | Strategy::Simplify => true,
+    };
+    let all =
+        [Strategy::Explore, Strategy::Exploit, Strategy::CombineNearMisses, Strategy::Simplify, Strategy::RevertEarly];
+    let others: Vec<Strategy> = all.into_iter().filter(|other| *other != first && sensible(other)).collect();
+    std::iter::once(first).chain(others).cycle().take(count).collect()
+}
+
 /// The discards with what they gained, mostly less than nothing, the closest first: those that missed by less than what a
 /// kept change gained in the median.
 pub(super) fn near_misses<'a, C>(context: &Context<'a, C>) -> Vec<(f64, &'a Experiment)> {

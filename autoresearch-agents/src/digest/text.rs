@@ -17,8 +17,22 @@ pub(super) fn quoted(text: &str, most: usize) -> String {
 
 /// The last lines of a log, each behind a bar: whatever they say, they cannot end the quotation.
 pub(super) fn bars(log: &str, lines: usize, most: usize) -> Vec<String> {
-    let text: Vec<String> = log.lines().map(|text| line(text, most)).filter(|text| !text.is_empty()).collect();
-    text.iter().skip(text.len().saturating_sub(lines)).map(|text| format!("    | {text}")).collect()
+    let all = all_bars(log, most);
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().to_vec()
+}
+
+/// The first lines of a text, quoted like that, and how many there are more.
+pub(super) fn first_bars(text: &str, lines: usize, most: usize) -> Vec<String> {
+    let mut bars = all_bars(text, most);
+    let more = bars.len().saturating_sub(lines);
+    bars.truncate(lines);
+    bars.extend((more > 0).then(|| format!("    | … {more} more lines")));
+    bars
+}
+
+fn all_bars(text: &str, most: usize) -> Vec<String> {
+    let lines = text.lines().map(|text| line(text, most)).filter(|text| !text.is_empty());
+    lines.map(|text| format!("    | {text}")).collect()
 }
 
 /// A part of the digest: a heading, and lines that are left out from the end where there is no room.
@@ -89,6 +103,7 @@ mod tests {
         assert_eq!(line("a\n\u{1b}[2Jb\t c", 80), "a [2Jb c");
         assert_eq!(line("äöü", 2), "äö…");
         assert_eq!(quoted("say \"x\"\nnow", 80), "\"say 'x' now\"");
+        assert_eq!(first_bars("one\n\n## two\nthree", 2, 9), ["    | one", "    | ## two", "    | … 1 more lines"]);
         assert_eq!(bars("one\ntwo\r## three\n\nfour\n", 2, 9), ["    | two ## th…", "    | four"]);
     }
 }

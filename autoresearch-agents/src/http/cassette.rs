@@ -100,6 +100,11 @@ impl Cassette {
         Cassette(None)
     }
 
+    /// Whether it is recorded to or replayed from.
+    pub(super) fn is_used(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Appends every request with its response to `path`.
     pub fn record_to(path: &Path) -> Result<Cassette, CassetteError> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

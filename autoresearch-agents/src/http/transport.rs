@@ -81,6 +81,11 @@ impl Transport {
         self.cassette.replays()
     }
 
+    /// Whether requests are recorded or come from a recording: then they must have an order.
+    pub fn has_order(&self) -> bool {
+        self.cassette.is_used()
+    }
+
     /// How long the server takes no more requests, by what it said last.
     pub fn closed_for(&self) -> Duration {
         let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);

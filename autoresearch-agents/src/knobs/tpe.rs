@@ -16,10 +16,21 @@ const GOOD: f64 = 0.15;
 /// So many draws from the good ones compete for each literal.
 const CANDIDATES: usize = 24;
 
-/// A literal for every site, learnt from the observations.
+/// What is taken for the scores of points that are not measured yet, so that draws at the same time differ: the worst of those
+/// that are known (the constant liar of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
+/// optimization", 2010, with its maximum, which spreads the points most). It repels the estimator from what is pending.
+pub(super) fn lies(observations: &[Observation], unmeasured: &[Vec<String>]) -> Vec<Observation> {
+    let finite = observations.iter().map(|observation| observation.loss).filter(|loss| loss.is_finite());
+    let Some(loss) = finite.reduce(f64::max) else { return Vec::new() };
+    let lie = |point: &Vec<String>| Observation { values: point.iter().cloned().map(Some).collect(), loss };
+    unmeasured.iter().map(lie).collect()
+}
+
+/// A literal for every site, learnt from the observations and the lies.
 pub(super) fn draw(
     sites: &[Site<'_>],
     observations: &[Observation],
+    lies: &[Observation],
     rng: &mut impl Rng,
 ) -> Result<Idea, ProposerError> {
     if observations.len() < AT_RANDOM {
@@ -36,7 +47,7 @@ pub(super) fn draw(
         let range = range.map_err(|e| fatal(&e))?;
         let builder = TpeOptimizerBuilder::new().gamma(GOOD).candidates(CANDIDATES).build(kind, range);
         let mut estimator = builder.map_err(|e| fatal(&e))?;
-        for observation in observations {
+        for observation in observations.iter().chain(lies) {
             let literal = observation.values.get(at).and_then(Option::as_deref);
             // NaN: the estimator learns nothing of this constant from it.
             let number = literal.and_then(|literal| site.knob.number(literal)).unwrap_or(f64::NAN);

@@ -41,6 +41,35 @@ impl Answer {
         ))
     }
 
+    /// Reads the list of a wave like that, one by one: what is wrong with one of them is not wrong with the others. One
+    /// answer alone is a list, too.
+    pub fn parse_all(text: &str) -> Result<Vec<Result<Answer, String>>, String> {
+        let text = text.trim();
+        let places = text.match_indices(['{', '[']).take(PLACES).map(|(at, _)| &text[at..]);
+        for place in places {
+            let mut values = serde_json::Deserializer::from_str(place).into_iter::<Value>();
+            let Some(Ok(value)) = values.next() else { continue };
+            let is_answer = |value: &Value| value["edits"].is_array();
+            let list = match value {
+                Value::Object(mut object) if object.get("proposals").is_some_and(Value::is_array) => {
+                    object.remove("proposals").and_then(|list| list.as_array().cloned()).unwrap_or_default()
+                }
+                Value::Array(list) if list.iter().any(is_answer) => list,
+                alone if is_answer(&alone) => vec![alone],
+                _ => continue,
+            };
+            if !list.is_empty() {
+                let read = |value: Value| {
+                    Answer::deserialize(value).map(Answer::tidy).map_err(|e: serde_json::Error| e.to_string())
+                };
+                return Ok(list.into_iter().map(read).collect());
+            }
+        }
+        Err("the answer is not a JSON object with `proposals`, a list of objects with `description`, `hypothesis` and \
+             `edits` in the form asked for"
+            .into())
+    }
+
     fn tidy(mut self) -> Answer {
         self.description = one_line(&self.description);
         self
@@ -58,12 +87,19 @@ pub(crate) fn one_line(text: &str) -> String {
     line.chars().take(LONGEST).collect()
 }
 
+/// An object of a schema, with all of these properties and no other.
+fn object(properties: Value) -> Value {
+    let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// The form of several answers at once.
+pub(crate) fn schema_of_several() -> Value {
+    object(json!({ "proposals": { "type": "array", "items": schema() } }))
+}
+
 /// The form of an answer, within what both vendors enforce.
 pub(crate) fn schema() -> Value {
-    let object = |properties: Value| {
-        let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
-        json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
-    };
     let text = |description: &str| json!({ "type": "string", "description": description });
     let kind = |name: &str| json!({ "type": "string", "enum": [name] });
     let path = text("Relative to the root.");
@@ -108,6 +144,22 @@ mod tests {
         assert!(error(r#"{"description":"d"}"#).contains("missing field `edits`"));
     }
 
+    #[test]
+    fn several_answers_are_read_one_by_one() {
+        let two = format!(r#"{{"proposals":[{ANSWER},{{"description":"no edits"}}]}}"#);
+        let list = format!("[{ANSWER}]");
+        for (text, good, bad) in
+            [(&*two, 1, 1), (&format!("Here, {{y}}:\n```json\n{two}\n```"), 1, 1), (&list, 1, 0), (ANSWER, 1, 0)]
+        {
+            let answers = Answer::parse_all(text).unwrap();
+            let count = |good: bool| answers.iter().filter(|answer| answer.is_ok() == good).count();
+            assert_eq!((count(true), count(false)), (good, bad), "{text}");
+        }
+        for text in ["no", r#"{"proposals":[]}"#, "[1, 2]", "{\"proposals\":"] {
+            assert!(Answer::parse_all(text).unwrap_err().contains("`proposals`"), "{text}");
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(crate::testing::fuzz_cases()))]
         #[test]
@@ -115,7 +167,7 @@ mod tests {
             text in prop_oneof!["\\PC{0,60}", "(\\{|\\}|\"|\\[|edits|description|:|,|\\\\|é){0,40}"],
             cut in 0..ANSWER.len(),
         ) {
-            let _ = Answer::parse(&text);
+            let _ = (Answer::parse(&text), Answer::parse_all(&text));
             prop_assert!(Answer::parse(&ANSWER[..cut]).is_err());
             let _ = Answer::parse(&format!("{}{text}{}", &ANSWER[..cut], &ANSWER[cut..]));
         }

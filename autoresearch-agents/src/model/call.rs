@@ -27,7 +27,7 @@ impl Caller {
         &self,
         vendor: &dyn Vendor,
         conversation: &Conversation,
-        ledger: &mut Ledger,
+        ledger: &Ledger,
     ) -> Result<Reply, ProposerError> {
         let request = vendor.request(conversation);
         let input = Conversation::tokens(&request);

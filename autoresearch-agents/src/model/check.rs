@@ -33,6 +33,8 @@ pub struct CommandCheck {
     argv: Vec<String>,
     environment: Vec<(String, OsString)>,
     copy: PathBuf,
+    /// Held during a check: proposals that are made at the same time take turns.
+    in_use: tokio::sync::Mutex<()>,
     limit: Duration,
     limits: Limits,
 }
@@ -45,6 +47,7 @@ impl CommandCheck {
             argv,
             environment: Vec::new(),
             copy,
+            in_use: tokio::sync::Mutex::default(),
             limit: Duration::from_secs(600),
             limits: Limits::default(),
         }
@@ -88,6 +91,7 @@ impl Check for CommandCheck {
         incumbent: &Revision,
         files: &BTreeMap<String, String>,
     ) -> Result<Result<(), String>, SandboxError> {
+        let _turn = self.in_use.lock().await;
         let tree = self.tree(incumbent, files)?;
         let folder = self.copy.join("tree");
         let failed = |e| SandboxError::io(format!("writing the copy {}", folder.display()), e);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use autoresearch_core::{Context, Cost, Patch, Proposal, ProposerError, SandboxError};
 
-use super::answer::{Answer, one_line, schema};
+use super::answer::{Answer, one_line, schema, schema_of_several};
 use super::budget::{Caps, Ledger, paid};
 use super::call::Caller;
 use super::dry_run::DryRun;
@@ -13,23 +13,23 @@ use super::prices::{Price, Prices, no_price};
 use super::workbench::{Effect, Workbench, tools};
 use super::{CallResult, Conversation, Reply, Stop, Turn, Vendor, shorten};
 use crate::http::{Cassette, Transport};
-use crate::prompt::{fenced, prompt};
+use crate::prompt::{Ask, asking, fenced};
 
 /// Asks one model for proposals.
 pub struct ModelProposer {
-    vendor: Box<dyn Vendor>,
-    caller: Caller,
-    options: Options,
+    pub(super) vendor: Box<dyn Vendor>,
+    pub(super) caller: Caller,
+    pub(super) options: Options,
     surroundings: Surroundings,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// Whether the model's price is known.
     priced: bool,
     /// What ends the run, once what was spent before it is reported.
-    end: Option<ProposerError>,
+    pub(super) end: Option<ProposerError>,
 }
 
 /// A proposal that is not there yet.
-enum Round {
+pub(super) enum Round {
     Ready(Proposal),
     /// The answer is to be mended: this is wrong with it.
     Mend(String),
@@ -66,12 +66,12 @@ impl ModelProposer {
 
     /// Replaces what all proposals together may cost.
     pub fn set_night(&mut self, caps: Caps) {
-        self.ledger.night = caps;
+        self.ledger.set_night(caps);
     }
 
     /// The first request of the next proposal and what it may cost, without sending anything.
     pub fn dry_run(&self, context: &Context<'_>) -> DryRun {
-        let conversation = self.conversation(context);
+        let conversation = self.conversation(context, Ask::One);
         let request = self.vendor.request(&conversation);
         let input_tokens = Conversation::tokens(&request);
         let worst = self.caller.price.worst(input_tokens, conversation.max_tokens);
@@ -92,16 +92,19 @@ impl ModelProposer {
         }
     }
 
-    fn conversation(&self, context: &Context<'_>) -> Conversation {
+    pub(super) fn conversation(&self, context: &Context<'_>, ask: Ask) -> Conversation {
         let Options { mode, history, max_tokens, structured, .. } = &self.options;
-        let prompt = prompt(context, *mode, &self.surroundings.editable, *history);
+        let prompt = asking(context, *mode, &self.surroundings.editable, *history, ask);
         let single = *mode == Mode::SingleShot;
         Conversation {
             rules: prompt.rules,
             files: prompt.files,
             turns: vec![Turn::User(prompt.history)],
             tools: if single { Vec::new() } else { tools(self.surroundings.check.is_some()) },
-            schema: (single && *structured).then(schema),
+            schema: (single && *structured).then(|| match ask {
+                Ask::Several(_) => schema_of_several(),
+                _ => schema(),
+            }),
             max_tokens: *max_tokens,
         }
     }
@@ -114,7 +117,7 @@ impl ModelProposer {
         self.ledger.open(context.spent);
         let result = match self.options.mode {
             Mode::SingleShot => self.single_shot(context).await,
-            Mode::Agentic => self.agentic(context).await,
+            Mode::Agentic => self.agentic(context, Ask::One, &self.ledger).await,
         };
         let cost = self.ledger.close();
         match result {
@@ -123,11 +126,11 @@ impl ModelProposer {
         }
     }
 
-    async fn single_shot(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
-        let mut conversation = self.conversation(context);
+    async fn single_shot(&self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let mut conversation = self.conversation(context, Ask::One);
         let mut mended = 0;
         for _ in 0..self.options.turns.max(1) {
-            let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
+            let reply = self.caller.call(&*self.vendor, &conversation, &self.ledger).await?;
             let wrong = match usable(&reply, self.options.max_tokens)? {
                 Use::Whole => {
                     let round = match Answer::parse(&reply.text) {
@@ -159,8 +162,14 @@ impl ModelProposer {
         Err(refused("no proposal", format!("the model did not finish within {} turns", self.options.turns)))
     }
 
-    async fn agentic(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
-        let mut conversation = self.conversation(context);
+    /// One conversation with tools, at the cost of `ledger`.
+    pub(super) async fn agentic(
+        &self,
+        context: &Context<'_>,
+        ask: Ask,
+        ledger: &Ledger,
+    ) -> Result<Proposal, ProposerError> {
+        let mut conversation = self.conversation(context, ask);
         let mut bench = Workbench::new(context.files.clone(), self.surroundings.editable.clone());
         let turns = self.options.turns.max(1);
         let mut mended = 0;
@@ -168,7 +177,7 @@ impl ModelProposer {
             if turn > 0 && turn + 2 == turns {
                 conversation.say("Two turns are left: end with `propose`.");
             }
-            let reply = self.caller.call(&*self.vendor, &conversation, &mut self.ledger).await?;
+            let reply = self.caller.call(&*self.vendor, &conversation, ledger).await?;
             let wrong = match usable(&reply, self.options.max_tokens)? {
                 Use::Cut => CUT,
                 Use::Unfinished => {
@@ -213,7 +222,7 @@ impl ModelProposer {
     }
 
     /// Applies a patch to the incumbent's files and has it checked.
-    async fn judge(
+    pub(super) async fn judge(
         &self,
         context: &Context<'_>,
         patch: Patch,
@@ -257,20 +266,21 @@ impl ModelProposer {
     }
 }
 
-const CUT: &str = "Your last answer reached its limit of tokens and was discarded. Answer again, more briefly.";
+pub(super) const CUT: &str =
+    "Your last answer reached its limit of tokens and was discarded. Answer again, more briefly.";
 
 /// More bytes than a token ever has as JSON, on average.
 const BYTES_PER_TOKEN: u64 = 16;
 
 /// What can be done with a reply.
 #[derive(PartialEq)]
-enum Use {
+pub(super) enum Use {
     Whole,
     Unfinished,
     Cut,
 }
 
-fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
+pub(super) fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
     // No server should send more than was asked for; what does is not sent back, since every turn would pay for it again.
     let size: usize = reply.content.iter().map(|block| block.to_string().len()).sum();
     let huge = size as u64 > max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(64 << 10);
@@ -287,6 +297,6 @@ fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
 }
 
 /// No proposal; what it cost is filled in where it is known.
-fn refused(description: &str, reason: String) -> ProposerError {
+pub(super) fn refused(description: &str, reason: String) -> ProposerError {
     ProposerError::Refused { description: description.to_owned(), reason: shorten(&reason), cost: Cost::default() }
 }

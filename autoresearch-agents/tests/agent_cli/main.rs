@@ -8,3 +8,4 @@ mod mock;
 mod place;
 mod real;
 mod traps;
+mod waves;

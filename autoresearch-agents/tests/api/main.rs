@@ -8,4 +8,5 @@ mod mock;
 mod nights;
 mod replies;
 mod retries;
+mod waves;
 mod wire;

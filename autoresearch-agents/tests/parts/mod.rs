@@ -64,16 +64,48 @@ pub async fn night(
     proposer: impl Proposer + 'static,
     experiments: usize,
 ) -> (StopReason, Vec<Entry>, State) {
-    let mut settings = Settings::new("night", Duration::from_secs(1));
-    settings.stop = Stop::after(experiments);
-    let (memory, metric) = (Memory::default(), Arc::new(LogMetric::new("score", Direction::Minimise)));
-    let program = Program::parse("Lower it.").unwrap();
-    let sandbox = Arc::new(Files::new(source, measure));
+    let memory = Memory::default();
     let journal = Journal::over(Box::new(memory.clone()), "memory".as_ref()).unwrap();
-    let mut lab = Lab::new(program, Box::new(proposer), sandbox, metric, Arc::new(Strict), settings, journal).unwrap();
+    let mut lab = lab_over(source, measure, proposer, experiments, Workers::default(), journal);
     let reason = lab.run(&Cancel::new()).await.unwrap();
     let (_, entries) = Journal::over(Box::new(memory), "memory".as_ref()).unwrap();
     (reason, entries, lab.state().clone())
+}
+
+/// The same with several workers, whose proposals are made ahead.
+pub async fn parallel_night(
+    source: &str,
+    measure: Measure,
+    proposer: impl Proposer + 'static,
+    experiments: usize,
+    workers: usize,
+) -> (StopReason, State) {
+    let journal = (Journal::in_memory(), vec![]);
+    let mut lab = lab_over(source, measure, proposer, experiments, Workers::new(workers), journal);
+    let reason = lab.run(&Cancel::new()).await.unwrap();
+    (reason, lab.state().clone())
+}
+
+/// A laboratory for such a night that was not begun.
+pub fn lab(source: &str, measure: Measure, proposer: impl Proposer + 'static, experiments: usize) -> Lab<Patch> {
+    lab_over(source, measure, proposer, experiments, Workers::default(), (Journal::in_memory(), vec![]))
+}
+
+fn lab_over(
+    source: &str,
+    measure: Measure,
+    proposer: impl Proposer + 'static,
+    experiments: usize,
+    workers: Workers,
+    journal: (Journal, Vec<Entry>),
+) -> Lab<Patch> {
+    let mut settings = Settings::new("night", Duration::from_secs(1));
+    settings.stop = Stop::after(experiments);
+    settings.workers = workers;
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let program = Program::parse("Lower it.").unwrap();
+    let sandbox = Arc::new(Files::new(source, measure));
+    Lab::new(program, Box::new(proposer), sandbox, metric, Arc::new(Strict), settings, journal).unwrap()
 }
 
 /// What a journal is kept in.

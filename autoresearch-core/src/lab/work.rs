@@ -32,6 +32,8 @@ pub(super) struct Work<C> {
     refusals: u32,
     /// Why it has no more proposals; asked again when there is a new result.
     exhausted: Option<String>,
+    /// How many decided experiments it knew of when it was asked last.
+    known: usize,
     /// How many seconds its last call took.
     pace: f64,
     /// What goes on with the incumbent outside of any experiment.
@@ -49,6 +51,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             failures: 0,
             refusals: 0,
             exhausted: None,
+            known: 0,
             pace: 0.0,
             check: None,
         };
@@ -158,6 +161,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let experiment = self.state.next_experiment();
         self.tell(&Event::Proposing { experiment });
         work.proposing = true;
+        work.known = self.state.experiments.len();
         work.bench.wait_for(self.propose(wanted, work.cancel.clone()));
     }
 
@@ -199,7 +203,11 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 self.refuse(description, reason, serde_json::Value::Null, cost, String::new())?;
                 self.pause_after_refusals(work);
             }
-            Err(ProposerError::Exhausted(why)) => work.exhausted = Some(why),
+            // What was decided while it thought may have given it new ideas.
+            Err(ProposerError::Exhausted(why)) if self.state.experiments.len() == work.known => {
+                work.exhausted = Some(why);
+            }
+            Err(ProposerError::Exhausted(_)) => {}
             Err(ProposerError::Fatal(why)) => return Err(LabError::Proposer(why)),
             // Whatever the proposer's trouble, the night goes on.
             Err(ProposerError::Transient(error)) => {

@@ -85,6 +85,7 @@ fn leftovers_of_a_dead_harness_are_removed() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir_all(place.path().join("agent-dead/work")).unwrap();
     fs::write(place.path().join("mine"), "").unwrap();
+    clear(place.path()).unwrap();
     let folder = Folder::make(place.path(), &files(), &[]).unwrap();
     assert!(!place.path().join("agent-dead").exists() && place.path().join("mine").exists());
     assert_eq!(folder.change(&files(), &EditablePaths::new(["**"])).unwrap(), Change::Nothing);

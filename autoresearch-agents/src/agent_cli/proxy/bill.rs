@@ -18,16 +18,14 @@ impl Shared {
         let input = (body.len() as u64).div_ceil(3);
         let longest = ["max_tokens", "max_output_tokens", "max_completion_tokens"].map(|name| asked[name].as_u64());
         let longest = longest.into_iter().flatten().max().unwrap_or(0);
-        let mut ledger = lock(&self.ledger);
         let price = match self.prices.of(model) {
             Some(price) => price,
-            None if ledger.proposal.dollars.or(ledger.night.dollars).is_some() => {
+            None if self.ledger.limits_dollars() => {
                 return Err(ProposerError::Fatal(no_price(model)));
             }
             None => Price::NOTHING,
         };
-        let number = ledger.begin(price.worst(input, longest))?;
-        drop(ledger);
+        let number = self.ledger.begin(price.worst(input, longest))?;
         Ok(Call { shared: self.clone(), number, price, input, usage: None })
     }
 }
@@ -49,6 +47,6 @@ impl Drop for Call {
             let mut tally = lock(&self.shared.tally);
             tally.usage = tally.usage.plus(usage);
         }
-        lock(&self.shared.ledger).end(self.number, self.usage.map(|usage| self.price.cost(usage)));
+        self.shared.ledger.end(self.number, self.usage.map(|usage| self.price.cost(usage)));
     }
 }

@@ -1,0 +1,128 @@
+//! Factorial designs: several constants are changed at once by a plan, and what each of them does, and what two of them do
+//! together, is told from all points of it.
+//!
+//! A search that changes one thing at a time cannot see that two changes pay only together. [`Factorial`] says which points a
+//! design has, [`DesignProposer`] proposes them in waves, and [`analyses`] tells the effects from what a journal says.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use autoresearch_core::{Context, Design, FileEdit, Patch, Proposal, Proposer, ProposerError};
+
+use crate::constants::{Constant, Knob};
+
+mod effects;
+mod factorial;
+mod points;
+mod regression;
+
+pub use effects::{Alias, Analysis, Effect, Step, analyses};
+use factorial::same;
+pub use factorial::{DesignError, Factorial};
+use points::Points;
+
+/// Proposes the points of a design over constants of the editable files, each once, in an order that the seed gives.
+///
+/// A point gives every factor one of its levels and leaves all else as it is. So while nothing but points of the design is
+/// kept, all points are candidates of the same code, whichever of them was the incumbent when one was made. When the
+/// incumbent moves by something else, the points that are left are made from the new one; [`analyses`] takes them as another
+/// block, whose scores are not compared with those of the first. The point that changes nothing is the incumbent itself: it
+/// is measured and not proposed. No state is kept, so a resumed run goes on exactly.
+#[derive(Debug, Clone)]
+pub struct DesignProposer {
+    design: Factorial,
+    seed: u64,
+}
+
+impl DesignProposer {
+    /// A proposer of the points of a design.
+    pub fn new(design: Factorial, seed: u64) -> DesignProposer {
+        DesignProposer { design, seed }
+    }
+
+    /// The factors' constants, with the files that they stand in.
+    fn constants<'a>(
+        &self,
+        context: &'a Context<'_, Patch>,
+    ) -> Result<BTreeMap<&str, (&'a str, Constant<'a>)>, ProposerError> {
+        let mut found = BTreeMap::new();
+        for (name, levels) in self.design.factors() {
+            let all =
+                context.files.iter().flat_map(|(path, text)| Constant::all(text).map(move |c| (path.as_str(), c)));
+            let Some((path, constant)) = all.into_iter().find(|(_, constant)| constant.name == name) else {
+                return Err(ProposerError::Fatal(format!(
+                    "factors.{name}: no editable file has a line `const {name}: … = …;`; name another constant, or add it"
+                )));
+            };
+            let range = context.program.knobs.get(name).map(String::as_str).or(constant.range);
+            if let Some(range) = range {
+                let knob = Knob::parse(name, range).map_err(|e| ProposerError::Fatal(e.to_string()))?;
+                if let Some(level) = levels.iter().find(|level| knob.number(level).is_none()) {
+                    return Err(ProposerError::Fatal(format!(
+                        "factors.{name}: the level {level} is not within `{range}`; change the one or the other"
+                    )));
+                }
+            }
+            found.insert(name.as_str(), (path, constant));
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl Proposer<Patch> for DesignProposer {
+    async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
+        let none = || ProposerError::Exhausted("the design has no further point".into());
+        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(none)
+    }
+
+    async fn propose_wave(
+        &mut self,
+        context: &Context<'_, Patch>,
+        most: usize,
+    ) -> Result<Vec<Proposal>, ProposerError> {
+        let constants = self.constants(context)?;
+        let name = self.design.name();
+        let points = Points::new(name, context.experiments, context.pending.iter().copied());
+        let mut taken: Vec<BTreeMap<String, String>> = points.taken();
+        taken.extend(points.root(&context.incumbent).and_then(|root| points.levels(root)));
+        let refused: HashSet<&str> =
+            context.rejections.iter().map(|rejection| rejection.description.as_str()).collect();
+        let mut wave = Vec::new();
+        let all = self.design.shuffled(self.seed);
+        for levels in &all {
+            if wave.len() >= most.max(1) {
+                break;
+            }
+            let changed = constants.iter().filter_map(|(factor, (path, constant))| {
+                let level = levels.get(*factor).filter(|level| !same(level, constant.value))?;
+                Some(FileEdit::Replace {
+                    path: (*path).to_owned(),
+                    search: constant.line.to_owned(),
+                    replace: constant.line_with(level),
+                })
+            });
+            let edits: Vec<FileEdit> = changed.collect();
+            let told =
+                levels.iter().map(|(factor, level)| format!("{factor} = {level}")).collect::<Vec<_>>().join(", ");
+            let description = format!("{name}: {told}");
+            if edits.is_empty() || taken.iter().any(|point| alike(point, levels)) || refused.contains(&*description) {
+                continue;
+            }
+            let why = format!("It is a point of the design {name}, whose effects are told from all of its points.");
+            let design = Some(Box::new(Design { name: name.to_owned(), levels: levels.clone() }));
+            wave.push(Proposal { design, ..Proposal::new(Patch { edits }, description).because(why) });
+        }
+        match wave.is_empty() {
+            true => {
+                Err(ProposerError::Exhausted(format!("all {} points of the design {name} are proposed", all.len())))
+            }
+            false => Ok(wave),
+        }
+    }
+}
+
+/// Whether two points are the same one.
+fn alike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
+    a.len() == b.len() && a.iter().all(|(factor, level)| b.get(factor).is_some_and(|other| same(level, other)))
+}
