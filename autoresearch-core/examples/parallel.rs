@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The tape is a recorded night (126 rows, tests/data): each row is a change that moves the score by as much as it did there,
-//! or crashes; effects add up. A run takes 300 s and a build 8 s; a call of the proposer takes 45 s for its first proposal and
-//! 10 s for each further one. All of it is scaled, so what the lab itself takes counts that much more.
+//! or crashes; effects add up. A run takes 300 s, a build 8 s, and a proposal 45 s; those of a wave are made side by side, as
+//! agents and conversations are. All of it is scaled, so what the lab itself takes counts that much more.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -23,7 +23,6 @@ type Failure = Box<dyn Error + Send + Sync>;
 const RUN: f64 = 300.0;
 const BUILD: f64 = 8.0;
 const PROPOSAL: f64 = 45.0;
-const FURTHER_PROPOSAL: f64 = 10.0;
 /// The recorded night discarded a gain of 0.000028 as flat, and kept one of 0.000031.
 const WORTH_IT: f64 = 0.00003;
 const TABLE: &str = include_str!("../tests/data/h100-mar8.tsv");
@@ -154,7 +153,7 @@ impl Proposer<Row> for Tape {
         if rows.is_empty() {
             return Err(ProposerError::Exhausted("the tape ends".into()));
         }
-        self.0.take(PROPOSAL + FURTHER_PROPOSAL * (rows.len() - 1) as f64).await;
+        self.0.take(PROPOSAL).await;
         Ok(rows.into_iter().map(|row| Proposal::new(row, format!("row {}", row.number))).collect())
     }
 }
