@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod terminal;
 mod verify;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Config;
 use crate::display::{Display, Options};
 use crate::run::{Home, Night, Request, RunError};
+use crate::workers::WorkersArgs;
 
 /// Ratchet search: propose, run, measure, keep only what is really better.
 #[derive(Parser)]
@@ -67,6 +69,8 @@ enum Command {
         /// The preset that lay over it.
         #[arg(long, requires = "config")]
         preset: Option<String>,
+        #[command(flatten)]
+        workers: WorkersArgs,
     },
     /// Make a run of a results.tsv that was written by hand or by another program, for `report`.
     Import {
@@ -120,6 +124,8 @@ struct ConfigArgs {
     /// The file in the folder `presets` beside the configuration that lays over it.
     #[arg(long)]
     preset: Option<String>,
+    #[command(flatten)]
+    workers: WorkersArgs,
 }
 
 #[derive(Args)]
@@ -151,7 +157,7 @@ struct RunArgs {
 
 impl ConfigArgs {
     fn read(&self) -> Result<Config, RunError> {
-        Ok(Config::read(&self.config, self.preset.as_deref())?)
+        Ok(Config::read(&self.config, self.preset.as_deref(), &self.workers)?)
     }
 }
 
@@ -196,9 +202,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             write_report(&home.run(&tag), &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { tag, config, preset } => {
+        Command::Verify { tag, config, preset, workers } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
-            let config = config.map(|path| Config::read(&path, preset.as_deref())).transpose()?;
+            let config = config.map(|path| Config::read(&path, preset.as_deref(), &workers)).transpose()?;
             let report = verify::verify(&home, &tag, config.as_ref())?;
             terminal::out(&report);
             Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -262,7 +268,8 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     terminal::out(format_args!("night: {tag} ({title})"));
     terminal::out(format_args!("results: {}", folder.join("results.tsv").display()));
 
-    let display = Display::new(Options { tag, metric, total });
+    let (workers, ahead) = (night.workers.classes.len(), night.workers.ahead || night.workers.builders > 0);
+    let display = Display::new(Options { tag, metric, total, workers, ahead });
     let (reason, state) = night.run(Arc::new(display), &cancel_on_signal()).await?;
     terminal::out(report::summary(&state));
     write_report(&folder, &title, &state)?;

@@ -70,6 +70,15 @@ impl Default for ProposerConfig {
 }
 
 impl ProposerConfig {
+    /// Whether it asks a model or an agent, which takes long enough to do something else meanwhile.
+    pub fn asks(&self) -> bool {
+        match self {
+            ProposerConfig::Claude(_) | ProposerConfig::Openai(_) | ProposerConfig::Agent(_) => true,
+            ProposerConfig::Portfolio { members, .. } => members.values().any(ProposerConfig::asks),
+            ProposerConfig::Knobs { .. } | ProposerConfig::Merge { .. } | ProposerConfig::Replay { .. } => false,
+        }
+    }
+
     /// Finds the mistakes that can be found before anything is opened or asked.
     pub fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
         let positive = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {

@@ -21,6 +21,11 @@ pub enum Event<'a> {
         /// For this experiment.
         experiment: u32,
     },
+    /// A proposal became an experiment, which waits for its first run.
+    Proposed {
+        /// Its number.
+        experiment: u32,
+    },
     /// A proposal was refused; no experiment was spent.
     Refused {
         /// What it was.
@@ -77,6 +82,8 @@ pub enum Event<'a> {
     Rebased {
         /// This experiment.
         experiment: u32,
+        /// The experiment that it stands on now, or whose change it conflicts with.
+        onto: u32,
         /// Whether it was found better than its old parent, and is measured again for that.
         better: bool,
         /// Why it could not be, if it could not: both sides changed the same.

@@ -437,6 +437,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let (Some(open), Some(onto)) = (self.state.open(experiment), onto) else { return Ok(()) };
         let made = &open.experiment;
         let (Some(from), onto) = (&made.parent, onto.clone()) else { return Ok(()) };
+        let below = self.state.pending().find(|other| other.candidate.revision == onto);
+        let below = below.map(|other| other.id).or(self.state.incumbent.as_ref().map(|incumbent| incumbent.experiment));
+        let below = below.unwrap_or(0);
         let change = C::deserialize(&made.change)?;
         let rebased = self
             .sandbox
@@ -460,10 +463,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     return self.decide(experiment, Status::Discard, why).await;
                 }
                 self.record(Record::Rebased { experiment, parent: onto, candidate, better })?;
-                self.tell(&Event::Rebased { experiment, better, conflict: None });
+                self.tell(&Event::Rebased { experiment, onto: below, better, conflict: None });
             }
             Rebased::Conflict(conflict) => {
-                self.tell(&Event::Rebased { experiment, better, conflict: Some(&conflict) });
+                self.tell(&Event::Rebased { experiment, onto: below, better, conflict: Some(&conflict) });
                 self.record(Record::Conflicted { experiment, conflict: conflict.into() })?;
             }
         }
