@@ -189,8 +189,8 @@ impl Inner {
         let (text, style) = match (better, conflict) {
             (_, true) => (
                 format!(
-                    "experiment {experiment:03} and experiment {onto:03}, which was kept meanwhile, change the same; it is \
-                     judged as it is"
+                    "experiment {experiment:03} changes the same as experiment {onto:03}, which was kept meanwhile; it is judged \
+                     as it is"
                 ),
                 Style::Yellow,
             ),

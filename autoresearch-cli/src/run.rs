@@ -7,6 +7,7 @@ use std::sync::Arc;
 use autoresearch_agents::{ConstantError, constants};
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
+use autoresearch_core::journal::Entry;
 use autoresearch_core::process::Cpus;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
@@ -95,9 +96,14 @@ impl Home {
         }
     }
 
+    /// The records of a run.
+    pub fn entries(&self, tag: &str) -> Result<Vec<Entry>, RunError> {
+        Ok(Journal::read(&self.journal(tag)?)?)
+    }
+
     /// What the journal of a run says.
     pub fn state(&self, tag: &str) -> Result<State, RunError> {
-        Ok(State::replay(&Journal::read(&self.journal(tag)?)?)?)
+        Ok(State::replay(&self.entries(tag)?)?)
     }
 
     /// The runs, the one written last at the end.
