@@ -245,9 +245,14 @@ pub fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) ->
         let lineage = Lineage::open(root, tag)?;
         let argv = places.fill_all(&config.check.command);
         let limit = Duration::try_from_secs_f64(config.check.limit_seconds).unwrap_or(Duration::from_secs(600));
+        let (mut limits, plan) = (config.limits(), config.plan()?);
+        if plan.workers.ahead {
+            // Beside runs, like a build ahead.
+            limits.cpus = plan.build_cpus;
+        }
         let check = CommandCheck::new(lineage, argv, places.slots(tag).join("check"))
             .with_environment(places.environment(&config.environment))
-            .with_limits(limit, config.limits());
+            .with_limits(limit, limits);
         surroundings.check = Some(Arc::new(check));
     }
     Ok(surroundings)

@@ -220,7 +220,7 @@ pub struct Plan {
     pub workers: Workers,
     /// What each has for itself; empty where one worker has everything, or all share it.
     pub devices: Vec<Device>,
-    /// The processors that builds ahead are pinned to; all of them if the set is empty.
+    /// The processors for work beside the runs, those that belong to no worker; all of them if the set is empty.
     pub build_cpus: Cpus,
 }
 
@@ -249,11 +249,10 @@ impl Plan {
         let accelerated = !devices.is_empty() && devices.iter().all(|device| Resources::of(device).gpus > 0);
         let usual = if accelerated && !config.metric.is_time() { count } else { 0 };
         let builders = section.builders.unwrap_or(usual);
-        let of_runs =
-            devices.iter().map(|device| device.cpus).chain([run_cpus]).flat_map(|cpus| cpus.iter().collect::<Vec<_>>());
-        let of_runs: Vec<usize> = of_runs.collect();
-        let build_cpus = Cpus::new(allowed.iter().filter(|cpu| !of_runs.contains(cpu)))?;
-        if config.metric.is_time() && builders > 0 && (of_runs.is_empty() || build_cpus.is_empty()) {
+        let of_runs: Vec<usize> =
+            devices.iter().map(|device| &device.cpus).chain([&run_cpus]).flat_map(Cpus::iter).collect();
+        let left = Cpus::new(allowed.iter().filter(|cpu| !of_runs.contains(cpu)))?;
+        if config.metric.is_time() && builders > 0 && (of_runs.is_empty() || left.is_empty()) {
             return Err("[workers] builders: a build would disturb the times that are measured meanwhile, since no CPU is left \
                         that belongs to no worker; leave builders out, or give the workers fewer CPUs"
                 .into());
@@ -263,6 +262,7 @@ impl Plan {
         let mut workers = Workers::default();
         (workers.classes, workers.ahead, workers.builders) =
             (section.classes(), section.ahead.unwrap_or(usual), builders);
+        let build_cpus = if of_runs.is_empty() { Cpus::default() } else { left };
         Ok(Plan { workers, devices, build_cpus })
     }
 
