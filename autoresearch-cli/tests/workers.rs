@@ -136,7 +136,8 @@ fn a_night_of_three_workers_survives_its_death_and_goes_on_with_two() {
     assert!(repository.of_run("report.md").contains("\n## Workers\n\n- up to 3 workers"));
     let verify = ["verify", "--config", "autoresearch.toml", "--devices", "cuda:0"];
     let sound = text(&repository.run(&verify));
-    assert!(sound.contains("judged again: sound\n") && sound.ends_with("\nsound\n"), "{sound}");
+    let journal = repository.of_run("journal.jsonl");
+    assert!(sound.contains("judged again: sound\n") && sound.ends_with("\nsound\n"), "{sound}{journal}");
     let without = text(&repository.run(&verify[..3]));
     assert!(without.contains("not the configuration that the run t was made with"), "{without}");
     let again = repository.run(&["rerun", "--times", "1", "--devices", "cuda:7"]);

@@ -228,7 +228,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     return Next::Decide(Status::Discard, why.into());
                 }
                 match self.judge(open) {
-                    Verdict::Keep(_) if self.comes_after_others(open) => Next::Move(true),
+                    Verdict::Keep(_) if self.state.comes_after_others(open) => Next::Move(true),
                     Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),
                     Verdict::Discard(reason) => Next::Decide(Status::Discard, reason),
                     Verdict::Measure(sides) if sides.is_empty() => {
@@ -239,13 +239,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 }
             }
         }
-    }
-
-    /// Whether others were found better before it, and are being measured on the incumbent: it follows on them, or their runs
-    /// were for nothing.
-    fn comes_after_others(&self, open: &Open) -> bool {
-        let incumbent = self.state.incumbent.as_ref().map(|incumbent| &incumbent.revision);
-        !open.better && open.experiment.conflict.is_none() && self.state.top() != incumbent
     }
 
     /// The first runs of a candidate: short ones, if there are any, and one on the full budget.
