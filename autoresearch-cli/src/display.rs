@@ -117,19 +117,19 @@ impl Observer for Display {
             }
             Event::Staged { experiment, description } => inner.staged(*experiment, description),
             Event::Running { experiment, worker } => inner.running(*experiment, *worker),
-            Event::Rested { experiment } => inner.board.leaves(*experiment),
+            Event::Rested { experiment, worker } => inner.board.rests(*experiment, *worker),
             Event::Rebased { experiment, onto, better, conflict } => {
                 inner.rebased(*experiment, *onto, *better, conflict.is_some());
             }
-            Event::Phase { experiment, phase } => {
+            Event::Phase { experiment, worker, phase } => {
                 let doing = match phase {
                     Phase::Build => "building",
                     Phase::Run => "starting",
                 };
                 let message = format!("{doing} | {}", inner.board.description(*experiment));
-                inner.board.now(*experiment, message, 0.0);
+                inner.board.now(*experiment, *worker, message, 0.0);
             }
-            Event::Line { experiment, line } => inner.progress(*experiment, line),
+            Event::Line { experiment, worker, line } => inner.progress(*experiment, *worker, line),
             Event::Decided { experiment, state } => {
                 inner.board.decided(experiment.id);
                 inner.decided(state, experiment);
@@ -189,8 +189,7 @@ impl Inner {
         let (text, style) = match (better, conflict) {
             (_, true) => (
                 format!(
-                    "experiment {experiment:03} changes the same as experiment {onto:03}, which was kept meanwhile; it is judged \
-                     as it is"
+                    "experiment {experiment:03} changes the same as experiment {onto:03}, which was kept meanwhile"
                 ),
                 Style::Yellow,
             ),
@@ -210,19 +209,18 @@ impl Inner {
         }
     }
 
-    fn progress(&mut self, experiment: u32, line: &str) {
+    fn progress(&mut self, experiment: u32, worker: Option<u32>, line: &str) {
         let progress = Progress::parse(line);
         // What changes first: a narrow terminal cuts the end.
         let text = progress.as_ref().map_or(line, |p| &p.text);
         let message = format!("{text} | {}", self.board.description(experiment));
-        self.board.now(experiment, message, progress.as_ref().map_or(0.0, |p| p.share));
-        if let (Output::Plain(_), Some(progress)) = (&self.out, progress)
-            && self.board.is_due(experiment, PLAIN_PAUSE)
+        self.board.now(experiment, worker, message, progress.as_ref().map_or(0.0, |p| p.share));
+        if let (Output::Plain(_), Some(worker), Some(progress)) = (&self.out, worker, progress)
+            && self.board.is_due(worker, PLAIN_PAUSE)
         {
-            let worker = self.board.worker_of(experiment).filter(|_| self.workers > 1);
-            let worker = worker.map_or(String::new(), |worker| format!("worker {worker}: "));
+            let place = if self.workers > 1 { format!("worker {worker}: ") } else { String::new() };
             let percent = 100.0 * progress.share;
-            self.out.plain_line(&format!("{worker}{}: {percent:.0}% | {}", name(experiment), progress.text));
+            self.out.plain_line(&format!("{place}{}: {percent:.0}% | {}", name(experiment), progress.text));
         }
     }
 
@@ -278,7 +276,7 @@ mod tests {
         let captured = Captured::default();
         let display = Display::plain(Options::default(), Box::new(captured.clone()));
         display.on_event(&Event::Staged { experiment: 0, description: "baseline" });
-        display.on_event(&Event::Line { experiment: 0, line: "step 1 (1%) | loss: 2" });
+        display.on_event(&Event::Line { experiment: 0, worker: Some(0), line: "step 1 (1%) | loss: 2" });
         display.on_event(&Event::Refused { description: "A 1 -> 2", reason: "same" });
         let state = crate::report::tests::example();
         for experiment in &state.experiments {

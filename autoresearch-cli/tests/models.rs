@@ -190,7 +190,7 @@ fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_midd
     let (url, seen) = serve(["40", "30"].map(proposal).to_vec());
     let proposer = format!(
         "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n\
-         mode = 'single-shot'\n[stop]\ndollars = 5.0"
+         mode = 'single-shot'\n[stop]\ndollars = 5.0\n[workers]\nahead = false"
     );
     let root = repository(&proposer);
     let text = dry_run(&root);

@@ -73,10 +73,12 @@ pub enum Event<'a> {
         /// On this worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
     },
-    /// An experiment leaves its worker: its run ended. It may run again.
+    /// A run of an experiment leaves its worker: it ended. The experiment may run again, or still run on others.
     Rested {
         /// This experiment.
         experiment: u32,
+        /// The worker; `None` if it was built ahead and does not run.
+        worker: Option<u32>,
     },
     /// An experiment's change was made to another parent, since the incumbent moved.
     Rebased {
@@ -93,6 +95,8 @@ pub enum Event<'a> {
     Phase {
         /// Of this experiment.
         experiment: u32,
+        /// On this worker, from 0; `None` while it is built ahead.
+        worker: Option<u32>,
         /// Which.
         phase: Phase,
     },
@@ -100,6 +104,8 @@ pub enum Event<'a> {
     Line {
         /// Of this experiment.
         experiment: u32,
+        /// On this worker, from 0; `None` while it is built ahead.
+        worker: Option<u32>,
         /// The line.
         line: &'a str,
     },

@@ -67,21 +67,10 @@ impl Board {
         self.unsaid.remove(&experiment).then(|| self.description(experiment))
     }
 
-    /// The worker that an experiment is on. What belongs to no experiment, as a run of the incumbent, is with one that is idle.
-    pub fn worker_of(&self, experiment: u32) -> Option<usize> {
-        if !self.parallel {
-            return Some(0);
-        }
-        let on = |worker: &Worker| worker.experiment == Some(experiment);
-        let idle = || self.workers.iter().position(|worker| worker.experiment.is_none());
-        let prepared = self.built.contains(&experiment);
-        self.workers.iter().position(on).or_else(|| idle().filter(|_| !prepared))
-    }
-
     pub fn thinks(&mut self, experiment: u32) {
         self.thinking = true;
         if !self.parallel {
-            self.now(experiment, "thinking of something to try".into(), 0.0);
+            self.now(experiment, Some(0), "thinking of something to try".into(), 0.0);
         }
     }
 
@@ -104,15 +93,15 @@ impl Board {
         }
     }
 
-    /// A run begins on this worker, or its build ahead.
+    /// A run begins on this worker, or its build ahead. The same experiment may run on others, too.
     pub fn runs(&mut self, experiment: u32, worker: Option<u32>) {
-        if !self.parallel {
-            return;
-        }
-        self.leaves(experiment);
-        match worker.and_then(|worker| self.workers.get_mut(worker as usize)) {
+        self.waiting.remove(&experiment);
+        match worker {
             Some(worker) => {
-                *worker = Worker { experiment: Some(experiment), name: name(experiment), ..Worker::idle() };
+                self.built.remove(&experiment);
+                if let Some(worker) = self.worker(worker) {
+                    *worker = Worker { experiment: Some(experiment), name: name(experiment), ..Worker::idle() };
+                }
             }
             None => {
                 self.built.insert(experiment);
@@ -120,15 +109,31 @@ impl Board {
         }
     }
 
-    /// An experiment is on no worker any more, and not prepared either.
-    pub fn leaves(&mut self, experiment: u32) {
+    /// A run leaves this worker, or what was built ahead.
+    pub fn rests(&mut self, experiment: u32, worker: Option<u32>) {
+        match worker {
+            Some(worker) => {
+                if let Some(worker) = self.worker(worker) {
+                    *worker = Worker::idle();
+                }
+            }
+            None => {
+                self.built.remove(&experiment);
+            }
+        }
+    }
+
+    /// A worker, where there is more to show than one thing after the other.
+    fn worker(&mut self, worker: u32) -> Option<&mut Worker> {
+        self.workers.get_mut(worker as usize).filter(|_| self.parallel)
+    }
+
+    /// Nothing of an experiment is under way any more.
+    fn leaves(&mut self, experiment: u32) {
         self.waiting.remove(&experiment);
         self.built.remove(&experiment);
-        // What belongs to no experiment is over, too.
-        let over = |worker: &&mut Worker| worker.experiment.is_none_or(|on| on == experiment);
-        if self.parallel {
-            self.workers.iter_mut().filter(over).for_each(|worker| *worker = Worker::idle());
-        }
+        let on = |worker: &&mut Worker| worker.experiment == Some(experiment);
+        self.workers.iter_mut().filter(on).for_each(|worker| *worker = Worker::idle());
     }
 
     pub fn decided(&mut self, experiment: u32) {
@@ -137,19 +142,18 @@ impl Board {
         self.unsaid.remove(&experiment);
     }
 
-    /// How an experiment goes.
-    pub fn now(&mut self, experiment: u32, message: String, share: f64) {
-        let Some(worker) = self.worker_of(experiment) else { return };
-        let worker = &mut self.workers[worker];
+    /// How a run goes.
+    pub fn now(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
+        let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker as usize)) else { return };
         (worker.name, worker.message, worker.share) = (name(experiment), message, share);
     }
 
-    /// Whether something should be said of an experiment again, which is no more often than this.
-    pub fn is_due(&mut self, experiment: u32, pause: Duration) -> bool {
-        let Some(worker) = self.worker_of(experiment) else { return false };
-        let due = self.workers[worker].said.elapsed() >= pause;
+    /// Whether something should be said of a worker again, which is no more often than this.
+    pub fn is_due(&mut self, worker: u32, pause: Duration) -> bool {
+        let Some(worker) = self.workers.get_mut(worker as usize) else { return false };
+        let due = worker.said.elapsed() >= pause;
         if due {
-            self.workers[worker].said = Instant::now();
+            worker.said = Instant::now();
         }
         due
     }
@@ -188,10 +192,10 @@ mod tests {
         board.runs(2, Some(0));
         board.runs(3, Some(1));
         assert_eq!(board.ahead(), "built ahead 001 | waiting 004");
-        board.now(3, "step 7".into(), 0.5);
-        board.now(1, "Compiling".into(), 0.0);
+        board.now(3, Some(1), "step 7".into(), 0.5);
+        board.now(1, None, "Compiling".into(), 0.0);
         assert_eq!(shown(&board), ["exp 002 ", "exp 003 step 7"], "a build ahead is on no worker");
-        board.leaves(2);
+        board.rests(2, Some(0));
         board.runs(1, Some(0));
         assert_eq!(shown(&board), ["exp 001 ", "exp 003 step 7"]);
         board.decided(3);
@@ -204,13 +208,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_the_incumbent_is_shown_on_an_idle_worker_until_it_ends() {
-        let mut board = Board::new(2, true);
-        board.runs(7, Some(0));
-        board.now(3, "step 1".into(), 0.1);
-        assert_eq!(shown(&board), ["exp 007 ", "exp 003 step 1"]);
-        board.leaves(3);
-        assert_eq!(shown(&board), ["exp 007 ", "idle "]);
+    fn an_experiment_may_run_on_several_workers() {
+        let mut board = Board::new(3, true);
+        board.runs(0, Some(0));
+        board.runs(0, Some(1));
+        board.now(0, Some(1), "step 1".into(), 0.1);
+        assert_eq!(shown(&board), ["baseline ", "baseline step 1", "idle "]);
+        board.rests(0, Some(0));
+        assert_eq!(shown(&board), ["idle ", "baseline step 1", "idle "]);
+        board.decided(0);
+        assert_eq!(shown(&board), ["idle ", "idle ", "idle "]);
     }
 
     #[test]
@@ -220,7 +227,7 @@ mod tests {
         assert_eq!(shown(&board), ["exp 004 thinking of something to try"]);
         board.staged(4, "LR up");
         board.runs(4, Some(0));
-        board.now(4, "starting".into(), 0.0);
+        board.now(4, Some(0), "starting".into(), 0.0);
         assert_eq!((shown(&board), board.description(4)), (vec!["exp 004 starting".to_owned()], "LR up"));
     }
 }

@@ -1,6 +1,5 @@
 //! What the report says of workers: how busy they were, and what came of candidates that the incumbent moved away from.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -29,26 +28,17 @@ impl Occupation {
             match record {
                 // Made when the night was over.
                 Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. } => continue,
-                // The run before was lost with its harness. Nobody knows when that died; its last record is what is sure.
-                Record::Attempt { experiment, .. } if call.running.contains(experiment) => {
-                    all.add(std::mem::take(&mut call));
-                }
+                // Nobody knows when the harness before died; its last record is what is sure.
+                Record::Resumed => all.add(std::mem::take(&mut call)),
                 _ => {}
             }
             call.first.get_or_insert(*at);
             call.last = Some(*at);
             match record {
-                Record::Attempt { experiment, .. } => {
-                    call.running.insert(*experiment);
-                }
-                Record::Measured { experiment, outcome, .. } => {
-                    call.running.remove(experiment);
+                Record::Measured { outcome, .. } => {
                     let took = outcome.log().elapsed;
                     call.runs.push((at.checked_sub(took).unwrap_or(*at), *at));
                     all.busy += took;
-                }
-                Record::Failed { experiment, .. } => {
-                    call.running.remove(experiment);
                 }
                 Record::Stopped { .. } => all.add(std::mem::take(&mut call)),
                 _ => {}
@@ -75,7 +65,6 @@ impl Occupation {
 struct Call {
     first: Option<Timestamp>,
     last: Option<Timestamp>,
-    running: BTreeSet<u32>,
     runs: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -184,6 +173,7 @@ mod tests {
             (20, stopped()),
             (90_000, attempt(2)),
             (90_005, attempt(3)),
+            (180_000, Record::Resumed),
             (180_000, attempt(2)),
             (180_010, measured(2, 10)),
             (180_010, stopped()),

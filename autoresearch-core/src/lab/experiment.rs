@@ -111,7 +111,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 work.bench.release(run.place);
                 let (attempt, error) = (run.trial.attempt, "the incumbent moved before it ran".to_owned());
                 self.record(Record::Failed { experiment, attempt, error })?;
-                self.tell(&Event::Rested { experiment });
+                self.tell(&Event::Rested { experiment, worker: None });
             }
         }
         Ok(())
@@ -318,7 +318,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
         (trial.fidelity, trial.slot) = (fidelity, place.slot as u32);
         trial.worker = place.worker.map(|worker| worker as u32);
-        trial.progress = progress_of(experiment, self.observers.clone());
+        trial.progress = progress_of(experiment, trial.worker, self.observers.clone());
         let class = class.to_owned();
         let first = work.bench.flights.get(&experiment).is_none_or(|flight| !flight.ran);
         if first {
@@ -351,7 +351,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     fn begin_on_worker(&self, work: &mut Work<C>, run: &mut Run) {
         run.phase = Phase::Running;
         let (experiment, attempt) = (run.trial.experiment, run.trial.attempt);
-        self.tell(&Event::Running { experiment, worker: run.trial.worker });
+        let worker = run.trial.worker;
+        run.trial.progress = progress_of(experiment, worker, self.observers.clone());
+        self.tell(&Event::Running { experiment, worker });
         let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
         let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
         work.bench.wait_for(async move {
@@ -392,7 +394,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let Some(at) = flight.runs.iter().position(|run| run.trial.attempt == attempt) else { return Ok(()) };
         let run = flight.runs.remove(at);
         work.bench.release(run.place);
-        self.tell(&Event::Rested { experiment });
+        self.tell(&Event::Rested { experiment, worker: run.trial.worker });
         match result {
             Ok(outcome) => {
                 work.bench.flights.entry(experiment).or_default().failures = 0;
