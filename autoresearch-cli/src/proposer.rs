@@ -75,7 +75,10 @@ impl ProposerConfig {
         match self {
             ProposerConfig::Claude(_) | ProposerConfig::Openai(_) | ProposerConfig::Agent(_) => true,
             ProposerConfig::Portfolio { members, .. } => members.values().any(ProposerConfig::asks),
-            ProposerConfig::Knobs { .. } | ProposerConfig::Merge { .. } | ProposerConfig::Replay { .. } => false,
+            ProposerConfig::Knobs { .. }
+            | ProposerConfig::Design { .. }
+            | ProposerConfig::Merge { .. }
+            | ProposerConfig::Replay { .. } => false,
         }
     }
 
