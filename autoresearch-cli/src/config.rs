@@ -16,6 +16,10 @@ use crate::holdout::HoldoutConfig;
 use crate::metric::{Kind, MetricConfig};
 use crate::proposer::{ProposerConfig, dollars};
 use crate::ratchet::{RatchetConfig, Rule};
+use crate::workers::{self, Plan, WorkersArgs, WorkersConfig};
+
+/// Stands in the run's command for the folder with what the build keeps; the sandbox fills it in.
+const BUILT: &str = "{built}";
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +32,7 @@ pub struct Config {
     pub editable: EditablePaths,
     /// The build; none if it is missing.
     #[serde(default)]
-    pub build: CommandConfig,
+    pub build: BuildConfig,
     /// The run.
     pub run: RunConfig,
     /// What a model's patch must pass before it costs an experiment; nothing if it is missing.
@@ -54,6 +58,9 @@ pub struct Config {
     /// Data that no decision sees; none if it is missing.
     #[serde(default)]
     pub holdout: HoldoutConfig,
+    /// What runs at the same time; one thing after the other if it is missing.
+    #[serde(default)]
+    pub workers: WorkersConfig,
     /// Short runs before the full budget; none if it is missing.
     pub screening: Option<ScreeningConfig>,
     /// When the search leaves its incumbent for a while; never if it is missing.
@@ -83,6 +90,19 @@ pub struct CommandConfig {
     /// Wall clock until it is killed.
     #[serde(default = "ten_minutes")]
     pub limit_seconds: f64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildConfig {
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Wall clock until it is killed.
+    #[serde(default = "ten_minutes")]
+    pub limit_seconds: f64,
+    /// Files that it leaves outside the candidate's folder and that the run needs.
+    #[serde(default)]
+    pub keeps: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -150,11 +170,13 @@ pub enum ConfigError {
     Invalid { path: PathBuf, why: String },
     #[error("no home directory is known; set AUTORESEARCH_CACHE to a folder for data and builds")]
     NoCache,
+    #[error("{0}")]
+    Workers(String),
 }
 
 impl Config {
-    /// Reads `path` and lays `presets/<preset>.toml` beside it over it.
-    pub fn read(path: &Path, preset: Option<&str>) -> Result<Config, ConfigError> {
+    /// Reads `path` and lays `presets/<preset>.toml` beside it over it, and what the command line says of workers over that.
+    pub fn read(path: &Path, preset: Option<&str>, workers: &WorkersArgs) -> Result<Config, ConfigError> {
         let mut table = read_table(path)?;
         if let Some(name) = preset {
             let folder = path.with_file_name("presets");
@@ -165,6 +187,7 @@ impl Config {
             overlay(&mut table, read_table(&file)?);
         }
         let mut config: Config = table.try_into().map_err(|error: toml::de::Error| invalid(path, error.to_string()))?;
+        workers.lay_over(&mut config.workers);
         config.check().map_err(|why| invalid(path, why))?;
         config.preset = preset.unwrap_or_default().to_owned();
         Ok(config)
@@ -191,6 +214,13 @@ impl Config {
             return Err(format!("[run] repeats is {}; give a number from 1 to 1000", run.repeats));
         }
         Cpus::new(run.cpus.iter().copied()).map_err(|why| format!("[run] cpus: {why}"))?;
+        if build.keeps.is_empty()
+            && let Some((name, _)) = [("run", &run.command), ("holdout", &holdout.command)]
+                .into_iter()
+                .find(|(_, command)| command.iter().any(|argument| argument.contains(BUILT)))
+        {
+            return Err(format!("[{name}] command has {BUILT}, the folder with what [build] keeps, and that is empty"));
+        }
         metric.check()?;
         if ratchet.rule == Rule::Ladder && metric.kind != Kind::Items {
             return Err("[ratchet] rule = 'ladder' compares item by item; give [metric] kind = 'items'".into());
@@ -206,6 +236,7 @@ impl Config {
         if let Some(excursion) = &self.excursion {
             excursion.excursion().check().map_err(|why| format!("[excursion] {why}"))?;
         }
+        workers::check(self)?;
         dollars("[stop]", self.stop.dollars)?;
         self.proposer.check(&self.environment)?;
         ratchet.check()
@@ -227,6 +258,8 @@ impl Config {
     /// A hash of everything that decides the number, which may not change within a run.
     pub fn policy(&self, places: &Places) -> Result<String, ConfigError> {
         let Config { editable, build, run, environment, metric, ratchet, constants, limits, .. } = self;
+        let BuildConfig { command, limit_seconds, keeps } = build;
+        let build = CommandConfig { command: command.clone(), limit_seconds: *limit_seconds };
         let mut hash = blake3::Hasher::new();
         hash.update(
             format!("{editable:?}{build:?}{run:?}{environment:?}{metric:?}{ratchet:?}{constants:?}{limits:?}")
@@ -234,17 +267,27 @@ impl Config {
         );
         // Only where there are any: what decided the number before there could be is unchanged without them.
         if let Some(screening) = &self.screening {
-            hash.update(format!("{:?}", screening.screening()).as_bytes());
+            let screening = format!("{:?}", screening.screening());
+            hash.update(screening.replace(", class: None", "").as_bytes());
         }
         if let Some(excursion) = &self.excursion {
             hash.update(format!("{:?}", excursion.excursion()).as_bytes());
         }
+        if !keeps.is_empty() {
+            hash.update(format!("{keeps:?}").as_bytes());
+        }
+        hash.update(self.plan()?.policy().as_bytes());
         for name in &self.locked {
             let path = PathBuf::from(places.fill(name));
             let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
             hash.update(&bytes);
         }
         Ok(hash.finalize().to_hex()[..16].to_owned())
+    }
+
+    /// The workers on this machine.
+    pub fn plan(&self) -> Result<Plan, ConfigError> {
+        Plan::of(self).map_err(ConfigError::Workers)
     }
 
     /// What all proposals together may cost.
@@ -382,7 +425,7 @@ mod tests {
         std::fs::write(folder.path().join("presets/fast.toml"), "[run]\nlimit_seconds = 5\n[workload]\nx = 1\n")
             .unwrap();
         std::fs::write(&path, text).unwrap();
-        Config::read(&path, preset)
+        Config::read(&path, preset, &WorkersArgs::default())
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct ScreeningConfig {
     pub repeats: Option<usize>,
     /// Every so many-th candidate that fails is promoted all the same; 0: none.
     pub control: Option<u32>,
+    /// The class of hardware that short runs take place on, if not that of the full budget.
+    pub class: Option<String>,
 }
 
 /// When the search leaves its incumbent for a while.
@@ -52,6 +54,7 @@ impl ScreeningConfig {
         screening.allowance = self.allowance.unwrap_or(screening.allowance);
         screening.repeats = self.repeats.unwrap_or(screening.repeats);
         screening.control = self.control.unwrap_or(screening.control);
+        screening.class = self.class.clone();
         screening
     }
 }

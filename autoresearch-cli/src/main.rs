@@ -19,8 +19,9 @@ mod report;
 mod run;
 mod terminal;
 mod verify;
+mod workers;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::Config;
 use crate::display::{Display, Options};
 use crate::run::{Home, Night, Request, RunError};
+use crate::workers::WorkersArgs;
 
 /// Ratchet search: propose, run, measure, keep only what is really better.
 #[derive(Parser)]
@@ -67,6 +69,8 @@ enum Command {
         /// The preset that lay over it.
         #[arg(long, requires = "config")]
         preset: Option<String>,
+        #[command(flatten)]
+        workers: WorkersArgs,
     },
     /// Make a run of a results.tsv that was written by hand or by another program, for `report`.
     Import {
@@ -120,6 +124,8 @@ struct ConfigArgs {
     /// The file in the folder `presets` beside the configuration that lays over it.
     #[arg(long)]
     preset: Option<String>,
+    #[command(flatten)]
+    workers: WorkersArgs,
 }
 
 #[derive(Args)]
@@ -151,7 +157,7 @@ struct RunArgs {
 
 impl ConfigArgs {
     fn read(&self) -> Result<Config, RunError> {
-        Ok(Config::read(&self.config, self.preset.as_deref())?)
+        Ok(Config::read(&self.config, self.preset.as_deref(), &self.workers)?)
     }
 }
 
@@ -182,30 +188,30 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
-    let home = Home::find()?;
+    let home = &Home::find()?;
     match command {
-        Command::Run(arguments) => run_night(&home, arguments).await,
+        Command::Run(arguments) => run_night(home, arguments).await,
         Command::Report { config, tag, open_holdout } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
             // Only what is opened needs the configuration.
             let state = match open_holdout {
-                true => holdout::open(&home, &config.read()?, &tag, &cancel_on_signal()).await?,
+                true => holdout::open(home, &config.read()?, &tag, &cancel_on_signal()).await?,
                 false => home.state(&tag)?,
             };
-            terminal::out(report::terminal(&state));
-            write_report(&home.run(&tag), &tag, &state)?;
+            terminal::out(report::terminal(&state) + &report::workers::terminal(&state, &home.entries(&tag)?));
+            write_report(home, &tag, &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Verify { tag, config, preset } => {
+        Command::Verify { tag, config, preset, workers } => {
             let tag = tag.map_or_else(|| home.latest(), Ok)?;
-            let config = config.map(|path| Config::read(&path, preset.as_deref())).transpose()?;
-            let report = verify::verify(&home, &tag, config.as_ref())?;
+            let config = config.map(|path| Config::read(&path, preset.as_deref(), &workers)).transpose()?;
+            let report = verify::verify(home, &tag, config.as_ref())?;
             terminal::out(&report);
             Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Import { file, tag, metric, direction } => {
             let request = import::Request { file, tag, metric, direction };
-            let (tag, table) = import::import(&home, &request)?;
+            let (tag, table) = import::import(home, &request)?;
             for problem in &table.problems {
                 terminal::err(problem);
             }
@@ -225,9 +231,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             let on_score = |experiment: &Experiment, score| {
                 terminal::out(format_args!("{:03} {}; {name}: {score:.6}", experiment.id, experiment.description));
             };
-            let state = audit::audit(&home, &config, &tag, rounds, &cancel_on_signal(), on_score).await?;
+            let state = audit::audit(home, &config, &tag, rounds, &cancel_on_signal(), on_score).await?;
             terminal::out(format_args!("\n{}", report::noise::section(&state)));
-            write_report(&home.run(&tag), &tag, &state)?;
+            write_report(home, &tag, &tag, &state)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Rerun { config, tag, times, baseline, fresh_seeds } => {
@@ -236,7 +242,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, RunError> {
             let wanted = run::Rerun { times, baseline, fresh_seeds };
             let name = config.metric.name.clone();
             let on_score = |which: &str, score| terminal::out(format_args!("{which}{name}: {score:.6}"));
-            run::rerun(&home, &config, &tag, wanted, &cancel_on_signal(), on_score).await?;
+            run::rerun(home, &config, &tag, wanted, &cancel_on_signal(), on_score).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -262,10 +268,11 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
     terminal::out(format_args!("night: {tag} ({title})"));
     terminal::out(format_args!("results: {}", folder.join("results.tsv").display()));
 
-    let display = Display::new(Options { tag, metric, total });
+    let (workers, ahead) = (night.workers.classes.len(), night.workers.ahead || night.workers.builders > 0);
+    let display = Display::new(Options { tag: tag.clone(), metric, total, workers, ahead });
     let (reason, state) = night.run(Arc::new(display), &cancel_on_signal()).await?;
-    terminal::out(report::summary(&state));
-    write_report(&folder, &title, &state)?;
+    terminal::out(report::summary(&state) + &report::workers::terminal(&state, &home.entries(&tag)?));
+    write_report(home, &tag, &title, &state)?;
     Ok(match reason {
         StopReason::Cancelled => ExitCode::from(130),
         _ => ExitCode::SUCCESS,
@@ -273,10 +280,12 @@ async fn run_night(home: &Home, arguments: RunArgs) -> Result<ExitCode, RunError
 }
 
 /// Writes the report and its plot beside the results.
-fn write_report(folder: &Path, title: &str, state: &State) -> Result<(), RunError> {
+fn write_report(home: &Home, tag: &str, title: &str, state: &State) -> Result<(), RunError> {
+    let folder = home.run(tag);
     let (svg, png, markdown) = (folder.join("progress.svg"), folder.join("progress.png"), folder.join("report.md"));
     plot::staircase(state, &svg, &png)?;
-    let text = report::markdown(state, title, "progress.svg");
+    let workers = report::workers::markdown(state, &home.entries(tag)?);
+    let text = report::markdown(state, title, "progress.svg") + &workers;
     autoresearch_core::results::write_atomically(&markdown, text.as_bytes())?;
     terminal::out(format_args!("report: {}", markdown.display()));
     terminal::out(format_args!("plot: {}", png.display()));

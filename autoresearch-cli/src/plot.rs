@@ -1,5 +1,6 @@
 //! The staircase: every experiment as a dot, and the best so far as a line that only goes one way.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use autoresearch_core::{Direction, Experiment, State, Status};
@@ -84,7 +85,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         .bold_line_style(RGBColor(232, 234, 238))
         .axis_style(INK)
         .label_style((FONT, 18).into_font().color(&INK))
-        .x_desc("experiment")
+        .x_desc(if in_order(state) { "experiment" } else { "experiment, in the order of the decisions" })
         .y_desc(format!("{metric} ({way})"))
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| format!("{y:.digits$}"))
@@ -94,7 +95,9 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
 
     let best = steps(&state.experiments, last);
     chart.draw_series(LineSeries::new(best, KEPT.mix(0.75).stroke_width(2))).map_err(text)?;
-    let place = |e: &Experiment| Some((f64::from(e.id), e.score()?.get().clamp(low, high)));
+    let places = places(state);
+    let x = |e: &Experiment| places.get(&e.id).copied().unwrap_or(0.0);
+    let place = |e: &Experiment| Some((x(e), e.score()?.get().clamp(low, high)));
     let inside = |e: &&Experiment| e.score().is_some_and(|s| (low..=high).contains(&s.get()));
     let of = |status: Status| state.experiments.iter().filter(move |e| e.status == status);
 
@@ -108,7 +111,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         Direction::Minimise => high,
         Direction::Maximise => low,
     };
-    let crashes = of(Status::Crash).map(|e| Cross::new((f64::from(e.id), edge), 5, CRASHED.stroke_width(2)));
+    let crashes = of(Status::Crash).map(|e| Cross::new((x(e), edge), 5, CRASHED.stroke_width(2)));
     let crashed = chart.draw_series(crashes).map_err(text)?;
     crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
     let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
@@ -154,12 +157,22 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.present().map_err(text)
 }
 
+/// Where each experiment stands: in the order of the decisions, in which the best so far only goes one way. With several
+/// workers that is not the order of the numbers.
+fn places(state: &State) -> HashMap<u32, f64> {
+    (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
+}
+
+fn in_order(state: &State) -> bool {
+    (0u32..).zip(&state.experiments).all(|(place, experiment)| experiment.id == place)
+}
+
 /// The corners of the staircase.
 fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
     let mut corners: Vec<(f64, f64)> = Vec::new();
-    for experiment in experiments.iter().filter(|e| e.status == Status::Keep) {
+    for (place, experiment) in (0u32..).zip(experiments).filter(|(_, e)| e.status == Status::Keep) {
         let Some(score) = experiment.score() else { continue };
-        let x = f64::from(experiment.id);
+        let x = f64::from(place);
         corners.extend(corners.last().map(|(_, before)| (x, *before)));
         corners.push((x, score.get()));
     }
@@ -214,5 +227,13 @@ mod tests {
     fn the_line_only_goes_down() {
         let corners = steps(&example().experiments, 3.0);
         assert_eq!(corners, [(0.0, 1.5), (1.0, 1.5), (1.0, 1.4), (3.0, 1.4)]);
+        // Decided in another order than they were numbered.
+        let mut state = night(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3))]);
+        assert!(in_order(&state));
+        (state.experiments[1].id, state.experiments[2].id) = (2, 1);
+        let corners = steps(&state.experiments, 2.0);
+        assert_eq!(corners, [(0.0, 1.5), (1.0, 1.5), (1.0, 1.4), (2.0, 1.4), (2.0, 1.3), (2.0, 1.3)]);
+        assert_eq!((places(&state)[&2], in_order(&state)), (1.0, false));
+        assert!(drawn(&state).0.contains("order of the decisions"));
     }
 }

@@ -70,6 +70,18 @@ impl Default for ProposerConfig {
 }
 
 impl ProposerConfig {
+    /// Whether it asks a model or an agent, which takes long enough to do something else meanwhile.
+    pub fn asks(&self) -> bool {
+        match self {
+            ProposerConfig::Claude(_) | ProposerConfig::Openai(_) | ProposerConfig::Agent(_) => true,
+            ProposerConfig::Portfolio { members, .. } => members.values().any(ProposerConfig::asks),
+            ProposerConfig::Knobs { .. }
+            | ProposerConfig::Design { .. }
+            | ProposerConfig::Merge { .. }
+            | ProposerConfig::Replay { .. } => false,
+        }
+    }
+
     /// Finds the mistakes that can be found before anything is opened or asked.
     pub fn check(&self, environment: &BTreeMap<String, String>) -> Result<(), String> {
         let positive = |name: &str, value: f64| match value.is_finite() && value >= 0.0 {
@@ -236,9 +248,14 @@ pub fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) ->
         let lineage = Lineage::open(root, tag)?;
         let argv = places.fill_all(&config.check.command);
         let limit = Duration::try_from_secs_f64(config.check.limit_seconds).unwrap_or(Duration::from_secs(600));
+        let (mut limits, plan) = (config.limits(), config.plan()?);
+        if plan.workers.ahead {
+            // Beside runs, like a build ahead.
+            limits.cpus = plan.build_cpus;
+        }
         let check = CommandCheck::new(lineage, argv, places.slots(tag).join("check"))
             .with_environment(places.environment(&config.environment))
-            .with_limits(limit, config.limits());
+            .with_limits(limit, limits);
         surroundings.check = Some(Arc::new(check));
     }
     Ok(surroundings)

@@ -15,6 +15,7 @@ mod designs;
 mod excursions;
 pub mod noise;
 mod screening;
+pub mod workers;
 
 use designs::designs;
 use excursions::excursions;

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use autoresearch_agents::{ConstantError, constants};
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
+use autoresearch_core::journal::Entry;
 use autoresearch_core::process::Cpus;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
     Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Program,
-    ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial,
+    ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial, Workers,
 };
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError, Places};
 use crate::proposer;
+use crate::workers::Plan;
 
 /// The name of the folder in the repository that holds the runs.
 const FOLDER: &str = ".autoresearch";
@@ -94,9 +96,14 @@ impl Home {
         }
     }
 
+    /// The records of a run.
+    pub fn entries(&self, tag: &str) -> Result<Vec<Entry>, RunError> {
+        Ok(Journal::read(&self.journal(tag)?)?)
+    }
+
     /// What the journal of a run says.
     pub fn state(&self, tag: &str) -> Result<State, RunError> {
-        Ok(State::replay(&Journal::read(&self.journal(tag)?)?)?)
+        Ok(State::replay(&self.entries(tag)?)?)
     }
 
     /// The runs, the one written last at the end.
@@ -155,6 +162,7 @@ pub struct Night {
     pub tag: String,
     pub folder: PathBuf,
     pub program: Program,
+    pub workers: Workers,
     lab: Lab<Patch>,
 }
 
@@ -165,6 +173,7 @@ impl Night {
         let program = program(home, &config)?;
         let places = Places::find(home.root.clone(), &config.preset)?;
         let policy = config.policy(&places)?;
+        let workers = config.plan()?.workers;
         let tag = match tag {
             Some(tag) => tag,
             None => home.tag_for(config.stop.experiments)?,
@@ -211,10 +220,11 @@ impl Night {
         settings.results = Some(folder.join("results.tsv"));
         settings.remeasure_every = config.ratchet.remeasure_every();
         settings.screening = config.screening.as_ref().map(|screening| screening.screening());
+        settings.workers = workers.clone();
         settings.excursion = config.excursion.as_ref().map(|excursion| excursion.excursion());
         let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
         let lab = Lab::new(program.clone(), proposer, sandbox, metric, ratchet, settings, (journal, entries))?;
-        Ok(Night { tag, folder, program, lab })
+        Ok(Night { tag, folder, program, workers, lab })
     }
 
     /// Runs it to its end, or until it is cancelled.
@@ -290,13 +300,17 @@ pub async fn rerun(
 pub fn commands(config: &Config, places: &Places) -> Result<Commands, RunError> {
     let cpus = Cpus::new(config.run.cpus.iter().copied());
     let cpus = cpus.and_then(|cpus| cpus.check().map(|()| cpus));
+    let Plan { devices, build_cpus, .. } = config.plan()?;
     Ok(Commands {
         editable: config.editable.clone(),
         build: places.fill_all(&config.build.command),
+        keeps: places.fill_all(&config.build.keeps).into_iter().map(PathBuf::from).collect(),
         run: places.fill_all(&config.run.command),
         environment: places.environment(&config.environment),
         limits: config.limits(),
         cpus: cpus.map_err(|why| RunError::Other(format!("[run] cpus: {why}")))?,
+        build_cpus,
+        devices,
         repeats: config.run.repeats,
         ..Commands::default()
     })
@@ -312,9 +326,14 @@ pub fn sandbox(
     tag: &str,
     logs: PathBuf,
 ) -> Result<CommandSandbox, RunError> {
-    let slot = Slot::new(places.slots(tag).join("0"));
+    let folder = places.slots(tag);
+    // Those of an earlier call with more workers, too: what it left running there must end.
+    let slots = (0..).map(|number: usize| (number, folder.join(number.to_string())));
+    let needed = config.plan()?.workers.slots();
+    let slots =
+        slots.take_while(|(number, place)| *number < needed || place.exists()).map(|(_, place)| Slot::new(place));
     let preset = preset(config, &lineage, base)?;
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], logs);
+    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slots.collect(), logs);
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,

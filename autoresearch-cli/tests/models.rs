@@ -105,7 +105,8 @@ fn proposal(number: &str) -> String {
 fn a_model_s_proposals_are_checked_run_and_paid_within_the_budget() {
     let (url, seen) = serve(["forty", "40", "30", "60", "20"].map(proposal).to_vec());
     let proposer = format!(
-        "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n[stop]\ndollars = 0.1"
+        "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n[stop]\ndollars = 0.1\n\
+         [workers]\nahead = false"
     );
     let (root, output) = night(&proposer, &["--experiments", "3"]);
     let text = everything(&output);
@@ -120,6 +121,26 @@ fn a_model_s_proposals_are_checked_run_and_paid_within_the_budget() {
     assert_eq!(everything(&found), "");
     assert!(!text.contains(KEY));
     assert!(root.path().join("cache/tape").exists());
+}
+
+#[test]
+fn a_model_thinks_while_experiments_run_unless_it_must_not() {
+    for (more, ahead) in [("", true), ("[workers]\nahead = false\n", false)] {
+        let (url, _) = serve(["40", "30"].map(proposal).to_vec());
+        let root = repository(&format!("kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\n{more}"));
+        let config = root.path().join("repository/autoresearch.toml");
+        let slow = std::fs::read_to_string(&config).unwrap().replace("echo score", "sleep 1; echo score");
+        std::fs::write(&config, slow).unwrap();
+        let mut night = command(&root, &["run", "--experiments", "2", "--tag", "t", "--allow-dirty"]);
+        let output = night.env("MODEL_KEY", KEY).output().unwrap();
+        assert!(output.status.success(), "{}", everything(&output));
+        let journal = std::fs::read_to_string(root.path().join("repository/.autoresearch/t/journal.jsonl")).unwrap();
+        let line_of = |kind: &str, experiment: u32| {
+            let (kind, experiment) = (format!("\"type\":\"{kind}\""), format!("\"experiment\":{experiment},"));
+            journal.lines().position(|line| line.contains(&kind) && line.contains(&experiment)).unwrap()
+        };
+        assert_eq!(line_of("intent", 2) < line_of("measured", 1), ahead, "{journal}");
+    }
 }
 
 #[test]
@@ -169,7 +190,7 @@ fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_midd
     let (url, seen) = serve(["40", "30"].map(proposal).to_vec());
     let proposer = format!(
         "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n\
-         mode = 'single-shot'\n[stop]\ndollars = 5.0"
+         mode = 'single-shot'\n[stop]\ndollars = 5.0\n[workers]\nahead = false"
     );
     let root = repository(&proposer);
     let text = dry_run(&root);

@@ -273,6 +273,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             design,
             remaining: self.settings.stop.remaining(&self.state, began),
         })?;
+        self.tell(&Event::Proposed { experiment });
         Ok(true)
     }
 

@@ -21,6 +21,11 @@ pub enum Event<'a> {
         /// For this experiment.
         experiment: u32,
     },
+    /// A proposal became an experiment, which waits for its first run.
+    Proposed {
+        /// Its number.
+        experiment: u32,
+    },
     /// A proposal was refused; no experiment was spent.
     Refused {
         /// What it was.
@@ -68,15 +73,19 @@ pub enum Event<'a> {
         /// On this worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
     },
-    /// An experiment leaves its worker: its run ended. It may run again.
+    /// A run of an experiment leaves its worker: it ended. The experiment may run again, or still run on others.
     Rested {
         /// This experiment.
         experiment: u32,
+        /// The worker; `None` if it was built ahead and does not run.
+        worker: Option<u32>,
     },
     /// An experiment's change was made to another parent, since the incumbent moved.
     Rebased {
         /// This experiment.
         experiment: u32,
+        /// The experiment that it stands on now, or whose change it conflicts with.
+        onto: u32,
         /// Whether it was found better than its old parent, and is measured again for that.
         better: bool,
         /// Why it could not be, if it could not: both sides changed the same.
@@ -86,6 +95,8 @@ pub enum Event<'a> {
     Phase {
         /// Of this experiment.
         experiment: u32,
+        /// On this worker, from 0; `None` while it is built ahead.
+        worker: Option<u32>,
         /// Which.
         phase: Phase,
     },
@@ -93,6 +104,8 @@ pub enum Event<'a> {
     Line {
         /// Of this experiment.
         experiment: u32,
+        /// On this worker, from 0; `None` while it is built ahead.
+        worker: Option<u32>,
         /// The line.
         line: &'a str,
     },

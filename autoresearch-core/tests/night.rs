@@ -189,7 +189,7 @@ async fn an_interrupted_night_goes_on_where_it_was() {
     let interrupt = {
         let cancel = cancel.clone();
         move |event: &Event<'_>| {
-            if matches!(event, Event::Phase { experiment: 2, phase: Phase::Run }) {
+            if matches!(event, Event::Phase { experiment: 2, phase: Phase::Run, .. }) {
                 cancel.cancel();
             }
         }

@@ -111,7 +111,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 work.bench.release(run.place);
                 let (attempt, error) = (run.trial.attempt, "the incumbent moved before it ran".to_owned());
                 self.record(Record::Failed { experiment, attempt, error })?;
-                self.tell(&Event::Rested { experiment });
+                self.tell(&Event::Rested { experiment, worker: None });
             }
         }
         Ok(())
@@ -228,7 +228,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     return Next::Decide(Status::Discard, why.into());
                 }
                 match self.judge(open) {
-                    Verdict::Keep(_) if self.comes_after_others(open) => Next::Move(true),
+                    Verdict::Keep(_) if self.state.comes_after_others(open) => Next::Move(true),
                     Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),
                     Verdict::Discard(reason) => Next::Decide(Status::Discard, reason),
                     Verdict::Measure(sides) if sides.is_empty() => {
@@ -239,13 +239,6 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 }
             }
         }
-    }
-
-    /// Whether others were found better before it, and are being measured on the incumbent: it follows on them, or their runs
-    /// were for nothing.
-    fn comes_after_others(&self, open: &Open) -> bool {
-        let incumbent = self.state.incumbent.as_ref().map(|incumbent| &incumbent.revision);
-        !open.better && open.experiment.conflict.is_none() && self.state.top() != incumbent
     }
 
     /// The first runs of a candidate: short ones, if there are any, and one on the full budget.
@@ -325,7 +318,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let mut trial = Trial::new(experiment, attempt, seed, self.settings.budget);
         (trial.fidelity, trial.slot) = (fidelity, place.slot as u32);
         trial.worker = place.worker.map(|worker| worker as u32);
-        trial.progress = progress_of(experiment, self.observers.clone());
+        trial.progress = progress_of(experiment, trial.worker, self.observers.clone());
         let class = class.to_owned();
         let first = work.bench.flights.get(&experiment).is_none_or(|flight| !flight.ran);
         if first {
@@ -358,7 +351,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     fn begin_on_worker(&self, work: &mut Work<C>, run: &mut Run) {
         run.phase = Phase::Running;
         let (experiment, attempt) = (run.trial.experiment, run.trial.attempt);
-        self.tell(&Event::Running { experiment, worker: run.trial.worker });
+        let worker = run.trial.worker;
+        run.trial.progress = progress_of(experiment, worker, self.observers.clone());
+        self.tell(&Event::Running { experiment, worker });
         let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
         let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
         work.bench.wait_for(async move {
@@ -399,7 +394,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let Some(at) = flight.runs.iter().position(|run| run.trial.attempt == attempt) else { return Ok(()) };
         let run = flight.runs.remove(at);
         work.bench.release(run.place);
-        self.tell(&Event::Rested { experiment });
+        self.tell(&Event::Rested { experiment, worker: run.trial.worker });
         match result {
             Ok(outcome) => {
                 work.bench.flights.entry(experiment).or_default().failures = 0;
@@ -437,6 +432,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let (Some(open), Some(onto)) = (self.state.open(experiment), onto) else { return Ok(()) };
         let made = &open.experiment;
         let (Some(from), onto) = (&made.parent, onto.clone()) else { return Ok(()) };
+        let below = self.state.pending().find(|other| other.candidate.revision == onto);
+        let below = below.map(|other| other.id).or(self.state.incumbent.as_ref().map(|incumbent| incumbent.experiment));
+        let below = below.unwrap_or(0);
         let change = C::deserialize(&made.change)?;
         let rebased = self
             .sandbox
@@ -460,10 +458,10 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                     return self.decide(experiment, Status::Discard, why).await;
                 }
                 self.record(Record::Rebased { experiment, parent: onto, candidate, better })?;
-                self.tell(&Event::Rebased { experiment, better, conflict: None });
+                self.tell(&Event::Rebased { experiment, onto: below, better, conflict: None });
             }
             Rebased::Conflict(conflict) => {
-                self.tell(&Event::Rebased { experiment, better, conflict: Some(&conflict) });
+                self.tell(&Event::Rebased { experiment, onto: below, better, conflict: Some(&conflict) });
                 self.record(Record::Conflicted { experiment, conflict: conflict.into() })?;
             }
         }

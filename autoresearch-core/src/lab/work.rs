@@ -108,6 +108,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let reason = self.settings.stop.reason(&self.state, direction, work.began);
         self.begin_check(work, reason.is_some());
         self.begin_runs(work, reason.is_some()).await?;
+        // What cannot begin since it is in conflict is decided there.
+        let reason = reason.or_else(|| self.settings.stop.reason(&self.state, direction, work.began));
         if reason.is_none() {
             self.ask_for_proposals(work);
         }
@@ -258,16 +260,17 @@ impl<C: Send + 'static> Work<C> {
     }
 }
 
-/// A run's reports, with the experiment that they are about.
+/// A run's reports, with the experiment and the worker that they are about.
 pub(super) fn progress_of(
     experiment: u32,
+    worker: Option<u32>,
     observers: Arc<Vec<Arc<dyn crate::observer::Observer>>>,
 ) -> Arc<dyn Fn(crate::sandbox::Progress) + Send + Sync> {
     use crate::sandbox::Progress;
     Arc::new(move |progress| {
         let event = match &progress {
-            Progress::Phase(phase) => Event::Phase { experiment, phase: *phase },
-            Progress::Line(line) => Event::Line { experiment, line },
+            Progress::Phase(phase) => Event::Phase { experiment, worker, phase: *phase },
+            Progress::Line(line) => Event::Line { experiment, worker, line },
         };
         observers.iter().for_each(|observer| observer.on_event(&event));
     })

@@ -50,6 +50,12 @@ impl Cpus {
         (0..MOST).filter(move |number| words[number / 64] >> (number % 64) & 1 == 1)
     }
 
+    /// Those that this process may use, and so what it starts: what a container or an administrator allows. Empty where pinning
+    /// is not supported.
+    pub fn allowed() -> Cpus {
+        allowed()
+    }
+
     /// Finds out whether a command can be pinned to these here; the error says what to do. Always fine where pinning has no
     /// effect.
     pub fn check(&self) -> Result<(), String> {
@@ -100,6 +106,11 @@ fn tried(cpus: Cpus) -> Result<(), String> {
         }
         _ => Err(format!("a command cannot be pinned to the CPUs {cpus}: allowed here are {allowed}; {hint}")),
     }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn allowed() -> Cpus {
+    Cpus::default()
 }
 
 /// Those that the calling thread may use.

@@ -72,6 +72,13 @@ impl State {
         Some(top)
     }
 
+    /// Whether others were found better before an experiment that is found better now, and are being measured on the incumbent:
+    /// it follows on them, or their runs were for nothing.
+    pub fn comes_after_others(&self, open: &Open) -> bool {
+        let incumbent = self.incumbent.as_ref().map(|incumbent| &incumbent.revision);
+        !open.better && open.experiment.conflict.is_none() && self.top() != incumbent
+    }
+
     /// What an open experiment's measurements are compared with: those of what it stands on, as far as that was kept.
     pub(super) fn reference(&self, open: &Open) -> Option<&Arm> {
         match (self.standing(open), &open.experiment.parent) {

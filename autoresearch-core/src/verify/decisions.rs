@@ -29,8 +29,10 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
                 (Status::Keep, Verdict::Measure(_)) => {
                     Some(format!("experiment {id} was kept before the rule had seen enough of it"))
                 }
-                // A change of a former incumbent may turn out to be in today's already.
-                (Status::Discard, Verdict::Keep(why)) if state.standing(open) == Standing::Current => {
+                // What is moved onto something else may turn out to be the same as another candidate there.
+                (Status::Discard, Verdict::Keep(why))
+                    if state.standing(open) == Standing::Current && !state.comes_after_others(open) =>
+                {
                     Some(format!("experiment {id} was discarded; the rule says: {why}"))
                 }
                 _ => None,

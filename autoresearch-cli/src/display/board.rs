@@ -1,0 +1,233 @@
+//! Who does what: each worker's experiment, and what is prepared for the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::name;
+
+/// What the events have told so far.
+pub struct Board {
+    /// Whether anything goes on beside a run. If not, whatever happens is what the one worker does.
+    parallel: bool,
+    workers: Vec<Worker>,
+    /// What the open experiments change.
+    descriptions: BTreeMap<u32, String>,
+    thinking: bool,
+    built: BTreeSet<u32>,
+    waiting: BTreeSet<u32>,
+    /// Those of which nobody was told yet that they run.
+    unsaid: BTreeSet<u32>,
+}
+
+/// What a worker does.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    experiment: Option<u32>,
+    /// What it is called.
+    pub name: String,
+    /// What it does, in one line.
+    pub message: String,
+    /// How far it is, from 0 to 1.
+    pub share: f64,
+    /// When something was said of it last, or when its experiment began.
+    said: Instant,
+}
+
+impl Worker {
+    fn idle() -> Worker {
+        let (name, message) = ("idle".to_owned(), String::new());
+        Worker { experiment: None, name, message, share: 0.0, said: Instant::now() }
+    }
+}
+
+impl Board {
+    pub fn new(workers: usize, ahead: bool) -> Board {
+        Board {
+            parallel: ahead || workers > 1,
+            workers: vec![Worker::idle(); workers.max(1)],
+            descriptions: BTreeMap::new(),
+            thinking: false,
+            built: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            unsaid: BTreeSet::new(),
+        }
+    }
+
+    pub fn workers(&self) -> &[Worker] {
+        &self.workers
+    }
+
+    /// What an experiment changes.
+    pub fn description(&self, experiment: u32) -> &str {
+        self.descriptions.get(&experiment).map_or("", String::as_str)
+    }
+
+    /// What an experiment changes, if this is asked for the first time since it was staged.
+    pub fn first_run(&mut self, experiment: u32) -> Option<&str> {
+        self.unsaid.remove(&experiment).then(|| self.description(experiment))
+    }
+
+    pub fn thinks(&mut self, experiment: u32) {
+        self.thinking = true;
+        if !self.parallel {
+            self.now(experiment, Some(0), "thinking of something to try".into(), 0.0);
+        }
+    }
+
+    pub fn thought(&mut self) {
+        self.thinking = false;
+    }
+
+    /// An experiment is there, and nothing of it is under way.
+    pub fn waits(&mut self, experiment: u32) {
+        self.leaves(experiment);
+        self.waiting.insert(experiment);
+    }
+
+    /// The first run of an experiment begins.
+    pub fn staged(&mut self, experiment: u32, description: &str) {
+        self.descriptions.insert(experiment, description.to_owned());
+        self.unsaid.insert(experiment);
+        if !self.parallel {
+            self.workers[0].said = Instant::now();
+        }
+    }
+
+    /// A run begins on this worker, or its build ahead. The same experiment may run on others, too.
+    pub fn runs(&mut self, experiment: u32, worker: Option<u32>) {
+        self.waiting.remove(&experiment);
+        match worker {
+            Some(worker) => {
+                self.built.remove(&experiment);
+                if let Some(worker) = self.worker(worker) {
+                    *worker = Worker { experiment: Some(experiment), name: name(experiment), ..Worker::idle() };
+                }
+            }
+            None => {
+                self.built.insert(experiment);
+            }
+        }
+    }
+
+    /// A run leaves this worker, or what was built ahead.
+    pub fn rests(&mut self, experiment: u32, worker: Option<u32>) {
+        match worker {
+            Some(worker) => {
+                if let Some(worker) = self.worker(worker) {
+                    *worker = Worker::idle();
+                }
+            }
+            None => {
+                self.built.remove(&experiment);
+            }
+        }
+    }
+
+    /// A worker, where there is more to show than one thing after the other.
+    fn worker(&mut self, worker: u32) -> Option<&mut Worker> {
+        self.workers.get_mut(worker as usize).filter(|_| self.parallel)
+    }
+
+    /// Nothing of an experiment is under way any more.
+    fn leaves(&mut self, experiment: u32) {
+        self.waiting.remove(&experiment);
+        self.built.remove(&experiment);
+        let on = |worker: &&mut Worker| worker.experiment == Some(experiment);
+        self.workers.iter_mut().filter(on).for_each(|worker| *worker = Worker::idle());
+    }
+
+    pub fn decided(&mut self, experiment: u32) {
+        self.leaves(experiment);
+        self.descriptions.remove(&experiment);
+        self.unsaid.remove(&experiment);
+    }
+
+    /// How a run goes.
+    pub fn now(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
+        let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker as usize)) else { return };
+        (worker.name, worker.message, worker.share) = (name(experiment), message, share);
+    }
+
+    /// Whether something should be said of a worker again, which is no more often than this.
+    pub fn is_due(&mut self, worker: u32, pause: Duration) -> bool {
+        let Some(worker) = self.workers.get_mut(worker as usize) else { return false };
+        let due = worker.said.elapsed() >= pause;
+        if due {
+            worker.said = Instant::now();
+        }
+        due
+    }
+
+    /// What is prepared, in one line.
+    pub fn ahead(&self) -> String {
+        let list = |what: &str, experiments: &BTreeSet<u32>| {
+            let numbers: Vec<String> = experiments.iter().map(|number| format!("{number:03}")).collect();
+            (!numbers.is_empty()).then(|| format!("{what} {}", numbers.join(", ")))
+        };
+        let thinking = self.thinking.then(|| "thinking of something to try".to_owned());
+        let parts = [thinking, list("built ahead", &self.built), list("waiting", &self.waiting)];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "nothing".into() } else { parts.join(" | ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(board: &Board) -> Vec<String> {
+        board.workers().iter().map(|worker| format!("{} {}", worker.name, worker.message)).collect()
+    }
+
+    #[test]
+    fn each_worker_has_its_experiment_and_the_rest_is_ahead() {
+        let mut board = Board::new(2, true);
+        board.thinks(1);
+        assert_eq!(board.ahead(), "thinking of something to try");
+        board.thought();
+        for experiment in [1, 2, 3, 4] {
+            board.waits(experiment);
+        }
+        board.runs(1, None);
+        board.runs(2, Some(0));
+        board.runs(3, Some(1));
+        assert_eq!(board.ahead(), "built ahead 001 | waiting 004");
+        board.now(3, Some(1), "step 7".into(), 0.5);
+        board.now(1, None, "Compiling".into(), 0.0);
+        assert_eq!(shown(&board), ["exp 002 ", "exp 003 step 7"], "a build ahead is on no worker");
+        board.rests(2, Some(0));
+        board.runs(1, Some(0));
+        assert_eq!(shown(&board), ["exp 001 ", "exp 003 step 7"]);
+        board.decided(3);
+        board.decided(1);
+        assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
+        // Moved onto another parent, it waits again.
+        board.runs(4, Some(1));
+        board.waits(4);
+        assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
+    }
+
+    #[test]
+    fn an_experiment_may_run_on_several_workers() {
+        let mut board = Board::new(3, true);
+        board.runs(0, Some(0));
+        board.runs(0, Some(1));
+        board.now(0, Some(1), "step 1".into(), 0.1);
+        assert_eq!(shown(&board), ["baseline ", "baseline step 1", "idle "]);
+        board.rests(0, Some(0));
+        assert_eq!(shown(&board), ["idle ", "baseline step 1", "idle "]);
+        board.decided(0);
+        assert_eq!(shown(&board), ["idle ", "idle ", "idle "]);
+    }
+
+    #[test]
+    fn one_worker_shows_whatever_happens() {
+        let mut board = Board::new(1, false);
+        board.thinks(4);
+        assert_eq!(shown(&board), ["exp 004 thinking of something to try"]);
+        board.staged(4, "LR up");
+        board.runs(4, Some(0));
+        board.now(4, Some(0), "starting".into(), 0.0);
+        assert_eq!((shown(&board), board.description(4)), (vec!["exp 004 starting".to_owned()], "LR up"));
+    }
+}
