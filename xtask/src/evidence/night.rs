@@ -22,9 +22,9 @@ struct Night {
     rows: Vec<Row>,
 }
 
-struct Row {
-    val_bpb: f64,
-    status: String,
+pub(super) struct Row {
+    pub(super) val_bpb: f64,
+    pub(super) status: String,
     description: String,
 }
 
@@ -53,16 +53,41 @@ pub fn clean() {
     let _ = std::fs::remove_dir_all(folder());
 }
 
-fn run() -> Result<Night, String> {
-    let folder = folder();
-    let (clone, cache) = (folder.join("clone"), folder.join("cache"));
-    let folder_text = clone.display().to_string();
-    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&folder_text))?;
+/// A fresh clone, once for all figures, with the folder for its caches.
+fn fresh_clone() -> Result<(PathBuf, PathBuf), String> {
+    let (clone, cache) = (folder().join("clone"), folder().join("cache"));
+    if !clone.exists() {
+        sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&clone))?;
+    }
+    Ok((clone, cache))
+}
 
+/// What a night said.
+pub(super) struct Said {
+    /// On its standard output: the names of files, and the summary.
+    pub(super) lines: Vec<String>,
+    /// Seconds until the baseline began, and altogether.
+    baseline: Option<f64>,
+    all: f64,
+}
+
+impl Said {
+    pub(super) fn minutes_of_research(&self) -> Option<f64> {
+        Some((self.all - self.baseline?) / 60.0)
+    }
+
+    pub(super) fn named(&self, key: &str) -> Option<String> {
+        self.lines.iter().find_map(|line| line.strip_prefix(key)).map(str::trim).map(str::to_owned)
+    }
+}
+
+/// `cargo xtask nanochat -- …` in the fresh clone.
+pub(super) fn nanochat(arguments: &[&str]) -> Result<Said, String> {
+    let (clone, cache) = fresh_clone()?;
     let began = Instant::now();
     let mut command = in_clone(&clone, &cache);
-    command.args(["xtask", "nanochat", "--", "--experiments", &EXPERIMENTS.to_string()]);
-    eprintln!("> cd {folder_text} && {}", sh::shown(&command));
+    command.args(["xtask", "nanochat", "--"]).args(arguments);
+    eprintln!("> cd {} && {}", clone.display(), sh::shown(&command));
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -86,19 +111,26 @@ fn run() -> Result<Night, String> {
     if !status.success() {
         return Err(format!("it ended with {status}"));
     }
-    let named = |key: &str| names.iter().find_map(|line| line.strip_prefix(key)).map(str::trim).map(str::to_owned);
-    let setup_and_build = baseline.ok_or("it never began with the baseline")?;
+    Ok(Said { lines: names, baseline, all })
+}
+
+fn run() -> Result<Night, String> {
+    let (clone, cache) = fresh_clone()?;
+    let said = nanochat(&["--experiments", &EXPERIMENTS.to_string()])?;
+    let (named, all) = (|key: &str| said.named(key), said.all);
+    let setup_and_build = said.baseline.ok_or("it never began with the baseline")?;
     let results = named("results:").ok_or("it named no results")?;
     let tag =
         named("night:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
-    let text = std::fs::read_to_string(&results).map_err(|e| format!("{results}: {e}"))?;
-    let rows = text
-        .lines()
-        .skip(1)
-        .map(row)
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| format!("a row of {results} is odd"))?;
+    let rows = rows(&results)?;
     Ok(Night { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
+}
+
+/// The rows of a table of results, the baseline first.
+pub(super) fn rows(results: &str) -> Result<Vec<Row>, String> {
+    let text = std::fs::read_to_string(results).map_err(|e| format!("{results}: {e}"))?;
+    let rows = text.lines().skip(1).map(row).collect::<Option<Vec<_>>>();
+    rows.ok_or_else(|| format!("a row of {results} is odd"))
 }
 
 fn row(line: &str) -> Option<Row> {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Line, Measure, number, printed};
+use super::{Line, Measure, night, number, printed};
 use crate::sh;
 
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] =
-    &[("busy", busy), ("sooner", sooner), ("histories", histories), ("links", links)];
+    &[("busy", busy), ("sooner", sooner), ("links", links), ("histories", histories), ("cpu-night", cpu_night)];
 
 const CORE: &str = "autoresearch-core";
 /// One real second stands for so many: a whole recorded night in seven minutes, and what the lab itself takes counts a hundred
@@ -19,6 +19,11 @@ const SCALE: &str = "100";
 const BUSY: f64 = 0.98;
 const SEQUENTIAL: std::ops::RangeInclusive<f64> = 0.83..=0.86;
 const SOONER: f64 = 12.0;
+
+/// Each night of the trainer, which is the same time for both, in hours and minutes.
+const NIGHT: (&str, f64) = ("0.2", 12.0);
+/// It ends between two experiments.
+const LATE: f64 = 1.5;
 
 type Nights = BTreeMap<String, Vec<String>>;
 
@@ -37,14 +42,14 @@ fn simulated() -> Result<&'static Nights, String> {
     nights.as_ref().map_err(Clone::clone)
 }
 
-fn night(workers: &str) -> Result<&'static Vec<String>, String> {
+fn simulated_night(workers: &str) -> Result<&'static Vec<String>, String> {
     simulated()?.get(workers).ok_or_else(|| format!("the simulation has no night with {workers} workers"))
 }
 
 /// The share of the night in which the accelerator works: one worker with all prepared ahead, beside the loop that waits.
 fn busy() -> Result<Line, String> {
-    let one = number(night("1")?, "busy")?;
-    let sequential = number(night("sequential")?, "busy")?;
+    let one = number(simulated_night("1")?, "busy")?;
+    let sequential = number(simulated_night("sequential")?, "busy")?;
     Ok(Line::Measured(
         one >= BUSY && SEQUENTIAL.contains(&sequential),
         format!(
@@ -58,8 +63,8 @@ fn busy() -> Result<Line, String> {
 
 /// How much sooner sixteen workers reach the best score of the sequential loop, on the same tape.
 fn sooner() -> Result<Line, String> {
-    let times = number(night("16")?, "sooner")?;
-    let busy = number(night("16")?, "busy")?;
+    let times = number(simulated_night("16")?, "sooner")?;
+    let busy = number(simulated_night("16")?, "busy")?;
     Ok(Line::Measured(
         times >= SOONER,
         format!("{times:.1} times sooner, {:.1} % busy", 100.0 * busy),
@@ -92,4 +97,48 @@ fn histories() -> Result<Line, String> {
         format!("{violations} in {histories} histories with {} interruptions", number(&words, "interruptions")?),
         "0 violations in at least 1000",
     ))
+}
+
+/// What a night of the trainer on the CPU came to.
+struct Came {
+    experiments: usize,
+    best: f64,
+    busy: f64,
+    minutes: f64,
+}
+
+/// The night over the GPT trainer: two workers of one core each beside one worker of both.
+fn cpu_night() -> Result<Line, String> {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Ok(Line::Skip("this machine has one core".into()));
+    }
+    let two = trained("two", "cpus:0,cpus:1")?;
+    let one = trained("one", "cpus:0-1")?;
+    let shown = |came: &Came| {
+        let Came { experiments, best, busy, minutes } = came;
+        format!("{experiments} experiments in {minutes:.1} min, best val_bpb {best:.6}, busy {busy:.1} %")
+    };
+    let equal = [&one, &two].iter().all(|came| (came.minutes - NIGHT.1).abs() <= LATE);
+    Ok(Line::Measured(
+        equal && two.experiments > one.experiments,
+        format!("2 workers of one core each: {}; 1 worker of two cores: {}", shown(&two), shown(&one)),
+        "more experiments finished in the same 12 min",
+    ))
+}
+
+fn trained(tag: &str, devices: &str) -> Result<Came, String> {
+    let options = ["--preset", "cpu", "--tag", tag, "--hours", NIGHT.0, "--devices", devices];
+    let said = night::nanochat(&options)?;
+    let share =
+        said.lines.iter().find_map(|line| line.split_once("busy with runs ")?.1.split(' ').next()?.parse().ok());
+    let results = said.named("results:").ok_or("it named no results")?;
+    let rows = night::rows(&results)?;
+    let best = rows.iter().filter(|row| row.status == "keep").map(|row| row.val_bpb).next_back();
+    Ok(Came {
+        // The baseline is none.
+        experiments: rows.len().saturating_sub(1),
+        best: best.ok_or("nothing was measured")?,
+        busy: share.ok_or("it did not say how busy its workers were")?,
+        minutes: said.minutes_of_research().ok_or("it never began with the baseline")?,
+    })
 }
