@@ -29,6 +29,8 @@ mod checks;
 mod disclosure;
 mod excursion;
 mod experiment;
+mod next;
+mod runs;
 mod screening;
 mod settings;
 mod work;

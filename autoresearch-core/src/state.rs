@@ -6,11 +6,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::journal::{Entry, JournalError, Record};
-use crate::metric::{Direction, Measurement};
+use crate::metric::Direction;
 use crate::proposer::Cost;
-use crate::ratchet::{Arm, Evidence, Noise, PAIRED, Side, latest_machine};
-use crate::sandbox::{Candidate, Revision};
+use crate::ratchet::{Arm, Evidence, Noise, Side};
+use crate::sandbox::Revision;
 
+mod decided;
 mod excursion;
 mod parts;
 mod short;
@@ -386,146 +387,6 @@ impl State {
             }
         }
         Ok(())
-    }
-
-    /// What repeated runs of the same code say of the noise, of the open experiment at this place: the first run of a candidate
-    /// chose it, and is no example of what its runs are like.
-    fn pool_fresh(&mut self, at: usize) {
-        let open = &self.open[at];
-        let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
-        self.noise.pool_usual(&scores(open.experiment.arm.measurements.get(1..).unwrap_or_default()));
-        self.noise.pool_usual(&scores(&open.incumbent));
-    }
-
-    /// Moves the open experiment at this place onto another parent: what was measured says nothing about the new candidate.
-    fn rebase(&mut self, at: usize, parent: Revision, candidate: Candidate, better: bool) {
-        self.pool_fresh(at);
-        let open = &mut self.open[at];
-        let made = &mut open.experiment;
-        made.rebased.push(Earlier {
-            parent: made.parent.replace(parent),
-            candidate: std::mem::replace(&mut made.candidate, candidate),
-            arm: std::mem::take(&mut made.arm),
-        });
-        (made.reference, made.short) = (0, None);
-        (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
-        open.better |= better;
-        self.forget_former();
-    }
-
-    /// Closes an open experiment; `current`: it was judged against the incumbent.
-    fn decide(
-        &mut self,
-        open: Open,
-        current: bool,
-        reference: Option<u32>,
-        excursion: Option<ExcursionStep>,
-    ) -> Result<(), String> {
-        let Open { mut experiment, incumbent: interleaved, .. } = open;
-        let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
-        // The first run of a candidate chose it, and is no example of what its runs are like; neither are runs of the baseline
-        // that do not count.
-        let fresh = match experiment.id {
-            0 => experiment.arm.measurements.len().saturating_sub(reference.map_or(usize::MAX, |count| count as usize)),
-            _ => 1,
-        };
-        self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
-        self.noise.pool_usual(&scores(&interleaved));
-        // What was measured of another incumbent than today's counts for the noise, and for nothing else.
-        let interleaved = if current { interleaved } else { Vec::new() };
-        self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
-        let mut interleaved = Arm { measurements: interleaved };
-        let paired = interleaved.last(interleaved.measurements.len().saturating_sub(1).max(1)).mean();
-        if let Some(incumbent) = &mut self.incumbent {
-            interleaved.forget_items();
-            incumbent.arm.measurements.append(&mut interleaved.measurements);
-        }
-        let before = match current {
-            true => self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()),
-            false => experiment.before,
-        };
-        // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
-        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == PAIRED);
-        experiment.before = paired.filter(|_| of_pairs).or(before);
-        // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
-        experiment.arm.measurements.shrink_to_fit();
-        experiment.reason.shrink_to_fit();
-        let measured = experiment.arm.measurements.len() as u32;
-        experiment.reference = measured;
-        if experiment.id > 0 && measured > 1 {
-            self.tested += 1;
-            self.tested_kept += u32::from(experiment.status == Status::Keep);
-        }
-        if experiment.status == Status::Discard && experiment.short.as_ref().is_some_and(|s| s.promotion.is_none()) {
-            self.rungs.failed += 1;
-        }
-        self.step(&experiment, excursion)?;
-        match (experiment.status, &experiment.kept_as) {
-            (Status::Keep, Some(_)) if measured == 0 => {
-                return Err(format!("experiment {} was kept without a measurement", experiment.id));
-            }
-            (Status::Keep, Some(to)) => {
-                experiment.reference = reference.unwrap_or(measured).clamp(1, measured);
-                let from = self.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-                self.unapplied = Some((from, to.clone()));
-                self.since_measured = 0;
-                self.rungs.replace_incumbent();
-                let incumbent = Incumbent {
-                    revision: to.clone(),
-                    experiment: experiment.id,
-                    candidate: experiment.candidate.clone(),
-                    arm: experiment.arm.last(experiment.reference as usize),
-                };
-                self.former.extend(self.incumbent.replace(incumbent));
-                let conflicting = self.open.iter_mut().filter(|open| open.experiment.conflict.is_some());
-                conflicting.for_each(|open| open.incumbent.clear());
-            }
-            (Status::Keep, None) | (_, Some(_)) => {
-                return Err(format!("the decision on experiment {} does not fit its revision", experiment.id));
-            }
-            (_, None) => {}
-        }
-        experiment.arm.forget_items();
-        let (status, id) = (experiment.status, experiment.id);
-        if id > 0 {
-            self.seconds_experimenting += experiment.finished.duration_since(experiment.started).as_secs_f64();
-        }
-        self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
-        self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
-        // What would have been the same as another where it was moved to was given up unmeasured: it may be proposed again.
-        let measured = !experiment.arm.measurements.is_empty() || experiment.short.is_some();
-        if status != Status::Discard || measured {
-            self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
-        }
-        let place = self.experiments.len() as u32;
-        if self.places.len() <= id as usize {
-            self.places.resize(id as usize + 1, u32::MAX);
-        }
-        self.places[id as usize] = place;
-        self.experiments.push(experiment);
-        self.forget_former();
-        if status != Status::Keep && current {
-            self.shifted(reference);
-        }
-        // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
-        let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
-        if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
-            let log = outcome.log_mut();
-            (log.tail, log.artifacts, log.repeats) = Default::default();
-        }
-        Ok(())
-    }
-
-    /// Leaves the incumbent only its latest measurements, if the machine shifted before them.
-    fn shifted(&mut self, reference: Option<u32>) {
-        let (Some(count), Some(incumbent)) = (reference, &mut self.incumbent) else { return };
-        let arm = incumbent.arm.last(count.max(1) as usize);
-        let before = incumbent.arm.first(incumbent.arm.measurements.len() - arm.measurements.len());
-        if let (Some(before), Some(now)) = (before.mean(), arm.mean()) {
-            let experiment = self.experiments.last().map_or(0, |experiment| experiment.id);
-            self.shifts.push(Shift { experiment, by: now.get() - before.get() });
-        }
-        incumbent.arm = arm;
     }
 }
 

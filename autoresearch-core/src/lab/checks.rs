@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bench::{Done, Place, Rest};
-use super::experiment::SEEDS;
+use super::runs::SEEDS;
 use super::work::Work;
 use super::{Lab, LabError};
 use crate::journal::Record;

@@ -116,7 +116,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "7: an open experiment is finished, not forgotten",
-        file: "lab/experiment.rs",
+        file: "lab/runs.rs",
         search: "self.state.open.iter().map(|open| (!open.better,",
         replace: "self.state.open.iter().filter(|open| open.attempts != 1).map(|open| (!open.better,",
         test: SEMANTICS,
@@ -130,21 +130,21 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "9: lost runs are capped",
-        file: "lab/experiment.rs",
+        file: "lab/next.rs",
         search: "lost >= self.settings.lost_runs.max(1) {",
         replace: "lost == u32::MAX {",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "9: every run is announced",
-        file: "lab/experiment.rs",
+        file: "lab/runs.rs",
         search: "        self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;\n",
         replace: "",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "every link is measured: a change of a former incumbent is not kept as it is",
-        file: "lab/experiment.rs",
+        file: "lab/next.rs",
         search: "Verdict::Keep(_) | Verdict::Measure(_) => Next::Move(true),",
         replace: "Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),\n                Verdict::Measure(_) => Next::Move(true),",
         test: PARALLEL,
@@ -158,7 +158,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "what was measured before a move says nothing about the new candidate",
-        file: "state.rs",
+        file: "state/decided.rs",
         search: "arm: std::mem::take(&mut made.arm),",
         replace: "arm: made.arm.clone(),",
         test: PARALLEL,
@@ -166,7 +166,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "runs of another incumbent are not mixed",
         file: "state.rs",
-        search: "open.experiment.conflict.is_some() && open.beside != incumbent => {}",
+        search: "open.experiment.conflict.is_some() && running.incumbent != incumbent => {}",
         replace: "open.lost == u32::MAX => {}",
         test: PARALLEL,
     },
