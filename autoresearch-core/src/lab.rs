@@ -273,7 +273,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             cost,
             proposer,
             design,
-            remaining: self.settings.stop.remaining(&self.state, began),
+            remaining: self.settings.stop.remaining(&self.state, began, self.settings.workers.classes.len()),
         })?;
         self.tell(&Event::Proposed { experiment });
         Ok(true)

@@ -73,10 +73,12 @@ impl Stop {
         Stop { experiments: Some(experiments), ..Stop::default() }
     }
 
-    /// About how many more experiments fit, if that is known: what is left of their number, or of the time at the pace so far.
-    pub fn remaining(&self, state: &State, began: Timestamp) -> Option<f64> {
-        let count = self.experiments.map(|count| count.saturating_sub(state.finished()) as f64);
-        let pace = state.seconds_experimenting / state.finished() as f64;
+    /// About how many more experiments fit, if that is known: what is left of their number, or of the time at the pace so far of
+    /// so many workers.
+    pub fn remaining(&self, state: &State, began: Timestamp, workers: usize) -> Option<f64> {
+        let begun = state.finished() + state.pending().filter(|experiment| experiment.id > 0).count();
+        let count = self.experiments.map(|count| count.saturating_sub(begun) as f64);
+        let pace = state.seconds_experimenting / state.finished() as f64 / workers as f64;
         let wall = self.wall.filter(|_| pace > 0.0).map(|limit| {
             let left = limit.as_secs_f64() - Timestamp::now().duration_since(began).as_secs_f64();
             left.max(0.0) / pace

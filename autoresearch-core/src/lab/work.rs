@@ -122,7 +122,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             Done::Proposed { parent, result, took } => {
                 work.proposing = false;
                 work.pace = took.as_secs_f64();
-                if work.cancel.is_cancelled() {
+                // What was paid for is staged, even if it will run another day.
+                if work.cancel.is_cancelled() && matches!(result, Err(ProposerError::Transient(_))) {
                     return Ok(());
                 }
                 self.take_proposals(work, parent, result).await

@@ -1,6 +1,6 @@
 use super::*;
 use crate::journal::Journal;
-use crate::metric::Score;
+use crate::metric::{Measurement, Score};
 use crate::sandbox::{Candidate, Outcome};
 use serde_json::Value;
 
