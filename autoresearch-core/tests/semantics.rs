@@ -10,7 +10,7 @@
 //! |---|---|---|---|
 //! | the incumbent never gets worse | [`Strict`], [`MinGain`] | ties are kept | semantics |
 //! | NaN is never kept | [`Score::new`] | any number is a score | semantics |
-//! | a crash is never kept | `Lab::trial` | a run without a number is judged | semantics |
+//! | a crash is never kept | [`Metric::read`] | a run without a number is judged | semantics |
 //! | 1 best is the `to` of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
 //! | 2 best is the last keep, or its `from` while unapplied | recovery redoes the move | it does not | semantics |
 //! | 2 an incumbent that somebody moved stops the search | it is looked at when a run goes on | it is not | semantics |
@@ -32,6 +32,14 @@
 //! | scores are the same when read back | exact JSON numbers | serde's faster ones | journal |
 //! | 13 a full disk is a clean halt | a failed journal writes no more | it goes on writing | journal |
 //! | duplicates are not run again | fingerprints | none is known | semantics |
+//! | every link is measured | a change of a former incumbent is moved and measured again | it is kept as it is | parallel |
+//! | every link is measured | replay refuses a keep that is no change of the incumbent | it does not | state |
+//! | every link is measured | a move forgets what was measured before | it does not | parallel |
+//! | runs of another incumbent are not mixed | a run remembers which one it ran beside | it does not | parallel |
+//! | one run at a time in a slot and on a worker | both are leased | the slot is not | parallel |
+//! | pins of rebases, merges, builds ahead, devices | ten of them, named in `xtask/src/evidence/mutants.rs` | | rebase, slots, workers, verify |
+//!
+//! Several workers are in `parallel.rs`, over random tapes and machines, and in `workers.rs`, over git.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
