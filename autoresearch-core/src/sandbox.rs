@@ -246,7 +246,7 @@ impl Outcome {
 }
 
 /// A candidate whose change is to be made to another parent, since the incumbent moved while it was in flight.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Rebase<'a, C = Patch> {
     /// The experiment it belongs to.
     pub experiment: u32,
@@ -263,6 +263,15 @@ pub struct Rebase<'a, C = Patch> {
     /// One line.
     pub description: &'a str,
 }
+
+// Derived, they would ask the same of the change.
+impl<C> Clone for Rebase<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Rebase<'_, C> {}
 
 /// What came of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::metric::{Direction, Measurement, Metric, Score};
 use crate::program::Program;
 use crate::proposer::Proposer;
 use crate::ratchet::{Arm, Evidence, Ratchet, Side, Strict, Verdict};
-use crate::sandbox::{Budget, Outcome, RunLog, Sandbox, SandboxError, StageError, Trial};
+use crate::sandbox::{Budget, Outcome, Rebase, Rebased, RunLog, Sandbox, SandboxError, StageError, Trial};
 use crate::stop::Stop;
 use crate::testkit::{Machine, Step};
 
@@ -59,6 +59,31 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     for attempt in 1..=2 {
         let outcome = sandbox.run(&good, &trial(attempt), &never).await.expect("a run is no failure of ours");
         assert!(matches!(outcome, Outcome::Completed(_)), "it completes each time: {}", outcome.describe());
+    }
+    let ahead = Trial { worker: None, ..trial(3) };
+    let built = sandbox.build(&good, &ahead, &never).await.expect("a build ahead is no failure of ours");
+    assert!(built.is_none(), "what completes can be built ahead");
+    let outcome = sandbox.run(&good, &trial(3), &never).await.expect("a run is no failure of ours");
+    assert!(matches!(outcome, Outcome::Completed(_)), "what was built ahead runs: {}", outcome.describe());
+    let rebase = Rebase {
+        experiment: 2,
+        times: 1,
+        candidate: &other,
+        from: &sealed,
+        onto: &good.revision,
+        change: &cases.other,
+        description: "other",
+    };
+    let moved =
+        sandbox.rebase(rebase).await.expect("moving a change is no failure of ours, even if it cannot be moved");
+    if let Rebased::Candidate(moved) = moved {
+        let again = sandbox.rebase(rebase).await.expect("it can be moved again, as after a crash");
+        assert!(
+            matches!(again, Rebased::Candidate(again) if again.fingerprint == moved.fingerprint),
+            "the same move leads to the same state"
+        );
+        sandbox.run(&moved, &trial(1), &never).await.expect("a run of what was moved is no failure of ours");
+        sandbox.seal_onto(&sealed, &moved, "both").await.expect("what was moved can be sealed on another state");
     }
     if let Some(crashing) = &cases.crashing {
         let candidate = sandbox.stage(4, &sealed, crashing, "crashing").await.expect("it can be staged");
