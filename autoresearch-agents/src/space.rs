@@ -135,7 +135,6 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
     let sign = if context.direction == Direction::Minimise { 1.0 } else { -1.0 };
     let mut values: Vec<Option<String>> = sites.iter().map(|site| Some(site.constant.value.to_owned())).collect();
     let mut shift = 0.0;
-    let mut found = Vec::new();
     let undo = |values: &mut Vec<Option<String>>, line: &[&Experiment]| {
         for experiment in line.iter().rev() {
             match unreadable(experiment) {
@@ -146,18 +145,42 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
     };
     // On an excursion the files are those of its tip.
     undo(&mut values, &lines.up_to(&context.incumbent));
-    // Backwards, since the values are known now: every kept change says what stood there before it.
-    for experiment in context.experiments.iter().rev() {
-        // With the sacrifices that it was made on: together they are its change of the incumbent.
-        let mut line = experiment.parent.as_ref().map_or(Vec::new(), |parent| lines.up_to(parent));
+    // With the sacrifices that it was made on: together they are its change of the incumbent.
+    let line_of =
+        |experiment: &'_ Experiment| experiment.parent.as_ref().map_or(Vec::new(), |parent| lines.up_to(parent));
+    // Each state of the lineage. Backwards, since the values are known now: every kept change says what stood there before it.
+    let mut states = HashMap::new();
+    for experiment in context.experiments.iter().rev().filter(|experiment| experiment.status == Status::Keep) {
+        let here = (values.clone(), shift);
+        states.insert(&experiment.candidate.revision, here.clone());
+        states.insert(experiment.revision(), here);
+        let mut line = line_of(experiment);
+        line.push(experiment);
+        if line.iter().any(|experiment| changes_of(experiment).others) {
+            let gain = experiment.before.zip(experiment.score()).map(|(a, b)| context.direction.gain(a, b));
+            shift += gain.unwrap_or(0.0);
+        }
+        undo(&mut values, &line);
+        if experiment.conflict.is_some() {
+            // It replaced more than its own change says.
+            values.iter_mut().for_each(|value| *value = None);
+        }
+    }
+    let mut found = Vec::new();
+    for experiment in context.experiments {
+        let mut line = line_of(experiment);
         line.push(experiment);
         let changes: Vec<Changes> = line.iter().map(|experiment| changes_of(experiment)).collect();
         let others = changes.iter().any(|changes| changes.others);
+        let kept = experiment.status == Status::Keep;
+        // What it was made from may be older than the incumbent that it was decided under.
+        let from =
+            if kept { Some(experiment.revision()) } else { line.first().and_then(|first| first.parent.as_ref()) };
+        let Some((values, shift)) = from.and_then(|from| states.get(from)) else { continue };
         let loss = match (experiment.score(), experiment.status) {
             (_, Status::Crash) => Some(f64::INFINITY),
             (score, _) => score.map(|score| sign * score.get() - shift),
         };
-        let kept = experiment.status == Status::Keep;
         let mut here = values.clone();
         if !kept {
             changes.iter().for_each(|changes| set(sites, &mut here, changes, |(_, new)| Some(new.clone())));
@@ -165,15 +188,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         if let Some(loss) = loss.filter(|_| !others && here.iter().any(Option::is_some)) {
             found.push(Observation { values: here, loss });
         }
-        if kept {
-            if others {
-                let gain = experiment.before.zip(experiment.score()).map(|(a, b)| context.direction.gain(a, b));
-                shift += gain.unwrap_or(0.0);
-            }
-            undo(&mut values, &line);
-        }
     }
-    found.reverse();
     found
 }
 
@@ -283,6 +298,36 @@ mod tests {
         ];
         let expected = expected.map(|(lr, depth, loss)| (vec![lr.to_owned(), depth.to_owned()], loss));
         assert_eq!(found, expected);
+    }
+
+    /// LR 0.04 -> 0.02 is kept while DEPTH 8 -> 4 runs, which was made from the baseline as well.
+    #[test]
+    fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
+        use autoresearch_core::{Journal, Program, State, import, journal::Record};
+        let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\n";
+        let set = |name: &str, kind: &str, from: &str, to: &str| {
+            let line = |value: &str| format!("const {name}: {kind} = {value};");
+            serde_json::to_value(Patch::replace("a.rs", line(from), line(to))).unwrap()
+        };
+        let mut records = import::parse(table, None).records("x", Direction::Minimise);
+        for record in &mut records {
+            match record {
+                Record::Intent { experiment: 1, change, .. } => *change = set("LR", "f64", "0.04", "0.02"),
+                Record::Intent { experiment: 2, change, parent, .. } => {
+                    (*change, *parent) = (set("DEPTH", "i64", "8", "4"), Some(Revision("a".into())));
+                }
+                _ => {}
+            }
+        }
+        let mut journal = Journal::in_memory();
+        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+        let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
+        let today = SOURCE.replace("0.04", "0.02");
+        let context = Context::new(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
+        let sites = sites(&context).unwrap();
+        let found: Vec<Vec<String>> =
+            observations(&context, &sites).into_iter().map(|o| o.values.into_iter().flatten().collect()).collect();
+        assert_eq!(found, [["0.04", "8"], ["0.02", "8"], ["0.04", "4"]]);
     }
 
     /// DEPTH 8 -> 4 is sacrificed; on it LR 0.04 -> 0.02 fails and LR 0.04 -> 0.08 is kept, with the sacrifice; then the next

@@ -263,3 +263,115 @@ fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
     let (histories, happened) = (histories.into_inner(), happened.into_inner());
     println!("evidence parallel-histories histories {histories} interruptions {happened} violations 0");
 }
+
+/// Notes on which worker each run takes place.
+struct Watched {
+    machine: Machine,
+    /// The share of the budget, and the worker.
+    seen: std::sync::Mutex<Vec<(f64, Option<u32>)>>,
+}
+
+#[async_trait::async_trait]
+impl Sandbox<Step> for Watched {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.machine.sandbox().baseline().await
+    }
+
+    async fn stage(&self, id: u32, parent: &Revision, step: &Step, text: &str) -> Result<Candidate, StageError> {
+        self.machine.sandbox().stage(id, parent, step, text).await
+    }
+
+    async fn rebase(&self, rebase: Rebase<'_, Step>) -> Result<Rebased, SandboxError> {
+        self.machine.sandbox().rebase(rebase).await
+    }
+
+    async fn build(
+        &self,
+        candidate: &Candidate,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<Option<Outcome>, SandboxError> {
+        assert_eq!(trial.worker, None, "no worker's devices are used ahead");
+        self.machine.sandbox().build(candidate, trial, cancel).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        self.seen.lock().unwrap().push((trial.fidelity, trial.worker));
+        self.machine.sandbox().run(candidate, trial, cancel).await
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.machine.sandbox().promote(from, to).await
+    }
+}
+
+fn classes(names: &[&str], builders: usize) -> Workers {
+    let mut workers = Workers::new(names.len());
+    workers.classes = names.iter().map(ToString::to_string).collect();
+    workers.builders = builders;
+    workers
+}
+
+#[test]
+fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
+    for builders in [0, 2] {
+        let machine = Machine::new(Step::score(BASELINE));
+        machine.add_up(PACE);
+        let sandbox = Arc::new(Watched { machine: machine.clone(), seen: Default::default() });
+        let mut settings = Settings::new("t", Duration::from_secs(1));
+        settings.workers = classes(&["big", "small", "small"], builders);
+        let mut screening = Screening::new([0.2]);
+        screening.class = Some("small".into());
+        settings.screening = Some(screening);
+        let steps = [-1.0, 2.0, -2.0, 3.0, -1.0, 1.0, -3.0, 1.0].map(Step::score);
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let (script, program) = (Box::new(Script::new(steps)), Program::parse("Lower it.").unwrap());
+        let journal = machine.journal().unwrap();
+        let mut lab = Lab::new(program, script, sandbox.clone(), metric, Arc::new(Strict), settings, journal).unwrap();
+        block_on(lab.run(&Cancel::new())).unwrap();
+        assert_eq!(lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get(), BASELINE - 7.0);
+        drop(lab);
+        let seen = sandbox.seen.lock().unwrap().clone();
+        assert!(seen.iter().all(|(fidelity, worker)| (*worker == Some(0)) == (*fidelity == 1.0)), "{seen:?}");
+        let of = |worker| seen.iter().filter(|(_, by)| *by == Some(worker)).count();
+        assert!((0..3).all(|worker| of(worker) > 0), "each of them works: {seen:?}");
+        for entry in machine.journal().unwrap().1 {
+            if let Record::Attempt { fidelity, class, .. } = entry.record {
+                assert_eq!(class, if fidelity < 1.0 { "small" } else { "big" });
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_that_cannot_work_are_named() {
+    let why = |change: &dyn Fn(&mut Settings)| {
+        let machine = Machine::new(Step::score(BASELINE));
+        let mut settings = Settings::new("t", Duration::from_secs(1));
+        change(&mut settings);
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let (script, program) = (Box::new(Script::new([])), Program::parse("Lower it.").unwrap());
+        let journal = machine.journal().unwrap();
+        let lab = Lab::new(program, script, machine.sandbox(), metric, Arc::new(Strict), settings, journal);
+        block_on(lab.unwrap().run(&Cancel::new())).unwrap_err().to_string()
+    };
+    let screened = |class: &str| {
+        let mut screening = Screening::new([0.2]);
+        screening.class = Some(class.into());
+        screening
+    };
+    for (words, why) in [
+        ("no workers", why(&|settings| settings.workers.classes.clear())),
+        ("no worker is of the class `l4`", why(&|settings| settings.screening = Some(screened("l4")))),
+        ("nothing runs on the class `l4`", why(&|settings| settings.workers = classes(&["h100", "l4"], 0))),
+        (
+            "they need one worker",
+            why(&|settings| {
+                settings.workers = Workers::new(2);
+                settings.excursion = Some(Excursion { after: 1, steps: 1, tolerance: 1.0 });
+            }),
+        ),
+    ] {
+        assert!(why.contains(words), "{why}");
+    }
+}

@@ -1,15 +1,18 @@
 //! The whole job in a fresh clone, with no caches: `cargo xtask nanochat -- --experiments 8`.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Line;
 use crate::{places, sh};
 
 const EXPERIMENTS: usize = 8;
+/// The exit status of a night that was interrupted.
+const INTERRUPTED: i32 = 130;
 const CONFIG: &str = "examples/nanochat/autoresearch.toml";
 
 /// A night that was run for this evidence.
@@ -81,14 +84,15 @@ impl Said {
     }
 }
 
-/// `cargo xtask nanochat -- …` in the fresh clone.
-pub(super) fn nanochat(arguments: &[&str]) -> Result<Said, String> {
+/// `cargo xtask nanochat -- …` in the fresh clone, to its end, or until it is interrupted so long after its baseline began.
+pub(super) fn nanochat(arguments: &[&str], until: Option<Duration>) -> Result<Said, String> {
     let (clone, cache) = fresh_clone()?;
     let began = Instant::now();
     let mut command = in_clone(&clone, &cache);
     command.args(["xtask", "nanochat", "--"]).args(arguments);
     eprintln!("> cd {} && {}", clone.display(), sh::shown(&command));
     let mut child = command
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -100,15 +104,24 @@ pub(super) fn nanochat(arguments: &[&str]) -> Result<Said, String> {
     let names = std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).collect::<Vec<_>>());
     let mut baseline = None;
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if line.starts_with("baseline:") {
+        if line.starts_with("baseline:") && baseline.is_none() {
             baseline = Some(began.elapsed().as_secs_f64());
+            if let Some(until) = until {
+                let group = format!("-{}", child.id());
+                std::thread::spawn(move || {
+                    std::thread::sleep(until);
+                    // As Ctrl-C does: an orderly end, at once.
+                    let _ = Command::new("kill").args(["-INT", "--", &group]).status();
+                });
+            }
         }
         eprintln!("  {line}");
     }
     let status = child.wait().map_err(|e| e.to_string())?;
     let all = began.elapsed().as_secs_f64();
     let names = names.join().map_err(|_| "the reader failed")?;
-    if !status.success() {
+    let as_wanted = status.success() || (until.is_some() && status.code() == Some(INTERRUPTED));
+    if !as_wanted {
         return Err(format!("it ended with {status}"));
     }
     Ok(Said { lines: names, baseline, all })
@@ -116,7 +129,7 @@ pub(super) fn nanochat(arguments: &[&str]) -> Result<Said, String> {
 
 fn run() -> Result<Night, String> {
     let (clone, cache) = fresh_clone()?;
-    let said = nanochat(&["--experiments", &EXPERIMENTS.to_string()])?;
+    let said = nanochat(&["--experiments", &EXPERIMENTS.to_string()], None)?;
     let (named, all) = (|key: &str| said.named(key), said.all);
     let setup_and_build = said.baseline.ok_or("it never began with the baseline")?;
     let results = named("results:").ok_or("it named no results")?;
