@@ -6,11 +6,10 @@ use serde_json::Value;
 
 const TO: &str = "kept";
 
-/// The records of a baseline, and how a test goes on from there.
-fn replay(further: Vec<Record>) -> Result<State, JournalError> {
-    let intent = |experiment, name: &str| Record::Intent {
+fn intent(experiment: u32, parent: Option<&str>, name: &str) -> Record {
+    Record::Intent {
         experiment,
-        parent: None,
+        parent: parent.map(|parent| Revision(parent.into())),
         candidate: Candidate { revision: Revision(name.into()), fingerprint: name.into(), added_lines: 0 },
         description: String::new(),
         hypothesis: String::new(),
@@ -19,7 +18,11 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
         proposer: String::new(),
         design: None,
         remaining: None,
-    };
+    }
+}
+
+/// The records of a baseline, and how a test goes on from there.
+fn replay(further: Vec<Record>) -> Result<State, JournalError> {
     let mut records = vec![
         Record::Started {
             tag: "t".into(),
@@ -30,12 +33,12 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
             seed: 0,
             rule: String::new(),
         },
-        intent(0, "a"),
+        intent(0, None, "a"),
         attempt(0, 1),
         measured(0, 1),
         decision(0, Some(TO)),
         Record::Applied { experiment: 0 },
-        intent(1, "b"),
+        intent(1, None, "b"),
     ];
     records.extend(further);
     let mut journal = Journal::in_memory();
@@ -90,20 +93,8 @@ fn records_that_contradict_each_other_are_refused() {
 
 /// Experiment 1 is kept while 2 runs, which was made from the baseline as well.
 fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
-    let candidate = Candidate { revision: Revision("c".into()), fingerprint: "c".into(), added_lines: 0 };
-    let other = Record::Intent {
-        experiment: 2,
-        parent: Some(Revision(TO.into())),
-        candidate,
-        description: String::new(),
-        hypothesis: String::new(),
-        change: Value::Null,
-        cost: Cost::default(),
-        proposer: String::new(),
-        design: None,
-        remaining: None,
-    };
-    let both = vec![other, attempt(2, 1), attempt(1, 1), measured(1, 1), decision(1, Some("better"))];
+    let both =
+        vec![intent(2, Some(TO), "c"), attempt(2, 1), attempt(1, 1), measured(1, 1), decision(1, Some("better"))];
     replay([both, vec![Record::Applied { experiment: 1 }, measured(2, 1)], further].concat())
 }
 
@@ -145,22 +136,9 @@ fn only_the_latest_logs_stay_in_memory() {
     let mut journal = Journal::in_memory();
     let mut state = replay(vec![attempt(1, 1), measured(1, 1), decision(1, None)]).unwrap();
     for experiment in 2..100 {
-        let candidate =
-            Candidate { revision: Revision("c".into()), fingerprint: experiment.to_string(), added_lines: 0 };
         let log = crate::sandbox::RunLog { tail: "x".repeat(1000), ..Default::default() };
         for record in [
-            Record::Intent {
-                experiment,
-                parent: None,
-                candidate,
-                description: String::new(),
-                hypothesis: String::new(),
-                change: Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                design: None,
-                remaining: None,
-            },
+            intent(experiment, None, &experiment.to_string()),
             attempt(experiment, 1),
             Record::Measured {
                 experiment,
