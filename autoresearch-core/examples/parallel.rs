@@ -234,11 +234,6 @@ async fn night(workers: Workers, rows: usize, scale: f64) -> Result<Came, Failur
     })
 }
 
-/// So many workers, with everything ahead.
-fn ahead(count: usize) -> Workers {
-    Workers::new(count)
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let (mut rows, mut scale) = (126, 200.0);
@@ -256,7 +251,8 @@ async fn main() -> Result<(), Failure> {
         "| workers | busy | seconds | runs | kept | rebased | best | reached after |\n|---|---|---|---|---|---|---|---|"
     );
     // They only sleep, so they need not wait for each other.
-    let nights = [("sequential", Workers::default()), ("1", ahead(1)), ("4", ahead(4)), ("16", ahead(16))];
+    let nights =
+        [("sequential", Workers::default()), ("1", Workers::new(1)), ("4", Workers::new(4)), ("16", Workers::new(16))];
     let tasks: Vec<_> =
         nights.into_iter().map(|(name, workers)| (name, tokio::spawn(night(workers, rows, scale)))).collect();
     let mut came = Vec::new();

@@ -4,21 +4,21 @@
 //! nothing ahead that is karpathy's loop: one thing after the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bench::{Bench, Done, Rest};
+use super::checks::Check;
 use super::{Lab, LabError, MAX_BACKLOG};
 use crate::cancel::Cancel;
 use crate::journal::Record;
-use crate::observer::Event;
-use crate::proposer::{Cost, ProposerError};
-use crate::sandbox::{SandboxError, StageError};
+use crate::observer::{Event, Observer};
+use crate::proposer::{Cost, Proposal, ProposerError};
+use crate::sandbox::{Progress, Revision, SandboxError, StageError};
 use crate::stop::StopReason;
-
-use super::checks::Check;
 
 /// What is known of a call of [`Lab::run`] beside the journal.
 pub(super) struct Work<C> {
@@ -188,8 +188,8 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     async fn take_proposals(
         &mut self,
         work: &mut Work<C>,
-        parent: crate::sandbox::Revision,
-        result: Result<Vec<crate::proposer::Proposal<C>>, ProposerError>,
+        parent: Revision,
+        result: Result<Vec<Proposal<C>>, ProposerError>,
     ) -> Result<(), LabError> {
         match result {
             Ok(proposals) => {
@@ -243,7 +243,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
 }
 
 impl<C: Send + 'static> Work<C> {
-    pub(super) fn rest(&mut self, who: Rest, pause: std::time::Duration) {
+    pub(super) fn rest(&mut self, who: Rest, pause: Duration) {
         let cancel = self.cancel.clone();
         self.bench.wait_for(async move {
             tokio::select! {
@@ -265,9 +265,8 @@ impl<C: Send + 'static> Work<C> {
 pub(super) fn progress_of(
     experiment: u32,
     worker: Option<u32>,
-    observers: Arc<Vec<Arc<dyn crate::observer::Observer>>>,
-) -> Arc<dyn Fn(crate::sandbox::Progress) + Send + Sync> {
-    use crate::sandbox::Progress;
+    observers: Arc<Vec<Arc<dyn Observer>>>,
+) -> Arc<dyn Fn(Progress) + Send + Sync> {
     Arc::new(move |progress| {
         let event = match &progress {
             Progress::Phase(phase) => Event::Phase { experiment, worker, phase: *phase },
