@@ -1,17 +1,10 @@
 //! A request to stop that everything long-running listens to.
 
-use std::sync::Arc;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// A cancellation token: clones share one state, and once cancelled it stays so.
-#[derive(Debug, Clone)]
-pub struct Cancel(Arc<watch::Sender<bool>>);
-
-impl Default for Cancel {
-    fn default() -> Self {
-        Cancel(Arc::new(watch::channel(false).0))
-    }
-}
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(CancellationToken);
 
 impl Cancel {
     /// A token that nobody has cancelled yet.
@@ -19,20 +12,33 @@ impl Cancel {
         Cancel::default()
     }
 
-    /// Asks everything that holds a clone to stop.
+    /// A token that is cancelled with this one, and can be cancelled by itself.
+    ///
+    /// ```
+    /// # use autoresearch_core::Cancel;
+    /// let night = Cancel::new();
+    /// let (one, another) = (night.child(), night.child());
+    /// one.cancel();
+    /// assert!(one.is_cancelled() && !another.is_cancelled() && !night.is_cancelled());
+    /// night.cancel();
+    /// assert!(another.is_cancelled());
+    /// ```
+    pub fn child(&self) -> Cancel {
+        Cancel(self.0.child_token())
+    }
+
+    /// Asks everything that holds a clone or a child to stop.
     pub fn cancel(&self) {
-        self.0.send_replace(true);
+        self.0.cancel();
     }
 
     /// Whether [`Cancel::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
-        *self.0.borrow()
+        self.0.is_cancelled()
     }
 
     /// Waits until [`Cancel::cancel`] is called.
     pub async fn cancelled(&self) {
-        let mut receiver = self.0.subscribe();
-        // The sender lives as long as `self`, so this ends only with a cancellation.
-        let _ = receiver.wait_for(|cancelled| *cancelled).await;
+        self.0.cancelled().await;
     }
 }

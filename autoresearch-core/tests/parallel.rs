@@ -1,8 +1,8 @@
 //! What a search promises with several workers, over random tapes, interruptions and power cuts.
 //!
 //! Effects add up, so that a change is worth the same wherever it is made: then what is kept, and the final score, must not
-//! depend on the number of workers, on what ran when, nor on what was interrupted. Changes of the same region cannot be merged;
-//! with those only what holds in any case is checked.
+//! depend on the number of workers, on what ran when, nor on what was interrupted. Changes of the same region cannot be merged,
+//! and of redundant changes only the first one helps; with those only what holds in any case is checked.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +84,7 @@ fn workers() -> impl Strategy<Value = Workers> {
     })
 }
 
-fn step(regions: bool) -> impl Strategy<Value = Step> {
+fn step(adds_up: bool) -> impl Strategy<Value = Step> {
     let fate = prop_oneof![
         // Whole numbers, so that sums are exact in any order.
         8 => (-6..7i32).prop_map(|s| Fate::Score(f64::from(s))),
@@ -92,17 +92,17 @@ fn step(regions: bool) -> impl Strategy<Value = Step> {
         1 => Just(Fate::Timeout),
         1 => (-6..7i32).prop_map(|s| Fate::Trouble(f64::from(s))),
     ];
-    let region = prop::option::weighted(0.5, 0..3u32).prop_map(move |region| region.filter(|_| regions));
-    (fate, prop::bool::weighted(0.07), region).prop_map(|(fate, refused, region)| {
+    let name = || prop::option::weighted(0.4, 0..3u32).prop_map(move |name| name.filter(|_| !adds_up));
+    (fate, prop::bool::weighted(0.07), name(), name()).prop_map(|(fate, refused, region, redundant)| {
         let mut step = Step::new(fate).lines(1);
-        (step.refused, step.region) = (refused, region);
+        (step.refused, step.region, step.redundant) = (refused, region, redundant);
         step
     })
 }
 
-fn plan(regions: bool) -> impl Strategy<Value = Plan> {
+fn plan(adds_up: bool) -> impl Strategy<Value = Plan> {
     let rule = prop::sample::select(vec![Rule::Strict, Rule::Confirm, Rule::NoiseAware]);
-    (prop::collection::vec(step(regions), 0..40), workers(), rule, prop::bool::weighted(0.3))
+    (prop::collection::vec(step(adds_up), 0..40), workers(), rule, prop::bool::weighted(0.3))
         .prop_map(|(script, workers, rule, screening)| Plan { script, workers, rule, screening })
 }
 
@@ -165,9 +165,6 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
     }
     let mut lab = lab(plan, &workers, &machine).unwrap();
     let reason = block_on(lab.run(&Cancel::new()));
-    if reason.is_err() {
-        std::fs::write("/tmp/fail.jsonl", machine.durable()).unwrap();
-    }
     let reason = reason.expect("nothing is in the way");
     assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
     let state = lab.state().clone();
@@ -224,8 +221,9 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     state
 }
 
-fn check(plan: &Plan, happenings: &[Happening]) {
-    let (state, _, _) = history(plan, happenings);
+/// Returns how many runs were taken back.
+fn check(plan: &Plan, happenings: &[Happening]) -> usize {
+    let (state, entries, _) = history(plan, happenings);
     let made = state.finished() + state.rejections.len();
     assert_eq!(made, plan.script.len(), "nothing is lost");
     for experiment in &state.experiments[1..] {
@@ -236,22 +234,27 @@ fn check(plan: &Plan, happenings: &[Happening]) {
             Fate::Score(_) | Fate::Trouble(_) => Status::Discard,
             _ => Status::Crash,
         };
-        if plan.script.iter().all(|step| step.region.is_none()) {
+        if plan.script.iter().all(|step| step.region.is_none() && step.redundant.is_none()) {
             assert_eq!(experiment.status, expected, "step {number}, {step:?}: {}", experiment.reason);
         }
     }
+    entries.iter().filter(|entry| is_withdrawn(&entry.record)).count()
+}
+
+fn is_withdrawn(record: &Record) -> bool {
+    matches!(record, Record::Failed { error, .. } if error.contains("another state by now"))
 }
 
 /// `AUTORESEARCH_HISTORIES=100000` for a longer look.
 #[test]
 fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
     let wanted = std::env::var("AUTORESEARCH_HISTORIES").ok().and_then(|n| n.parse().ok()).unwrap_or(1500);
-    let (histories, happened) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    for regions in [false, true] {
+    let [histories, happened, withdrawn] = [0; 3].map(AtomicUsize::new);
+    for adds_up in [true, false] {
         let config = Config { cases: wanted / 2, failure_persistence: None, ..Config::default() };
-        let all = (plan(regions), prop::collection::vec(happening(), 0..8));
+        let all = (plan(adds_up), prop::collection::vec(happening(), 0..8));
         let result = TestRunner::new(config).run(&all, |(plan, happenings)| {
-            check(&plan, &happenings);
+            withdrawn.fetch_add(check(&plan, &happenings), Ordering::Relaxed);
             histories.fetch_add(1, Ordering::Relaxed);
             happened.fetch_add(happenings.len(), Ordering::Relaxed);
             Ok(())
@@ -260,8 +263,41 @@ fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
             panic!("{error}");
         }
     }
-    let (histories, happened) = (histories.into_inner(), happened.into_inner());
+    let [histories, happened, withdrawn] = [histories, happened, withdrawn].map(AtomicUsize::into_inner);
+    assert!(withdrawn > 0, "no run was taken back");
     println!("evidence parallel-histories histories {histories} interruptions {happened} violations 0");
+}
+
+/// After 10 s the first idea is kept. After 12 s the second, which is the same in other words, begins to be measured with the
+/// first in it, and after 23 s the third with both. After 24 s it turns out that the second brings nothing there.
+#[test]
+fn a_run_on_what_was_not_kept_is_cut_short() {
+    for builders in [0, 3] {
+        let machine = Machine::new(Step::score(BASELINE));
+        machine.add_up(0);
+        let seconds = Duration::from_secs;
+        let script = vec![
+            Step::score(-1.0).redundant(1).takes(seconds(10)),
+            Step::score(-1.0).redundant(1).takes(seconds(12)),
+            Step::score(-2.0).takes(seconds(23)),
+        ];
+        let mut workers = Workers::new(3);
+        workers.builders = builders;
+        let plan = Plan { script, workers, rule: Rule::Strict, screening: false };
+        let took = block_on(async {
+            let began = tokio::time::Instant::now();
+            lab(&plan, &plan.workers, &machine).unwrap().run(&Cancel::new()).await.unwrap();
+            began.elapsed()
+        });
+        assert_eq!(took.as_secs(), 24 + 23, "the third begins again at once");
+        let entries = machine.journal().unwrap().1;
+        let state = sound(&plan, &entries, &machine);
+        assert_eq!(state.incumbent.as_ref().unwrap().arm.mean().unwrap().get(), BASELINE - 3.0);
+        let third = &state.experiments[3];
+        assert_eq!((third.status, third.rebased.len(), third.arm.measurements.len()), (Status::Keep, 2, 1));
+        let withdrawn = entries.iter().filter(|entry| is_withdrawn(&entry.record));
+        assert_eq!(withdrawn.count(), 1);
+    }
 }
 
 /// Notes on which worker each run takes place.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::Workers;
+use crate::cancel::Cancel;
 use crate::proposer::{Proposal, ProposerError};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
@@ -41,6 +42,8 @@ pub(super) struct Run {
     pub(super) candidate: Candidate,
     pub(super) trial: Trial,
     pub(super) place: Place,
+    /// Stops this run alone.
+    pub(super) cancel: Cancel,
 }
 
 /// What a run holds while it goes on.

@@ -25,23 +25,30 @@ const MAX_SANDBOX_FAILURES: u32 = 4;
 const REMEMBERED_TAIL: usize = 2000;
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
-    /// Takes back what was built ahead of its first run, if the incumbent has moved since: to build it again costs less than to
-    /// run it for nothing.
+    /// Takes back what was begun for nothing: what is built ahead of its first run, if the incumbent has moved since, as to build
+    /// it again costs less than to run it; and what runs on another candidate, if that was not kept.
     pub(super) fn withdraw(&mut self, work: &mut Work<C>) -> Result<(), LabError> {
         let behind =
             |open: &&Open| open.experiment.arm.measurements.is_empty() && self.state.standing(open) == Standing::Behind;
-        let ids: Vec<u32> = self.state.open.iter().filter(behind).map(|open| open.experiment.id).collect();
-        for experiment in ids {
+        let ids = self.state.open.iter().filter(behind).map(|open| (open.experiment.id, self.state.comparable(open)));
+        for (experiment, comparable) in ids.collect::<Vec<_>>() {
             let Some(flight) = work.bench.flights.get_mut(&experiment) else { continue };
+            let stops = |run: &&Run| run.phase == Phase::Building || (run.phase == Phase::Running && !comparable);
+            flight.runs.iter().filter(stops).for_each(|run| run.cancel.cancel());
             let built: Vec<Run> = flight.runs.extract_if(.., |run| run.phase == Phase::Built).collect();
             for run in built {
                 work.bench.release(run.place);
-                let (attempt, error) = (run.trial.attempt, "the incumbent moved before it ran".to_owned());
-                self.record(Record::Failed { experiment, attempt, error })?;
+                self.withdrawn(experiment, run.trial.attempt)?;
                 self.tell(&Event::Rested { experiment, worker: None });
             }
         }
         Ok(())
+    }
+
+    /// Not lost: it is known what became of this attempt.
+    fn withdrawn(&mut self, experiment: u32, attempt: u32) -> Result<(), LabError> {
+        let error = "what the search goes on from is another state by now".to_owned();
+        self.record(Record::Failed { experiment, attempt, error })
     }
 
     /// Begins the runs for which there are workers: first of what was found better, then of what was begun, then of what waits.
@@ -160,12 +167,13 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             self.tell(&Event::Staged { experiment, description });
         }
         self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;
-        let mut run = Run { phase: Phase::Building, side, candidate, trial, place };
+        let cancel = work.cancel.child();
+        let mut run = Run { phase: Phase::Building, side, candidate, trial, place, cancel };
         match ahead {
             false => self.begin_on_worker(work, &mut run),
             true => {
                 self.tell(&Event::Running { experiment, worker: None });
-                let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
+                let (sandbox, cancel) = (self.sandbox.clone(), run.cancel.clone());
                 let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
                 work.bench.wait_for(async move {
                     let result = sandbox.build(&candidate, &trial, &cancel).await;
@@ -188,7 +196,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         let worker = run.trial.worker;
         run.trial.progress = progress_of(experiment, worker, self.observers.clone());
         self.tell(&Event::Running { experiment, worker });
-        let (sandbox, cancel) = (self.sandbox.clone(), work.cancel.clone());
+        let (sandbox, cancel) = (self.sandbox.clone(), run.cancel.clone());
         let (candidate, trial) = (run.candidate.clone(), run.trial.clone());
         work.bench.wait_for(async move {
             let result = sandbox.run(&candidate, &trial, &cancel).await;
@@ -235,7 +243,9 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
                 let result = self.read(&outcome);
                 self.measured(experiment, attempt, run.side, run.trial.fidelity, outcome, result)
             }
-            Err(SandboxError::Cancelled) => Ok(()),
+            // The night ends; else only this run does.
+            Err(SandboxError::Cancelled) if work.cancel.is_cancelled() => Ok(()),
+            Err(SandboxError::Cancelled) => self.withdrawn(experiment, attempt),
             Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => Err(error.into()),
             Err(error) => {
                 // Not lost: it is known what became of this attempt.

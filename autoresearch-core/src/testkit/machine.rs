@@ -60,9 +60,16 @@ impl Inner {
 
     /// The sum of what a candidate consists of, if none of it fails.
     fn sum(&self, number: usize) -> Option<f64> {
-        let scores = self.made_of.get(number)?.iter().map(|step| match self.candidates.get(*step)?.fate {
-            Fate::Score(score) | Fate::Trouble(score) => Some(score),
-            _ => None,
+        let mut had = HashSet::new();
+        let scores = self.made_of.get(number)?.iter().map(|step| {
+            let step = self.candidates.get(*step)?;
+            match step.fate {
+                Fate::Score(score) | Fate::Trouble(score) => {
+                    let counts = step.redundant.is_none_or(|name| had.insert(name));
+                    Some(if counts { score } else { 0.0 })
+                }
+                _ => None,
+            }
         });
         scores.sum()
     }
@@ -109,10 +116,14 @@ impl Inner {
         Ok(())
     }
 
+    /// The step that led to a candidate.
+    fn step(&self, number: usize) -> Option<&Step> {
+        self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?))
+    }
+
     /// What becomes of a candidate, in short runs if that is something else, and in others.
     fn fate(&self, number: usize) -> (Option<f64>, Fate) {
-        let step = self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?));
-        let Some(step) = step else { return (None, Fate::Crash) };
+        let Some(step) = self.step(number) else { return (None, Fate::Crash) };
         match (self.adds_up, &step.fate) {
             (false, fate) => (step.short, fate.clone()),
             (true, Fate::Trouble(_)) => (None, self.sum(number).map_or(Fate::Crash, Fate::Trouble)),
@@ -347,28 +358,29 @@ impl Sandbox<Step> for Machine {
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         let number = nth(&candidate.revision)?;
         let place = (trial.slot, trial.worker);
-        let pace = self.inner().pace;
-        let (jitter, fate) = {
+        let (pace, takes, jitter, fate) = {
             let mut inner = self.inner();
             inner.begin(place)?;
             inner.runs += 1;
             let (short, fate) = inner.fate(number);
+            let takes = inner.step(number).and_then(|step| step.takes);
             match trial.fidelity < 1.0 {
-                true => (if trial.seed % 2 == 1 { inner.jitter } else { 0.0 }, short.map_or(fate, Fate::Score)),
-                false => (0.0, fate),
+                true => {
+                    let jitter = if trial.seed % 2 == 1 { inner.jitter } else { 0.0 };
+                    (inner.pace, takes, jitter, short.map_or(fate, Fate::Score))
+                }
+                false => (inner.pace, takes, 0.0, fate),
             }
         };
         // Others may get a turn here, as with real runs.
-        match pace {
-            0 => tokio::task::yield_now().await,
-            pace => {
-                let nth = number as u64 * 7 + u64::from(trial.attempt);
-                let takes = Duration::from_millis(1 + nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) % pace);
-                tokio::select! {
-                    () = tokio::time::sleep(takes) => {}
-                    () = cancel.cancelled() => {}
-                }
-            }
+        let nth = number as u64 * 7 + u64::from(trial.attempt);
+        let paced = || Duration::from_millis(1 + nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) % pace);
+        match takes.or_else(|| (pace > 0).then(paced)) {
+            None => tokio::task::yield_now().await,
+            Some(takes) => tokio::select! {
+                () = tokio::time::sleep(takes) => {}
+                () = cancel.cancelled() => {}
+            },
         }
         let mut inner = self.inner();
         inner.end(place)?;

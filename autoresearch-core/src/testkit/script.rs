@@ -1,6 +1,7 @@
 //! Changes whose fate is known, and the proposer that proposes them in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -39,14 +40,27 @@ pub struct Step {
     pub twin: Option<u32>,
     /// Where effects add up ([`super::Machine::add_up`]): steps with the same name cannot be merged with each other.
     pub region: Option<u32>,
+    /// Where effects add up: of steps with the same name only the first one has its effect.
+    pub redundant: Option<u32>,
     /// In a short run it completes with this score, if not with the same fate.
     pub short: Option<f64>,
+    /// How long it runs, if that is not up to the machine.
+    pub takes: Option<Duration>,
 }
 
 impl Step {
     /// A step of this fate, which adds one line.
     pub fn new(fate: Fate) -> Step {
-        Step { fate, added_lines: 1, refused: false, twin: None, region: None, short: None }
+        Step {
+            fate,
+            added_lines: 1,
+            refused: false,
+            twin: None,
+            region: None,
+            redundant: None,
+            short: None,
+            takes: None,
+        }
     }
 
     /// It completes with this score.
@@ -76,9 +90,21 @@ impl Step {
         self
     }
 
+    /// Runs so long.
+    pub fn takes(mut self, time: Duration) -> Step {
+        self.takes = Some(time);
+        self
+    }
+
     /// Changes what other steps with this name change, too.
     pub fn region(mut self, name: u32) -> Step {
         self.region = Some(name);
+        self
+    }
+
+    /// Has no effect after another step with this name.
+    pub fn redundant(mut self, name: u32) -> Step {
+        self.redundant = Some(name);
         self
     }
 
