@@ -11,7 +11,7 @@ use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::EditablePaths;
 use serde::Deserialize;
 
-use crate::config::Places;
+use crate::places::Places;
 use crate::proposer::{dollars, prices};
 
 /// The keys of this kind.

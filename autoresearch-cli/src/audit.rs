@@ -5,7 +5,8 @@ use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Record;
 use autoresearch_core::{Cancel, Experiment, Journal, Sandbox, State, Status, Trial};
 
-use crate::config::{Config, Places};
+use crate::config::Config;
+use crate::places::Places;
 use crate::run::{Home, RunError, commands, sandbox};
 
 /// Attempts of an audit count from here, beyond those of the run itself.

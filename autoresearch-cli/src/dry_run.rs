@@ -11,7 +11,8 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::{Context, Journal, Score, State};
 
-use crate::config::{Config, Places};
+use crate::config::Config;
+use crate::places::Places;
 use crate::proposer::{ProposerConfig, fill, surroundings};
 use crate::run::{Home, RunError, editable_files, preset, program};
 

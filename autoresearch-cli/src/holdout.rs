@@ -12,7 +12,8 @@ use autoresearch_core::{Budget, Cancel, Direction, Experiment, Journal, Outcome,
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
-use crate::config::{Config, Places, ten_minutes};
+use crate::config::{Config, ten_minutes};
+use crate::places::Places;
 use crate::run::{Home, RunError, commands, sandbox};
 
 /// The runs of the first opening count from here; those of `rerun` lie below.

@@ -12,6 +12,7 @@ mod dry_run;
 mod holdout;
 mod import;
 mod metric;
+mod places;
 mod plot;
 mod proposer;
 mod ratchet;

@@ -16,7 +16,8 @@ use autoresearch_core::{Journal, Proposer};
 use serde::Deserialize;
 
 use crate::agent::AgentConfig;
-use crate::config::{Config, Places};
+use crate::config::Config;
+use crate::places::Places;
 use crate::run::RunError;
 
 /// Each kind with its own keys.

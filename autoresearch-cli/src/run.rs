@@ -17,7 +17,8 @@ use autoresearch_core::{
 };
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, Places};
+use crate::config::{Config, ConfigError};
+use crate::places::Places;
 use crate::proposer;
 use crate::workers::Plan;
 

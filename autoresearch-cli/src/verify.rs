@@ -8,7 +8,8 @@ use autoresearch_core::import::is_imported;
 use autoresearch_core::verify::{self, View, Violation};
 use autoresearch_core::{Journal, JournalError, State};
 
-use crate::config::{Config, Places};
+use crate::config::Config;
+use crate::places::Places;
 use crate::run::{Home, RunError};
 
 /// So often a run that goes on meanwhile is looked at again before its violations are believed.

@@ -1,16 +1,20 @@
 //! A night with several workers in a real repository: whatever is in flight when the incumbent moves, and whenever the harness
-//! is stopped, the lineage is one line of measured states, and every candidate is where the journal says.
+//! is stopped or dies, the lineage is one line of measured states, and every candidate is where the journal says.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
+use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::ratchet::Side;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::verify::{self, View};
 use autoresearch_core::workspace::Commands;
@@ -30,6 +34,9 @@ const IDEAS: [(&str, &str); 10] = [
     ("a=9", "a=8"),
 ];
 
+/// Names the folder of the night that a harness is to go on with.
+const FOLDER: &str = "WORKERS_SUITE_FOLDER";
+
 struct Ideas;
 
 #[async_trait]
@@ -42,12 +49,15 @@ impl Proposer for Ideas {
 }
 
 struct Place {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
+    /// Removes the folder in the end.
+    _owned: Option<tempfile::TempDir>,
 }
 
 impl Place {
     fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap() };
+        let owned = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let place = Place { folder: owned.path().to_owned(), _owned: Some(owned) };
         std::fs::create_dir(place.repo()).unwrap();
         let lines = ["a", "b", "c", "d", "e"].map(|name| format!("{name}=9\n# Lines between\n# the others.\n"));
         std::fs::write(place.repo().join("value.sh"), lines.concat()).unwrap();
@@ -58,11 +68,11 @@ impl Place {
     }
 
     fn repo(&self) -> PathBuf {
-        self.folder.path().join("repo")
+        self.folder.join("repo")
     }
 
     fn run(&self) -> PathBuf {
-        self.folder.path().join("run")
+        self.folder.join("run")
     }
 
     fn git(&self, arguments: &[&str]) -> String {
@@ -82,13 +92,13 @@ impl Place {
             editable: EditablePaths::new(["value.sh"]),
             // Each slot writes the same file elsewhere: whose it is when the run begins is what `keeps` is for.
             build: sh("cp value.sh $SHARED/program"),
-            keeps: vec![self.folder.path().join("shared/program")],
+            keeps: vec![self.folder.join("shared/program")],
             run: sh(". {built}/program; sleep 0.0$((AUTORESEARCH_SEED % 7)); echo score: $((a + b + c + d + e))"),
-            environment: vec![("SHARED".into(), self.folder.path().join("shared").into())],
+            environment: vec![("SHARED".into(), self.folder.join("shared").into())],
             ..Commands::default()
         };
-        std::fs::create_dir_all(self.folder.path().join("shared")).unwrap();
-        let slots = (0..workers.slots()).map(|slot| Slot::new(self.folder.path().join(format!("slot-{slot}"))));
+        std::fs::create_dir_all(self.folder.join("shared")).unwrap();
+        let slots = (0..workers.slots()).map(|slot| Slot::new(self.folder.join(format!("slot-{slot}"))));
         let logs = self.run().join("logs");
         let sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, slots.collect(), logs);
         let mut settings = Settings::new("test", Duration::from_secs(60));
@@ -102,16 +112,45 @@ impl Place {
         Lab::new(program, Box::new(Ideas), Arc::new(sandbox), metric, Arc::new(Strict), settings, journal).unwrap()
     }
 
+    /// Another process goes on with the night, to its end or until it dies at the `at`-th point. Returns the names of the points
+    /// that it came by, if it does not die.
+    fn go_on_elsewhere(&self, at: Option<usize>) -> (ExitStatus, Vec<String>) {
+        let list = self.folder.join("points.txt");
+        let mut harness = Command::new(std::env::current_exe().unwrap());
+        harness.args(["--exact", "night_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
+        match at {
+            Some(at) => harness.env("AUTORESEARCH_CRASH_AT", at.to_string()),
+            None => harness.env("AUTORESEARCH_CRASH_LIST", &list),
+        };
+        let status = harness.stdout(Stdio::null()).status().unwrap();
+        let points = std::fs::read_to_string(&list).unwrap_or_default();
+        (status, points.lines().map(str::to_owned).collect())
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let path = self.run().join("journal.jsonl");
+        if path.exists() { Journal::read(&path).unwrap() } else { Vec::new() }
+    }
+
     /// Checks everything, and returns the state.
     #[track_caller]
     fn sound(&self, what: &str) -> State {
-        let entries = Journal::read(&self.run().join("journal.jsonl")).unwrap();
+        let state = self.sound_but_for_the_table(what);
+        assert_eq!(verify::results(&state, &self.run().join("results.tsv")), Ok(View::Whole), "{what}");
+        state
+    }
+
+    /// The table may lag behind by the last decision where the harness has died.
+    #[track_caller]
+    fn sound_but_for_the_table(&self, what: &str) -> State {
+        let entries = self.entries();
         let state = State::replay(&entries).unwrap();
         assert_eq!(verify::journal(&entries), [], "{what}");
         assert_eq!(verify::decisions(&entries, &Strict).1, [], "{what}");
         assert_eq!(verify::repository(&state, &self.lineage()).unwrap(), [], "{what}");
         assert_eq!(verify::fsck(&self.lineage()), Some(vec![]), "{what}");
-        assert_eq!(verify::results(&state, &self.run().join("results.tsv")), Ok(View::Whole), "{what}");
+        assert!(verify::results(&state, &self.run().join("results.tsv")).is_ok(), "{what}");
+        assert_eq!(measured_twice(&entries), [], "{what}");
         state
     }
 
@@ -140,6 +179,27 @@ impl Place {
     }
 }
 
+/// The candidates that were measured more than once: strict improvement never asks for that.
+fn measured_twice(entries: &[Entry]) -> Vec<(u32, usize)> {
+    let (mut moves, mut runs) = (BTreeMap::<u32, usize>::new(), BTreeMap::<(u32, usize), usize>::new());
+    for entry in entries {
+        match &entry.record {
+            Record::Rebased { experiment, .. } => *moves.entry(*experiment).or_default() += 1,
+            Record::Measured { experiment, side: Side::Candidate, .. } => {
+                *runs.entry((*experiment, moves.get(experiment).copied().unwrap_or(0))).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+    runs.into_iter().filter(|(_, runs)| *runs > 1).map(|(candidate, _)| candidate).collect()
+}
+
+fn three() -> Workers {
+    let mut workers = Workers::new(3);
+    workers.builders = 1;
+    workers
+}
+
 #[tokio::test]
 async fn what_was_in_flight_when_the_incumbent_moved_is_measured_on_it() {
     for (count, builders) in [(2, 0), (2, 2), (4, 2)] {
@@ -156,8 +216,6 @@ async fn what_was_in_flight_when_the_incumbent_moved_is_measured_on_it() {
 
 #[tokio::test]
 async fn a_night_of_several_workers_may_be_stopped_at_any_event() {
-    let mut workers = Workers::new(3);
-    workers.builders = 1;
     for every in [3, 7, 11] {
         let place = Place::new();
         for nights in 1.. {
@@ -172,7 +230,7 @@ async fn a_night_of_several_workers_may_be_stopped_at_any_event() {
                     }
                 }
             };
-            let reason = place.lab(&workers).observed_by(Arc::new(stop)).run(&cancel).await.unwrap();
+            let reason = place.lab(&three()).observed_by(Arc::new(stop)).run(&cancel).await.unwrap();
             if !matches!(reason, StopReason::Cancelled) {
                 break;
             }
@@ -180,4 +238,42 @@ async fn a_night_of_several_workers_may_be_stopped_at_any_event() {
         }
         place.assert_finished(&format!("stopped after {every} events"));
     }
+}
+
+/// The harness of the next test: one night, until somebody kills it.
+#[tokio::test]
+async fn night_to_be_killed() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let place = Place { folder: Path::new(&folder).to_owned(), _owned: None };
+    place.lab(&three()).run(&Cancel::new()).await.unwrap();
+}
+
+#[test]
+fn a_harness_of_several_workers_may_die_at_any_write_boundary() {
+    let (status, points) = Place::new().go_on_elsewhere(None);
+    assert!(status.success() && points.len() > 300, "{status}, {} points", points.len());
+    let (next, killed) = (AtomicUsize::new(1), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at <= points.len()) {
+                    let (place, what) = (Place::new(), format!("died at point {at}"));
+                    let (status, _) = place.go_on_elsewhere(Some(at));
+                    // With several workers no two nights come by the same points: this one may have had fewer.
+                    if status.signal() == Some(9) {
+                        killed.fetch_add(1, Ordering::Relaxed);
+                        place.sound_but_for_the_table(&what);
+                    }
+                    let acknowledged = place.entries();
+                    let (status, _) = place.go_on_elsewhere(None);
+                    assert!(status.success(), "{what}: {status}");
+                    assert_eq!(place.entries()[..acknowledged.len()], acknowledged, "{what}");
+                    place.assert_finished(&what);
+                }
+            });
+        }
+    });
+    let killed = killed.into_inner();
+    println!("evidence crash-workers points {} kills {killed} violations 0", points.len());
+    assert!(killed > 300, "only {killed} harnesses died");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Places;
+use crate::places::Places;
 
 const MINIMAL: &str = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
 

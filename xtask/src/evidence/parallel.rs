@@ -8,8 +8,14 @@ use super::{Line, Measure, night, number, printed};
 use crate::sh;
 
 /// All of them.
-pub const FIGURES: &[(&str, Measure)] =
-    &[("busy", busy), ("sooner", sooner), ("links", links), ("histories", histories), ("cpu-night", cpu_night)];
+pub const FIGURES: &[(&str, Measure)] = &[
+    ("busy", busy),
+    ("sooner", sooner),
+    ("links", links),
+    ("histories", histories),
+    ("kills", kills),
+    ("cpu-night", cpu_night),
+];
 
 const CORE: &str = "autoresearch-core";
 /// One real second stands for so many: a whole recorded night in seven minutes, and what the lab itself takes counts a hundred
@@ -97,6 +103,17 @@ fn histories() -> Result<Line, String> {
         violations == 0.0 && histories >= 1000.0,
         format!("{violations} in {histories} histories with {} interruptions", number(&words, "interruptions")?),
         "0 violations in at least 1000",
+    ))
+}
+
+/// SIGKILL at every write boundary of a night of three workers with a real repository and real processes.
+fn kills() -> Result<Line, String> {
+    let words = printed(CORE, "workers", "a_harness_of_several", "crash-workers")?;
+    let (kills, violations) = (number(&words, "kills")?, number(&words, "violations")?);
+    Ok(Line::Measured(
+        violations == 0.0 && kills >= 300.0,
+        format!("{violations} after {kills} kills, one at each boundary"),
+        "0 violations after at least 300 kills",
     ))
 }
 
