@@ -9,6 +9,8 @@ use thiserror::Error;
 
 /// The most points of a design: more are not measured in any night.
 const MOST: usize = 4096;
+/// The most generators: the defining relation doubles with each.
+const MOST_GENERATORS: usize = 16;
 
 /// What is wrong with a design, in a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -72,6 +74,12 @@ impl Factorial {
             if levels.len() < 2 || !distinct || levels.iter().any(|level| level.trim().is_empty()) {
                 return wrong(format!("factors.{factor} needs two levels or more, all of them different literals"));
             }
+        }
+        if fraction.len() > MOST_GENERATORS {
+            let given = fraction.len();
+            return wrong(format!(
+                "fraction has {given} generators, and at most {MOST_GENERATORS} are possible; leave factors out"
+            ));
         }
         let mut design = Factorial { name, factors, generators: Vec::new() };
         for text in fraction {
@@ -280,6 +288,9 @@ mod tests {
         assert!(error(&["A", "B", "C", "D"], &["C = A * B", "D = A * B"]).contains("resolution 2"));
         let many: Vec<String> = (0..13).map(|n| format!("F{n}")).collect();
         assert!(error(&many.iter().map(String::as_str).collect::<Vec<_>>(), &[]).contains("8192 points"));
+        let generated: Vec<String> = (1..=17).map(|n| format!("G{n} = A * B")).collect();
+        let generated: Vec<&str> = generated.iter().map(String::as_str).collect();
+        assert!(error(&["A", "B"], &generated).contains("17 generators, and at most 16"));
         let levels = |levels: &[&str]| vec![("A".to_owned(), levels.iter().map(|l| (*l).to_owned()).collect())];
         assert!(Factorial::new("d", levels(&["0.10", "0.1"]), &[]).is_err(), "the same value twice");
         assert!(
