@@ -179,17 +179,17 @@ impl ModelProposer {
             }
             let reply = self.caller.call(&*self.vendor, &conversation, ledger).await?;
             let wrong = match usable(&reply, self.options.max_tokens)? {
-                Use::Cut => CUT,
+                Use::Cut => Some(CUT),
                 Use::Unfinished => {
                     conversation.echo(&reply);
                     continue;
                 }
                 Use::Whole => {
                     conversation.echo(&reply);
-                    "Go on with the tools, and end with `propose`."
+                    reply.calls.is_empty().then_some("Go on with the tools, and end with `propose`.")
                 }
             };
-            if usable(&reply, self.options.max_tokens)? == Use::Cut || reply.calls.is_empty() {
+            if let Some(wrong) = wrong {
                 mended += 1;
                 if mended > self.options.repairs {
                     return Err(refused("an unusable answer", wrong.to_owned()));
@@ -273,7 +273,6 @@ pub(super) const CUT: &str =
 const BYTES_PER_TOKEN: u64 = 16;
 
 /// What can be done with a reply.
-#[derive(PartialEq)]
 pub(super) enum Use {
     Whole,
     Unfinished,
