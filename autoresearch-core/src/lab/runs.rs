@@ -245,7 +245,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             }
             // The night ends; else only this run does.
             Err(SandboxError::Cancelled) if work.cancel.is_cancelled() => Ok(()),
-            Err(SandboxError::Cancelled) => self.withdrawn(experiment, attempt),
+            Err(SandboxError::Cancelled) if run.cancel.is_cancelled() => self.withdrawn(experiment, attempt),
             Err(error @ (SandboxError::DiskFull { .. } | SandboxError::CannotStart { .. })) => Err(error.into()),
             Err(error) => {
                 // Not lost: it is known what became of this attempt.
