@@ -122,13 +122,14 @@ pub enum Record {
         /// Why, in one line.
         reason: String,
     },
-    /// Our machinery failed, and the run with it: it says nothing about the candidate.
+    /// Our machinery failed, and the run with it, or it was taken back, since it could decide nothing any more: it says nothing
+    /// about the candidate.
     Failed {
         /// Of which experiment.
         experiment: u32,
         /// Which run.
         attempt: u32,
-        /// What failed.
+        /// What failed, or why it was taken back.
         error: String,
     },
     /// The decision on an experiment: from here on it is final.
