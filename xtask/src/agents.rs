@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{places, sh};
+use crate::sh;
 
 /// The package, its program, and the version that the tests are written for.
 const AGENTS: [(&str, &str, &str); 2] =
@@ -11,7 +11,7 @@ const AGENTS: [(&str, &str, &str); 2] =
 
 /// Installs what is missing and returns the folder that tests find as `AUTORESEARCH_TEST_AGENTS`.
 pub fn agents() -> Result<PathBuf, String> {
-    let folder = places::target()?.join("agents");
+    let folder = sh::target()?.join("agents");
     if missing(&folder).is_none() {
         return Ok(folder);
     }

@@ -3,13 +3,14 @@
 
 use std::time::Instant;
 
-use crate::sh;
+use crate::figure::{Line, Measure};
 
 mod bad_input;
 mod choices;
 mod contest;
 mod cuda;
 mod durable_core;
+mod house;
 mod ladder;
 mod latency;
 mod main_job;
@@ -23,16 +24,7 @@ mod proposers;
 mod race;
 mod trainer;
 
-/// What became of a figure.
-pub enum Line {
-    /// Whether it reaches its bar, the value, and the bar.
-    Measured(bool, String, &'static str),
-    /// It cannot be measured here.
-    Skip(String),
-}
-
-/// What measures a figure. An error counts as short.
-pub type Measure = fn() -> Result<Line, String>;
+pub use house::store_public_api;
 
 /// The figures of each evidence, by its name.
 const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
@@ -43,6 +35,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("proposers", proposers::FIGURES),
     ("noise", noise::FIGURES),
     ("parallel", parallel::FIGURES),
+    ("house", house::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.
@@ -83,31 +76,4 @@ pub fn evidence(arguments: &[String]) -> Result<(), String> {
     night::clean();
     println!("{}", lines.join("\n"));
     if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
-}
-
-/// The words after `evidence NAME` in what one test of a package without libtorch prints.
-fn printed(package: &str, test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
-    let arguments = ["test", "--locked", "-p", package, "--test", test, "--", "--nocapture", only];
-    words_after(&sh::output(sh::cargo().args(arguments))?, name)
-}
-
-/// The words after `evidence NAME` in what a test prints.
-fn words_after(output: &str, name: &str) -> Result<Vec<String>, String> {
-    let marker = format!("evidence {name} ");
-    let line = output.lines().find_map(|line| line.split_once(&marker));
-    let (_, words) = line.ok_or_else(|| format!("the test printed no `{marker}`"))?;
-    Ok(words.split_whitespace().map(str::to_owned).collect())
-}
-
-/// The words of every line that begins with `marker`, what follows it there included.
-fn all_words_after(output: &str, marker: &str) -> Vec<Vec<String>> {
-    let lines = output.lines().filter_map(|line| line.split_once(marker));
-    lines.map(|(_, words)| words.split_whitespace().map(str::to_owned).collect()).collect()
-}
-
-/// The number that follows `key`.
-fn number(words: &[String], key: &str) -> Result<f64, String> {
-    let at = words.iter().position(|word| word == key);
-    let value = at.and_then(|at| words.get(at + 1)).and_then(|word| word.parse().ok());
-    value.ok_or_else(|| format!("no number after {key} in {words:?}"))
 }

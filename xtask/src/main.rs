@@ -4,6 +4,7 @@
 
 mod agents;
 mod evidence;
+mod figure;
 mod nanochat;
 mod places;
 mod setup;
@@ -18,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`)
-  evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise);
+  evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise,
+                      parallel, house);
                       --list names them, --only A,B picks some";
 
 fn main() -> ExitCode {

@@ -2,19 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::sh;
-
 /// The root of the workspace. `AUTORESEARCH_ROOT` replaces it in tests of the set-up.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
     std::env::var_os("AUTORESEARCH_ROOT").map(PathBuf::from).or(here).unwrap_or_default()
-}
-
-/// Where cargo puts what it builds.
-pub fn target() -> Result<PathBuf, String> {
-    let metadata = sh::output(sh::cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
-    let (_, rest) = metadata.split_once(r#""target_directory":""#).ok_or("cargo names no target folder")?;
-    rest.split('"').next().map(PathBuf::from).ok_or_else(|| "cargo names no target folder".into())
 }
 
 /// Data and builds of experiments, outside of every repository.

@@ -1,5 +1,6 @@
 //! Running commands, each shown before it runs.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The cargo that runs us.
@@ -7,6 +8,13 @@ pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(crate::places::root());
     command
+}
+
+/// Where cargo puts what it builds.
+pub fn target() -> Result<PathBuf, String> {
+    let metadata = output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--offline"]))?;
+    let (_, rest) = metadata.split_once(r#""target_directory":""#).ok_or("cargo names no target folder")?;
+    rest.split('"').next().map(PathBuf::from).ok_or_else(|| "cargo names no target folder".into())
 }
 
 /// A command line as one would type it.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::Line;
+use crate::figure::Line;
 use crate::{setup, sh};
 
 /// The programs and folders of the cases.

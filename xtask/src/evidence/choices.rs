@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::pace::{self, Until, median};
 use super::race::sizes;
-use super::{Line, Measure, latency};
-use crate::{places, setup};
+use super::latency;
+use crate::figure::{Line, Measure};
+use crate::{setup, sh};
 
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] =
@@ -37,7 +38,7 @@ struct Bench {
 fn bench() -> Result<&'static Bench, String> {
     static BENCH: OnceLock<Result<Bench, String>> = OnceLock::new();
     let make = || {
-        let folder = places::target()?.join("choices");
+        let folder = sh::target()?.join("choices");
         // Data stay.
         let _ = fs::remove_dir_all(folder.join("clone"));
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;

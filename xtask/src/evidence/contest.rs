@@ -8,7 +8,8 @@ use std::process::Command;
 use super::operations::{cargo, of, prepared, trained_with};
 use super::pace::{self, median};
 use super::race::{Sizes, sizes};
-use super::{Line, cuda, operations, trainer};
+use super::{cuda, operations, trainer};
+use crate::figure::{self, Line};
 use crate::{places, sh};
 
 /// karpathy's peak in GB, for comparison: 45060.2 MB in his published block.
@@ -124,10 +125,10 @@ impl Parity {
         let forms = ["--test", "ops_cuda", "--", "--nocapture"];
         let forms = operations::printed_on(device, &forms, "device-parity")?;
         Ok(Parity {
-            float32: super::number(&losses, "float32")?,
-            bf16: super::number(&losses, "bf16")?,
-            operations: super::number(&forms, "max_error")?,
-            flash: super::number(&forms, "flash")? == 1.0 && super::number(&losses, "flash")? == 1.0,
+            float32: figure::number(&losses, "float32")?,
+            bf16: figure::number(&losses, "bf16")?,
+            operations: figure::number(&forms, "max_error")?,
+            flash: figure::number(&forms, "flash")? == 1.0 && figure::number(&losses, "flash")? == 1.0,
         })
     }
 
@@ -173,7 +174,7 @@ pub fn rehearsal() -> Result<Line, String> {
 
 impl Contest {
     fn held(&self) -> Result<Outcome, String> {
-        let folder = places::target()?.join(format!("contest-{}", self.preset));
+        let folder = sh::target()?.join(format!("contest-{}", self.preset));
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let data = prepared(self.preset, self.data)?;
         self.rows(&data, &folder)?;

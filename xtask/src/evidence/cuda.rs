@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::Line;
+use crate::figure::Line;
 use crate::{places, setup, sh};
 
 /// The line that stands in for a figure where there is no GPU.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Line, Measure, mutants};
+use super::mutants;
+use crate::figure::{self, Line, Measure};
 use crate::{places, setup, sh};
 
 /// All of them, the quick ones first.
@@ -28,12 +29,12 @@ const ROUNDS: usize = 5;
 
 /// The words after `evidence NAME` in what a test of the core prints.
 fn printed(test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
-    super::printed("autoresearch-core", test, only, name)
+    figure::printed("autoresearch-core", test, only, name)
 }
 
 fn recorded_lineage() -> Result<Line, String> {
     let words = printed("lineage", "the_lab_decides", "recorded-lineage")?;
-    let number = |key| super::number(&words, key);
+    let number = |key| figure::number(&words, key);
     let (rows, other, last) = (number("rows")?, number("decided_otherwise")?, number("final")?);
     let value = format!(
         "{other} of {rows} decided otherwise ({} keeps, {} discards, {} crash), final {last}; strict improvement \
@@ -48,29 +49,29 @@ fn recorded_lineage() -> Result<Line, String> {
 
 fn kill_suite() -> Result<Line, String> {
     let words = printed("kill", "nothing_survives_a_timeout", "kill-timeout")?;
-    let (cases, survivors) = (super::number(&words, "cases")?, super::number(&words, "survivors")?);
-    let late = super::number(&words, "worst_ms")?;
+    let (cases, survivors) = (figure::number(&words, "cases")?, figure::number(&words, "survivors")?);
+    let late = figure::number(&words, "worst_ms")?;
     let value = format!("{survivors} survivors of {cases} kinds of children, at most {late} ms after the grace period");
     Ok(Line::Measured(survivors == 0.0 && cases >= 5.0 && late <= 2000.0, value, "0 within 2000 ms"))
 }
 
 fn state_machine() -> Result<Line, String> {
     let words = printed("semantics", "no_history", "state-machine")?;
-    let (steps, violations) = (super::number(&words, "transitions")?, super::number(&words, "violations")?);
+    let (steps, violations) = (figure::number(&words, "transitions")?, figure::number(&words, "violations")?);
     let value = format!("{violations} violations in {steps} transitions");
     Ok(Line::Measured(violations == 0.0 && steps >= 100_000.0, value, "0 in at least 100000"))
 }
 
 fn write_order() -> Result<Line, String> {
     let words = printed("crash", "git_s_files", "write-order")?;
-    let (files, violations) = (super::number(&words, "files")?, super::number(&words, "violations")?);
+    let (files, violations) = (figure::number(&words, "files")?, figure::number(&words, "violations")?);
     let value = format!("{violations} of {files} of git's files were not durable when the journal named them");
     Ok(Line::Measured(violations == 0.0 && files >= 10.0, value, "0"))
 }
 
 fn crash_points() -> Result<Line, String> {
     let words = printed("crash", "every_write_boundary", "crash-points")?;
-    let number = |key| super::number(&words, key);
+    let number = |key| figure::number(&words, key);
     let (points, pairs, violations) = (number("points")?, number("pairs")?, number("violations")?);
     let value = format!("{violations} violations at {points} write boundaries and {pairs} more inside recovery");
     Ok(Line::Measured(violations == 0.0 && points > 50.0 && pairs > 100.0, value, "0"))
@@ -78,7 +79,7 @@ fn crash_points() -> Result<Line, String> {
 
 fn kill_loop() -> Result<Line, String> {
     let words = printed("crash", "random_kills", "kill-loop")?;
-    let number = |key| super::number(&words, key);
+    let number = |key| figure::number(&words, key);
     let (kills, lost) = (number("kills")?, number("lost")?);
     let (nights, equal) = (number("nights")?, number("tips_equal")?);
     let value = format!("{lost} records lost by {kills} kills, {equal} of {nights} nights end at the same commit");
@@ -123,7 +124,7 @@ fn memory_flat() -> Result<Line, String> {
 }
 
 fn optuna_ratio() -> Result<Line, String> {
-    let venv = places::target()?.join("optuna-venv");
+    let venv = sh::target()?.join("optuna-venv");
     if let Err(why) = setup::packages(&venv, &[&format!("optuna=={OPTUNA}")]) {
         return Ok(Line::Skip(format!("Optuna {OPTUNA} cannot be installed: {why}")));
     }

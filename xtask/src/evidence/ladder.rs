@@ -1,6 +1,6 @@
 //! The figures of the Ladder: what it takes from an attack on a shared evaluation set.
 
-use super::{Line, number, printed};
+use crate::figure::{Line, number, printed};
 
 /// Blum and Hardt's boosting attack, against the strict rule and against the Ladder.
 pub fn attack() -> Result<Line, String> {

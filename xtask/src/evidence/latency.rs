@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::Line;
+use crate::figure::Line;
 use crate::{places, setup, sh};
 
 const FILE: &str = "autoresearch-llm/train.rs";

@@ -1,6 +1,7 @@
 //! The figures of the main job: a night of research on a fresh machine.
 
-use super::{Line, Measure, bad_input, cuda, durable_core, latency, night};
+use super::{bad_input, cuda, durable_core, latency, night};
+use crate::figure::{self, Line, Measure};
 use crate::{setup, sh};
 
 /// All of them, the quick ones first.
@@ -46,25 +47,25 @@ fn printed(test: &str, name: &str) -> Result<Vec<String>, String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", test, "--", "--nocapture"]);
-    super::words_after(&sh::output(cargo.env("LIBTORCH", libtorch))?, name)
+    figure::words_after(&sh::output(cargo.env("LIBTORCH", libtorch))?, name)
 }
 
 fn val_bpb_formula() -> Result<Line, String> {
-    let difference = super::number(&printed("val_bpb", "val_bpb")?, "max_abs_diff")?;
+    let difference = figure::number(&printed("val_bpb", "val_bpb")?, "max_abs_diff")?;
     let value = format!("differs from the Python formula by {difference:e} at most");
     Ok(Line::Measured(difference <= 1e-6, value, "1e-6"))
 }
 
 fn packing() -> Result<Line, String> {
     let words = printed("packing", "packing")?;
-    let (tokens, mismatches) = (super::number(&words, "tokens_compared")?, super::number(&words, "mismatches")?);
+    let (tokens, mismatches) = (figure::number(&words, "tokens_compared")?, figure::number(&words, "mismatches")?);
     let value = format!("{mismatches} of {tokens} tokens differ from prepare.py's algorithm");
     Ok(Line::Measured(mismatches == 0.0 && tokens > 100_000.0, value, "0 of more than 100000"))
 }
 
 fn tokenizer() -> Result<Line, String> {
     let words = printed("tokenizer", "tokenizer")?;
-    let (cases, failures) = (super::number(&words, "cases")?, super::number(&words, "failures")?);
+    let (cases, failures) = (figure::number(&words, "cases")?, figure::number(&words, "failures")?);
     Ok(Line::Measured(
         failures == 0.0 && cases >= 4000.0,
         format!("{failures} of {cases} texts came back changed"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Line;
+use crate::figure::Line;
 use crate::{places, sh};
 
 /// One protection and how it is taken away.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::Line;
+use crate::figure::Line;
 use crate::{places, sh};
 
 const EXPERIMENTS: usize = 8;

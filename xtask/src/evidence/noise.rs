@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Line, Measure, ladder};
+use super::ladder;
+use crate::figure::{self, Line, Measure};
 use crate::sh;
 
 /// All of them.
@@ -78,7 +79,7 @@ fn against(rule: &str, of: fn(&Published) -> [f64; 3], null: f64) -> Result<Line
     let (mut fine, mut parts) = (true, Vec::new());
     for published in &PUBLISHED {
         let words = cell(published.row, rule)?;
-        let number = |key| super::number(words, key);
+        let number = |key| figure::number(words, key);
         let [gain, share, bias] = of(published);
         let errors = (number("gain")? - gain).abs() / (number("gain_error")? * wider);
         fine &= errors <= ERRORS;
@@ -92,7 +93,7 @@ fn against(rule: &str, of: fn(&Published) -> [f64; 3], null: f64) -> Result<Line
         ));
     }
     let words = cell(NULL.0, rule)?;
-    let (wrong, error) = (super::number(words, "false")?, super::number(words, "false_error")?);
+    let (wrong, error) = (figure::number(words, "false")?, figure::number(words, "false_error")?);
     let errors = (wrong - null).abs() / (error * wider);
     fine &= errors <= ERRORS;
     parts.push(format!("all null: {wrong:.2} false keeps (published {null}, {errors:.1} errors)"));
@@ -108,7 +109,7 @@ fn simulation_default() -> Result<Line, String> {
     let line = against("default", |published| published.default, NULL.2)?;
     let mut wins = Vec::new();
     for published in &PUBLISHED {
-        let gain = |rule| super::number(cell(published.row, rule)?, "gain");
+        let gain = |rule| figure::number(cell(published.row, rule)?, "gain");
         if gain("greedy")? > gain("default")? {
             wins.push(published.row.replace('-', " "));
         }
@@ -126,7 +127,7 @@ fn record_bias() -> Result<Line, String> {
     let mut worst: f64 = f64::NEG_INFINITY;
     for row in rows {
         for rule in ["default", "default,-end-known"] {
-            worst = worst.max(super::number(cell(row, rule)?, "bias")?);
+            worst = worst.max(figure::number(cell(row, rule)?, "bias")?);
         }
     }
     Ok(Line::Measured(worst < 0.3, format!("{worst:+.2} sigma at most, over all rows"), "under 0.3 sigma"))
@@ -134,7 +135,7 @@ fn record_bias() -> Result<Line, String> {
 
 fn sequential_null() -> Result<Line, String> {
     let words = cell(NULL.0, "sequential")?;
-    let per_hundred = 100.0 * super::number(words, "false")? / super::number(words, "proposals")?;
+    let per_hundred = 100.0 * figure::number(words, "false")? / figure::number(words, "proposals")?;
     let value = format!("{per_hundred:.3} false keeps per 100 proposals without effect");
     Ok(Line::Measured(per_hundred < 1.0, value, "under 1.0"))
 }
@@ -145,8 +146,8 @@ fn properties() -> Result<Line, String> {
     let (mut within, mut rates) = (true, Vec::new());
     for line in output.lines().filter_map(|line| line.split_once("evidence type-one ")) {
         let words: Vec<String> = line.1.split_whitespace().map(str::to_owned).collect();
-        let (alpha, rate) = (super::number(&words, "alpha")?, super::number(&words, "rate")?);
-        let trials = super::number(&words, "trials")?;
+        let (alpha, rate) = (figure::number(&words, "alpha")?, figure::number(&words, "rate")?);
+        let trials = figure::number(&words, "trials")?;
         within &= rate <= alpha + ERRORS * (alpha * (1.0 - alpha) / trials).sqrt();
         rates.push(format!("{rate:.4} at {alpha}"));
     }
@@ -158,8 +159,8 @@ fn properties() -> Result<Line, String> {
 
 fn aa_night() -> Result<Line, String> {
     let arguments = ["test", "--release", "--locked", "-p", CORE, "--test", "aa", "--", "--ignored", "--nocapture"];
-    let words = super::words_after(&sh::output(sh::cargo().args(arguments))?, "aa-night")?;
-    let number = |key| super::number(&words, key);
+    let words = figure::words_after(&sh::output(sh::cargo().args(arguments))?, "aa-night")?;
+    let number = |key| figure::number(&words, key);
     let (nights, proposals) = (number("nights")?, number("proposals")?);
     let (aware, worst, strict) = (number("default")?, number("worst")?, number("strict")?);
     let value = format!(
@@ -171,8 +172,8 @@ fn aa_night() -> Result<Line, String> {
 }
 
 fn seed_only() -> Result<Line, String> {
-    let words = super::printed(CORE, "aa", "seed", "seed-only")?;
-    let number = |key| super::number(&words, key);
+    let words = figure::printed(CORE, "aa", "seed", "seed-only")?;
+    let number = |key| figure::number(&words, key);
     let (proposals, aware) = (number("proposals")?, number("default")?);
     let (sequential, strict) = (number("sequential")?, number("strict")?);
     let value = format!(

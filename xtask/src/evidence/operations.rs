@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Line;
+use crate::figure::{self, Line};
 use super::contest::KARPATHY_GB;
 use crate::{places, setup, sh};
 
@@ -18,13 +18,13 @@ pub fn printed_on(device: &str, arguments: &[&str], name: &str) -> Result<Vec<St
     let mut test = sh::cargo();
     test.args(["test", "--locked", "-p", "autoresearch-llm"]).args(arguments);
     test.env("LIBTORCH", libtorch).env("AUTORESEARCH_DEVICE", device);
-    super::words_after(&sh::output(&mut test)?, name)
+    figure::words_after(&sh::output(&mut test)?, name)
 }
 
 /// Of every operation, against finite differences.
 pub fn gradients() -> Result<Line, String> {
     let words = printed(&["--test", "ops", "--", "--nocapture"], "gradcheck")?;
-    let (operations, error) = (super::number(&words, "operations")?, super::number(&words, "max_error")?);
+    let (operations, error) = (figure::number(&words, "operations")?, figure::number(&words, "max_error")?);
     let value = format!("{error:.1e} at most, of {operations} operations in double precision");
     Ok(Line::Measured(error < 1e-6, value, "1e-6 from finite differences"))
 }
@@ -32,7 +32,7 @@ pub fn gradients() -> Result<Line, String> {
 /// Of one step at karpathy's sizes.
 pub fn memory() -> Result<Line, String> {
     let words = printed(&["--bin", "train", "--", "--ignored", "--nocapture", "h100_s_sizes"], "memory-h100")?;
-    let gigabytes = super::number(&words, "gigabytes")?;
+    let gigabytes = figure::number(&words, "gigabytes")?;
     let value = format!("{gigabytes:.1} GB computed at depth 8, 128 x 2048 tokens, bf16; karpathy's has {KARPATHY_GB}");
     Ok(Line::Measured(gigabytes < 30.0, value, "30 GB"))
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::{Line, Measure, night, number, printed};
+use super::night;
+use crate::figure::{self, Line, Measure, number, printed};
 use crate::sh;
 
 /// All of them.
@@ -43,7 +44,7 @@ fn simulated() -> Result<&'static Nights, String> {
         let output = sh::output(sh::cargo().args(arguments))?;
         let table: Vec<&str> = output.lines().filter(|line| !line.starts_with("evidence")).collect();
         eprintln!("{}", table.join("\n"));
-        let lines = super::all_words_after(&output, "evidence parallel workers ");
+        let lines = figure::all_words_after(&output, "evidence parallel workers ");
         Ok(lines.into_iter().filter_map(|words| Some((words.first()?.clone(), words))).collect())
     });
     nights.as_ref().map_err(Clone::clone)

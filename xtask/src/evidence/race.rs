@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::latency;
 use super::pace::{self, Until, median};
-use crate::{places, setup};
+use crate::{places, setup, sh};
 
 const THREADS: usize = 2;
 /// Turns, odd.
@@ -90,7 +90,7 @@ impl Steady {
 impl Race {
     /// Builds the trainer with the preset's sizes, prepares the data.
     pub fn new(python: PathBuf) -> Result<Race, String> {
-        let folder = places::target()?.join("race");
+        let folder = sh::target()?.join("race");
         let failed = |e| format!("{}: {e}", folder.display());
         fs::create_dir_all(&folder).map_err(failed)?;
         // Data and what torch.compile made stay.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::race::{self, Race};
-use super::{Line, Measure, contest, operations};
+use super::{contest, operations};
+use crate::figure::{self, Line, Measure};
 use crate::{places, setup, sh};
 
 /// All of them, the quick ones first.
@@ -30,7 +31,7 @@ const PACKAGES: &[&str] = &["torch==2.11.0"];
 
 /// Python with the PyTorch that everything is held against.
 pub fn python() -> Result<PathBuf, String> {
-    let venv = places::target()?.join("pytorch-venv");
+    let venv = sh::target()?.join("pytorch-venv");
     setup::packages(&venv, PACKAGES)?;
     Ok(venv.join("bin/python"))
 }
@@ -41,7 +42,7 @@ fn parity() -> Result<&'static (String, &'static str), String> {
     static PRINTED: OnceLock<Result<(String, &'static str), String>> = OnceLock::new();
     let run = || {
         let libtorch = setup::setup()?;
-        let fresh = places::target()?.join("parity-fresh.safetensors");
+        let fresh = sh::target()?.join("parity-fresh.safetensors");
         let script = places::root().join("autoresearch-llm/tests/reference/make_fixtures.py");
         let made = python()
             .and_then(|python| sh::output(std::process::Command::new(python).arg("-B").arg(script).arg(&fresh)));
@@ -66,34 +67,34 @@ fn parity() -> Result<&'static (String, &'static str), String> {
 /// The words that a parity test printed, and what it was compared with.
 fn printed(name: &str) -> Result<(Vec<String>, &'static str), String> {
     let (output, from) = parity()?;
-    Ok((super::words_after(output, name)?, from))
+    Ok((figure::words_after(output, name)?, from))
 }
 
 fn parity_loss() -> Result<Line, String> {
     let (words, from) = printed("parity-loss")?;
-    let (difference, steps) = (super::number(&words, "max_abs_diff")?, super::number(&words, "steps")?);
+    let (difference, steps) = (figure::number(&words, "max_abs_diff")?, figure::number(&words, "steps")?);
     let value = format!("{difference:.1e} over {steps} steps in float32, {from}");
     Ok(Line::Measured(difference <= 1e-4 && steps >= 10.0, value, "1e-4"))
 }
 
 fn parity_gradients() -> Result<Line, String> {
     let (words, from) = printed("parity-gradients")?;
-    let (difference, parameters) = (super::number(&words, "max_rel_diff")?, super::number(&words, "parameters")?);
+    let (difference, parameters) = (figure::number(&words, "max_rel_diff")?, figure::number(&words, "parameters")?);
     let value = format!("{difference:.1e} relative over {parameters} parameters, {from}");
     Ok(Line::Measured(difference <= 1e-5 && parameters >= 20.0, value, "1e-5"))
 }
 
 fn parity_optimizer() -> Result<Line, String> {
     let (words, from) = printed("parity-optimizer")?;
-    let (difference, groups) = (super::number(&words, "max_rel_diff")?, super::number(&words, "groups")?);
-    let update = super::number(&words, "of_the_update")?;
+    let (difference, groups) = (figure::number(&words, "max_rel_diff")?, figure::number(&words, "groups")?);
+    let update = figure::number(&words, "of_the_update")?;
     let value = format!("{difference:.1e} relative ({update:.1e} of the update) over {groups} groups, {from}");
     Ok(Line::Measured(difference <= 1e-5 && groups >= 9.0, value, "1e-5"))
 }
 
 fn parity_bf16() -> Result<Line, String> {
     let (words, from) = printed("parity-bf16")?;
-    let number = |key| super::number(&words, key);
+    let number = |key| figure::number(&words, key);
     let (difference, steps) = (number("max_abs_diff")?, number("steps")?);
     let (ours, pytorch_s) = (number("from_float32")?, number("pytorch")?);
     let value = format!(

@@ -34,7 +34,7 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
     let script = ["echo 'score: 4'", "echo 'score: 6'", "echo 'score: 3'"].map(str::to_owned);
     let place = Place::new(&script, Files::OnDisk);
     let library = place.path().join("order.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/order.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/crash/order.c");
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]).arg("-ldl").status();
     if !built.is_ok_and(|status| status.success()) {

@@ -117,7 +117,7 @@ impl Place {
     fn go_on_elsewhere(&self, at: Option<usize>) -> (ExitStatus, Vec<String>) {
         let list = self.folder.join("points.txt");
         let mut harness = Command::new(std::env::current_exe().unwrap());
-        harness.args(["--exact", "night_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
+        harness.args(["--exact", "workers::night_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
         match at {
             Some(at) => harness.env("AUTORESEARCH_CRASH_AT", at.to_string()),
             None => harness.env("AUTORESEARCH_CRASH_LIST", &list),

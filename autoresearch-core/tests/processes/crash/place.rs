@@ -159,7 +159,7 @@ impl Place {
     /// A harness that goes on with the night: this test binary, as another process.
     pub fn harness(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "night_to_be_killed", "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", "crash::night_to_be_killed", "--nocapture", "--test-threads=1"]);
         self.prepare(&mut command);
         command
     }

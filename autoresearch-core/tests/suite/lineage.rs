@@ -12,7 +12,7 @@ use std::time::Duration;
 use autoresearch_core::testkit::{Machine, Script, Step};
 use autoresearch_core::*;
 
-const TABLE: &str = include_str!("data/h100-mar8.tsv");
+const TABLE: &str = include_str!("../data/h100-mar8.tsv");
 const WORTH_IT: f64 = 0.00003;
 
 fn steps() -> Vec<Step> {

@@ -148,7 +148,7 @@ async fn nothing_survives_the_harness() {
         let folder = tempfile::tempdir().unwrap();
         let name = format!("harness {case}");
         let mut harness = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "harness_to_be_killed"])
+            .args(["--exact", "kill::harness_to_be_killed"])
             .env("KILL_SUITE_FOLDER", folder.path())
             .env("KILL_SUITE_INDEX", index.to_string())
             .env(MARK, mark(&name))

@@ -1,0 +1,11 @@
+//! Runs over real processes: what they leave behind, when they end, and what a kill at any moment leaves.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod aa;
+mod conformance;
+mod crash;
+mod kill;
+mod night;
+mod slots;
+mod timing;
+mod workers;

@@ -1,0 +1,42 @@
+//! Lists the public items of a crate, or those of them that lack documentation, from rustdoc's JSON.
+//!
+//! It is a crate of its own because it needs a well-kept reader of that format, and `xtask` needs nothing but the standard
+//! library.
+
+mod undocumented;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: public-items list|undocumented RUSTDOC.json";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let printed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["list", json] => list(json.as_ref()),
+        ["undocumented", json] => undocumented::undocumented(json.as_ref()),
+        _ => Err(USAGE.into()),
+    };
+    match printed {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Lists the public items one a line. Implementations that every type gets, or that are derived, say nothing about the API and
+/// are left out.
+fn list(json: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let api = public_api::Builder::from_rustdoc_json(json)
+        .omit_blanket_impls(true)
+        .omit_auto_trait_impls(true)
+        .omit_auto_derived_impls(true)
+        .build()?;
+    Ok(api.items().map(ToString::to_string).collect())
+}

@@ -1,0 +1,166 @@
+//! The figures of a house that reads: its circles, layers, files, words, public items, and the time that its tests take.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::figure::{Line, Measure};
+use crate::{places, setup, sh};
+
+mod circles;
+mod crates;
+mod graph;
+mod items;
+mod layers;
+mod path;
+mod source;
+mod tokens;
+mod words;
+
+pub use items::store as store_public_api;
+
+/// All of them, the quick ones first.
+pub const FIGURES: &[(&str, Measure)] = &[
+    ("module-circles", module_circles),
+    ("layering", layering),
+    ("experiment-path", experiment_path),
+    ("file-lengths", file_lengths),
+    ("words", glossary_words),
+    ("readme-words", readme_words),
+    ("public-api", public_api),
+    ("undocumented", undocumented),
+    ("public-items", public_items),
+    ("light-core", light_core),
+    ("test-time", test_time),
+];
+
+const MAX_LINES: usize = 400;
+const MAX_MEDIAN: usize = 140;
+/// The one file that is read as a whole, by people and by models.
+const TRAINER: &str = "autoresearch-llm/train.rs";
+const MAX_README: usize = 700;
+const MAX_BUILD_SECONDS: f64 = 20.0;
+
+/// A figure that counts what is wrong and shows each.
+fn none(found: &[String], what: &str) -> Line {
+    for one in found {
+        eprintln!("  {one}");
+    }
+    Line::Measured(found.is_empty(), format!("{} {what}", found.len()), "0")
+}
+
+fn module_circles() -> Result<Line, String> {
+    Ok(none(&circles::found(&places::root())?, "circles among the files of the workspace's crates"))
+}
+
+fn layering() -> Result<Line, String> {
+    Ok(none(&layers::found(&places::root().join("autoresearch-core"))?, "uses between rooms of the core against DESIGN"))
+}
+
+fn experiment_path() -> Result<Line, String> {
+    let path = path::path(&places::root())?;
+    for one in &path.wrong {
+        eprintln!("  {one}");
+    }
+    let value = format!(
+        "{} functions in {} files, {} of ARCHITECTURE.md's rows against the code",
+        path.functions,
+        path.files,
+        path.wrong.len()
+    );
+    let good = path.wrong.is_empty() && path.functions <= 12 && path.files <= 5;
+    Ok(Line::Measured(good, value, "at most 12 functions in at most 5 files, each as the code has it"))
+}
+
+fn file_lengths() -> Result<Line, String> {
+    let root = places::root();
+    let mut lengths = Vec::new();
+    for member in crates::crates(&root)? {
+        for file in crates::below(&member.folder.join("src"), "rs")? {
+            lengths.push((crates::read(&file)?.lines().count(), crates::shown(&root, &file)));
+        }
+    }
+    lengths.sort();
+    let long: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > MAX_LINES).collect();
+    for (lines, file) in &long {
+        eprintln!("  {file} has {lines} lines");
+    }
+    let median = lengths.get(lengths.len() / 2).map_or(0, |(lines, _)| *lines);
+    let value = format!("{} of {} files of src over {MAX_LINES} lines, median {median}", long.len(), lengths.len());
+    debug_assert!(!long.iter().any(|(_, file)| file == TRAINER), "train.rs is not in src");
+    Ok(Line::Measured(long.is_empty() && median <= MAX_MEDIAN, value, "0 but train.rs, median at most 140"))
+}
+
+fn glossary_words() -> Result<Line, String> {
+    Ok(none(&words::found(&places::root())?, "uses of words that the glossary replaces"))
+}
+
+fn readme_words() -> Result<Line, String> {
+    let words = crates::read(&places::root().join("README.md"))?.split_whitespace().count();
+    Ok(Line::Measured(words <= MAX_README, format!("{words} words"), "at most 700"))
+}
+
+fn public_api() -> Result<Line, String> {
+    let changed = items::changed()?;
+    Ok(none(&changed, "lines differ from autoresearch-core/public-api.txt; `cargo xtask public-api` writes it anew"))
+}
+
+fn undocumented() -> Result<Line, String> {
+    Ok(none(&items::undocumented()?, "public items of the core without a sentence, or traits and constructors without a doctest"))
+}
+
+fn public_items() -> Result<Line, String> {
+    let (before, now) = (items::before()?.len(), items::now()?.len());
+    let value = format!("{now} public items of the core, {before} at {}", items::BEFORE);
+    Ok(Line::Measured(2 * now <= before, value, "at most half"))
+}
+
+fn light_core() -> Result<Line, String> {
+    let package = ["--locked", "-p", "autoresearch-core", "--no-default-features"];
+    let tree = sh::output(sh::cargo().arg("tree").args(package).args(["-e", "normal", "--prefix", "none"]))?;
+    let git: Vec<&str> = tree.lines().filter(|line| line.starts_with("libgit2") || line.starts_with("git2")).collect();
+    // The download is not the build.
+    sh::output(sh::cargo().args(["fetch", "--locked"]))?;
+    let folder = sh::target()?.join("house/light");
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("cannot empty {}: {error}", folder.display()));
+        }
+        _ => {}
+    }
+    let mut build = sh::cargo();
+    build.arg("build").args(package).args(["--offline", "--jobs", "2"]).env("CARGO_TARGET_DIR", &folder);
+    let began = Instant::now();
+    sh::output(&mut build)?;
+    let seconds = began.elapsed().as_secs_f64();
+    let value = format!("libgit2: {git:?}; built afresh by two jobs in {seconds:.1} s");
+    Ok(Line::Measured(git.is_empty() && seconds < MAX_BUILD_SECONDS, value, "none; under 20 s"))
+}
+
+/// The time of `cargo xtask test` after an edit of the core, here and before the house was rebuilt.
+fn test_time() -> Result<Line, String> {
+    let before = items::checkout(items::BEFORE)?;
+    let (now, then) = (timed_test(&places::root())?, timed_test(&before)?);
+    let value = format!("{now:.0} s after an edit of the core, {then:.0} s at {}", items::BEFORE);
+    Ok(Line::Measured(2.0 * now <= then, value, "at most half"))
+}
+
+/// Builds the tests of a checkout, touches the core, and times its `cargo xtask test`.
+fn timed_test(checkout: &Path) -> Result<f64, String> {
+    let libtorch = setup::setup()?;
+    let target = sh::target()?.join("house/test").join(checkout.file_name().unwrap_or_default());
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = sh::cargo();
+        cargo.current_dir(checkout).env("CARGO_TARGET_DIR", &target).env("LIBTORCH", &libtorch).args(arguments);
+        cargo.env_remove("AUTORESEARCH_ROOT");
+        sh::output(&mut cargo)
+    };
+    cargo(&["test", "--locked", "--workspace", "--no-run"])?;
+    cargo(&["xtask", "test", "--no-run"])?;
+    let edited = checkout.join("autoresearch-core/src/lib.rs");
+    let source = crates::read(&edited)?;
+    fs::write(&edited, source).map_err(|e| format!("cannot touch {}: {e}", edited.display()))?;
+    let began = Instant::now();
+    cargo(&["xtask", "test"])?;
+    Ok(began.elapsed().as_secs_f64())
+}
