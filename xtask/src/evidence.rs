@@ -21,6 +21,7 @@ mod operations;
 mod pace;
 mod parallel;
 mod proposers;
+mod pytorch;
 mod race;
 mod trainer;
 

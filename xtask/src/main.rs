@@ -9,6 +9,7 @@ mod nanochat;
 mod places;
 mod setup;
 mod sh;
+mod test;
 
 use std::process::ExitCode;
 
@@ -18,7 +19,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   nanochat [OPTIONS]  set-up, then the main job: a night of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
-  test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`)
+  test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
+                      more random histories, a kill at every write boundary
+  public-api          write autoresearch-core/public-api.txt anew from the code
   evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise,
                       parallel, house);
                       --list names them, --only A,B picks some";
@@ -35,7 +38,8 @@ fn main() -> ExitCode {
         "setup" => setup::setup().map(|_| ()),
         "agents" => agents::agents().map(|folder| println!("{}", folder.display())),
         "nanochat" => nanochat::nanochat(&rest),
-        "test" => test(&rest),
+        "test" => test::test(&rest),
+        "public-api" => evidence::store_public_api(),
         "evidence" => evidence::evidence(&rest),
         "" | "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -50,16 +54,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn test(arguments: &[String]) -> Result<(), String> {
-    let libtorch = setup::setup()?;
-    let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "--workspace"]).args(arguments).env("LIBTORCH", libtorch);
-    match agents::agents() {
-        Ok(folder) => drop(cargo.env("AUTORESEARCH_TEST_AGENTS", folder)),
-        // Everything else can be tested without them, and the tests say that they are skipped.
-        Err(why) => eprintln!("the tests with real agents are skipped: {why}"),
-    }
-    sh::run(&mut cargo)
 }

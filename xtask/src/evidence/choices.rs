@@ -7,9 +7,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::latency;
 use super::pace::{self, Until, median};
 use super::race::sizes;
-use super::latency;
 use crate::figure::{Line, Measure};
 use crate::{setup, sh};
 

@@ -5,15 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::operations::{cargo, of, prepared, trained_with};
+use super::operations::{KARPATHY_GB, cargo, of, prepared, trained_with};
 use super::pace::{self, median};
 use super::race::{Sizes, sizes};
-use super::{cuda, operations, trainer};
+use super::{cuda, operations, pytorch};
 use crate::figure::{self, Line};
 use crate::{places, sh};
 
-/// karpathy's peak in GB, for comparison: 45060.2 MB in his published block.
-pub const KARPATHY_GB: f64 = 45.06;
 /// Tokens of training rows for PyTorch; it begins again when they are used up.
 const TRAIN_TOKENS: usize = 64 << 20;
 
@@ -178,7 +176,7 @@ impl Contest {
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let data = prepared(self.preset, self.data)?;
         self.rows(&data, &folder)?;
-        let (python, sizes) = (trainer::python()?, sizes(self.preset)?);
+        let (python, sizes) = (pytorch::python()?, sizes(self.preset)?);
         // Copied: whoever builds next replaces it.
         let train = folder.join("train");
         std::fs::copy(operations::built(self.preset)?, &train).map_err(|e| format!("{}: {e}", train.display()))?;

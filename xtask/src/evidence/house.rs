@@ -54,7 +54,10 @@ fn module_circles() -> Result<Line, String> {
 }
 
 fn layering() -> Result<Line, String> {
-    Ok(none(&layers::found(&places::root().join("autoresearch-core"))?, "uses between rooms of the core against DESIGN"))
+    Ok(none(
+        &layers::found(&places::root().join("autoresearch-core"))?,
+        "uses between rooms of the core against DESIGN",
+    ))
 }
 
 fn experiment_path() -> Result<Line, String> {
@@ -106,7 +109,10 @@ fn public_api() -> Result<Line, String> {
 }
 
 fn undocumented() -> Result<Line, String> {
-    Ok(none(&items::undocumented()?, "public items of the core without a sentence, or traits and constructors without a doctest"))
+    Ok(none(
+        &items::undocumented()?,
+        "public items of the core without a sentence, or traits and constructors without a doctest",
+    ))
 }
 
 fn public_items() -> Result<Line, String> {

@@ -1,11 +1,10 @@
 //! The figures of the trainer: the same numbers as PyTorch, and how fast beside it. Its PyTorch is installed for this alone,
 //! below the target folder.
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::race::{self, Race};
-use super::{contest, operations};
+use super::{contest, operations, pytorch};
 use crate::figure::{self, Line, Measure};
 use crate::{places, setup, sh};
 
@@ -26,16 +25,6 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("speed-with-start-up", speed_with_start_up),
 ];
 
-/// The version that tch is bound to.
-const PACKAGES: &[&str] = &["torch==2.11.0"];
-
-/// Python with the PyTorch that everything is held against.
-pub fn python() -> Result<PathBuf, String> {
-    let venv = sh::target()?.join("pytorch-venv");
-    setup::packages(&venv, PACKAGES)?;
-    Ok(venv.join("bin/python"))
-}
-
 /// What the parity tests print, run once, on fixtures that PyTorch computed just now; on those that are committed where it
 /// cannot be installed.
 fn parity() -> Result<&'static (String, &'static str), String> {
@@ -44,7 +33,7 @@ fn parity() -> Result<&'static (String, &'static str), String> {
         let libtorch = setup::setup()?;
         let fresh = sh::target()?.join("parity-fresh.safetensors");
         let script = places::root().join("autoresearch-llm/tests/reference/make_fixtures.py");
-        let made = python()
+        let made = pytorch::python()
             .and_then(|python| sh::output(std::process::Command::new(python).arg("-B").arg(script).arg(&fresh)));
         let mut cargo = sh::cargo();
         cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--bin", "train", "parity::", "--"]);
@@ -105,7 +94,7 @@ fn parity_bf16() -> Result<Line, String> {
 }
 
 fn race() -> Result<Race, String> {
-    match python() {
+    match pytorch::python() {
         Ok(python) => Race::new(python),
         Err(why) => Err(format!("PyTorch 2.11 cannot be installed: {why}")),
     }

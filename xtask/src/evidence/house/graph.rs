@@ -42,7 +42,8 @@ pub fn uses(root: &Path) -> Result<Vec<Use>, String> {
 
 /// True when the path leads to something defined below the module.
 fn is_below(modules: &Modules, from: &Names, path: &Names) -> bool {
-    definition(modules, from, path, REEXPORTS).is_some_and(|target| target.len() > from.len() && target.starts_with(from))
+    definition(modules, from, path, REEXPORTS)
+        .is_some_and(|target| target.len() > from.len() && target.starts_with(from))
 }
 
 /// True when the path leads to a module: what is used of it shows in the code.

@@ -24,7 +24,8 @@ pub fn path(root: &Path) -> Result<PathOfExperiment, String> {
     let mut earlier: Vec<(&str, Vec<Token>)> = Vec::new();
     for (function, file) in &rows {
         let name = function.rsplit(['.', ':']).next().unwrap_or(function);
-        let paths = [root.join(file), root.join("autoresearch-core/src").join(file), root.join("autoresearch-core").join(file)];
+        let paths =
+            [root.join(file), root.join("autoresearch-core/src").join(file), root.join("autoresearch-core").join(file)];
         let Some(path) = paths.iter().find(|path| path.is_file()) else {
             wrong.push(format!("there is no file {file}"));
             continue;
@@ -123,7 +124,8 @@ mod tests {
         std::fs::write(src.join("decide.rs"), "pub fn decide<T>(a: [u8; 2]) {}").unwrap();
         let lab = root.join("autoresearch-core/src/lab.rs");
         for (body, wrong) in [("decide::decide(1)", 0), ("other()", 1)] {
-            std::fs::write(&lab, format!("impl Lab {{ fn run(&self) -> u8 {{ {body} }} fn other() {{ decide() }} }}")).unwrap();
+            std::fs::write(&lab, format!("impl Lab {{ fn run(&self) -> u8 {{ {body} }} fn other() {{ decide() }} }}"))
+                .unwrap();
             let found = path(&root).unwrap();
             assert_eq!((found.functions, found.files, found.wrong.len()), (2, 2, wrong), "{:?}", found.wrong);
         }

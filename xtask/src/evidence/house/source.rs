@@ -127,14 +127,15 @@ impl Scan<'_> {
                     module.items.extend(name.map(str::to_owned));
                     self.at += 2;
                 }
+                // `const fn name`: the name follows the second keyword.
+                Kind::Word(word)
+                    if ITEMS.contains(&word.as_str()) && next.is_some_and(|next| ITEMS.contains(&next)) => {}
                 Kind::Word(word) if ITEMS.contains(&word.as_str()) && next.is_some() => {
-                    // `const fn name`: the name follows the second keyword. Items of functions and impls are no names here.
-                    if !ITEMS.contains(&next.unwrap_or_default()) {
-                        if depth == 0 {
-                            module.items.insert(next.unwrap_or_default().to_owned());
-                        }
-                        self.at += 1;
+                    // The items of functions and implementations are no names of the module.
+                    if depth == 0 {
+                        module.items.insert(next.unwrap_or_default().to_owned());
                     }
+                    self.at += 1;
                 }
                 Kind::Word(_) | Kind::Path => {
                     self.mention(&mut module);
@@ -161,7 +162,11 @@ impl Scan<'_> {
         match within {
             [cfg, _, test, _] if cfg.is_word("cfg") && test.is_word("test") => Attribute::Test { inner },
             [cfg, _, all, _, rest @ ..] if cfg.is_word("cfg") && all.is_word("all") => {
-                if rest.iter().any(|token| token.is_word("test")) { Attribute::Test { inner } } else { Attribute::Other }
+                if rest.iter().any(|token| token.is_word("test")) {
+                    Attribute::Test { inner }
+                } else {
+                    Attribute::Other
+                }
             }
             [test] if test.is_word("test") => Attribute::Test { inner },
             [path, _, Token { kind: Kind::Text(text), .. }] if path.is_word("path") => Attribute::Path(text.clone()),
@@ -278,7 +283,9 @@ impl Scan<'_> {
 
 enum Attribute {
     /// Everything that it belongs to is code of tests; the whole file when it is an inner one.
-    Test { inner: bool },
+    Test {
+        inner: bool,
+    },
     /// `#[path = "…"]`.
     Path(String),
     Other,

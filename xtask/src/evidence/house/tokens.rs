@@ -161,7 +161,9 @@ fn quoted(source: &str) -> usize {
     }
     match characters.next() {
         Some((at, '\'')) => at + 1,
-        _ => 1 + source[1..].chars().take_while(|c| *c == '_' || c.is_alphanumeric()).map(char::len_utf8).sum::<usize>(),
+        _ => {
+            1 + source[1..].chars().take_while(|c| *c == '_' || c.is_alphanumeric()).map(char::len_utf8).sum::<usize>()
+        }
     }
 }
 

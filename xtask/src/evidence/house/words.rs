@@ -40,7 +40,9 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = vec![root.join("README.md"), root.join("program.md")];
     for member in crates(root)? {
         files.extend(below(&member.folder.join("src"), "rs")?);
-        files.extend([member.folder.join("train.rs"), member.folder.join("README.md")].into_iter().filter(|f| f.exists()));
+        files.extend(
+            [member.folder.join("train.rs"), member.folder.join("README.md")].into_iter().filter(|f| f.exists()),
+        );
     }
     files.extend(below(&root.join("docs"), "md")?);
     files.retain(|file| {
@@ -85,10 +87,9 @@ fn split_outside_brackets(cell: &str) -> Vec<String> {
             ')' => depth -= 1,
             _ => {}
         }
-        if depth > 0 || c == ')' || !matches!(c, ',' | ';') {
-            if let Some(part) = parts.last_mut() {
-                part.push(c);
-            }
+        let separates = depth == 0 && matches!(c, ',' | ';');
+        if let Some(part) = parts.last_mut().filter(|_| !separates) {
+            part.push(c);
         }
     }
     parts.retain(|part| !part.contains('('));
