@@ -9,13 +9,14 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: public-items list|undocumented RUSTDOC.json";
+const USAGE: &str = "usage: public-items list|undocumented|distinct RUSTDOC.json";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let printed = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["list", json] => list(json.as_ref()),
         ["undocumented", json] => undocumented::undocumented(json.as_ref()),
+        ["distinct", json] => undocumented::distinct(json.as_ref()),
         _ => Err(USAGE.into()),
     };
     match printed {

@@ -9,12 +9,22 @@ use rustdoc_types::{Crate, Id, Item, ItemEnum, StructKind, Type, VariantKind, Vi
 
 /// Lists them, one line each.
 pub fn undocumented(json: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut found = walked(json)?.1;
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Counts the items that are reached from outside, each once however many paths lead to it.
+pub fn distinct(json: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    Ok(vec![walked(json)?.0.to_string()])
+}
+
+fn walked(json: &Path) -> Result<(usize, Vec<String>), Box<dyn Error>> {
     let document: Crate = serde_json::from_str(&fs::read_to_string(json)?)?;
     let mut walk = Walk { document: &document, seen: BTreeSet::new(), found: Vec::new() };
     walk.item(&document.root, "");
-    walk.found.sort();
-    walk.found.dedup();
-    Ok(walk.found)
+    Ok((walk.seen.len(), walk.found))
 }
 
 struct Walk<'a> {
@@ -96,7 +106,7 @@ impl Walk<'_> {
             }
             self.public(&implementation.items, name);
             for item in implementation.items.iter().filter_map(|id| document.index.get(id)) {
-                if item.visibility == Visibility::Public && is_constructor(item) {
+                if item.visibility == Visibility::Public && is_constructor(item, owner.id) {
                     constructors.extend(item.name.clone());
                     shown |= has_doctest(item);
                 }
@@ -108,20 +118,21 @@ impl Walk<'_> {
     }
 }
 
-/// True for a function without a receiver that returns `Self`, alone or in a `Result`.
-fn is_constructor(item: &Item) -> bool {
+/// True for a function without a receiver that returns its own type, alone or in a `Result`.
+fn is_constructor(item: &Item, owner: Id) -> bool {
     let ItemEnum::Function(function) = &item.inner else { return false };
     let receiver = function.sig.inputs.first().is_some_and(|(name, _)| name == "self");
-    !receiver && function.sig.output.as_ref().is_some_and(returns_self)
+    !receiver && function.sig.output.as_ref().is_some_and(|output| returns(output, owner))
 }
 
-fn returns_self(output: &Type) -> bool {
+fn returns(output: &Type, owner: Id) -> bool {
     match output {
         Type::Generic(name) => name == "Self",
+        Type::ResolvedPath(path) if path.id == owner => true,
         Type::ResolvedPath(path) if path.path.ends_with("Result") || path.path.ends_with("Option") => {
             path.args.as_ref().is_some_and(|arguments| match arguments.as_ref() {
                 rustdoc_types::GenericArgs::AngleBracketed { args, .. } => {
-                    matches!(args.first(), Some(rustdoc_types::GenericArg::Type(first)) if returns_self(first))
+                    matches!(args.first(), Some(rustdoc_types::GenericArg::Type(first)) if returns(first, owner))
                 }
                 _ => false,
             })

@@ -117,7 +117,11 @@ fn undocumented() -> Result<Line, String> {
 
 fn public_items() -> Result<Line, String> {
     let (before, now) = (items::before()?.len(), items::now()?.len());
-    let value = format!("{now} public items of the core, {before} at {}", items::BEFORE);
+    let (distinct, distinct_before) = items::distinct()?;
+    let value = format!(
+        "{now} paths to public items of the core, {before} at {} ({distinct} distinct items, {distinct_before} then)",
+        items::BEFORE
+    );
     Ok(Line::Measured(2 * now <= before, value, "at most half"))
 }
 

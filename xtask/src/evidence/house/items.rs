@@ -23,6 +23,12 @@ pub fn before() -> Result<Vec<String>, String> {
     items(&checkout(BEFORE)?, &["list"])
 }
 
+/// The number of public items, each once however many paths lead to it: now and at [`BEFORE`].
+pub fn distinct() -> Result<(String, String), String> {
+    let count = |checkout: &Path| Ok::<_, String>(items(checkout, &["distinct"])?.concat());
+    Ok((count(&places::root())?, count(&checkout(BEFORE)?)?))
+}
+
 /// Public items without a sentence, and traits and constructors without a doctest; one line each.
 pub fn undocumented() -> Result<Vec<String>, String> {
     items(&places::root(), &["undocumented"])
@@ -47,12 +53,14 @@ pub fn store() -> Result<(), String> {
 /// What public-items prints for the core in this checkout.
 fn items(checkout: &Path, arguments: &[&str]) -> Result<Vec<String>, String> {
     let target = sh::target()?;
+    // One folder for each checkout: cargo does not notice when another one replaced the JSON.
+    let folder = target.join("house/doc").join(checkout.file_name().unwrap_or_default());
     // rustdoc's JSON is not yet stable: the pinned compiler and the pinned reader of its format belong together.
     let mut doc = sh::cargo();
-    doc.current_dir(checkout).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", target.join("house/doc"));
+    doc.current_dir(checkout).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &folder);
     doc.args(["rustdoc", "--locked", "-p", CORE, "--lib", "--", "-Z", "unstable-options", "--output-format", "json"]);
     sh::output(&mut doc)?;
-    let json = target.join("house/doc/doc/autoresearch_core.json");
+    let json = folder.join("doc/autoresearch_core.json");
     let mut read = sh::cargo();
     read.args(["run", "--quiet", "--locked", "-p", "public-items", "--"]).args(arguments).arg(json);
     Ok(sh::output(&mut read)?.lines().map(str::to_owned).collect())
