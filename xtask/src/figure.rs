@@ -1,6 +1,7 @@
 //! A figure of the evidence, and the words that tests print for it.
 
 use crate::sh;
+use crate::test::THOROUGH;
 
 /// What became of a figure.
 pub enum Line {
@@ -13,10 +14,10 @@ pub enum Line {
 /// What measures a figure. An error counts as short.
 pub type Measure = fn() -> Result<Line, String>;
 
-/// The words after `evidence NAME` in what one test of a package without libtorch prints.
+/// The words after `evidence NAME` in what one test of a package without libtorch prints, in its long form.
 pub fn printed(package: &str, test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
     let arguments = ["test", "--locked", "-p", package, "--test", test, "--", "--nocapture", only];
-    words_after(&sh::output(sh::cargo().args(arguments))?, name)
+    words_after(&sh::output(sh::cargo().args(arguments).env(THOROUGH, "1"))?, name)
 }
 
 /// The words after `evidence NAME` in what a test prints.

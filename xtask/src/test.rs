@@ -3,7 +3,7 @@
 use crate::{agents, setup, sh};
 
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
-const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
+pub const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
 
 /// Runs the tests; `--thorough` is ours, every other option goes to `cargo test`.
 pub fn test(arguments: &[String]) -> Result<(), String> {

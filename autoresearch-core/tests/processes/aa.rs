@@ -2,8 +2,6 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,20 +54,13 @@ fn other_seed(text: &str, number: usize) -> String {
     format!("offset={number}\n{}", text.split_once('\n').unwrap().1)
 }
 
-fn git(repo: &Path, arguments: &[&str]) {
-    let status = Command::new("git").args(arguments).current_dir(repo).status().unwrap();
-    assert!(status.success(), "git {arguments:?}");
-}
-
 /// How many of the night's proposals were kept, and how many runs of candidates it took.
 async fn night(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn Ratchet>, seed: u64) -> (usize, u32) {
     let folder = tempfile::tempdir().unwrap();
     let repo = folder.path().join("repo");
     std::fs::create_dir(&repo).unwrap();
     std::fs::write(repo.join("program.sh"), program).unwrap();
-    git(&repo, &["init", "-q", "-b", "main"]);
-    git(&repo, &["add", "."]);
-    git(&repo, &["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+    test_fixtures::init(&repo);
     let lineage = Lineage::open(&repo, "aa").unwrap();
     let base = lineage.head().unwrap();
     let commands = Commands {

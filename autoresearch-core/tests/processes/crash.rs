@@ -46,6 +46,7 @@ const DETOURS: &[&str] = &[
 const RECOVERY_POINTS: usize = 18;
 /// So many kills the loop makes.
 const KILLS: usize = 200;
+const KILLS_BY_DEFAULT: usize = 30;
 
 fn script(night: &[&str]) -> Vec<String> {
     night.iter().map(|text| (*text).to_owned()).collect()
@@ -131,8 +132,10 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let decided: Vec<&str> = outcome.decisions.iter().map(|d| d.split(' ').nth(1).unwrap()).collect();
     assert_eq!(decided, kinds);
     let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_NIGHT), Files::InMemory);
-    let short: Vec<_> = (1..=short_points.len()).map(|at| (at, &short_template, &short_outcome, true)).collect();
-    let cases = [short, (1..=points.len()).map(|at| (at, &template, &outcome, false)).collect()].concat();
+    let short = test_fixtures::sampled(short_points.len(), 7);
+    let short: Vec<_> = short.into_iter().map(|at| (at, &short_template, &short_outcome, true)).collect();
+    let whole = test_fixtures::sampled(points.len(), 7);
+    let cases = [short, whole.into_iter().map(|at| (at, &template, &outcome, false)).collect()].concat();
 
     let (next, pairs) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let violations = Mutex::new(Vec::new());
@@ -152,7 +155,8 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let (violations, pairs) = (violations.into_inner().unwrap(), pairs.into_inner());
     println!("evidence crash-points points {} pairs {pairs} violations {}", cases.len(), violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    assert!(cases.len() > 200 && pairs > 500, "fewer than there should be");
+    let wanted = test_fixtures::by_default_or_thorough(30, 200);
+    assert!(cases.len() > wanted && 2 * pairs > 5 * wanted, "fewer than there should be: {} and {pairs}", cases.len());
 }
 
 #[test]
@@ -171,12 +175,12 @@ fn every_write_boundary_of_short_runs_and_of_an_excursion_is_one_too() {
     let report = |case: String, found: Vec<String>| {
         violations.lock().unwrap().extend(found.into_iter().map(|violation| format!("{case}: {violation}")));
     };
-    let next = AtomicUsize::new(1);
+    let (next, sample) = (AtomicUsize::new(0), test_fixtures::sampled(points.len(), 7));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at <= points.len()) {
-                    dies_at(at, &template, &outcome, false, &report);
+                while let Some(at) = sample.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    dies_at(*at, &template, &outcome, false, &report);
                 }
             });
         }
@@ -216,7 +220,7 @@ fn random_kills_lose_nothing() {
     let longest = u64::try_from(began.elapsed().as_micros()).unwrap() / 12;
 
     let (mut kills, mut nights, mut lost, mut equal, mut violations) = (0, 0, 0, 0, Vec::new());
-    while kills < KILLS {
+    while kills < test_fixtures::by_default_or_thorough(KILLS_BY_DEFAULT, KILLS) {
         let place = template.copy();
         let (mut acknowledged, mut longest) = (Vec::new(), longest);
         loop {

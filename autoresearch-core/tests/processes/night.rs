@@ -56,9 +56,7 @@ impl Place {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        test_fixtures::git(&self.repo(), arguments)
     }
 
     fn lab(&self, script: &[&str], limit: Duration) -> Result<Lab<Patch>, LabError> {

@@ -36,9 +36,7 @@ impl Place {
         std::fs::create_dir_all(place.repo()).unwrap();
         std::fs::create_dir_all(place.shared()).unwrap();
         std::fs::write(place.repo().join("name"), "base\n").unwrap();
-        place.git(&["init", "-q", "-b", "main", "--template="]);
-        place.git(&["add", "."]);
-        place.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
+        test_fixtures::init(&place.repo());
         place
     }
 
@@ -52,11 +50,6 @@ impl Place {
 
     fn slot(&self, slot: usize) -> PathBuf {
         self.folder.path().join(format!("slots/{slot}"))
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// A sandbox with two slots; its commands know the shared folder as `$SHARED`.

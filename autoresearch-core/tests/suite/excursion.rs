@@ -130,23 +130,15 @@ mod real {
         case $AUTORESEARCH_FIDELITY in 1) ;; 0.5) score=$((score + 100));; *) score=$((score + 100 + SLOW));; esac; \
         echo \"score: $score.$((AUTORESEARCH_SEED % 2))\"";
 
-    fn git(folder: &std::path::Path, arguments: &[&str]) -> String {
-        let output = std::process::Command::new("git").args(arguments).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
     #[tokio::test]
     async fn a_night_with_short_runs_and_an_excursion_has_a_linear_lineage() {
         let folder = tempfile::tempdir().unwrap();
         let repo = folder.path().join("repo");
         std::fs::create_dir(&repo).unwrap();
-        git(&repo, &["init", "-q", "-b", "main"]);
         for (name, text) in [("a.sh", "A=0\n"), ("b.sh", "B=0; SLOW=0\n")] {
             std::fs::write(repo.join(name), text).unwrap();
         }
-        git(&repo, &["add", "."]);
-        git(&repo, &["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+        test_fixtures::init(&repo);
 
         let lineage = || Lineage::open(&repo, "t").unwrap();
         let base = lineage().head().unwrap();
@@ -196,16 +188,16 @@ mod real {
         assert_eq!((state.excursions.len(), state.excursions[0].kept), (1, true));
 
         // One commit for the whole side line, on the incumbent before it; and the side line itself stays to be looked at.
-        assert_eq!(git(&repo, &["log", "--format=%s", "autoresearch/t"]), "step 2\nstart\n");
-        let message = git(&repo, &["log", "-1", "--format=%b", "autoresearch/t"]);
+        assert_eq!(test_fixtures::git(&repo, &["log", "--format=%s", "autoresearch/t"]), "step 2\nstart\n");
+        let message = test_fixtures::git(&repo, &["log", "-1", "--format=%b", "autoresearch/t"]);
         assert!(message.contains("score: 50.000000 -> 45.000000"), "{message}");
         assert!(
             message.contains("sacrifices, which were not kept by themselves:\n- experiment 2: step 1"),
             "{message}"
         );
-        assert_eq!(git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]), "A=8\nB=1; SLOW=16\n");
+        assert_eq!(test_fixtures::git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]), "A=8\nB=1; SLOW=16\n");
         let pins =
-            ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"].map(|name| git(&repo, &["rev-parse", name]));
+            ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"].map(|name| test_fixtures::git(&repo, &["rev-parse", name]));
         assert_eq!(pins[0], pins[1]);
 
         let entries = Journal::read(&path).unwrap();

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 
 use autoresearch_core::git::Lineage;
 use autoresearch_core::workspace::Commands;
@@ -57,9 +56,7 @@ impl Place {
     }
 
     fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        test_fixtures::git(&self.repo(), arguments).trim_end().to_owned()
     }
 
     /// What is in the index, as the user's next commit.

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::figure::Line;
+use crate::test::THOROUGH;
 use crate::{places, sh};
 
 /// One protection and how it is taken away.
@@ -20,13 +21,13 @@ struct Mutant {
     test: &'static [&'static str],
 }
 
-const SEMANTICS: &[&str] = &["--test", "semantics"];
-const PARALLEL: &[&str] = &["--test", "parallel"];
-const REBASE: &[&str] = &["--test", "rebase"];
-const SLOTS: &[&str] = &["--test", "slots"];
-const NIGHT: &[&str] = &["--test", "night"];
-const KILL: &[&str] = &["--test", "kill"];
-const ORDER: &[&str] = &["--test", "crash", "git_s_files"];
+const SEMANTICS: &[&str] = &["--test", "suite", "semantics::"];
+const PARALLEL: &[&str] = &["--test", "suite", "parallel::"];
+const REBASE: &[&str] = &["--test", "suite", "rebase::"];
+const SLOTS: &[&str] = &["--test", "processes", "slots::"];
+const NIGHT: &[&str] = &["--test", "processes", "night::"];
+const KILL: &[&str] = &["--test", "processes", "kill::"];
+const ORDER: &[&str] = &["--test", "processes", "git_s_files"];
 const LIB: &[&str] = &["--lib"];
 
 const MUTANTS: &[Mutant] = &[
@@ -355,6 +356,7 @@ fn test(copy: &Path, target: &Path, arguments: &[&str]) -> Result<&'static str, 
         cargo.current_dir(copy).args(["test", "-p", "autoresearch-core"]).args(arguments).args(last);
         // The first failure is enough.
         cargo.env("CARGO_TARGET_DIR", target).env("PROPTEST_MAX_SHRINK_ITERS", "0").env("RUST_BACKTRACE", "0");
+        cargo.env(THOROUGH, "1");
         cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         cargo
     };

@@ -151,9 +151,7 @@ impl Place {
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
-        let output = Command::new("git").args(arguments).current_dir(self.repo()).output().unwrap();
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        test_fixtures::git(&self.repo(), arguments)
     }
 
     /// A harness that goes on with the night: this test binary, as another process.
