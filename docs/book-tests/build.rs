@@ -27,8 +27,7 @@ fn main() {
                 continue;
             }
         };
-        // An excerpt of a file is compiled there; `tests/book` checks that it is one.
-        let text = text.replace("```rust,excerpt=", "```text,excerpt=");
+        let text: String = text.lines().map(|line| for_rustdoc(line) + "\n").collect();
         let name: String = page.path.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let file = Path::new(&out).join(format!("{name}.md"));
         if let Err(error) = fs::write(&file, text) {
@@ -48,4 +47,14 @@ fn main() {
     println!("cargo::rerun-if-changed={}", root.join("docs").display());
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/page.rs");
+}
+
+/// A line as rustdoc understands it. An excerpt of a file is compiled there, and `tests/book` checks that it is one; other
+/// annotations with a value mean nothing to rustdoc.
+fn for_rustdoc(line: &str) -> String {
+    match line.split_once(',') {
+        Some(("```rust", rest)) if rest.starts_with("excerpt=") => "```text".into(),
+        Some((fence, rest)) if fence.starts_with("```") && rest.contains('=') => fence.into(),
+        _ => line.into(),
+    }
 }
