@@ -87,7 +87,7 @@ fn split<'a>(arguments: &'a [&'a str]) -> (&'a [&'a str], &'a [&'a str]) {
     at.map_or((arguments, &[]), |at| (&arguments[..at], &arguments[at + 1..]))
 }
 
-/// What our command says against its arguments. `--help` at the end makes it parse them and do nothing.
+/// Parses the arguments of our command, by `--help` at their end. Returns its error if it has one.
 fn parsed(arguments: &[&str]) -> Option<String> {
     let output = Command::new(autoresearch()).args(arguments).arg("--help").output().expect("autoresearch starts");
     (!output.status.success()).then(|| said(&output))

@@ -19,7 +19,8 @@ fn every_configuration_is_read() {
     let mut found = Vec::new();
     for page in all() {
         for block in page.blocks.iter().filter(|block| block.language == "toml" && !block.is("cargo")) {
-            found.extend(problem(&page, block, &bases, &repository, &home));
+            let parts = if block.is("tables") { tables(block) } else { vec![block.clone()] };
+            found.extend(parts.iter().filter_map(|part| problem(&page, part, &bases, &repository, &home)));
         }
     }
     report(&found);
@@ -52,6 +53,26 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// The block in pieces, one for each table with its sub-tables: a reference of all keys is no configuration that makes sense
+/// as a whole.
+fn tables(block: &Block) -> Vec<Block> {
+    let (mut parts, mut name) = (vec![Block { text: String::new(), ..block.clone() }], String::new());
+    for (number, line) in block.text.lines().enumerate() {
+        let table = line
+            .strip_prefix('[')
+            .map(|rest| rest.trim_start_matches('[').split(['.', ']']).next().unwrap_or_default());
+        if let Some(table) = table.filter(|table| *table != name) {
+            name = table.to_owned();
+            parts.push(Block { text: String::new(), line: block.line + 1 + number, ..block.clone() });
+        }
+        if let Some(part) = parts.last_mut() {
+            part.text.push_str(line);
+            part.text.push('\n');
+        }
+    }
+    parts
+}
+
 /// The words of the command against the block, if no base makes a configuration of it.
 fn problem(page: &Page, block: &Block, bases: &[String], repository: &Path, home: &Path) -> Option<String> {
     let read = |arguments: &[&str]| -> Output {
@@ -60,14 +81,14 @@ fn problem(page: &Page, block: &Block, bases: &[String], repository: &Path, home
         command.output().expect("autoresearch starts")
     };
     let tables = |name: &str| block.text.lines().any(|line| line.trim().starts_with(name));
-    let mut refusals = Vec::new();
+    let mut answers = Vec::new();
     if tables("editable") && tables("[run]") && tables("[metric]") {
         fs::write(repository.join("whole.toml"), &block.text).expect("a file");
         let output = read(&["--config", "whole.toml"]);
         if output.status.success() {
             return None;
         }
-        refusals.push(said(&output));
+        answers.push(said(&output));
     } else {
         // Keys without a table belong to [proposer], whose settings the book shows in parts.
         for text in [block.text.clone(), format!("[proposer]\n{}", block.text)] {
@@ -77,9 +98,9 @@ fn problem(page: &Page, block: &Block, bases: &[String], repository: &Path, home
                 if output.status.success() {
                     return None;
                 }
-                refusals.push(format!("over {base}: {}", said(&output)));
+                answers.push(format!("over {base}: {}", said(&output)));
             }
         }
     }
-    Some(format!("{}:{}: the configuration is not read:\n{}", page.path, block.line, refusals.join("\n")))
+    Some(format!("{}:{}: the configuration is not read:\n{}", page.path, block.line, answers.join("\n")))
 }

@@ -93,7 +93,13 @@ fn exception(line: &str) -> Option<[&str; 3]> {
     <[&str; 3]>::try_from(cells).ok().filter(|cells| cells.iter().all(|cell| !cell.is_empty()))
 }
 
-/// Adds path, word and message of every hit in the Rust and Markdown files below `folder`.
+/// True for files whose words are ours: sources, pages, configurations.
+fn is_read(name: &str, path: &str) -> bool {
+    let configuration = name.ends_with(".toml") && name != "Cargo.toml";
+    (name.ends_with(".rs") || name.ends_with(".md") || configuration) && !path.ends_with("book/words.rs")
+}
+
+/// Adds path, word and message of every hit in the files below `folder`.
 fn search(folder: &Path, relative: &str, hits: &mut Vec<(String, &'static str, String)>) {
     let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
@@ -101,10 +107,11 @@ fn search(folder: &Path, relative: &str, hits: &mut Vec<(String, &'static str, S
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if relative.is_empty() { name.clone() } else { format!("{relative}/{name}") };
         if entry.path().is_dir() {
-            if !name.starts_with('.') && !SKIPPED.contains(&name.as_str()) {
+            let source = path.contains("/src/");
+            if !name.starts_with('.') && (source || !SKIPPED.contains(&name.as_str())) {
                 search(&entry.path(), &path, hits);
             }
-        } else if (name.ends_with(".rs") || name.ends_with(".md")) && !path.ends_with("book/words.rs") {
+        } else if is_read(&name, &path) {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
             for (number, line) in text.lines().enumerate() {
                 let before = number.checked_sub(1).and_then(|at| text.lines().nth(at)).unwrap_or_default();
