@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod annotations;
-mod architecture;
 mod commands;
 mod configurations;
+mod invariants;
 mod links;
 mod program;
 mod tutorial;
