@@ -9,8 +9,8 @@ use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Entry;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::{
     Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Program,
     ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial, Workers,
@@ -334,7 +334,7 @@ pub fn sandbox(
     let slots =
         slots.take_while(|(number, place)| *number < needed || place.exists()).map(|(_, place)| Slot::new(place));
     let preset = preset(config, &lineage, base)?;
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, slots.collect(), logs);
+    let sandbox = CommandSandbox::local(lineage, base.clone(), commands, slots, logs);
     Ok(match preset {
         Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
         None => sandbox,

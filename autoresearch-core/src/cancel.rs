@@ -7,20 +7,20 @@ use tokio_util::sync::CancellationToken;
 pub struct Cancel(CancellationToken);
 
 impl Cancel {
-    /// A token that nobody has cancelled yet.
+    /// Makes a token that nobody has cancelled yet.
     pub fn new() -> Cancel {
         Cancel::default()
     }
 
-    /// A token that is cancelled with this one, and can be cancelled by itself.
+    /// Makes a token that is cancelled with this one, and can be cancelled by itself.
     ///
     /// ```
     /// # use autoresearch_core::Cancel;
-    /// let night = Cancel::new();
-    /// let (one, another) = (night.child(), night.child());
+    /// let run = Cancel::new();
+    /// let (one, another) = (run.child(), run.child());
     /// one.cancel();
-    /// assert!(one.is_cancelled() && !another.is_cancelled() && !night.is_cancelled());
-    /// night.cancel();
+    /// assert!(one.is_cancelled() && !another.is_cancelled() && !run.is_cancelled());
+    /// run.cancel();
     /// assert!(another.is_cancelled());
     /// ```
     pub fn child(&self) -> Cancel {
@@ -32,7 +32,7 @@ impl Cancel {
         self.0.cancel();
     }
 
-    /// Whether [`Cancel::cancel`] was called.
+    /// Tells whether [`Cancel::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use crate::crash;
+use crate::failpoint;
 
 mod record;
 
@@ -143,11 +143,11 @@ impl Journal {
         std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
         let file = File::options().read(true).append(true).create(true).open(path).map_err(|e| io(path, e))?;
         lock(&file, path)?;
-        crash::point("journal: locked");
+        failpoint::point("journal: locked");
         let opened = Journal::over(Box::new(OnDisk(file)), path)?;
         // The file's own directory entry must survive a power cut as well.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
-        crash::point("journal: opened");
+        failpoint::point("journal: opened");
         Ok(opened)
     }
 
@@ -211,26 +211,26 @@ impl Medium for OnDisk {
     }
 
     fn truncate(&mut self, length: u64) -> std::io::Result<()> {
-        crash::point("journal: before cutting a torn tail");
+        failpoint::point("journal: before cutting a torn tail");
         self.0.set_len(length)?;
-        crash::point("journal: after cutting a torn tail");
+        failpoint::point("journal: after cutting a torn tail");
         self.0.sync_all()
     }
 
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        crash::point("journal: before a line");
-        if crash::ENABLED {
+        failpoint::point("journal: before a line");
+        if failpoint::ENABLED {
             self.0.write_all(&bytes[..bytes.len() / 2])?;
-            crash::point("journal: half a line");
+            failpoint::point("journal: half a line");
             return self.0.write_all(&bytes[bytes.len() / 2..]);
         }
         self.0.write_all(bytes)
     }
 
     fn sync(&mut self) -> std::io::Result<()> {
-        crash::point("journal: before the fsync");
+        failpoint::point("journal: before the fsync");
         self.0.sync_data()?;
-        crash::point("journal: after the fsync");
+        failpoint::point("journal: after the fsync");
         Ok(())
     }
 }

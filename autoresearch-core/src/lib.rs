@@ -10,13 +10,16 @@ pub mod proposer;
 pub mod change;
 
 pub mod cancel;
-mod crash;
-pub mod git;
+mod failpoint;
 pub mod machine;
-pub mod process;
+mod revision;
 pub mod sandbox;
-pub mod slot;
-pub mod workspace;
+
+#[cfg(feature = "git")]
+pub mod git;
+
+#[cfg(feature = "command")]
+pub mod command;
 
 pub mod metric;
 
@@ -41,7 +44,7 @@ pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
 pub use lab::{Excursion, Lab, LabError, Screening, Settings, Workers};
-pub use machine::Machine;
+pub use machine::MachineId;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
@@ -56,4 +59,5 @@ pub use sandbox::{
 };
 pub use state::{Experiment, State, Status};
 pub use stop::{Stop, StopReason};
-pub use workspace::{CommandSandbox, Device};
+#[cfg(feature = "command")]
+pub use command::{CommandSandbox, Device, Executor, LocalExecutor, process};

@@ -1,67 +1,66 @@
-//! On which machine a number was measured: times compare only on one.
+//! The identity of the machine that a number was measured on: times compare only on one.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use git2::{ObjectType, Oid};
 use serde::{Deserialize, Serialize};
 
-/// A machine: its processor's model, its number of processors, and a hash that tells it from others of the same kind.
+/// Identifies a machine: its processor's model, its number of processors, and a hash that tells it from others of the same kind.
 ///
 /// The hash is of the system's own identity (`/etc/machine-id`), or where there is none of the host's name, together with a
 /// word of ours: neither can be read from it. Containers without that file are as lasting as their host names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Machine(Arc<str>);
+pub struct MachineId(Arc<str>);
 
-impl Machine {
-    /// This machine.
+impl MachineId {
+    /// Identifies this machine.
     ///
     /// ```
-    /// use autoresearch_core::Machine;
-    /// let here = Machine::here();
+    /// use autoresearch_core::MachineId;
+    /// let here = MachineId::here();
     /// assert!(here.to_string().contains("processors"), "{here}");
-    /// assert_eq!(here, Machine::here());
+    /// assert_eq!(here, MachineId::here());
     /// ```
-    pub fn here() -> Machine {
-        static HERE: OnceLock<Machine> = OnceLock::new();
+    pub fn here() -> MachineId {
+        static HERE: OnceLock<MachineId> = OnceLock::new();
         HERE.get_or_init(find).clone()
     }
 
-    /// Another machine, for sandboxes that run elsewhere: whatever tells it from others.
-    pub fn named(name: impl Into<String>) -> Machine {
-        Machine(name.into().into())
+    /// Identifies another machine, for sandboxes that run elsewhere, by any name that tells it from others.
+    pub fn named(name: impl Into<String>) -> MachineId {
+        MachineId(name.into().into())
     }
 }
 
-impl fmt::Display for Machine {
+impl fmt::Display for MachineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<String> for Machine {
-    fn from(name: String) -> Machine {
-        Machine::named(name)
+impl From<String> for MachineId {
+    fn from(name: String) -> MachineId {
+        MachineId::named(name)
     }
 }
 
-impl From<Machine> for String {
-    fn from(machine: Machine) -> String {
+impl From<MachineId> for String {
+    fn from(machine: MachineId) -> String {
         machine.0.as_ref().to_owned()
     }
 }
 
-fn find() -> Machine {
+fn find() -> MachineId {
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     // Not those that this process may use: how many it may is no property of the machine.
     let count = processors.lines().filter(|line| line.starts_with("processor")).count();
     let count = if count > 0 { count } else { std::thread::available_parallelism().map_or(1, usize::from) };
     let model = model(&processors).unwrap_or(std::env::consts::ARCH);
-    Machine::named(format!("{model}, {count} processors, {}", hash(&identity())))
+    MachineId::named(format!("{model}, {count} processors, {}", hash(&identity())))
 }
 
-/// The processor's model, as the systems name it on their architectures.
+/// Finds the processor's model, as the systems name it on their architectures.
 fn model(processors: &str) -> Option<&str> {
     let field = |name: &str| {
         let mut pairs = processors.lines().filter_map(|line| line.split_once(':'));
@@ -70,7 +69,7 @@ fn model(processors: &str) -> Option<&str> {
     ["model name", "cpu model", "Model", "CPU part"].into_iter().find_map(field)
 }
 
-/// What tells this machine from others of its kind, and stays when it is started again.
+/// Reads an identity that tells this machine from others of its kind, and stays when it is started again.
 fn identity() -> String {
     let files = ["/etc/machine-id", "/var/lib/dbus/machine-id", "/proc/sys/kernel/hostname"];
     let read = |path: &&str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
@@ -80,11 +79,9 @@ fn identity() -> String {
     found.or_else(name).or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_default()
 }
 
-/// Twelve digits: enough to tell machines apart. SHA-1 is at hand in git, and one-way for this.
+/// Hashes an identity to twelve digits: enough to tell machines apart, and one-way.
 fn hash(identity: &str) -> String {
-    let text = format!("autoresearch machine\0{identity}");
-    let id = Oid::hash_object(ObjectType::Blob, text.as_bytes()).map(|id| id.to_string()).unwrap_or_default();
-    id.chars().take(12).collect()
+    blake3::hash(format!("autoresearch machine\0{identity}").as_bytes()).to_hex().chars().take(12).collect()
 }
 
 #[cfg(test)]
@@ -102,9 +99,9 @@ mod tests {
     fn identities_stay_secret_and_apart() {
         let (one, other) = (hash("secret-host"), hash("other-host"));
         assert!(one.len() == 12 && one != other && one == hash("secret-host"));
-        let here = Machine::here().to_string();
+        let here = MachineId::here().to_string();
         assert!(!here.contains(&identity()), "{here}");
-        let json = serde_json::to_string(&Machine::here()).unwrap();
-        assert_eq!(serde_json::from_str::<Machine>(&json).unwrap(), Machine::here());
+        let json = serde_json::to_string(&MachineId::here()).unwrap();
+        assert_eq!(serde_json::from_str::<MachineId>(&json).unwrap(), MachineId::here());
     }
 }

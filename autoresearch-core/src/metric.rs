@@ -6,12 +6,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::machine::Machine;
+use crate::machine::MachineId;
 use crate::sandbox::Outcome;
 
 mod items;
 mod timing;
 
+#[cfg(feature = "command")]
 pub(crate) use items::MAX_ITEM_BYTES;
 pub use items::{ITEMS, ItemMetric};
 pub use timing::{Clock, Statistic, Timing};
@@ -96,7 +97,7 @@ pub struct Measurement {
     pub items: Vec<f64>,
     /// Where it was measured, if numbers from different machines do not compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<Machine>,
+    pub machine: Option<MachineId>,
 }
 
 impl Measurement {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::crash;
+use crate::failpoint;
 use crate::metric::{Measurement, Score};
 use crate::ratchet::{Arm, Evidence, Ratchet, Strict, Verdict};
 use crate::sandbox::SandboxError;
@@ -84,10 +84,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), SandboxError> {
     let failed = |e| SandboxError::io(format!("writing {}", path.display()), e);
     let temporary = path.with_extension("tmp");
     let mut file = std::fs::File::create(&temporary).map_err(failed)?;
-    crash::point("results: new file made");
+    failpoint::point("results: new file made");
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-    crash::point("results: new file written");
+    failpoint::point("results: new file written");
     std::fs::rename(&temporary, path).map_err(failed)?;
-    crash::point("results: new file in place");
+    failpoint::point("results: new file in place");
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! Where a candidate runs: staged, run under a budget, and promoted if it is kept.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +11,9 @@ use thiserror::Error;
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
-use crate::machine::Machine;
+use crate::machine::MachineId;
 
-/// The name of one state of what is researched: a commit, or whatever names a state in another domain.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Revision(pub String);
-
-impl Revision {
-    /// The first seven characters, as in `results.tsv`.
-    pub fn short(&self) -> &str {
-        self.0.get(..7).unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use crate::revision::Revision;
 
 /// A staged change, ready to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +147,7 @@ pub struct RunLog {
     pub repeats: Vec<Repeat>,
     /// Where it ran, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
     #[serde(skip)]
-    pub machine: Option<Machine>,
+    pub machine: Option<MachineId>,
 }
 
 /// One of several repeats of a run's command.
@@ -316,16 +299,16 @@ pub enum SandboxError {
         source: std::io::Error,
     },
     /// A command of the configuration cannot be started at all.
-    #[error("cannot start `{command}`: {source}; is it installed and on PATH?")]
+    #[error("cannot start `{command}`: {source}; check that it is installed, on PATH and executable")]
     CannotStart {
         /// The program.
         command: String,
         /// The cause.
         source: std::io::Error,
     },
-    /// Git refused.
-    #[error(transparent)]
-    Git(#[from] crate::git::GitError),
+    /// The store that keeps revisions failed, such as git.
+    #[error("{0}")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+#[cfg(feature = "git")]
 use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Entry, JournalError, Record};
@@ -18,9 +19,11 @@ use crate::sandbox::{Outcome, Revision};
 use crate::state::{State, Status};
 
 mod decisions;
+#[cfg(feature = "git")]
 mod repository;
 
 pub use decisions::decisions;
+#[cfg(feature = "git")]
 pub use repository::{fsck, objects, refs, repository};
 
 /// Something that is not as it must be.
@@ -57,6 +60,7 @@ impl From<JournalError> for Violation {
     }
 }
 
+#[cfg(feature = "git")]
 impl From<GitError> for Violation {
     fn from(error: GitError) -> Violation {
         Violation::new(error.to_string())

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::git::Lineage;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// A folder with a repository in it, whose program prints `score: 5`.
@@ -97,7 +97,7 @@ impl Place {
         };
         let run = self.path().join("run");
         let slot = Slot::new(self.path().join("slot"));
-        let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], run.join("logs"));
         let mut of_lab = Settings::new("test", Duration::from_secs(60));
         of_lab.base = Some(base);
         of_lab.stop = Stop::after(experiments);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::journal::Entry;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// The files of the repository that experiments run on, beside the one that they edit.
@@ -109,7 +109,7 @@ pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
         ..Commands::default()
     };
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], folder.join("logs"));
+    let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.join("logs"));
     let mut settings = Settings::new("overhead", Duration::from_secs(60));
     settings.base = Some(base);
     settings.seed = 1;

@@ -1,16 +1,18 @@
-//! Reading a run's part of the repository to check it.
+//! Reading a run's part of the repository to verify it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::{Command, Stdio};
 
 use git2::{ErrorCode, ObjectType, Oid};
 
-use super::{GitError, Lineage};
-use crate::sandbox::Revision;
+use super::error::{GitError, OrGit};
+use super::lineage::Lineage;
+use super::tree::{IntoOurs, ObjectId};
+use crate::revision::Revision;
 
 impl Lineage {
-    /// The refs of the run as they are now, by their full names: the branch and the pins. A symbolic one has a name for a
-    /// revision.
+    /// Reads the refs of the run by their full names: the branch and the pins. A symbolic ref has the name of its target in
+    /// place of a commit.
     pub fn refs(&self) -> Result<BTreeMap<String, Revision>, GitError> {
         let mut found = BTreeMap::new();
         let mut add = |reference: git2::Reference<'_>| -> Result<(), GitError> {
@@ -21,27 +23,28 @@ impl Lineage {
             found.insert(String::from_utf8_lossy(reference.name_bytes()).into_owned(), Revision(target));
             Ok(())
         };
-        for reference in self.repository.references_glob(&format!("{}*", self.pins()))? {
-            add(reference?)?;
+        for reference in self.repository.references_glob(&format!("{}*", self.pins())).or_git()? {
+            add(reference.or_git()?)?;
         }
         match self.repository.find_reference(&self.branch()) {
             Ok(branch) => add(branch)?,
             Err(error) if error.code() == ErrorCode::NotFound => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).or_git(),
         }
         Ok(found)
     }
 
-    /// The tree of a commit, and its parents.
-    pub fn tree_and_parents(&self, revision: &Revision) -> Result<(Oid, Vec<Revision>), GitError> {
+    /// Returns the tree and the parents of a commit.
+    pub fn tree_and_parents(&self, revision: &Revision) -> Result<(ObjectId, Vec<Revision>), GitError> {
         let commit = self.commit(revision)?;
-        Ok((commit.tree_id(), commit.parent_ids().map(|id| Revision(id.to_string())).collect()))
+        Ok((commit.tree_id().into_ours(), commit.parent_ids().map(|id| Revision(id.to_string())).collect()))
     }
 
     /// Reads every commit, tree and blob that can be reached from the commits `from`, each once, and compares it with its
-    /// hash. Returns how many are whole, and what is wrong with the others; `from` comes with words for who needs it.
+    /// hash. Returns the number of whole objects, and a line for each of the others; each commit of `from`
+    /// comes with the words that name it in a message.
     pub fn read_everything(&self, from: &[(String, Revision)]) -> Result<(usize, Vec<String>), GitError> {
-        let odb = self.repository.odb()?;
+        let odb = self.repository.odb().or_git()?;
         let (mut whole, mut wrong) = (0, Vec::new());
         let mut needed_by = HashMap::new();
         let (mut seen, mut left) = (HashSet::new(), Vec::new());
@@ -95,7 +98,8 @@ impl Lineage {
         Ok((whole, wrong))
     }
 
-    /// What `git fsck` complains of in the whole repository, or `None` where there is no git. It changes nothing.
+    /// Runs `git fsck` over the whole repository and returns its complaints, or `None` where there is no git command. It changes
+    /// nothing.
     pub fn fsck(&self) -> Option<Vec<String>> {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(self.repository.path());

@@ -1,12 +1,12 @@
-//! Where two changes contradict each other, said for whoever proposed one of them: a language model, or a person.
+//! Conflicts of two changes, described for the author of one of them: a language model, or a person.
 
 use std::fmt::Write;
 
-/// The text about all conflicts of a merge is about as long at most, in bytes.
+/// Approximate limit of the text about all conflicts of a merge, in bytes.
 const MOST: usize = 4000;
-/// And each side of one place.
+/// Limit of each side of one place, in bytes.
 const MOST_OF_A_SIDE: usize = 700;
-/// So many files are named.
+/// Files that are named before the rest is counted.
 const MOST_NAMES: usize = 8;
 
 /// A file that two changes cannot share.

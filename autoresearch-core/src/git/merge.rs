@@ -7,13 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use git2::{FileMode, MergeFileInput, MergeFileOptions, Oid};
+use git2::{MergeFileInput, MergeFileOptions};
 
 use super::conflict::{Conflict, hunks};
-use super::{GitError, Lineage, Listing, TreeFile};
-use crate::sandbox::Revision;
+use super::error::{GitError, OrGit};
+use super::lineage::Lineage;
+use super::tree::{IntoOurs, Listing, ObjectId, TreeFile, collision};
+use crate::revision::Revision;
 
-/// What came of a merge: what differs from our side then, or what both sides changed.
+/// The result of a merge: the files that differ from our side, and the conflicts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merge {
     /// The files that differ from ours, by path; `None` for one that is deleted.
@@ -23,7 +25,7 @@ pub struct Merge {
 }
 
 impl Lineage {
-    /// Makes the changes from `base` to `theirs` to `ours`. Nothing but blobs of merged texts is written.
+    /// Applies the changes from `base` to `theirs` to `ours`. Nothing but blobs of merged texts is written.
     ///
     /// Which commits are each other's ancestors does not matter: only the files of the three count.
     pub fn merge(&self, base: &Revision, ours: &Revision, theirs: &Revision) -> Result<Merge, GitError> {
@@ -53,7 +55,7 @@ impl Lineage {
             };
         }
         let added = merge.changed.iter().filter(|(path, file)| file.is_some() && !ours.contains_key(*path));
-        let collisions = added.filter_map(|(path, _)| Some(Conflict::collision(path, collides(&after, path)?)));
+        let collisions = added.filter_map(|(path, _)| Some(Conflict::collision(path, collision(&after, path)?)));
         merge.conflicts.extend(collisions);
         Ok(merge)
     }
@@ -67,17 +69,21 @@ impl Lineage {
         theirs: &TreeFile,
     ) -> Result<Result<TreeFile, Conflict>, GitError> {
         // Of two values at most one differs from what it was before, so a mode is never in conflict.
-        let executable = match base {
-            Some(base) if base.executable != theirs.executable => theirs.executable,
-            _ => ours.executable,
+        let mode = match base {
+            Some(base) if base.mode != theirs.mode => theirs.mode,
+            _ => ours.mode,
         };
-        let of = |blob: Oid| TreeFile { blob, executable };
+        let of = |blob: ObjectId| TreeFile { blob, mode };
         let before = base.map(|base| base.blob);
         if before == Some(theirs.blob) || ours.blob == theirs.blob {
             return Ok(Ok(of(ours.blob)));
         }
         if before == Some(ours.blob) {
             return Ok(Ok(of(theirs.blob)));
+        }
+        // Links and submodules have no lines that could be merged.
+        if [base, Some(ours), Some(theirs)].into_iter().flatten().any(|file| !file.is_file()) {
+            return Ok(Err(Conflict::no_text(path)));
         }
         let base = before.map_or(Ok(Vec::new()), |base| self.blob(base))?;
         let [base, ours, theirs] = [Ok(base), self.blob(ours.blob), self.blob(theirs.blob)].map(|bytes| {
@@ -89,47 +95,19 @@ impl Lineage {
         };
         let mut options = MergeFileOptions::new();
         options.style_standard(true);
-        let merged = merge_texts([&base, &ours, &theirs], &mut options)?;
+        let merged = merge_texts([&base, &ours, &theirs], &mut options).or_git()?;
         if merged.is_automergeable() {
-            return Ok(Ok(of(self.repository.blob(merged.content())?)));
+            return Ok(Ok(of(self.repository.blob(merged.content()).or_git()?.into_ours())));
         }
         // A candidate's text may hold lines that look like a marker.
         let longest = [&base, &ours, &theirs].into_iter().map(|text| longest_marker(text)).max().unwrap_or_default();
         let size = u16::try_from(longest.max(6) + 1).unwrap_or(u16::MAX);
         let mut options = MergeFileOptions::new();
         options.style_diff3(true).marker_size(size).our_label("o").ancestor_label("b").their_label("t");
-        let shown = merge_texts([&base, &ours, &theirs], &mut options)?;
+        let shown = merge_texts([&base, &ours, &theirs], &mut options).or_git()?;
         let shown = String::from_utf8_lossy(shown.content()).into_owned();
         Ok(Err(Conflict::of_text(path, hunks(&shown, size.into()))))
     }
-
-    /// Writes a commit on `onto` with what a merge changed there and the message of `candidate`. No ref is moved.
-    pub fn commit_merge(
-        &self,
-        onto: &Revision,
-        changed: &BTreeMap<String, Option<TreeFile>>,
-        candidate: &Revision,
-    ) -> Result<Revision, GitError> {
-        let (onto, candidate) = (self.commit(onto)?, self.commit(candidate)?);
-        let mut update = git2::build::TreeUpdateBuilder::new();
-        for (path, file) in changed {
-            match file {
-                Some(file) if file.executable => update.upsert(path.as_str(), file.blob, FileMode::BlobExecutable),
-                Some(file) => update.upsert(path.as_str(), file.blob, FileMode::Blob),
-                None => update.remove(path.as_str()),
-            };
-        }
-        let tree = update.create_updated(&self.repository, &onto.tree()?)?;
-        self.write_commit(tree, &onto, &String::from_utf8_lossy(candidate.message_bytes()))
-    }
-}
-
-/// What stands in a listing where `path` needs a folder, or is a folder where `path` is a file.
-pub(crate) fn collides<'a>(listing: &'a Listing, path: &str) -> Option<&'a str> {
-    let above = path.match_indices('/').find_map(|(end, _)| listing.get_key_value(&path[..end]));
-    let folder = format!("{path}/");
-    let below = || listing.range(folder.clone()..).next().filter(|(other, _)| other.starts_with(&folder));
-    above.or_else(below).map(|(other, _)| other.as_str())
 }
 
 fn merge_texts(

@@ -7,7 +7,7 @@ use super::bench::{Done, Flight, Phase, Rest, Run};
 use super::next::Next;
 use super::work::{Work, progress_of};
 use super::{Lab, LabError};
-use crate::crash;
+use crate::failpoint;
 use crate::journal::Record;
 use crate::metric::Measurement;
 use crate::observer::Event;
@@ -231,7 +231,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         (experiment, attempt): (u32, u32),
         result: Result<Outcome, SandboxError>,
     ) -> Result<(), LabError> {
-        crash::point("lab: a run ended");
+        failpoint::point("lab: a run ended");
         let flight = work.bench.flights.entry(experiment).or_default();
         let Some(at) = flight.runs.iter().position(|run| run.trial.attempt == attempt) else { return Ok(()) };
         let run = flight.runs.remove(at);

@@ -201,7 +201,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Machine;
+    use crate::machine::MachineId;
     use crate::sandbox::Repeat;
     use std::time::Duration;
 
@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn spread_and_machine_stand_beside_the_score() {
         let log =
-            RunLog { machine: Some(Machine::named("m")), ..RunLog::saying("---\nt: 8\nt: 10\nt: 12\ndepth: 3\n") };
+            RunLog { machine: Some(MachineId::named("m")), ..RunLog::saying("---\nt: 8\nt: 10\nt: 12\ndepth: 3\n") };
         let measurement = Timing::new("t").read(&Outcome::Completed(log)).unwrap();
-        assert_eq!(measurement.machine, Some(Machine::named("m")));
+        assert_eq!(measurement.machine, Some(MachineId::named("m")));
         assert_eq!(measurement.secondary["t_spread"], 0.2);
         assert_eq!((measurement.secondary["t_samples"], measurement.secondary["depth"]), (3.0, 3.0));
     }

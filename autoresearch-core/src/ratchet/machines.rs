@@ -50,12 +50,12 @@ pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Machine;
+    use crate::machine::MachineId;
     use crate::metric::{Direction, Score};
 
     fn arm(runs: &[(&str, f64)]) -> Arm {
         let measurement = |(machine, score): &(&str, f64)| Measurement {
-            machine: (!machine.is_empty()).then(|| Machine::named(*machine)),
+            machine: (!machine.is_empty()).then(|| MachineId::named(*machine)),
             ..Measurement::new(Score::new(*score).unwrap())
         };
         Arm { measurements: runs.iter().map(measurement).collect() }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// Proposals of a night.
@@ -70,7 +70,7 @@ async fn night(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn R
     };
     let slot = Slot::new(folder.path().join("slot"));
     let sandbox =
-        Arc::new(CommandSandbox::new(lineage, base.clone(), commands, vec![slot], folder.path().join("logs")));
+        Arc::new(CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.path().join("logs")));
     let mut settings = Settings::new("aa", Duration::from_secs(60));
     settings.base = Some(base);
     settings.seed = seed;

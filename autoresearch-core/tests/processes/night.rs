@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// Proposes from a list.
@@ -70,7 +70,7 @@ impl Place {
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
-        let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], run.join("logs"));
         let mut settings = Settings::new("test", Budget { run: limit, build: Duration::from_secs(30) });
         settings.base = Some(base);
         settings.seed = 7;
@@ -243,7 +243,7 @@ async fn what_a_patch_may_not_do_is_refused_and_costs_nothing() {
     let commands =
         Commands { editable: EditablePaths::new(["src/**"]), run: vec!["true".into()], ..Commands::default() };
     let slot = Slot::new(folder.path().join("slot"));
-    let sandbox = CommandSandbox::new(lineage, base.clone(), commands, vec![slot], folder.path().join("logs"));
+    let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.path().join("logs"));
     let write = |path: &str, text: &str| FileEdit::Write { path: path.into(), text: text.into() };
     for (edit, words) in [
         (write("src/blob", "text now\n"), "not text"),

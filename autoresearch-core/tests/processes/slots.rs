@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use autoresearch_core::git::Lineage;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::{Commands, Device};
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::{Commands, Device};
 use autoresearch_core::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ impl Place {
             ..commands
         };
         let slots = vec![Slot::new(self.slot(0)), Slot::new(self.slot(1))];
-        CommandSandbox::new(lineage, base, commands, slots, self.folder.path().join("logs"))
+        CommandSandbox::local(lineage, base, commands, slots, self.folder.path().join("logs"))
     }
 
     /// How often something was built.

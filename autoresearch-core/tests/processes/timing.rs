@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::metric::Clock;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::slot::Slot;
+use autoresearch_core::command::Slot;
 use autoresearch_core::testkit::Script;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// A machine that takes so many times as long as another.
@@ -34,7 +34,7 @@ impl Sandbox<f64> for Place {
     async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
         let time = self.slower * candidate.revision.0.parse::<f64>().unwrap();
         let log = RunLog::saying(format!("---\nms: {time} {time} {time}\n"));
-        Ok(Outcome::Completed(RunLog { machine: Some(Machine::named(self.name)), ..log }))
+        Ok(Outcome::Completed(RunLog { machine: Some(MachineId::named(self.name)), ..log }))
     }
 }
 
@@ -102,7 +102,7 @@ async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) ->
     };
     change(&mut commands);
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::new(lineage, base, commands, vec![slot], folder.join("logs"));
+    let sandbox = CommandSandbox::local(lineage, base, commands, vec![slot], folder.join("logs"));
     let candidate = sandbox.baseline().await.unwrap();
     let trial = Trial::new(0, 1, 1, Duration::from_secs(30).into());
     sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()
@@ -115,7 +115,7 @@ async fn repeats_are_timed_by_the_harness_and_the_limit_is_for_all() {
     let metric = Timing::new("ms").with_unit("ms").clock(Clock::Wall);
     let measurement = metric.read(&outcome).unwrap();
     assert!(measurement.score.get() >= 50.0 && measurement.secondary["ms_samples"] == 3.0, "{measurement:?}");
-    assert_eq!(measurement.machine, Some(Machine::here()));
+    assert_eq!(measurement.machine, Some(MachineId::here()));
     assert_eq!(outcome.log().tail, "again\nagain\nagain\n");
     assert!(outcome.log().elapsed >= Duration::from_millis(150));
 

@@ -15,9 +15,9 @@ use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::journal::{Entry, Record};
 use autoresearch_core::ratchet::Side;
-use autoresearch_core::slot::Slot;
+use autoresearch_core::command::Slot;
 use autoresearch_core::verify::{self, View};
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// What each proposal writes in place of which line of the program: its score is the sum of the numbers.
@@ -96,7 +96,7 @@ impl Place {
         std::fs::create_dir_all(self.folder.join("shared")).unwrap();
         let slots = (0..workers.slots()).map(|slot| Slot::new(self.folder.join(format!("slot-{slot}"))));
         let logs = self.run().join("logs");
-        let sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, slots.collect(), logs);
+        let sandbox = CommandSandbox::local(self.lineage(), base.clone(), commands, slots, logs);
         let mut settings = Settings::new("test", Duration::from_secs(60));
         settings.base = Some(base);
         settings.results = Some(self.run().join("results.tsv"));
@@ -115,8 +115,8 @@ impl Place {
         let mut harness = Command::new(std::env::current_exe().unwrap());
         harness.args(["--exact", "workers::night_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
         match at {
-            Some(at) => harness.env("AUTORESEARCH_CRASH_AT", at.to_string()),
-            None => harness.env("AUTORESEARCH_CRASH_LIST", &list),
+            Some(at) => harness.env("AUTORESEARCH_FAIL_AT", at.to_string()),
+            None => harness.env("AUTORESEARCH_FAIL_LIST", &list),
         };
         let status = harness.stdout(Stdio::null()).status().unwrap();
         let points = std::fs::read_to_string(&list).unwrap_or_default();

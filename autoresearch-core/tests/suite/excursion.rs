@@ -121,8 +121,8 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
 mod real {
     use super::*;
     use autoresearch_core::git::Lineage;
-    use autoresearch_core::slot::Slot;
-    use autoresearch_core::workspace::Commands;
+    use autoresearch_core::command::Slot;
+    use autoresearch_core::command::Commands;
 
     /// Each change alone makes it worse, both make it better; and the second one learns slowly at first.
     const PROGRAM: &str = "echo ---; . ./a.sh; . ./b.sh; \
@@ -149,7 +149,7 @@ mod real {
         };
         let run = folder.path().join("run");
         let slot = Slot::new(folder.path().join("slot"));
-        let sandbox = CommandSandbox::new(lineage(), base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(lineage(), base.clone(), commands, vec![slot], run.join("logs"));
         let mut settings = Settings::new("t", Duration::from_secs(30));
         settings.base = Some(base);
         settings.screening = Some(Screening { control: 0, ..Screening::new([0.2, 0.5]) });

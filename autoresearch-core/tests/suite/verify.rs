@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::slot::Slot;
+use autoresearch_core::command::Slot;
 use autoresearch_core::verify::{self, View};
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// Proposes from a list.
@@ -88,7 +88,7 @@ impl Place {
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
-        let mut sandbox = CommandSandbox::new(self.lineage(), base.clone(), commands, vec![slot], run.join("logs"));
+        let mut sandbox = CommandSandbox::local(self.lineage(), base.clone(), commands, vec![slot], run.join("logs"));
         if let Some(patch) = preset {
             sandbox = sandbox.with_preset(patch, "preset");
         }

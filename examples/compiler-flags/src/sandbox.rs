@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoresearch_core::process::{self, Command, Finished};
 use autoresearch_core::{
-    Cancel, Candidate, Machine, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+    Cancel, Candidate, MachineId, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
 };
 use tempfile::TempDir;
 
@@ -102,7 +102,7 @@ impl Sandbox<Flags> for Compiler {
 
         (trial.progress)(Progress::Phase(Phase::Run));
         log.phase = Phase::Run;
-        log.machine = Some(Machine::here());
+        log.machine = Some(MachineId::here());
         log.path = Some(run_log.clone());
         let mut last = build;
         for _ in 0..self.repeats {

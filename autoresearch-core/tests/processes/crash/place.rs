@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::journal::{Entry, Record};
-use autoresearch_core::slot::Slot;
-use autoresearch_core::workspace::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// Names the folder of the night that a harness is to go on with.
@@ -53,7 +53,7 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     };
     let run = folder.join("run");
     let sandbox =
-        CommandSandbox::new(lineage, base.clone(), commands, vec![Slot::new(folder.join("slot"))], run.join("logs"));
+        CommandSandbox::local(lineage, base.clone(), commands, vec![Slot::new(folder.join("slot"))], run.join("logs"));
     let limit = Duration::from_secs(60);
     let mut settings = Settings::new("night", Budget { run: limit, build: limit });
     settings.base = Some(base);
@@ -173,7 +173,7 @@ impl Place {
     pub fn go_on(&self, at: Option<usize>) -> ExitStatus {
         let mut harness = self.harness();
         if let Some(at) = at {
-            harness.env("AUTORESEARCH_CRASH_AT", at.to_string());
+            harness.env("AUTORESEARCH_FAIL_AT", at.to_string());
         }
         harness.status().unwrap()
     }
@@ -182,7 +182,7 @@ impl Place {
     pub fn go_on_listing(&self) -> (ExitStatus, Vec<String>) {
         let list = self.path().join("points.txt");
         let _ = std::fs::remove_file(&list);
-        let status = self.harness().env("AUTORESEARCH_CRASH_LIST", &list).status().unwrap();
+        let status = self.harness().env("AUTORESEARCH_FAIL_LIST", &list).status().unwrap();
         let points = std::fs::read_to_string(&list).unwrap_or_default();
         (status, points.lines().map(str::to_owned).collect())
     }

@@ -1,12 +1,12 @@
-//! Finding what is left of commands whose harness and supervisor are gone.
+//! Finding the leftovers of commands whose lab and supervisor are gone.
 
 use std::time::{Duration, Instant};
 
-/// How long killed processes are waited for.
+/// Time that killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Kills every process of this user whose environment holds `variable=value`, and waits until they are gone. Returns how
-/// many there were. On systems without `/proc` it finds none.
+/// Kills every process of this user whose environment holds `variable=value`, and waits until they are gone. Returns their
+/// number. On systems without `/proc` it finds none.
 pub fn sweep(variable: &str, value: &std::ffi::OsStr) -> usize {
     let wanted = [variable.as_bytes(), b"=", value.as_encoded_bytes()].concat();
     let began = Instant::now();
@@ -25,13 +25,13 @@ pub fn sweep(variable: &str, value: &std::ffi::OsStr) -> usize {
     }
 }
 
-/// The ids of all processes.
+/// Lists the ids of all processes.
 pub(super) fn processes() -> impl Iterator<Item = i32> {
     let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     folders.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// Whether a process was started with this variable. A zombie has no environment any more; this process is none of them.
+/// Tells whether a process was started with this variable. A zombie has no environment any more; this process is none of them.
 fn carries(pid: i32, wanted: &[u8]) -> bool {
     pid as u32 != std::process::id()
         && std::fs::read(format!("/proc/{pid}/environ"))

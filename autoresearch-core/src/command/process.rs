@@ -6,56 +6,39 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::environment::inherited;
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
-mod cpus;
+mod ending;
+#[cfg(not(target_os = "linux"))]
+mod group;
+#[cfg(target_os = "linux")]
+mod linux;
 mod log;
 mod outcome;
 mod sweep;
-#[cfg(not(target_os = "linux"))]
-#[path = "process/group.rs"]
-mod tree;
-#[cfg(target_os = "linux")]
-#[path = "process/linux.rs"]
-mod tree;
+mod usage;
 
-pub use cpus::Cpus;
+pub use super::cpus::Cpus;
+pub use super::limits::Limits;
+pub use ending::{Ending, Finished, describe};
+#[cfg(not(target_os = "linux"))]
+use group::Tree;
+#[cfg(target_os = "linux")]
+use linux::Tree;
 use log::Pump;
 pub use log::log_tail;
 pub use outcome::outcome;
 pub use sweep::sweep;
-use tree::Tree;
 
-/// Variables that a command inherits; everything else of the harness's environment, keys above all, stays out of its sight.
-const INHERITED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "CARGO_HOME",
-    "RUSTUP_HOME",
-    "RUSTUP_TOOLCHAIN",
-    "LIBTORCH",
-    "LD_LIBRARY_PATH",
-    "DYLD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_HOME",
-    "OMP_NUM_THREADS",
-    "SYSTEMROOT",
-    "CC",
-    "CXX",
-];
-
-/// How often a running command is looked at, and every how many looks its memory is: looking must cost it nothing.
+/// Interval between two looks at a running command, and the number of looks between two at its memory: looking must cost it
+/// nothing.
 const POLL: Duration = Duration::from_millis(200);
 const LOOKS_AT_MEMORY: u32 = 5;
-/// Between the request to end and the kill, unless a command says otherwise.
+/// Time between the request to end and the kill, unless a command says otherwise.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// How long a killed tree may take to be gone before that is a failure of the machine.
+/// Time that a killed tree may take to be gone before that is a failure of the machine.
 const GONE: Duration = Duration::from_secs(10);
 /// Names a command's processes, so that they can be found even if they escaped.
 const RUN: &str = "AUTORESEARCH_RUN";
@@ -65,71 +48,25 @@ const RUN: &str = "AUTORESEARCH_RUN";
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Where it runs.
+    /// The folder that it runs in.
     pub directory: PathBuf,
     /// Variables beside the inherited ones.
     pub environment: Vec<(String, OsString)>,
-    /// Its standard output and error, appended: the first and the last 4 MiB of them.
+    /// File that its standard output and error are appended to: the first and the last 4 MiB of them.
     pub log: PathBuf,
     /// Wall clock until it is asked to end.
     pub limit: Duration,
-    /// From then until it is killed.
+    /// Time from then until it is killed.
     pub grace: Duration,
-    /// What it may use.
+    /// Limits on its use of the machine.
     pub limits: Limits,
 }
 
-/// What a command may use of the machine. Enforced by the kernel on Linux, not elsewhere.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of data of each of its processes (`RLIMIT_DATA`, which leaves an accelerator's reservations alone).
-    pub memory: Option<u64>,
-    /// Bytes of each file that it writes.
-    pub file_size: Option<u64>,
-    /// Processes and threads of this user altogether, the harness's included. Does not bind root.
-    pub processes: Option<u64>,
-    /// The processors that it runs on; all of them if the set is empty.
-    pub cpus: Cpus,
-}
-
-/// Why a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// By itself.
-    Exit(ExitStatus),
-    /// Killed by the kernel because memory ran out.
-    OutOfMemory,
-    /// Killed at its limit.
+/// The reason why the wait for a command ended.
+enum Stopped {
+    Itself(ExitStatus),
     Limit,
-}
-
-/// What a command used, with all its descendants.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Usage {
-    cpu: Duration,
-    peak_memory: u64,
-    survivors: u32,
-}
-
-/// A finished command. Nothing of it runs any more.
-#[derive(Debug, Clone)]
-pub struct Finished {
-    /// Why it ended.
-    pub ending: Ending,
-    /// Wall clock.
-    pub elapsed: Duration,
-    /// The peak resident memory in bytes, where the system tells: of all its processes together as seen once a second, or
-    /// of the largest one if that was more (which counts the harness's own few megabytes, before it becomes the command).
-    pub peak_memory: Option<u64>,
-    /// Processor time of all its processes, where the system tells.
-    pub cpu: Option<Duration>,
-}
-
-impl Finished {
-    /// Whether it ended by itself with exit code 0.
-    pub fn succeeded(&self) -> bool {
-        describe(self.ending).is_none()
-    }
+    Cancelled,
 }
 
 impl Command {
@@ -137,6 +74,13 @@ impl Command {
     ///
     /// When this returns, nothing of the command runs any more, its descendants included (on Linux; elsewhere those in its
     /// process group). When the future is dropped, they are killed within moments, without anybody waiting for it.
+    ///
+    /// On Linux a supervisor keeps the limit and measures the time, so that neither depends on when this future is polled: a
+    /// command that took longer than its limit has [`Ending::Limit`], even if it ended by itself afterwards.
+    ///
+    /// # Errors
+    /// [`SandboxError::CannotStart`] if the program cannot be started, [`SandboxError::Cancelled`] after a cancellation, and
+    /// others if the machine fails.
     pub async fn run(
         &self,
         cancel: &Cancel,
@@ -155,12 +99,11 @@ impl Command {
 
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).current_dir(&self.directory).env_clear();
-        command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(inherited()).envs(self.environment.iter().map(|(name, value)| (name, value)));
         let name = run_name();
         command.env(RUN, &name).stdin(Stdio::null()).stdout(input).stderr(error);
-        let (mut tree, ends) =
-            Tree::prepare(&mut command, self.limits).map_err(|e| failed("preparing a process", e))?;
+        let (mut tree, ends) = Tree::prepare(&mut command, self.limits, self.limit, self.grace)
+            .map_err(|e| failed("preparing a process", e))?;
 
         let killed_before = kernel_kills();
         let started = Instant::now();
@@ -170,6 +113,9 @@ impl Command {
         // Ours of the pipes' other ends: as long as they are open, nobody sees the end of the output.
         drop((command, ends));
 
+        // Where a supervisor keeps the limit, this is for one that was itself stopped.
+        let patience = if Tree::KEEPS_TIME { self.grace.saturating_add(GONE) } else { Duration::ZERO };
+        let patience = self.limit.saturating_add(patience);
         let mut poll = tokio::time::interval(POLL);
         let (mut looks, mut last, mut peak) = (0u32, String::new(), None);
         let stopped = loop {
@@ -177,7 +123,7 @@ impl Command {
                 biased;
                 status = child.wait() => break Stopped::Itself(status.map_err(|e| failed("waiting", e))?),
                 () = cancel.cancelled() => break Stopped::Cancelled,
-                () = tokio::time::sleep(self.limit.saturating_sub(started.elapsed())) => break Stopped::Limit,
+                () = tokio::time::sleep(patience.saturating_sub(started.elapsed())) => break Stopped::Limit,
                 _ = poll.tick() => {
                     looks += 1;
                     if looks.is_multiple_of(LOOKS_AT_MEMORY) {
@@ -187,17 +133,9 @@ impl Command {
                 }
             }
         };
-        let elapsed = started.elapsed();
+        let measured_here = started.elapsed();
         if !matches!(stopped, Stopped::Itself(_)) {
-            tree.terminate();
-            if tokio::time::timeout(self.grace, child.wait()).await.is_err() {
-                tree.kill();
-                if tokio::time::timeout(GONE, child.wait()).await.is_err() {
-                    return Err(SandboxError::Other(format!(
-                        "`{program}` cannot be killed: it is stuck in the kernel"
-                    )));
-                }
-            }
+            self.end(&mut tree, &mut child, &name).await?;
         }
         let told = tree.finished();
         if told.is_none() {
@@ -210,27 +148,50 @@ impl Command {
         if let Some(survivors @ 1..) = usage.map(|usage| usage.survivors) {
             return Err(SandboxError::Other(format!("{survivors} processes of `{program}` cannot be killed")));
         }
+        let elapsed = usage.map_or(measured_here, |usage| usage.elapsed);
+        let is_late = elapsed > self.limit || usage.is_some_and(|usage| usage.overrun);
         let ending = match stopped {
             Stopped::Cancelled => return Err(SandboxError::Cancelled),
             Stopped::Limit => Ending::Limit,
+            Stopped::Itself(_) if is_late => Ending::Limit,
             Stopped::Itself(watcher) => match status.unwrap_or(watcher) {
-                status if was_killed(status) && kernel_kills() > killed_before => Ending::OutOfMemory,
+                status if ending::was_killed(status) && kernel_kills() > killed_before => Ending::OutOfMemory,
                 status => Ending::Exit(status),
             },
         };
         let peak_memory = peak.max(usage.map(|usage| usage.peak_memory));
         Ok(Finished { ending, elapsed, peak_memory, cpu: usage.map(|usage| usage.cpu) })
     }
+
+    /// Ends the tree: by a request, by a kill, and at last without its supervisor, which may have been stopped by the command.
+    async fn end(
+        &self,
+        tree: &mut Tree,
+        child: &mut tokio::process::Child,
+        name: &std::ffi::OsStr,
+    ) -> Result<(), SandboxError> {
+        tree.terminate();
+        if tokio::time::timeout(self.grace, child.wait()).await.is_ok() {
+            return Ok(());
+        }
+        tree.kill();
+        if tokio::time::timeout(GONE, child.wait()).await.is_ok() {
+            return Ok(());
+        }
+        // It fails only if the supervisor is gone already.
+        let _ = child.start_kill();
+        sweep(RUN, name);
+        match tokio::time::timeout(GONE, child.wait()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(SandboxError::Other(format!(
+                "`{}` cannot be killed: it is stuck in the kernel",
+                self.argv.first().map_or("", String::as_str)
+            ))),
+        }
+    }
 }
 
-/// What ended a command.
-enum Stopped {
-    Itself(ExitStatus),
-    Limit,
-    Cancelled,
-}
-
-/// A name that no other running command has.
+/// Makes a name that no other running command has.
 fn run_name() -> OsString {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = jiff::Timestamp::now().as_nanosecond();
@@ -245,46 +206,11 @@ fn report(pump: &Pump, last: &mut String, on_line: &(dyn Fn(String) + Send + Syn
     }
 }
 
-/// How many processes the kernel has killed since the machine began because memory ran out.
+/// Counts the processes that the kernel has killed since the machine started because memory ran out.
 fn kernel_kills() -> u64 {
     let counters = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
     let line = counters.lines().find_map(|line| line.strip_prefix("oom_kill "));
     line.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
-}
-
-/// How an unsuccessful command ended, for a person, or `None` if it succeeded.
-pub fn describe(ending: Ending) -> Option<String> {
-    match ending {
-        Ending::Exit(status) if status.success() => None,
-        Ending::Exit(status) => Some(describe_status(status)),
-        Ending::OutOfMemory => Some("was killed because the machine ran out of memory".into()),
-        Ending::Limit => Some("was killed at its time limit".into()),
-    }
-}
-
-#[cfg(unix)]
-fn was_killed(status: ExitStatus) -> bool {
-    std::os::unix::process::ExitStatusExt::signal(&status) == Some(nix::sys::signal::Signal::SIGKILL as i32)
-}
-
-#[cfg(not(unix))]
-fn was_killed(_status: ExitStatus) -> bool {
-    false
-}
-
-#[cfg(unix)]
-fn describe_status(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal().map(|number| (number, nix::sys::signal::Signal::try_from(number))) {
-        Some((_, Ok(signal))) => format!("was ended by {signal}"),
-        Some((number, Err(_))) => format!("was ended by signal {number}"),
-        None => format!("ended with exit code {}", status.code().unwrap_or(-1)),
-    }
-}
-
-#[cfg(not(unix))]
-fn describe_status(status: ExitStatus) -> String {
-    format!("ended with {status}")
 }
 
 #[cfg(all(test, unix))]

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How much is kept of the beginning and of the end.
+/// Bytes that are kept of the beginning and of the end.
 const HEAD: u64 = 4 << 20;
 const RING: u64 = 4 << 20;
-/// How much of the end of a log is read for the metric and for messages.
+/// Bytes of the end of a log that are read for the metric and for messages.
 const TAIL: u64 = 64 << 10;
-/// How much of the newest output is looked at for its last line.
+/// Bytes of the newest output that are searched for its last line.
 const RECENT: usize = 4096;
-/// How long a writer that escaped is listened to after the command's end.
+/// Time that an escaped writer is listened to after the command's end.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// A file that keeps the head and the tail of what is written to it. Until it is finished the tail stands in it as a ring.
@@ -86,7 +86,7 @@ impl Pump {
         Ok(Pump { shared, thread: Some(thread) })
     }
 
-    /// The newest line of the output.
+    /// Returns the newest line of the output.
     pub(super) fn newest_line(&self) -> Option<String> {
         let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&recent);
@@ -143,7 +143,7 @@ fn pump(mut log: RingLog, mut output: PipeReader, shared: &Shared) -> io::Result
     result.and_then(|()| log.finish())
 }
 
-/// Whether there is something to read, or the end of it, within so many milliseconds.
+/// Waits so many milliseconds for something to read, or for the end of it.
 #[cfg(unix)]
 fn readable(output: &PipeReader, milliseconds: u16) -> bool {
     use nix::poll::{PollFd, PollFlags, poll};
@@ -157,7 +157,7 @@ fn readable(_output: &PipeReader, _milliseconds: u16) -> bool {
     true
 }
 
-/// The end of a log, for metrics and messages: some tens of kilobytes, progress lines that were overwritten by `\r` left out.
+/// Reads the end of a log, for metrics and messages: some tens of kilobytes, progress lines that were overwritten by `\r` left out.
 pub fn log_tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();

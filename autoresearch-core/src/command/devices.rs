@@ -1,13 +1,13 @@
-//! What a worker has of the machine for itself: accelerators and processors.
+//! The devices of a worker: accelerators and processors.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use crate::process::Cpus;
+use super::cpus::Cpus;
 
-/// Tells a program which GPUs there are, in the way of CUDA.
+/// Variable that tells a program which GPUs there are, in the way of CUDA.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
-/// And in which order they are counted.
+/// Variable that tells in which order they are counted.
 const ORDER: &str = "CUDA_DEVICE_ORDER";
 
 /// The devices of one worker.
@@ -15,17 +15,17 @@ const ORDER: &str = "CUDA_DEVICE_ORDER";
 pub struct Device {
     /// Variables that show its accelerators, and no others, to a run.
     pub environment: Vec<(String, OsString)>,
-    /// The processors that its runs, and the builds that it makes itself, are pinned to.
+    /// Processors that its runs, and the builds that it makes itself, are pinned to.
     pub cpus: Cpus,
 }
 
 impl Device {
-    /// Reads what a worker has for itself: `cuda:0` for a GPU as `nvidia-smi` counts them, `cuda:0+1` for several,
+    /// Parses the devices of a worker: `cuda:0` for a GPU as `nvidia-smi` counts them, `cuda:0+1` for several,
     /// `cuda:GPU-…` or `cuda:MIG-…` for one by its UUID, `cpus:0-3` or `cpus:0,2` for processors alone, and `cuda:0/cpus:0-7`
     /// for both. A worker of processors alone sees no GPU. The error says what to write instead.
     ///
     /// ```
-    /// use autoresearch_core::workspace::Device;
+    /// use autoresearch_core::command::Device;
     /// let device = Device::parse("cuda:0+1/cpus:0-7")?;
     /// assert!(device.environment.contains(&("CUDA_VISIBLE_DEVICES".into(), "0,1".into())));
     /// assert_eq!(device.cpus.to_string(), "0-7");
@@ -64,10 +64,10 @@ impl Device {
         Ok(Device { environment, cpus: cpus.unwrap_or_default() })
     }
 
-    /// Finds out whether any GPU or processor belongs to two workers, each with one of these; the error says which.
+    /// Checks that no GPU or processor belongs to two workers, each with one of these; the error says which does.
     ///
     /// ```
-    /// use autoresearch_core::workspace::Device;
+    /// use autoresearch_core::command::Device;
     /// let devices = |texts: [&str; 2]| texts.map(|text| Device::parse(text).unwrap());
     /// assert!(Device::check(&devices(["cuda:0", "cuda:1"])).is_ok());
     /// let error = Device::check(&devices(["cpus:0-3", "cpus:3-5"])).unwrap_err();
@@ -108,7 +108,7 @@ impl Device {
         Ok(())
     }
 
-    /// The GPUs that its runs see, if that is set at all.
+    /// Lists the GPUs that its runs see, if that is set at all.
     fn gpus(&self) -> Vec<String> {
         let visible =
             self.environment.iter().rfind(|(name, _)| name == VISIBLE).map(|(_, value)| value.to_string_lossy());

@@ -1,9 +1,10 @@
 //! From the end of a command to the outcome of an experiment.
 
-use super::{Ending, Finished, describe, log_tail};
+use super::ending::{Ending, Finished, describe};
+use super::log::log_tail;
 use crate::sandbox::{Outcome, RunLog, SandboxError};
 
-/// What a finished command means for the candidate that it belongs to. `who` begins the sentence: "the build", "the run".
+/// Turns the end of a command into the outcome of the trial that it belongs to. `who` begins the sentence: "the build", "the run".
 ///
 /// The log's tail is read from `log.path`, if it has one.
 pub fn outcome(finished: &Finished, who: &str, mut log: RunLog) -> Result<Outcome, SandboxError> {
@@ -19,7 +20,7 @@ pub fn outcome(finished: &Finished, who: &str, mut log: RunLog) -> Result<Outcom
     })
 }
 
-/// Whether the last lines are the words with which programs give up for want of memory: CUDA's, Rust's, C++'s, Python's
+/// Tells whether the last lines are the words with which programs give up for want of memory: CUDA's, Rust's, C++'s, Python's
 /// and the C library's.
 fn says_out_of_memory(tail: &str) -> bool {
     const WORDS: [&str; 6] = [
@@ -34,7 +35,7 @@ fn says_out_of_memory(tail: &str) -> bool {
     lines.map(str::to_ascii_lowercase).any(|line| WORDS.iter().any(|words| line.contains(words)))
 }
 
-/// How it ended, with the line of the log that most likely says why.
+/// Describes the end, with the line of the log that most likely says why.
 fn crash_message(message: &str, tail: &str) -> String {
     let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
     let telling = |line: &&str| {

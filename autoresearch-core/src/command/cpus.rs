@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// So many processors can be named: as many as the system's own set has room for.
+/// Number of processors that can be named: as many as the system's own set has room for.
 const MOST: usize = 1024;
 
 /// A set of processors, by the system's numbers from 0. The empty set, which is the default, pins nothing.
@@ -18,13 +18,13 @@ impl Default for Cpus {
 }
 
 impl Cpus {
-    /// Whether this system can pin a command at all.
+    /// Tells whether this system can pin a command at all.
     pub const SUPPORTED: bool = cfg!(target_os = "linux");
 
-    /// The set of these. The error says which number is too great.
+    /// Makes a set of these numbers. The error names the number that is too great.
     ///
     /// ```
-    /// use autoresearch_core::process::Cpus;
+    /// use autoresearch_core::command::Cpus;
     /// assert_eq!(Cpus::new([3, 0, 1])?.to_string(), "0-1,3");
     /// assert!(Cpus::new([4096]).is_err());
     /// # Ok::<(), String>(())
@@ -39,25 +39,24 @@ impl Cpus {
         Ok(set)
     }
 
-    /// Whether nothing is pinned.
+    /// Tells whether nothing is pinned.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// The numbers, ascending.
+    /// Iterates over the numbers, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         let words = self.0;
         (0..MOST).filter(move |number| words[number / 64] >> (number % 64) & 1 == 1)
     }
 
-    /// Those that this process may use, and so what it starts: what a container or an administrator allows. Empty where pinning
-    /// is not supported.
+    /// Returns the processors that this process may use, and so every command that it starts: those that a container or an
+    /// administrator allows. Empty where pinning is not supported.
     pub fn allowed() -> Cpus {
         allowed()
     }
 
-    /// Finds out whether a command can be pinned to these here; the error says what to do. Always fine where pinning has no
-    /// effect.
+    /// Checks that a command can be pinned to these here; the error says what to do. Always succeeds where pinning has no effect.
     pub fn check(&self) -> Result<(), String> {
         if self.is_empty() { Ok(()) } else { tried(*self) }
     }
@@ -113,7 +112,7 @@ fn allowed() -> Cpus {
     Cpus::default()
 }
 
-/// Those that the calling thread may use.
+/// Returns the processors that the calling thread may use.
 #[cfg(target_os = "linux")]
 fn allowed() -> Cpus {
     // SAFETY: the set is plain old data, and the call fills no more than its size.

@@ -1,0 +1,214 @@
+//! The sandbox for code in a git repository: a candidate is a commit, built and run by command lines wherever an [`Executor`]
+//! puts it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::cancel::Cancel;
+use crate::change::Patch;
+use crate::git::Lineage;
+use crate::revision::Revision;
+use crate::sandbox::{
+    Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial,
+};
+
+mod commands;
+mod cpus;
+mod devices;
+pub mod environment;
+mod executor;
+mod limits;
+mod local;
+pub mod process;
+mod tree;
+mod trial;
+mod workspace;
+
+pub use commands::Commands;
+pub use cpus::Cpus;
+pub use devices::Device;
+pub use executor::{Executor, Job, JobName, JobStatus, Step, Tree};
+pub use limits::Limits;
+pub use local::{LocalExecutor, Slot};
+pub use tree::{MemoryTree, export};
+use workspace::{Move, Workspace};
+
+/// Stages candidates as commits, rebases them, and lets an executor build and run them.
+///
+/// ```
+/// use std::{process::Command, time::Duration};
+/// use autoresearch_core::command::Commands;
+/// use autoresearch_core::git::Lineage;
+/// use autoresearch_core::{Cancel, CommandSandbox, EditablePaths, Patch, Sandbox, Trial};
+///
+/// # let folder = std::env::temp_dir().join(format!("sandbox-example-{}", std::process::id()));
+/// # let repository = folder.join("repository");
+/// # std::fs::create_dir_all(&repository)?;
+/// # std::fs::write(repository.join("value"), "score: 5\n")?;
+/// # for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
+/// #     assert!(Command::new("git").args(arguments.split(' ')).current_dir(&repository).status()?.success());
+/// # }
+/// let lineage = Lineage::open(&repository, "night")?;
+/// let base = lineage.head()?;
+/// let commands = Commands {
+///     editable: EditablePaths::new(["value"]),
+///     run: vec!["cat".into(), "value".into()],
+///     ..Commands::default()
+/// };
+/// let sandbox = CommandSandbox::local(lineage, base, commands, [folder.join("slot")], folder.join("logs"));
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let baseline = sandbox.baseline().await?;
+/// let change = Patch::replace("value", "5", "4");
+/// let candidate = sandbox.stage(1, &baseline.revision, &change, "lower it").await?;
+/// let trial = Trial::new(1, 1, 0, Duration::from_secs(10).into());
+/// let outcome = sandbox.run(&candidate, &trial, &Cancel::new()).await?;
+/// assert_eq!(outcome.log().tail, "score: 4\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CommandSandbox {
+    workspace: Arc<Workspace>,
+    executor: Arc<dyn Executor>,
+}
+
+impl CommandSandbox {
+    /// A sandbox that starts from the commit `base` and gives its trials to `executor`.
+    pub fn new(lineage: Lineage, base: Revision, commands: Commands, executor: Arc<dyn Executor>) -> CommandSandbox {
+        let lineage = Arc::new(std::sync::Mutex::new(lineage));
+        CommandSandbox { workspace: Arc::new(Workspace { lineage, base, preset: None, commands }), executor }
+    }
+
+    /// A sandbox on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
+    /// [`Trial::slot`] that there may be; the output of trials goes into the folder `logs`.
+    pub fn local<S: Into<Slot>>(
+        lineage: Lineage,
+        base: Revision,
+        commands: Commands,
+        slots: impl IntoIterator<Item = S>,
+        logs: impl Into<PathBuf>,
+    ) -> CommandSandbox {
+        CommandSandbox::new(lineage, base, commands, Arc::new(LocalExecutor::new(slots, logs)))
+    }
+
+    /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.
+    pub fn with_preset(mut self, patch: Patch, description: impl Into<String>) -> CommandSandbox {
+        Arc::make_mut(&mut self.workspace).preset = Some((patch, description.into()));
+        self
+    }
+
+    /// Returns warnings about the repository for the user: parts of it that candidates' folders lack.
+    pub async fn warnings(&self) -> Result<Vec<String>, SandboxError> {
+        self.with_workspace(|workspace| Ok(workspace.with_lineage(|git| git.check_files(&workspace.base))?)).await
+    }
+
+    /// Does git work on a thread of its own, so that no limit and no completion waits for it.
+    async fn with_workspace<T: Send + 'static, E: From<SandboxError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Workspace) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let workspace = self.workspace.clone();
+        let ended = tokio::task::spawn_blocking(move || work(&workspace)).await;
+        ended.unwrap_or_else(|error| Err(SandboxError::Other(format!("work on the repository ended badly: {error}")).into()))
+    }
+
+    fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
+        let Workspace { lineage, commands, .. } = &*self.workspace;
+        let tag = self.workspace.with_lineage(|git| Ok(git.tag().to_owned()))?;
+        let tree = Arc::new(tree::CommitTree::new(lineage.clone(), candidate.revision.clone()));
+        trial::job(commands, tag, tree, trial)
+    }
+}
+
+#[async_trait]
+impl Sandbox<Patch> for CommandSandbox {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.with_workspace(Workspace::baseline).await
+    }
+
+    async fn stage(
+        &self,
+        experiment: u32,
+        parent: &Revision,
+        patch: &Patch,
+        description: &str,
+    ) -> Result<Candidate, StageError> {
+        let (parent, patch, description) = (parent.clone(), patch.clone(), description.to_owned());
+        self.with_workspace(move |workspace| workspace.stage(experiment, &parent, &patch, &description)).await
+    }
+
+    async fn rebase(&self, rebase: Rebase<'_, Patch>) -> Result<Rebased, SandboxError> {
+        let rebase = Move {
+            experiment: rebase.experiment,
+            times: rebase.times,
+            candidate: rebase.candidate.revision.clone(),
+            from: rebase.from.clone(),
+            onto: rebase.onto.clone(),
+        };
+        self.with_workspace(move |workspace| workspace.rebase(&rebase)).await
+    }
+
+    async fn build(
+        &self,
+        candidate: &Candidate,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<Option<Outcome>, SandboxError> {
+        self.executor.build(&self.job(candidate, trial)?, cancel).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        self.executor.run(&self.job(candidate, trial)?, cancel).await
+    }
+
+    async fn clean(&self) -> Result<(), SandboxError> {
+        let tag = self
+            .with_workspace(|workspace| {
+                let tag = workspace.with_lineage(|git| git.check_names().map(|()| git.tag().to_owned()));
+                tag.map_err(SandboxError::from)
+            })
+            .await?;
+        self.executor.recover(&tag, &[]).await
+    }
+
+    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
+        let (candidate, message) = (candidate.revision.clone(), message.to_owned());
+        self.with_workspace(move |workspace| {
+            // The baseline without a preset is the user's own commit and keeps its name.
+            if candidate == workspace.base {
+                return Ok(candidate);
+            }
+            Ok(workspace.with_lineage(|git| git.reword(&candidate, &message))?)
+        })
+        .await
+    }
+
+    async fn seal_onto(
+        &self,
+        incumbent: &Revision,
+        candidate: &Candidate,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        let (incumbent, candidate, message) = (incumbent.clone(), candidate.revision.clone(), message.to_owned());
+        self.with_workspace(move |workspace| {
+            Ok(workspace.with_lineage(|git| git.squash(&candidate, &incumbent, &message))?)
+        })
+        .await
+    }
+
+    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        let (from, to) = (from.cloned(), to.clone());
+        self.with_workspace(move |workspace| Ok(workspace.with_lineage(|git| git.advance(from.as_ref(), &to))?)).await
+    }
+
+    async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
+        let revision = revision.clone();
+        self.with_workspace(move |workspace| Ok(workspace.read_editable(&revision)?)).await
+    }
+}

@@ -1,0 +1,43 @@
+//! The commands that build and run candidates.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::cpus::Cpus;
+use super::devices::Device;
+use super::limits::Limits;
+use crate::change::EditablePaths;
+
+/// The commands that build and run candidates of a repository, and what they may use.
+#[derive(Debug, Clone, Default)]
+pub struct Commands {
+    /// Paths that proposals may change.
+    pub editable: EditablePaths,
+    /// Program and arguments of the build, in the candidate's folder. Empty for none.
+    pub build: Vec<String>,
+    /// Files that the build leaves outside the candidate's folder, in a cache that other builds share for instance, and that
+    /// the run needs. They are copied right after the build, before another one starts, into a folder that the run's arguments
+    /// call `{built}`. Relative paths are relative to the candidate's folder.
+    pub keeps: Vec<PathBuf>,
+    /// Program and arguments of the run, in the candidate's folder. It may write a number for each item of an evaluation set
+    /// into the file that `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
+    pub run: Vec<String>,
+    /// Variables for both, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both also get
+    /// `AUTORESEARCH_SEED`, and the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to take.
+    pub environment: Vec<(String, OsString)>,
+    /// Variables for the run alone.
+    pub run_environment: Vec<(String, OsString)>,
+    /// Names of further variables of this process that both inherit, where they are set.
+    pub pass: Vec<String>,
+    /// Limits of each of both.
+    pub limits: Limits,
+    /// Processors that the run is pinned to, unless its worker has some of its own; all of them if the set is empty. The build
+    /// before it may use all that there are.
+    pub cpus: Cpus,
+    /// Processors that builds ahead are pinned to, so that they disturb no run; all of them if the set is empty.
+    pub build_cpus: Cpus,
+    /// Devices of each worker. If this is empty, all workers share the machine.
+    pub devices: Vec<Device>,
+    /// Executions of the run's command in one trial, at least 1; the time limit is for all of them together.
+    pub repeats: u32,
+}

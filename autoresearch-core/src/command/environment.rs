@@ -1,0 +1,165 @@
+//! The environment of trials: a documented list of variables, and never a key.
+
+use std::ffi::OsString;
+
+/// Variables that commands of a trial inherit from the lab. Everything else stays out of their sight; add more by name with
+/// [`Commands::pass`](super::commands::Commands::pass).
+///
+/// - where programs are: `PATH`, `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH`, `SYSTEMROOT`
+/// - the user and the language: `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LANGUAGE`, `LC_ALL`, `LC_CTYPE`, `TZ`, `TMPDIR`
+/// - compilers: `CC`, `CXX`, `CFLAGS`, `CXXFLAGS`, `LDFLAGS`, `RUSTFLAGS`, `CARGO_HOME`, `RUSTUP_HOME`, `RUSTUP_TOOLCHAIN`,
+///   `GOPATH`, `GOROOT`, `GOCACHE`, `GOMODCACHE`, `JAVA_HOME`, `LIBTORCH`, `PKG_CONFIG_PATH`
+/// - Python: `VIRTUAL_ENV`, `PYTHONPATH`, `PYTHONHOME`, `PYENV_ROOT`, `PYENV_VERSION`, `CONDA_PREFIX`, `CONDA_DEFAULT_ENV`,
+///   `CONDA_EXE`, `CONDA_PYTHON_EXE`, `MAMBA_ROOT_PREFIX`, `UV_CACHE_DIR`
+/// - accelerators: `CUDA_VISIBLE_DEVICES` with `CUDA_DEVICE_ORDER`, `CUDA_HOME`, `CUDA_PATH`, `NVIDIA_VISIBLE_DEVICES`,
+///   `PYTORCH_CUDA_ALLOC_CONF`, `PYTORCH_ALLOC_CONF`, `XLA_FLAGS`, and those that begin with `HIP_`, `ROCR_`, `HSA_`, `ZE_`,
+///   `ONEAPI_`, `NCCL_`, `TPU_`
+/// - threads: `OMP_NUM_THREADS`, `MKL_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `RAYON_NUM_THREADS`
+/// - data: `HF_HOME`, `HF_HUB_CACHE`, `HF_DATASETS_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `TORCH_HOME`, `XDG_CACHE_HOME`
+/// - the network: `http_proxy`, `https_proxy`, `no_proxy`, `all_proxy` in both cases, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
+///   `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`, `GIT_SSL_CAINFO`
+///
+/// A proxy whose address holds a user name or a password is left out, as is any variable of a prefix whose name speaks of a
+/// key, a token, a secret or a password.
+pub const INHERITED: &[&str] = &[
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "CC",
+    "CXX",
+    "CFLAGS",
+    "CXXFLAGS",
+    "LDFLAGS",
+    "RUSTFLAGS",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "GOPATH",
+    "GOROOT",
+    "GOCACHE",
+    "GOMODCACHE",
+    "JAVA_HOME",
+    "LIBTORCH",
+    "PKG_CONFIG_PATH",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYENV_ROOT",
+    "PYENV_VERSION",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "CONDA_EXE",
+    "CONDA_PYTHON_EXE",
+    "MAMBA_ROOT_PREFIX",
+    "UV_CACHE_DIR",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_HOME",
+    "CUDA_PATH",
+    "NVIDIA_VISIBLE_DEVICES",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_ALLOC_CONF",
+    "XLA_FLAGS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_DATASETS_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_ENDPOINT",
+    "TORCH_HOME",
+    "XDG_CACHE_HOME",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
+];
+
+/// Beginnings of the names of further inherited variables: the accelerators' own.
+pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAPI_", "NCCL_", "TPU_"];
+
+/// Words of a name that make a variable a secret, whatever it begins with.
+const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
+
+/// Returns the variables of this process that a command inherits.
+pub(crate) fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, value)| {
+        let Some(name) = name.to_str() else { return false };
+        is_inherited(name) && !has_login(name, &value.to_string_lossy())
+    })
+}
+
+/// Returns the variables that a user passes on by name, as far as this process has them.
+pub(crate) fn passed(names: &[String]) -> impl Iterator<Item = (String, OsString)> {
+    names.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?)))
+}
+
+fn is_inherited(name: &str) -> bool {
+    let is_secret = || SECRETS.iter().any(|word| name.to_ascii_uppercase().contains(word));
+    INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_secret()
+}
+
+/// Tells whether a proxy's address carries a login.
+fn has_login(name: &str, value: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("_proxy") && value.contains('@')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_on_the_list() {
+        for name in [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "HF_TOKEN",
+            "HUGGING_FACE_HUB_TOKEN",
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "WANDB_API_KEY",
+            "TPU_API_TOKEN",
+            "SSH_AUTH_SOCK",
+            "CARGO_REGISTRY_TOKEN",
+        ] {
+            assert!(!is_inherited(name), "{name}");
+        }
+        assert!(INHERITED.iter().all(|name| !SECRETS.iter().any(|word| name.contains(word))));
+    }
+
+    #[test]
+    fn devices_come_with_their_order() {
+        for name in ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"] {
+            assert!(is_inherited(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_with_a_login_is_left_out() {
+        assert!(has_login("https_proxy", "http://user:secret@proxy:3128") && has_login("HTTP_PROXY", "u@h"));
+        assert!(!has_login("https_proxy", "http://proxy:3128") && !has_login("PATH", "/a@b"));
+    }
+}

@@ -1,0 +1,189 @@
+//! The seam between a sandbox and the machines: where and how the build and the run of a candidate happen.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::limits::Limits;
+use crate::cancel::Cancel;
+use crate::git::{Listing, ObjectId};
+use crate::revision::Revision;
+use crate::sandbox::{Outcome, Progress, SandboxError};
+
+/// The stable name of a job, made of its run, experiment and trial, by which it is found again after a restart.
+///
+/// ```
+/// use autoresearch_core::command::JobName;
+/// let name = JobName { run: "night".into(), experiment: 7, trial: 2 };
+/// assert_eq!(name.to_string(), "night-0007-2");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobName {
+    /// The tag of the run: letters, digits, `-`, `_` and `.`.
+    pub run: String,
+    /// The number of the experiment.
+    pub experiment: u32,
+    /// The number of the trial within its experiment.
+    pub trial: u32,
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:04}-{}", self.run, self.experiment, self.trial)
+    }
+}
+
+/// The files of a candidate, read where and when an executor needs them.
+pub trait Tree: fmt::Debug + Send + Sync {
+    /// Names the state. Two trees with the same revision hold the same files.
+    fn revision(&self) -> &Revision;
+
+    /// Lists the files, links and submodules by path.
+    fn listing(&self) -> Result<Arc<Listing>, SandboxError>;
+
+    /// Reads the content of a file of the listing, or the path that a link points to.
+    fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError>;
+}
+
+/// One phase of a job: a command with its surroundings.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// The program and its arguments. Empty for nothing to do.
+    pub argv: Vec<String>,
+    /// Variables beside those that the executor's machine passes on.
+    pub environment: Vec<(String, OsString)>,
+    /// Wall clock after which it is killed.
+    pub limit: Duration,
+    /// Limits on its use of the machine.
+    pub limits: Limits,
+}
+
+/// A trial as an executor gets it: the files of a candidate, the commands to run in them, and what they may use.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Job {
+    /// Its stable name.
+    pub name: JobName,
+    /// The candidate's files.
+    pub tree: Arc<dyn Tree>,
+    /// The build. An empty command line for none.
+    pub build: Step,
+    /// Files that the build leaves elsewhere and the run needs, relative to the candidate's folder. They are copied right after
+    /// the build into a folder that the run's arguments call `{built}`.
+    pub keeps: Vec<PathBuf>,
+    /// The run. Its limit is for all repeats together.
+    pub run: Step,
+    /// Executions of the run's command, at least 1.
+    pub repeats: u32,
+    /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
+    pub slot: u32,
+    /// Told the phases and the newest output.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Job {
+    /// A job that runs `argv` once in the files of `tree` for at most `limit`. Slot 0, no build, nobody watches.
+    pub fn new(name: JobName, tree: Arc<dyn Tree>, argv: Vec<String>, limit: Duration) -> Job {
+        Job {
+            name,
+            tree,
+            build: Step { limit, ..Step::default() },
+            keeps: Vec::new(),
+            run: Step { argv, limit, ..Step::default() },
+            repeats: 1,
+            slot: 0,
+            progress: Arc::new(|_| {}),
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").field("name", &self.name).field("tree", self.tree.revision()).finish_non_exhaustive()
+    }
+}
+
+/// The state of a job that an executor knows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobStatus {
+    /// It waits for a machine, builds or runs.
+    Running,
+    /// It has ended.
+    Ended(Outcome),
+}
+
+/// Builds and runs jobs somewhere: on this machine, in a container, or by an engine such as Slurm, Kubernetes or SSH.
+///
+/// # Contract
+/// - `run` returns `Ok` however badly the job behaves: a failed build, a crash, a program of the candidate that cannot be
+///   started, an exceeded limit are outcomes. `Err` means that the executor itself failed.
+/// - When `run` returns, nothing of the job runs any more, on whichever machine that was. After a timeout or a cancellation that
+///   holds for the whole tree of its processes.
+/// - The limits are kept by whatever supervises the job, with its own monotonic clock, also while the caller is blocked. A job
+///   that took longer than its limit has timed out, even if it ended by itself afterwards.
+/// - A job sees its own files, the variables of its steps, and the variables that its machine passes on; never a key of the lab,
+///   and nothing that another job left behind.
+/// - The output that is kept is bounded, however much a job writes; its beginning and its end are kept.
+/// - A cancelled job ends with [`SandboxError::Cancelled`]. Cancelling a job that has ended, or that nobody knows, succeeds.
+/// - Jobs of different names run at the same time if they have different slots.
+/// - A job is known by its name, also to an executor that was made anew after a restart: a job that has ended is found with the
+///   outcome that it had. A job that was running is found running, or is lost with its machine and not found; it is never found
+///   with an outcome that it did not have.
+///
+/// `testkit::conformance::executor` checks all of this for an implementation.
+///
+/// # Example
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use autoresearch_core::command::{Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
+/// use autoresearch_core::Cancel;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let folder = std::env::temp_dir().join(format!("executor-example-{}", std::process::id()));
+/// let executor = LocalExecutor::new([folder.join("slot")], folder.join("logs"));
+/// let tree = Arc::new(MemoryTree::new([("value", "score: 4\n")])?);
+/// let name = JobName { run: "night".into(), experiment: 1, trial: 1 };
+/// let job = Job::new(name.clone(), tree, vec!["cat".into(), "value".into()], Duration::from_secs(10));
+///
+/// let outcome = executor.run(&job, &Cancel::new()).await?;
+/// assert_eq!(outcome.log().tail, "score: 4\n");
+/// assert_eq!(executor.find(&name).await?, Some(JobStatus::Ended(outcome)));
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[async_trait]
+pub trait Executor: fmt::Debug + Send + Sync {
+    /// Builds and runs a job, and waits for its end. A build made ahead for this very job is used.
+    ///
+    /// An ended job of the same name is forgotten; one that still runs is an error.
+    async fn run(&self, job: &Job, cancel: &Cancel) -> Result<Outcome, SandboxError>;
+
+    /// Builds a job ahead of its run, while others run. Returns the outcome if the build failed: then there is no run.
+    ///
+    /// An executor that builds in [`Executor::run`] leaves this out.
+    async fn build(&self, _job: &Job, _cancel: &Cancel) -> Result<Option<Outcome>, SandboxError> {
+        Ok(None)
+    }
+
+    /// Looks a job up by its name, also one that an earlier process started. `None` if it was never started, or is lost.
+    async fn find(&self, name: &JobName) -> Result<Option<JobStatus>, SandboxError>;
+
+    /// Waits for the end of a job that runs already, and returns its outcome; at once if it has ended.
+    ///
+    /// # Errors
+    /// If there is no such job, or it was cancelled. When `cancel` is cancelled, so is the job.
+    async fn attach(&self, name: &JobName, cancel: &Cancel) -> Result<Outcome, SandboxError>;
+
+    /// Ends a job and waits until nothing of it runs. Succeeds if it has ended already or was never started.
+    async fn cancel(&self, name: &JobName) -> Result<(), SandboxError>;
+
+    /// Ends all jobs of the run `run` that an earlier process left running, except `keep`. Called before anything else when a
+    /// run starts or goes on.
+    async fn recover(&self, run: &str, keep: &[JobName]) -> Result<(), SandboxError>;
+}

@@ -1,0 +1,223 @@
+//! The phases of a job on this machine: fill the slot, build, run, empty the slot.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::super::executor::{Job, Step};
+use super::super::process::{Command, Finished, GRACE, outcome};
+use super::place::SLOT;
+use super::place::{Place, blocking};
+use super::record;
+use crate::cancel::Cancel;
+use crate::machine::MachineId;
+use crate::sandbox::{Outcome, Phase, Progress, Repeat, RunLog, SandboxError};
+
+/// Stands in the run's command for the folder with the files that its build left outside the slot.
+const BUILT: &str = "{built}";
+
+/// One job on its way through a slot.
+pub(super) struct Phases<'a> {
+    pub(super) place: &'a Place,
+    pub(super) builds: &'a tokio::sync::Mutex<()>,
+    pub(super) logs: &'a Path,
+    pub(super) job: &'a Job,
+    pub(super) cancel: &'a Cancel,
+}
+
+/// The end of one command of a job.
+enum Ended {
+    /// It was started, and ended.
+    Finished(Finished),
+    /// It is the candidate's own program, and cannot be started.
+    NotStarted(String),
+}
+
+impl Phases<'_> {
+    /// Builds the job and remembers that for its run. Returns the outcome if the build failed.
+    pub(super) async fn build_ahead(&self) -> Result<Option<Outcome>, SandboxError> {
+        self.place.take(self.job);
+        match self.fill_and_build().await? {
+            ControlFlow::Break(failed) => Ok(Some(failed)),
+            ControlFlow::Continue(log) => {
+                self.place.remember(self.job, log);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Builds the job, if that was not done ahead, and runs it. Its leftovers are removed at once, so that they fill no disk.
+    pub(super) async fn build_and_run(&self) -> Result<Outcome, SandboxError> {
+        let ended = match self.place.take(self.job) {
+            Some(log) => self.run_built(log).await,
+            None => match self.fill_and_build().await {
+                Ok(ControlFlow::Continue(log)) => self.run_built(log).await,
+                Ok(ControlFlow::Break(failed)) => Ok(failed),
+                Err(error) => Err(error),
+            },
+        };
+        let (slot, tree) = (self.place.slot.clone(), Arc::clone(&self.job.tree));
+        blocking(move || {
+            slot.empty(&*tree);
+            Ok(())
+        })
+        .await?;
+        ended
+    }
+
+    async fn fill_and_build(&self) -> Result<ControlFlow<Outcome, RunLog>, SandboxError> {
+        let path = record::forget(self.logs, &self.job.name)?;
+        let mut log = RunLog { path: Some(path), phase: Phase::Build, ..RunLog::default() };
+        let (slot, tree) = (self.place.slot.clone(), Arc::clone(&self.job.tree));
+        blocking(move || slot.fill(&*tree)).await?;
+        if self.job.build.argv.is_empty() {
+            return Ok(ControlFlow::Continue(log));
+        }
+        // Builds share caches and take all processors that they may have: two at a time would only be slower, and what one
+        // leaves in a shared folder must be copied before the next one writes there.
+        let _turn = tokio::select! {
+            turn = self.builds.lock() => turn,
+            () = self.cancel.cancelled() => return Err(SandboxError::Cancelled),
+        };
+        let build = match self.execute(Phase::Build, &self.job.build, &log).await? {
+            Ended::NotStarted(message) => return Ok(ControlFlow::Break(Outcome::Crashed { message, log })),
+            Ended::Finished(build) => build,
+        };
+        log.build = build.elapsed;
+        log.cpu = build.cpu;
+        if !build.succeeded() {
+            return Ok(ControlFlow::Break(outcome(&build, "the build", log)?));
+        }
+        let (from, to) = (self.place.slot.path().to_owned(), self.place.slot.built());
+        let keeps = self.job.keeps.clone();
+        if let Some(message) = blocking(move || keep(&from, &to, &keeps)).await? {
+            let Outcome::Completed(log) = outcome(&build, "the build", log)? else {
+                return Err(SandboxError::Other("a build that succeeded counts as failed".into()));
+            };
+            return Ok(ControlFlow::Break(Outcome::Crashed { message, log }));
+        }
+        Ok(ControlFlow::Continue(log))
+    }
+
+    async fn run_built(&self, mut log: RunLog) -> Result<Outcome, SandboxError> {
+        let built = self.place.slot.built();
+        let built = built.to_str().ok_or_else(|| {
+            SandboxError::Other(format!("{} is not UTF-8; put the slots into another folder", built.display()))
+        })?;
+        let mut step = self.job.run.clone();
+        step.argv = step.argv.iter().map(|argument| argument.replace(BUILT, built)).collect();
+        step.environment.push(("AUTORESEARCH_ITEMS".into(), self.place.items().into()));
+        log.phase = Phase::Run;
+        log.machine = Some(MachineId::here());
+        let repeats = self.job.repeats.max(1);
+        loop {
+            // What the build or the repeat before wrote is not this one's.
+            let _ = std::fs::remove_file(self.place.items());
+            step.limit = self.job.run.limit.saturating_sub(log.elapsed);
+            let run = match self.execute(Phase::Run, &step, &log).await? {
+                Ended::NotStarted(message) => return Ok(Outcome::Crashed { message, log }),
+                Ended::Finished(run) => run,
+            };
+            log.elapsed += run.elapsed;
+            log.peak_memory = log.peak_memory.max(run.peak_memory);
+            if repeats > 1 {
+                log.repeats.push(Repeat { wall: run.elapsed, cpu: run.cpu });
+            }
+            if !run.succeeded() {
+                return outcome(&run, "the run", log);
+            }
+            if repeats == 1 || log.repeats.len() == repeats as usize {
+                self.place.keep_items(&mut log)?;
+                return outcome(&run, "the run", log);
+            }
+        }
+    }
+
+    async fn execute(&self, phase: Phase, step: &Step, log: &RunLog) -> Result<Ended, SandboxError> {
+        (self.job.progress)(Progress::Phase(phase));
+        let slot = &self.place.slot;
+        let mut environment = step.environment.clone();
+        environment.push((SLOT.into(), slot.path().into()));
+        environment.push(("TMPDIR".into(), slot.scratch().into()));
+        let command = Command {
+            argv: step.argv.clone(),
+            directory: slot.path().to_owned(),
+            environment,
+            log: log.path.clone().unwrap_or_default(),
+            limit: step.limit,
+            grace: GRACE,
+            limits: step.limits,
+        };
+        let progress = self.job.progress.clone();
+        match command.run(self.cancel, &move |line| progress(Progress::Line(line))).await {
+            Ok(finished) => Ok(Ended::Finished(finished)),
+            Err(SandboxError::CannotStart { command, source }) if self.is_candidates(&command) => {
+                let file = slot.path().join(&command);
+                Ok(Ended::NotStarted(not_started(phase, &command, file.exists(), &source)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells whether a program is one of the candidate's files, so that the candidate is to blame if it cannot be started. A
+    /// plain name is searched for on PATH, which is not the candidate's.
+    fn is_candidates(&self, program: &str) -> bool {
+        let slot = &self.place.slot;
+        let file = normalised(&slot.path().join(program));
+        program.contains('/')
+            && [slot.path().to_owned(), slot.scratch(), slot.built()].iter().any(|own| file.starts_with(normalised(own)))
+    }
+}
+
+/// Resolves `.` and `..` by the text alone.
+fn normalised(path: &Path) -> PathBuf {
+    let mut result = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(result.pop()),
+            part => result.push(part),
+        }
+    }
+    result
+}
+
+/// Describes why a program of the candidate cannot be started.
+fn not_started(phase: Phase, program: &str, exists: bool, error: &std::io::Error) -> String {
+    let who = match phase {
+        Phase::Build => "the build",
+        Phase::Run => "the run",
+    };
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound if exists => "its first line names a program that is not there",
+        std::io::ErrorKind::NotFound => "there is no such file",
+        std::io::ErrorKind::PermissionDenied => {
+            "it has no executable bit (`git update-index --chmod=+x` sets it), or a folder above it cannot be entered"
+        }
+        _ => "the system does not accept it as a program",
+    };
+    format!("{who} cannot start `{program}`: {hint} ({error})")
+}
+
+/// Copies the files that a build left into the folder `to`, and names one that is missing. Paths are relative to `from`.
+fn keep(from: &Path, to: &Path, files: &[PathBuf]) -> Result<Option<String>, SandboxError> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    std::fs::create_dir_all(to).map_err(|e| SandboxError::io(format!("making {}", to.display()), e))?;
+    let mut names = BTreeSet::new();
+    for file in files {
+        let name = file.file_name().filter(|name| names.insert(name.to_owned())).ok_or_else(|| {
+            let file = file.display();
+            SandboxError::Other(format!("{file} cannot be kept: each file needs a name, and another than the others"))
+        })?;
+        let source = from.join(file);
+        if !source.metadata().is_ok_and(|found| found.is_file()) {
+            return Ok(Some(format!("the build ended well, but left no file {}", file.display())));
+        }
+        std::fs::copy(&source, to.join(name))
+            .map_err(|e| SandboxError::io(format!("copying {} to {}", source.display(), to.display()), e))?;
+    }
+    Ok(None)
+}

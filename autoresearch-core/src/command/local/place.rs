@@ -1,0 +1,73 @@
+//! A slot, and the build that was made in it ahead of a run.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use super::super::executor::{Job, JobName};
+use super::slot::Slot;
+use crate::metric::ITEMS;
+use crate::revision::Revision;
+use crate::sandbox::{RunLog, SandboxError};
+
+/// Variable that names the slot of a process, so that leftovers of a lab that died can be found.
+pub(super) const SLOT: &str = "AUTORESEARCH_SLOT";
+
+/// A slot, and the build that was made in it ahead of a run.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) slot: Slot,
+    built: Mutex<Option<Built>>,
+}
+
+/// A finished build, for one job and no other.
+#[derive(Debug)]
+struct Built {
+    job: JobName,
+    candidate: Revision,
+    log: RunLog,
+}
+
+impl Place {
+    pub(super) fn new(slot: Slot) -> Place {
+        Place { slot, built: Mutex::new(None) }
+    }
+
+    /// Remembers a build for the run of its job.
+    pub(super) fn remember(&self, job: &Job, log: RunLog) {
+        let built = Built { job: job.name.clone(), candidate: job.tree.revision().clone(), log };
+        *self.built.lock().unwrap_or_else(PoisonError::into_inner) = Some(built);
+    }
+
+    /// Takes the build made ahead for this job. Any other build is forgotten: the slot is used otherwise now.
+    pub(super) fn take(&self, job: &Job) -> Option<RunLog> {
+        let built = self.built.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        (built.job == job.name && built.candidate == *job.tree.revision()).then_some(built.log)
+    }
+
+    /// The file that a run may write the scores of items to: in its own scratch folder, like all that it writes.
+    pub(super) fn items(&self) -> PathBuf {
+        self.slot.scratch().join(ITEMS)
+    }
+
+    /// Copies the scores of items out of the slot, which is emptied after the run. A link, or whatever else a candidate may put
+    /// in their place, is no list of scores, and neither is a file too long for one.
+    pub(super) fn keep_items(&self, log: &mut RunLog) -> Result<(), SandboxError> {
+        let (from, Some(to)) = (self.items(), log.path.as_ref().map(|path| path.with_extension(ITEMS))) else {
+            return Ok(());
+        };
+        let is_list = |found: std::fs::Metadata| found.is_file() && found.len() <= crate::metric::MAX_ITEM_BYTES;
+        if std::fs::symlink_metadata(&from).is_ok_and(is_list) {
+            std::fs::copy(&from, &to).map_err(|e| SandboxError::io(format!("writing {}", to.display()), e))?;
+            log.artifacts.insert(ITEMS.into(), to);
+        }
+        Ok(())
+    }
+}
+
+/// Does work on files on a thread of its own, not on the one that also tells when jobs end.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SandboxError> + Send + 'static,
+) -> Result<T, SandboxError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| Err(SandboxError::Other(format!("work on files ended badly: {error}"))))
+}

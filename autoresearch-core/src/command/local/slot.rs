@@ -1,0 +1,222 @@
+//! A candidate's folder: a tree without `.git`, outside the user's working tree, and reused from one trial to the next so that
+//! builds stay incremental.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::executor::Tree;
+use super::super::tree::{set_mode, write_file};
+use super::remove::{abandon, beside, make_usable, remove_abandoned, remove_folder};
+use crate::git::{FileMode, Listing, ObjectId};
+use crate::sandbox::SandboxError;
+
+/// One folder that holds one candidate at a time, with a folder for temporary files and one for builds beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    root: PathBuf,
+}
+
+impl<P: Into<PathBuf>> From<P> for Slot {
+    fn from(root: P) -> Slot {
+        Slot { root: root.into() }
+    }
+}
+
+impl Slot {
+    /// A slot at `root`, which is made when it is first filled.
+    pub fn new(root: impl Into<PathBuf>) -> Slot {
+        Slot { root: root.into() }
+    }
+
+    /// The folder of the candidate's files.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder for temporary files, beside the candidate's. It is emptied before and after each trial, so that nothing
+    /// which one trial leaves there reaches the next.
+    pub fn scratch(&self) -> PathBuf {
+        beside(&self.root, ".tmp")
+    }
+
+    /// The folder for files that a build leaves elsewhere and the run needs, beside the candidate's. It is removed before and
+    /// after each trial.
+    pub fn built(&self) -> PathBuf {
+        beside(&self.root, ".built")
+    }
+
+    /// Makes the folder hold exactly the files of `tree`.
+    ///
+    /// Only files whose content differs are written: build tools go by modification times. Everything else in the folder is
+    /// removed, whoever left it. A folder that cannot be emptied is moved aside, and a fresh one takes its place.
+    pub fn fill(&self, tree: &dyn Tree) -> Result<(), SandboxError> {
+        let files = tree.listing()?;
+        match self.try_fill(tree, &files) {
+            // Not the disk's fault, nor that of the tree: something of an earlier candidate is in the way.
+            Err(SandboxError::Io { .. }) => {
+                for folder in [self.root.clone(), self.scratch(), self.built()] {
+                    abandon(&folder).map_err(|e| SandboxError::io(format!("moving {} aside", folder.display()), e))?;
+                }
+                self.try_fill(tree, &files)
+            }
+            filled => filled,
+        }
+    }
+
+    /// Removes what a trial left beside the files of its tree, so that it fills no disk. What cannot be removed now is in the
+    /// way of the next trial, which deals with it.
+    pub fn empty(&self, tree: &dyn Tree) {
+        for folder in [self.scratch(), self.built()] {
+            let _ = remove_folder(&folder);
+        }
+        if let Ok(files) = tree.listing() {
+            let _ = self.remove_strangers(&files, &folders(&files));
+        }
+    }
+
+    /// Removes the folders that were moved aside, as far as that succeeds by now.
+    pub(super) fn remove_abandoned(&self) {
+        [self.root.clone(), self.scratch(), self.built()].iter().for_each(|folder| remove_abandoned(folder));
+    }
+
+    fn try_fill(&self, tree: &dyn Tree, files: &Listing) -> Result<(), SandboxError> {
+        let folders = folders(files);
+        make_folder(&self.root)?;
+        for left in [self.scratch(), self.built()] {
+            remove_folder(&left).map_err(|e| SandboxError::io(format!("emptying {}", left.display()), e))?;
+        }
+        make_folder(&self.scratch())?;
+        self.remove_strangers(files, &folders)?;
+        for folder in &folders {
+            make_folder(&self.root.join(folder))?;
+        }
+        for (path, file) in files.iter().filter(|(_, file)| file.mode != FileMode::Submodule) {
+            let place = self.root.join(path);
+            let failed = |e| SandboxError::io(format!("writing {}", place.display()), e);
+            if file.is_file() && holds(&place, file.blob) {
+                set_mode(&place, file.mode == FileMode::Executable).map_err(failed)?;
+                continue;
+            }
+            let content = tree.read(file.blob)?;
+            if file.mode == FileMode::Symlink && leads_to(&place, &content) {
+                continue;
+            }
+            // A new file rather than new content: what lies there may be a link to something outside.
+            let _ = fs::remove_file(&place);
+            write_file(&place, path, file.mode, &content).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything that is not of the tree.
+    fn remove_strangers(&self, files: &Listing, folders: &BTreeSet<&Path>) -> Result<(), SandboxError> {
+        let mut left = vec![PathBuf::new()];
+        while let Some(folder) = left.pop() {
+            let place = self.root.join(&folder);
+            let failed = |e| SandboxError::io(format!("cleaning {}", place.display()), e);
+            make_usable(&place);
+            for entry in fs::read_dir(&place).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let (path, below) = (entry.path(), folder.join(entry.file_name()));
+                // Of the link itself, not of what it points to.
+                let kind = entry.file_type().map_err(failed)?;
+                let mode = below.to_str().and_then(|path| files.get(path)).map(|file| file.mode);
+                let belongs = match mode {
+                    Some(FileMode::Symlink) => kind.is_symlink(),
+                    Some(FileMode::Regular | FileMode::Executable) => kind.is_file(),
+                    Some(FileMode::Submodule) | None => false,
+                };
+                match kind.is_dir() {
+                    true if folders.contains(below.as_path()) => left.push(below),
+                    true => remove_folder(&path).map_err(failed)?,
+                    false if belongs => {}
+                    false => fs::remove_file(&path).map_err(failed)?,
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folders of a tree, relative to its root. A submodule is an empty one.
+fn folders(files: &Listing) -> BTreeSet<&Path> {
+    let above = files.keys().flat_map(|path| Path::new(path).ancestors().skip(1));
+    let submodules = files.iter().filter(|(_, file)| file.mode == FileMode::Submodule).map(|(path, _)| Path::new(path));
+    above.chain(submodules).collect()
+}
+
+fn make_folder(folder: &Path) -> Result<(), SandboxError> {
+    fs::create_dir_all(folder).map_err(|e| SandboxError::io(format!("making {}", folder.display()), e))
+}
+
+/// Tells whether a file has the content of a blob.
+///
+/// It is always read: size, times and inode do not tell. A candidate may set the modification time, and on tmpfs a write
+/// through a shared mapping changes not even the time of change. The blob's id does tell, so that the blob need not be read.
+fn holds(place: &Path, blob: ObjectId) -> bool {
+    fs::read(place).is_ok_and(|found| ObjectId::of_file(&found).is_ok_and(|id| id == blob))
+}
+
+fn leads_to(place: &Path, target: &[u8]) -> bool {
+    fs::read_link(place).is_ok_and(|found| found.as_os_str().as_encoded_bytes() == target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tree::MemoryTree;
+    use super::*;
+
+    #[test]
+    fn a_changed_file_is_found_whatever_its_times_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = MemoryTree::new([("a", "as committed\n"), ("b", "as committed\n")]).unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        slot.fill(&tree).unwrap();
+
+        let modified = |name| fs::metadata(slot.path().join(name)).unwrap().modified().unwrap();
+        let (a, b) = (modified("a"), modified("b"));
+        // The same size, and the time put back.
+        fs::write(slot.path().join("a"), "as tampered.\n").unwrap();
+        fs::File::options().write(true).open(slot.path().join("a")).unwrap().set_modified(a).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        slot.fill(&tree).unwrap();
+        assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
+        assert_eq!(modified("b"), b, "what did not change was not written");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_carried_and_replaced_files_restored() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |path: &str, mode, content: &str| (path.to_owned(), mode, content.as_bytes().to_vec());
+        let tree = MemoryTree::with_modes([
+            file("d/run.sh", FileMode::Executable, "#!/bin/sh\n"),
+            file("link", FileMode::Symlink, "d/run.sh"),
+            file("outside", FileMode::Symlink, "/etc/passwd"),
+            file("lib", FileMode::Submodule, ""),
+        ])
+        .unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        let check = || {
+            slot.fill(&tree).unwrap();
+            assert_eq!(fs::read_link(slot.path().join("link")).unwrap(), Path::new("d/run.sh"));
+            assert_eq!(fs::read(slot.path().join("d/run.sh")).unwrap(), b"#!/bin/sh\n");
+            assert!(fs::symlink_metadata(slot.path().join("d/run.sh")).unwrap().is_file());
+            assert!(fs::symlink_metadata(slot.path().join("outside")).is_err());
+            assert_eq!(fs::read_dir(slot.path().join("lib")).unwrap().count(), 0);
+        };
+        check();
+        // What a candidate may do: links to elsewhere, a folder in place of a file, files in the submodule's folder.
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        fs::remove_file(slot.path().join("d/run.sh")).unwrap();
+        std::os::unix::fs::symlink(&victim, slot.path().join("d/run.sh")).unwrap();
+        fs::remove_file(slot.path().join("link")).unwrap();
+        fs::create_dir(slot.path().join("link")).unwrap();
+        fs::write(slot.path().join("lib/x"), "x").unwrap();
+        std::os::unix::fs::symlink("/etc", slot.path().join("outside")).unwrap();
+        check();
+        assert_eq!(fs::read(&victim).unwrap(), b"untouched");
+    }
+}

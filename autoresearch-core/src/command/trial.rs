@@ -1,0 +1,68 @@
+//! From a trial of a candidate to the job of an executor.
+
+use std::sync::Arc;
+
+use super::commands::Commands;
+use super::cpus::Cpus;
+use super::devices::Device;
+use super::environment::passed;
+use super::executor::{Job, JobName, Step, Tree};
+use super::limits::Limits;
+use crate::sandbox::{SandboxError, Trial};
+
+/// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
+pub(super) fn job(
+    commands: &Commands,
+    run: String,
+    tree: Arc<dyn Tree>,
+    trial: &Trial,
+) -> Result<Job, SandboxError> {
+    let device = device(commands, trial)?;
+    let budget = trial.budget.at(trial.fidelity);
+    let of_worker = device.map(|device| device.cpus).unwrap_or_default();
+    let or = |cpus: Cpus, otherwise: Cpus| if cpus.is_empty() { otherwise } else { cpus };
+    let build_cpus = if trial.worker.is_none() { commands.build_cpus } else { of_worker };
+
+    let mut environment: Vec<_> = passed(&commands.pass).collect();
+    environment.extend(commands.environment.iter().cloned());
+    environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
+    let mut run_environment = environment.clone();
+    run_environment.push(("AUTORESEARCH_FIDELITY".into(), trial.fidelity.to_string().into()));
+    run_environment.extend(commands.run_environment.iter().cloned());
+    run_environment.extend(device.into_iter().flat_map(|device| device.environment.iter().cloned()));
+
+    let name = JobName { run, experiment: trial.experiment, trial: trial.attempt };
+    Ok(Job {
+        build: Step {
+            argv: commands.build.clone(),
+            environment,
+            limit: budget.build,
+            limits: Limits { cpus: or(build_cpus, commands.limits.cpus), ..commands.limits },
+        },
+        keeps: commands.keeps.clone(),
+        run: Step {
+            argv: commands.run.clone(),
+            environment: run_environment,
+            limit: budget.run,
+            limits: Limits { cpus: or(of_worker, commands.cpus), ..commands.limits },
+        },
+        repeats: commands.repeats.max(1),
+        slot: trial.slot,
+        progress: trial.progress.clone(),
+        ..Job::new(name, tree, Vec::new(), budget.run)
+    })
+}
+
+/// Finds the devices of the trial's worker. `None` if all workers share the machine, or the trial is only built.
+fn device<'a>(commands: &'a Commands, trial: &Trial) -> Result<Option<&'a Device>, SandboxError> {
+    match trial.worker {
+        Some(worker) if !commands.devices.is_empty() => match commands.devices.get(worker as usize) {
+            Some(device) => Ok(Some(device)),
+            None => Err(SandboxError::Other(format!(
+                "worker {worker} has no devices: there are those of {} workers; name some for each worker",
+                commands.devices.len()
+            ))),
+        },
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,120 @@
+//! The git side of a sandbox: staging, merging, committing and adopting candidates. Everything here is synchronous.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::commands::Commands;
+use crate::change::{Patch, PatchError};
+use crate::git::{Conflict, FileMode, GitError, Lineage, check_path, collision};
+use crate::revision::Revision;
+use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
+
+/// A repository, the commit that the search starts from, and the paths that may change.
+#[derive(Debug, Clone)]
+pub(super) struct Workspace {
+    pub(super) lineage: Arc<Mutex<Lineage>>,
+    pub(super) base: Revision,
+    pub(super) preset: Option<(Patch, String)>,
+    pub(super) commands: Commands,
+}
+
+/// A candidate to be made to another parent; see [`crate::sandbox::Rebase`].
+pub(super) struct Move {
+    pub(super) experiment: u32,
+    pub(super) times: u32,
+    pub(super) candidate: Revision,
+    pub(super) from: Revision,
+    pub(super) onto: Revision,
+}
+
+impl Workspace {
+    pub(super) fn with_lineage<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, GitError> {
+        // A panic in one git call leaves the repository itself as it was.
+        work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Stages the baseline, after checking that the run's refs can be made and that candidates' folders can hold the files.
+    pub(super) fn baseline(&self) -> Result<Candidate, StageError> {
+        self.with_lineage(|git| {
+            git.check_names()?;
+            git.check_files(&self.base)
+        })?;
+        if let Some((patch, description)) = &self.preset {
+            return self.stage(0, &self.base, patch, description);
+        }
+        Ok(self.with_lineage(|git| {
+            git.pin(0, &self.base)?;
+            let fingerprint = git.fingerprint(&self.base, &self.commands.editable)?;
+            Ok(Candidate { fingerprint, revision: self.base.clone(), added_lines: 0 })
+        })?)
+    }
+
+    /// Commits a patch on `parent` and pins it. Every path is checked before anything is written.
+    pub(super) fn stage(
+        &self,
+        experiment: u32,
+        parent: &Revision,
+        patch: &Patch,
+        message: &str,
+    ) -> Result<Candidate, StageError> {
+        let rejected = |error: PatchError| StageError::Rejected(error.to_string());
+        for edit in &patch.edits {
+            for path in edit.paths().map_err(rejected)? {
+                check_path(&path).map_err(|error| StageError::Rejected(error.to_string()))?;
+            }
+        }
+        let files = self.read_editable(parent)?;
+        let changed = patch.apply(&files, &self.commands.editable).map_err(rejected)?;
+        let tree = self.with_lineage(|git| git.tree(parent))?;
+        for path in changed.keys().filter(|path| !files.contains_key(*path)) {
+            match tree.get(path).map(|file| file.mode) {
+                None => {}
+                Some(FileMode::Symlink) => {
+                    let why = format!("{path} is a symbolic link; edit the file that it leads to");
+                    return Err(StageError::Rejected(why));
+                }
+                Some(_) => return Err(rejected(PatchError::NotText(path.clone()))),
+            }
+            if let Some(other) = collision(&tree, path) {
+                return Err(rejected(PatchError::Collides { path: path.clone(), with: other.to_owned() }));
+            }
+        }
+        Ok(self.with_lineage(|git| {
+            let revision = git.commit_changes(parent, &changed, message)?;
+            git.pin(experiment, &revision)?;
+            self.candidate(git, parent, revision)
+        })?)
+    }
+
+    fn candidate(&self, git: &Lineage, parent: &Revision, revision: Revision) -> Result<Candidate, GitError> {
+        let added_lines = git.added_lines(parent, &revision)?;
+        Ok(Candidate { fingerprint: git.fingerprint(&revision, &self.commands.editable)?, revision, added_lines })
+    }
+
+    /// Applies a candidate's change to another parent: from the three states' files alone, since a candidate that was rebased
+    /// before, or was made from another one, has other ancestors than the state that its change is counted from.
+    pub(super) fn rebase(&self, rebase: &Move) -> Result<Rebased, SandboxError> {
+        let Move { experiment, times, candidate, from, onto } = rebase;
+        let merge = self.with_lineage(|git| git.merge(from, onto, candidate))?;
+        if !merge.conflicts.is_empty() {
+            return Ok(Rebased::Conflict(Conflict::describe(&merge.conflicts)));
+        }
+        if let Some(path) = merge.changed.keys().find(|path| !self.commands.editable.allows(path)) {
+            return Err(SandboxError::Other(format!(
+                "experiment {experiment} cannot be rebased: {candidate} and its parent {from} differ in {path}, which may not be \
+                 edited"
+            )));
+        }
+        let candidate = self.with_lineage(|git| {
+            let revision = git.commit_merge(onto, &merge.changed, candidate)?;
+            git.pin_rebase(*experiment, *times, &revision)?;
+            self.candidate(git, onto, revision)
+        });
+        Ok(Rebased::Candidate(candidate?))
+    }
+
+    /// Reads the editable texts of a commit.
+    pub(super) fn read_editable(&self, revision: &Revision) -> Result<BTreeMap<String, String>, GitError> {
+        self.with_lineage(|git| git.editable_files(revision, &self.commands.editable))
+    }
+}

@@ -1,0 +1,99 @@
+//! The names of a run's refs, and the obstacles to them.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{GitError, OrGit};
+use super::lineage::Lineage;
+
+/// The first part of the names of all branches and refs that runs make.
+const PREFIX: &str = "autoresearch";
+
+impl Lineage {
+    /// The full name of the run's branch.
+    pub fn branch(&self) -> String {
+        format!("refs/heads/{PREFIX}/{}", self.tag())
+    }
+
+    /// The common beginning of the names of the run's pins.
+    pub fn pins(&self) -> String {
+        format!("refs/{PREFIX}/{}/exp/", self.tag())
+    }
+
+    /// The full name of the ref that keeps an experiment's first candidate reachable.
+    pub fn pin_of(&self, experiment: u32) -> String {
+        format!("{}{experiment}", self.pins())
+    }
+
+    /// The full name of the ref that keeps an experiment's rebased candidate reachable; `times` counts its rebases from 1.
+    pub fn pin_of_rebase(&self, experiment: u32, times: u32) -> String {
+        format!("{}.{times}", self.pin_of(experiment))
+    }
+
+    /// Checks that the run can make and move its refs, before anything is paid for: no other ref stands in their way, and
+    /// nobody has the run's branch checked out.
+    pub fn check_names(&self) -> Result<(), GitError> {
+        for wanted in [self.branch(), self.pin_of(0)] {
+            for (end, _) in wanted.match_indices('/') {
+                let above = wanted.get(..end).unwrap_or_default();
+                if self.repository.find_reference(above).is_ok() {
+                    return Err(taken(above, wanted.clone()));
+                }
+            }
+        }
+        let branch = self.branch();
+        if let Some(below) = self.repository.references_glob(&format!("{branch}/*")).or_git()?.names().next() {
+            return Err(taken(&below.map_or_else(|_| format!("{branch}/…"), str::to_owned), branch));
+        }
+        self.check_not_checked_out()
+    }
+
+    /// Checks that no working tree of the repository has the run's branch checked out.
+    pub(super) fn check_not_checked_out(&self) -> Result<(), GitError> {
+        match self.worktree_on(&self.branch()) {
+            Some(worktree) => Err(GitError::CheckedOut { branch: self.short_branch(), worktree }),
+            None => Ok(()),
+        }
+    }
+
+    /// The run's branch as a user types it.
+    pub(super) fn short_branch(&self) -> String {
+        format!("{PREFIX}/{}", self.tag())
+    }
+
+    /// The working tree, linked ones included, that has the branch of this full name checked out.
+    fn worktree_on(&self, branch: &str) -> Option<PathBuf> {
+        let common = self.repository.commondir();
+        // A bare repository's HEAD names its default branch, which nobody works on.
+        let is_bare = self.repository.config().and_then(|config| config.get_bool("core.bare")).unwrap_or(false);
+        if !is_bare && is_on(common, branch) {
+            return Some(common.parent().unwrap_or(common).to_owned());
+        }
+        let linked = std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
+        let linked = linked.map(|entry| entry.path()).find(|folder| is_on(folder, branch))?;
+        let place = std::fs::read_to_string(linked.join("gitdir")).unwrap_or_default();
+        Some(Path::new(place.trim()).parent().map_or(linked, Path::to_owned))
+    }
+}
+
+fn is_on(folder: &Path, branch: &str) -> bool {
+    std::fs::read_to_string(folder.join("HEAD"))
+        .is_ok_and(|head| head.strip_prefix("ref:").is_some_and(|name| name.trim() == branch))
+}
+
+fn taken(reference: &str, wanted: String) -> GitError {
+    let old = reference.strip_prefix("refs/heads/").unwrap_or(reference).to_owned();
+    GitError::NameTaken { taken: reference.to_owned(), old, wanted }
+}
+
+/// Checks that a tag can be part of the name of a branch and of a folder.
+pub(super) fn check_tag(tag: &str) -> Result<(), GitError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_bad = tag.is_empty()
+        || tag.len() > 200
+        || !tag.chars().all(fits)
+        || tag.starts_with(['.', '-'])
+        || tag.ends_with('.')
+        || tag.ends_with(".lock")
+        || tag.contains("..");
+    if is_bad { Err(GitError::BadTag(tag.to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,165 @@
+//! The features of a repository that are supported, and clear messages for the others.
+
+use std::path::Path;
+
+use git2::{AttrCheckFlags, ErrorCode, Repository};
+
+use super::error::{GitError, OrGit};
+use super::lineage::Lineage;
+use super::tree::{FileMode, Listing, ObjectId};
+use crate::revision::Revision;
+
+/// Names of the features that a repository may need and that are not supported, as `git config` spells them.
+const EXTENSIONS: [(&str, &str, &str); 3] = [
+    ("extensions.objectformat", "sha1", "make a clone with the default format: `git init --object-format=sha1`, then copy the files and commit them"),
+    ("extensions.refstorage", "files", "convert it with `git refs migrate --ref-format=files`"),
+    ("extensions.compatobjectformat", "", "make a clone with one object format, sha1"),
+];
+/// The remedy for objects that a partial clone has not fetched.
+const REFETCH: &str = "fetch all objects with `git fetch --refetch --no-filter`, or make a full clone";
+
+/// Explains why a repository could not be opened.
+pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {
+    match error.code() {
+        ErrorCode::NotFound => return GitError::NoRepository(path.to_owned()),
+        ErrorCode::Owner => return GitError::Owner(path.to_owned()),
+        _ => {}
+    }
+    let said = error.message().to_ascii_lowercase();
+    match EXTENSIONS.iter().find(|(name, _, _)| said.contains(name.trim_start_matches("extensions."))) {
+        Some((name, _, remedy)) => {
+            GitError::Unsupported { path: path.to_owned(), feature: format!("the git feature `{name}`"), remedy }
+        }
+        // Older formats know no extension and the newer ones no other number.
+        None if said.contains("repository version") || said.contains("unsupported extension") => GitError::Unsupported {
+            path: path.to_owned(),
+            feature: format!("a git feature that this program does not know ({})", error.message()),
+            remedy: "make a clone with git's default format",
+        },
+        None => GitError::Git(error.message().to_owned()),
+    }
+}
+
+/// Checks that an opened repository uses no unsupported feature.
+pub(super) fn check_supported(repository: &Repository) -> Result<(), GitError> {
+    let config = repository.config().and_then(|mut config| config.snapshot()).or_git()?;
+    for (name, usual, remedy) in EXTENSIONS {
+        if let Ok(value) = config.get_str(name)
+            && !value.eq_ignore_ascii_case(usual)
+        {
+            let feature = format!("the git feature `{name} = {value}`");
+            return Err(GitError::Unsupported { path: repository.path().to_owned(), feature, remedy });
+        }
+    }
+    Ok(())
+}
+
+impl Lineage {
+    /// Checks that a candidate's folder can hold the files of `revision` as git checks them out, and returns warnings about
+    /// parts that are left out: submodules, and links that lead outside the repository.
+    ///
+    /// # Errors
+    /// If git would change a file by a filter at checkout, such as git-lfs, or by an encoding.
+    pub fn check_files(&self, revision: &Revision) -> Result<Vec<String>, GitError> {
+        let listing = self.tree(revision)?;
+        self.check_filters(&listing)?;
+        let mut warnings = Vec::new();
+        for (path, file) in listing.iter() {
+            match file.mode {
+                FileMode::Submodule => warnings.push(format!(
+                    "the submodule {path} is left empty in the folders of candidates; if the commands need its files, commit \
+                     them to the repository or name another folder that has them"
+                )),
+                FileMode::Symlink if !stays_inside(path, &self.blob(file.blob)?) => warnings.push(format!(
+                    "the symbolic link {path} leads outside the repository and is left out of the folders of candidates"
+                )),
+                _ => {}
+            }
+        }
+        Ok(warnings)
+    }
+
+    /// Refuses files that git would change at checkout. A filter that is not installed changes nothing for git either.
+    fn check_filters(&self, listing: &Listing) -> Result<(), GitError> {
+        let mut has_attributes = false;
+        for (path, file) in listing {
+            if file.is_file() && (path == ".gitattributes" || path.ends_with("/.gitattributes")) {
+                let text = self.blob(file.blob)?;
+                let text = String::from_utf8_lossy(&text);
+                has_attributes |= text.contains("filter=") || text.contains("working-tree-encoding=");
+            }
+        }
+        if !has_attributes {
+            return Ok(());
+        }
+        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
+        let is_installed = |filter: &str| {
+            let set = |key: &str| config.get_str(&format!("filter.{filter}.{key}")).is_ok_and(|value| !value.is_empty());
+            set("smudge") || set("process")
+        };
+        for (path, _) in listing.iter().filter(|(_, file)| file.is_file()) {
+            let value = |name: &str| {
+                let value = self.repository.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
+                value.ok().flatten().map(str::to_owned)
+            };
+            let refused = |attribute: String| Err(GitError::Filtered { path: path.clone(), attribute });
+            if let Some(filter) = value("filter").filter(|filter| is_installed(filter)) {
+                return refused(format!("filter={filter}"));
+            }
+            if let Some(encoding) = value("working-tree-encoding").filter(|name| !name.eq_ignore_ascii_case("utf-8")) {
+                return refused(format!("working-tree-encoding={encoding}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Explains a missing object.
+    pub(super) fn missing(&self, id: ObjectId) -> GitError {
+        let is_partial = self.repository.config().and_then(|config| {
+            let mut promisors = config.entries(Some("remote.*.(promisor|partialclonefilter)"))?;
+            Ok(promisors.next().is_some())
+        });
+        match is_partial {
+            Ok(true) => GitError::Unsupported {
+                path: self.repository.path().to_owned(),
+                feature: format!("a partial clone, which lacks the object {id}"),
+                remedy: REFETCH,
+            },
+            _ => GitError::Git(format!("the object {id} is missing; `git fsck` says more")),
+        }
+    }
+}
+
+/// Tells whether the link at `path` leads to a place inside the tree, by its text alone.
+pub fn stays_inside(path: &str, target: &[u8]) -> bool {
+    let Ok(target) = std::str::from_utf8(target) else { return false };
+    if target.is_empty() || target.starts_with('/') || target.contains('\0') {
+        return false;
+    }
+    let mut depth = path.matches('/').count();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => return false,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_judged_by_where_it_leads() {
+        for (path, target) in [("a", "b"), ("a", "b/../c"), ("d/a", "../b"), ("d/e/a", "../../b"), ("a", ".")] {
+            assert!(stays_inside(path, target.as_bytes()), "{path} -> {target}");
+        }
+        for (path, target) in [("a", "/etc/passwd"), ("a", "../b"), ("d/a", "../../b"), ("a", "b/../../c"), ("a", "")] {
+            assert!(!stays_inside(path, target.as_bytes()), "{path} -> {target}");
+        }
+        assert!(!stays_inside("a", b"\xff"));
+    }
+}
