@@ -63,6 +63,12 @@ pub enum GitError {
     Git(#[from] git2::Error),
 }
 
+impl From<GitError> for crate::sandbox::SandboxError {
+    fn from(error: GitError) -> Self {
+        crate::sandbox::SandboxError::Backend(Box::new(error))
+    }
+}
+
 /// A file of a tree: its blob, and whether it is executable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeFile {

@@ -113,7 +113,7 @@ impl CommandSandbox {
         })
     }
 
-    fn commit(
+    fn stage_patch(
         &self,
         experiment: u32,
         parent: &Revision,
@@ -173,7 +173,7 @@ impl CommandSandbox {
 impl Sandbox<Patch> for CommandSandbox {
     async fn baseline(&self) -> Result<Candidate, StageError> {
         if let Some((patch, description)) = &self.preset {
-            return self.commit(0, &self.base, patch, description);
+            return self.stage_patch(0, &self.base, patch, description);
         }
         let candidate = self.lineage(|git| {
             git.pin(0, &self.base)?;
@@ -190,7 +190,7 @@ impl Sandbox<Patch> for CommandSandbox {
         patch: &Patch,
         description: &str,
     ) -> Result<Candidate, StageError> {
-        self.commit(experiment, parent, patch, description)
+        self.stage_patch(experiment, parent, patch, description)
     }
 
     async fn rebase(&self, rebase: Rebase<'_, Patch>) -> Result<Rebased, SandboxError> {
@@ -210,31 +210,36 @@ impl Sandbox<Patch> for CommandSandbox {
         self.build_and_run(candidate, trial, cancel).await
     }
 
-    async fn clean(&self) -> Result<(), SandboxError> {
+    fn keeps_budget(&self) -> bool {
+        true
+    }
+
+    async fn recover(&self) -> Result<(), SandboxError> {
         for place in &self.places {
             process::sweep(SLOT, place.slot.path().as_os_str());
         }
         Ok(())
     }
 
-    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
+    async fn commit(
+        &self,
+        candidate: &Candidate,
+        incumbent: Option<&Revision>,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
         // The baseline without a preset is the user's own commit and keeps its name.
         if candidate.revision == self.base {
             return Ok(self.base.clone());
         }
-        Ok(self.lineage(|git| git.reword(&candidate.revision, message))?)
+        Ok(self.lineage(|git| match incumbent {
+            Some(incumbent) if !git.tree_and_parents(&candidate.revision)?.1.contains(incumbent) => {
+                git.squash(&candidate.revision, incumbent, message)
+            }
+            _ => git.reword(&candidate.revision, message),
+        })?)
     }
 
-    async fn seal_onto(
-        &self,
-        incumbent: &Revision,
-        candidate: &Candidate,
-        message: &str,
-    ) -> Result<Revision, SandboxError> {
-        Ok(self.lineage(|git| git.squash(&candidate.revision, incumbent, message))?)
-    }
-
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
         Ok(self.lineage(|git| git.advance(from, to))?)
     }
 

@@ -27,8 +27,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Built {
     candidate: Revision,
-    experiment: u32,
-    attempt: u32,
+    trial: String,
     log: RunLog,
 }
 
@@ -44,8 +43,7 @@ impl Place {
     /// What was built ahead for this run. Whatever else was built here is forgotten: the slot is used otherwise now.
     fn take(&self, candidate: &Candidate, trial: &Trial) -> Option<RunLog> {
         let built = self.built.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        let is_for_it = built.candidate == candidate.revision
-            && (built.experiment, built.attempt) == (trial.experiment, trial.attempt);
+        let is_for_it = built.candidate == candidate.revision && built.trial == trial.name();
         is_for_it.then_some(built.log)
     }
 
@@ -107,8 +105,7 @@ impl CommandSandbox {
         match self.fill_and_build(place, candidate, trial, cancel).await? {
             ControlFlow::Break(failed) => Ok(Some(failed)),
             ControlFlow::Continue(log) => {
-                let (experiment, attempt) = (trial.experiment, trial.attempt);
-                place.remember(Built { candidate: candidate.revision.clone(), experiment, attempt, log });
+                place.remember(Built { candidate: candidate.revision.clone(), trial: trial.name(), log });
                 Ok(None)
             }
         }
@@ -205,11 +202,7 @@ impl CommandSandbox {
     /// Where a trial's output goes: an empty file, or none yet.
     fn new_log(&self, trial: &Trial) -> Result<PathBuf, SandboxError> {
         std::fs::create_dir_all(&self.logs).map_err(|e| SandboxError::io("making the folder for logs", e))?;
-        let name = match trial.attempt {
-            1 => format!("{:04}.log", trial.experiment),
-            attempt => format!("{:04}-{attempt}.log", trial.experiment),
-        };
-        let path = self.logs.join(name);
+        let path = self.logs.join(format!("{}.log", trial.name()));
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(SandboxError::io("removing an old log", error))
