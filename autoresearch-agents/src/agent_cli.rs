@@ -195,7 +195,7 @@ impl AgentCliProposer {
             }
         };
         // It came to an end and was paid for.
-        Err(ProposerError::Refused {
+        Err(ProposerError::Rejected {
             description: self.describe(&answer.message).0,
             reason: why,
             cost: Cost::default(),
@@ -248,7 +248,7 @@ impl Proposer for AgentCliProposer {
         let made = join_all(asks.into_iter().enumerate().map(|(nth, ask)| self.make(context, ask, nth))).await;
         let failed = made.iter().find_map(|(result, _)| result.as_ref().err());
         self.trouble = failed.filter(|_| made.iter().all(|(result, _)| result.is_err())).map(|error| match error {
-            ProposerError::Refused { reason, .. } => reason.clone(),
+            ProposerError::Rejected { reason, .. } => reason.clone(),
             other => other.to_string(),
         });
         together(made, &mut self.end)

@@ -87,7 +87,7 @@ impl Proposer<Patch> for MergeProposer {
         let mut tried: HashSet<BTreeSet<String>> = context
             .changes()
             .map(|(patch, _)| patch)
-            .chain(context.refused_changes().map(|(patch, _)| patch))
+            .chain(context.rejected_changes().map(|(patch, _)| patch))
             .chain(pending)
             .map(|patch| key(&patch.edits))
             .collect();

@@ -209,7 +209,7 @@ pub(crate) fn trouble(error: &Value, status: Option<u16>, headers: &Headers) -> 
     }
     if is(&["context_length_exceeded"]) || message.contains("prompt is too long") {
         let reason = format!("the conversation no longer fits into the model's window: {}", shorten(message));
-        return Trouble::Final(ProposerError::Refused {
+        return Trouble::Final(ProposerError::Rejected {
             description: "no proposal".into(),
             reason,
             cost: Cost::default(),

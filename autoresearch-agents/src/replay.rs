@@ -39,10 +39,10 @@ impl<C: DeserializeOwned> ReplayProposer<C> {
         let mut proposals = Vec::new();
         for entry in entries {
             let (description, hypothesis, change, proposer) = match &entry.record {
-                Record::Intent { parent: Some(_), description, hypothesis, change, proposer, .. } => {
+                Record::Staged { parent: Some(_), description, hypothesis, change, proposer, .. } => {
                     (description, hypothesis.as_str(), change, proposer)
                 }
-                Record::Refused { description, change, proposer, .. } => (description, "", change, proposer),
+                Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer),
                 _ => continue,
             };
             let change = C::deserialize(change)

@@ -59,7 +59,7 @@ fn long(experiments: u32) -> State {
         };
         let line = |value: u32| format!("const LR: f64 = {value}.0;");
         let change = serde_json::to_value(Patch::replace("train.rs", line(experiment), line(experiment + 1))).unwrap();
-        records.push(Record::Intent {
+        records.push(Record::Staged {
             experiment,
             parent: parent.clone(),
             candidate: Candidate::new(format!("c{experiment}")),
@@ -71,7 +71,7 @@ fn long(experiments: u32) -> State {
             design: None,
             remaining: None,
         });
-        records.push(Record::Attempt {
+        records.push(Record::TrialStarted {
             experiment,
             attempt: 1,
             side: Side::Candidate,
@@ -88,7 +88,7 @@ fn long(experiments: u32) -> State {
         };
         let measurement = Measurement::new(Score::new(score).unwrap());
         let result = if crash { Err("no number".into()) } else { Ok(measurement) };
-        records.push(Record::Measured {
+        records.push(Record::TrialMeasured {
             experiment,
             attempt: 1,
             side: Side::Candidate,
@@ -98,7 +98,7 @@ fn long(experiments: u32) -> State {
         });
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));
         let reason = if crash { format!("signal {}", experiment % 20) } else { "by its number".into() };
-        records.push(Record::Decision {
+        records.push(Record::Decided {
             experiment,
             status,
             reason,
@@ -108,13 +108,13 @@ fn long(experiments: u32) -> State {
             excursion: None,
         });
         if to.is_some() {
-            records.push(Record::Applied { experiment });
+            records.push(Record::Adopted { experiment });
             (parent, best) = (to, score);
         }
         if experiment % 9 == 1 {
             let reason = format!("it is the same as experiment {experiment}");
             let (change, cost, proposer) = (serde_json::Value::Null, Cost::default(), String::new());
-            records.push(Record::Refused { description: "again".into(), reason, change, cost, proposer });
+            records.push(Record::Rejected { description: "again".into(), reason, change, cost, proposer });
         }
     }
     State::replay(&entries(records)).unwrap()
@@ -184,8 +184,8 @@ fn instructions_in_a_log_stay_quoted() {
     let mut records = entries_of_a_crash(injection);
     for record in &mut records {
         match record {
-            Record::Decision { experiment: 1, reason, .. } => *reason = format!("exit status: 1\n{injection}"),
-            Record::Intent { experiment: 1, description, hypothesis, .. } => {
+            Record::Decided { experiment: 1, reason, .. } => *reason = format!("exit status: 1\n{injection}"),
+            Record::Staged { experiment: 1, description, hypothesis, .. } => {
                 *description = format!("a change\n{injection}");
                 *hypothesis = injection.into();
             }
@@ -208,7 +208,7 @@ fn entries_of_a_crash(log: &str) -> Vec<Record> {
     let table = import::parse("commit\tval_bpb\tstatus\na\t1.0\tkeep\nb\t\tcrash\n", None);
     let mut records = table.records("x", Direction::Minimise);
     for record in &mut records {
-        if let Record::Measured { outcome: outcome @ Outcome::Crashed { .. }, .. } = record {
+        if let Record::TrialMeasured { outcome: outcome @ Outcome::Crashed { .. }, .. } = record {
             *outcome = Outcome::Crashed { message: "exit status: 1".into(), log: RunLog::saying(log) };
         }
     }

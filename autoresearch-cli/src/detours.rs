@@ -1,6 +1,6 @@
 //! `[screening]` and `[excursion]`: what a search does beside proposing, running in full and judging.
 
-use autoresearch_core::{Excursion, Screening};
+use autoresearch_core::{ExcursionRule, Screening};
 use serde::Deserialize;
 
 /// Short runs before the full budget.
@@ -60,7 +60,7 @@ impl ScreeningConfig {
 }
 
 impl ExcursionConfig {
-    pub fn excursion(&self) -> Excursion {
-        Excursion { after: self.after, steps: self.steps, tolerance: self.tolerance }
+    pub fn excursion(&self) -> ExcursionRule {
+        ExcursionRule { after: self.after, steps: self.steps, tolerance: self.tolerance }
     }
 }

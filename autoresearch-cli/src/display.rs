@@ -80,13 +80,13 @@ impl Observer for Display {
     fn on_event(&self, event: &Event<'_>) {
         let inner = &mut *self.inner();
         match event {
-            Event::Began { state } => inner.began(state, &self.options),
-            Event::Proposing { experiment } => inner.board.thinks(*experiment),
-            Event::Proposed { experiment } => {
+            Event::RunStarted { state } => inner.began(state, &self.options),
+            Event::ProposalRequested { experiment } => inner.board.thinks(*experiment),
+            Event::Staged { experiment, .. } => {
                 inner.board.thought();
                 inner.board.waits(*experiment);
             }
-            Event::Refused { description, reason } => {
+            Event::Rejected { description, reason } => {
                 inner.board.thought();
                 inner.out.line(&format!("refused: {description}: {reason}"), Some(Style::Dim));
             }
@@ -95,7 +95,7 @@ impl Observer for Display {
                 let text = format!("trouble: {error}; trying again in {:.0} s", pause.as_secs_f64());
                 inner.out.line(&text, Some(Style::Yellow));
             }
-            Event::Checking { crashes } => {
+            Event::HealthCheckStarted { crashes } => {
                 let text = format!(
                     "{crashes} crashes in a row: running the incumbent again, to see whether it is the machine"
                 );
@@ -115,9 +115,9 @@ impl Observer for Display {
                 );
                 inner.out.line(&text, Some(Style::Red));
             }
-            Event::Staged { experiment, description } => inner.staged(*experiment, description),
-            Event::Running { experiment, worker } => inner.running(*experiment, *worker),
-            Event::Rested { experiment, worker } => inner.board.rests(*experiment, *worker),
+            Event::ExperimentStarted { experiment, description } => inner.staged(*experiment, description),
+            Event::TrialStarted { experiment, worker } => inner.running(*experiment, *worker),
+            Event::TrialEnded { experiment, worker } => inner.board.rests(*experiment, *worker),
             Event::Rebased { experiment, onto, better, conflict } => {
                 inner.rebased(*experiment, *onto, *better, conflict.is_some());
             }
@@ -275,9 +275,9 @@ mod tests {
     fn without_a_terminal_there_are_plain_lines() {
         let captured = Captured::default();
         let display = Display::plain(Options::default(), Box::new(captured.clone()));
-        display.on_event(&Event::Staged { experiment: 0, description: "baseline" });
+        display.on_event(&Event::ExperimentStarted { experiment: 0, description: "baseline" });
         display.on_event(&Event::Line { experiment: 0, worker: Some(0), line: "step 1 (1%) | loss: 2" });
-        display.on_event(&Event::Refused { description: "A 1 -> 2", reason: "same" });
+        display.on_event(&Event::Rejected { description: "A 1 -> 2", reason: "same" });
         let state = crate::report::tests::example();
         for experiment in &state.experiments {
             display.on_event(&Event::Decided { experiment, state: &state });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Record;
-use autoresearch_core::state::Opening;
+use autoresearch_core::state::HoldoutUse;
 use autoresearch_core::{Budget, Cancel, Direction, Experiment, Journal, Outcome, Sandbox, Score, State, Trial};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -82,7 +82,7 @@ pub async fn open(home: &Home, config: &Config, tag: &str, cancel: &Cancel) -> R
 /// What the report says of it: nothing as long as it is sealed.
 pub fn section(state: &State) -> String {
     let (Some(header), Some(last)) = (&state.header, state.holdout.last()) else { return String::new() };
-    let when = |opening: &Opening| opening.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let when = |opening: &HoldoutUse| opening.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
     let mut text = match state.holdout.len() {
         1 => format!("The holdout was opened once, {}, after experiment {}.\n", when(last), last.experiment),
         times => format!(
@@ -136,7 +136,7 @@ mod tests {
         let mut state = crate::report::tests::example();
         assert_eq!(section(&state), "");
         let score = |value| Ok(Score::new(value).unwrap());
-        let opening = |at: &str, result| Opening { at: at.parse().unwrap(), experiment: 3, best: 1, result };
+        let opening = |at: &str, result| HoldoutUse { at: at.parse().unwrap(), experiment: 3, best: 1, result };
         state.holdout.push(opening("2026-01-02T03:04:05Z", Some((score(1.6), score(1.55)))));
         let text = section(&state);
         assert!(

@@ -111,7 +111,7 @@ fn times(state: &State) -> Option<String> {
     let first = state.experiments.first()?;
     let last = state.experiments.last()?;
     let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
-    let (runs, builds) = (duration(state.time_of_runs), duration(state.time_of_builds));
+    let (runs, builds) = (duration(state.time_of_trials), duration(state.time_of_builds));
     Some(format!("{} in all: {runs} of runs, {builds} of builds", duration(wall)))
 }
 
@@ -319,7 +319,7 @@ pub mod tests {
             let experiment = number as u32;
             let revision = Revision(format!("{:07x}", 0xabc0000 + number));
             let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-            add(Record::Intent {
+            add(Record::Staged {
                 experiment,
                 parent: None,
                 candidate,
@@ -331,7 +331,7 @@ pub mod tests {
                 design: None,
                 remaining: None,
             });
-            add(Record::Attempt {
+            add(Record::TrialStarted {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
@@ -342,7 +342,7 @@ pub mod tests {
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
-            add(Record::Measured {
+            add(Record::TrialMeasured {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
@@ -358,7 +358,7 @@ pub mod tests {
                 Status::Crash
             };
             let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
-            add(Record::Decision {
+            add(Record::Decided {
                 experiment,
                 status,
                 reason: reason.into(),
@@ -368,7 +368,7 @@ pub mod tests {
                 excursion: None,
             });
             if keep {
-                add(Record::Applied { experiment });
+                add(Record::Adopted { experiment });
             }
         }
         records

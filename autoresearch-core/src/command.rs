@@ -167,7 +167,11 @@ impl Sandbox<Patch> for CommandSandbox {
         self.executor.run(&self.job(candidate, trial)?, cancel).await
     }
 
-    async fn clean(&self) -> Result<(), SandboxError> {
+    fn keeps_budget(&self) -> bool {
+        true
+    }
+
+    async fn recover(&self) -> Result<(), SandboxError> {
         let tag = self
             .with_workspace(|workspace| {
                 let tag = workspace.with_lineage(|git| git.check_names().map(|()| git.tag().to_owned()));
@@ -177,32 +181,30 @@ impl Sandbox<Patch> for CommandSandbox {
         self.executor.recover(&tag, &[]).await
     }
 
-    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
-        let (candidate, message) = (candidate.revision.clone(), message.to_owned());
+    async fn commit(
+        &self,
+        candidate: &Candidate,
+        incumbent: Option<&Revision>,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        let (candidate, incumbent) = (candidate.revision.clone(), incumbent.cloned());
+        let message = message.to_owned();
         self.with_workspace(move |workspace| {
             // The baseline without a preset is the user's own commit and keeps its name.
             if candidate == workspace.base {
                 return Ok(candidate);
             }
-            Ok(workspace.with_lineage(|git| git.reword(&candidate, &message))?)
+            Ok(workspace.with_lineage(|git| match &incumbent {
+                Some(incumbent) if !git.tree_and_parents(&candidate)?.1.contains(incumbent) => {
+                    git.squash(&candidate, incumbent, &message)
+                }
+                _ => git.reword(&candidate, &message),
+            })?)
         })
         .await
     }
 
-    async fn seal_onto(
-        &self,
-        incumbent: &Revision,
-        candidate: &Candidate,
-        message: &str,
-    ) -> Result<Revision, SandboxError> {
-        let (incumbent, candidate, message) = (incumbent.clone(), candidate.revision.clone(), message.to_owned());
-        self.with_workspace(move |workspace| {
-            Ok(workspace.with_lineage(|git| git.squash(&candidate, &incumbent, &message))?)
-        })
-        .await
-    }
-
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
         let (from, to) = (from.cloned(), to.clone());
         self.with_workspace(move |workspace| Ok(workspace.with_lineage(|git| git.advance(from.as_ref(), &to))?)).await
     }

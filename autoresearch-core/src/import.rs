@@ -3,17 +3,16 @@
 //! Such tables are written by hand or by an agent, so their spelling is not to be relied on. What is understood is taken;
 //! what is not is named with its line, and never guessed.
 
-use serde_json::Value;
-
-use crate::journal::Record;
+use crate::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Direction, Measurement, Score};
-use crate::proposer::Cost;
+use crate::policy::Policy;
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, RunLog};
 use crate::state::{State, Status};
 
-/// The policy of imported runs. Nothing is known of what decided their numbers, so none can be gone on with.
-pub const POLICY: &str = "imported";
+/// The name of the only entry in the policy of imported runs. Nothing is known of what decided their numbers, so none can be
+/// gone on with.
+const POLICY: &str = "imported";
 
 // The first name of a kind that the header has is taken.
 const COMMIT: &[&str] = &["commit", "hash", "sha", "commit_hash", "commit_sha", "revision"];
@@ -308,35 +307,21 @@ impl Columns {
 impl Imported {
     /// The records of a run that went like this, in the order in which a run writes them. Nothing is judged anew.
     pub fn records(&self, tag: &str, direction: Direction) -> Vec<Record> {
-        let mut records = vec![Record::Started {
-            tag: tag.into(),
-            base: None,
-            metric: self.metric.clone(),
-            direction,
-            policy: POLICY.into(),
-            seed: 0,
-            rule: String::new(),
-        }];
+        let policy = Policy::new().with(POLICY, true);
+        let mut records =
+            vec![Record::Started(RunHeader { policy, ..RunHeader::new(tag, self.metric.as_str(), direction) })];
         let mut incumbent: Option<Revision> = None;
         for (experiment, row) in (0..).zip(&self.rows) {
             let revision = Revision(row.commit.clone());
             // Two rows never count as the same code: the table does not say that they are.
             let fingerprint = format!("{POLICY}, line {}", row.line);
             let reason = format!("recorded as {}", row.recorded);
-            records.push(Record::Intent {
-                experiment,
-                parent: incumbent.clone(),
-                candidate: Candidate { revision: revision.clone(), fingerprint, added_lines: 0 },
+            let candidate = Candidate { revision: revision.clone(), fingerprint, added_lines: 0 };
+            records.push(Record::Staged(StagedExperiment {
                 description: row.description.clone(),
-                hypothesis: String::new(),
-                change: Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                design: None,
-                remaining: None,
-            });
-            let (side, class) = (Side::Candidate, String::new());
-            records.push(Record::Attempt { experiment, attempt: 1, side, seed: 0, fidelity: 1.0, class });
+                ..StagedExperiment::new(experiment, incumbent.clone(), candidate)
+            }));
+            records.push(Record::TrialStarted(TrialStart::new(experiment, 1, Side::Candidate)));
             let outcome = match row.status {
                 Status::Crash => Outcome::Crashed { message: reason.clone(), log: RunLog::default() },
                 Status::Keep | Status::Discard => Outcome::Completed(RunLog::default()),
@@ -346,27 +331,14 @@ impl Imported {
             let result = row
                 .score
                 .map(|score| Measurement { secondary: secondary.into_iter().collect(), ..Measurement::new(score) });
-            records.push(Record::Measured {
-                experiment,
-                attempt: 1,
-                side: Side::Candidate,
-                fidelity: 1.0,
-                outcome,
-                result: result.ok_or_else(|| "the table has no number".into()),
-            });
-            let to = (row.status == Status::Keep).then_some(revision);
-            records.push(Record::Decision {
-                experiment,
-                status: row.status,
-                reason,
-                to: to.clone(),
-                reference: None,
-                alpha: None,
-                excursion: None,
-            });
-            if to.is_some() {
-                records.push(Record::Applied { experiment });
-                incumbent = to;
+            let result = result.ok_or_else(|| "the table has no number".into());
+            records.push(Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result)));
+            let kept_as = (row.status == Status::Keep).then_some(revision);
+            let decision = Decision::new(experiment, row.status);
+            records.push(Record::Decided(Decision { reason, kept_as: kept_as.clone(), ..decision }));
+            if kept_as.is_some() {
+                records.push(Record::Adopted { experiment });
+                incumbent = kept_as;
             }
         }
         records.push(Record::Stopped { reason: "the imported table ends here".into() });
@@ -376,7 +348,7 @@ impl Imported {
 
 /// Whether a run was imported: it can be reported, and nothing else.
 pub fn is_imported(state: &State) -> bool {
-    state.header.as_ref().is_some_and(|header| header.policy == POLICY)
+    state.header.as_ref().is_some_and(|header| header.policy.get(POLICY).is_some())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! The truth of a run: an append-only file of JSON lines, each with a checksum, each on the disk before the next step.
+//! The journal of a run: an append-only file of JSON lines, each with a checksum, each on the disk before the next step.
 //!
-//! A line is `{"crc":"…","body":{"v":1,"seq":0,"at":"…","record":{…}}}`; the checksum is CRC-32C over the bytes of `body`.
+//! A line is `{"crc":"…","body":{"v":2,"seq":0,"at":"…","record":{…}}}`; the checksum is CRC-32C over the bytes of `body`.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -14,12 +14,13 @@ use thiserror::Error;
 use crate::failpoint;
 
 mod record;
+mod step;
 
-pub use record::{Entry, Record};
+pub use record::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+pub use step::{ExcursionStep, Promotion, Status};
 
-/// The version of the format that is written.
-pub const VERSION: u32 = 1;
-const VERSION_AFTER: u32 = VERSION + 1;
+/// The version of the format that is written and read. From version 2 on a format is a promise: later programs read it.
+pub const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
@@ -33,7 +34,7 @@ struct Versioned {
     v: u32,
 }
 
-/// Why a journal cannot be used.
+/// Reason why a journal cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JournalError {
@@ -54,8 +55,8 @@ pub enum JournalError {
         /// What is wrong.
         why: String,
     },
-    /// A newer version wrote it.
-    #[error("{path} was written in format {found}, this program knows {VERSION}; use the newer program")]
+    /// Another version of the format.
+    #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
     Version {
         /// The file.
         path: PathBuf,
@@ -86,9 +87,25 @@ pub enum JournalError {
         /// The cause.
         source: std::io::Error,
     },
-    /// A record cannot be written as JSON.
-    #[error("a record cannot be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    /// A record would be written as a line that cannot be read back; nothing was written.
+    #[error("record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels")]
+    Unreadable {
+        /// Number of the record.
+        seq: u64,
+        /// The reason.
+        why: String,
+    },
+    /// A run would start over the measured records of another one; nothing was written.
+    #[error("{0} holds a run with a measured baseline already; give the new run another tag")]
+    AlreadyStarted(PathBuf),
+}
+
+fn other_version(found: u32) -> &'static str {
+    if found > VERSION {
+        "use the newer program"
+    } else {
+        "its records have other names; report on it with the program that wrote it, and start a run with another tag"
+    }
 }
 
 fn io(path: &Path, source: std::io::Error) -> JournalError {
@@ -98,7 +115,7 @@ fn io(path: &Path, source: std::io::Error) -> JournalError {
     }
 }
 
-/// Where a journal's bytes are kept: a file, unless a test wants otherwise.
+/// Storage for a journal's bytes: a file, unless a test wants otherwise.
 pub trait Medium: Send {
     /// Everything that was written.
     fn read(&mut self) -> std::io::Result<Vec<u8>>;
@@ -113,11 +130,29 @@ pub trait Medium: Send {
     fn sync(&mut self) -> std::io::Result<()>;
 }
 
-/// An open journal, locked against other writers as long as it lives.
+/// An open journal with the entries that it holds, locked against other writers as long as it lives.
+///
+/// ```
+/// use autoresearch_core::journal::{Journal, Record, RunHeader};
+/// use autoresearch_core::{Direction, State};
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("journal.jsonl");
+/// let mut journal = Journal::open(&path)?;
+/// journal.append(Record::Started(RunHeader::new("may1", "loss", Direction::Minimise)))?;
+/// drop(journal);
+///
+/// let journal = Journal::open(&path)?;
+/// let state = State::replay(journal.entries())?;
+/// assert_eq!(state.header.map(|header| header.tag).as_deref(), Some("may1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Journal {
     medium: Option<Box<dyn Medium>>,
     path: PathBuf,
+    entries: Vec<Entry>,
     next: u64,
+    /// Whether a decision stands in it: from then on the run cannot start anew.
+    is_bound: bool,
     failed: bool,
 }
 
@@ -130,14 +165,24 @@ impl std::fmt::Debug for Journal {
 impl Journal {
     /// A journal that is kept nowhere, for searches that need not survive.
     pub fn in_memory() -> Journal {
-        Journal { medium: None, path: PathBuf::new(), next: 0, failed: false }
+        Journal { medium: None, path: PathBuf::new(), entries: Vec::new(), next: 0, is_bound: false, failed: false }
     }
 
-    /// Opens or makes the journal at `path`, and returns what it holds.
+    /// The entries that it held when it was opened.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Takes the entries out, which a state keeps in another form.
+    pub(crate) fn take_entries(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Opens or makes the journal at `path`.
     ///
     /// A torn last line, left by a power cut in the middle of a write, was never acknowledged and is cut off. Damage
     /// before a valid line is an error.
-    pub fn open(path: &Path) -> Result<(Journal, Vec<Entry>), JournalError> {
+    pub fn open(path: &Path) -> Result<Journal, JournalError> {
         // A bare file name has an empty parent.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
@@ -152,7 +197,7 @@ impl Journal {
     }
 
     /// A journal over any medium; `path` names it in messages. Keeping other writers away is the medium's business.
-    pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<(Journal, Vec<Entry>), JournalError> {
+    pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<Journal, JournalError> {
         let bytes = medium.read().map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
         if valid < bytes.len() {
@@ -160,7 +205,8 @@ impl Journal {
         }
         medium.sync().map_err(|e| io(path, e))?;
         let next = entries.len() as u64;
-        Ok((Journal { medium: Some(medium), path: path.to_owned(), next, failed: false }, entries))
+        let is_bound = entries.iter().any(|entry| matches!(entry.record, Record::Decided(_)));
+        Ok(Journal { medium: Some(medium), path: path.to_owned(), entries, next, is_bound, failed: false })
     }
 
     /// Reads a journal without locking it, for reports on a run that may still be going on.
@@ -178,25 +224,39 @@ impl Journal {
 
     /// Writes a record and waits until it is on the disk.
     ///
-    /// After an error nothing is written any more: what is on the disk then is only known when it is read again.
+    /// A record that could not be read back, as one with a number that is not finite, is refused before it is written, and
+    /// so is a second start over a measured baseline. After any other error nothing is written any more: what is on the
+    /// disk then is only known when it is read again.
     pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
+        if self.is_bound && matches!(record, Record::Started(_)) {
+            return Err(JournalError::AlreadyStarted(self.path.clone()));
+        }
+        let is_decision = matches!(record, Record::Decided(_));
         let entry = Entry { v: VERSION, seq: self.next, at: Timestamp::now(), record };
         if let Some(medium) = &mut self.medium {
             if self.failed {
                 return Err(JournalError::Failed(self.path.clone()));
             }
-            let body = serde_json::value::to_raw_value(&entry)?;
-            let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
-            let mut line = serde_json::to_vec(&Line { crc, body: &body })?;
-            line.push(b'\n');
+            let line = written(&entry).map_err(|why| JournalError::Unreadable { seq: self.next, why })?;
             // Also if the system call is interrupted for good: failed until proven otherwise.
             self.failed = true;
             medium.append(&line).and_then(|()| medium.sync()).map_err(|e| io(&self.path, e))?;
             self.failed = false;
         }
         self.next += 1;
+        self.is_bound |= is_decision;
         Ok(entry)
     }
+}
+
+/// The line of an entry, if it can be read back.
+fn written(entry: &Entry) -> Result<Vec<u8>, String> {
+    let body = serde_json::value::to_raw_value(entry).map_err(|e| e.to_string())?;
+    let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
+    let mut line = serde_json::to_vec(&Line { crc, body: &body }).map_err(|e| e.to_string())?;
+    line.push(b'\n');
+    serde_json::from_str::<Entry>(checksum(&line)?).map_err(|e| e.to_string())?;
+    Ok(line)
 }
 
 /// A file that is locked by whoever opened it.
@@ -265,8 +325,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
             }
             (Err(_), Some(_)) => continue,
         };
-        // The version first: a newer one may have records that this program does not know.
-        if let Ok(Versioned { v: found @ VERSION_AFTER.. }) = serde_json::from_str(body) {
+        // The version first: another one has records that this program does not know.
+        if let Ok(Versioned { v: found }) = serde_json::from_str(body)
+            && found != VERSION
+        {
             return Err(JournalError::Version { path: path.to_owned(), found });
         }
         let entry: Entry = serde_json::from_str(body).map_err(|e| damaged(index + 1, e.to_string()))?;

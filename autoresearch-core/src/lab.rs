@@ -1,90 +1,83 @@
-//! The loop: propose, stage, run, measure, judge; keep or revert; remember; again.
+//! The lab: the loop that proposes, stages, measures and judges; keeps or reverts; remembers; and starts again.
 //!
 //! The order of the writes is what makes a run safe against a crash at any moment: an experiment's candidate is pinned
-//! before its intent is journaled, every run is announced before it begins, the decision is the commit point, and the
-//! incumbent moves only after it. Whatever was interrupted is done again from the last record.
+//! before it is journaled as staged, every trial is announced before it starts, the decision is the commit point, and the
+//! incumbent moves only after it. An interrupted step is done again from the last record.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Mutex;
 
 use crate::cancel::Cancel;
-use crate::journal::{Entry, Journal, JournalError, Record};
+use crate::journal::{Journal, JournalError, Record, RunHeader, StagedExperiment};
 use crate::metric::Metric;
 use crate::observer::{Event, Observer};
+use crate::policy::Difference;
 use crate::program::Program;
-use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+use crate::proposer::Proposer;
 use crate::ratchet::Ratchet;
-use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
+use crate::sandbox::{Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
-mod bench;
-mod checks;
+mod builder;
+mod decide;
 mod disclosure;
 mod excursion;
-mod experiment;
-mod next;
-mod runs;
+mod health;
+mod in_flight;
+mod propose;
+mod rebase;
+mod schedule;
 mod screening;
 mod settings;
-mod work;
+mod trials;
 
-use bench::Done;
-use disclosure::{Disclosed, View};
-pub use excursion::Excursion;
+pub use builder::LabBuilder;
+use disclosure::Disclosed;
+pub use excursion::ExcursionRule;
+use in_flight::{Completion, InFlight};
+use schedule::Step;
 pub use screening::Screening;
 pub use settings::{Settings, Workers};
 
-/// The pause before a failing part is tried again: doubled each time, up to the second value.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// After so many refused proposals in a row, each further one is followed by a pause: a proposer that repeats itself must
-/// not fill the disk.
-const REFUSALS: u32 = 1000;
+/// A kind of change that a lab can journal and hand to its parts. Every type with these bounds is one.
+pub trait Change: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
-/// At most so many experiments wait for each worker.
-const MAX_BACKLOG: usize = 2;
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Change for C {}
 
-/// Our own machinery failed. The journal holds everything up to here; the same command goes on.
+/// Failure of our own machinery. The journal holds everything up to here; the same command goes on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LabError {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The sandbox failed repeatedly.
+    /// The sandbox failed repeatedly, for the incumbent too.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// The proposer cannot go on without a person.
     #[error("the proposer cannot go on: {0}")]
     Proposer(String),
-    /// There is nothing to improve on: the unchanged state does not run.
+    /// The unchanged state does not run, so there is nothing to improve on.
     #[error("the baseline gave no number: {why}\n{tail}\nmake the unchanged program run first; its log is {log}")]
     Baseline {
-        /// How it ended.
+        /// The end of its trial.
         why: String,
         /// The last lines of its output.
         tail: String,
-        /// Where its whole output is.
+        /// File with its whole output.
         log: String,
     },
-    /// The journal belongs to a run of something else.
+    /// The journal belongs to a run with other settings.
     #[error(
-        "this run was begun with other {what} (then: {then}, now: {now}); measurements would not compare: start a run with another tag"
+        "this run was started with other settings, so measurements would not compare:\n{}\nset them back, or start a run with another tag",
+        listed(.0)
     )]
-    Changed {
-        /// What differs.
-        what: &'static str,
-        /// In the journal.
-        then: String,
-        /// Now.
-        now: String,
-    },
+    Changed(Vec<Difference>),
     /// The settings cannot be used.
     #[error("{0}")]
     Settings(String),
@@ -93,7 +86,34 @@ pub enum LabError {
     Json(#[from] serde_json::Error),
 }
 
-/// The laboratory: one run of a ratchet search over changes of the kind `C`.
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The engine of one run: a ratchet search over changes of the kind `C`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use autoresearch_core::testkit::{Machine, Script, Step};
+/// use autoresearch_core::{Cancel, Direction, Lab, LogMetric, Stop, Strict};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let sandbox = Machine::new(Step::score(5.0)).sandbox();
+/// let proposer = Script::new([Step::score(6.0), Step::score(4.0)]);
+/// let metric = LogMetric::new("score", Direction::Minimise);
+/// let mut lab = Lab::builder(sandbox, Box::new(proposer), Arc::new(metric))
+///     .ratchet(Arc::new(Strict))
+///     .tag("may1")
+///     .stop(Stop::after(2))
+///     .build()?;
+/// let reason = lab.run(&Cancel::new()).await?;
+/// assert_eq!(reason.to_string(), "all 2 experiments are done");
+/// let best = lab.state().incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+/// assert_eq!(best.map(|score| score.get()), Some(4.0));
+/// # Ok::<(), autoresearch_core::LabError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Lab<C> {
     program: Arc<Program>,
     proposer: Arc<Mutex<Box<dyn Proposer<C>>>>,
@@ -102,11 +122,11 @@ pub struct Lab<C> {
     ratchet: Arc<dyn Ratchet>,
     settings: Settings,
     journal: Journal,
-    /// Shared with the proposer while it is at work: what is recorded meanwhile goes into a copy.
+    /// Shared with the proposer while it is asked: later records go into a copy.
     state: Arc<State>,
-    /// How many decided experiments the proposer was told of.
+    /// Number of decided experiments that the proposer was told of.
     observed: usize,
-    /// What proposers see, if that is not everything.
+    /// The experiments as proposers may see them, if they may not see everything.
     disclosed: Option<Disclosed>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
 }
@@ -117,105 +137,135 @@ impl<C> Lab<C> {
         self.settings.stop = stop;
     }
 
-    /// Everything so far.
+    /// The state of the run so far.
     pub fn state(&self) -> &State {
         &self.state
     }
 }
 
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
-    /// Sets up a run over a journal and what it already holds.
-    pub fn new(
-        program: Program,
-        proposer: Box<dyn Proposer<C>>,
+impl<C: Change> Lab<C> {
+    /// Sets up a lab over these parts; see [`LabBuilder`] for the rest and its defaults.
+    pub fn builder(
         sandbox: Arc<dyn Sandbox<C>>,
+        proposer: Box<dyn Proposer<C>>,
         metric: Arc<dyn Metric>,
-        ratchet: Arc<dyn Ratchet>,
-        settings: Settings,
-        (journal, entries): (Journal, Vec<Entry>),
-    ) -> Result<Lab<C>, LabError> {
-        let mut state = State::default();
-        entries.into_iter().try_for_each(|entry| state.take(entry))?;
-        let (disclosed, observers) = (Disclosed::under(ratchet.discloses()), Arc::default());
-        let (program, proposer, state) = (Arc::new(program), Arc::new(Mutex::new(proposer)), Arc::new(state));
-        let observed = 0;
-        Ok(Lab {
-            program,
-            proposer,
-            sandbox,
-            metric,
-            ratchet,
-            settings,
-            journal,
-            state,
-            observed,
-            disclosed,
-            observers,
-        })
-    }
-
-    /// Adds a listener.
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Lab<C> {
-        let mut observers = self.observers.to_vec();
-        observers.push(observer);
-        self.observers = Arc::new(observers);
-        self
+    ) -> LabBuilder<C> {
+        LabBuilder::new(sandbox, proposer, metric)
     }
 
     /// Runs experiments until a stop condition holds. A run that was interrupted goes on where it was.
     ///
-    /// It may be called again after an orderly end, for instance with another [`Lab::set_stop`].
+    /// It may be called again after an orderly end, for instance with another [`Lab::set_stop`]. It needs a tokio runtime
+    /// with time.
     pub async fn run(&mut self, cancel: &Cancel) -> Result<StopReason, LabError> {
-        let began = Timestamp::now();
-        self.begin().await?;
-        self.tell(&Event::Began { state: &self.state });
-        let reason = match self.work(cancel, began).await {
+        self.settings.stop.check().map_err(LabError::Settings)?;
+        self.recover().await?;
+        self.tell(&Event::RunStarted { state: &self.state });
+        let mut in_flight = InFlight::new(self.settings.workers.clone(), cancel.child());
+        let reason = match self.search(&mut in_flight).await {
             Ok(reason) => reason,
             Err(LabError::Sandbox(SandboxError::Cancelled)) => StopReason::Cancelled,
-            Err(error) => return Err(error),
+            Err(error) => {
+                self.abandon(&mut in_flight).await;
+                return Err(error);
+            }
         };
         self.record(Record::Stopped { reason: reason.to_string() })?;
         self.tell(&Event::Stopped { reason: &reason, state: &self.state });
         Ok(reason)
     }
 
-    /// Checks that the journal belongs to this run, and finishes what an earlier harness left undone.
-    async fn begin(&mut self) -> Result<(), LabError> {
-        self.sandbox.clean().await?;
-        let Settings { policy, seed, .. } = &self.settings;
-        self.settings.check().map_err(LabError::Settings)?;
-        let direction = self.metric.direction();
-        match &self.state.header {
-            None => {
-                let (tag, base) = (self.settings.tag.clone(), self.settings.base.clone());
-                let (policy, seed, metric) = (policy.clone(), *seed, self.metric.name().to_owned());
-                let rule = self.ratchet.name().to_owned();
-                self.record(Record::Started { tag, base, metric, direction, policy, seed, rule })?;
+    /// The loop: advance experiments, start trials, request proposals, await the next completion, handle it.
+    ///
+    /// One task owns the journal and the state; proposals, builds and trials are awaited all at once. With one worker and
+    /// nothing ahead that is karpathy's loop: one thing after the other.
+    async fn search(&mut self, in_flight: &mut InFlight<C>) -> Result<StopReason, LabError> {
+        self.stage_baseline().await?;
+        loop {
+            let mut stop = Some(StopReason::Cancelled);
+            if !in_flight.cancel.is_cancelled() {
+                self.advance_experiments(in_flight).await?;
+                stop = self.settings.stop.reason(&self.state, self.metric.direction(), in_flight.elapsed());
+                self.start_health_check(in_flight, stop.is_some());
+                // A rebase may end in a conflict, which is decided first.
+                if self.start_trials(in_flight, stop.is_some()).await? {
+                    continue;
+                }
+                if stop.is_none() {
+                    self.request_proposals(in_flight);
+                }
+                let exhausted = in_flight.proposer.exhausted.clone().filter(|_| self.state.open.is_empty());
+                stop = stop.or(exhausted);
             }
-            Some(header) => {
-                let changed =
-                    |what, then: &str, now: &str| LabError::Changed { what, then: then.into(), now: now.into() };
-                if header.metric != self.metric.name() || header.direction != direction {
-                    return Err(changed("a metric", &header.metric, self.metric.name()));
-                }
-                if header.policy != *policy {
-                    return Err(changed("settings that decide the number", &header.policy, policy));
-                }
-                if header.seed != *seed {
-                    return Err(changed("a seed", &header.seed.to_string(), &seed.to_string()));
+            match (in_flight.next_completion().await, stop) {
+                (Some(Completion::Proposed(answer)), _) => self.accept_proposals(in_flight, answer).await?,
+                (Some(Completion::Built { trial, result }), _) => self.finish_build(in_flight, trial, result)?,
+                (Some(Completion::TrialEnded { trial, result }), _) => self.finish_trial(in_flight, trial, result)?,
+                (Some(Completion::HealthCheckEnded(result)), _) => self.finish_health_check(in_flight, result)?,
+                (Some(Completion::BackedOff(backoff)), _) => in_flight.end_backoff(backoff),
+                (None, Some(stop)) => return Ok(stop),
+                (None, None) => {
+                    let why = "nothing can go on; is there a worker for every class of hardware?";
+                    return Err(LabError::Settings(why.into()));
                 }
             }
+        }
+    }
+
+    /// Takes every step that needs no worker: decisions, promotions, and rebases into the merge queue. One may lead to others.
+    async fn advance_experiments(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
+        loop {
+            self.cancel_obsolete_trials(in_flight)?;
+            let ids = self.state.open.iter().map(|open| open.experiment.id);
+            let steps = ids.map(|id| (id, self.next_step(in_flight, id)));
+            let Some((id, step)) = steps.into_iter().find(|(_, step)| !step.needs_worker()) else { return Ok(()) };
+            match step {
+                Step::Decide(status, reason) => self.decide_experiment(in_flight, id, status, reason).await?,
+                Step::Promote(promotion, reason) => {
+                    self.record(Record::Promoted { experiment: id, promotion, reason })?;
+                }
+                Step::Request(sides) => {
+                    let measurements = self.state.open(id).map_or(0, |open| open.measurements());
+                    in_flight.experiment(id).request(sides, measurements);
+                }
+                Step::Rebase { into_queue } => self.rebase_experiment(in_flight, id, into_queue).await?,
+                Step::Trial { .. } | Step::Wait => return Ok(()),
+            }
+        }
+    }
+
+    /// The next step of an open experiment.
+    fn next_step(&self, in_flight: &InFlight<C>, experiment: u32) -> Step {
+        match self.state.open(experiment) {
+            Some(open) => {
+                let known = in_flight.experiments.get(&experiment);
+                schedule::next_step(&self.state, open, known, &self.settings, &*self.ratchet)
+            }
+            None => Step::Wait,
+        }
+    }
+
+    /// Checks that the journal belongs to this run, and finishes what an earlier process left undone.
+    async fn recover(&mut self) -> Result<(), LabError> {
+        self.sandbox.recover().await?;
+        let header = self.header();
+        let differences = self.state.header.as_ref().map(|then| then.differences(&header));
+        match differences {
+            Some(differences) if !differences.is_empty() && self.state.is_bound() => {
+                return Err(LabError::Changed(differences));
+            }
+            Some(differences) if differences.is_empty() => {}
+            // Until a baseline is measured nothing is bound: a mended program or configuration starts anew.
+            Some(_) | None => self.record(Record::Started(header))?,
         }
         if self.state.open.iter().any(|open| !open.running.is_empty()) {
             self.record(Record::Resumed)?;
         }
-        if let Some((from, to)) = self.state.unapplied.clone() {
-            self.sandbox.promote(from.as_ref(), &to).await?;
-            let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);
-            self.record(Record::Applied { experiment })?;
+        if let Some((from, to)) = self.state.unadopted.clone() {
+            self.adopt_incumbent(from.as_ref(), &to).await?;
         } else if let Some(incumbent) = &self.state.incumbent {
             // Nothing to move: this finds out whether somebody else moved it.
-            self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;
+            self.sandbox.adopt(Some(&incumbent.revision), &incumbent.revision).await?;
         }
         self.write_results()?;
         self.observed = 0;
@@ -223,72 +273,43 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         Ok(())
     }
 
-    /// Asks for at most so many proposals. The answer may come long after this state: the proposer works on a view of its own.
-    fn propose(&mut self, most: usize, cancel: Cancel) -> impl Future<Output = Done<C>> + Send + 'static {
-        let view = match &mut self.disclosed {
-            Some(disclosed) => Some(disclosed.view(&self.state)),
-            None => None,
-        };
-        let (proposer, sandbox, program) = (self.proposer.clone(), self.sandbox.clone(), self.program.clone());
-        let state = self.state.clone();
-        async move {
-            let began = tokio::time::Instant::now();
-            let parent = state.tip().cloned().unwrap_or(Revision(String::new()));
-            let result = tokio::select! {
-                proposals = proposals(&proposer, &*sandbox, &program, &state, view.as_ref(), most) => proposals,
-                () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
-            };
-            Done::Proposed { parent, result, took: began.elapsed() }
-        }
+    fn header(&self) -> RunHeader {
+        let mut header = RunHeader::new(&self.settings.tag, self.metric.name(), self.metric.direction());
+        header.base = self.settings.base.clone();
+        header.policy = self.settings.policy.clone();
+        header.seed = self.settings.seed;
+        header.rule = self.ratchet.name().to_owned();
+        header.budget = self.settings.budget;
+        header
     }
 
-    /// Makes a proposal for the files of `parent` an open experiment. Returns whether it is one; if not, it was refused.
-    async fn stage(&mut self, proposal: Proposal<C>, parent: &Revision, began: Timestamp) -> Result<bool, LabError> {
-        let experiment = self.state.next_experiment();
-        let Proposal { change, description, hypothesis, cost, proposer, design } = proposal;
-        let description = description.split_whitespace().collect::<Vec<_>>().join(" ");
-        let candidate = match self.sandbox.stage(experiment, parent, &change, &description).await {
-            Ok(candidate) => candidate,
-            Err(StageError::Rejected(reason)) => {
-                self.refuse(description, reason, serde_json::to_value(&change)?, cost, proposer)?;
-                return Ok(false);
+    /// Stages the baseline as experiment 0, unless that has happened.
+    async fn stage_baseline(&mut self) -> Result<(), LabError> {
+        if !self.state.open.is_empty() || self.state.incumbent.is_some() {
+            return Ok(());
+        }
+        let candidate = self.sandbox.baseline().await.map_err(|error| match error {
+            StageError::Failed(error) => LabError::Sandbox(error),
+            StageError::Rejected(why) => {
+                LabError::Sandbox(SandboxError::Other(format!("the baseline cannot be made: {why}")))
             }
-            Err(StageError::Failed(error)) => return Err(error.into()),
-        };
-        let change = serde_json::to_value(&change)?;
-        if let Some(done) = self.state.with_fingerprint(&candidate.fingerprint) {
-            let open = self.state.open(done.id).is_some();
-            let became = if open { "not decided yet".to_owned() } else { done.status.to_string() };
-            let reason = format!("it is the same as experiment {} ({}, {became})", done.id, done.description);
-            self.refuse(description, reason, change, cost, proposer)?;
-            return Ok(false);
-        }
-        self.record(Record::Intent {
-            experiment,
-            parent: Some(parent.clone()),
-            candidate,
-            description,
-            hypothesis,
-            change,
-            cost,
-            proposer,
-            design,
-            remaining: self.settings.stop.remaining(&self.state, began, self.settings.workers.classes.len()),
         })?;
-        self.tell(&Event::Proposed { experiment });
-        Ok(true)
+        let mut staged = StagedExperiment::new(0, None, candidate);
+        staged.description = "baseline".into();
+        self.record(Record::Staged(staged))
     }
 
-    fn refuse(
-        &mut self,
-        description: String,
-        reason: String,
-        change: serde_json::Value,
-        cost: Cost,
-        proposer: String,
-    ) -> Result<(), LabError> {
-        self.tell(&Event::Refused { description: &description, reason: &reason });
-        self.record(Record::Refused { description, reason, change, cost, proposer })
+    /// After a failure of our own: cancels everything in flight, and records its trials as taken back, as they are not lost.
+    async fn abandon(&mut self, in_flight: &mut InFlight<C>) {
+        in_flight.cancel_all().await;
+        let running = self.state.open.iter().flat_map(|open| open.running.iter().map(|run| (open.experiment.id, run.trial)));
+        for (experiment, trial) in running.collect::<Vec<_>>() {
+            let reason = "the run ended with an error".to_owned();
+            // The error itself may be that nothing can be written.
+            if self.record(Record::TrialCancelled { experiment, trial, reason }).is_err() {
+                return;
+            }
+        }
     }
 
     fn record(&mut self, record: Record) -> Result<(), LabError> {
@@ -296,7 +317,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         Ok(Arc::make_mut(&mut self.state).take(entry)?)
     }
 
-    /// Tells the proposer of what was decided since it was told last; later, if it is at work.
+    /// Tells the proposer of the experiments decided since it was told last; later, if it is being asked.
     fn let_proposer_observe(&mut self) {
         let Ok(mut proposer) = self.proposer.try_lock() else { return };
         let experiments = match &mut self.disclosed {
@@ -317,26 +338,4 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
     fn tell(&self, event: &Event<'_>) {
         self.observers.iter().for_each(|observer| observer.on_event(event));
     }
-}
-
-/// What the proposer makes of a state.
-async fn proposals<C: Send + 'static>(
-    proposer: &Mutex<Box<dyn Proposer<C>>>,
-    sandbox: &dyn Sandbox<C>,
-    program: &Program,
-    state: &State,
-    view: Option<&View>,
-    most: usize,
-) -> Result<Vec<Proposal<C>>, ProposerError> {
-    let Some(tip) = state.tip() else {
-        return Err(ProposerError::Fatal("there is no measured baseline".into()));
-    };
-    let files = sandbox.files(tip).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
-    let Some(mut context) = Context::new(program, state, Arc::new(files)) else {
-        return Err(ProposerError::Fatal("the incumbent has no score".into()));
-    };
-    if let Some(view) = view {
-        view.narrow(&mut context);
-    }
-    proposer.lock().await.propose_wave(&context, most).await
 }

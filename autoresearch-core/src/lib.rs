@@ -5,7 +5,9 @@
 
 pub mod program;
 
+pub mod proposal;
 pub mod proposer;
+pub mod text;
 
 pub mod change;
 
@@ -28,6 +30,7 @@ pub mod ratchet;
 pub mod audit;
 pub mod import;
 pub mod journal;
+pub mod policy;
 pub mod results;
 pub mod state;
 pub mod verify;
@@ -43,19 +46,21 @@ pub mod testkit;
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 pub use journal::{Journal, JournalError};
-pub use lab::{Excursion, Lab, LabError, Screening, Settings, Workers};
+pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Settings, Workers};
 pub use machine::MachineId;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
-pub use proposer::{Context, Cost, Design, Proposal, Proposer, ProposerError};
+pub use policy::{Difference, Policy};
+pub use proposal::{Cost, Design, Proposal};
+pub use proposer::{Context, Proposer, ProposerError};
 pub use ratchet::{
     Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
     Verdict,
 };
 pub use sandbox::{
-    Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError,
-    Trial,
+    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Purpose, Rebase, Rebased, Revision, RunLog, Sandbox,
+    SandboxError, StageError, Trial,
 };
 pub use state::{Experiment, State, Status};
 pub use stop::{Stop, StopReason};

@@ -1,4 +1,4 @@
-//! What goes on in the lab, for displays, logs and reports. Events are the lab's only output.
+//! Events of the lab, for displays, logs and reports: the lab's only output.
 
 use std::time::Duration;
 
@@ -7,42 +7,49 @@ use crate::sandbox::Phase;
 use crate::state::{Experiment, State};
 use crate::stop::StopReason;
 
-/// Something happened.
+/// An event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The work begins, or goes on after an interruption.
-    Began {
-        /// What is known already.
+    /// The run starts, or goes on after an interruption.
+    RunStarted {
+        /// The state of the run so far.
         state: &'a State,
     },
-    /// The proposer is at work.
-    Proposing {
-        /// For this experiment.
+    /// The proposer was asked.
+    ProposalRequested {
+        /// Number of the next experiment.
         experiment: u32,
     },
-    /// A proposal became an experiment, which waits for its first run.
+    /// The proposer made a proposal, which is not staged yet.
     Proposed {
+        /// Its description.
+        description: &'a str,
+    },
+    /// A proposal became an experiment, which waits for its first trial.
+    Staged {
         /// Its number.
         experiment: u32,
-    },
-    /// A proposal was refused; no experiment was spent.
-    Refused {
-        /// What it was.
+        /// Its description.
         description: &'a str,
-        /// Why.
+    },
+    /// A proposal was rejected; no experiment was spent.
+    Rejected {
+        /// Its description.
+        description: &'a str,
+        /// The reason.
         reason: &'a str,
     },
     /// The proposer or the machinery failed and is tried again.
     Retrying {
-        /// What went wrong.
+        /// The failure.
         error: &'a str,
-        /// After this pause.
+        /// Time until it is tried again.
         pause: Duration,
     },
-    /// Experiment after experiment crashes: the incumbent, which ran before, is run again.
-    Checking {
-        /// So many crashed in a row.
+    /// A health check started: the incumbent is run again, as the machine may be at fault.
+    HealthCheckStarted {
+        /// Number of experiments that crashed in a row.
         crashes: usize,
     },
     /// The incumbent was measured again.
@@ -56,78 +63,78 @@ pub enum Event<'a> {
     Paused {
         /// Why it gave no number.
         why: &'a str,
-        /// Until it is tried again.
+        /// Time until it is tried again.
         pause: Duration,
     },
-    /// An experiment is staged.
-    Staged {
+    /// The first trial of an experiment in this process starts.
+    ExperimentStarted {
         /// Its number.
         experiment: u32,
-        /// What it changes.
+        /// Its description.
         description: &'a str,
     },
-    /// A run of an experiment begins, or its build ahead of the run. Not told of runs that belong to no experiment.
-    Running {
-        /// Of this experiment.
+    /// A trial of an experiment started, or its build ahead of that. Health checks have an event of their own.
+    TrialStarted {
+        /// Number of the experiment.
         experiment: u32,
-        /// On this worker, from 0; `None` while it is built ahead.
+        /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
     },
-    /// A run of an experiment leaves its worker: it ended. The experiment may run again, or still run on others.
-    Rested {
-        /// This experiment.
+    /// A trial of an experiment ended and left its worker. Others of the experiment may go on.
+    TrialEnded {
+        /// Number of the experiment.
         experiment: u32,
-        /// The worker; `None` if it was built ahead and does not run.
+        /// Its worker; `None` if it was built ahead and does not run.
         worker: Option<u32>,
     },
-    /// An experiment's change was made to another parent, since the incumbent moved.
+    /// An experiment's change was made to another base, since the incumbent moved.
     Rebased {
-        /// This experiment.
+        /// Number of the experiment.
         experiment: u32,
-        /// The experiment that it stands on now, or whose change it conflicts with.
+        /// The experiment that made its new base, or whose change it conflicts with.
         onto: u32,
-        /// Whether it was found better than its old parent, and is measured again for that.
-        better: bool,
-        /// Why it could not be, if it could not: both sides changed the same.
+        /// Whether it joined the merge queue: it was found better than its old base, and is measured again for that.
+        in_merge_queue: bool,
+        /// Both sides of the conflict, if it could not be.
         conflict: Option<&'a str>,
     },
-    /// A phase of a run begins.
+    /// A phase of a trial starts.
     Phase {
-        /// Of this experiment.
+        /// Number of the experiment.
         experiment: u32,
-        /// On this worker, from 0; `None` while it is built ahead.
+        /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
-        /// Which.
+        /// The phase.
         phase: Phase,
     },
     /// A new line of output.
     Line {
-        /// Of this experiment.
+        /// Number of the experiment.
         experiment: u32,
-        /// On this worker, from 0; `None` while it is built ahead.
+        /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
         /// The line.
         line: &'a str,
     },
-    /// An experiment is decided, and carried out if it is kept.
+    /// An experiment was decided, and adopted if it is kept.
     Decided {
         /// The experiment.
         experiment: &'a Experiment,
-        /// Everything so far, this experiment included.
+        /// The state of the run, this experiment included.
         state: &'a State,
     },
-    /// The work ends in an orderly way.
+    /// The run stopped in an orderly way.
     Stopped {
-        /// Why.
+        /// The reason.
         reason: &'a StopReason,
-        /// Everything so far.
+        /// The state of the run.
         state: &'a State,
     },
 }
 
-/// Listens to the lab. It is called from the lab's task and from those of running experiments: be quick, do not block.
+/// A listener to the lab. It is called from the lab's task and from those of trials: be quick, do not block.
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Receives an event.
     fn on_event(&self, event: &Event<'_>);
 }
 

@@ -1,4 +1,4 @@
-//! The research programme: what a human writes in `program.md` to steer the night.
+//! The research programme: what a human writes in `program.md` to steer a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Program {
     pub knobs: BTreeMap<String, String>,
 }
 
-/// Why a programme could not be read.
+/// Reason why a programme could not be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProgramError {

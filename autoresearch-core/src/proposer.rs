@@ -1,130 +1,47 @@
-//! Who has the ideas: a language model, an agent command line, or a classic optimiser.
+//! The trait of proposers: a language model, an agent command line, or a classic optimiser.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::change::Patch;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
+pub use crate::proposal::{Cost, Design, Proposal};
 use crate::sandbox::Revision;
-use crate::state::{Experiment, Rejection, State};
+use crate::state::{Experiment, RejectedProposal, State};
 
-/// What a proposal cost to make.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cost {
-    /// Tokens read and written by a model.
-    pub tokens: u64,
-    /// US dollars.
-    pub dollars: f64,
-    /// Calls of a model that led to a bill.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub calls: u64,
-}
-
-/// Journals written before calls were counted have none, and those of searchers need none.
-fn is_zero(calls: &u64) -> bool {
-    *calls == 0
-}
-
-impl Cost {
-    /// Both together.
-    pub fn plus(self, other: Cost) -> Cost {
-        Cost {
-            tokens: self.tokens.saturating_add(other.tokens),
-            dollars: self.dollars + other.dollars,
-            calls: self.calls.saturating_add(other.calls),
-        }
-    }
-}
-
-/// One idea: a change, and what its author expects of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proposal<C = Patch> {
-    /// What is to be changed in the context's files.
-    pub change: C,
-    /// One line, as it will stand in `results.tsv`.
-    pub description: String,
-    /// Why it should help.
-    pub hypothesis: String,
-    /// What it cost.
-    #[serde(default)]
-    pub cost: Cost,
-    /// Whose idea it is, where several proposers take turns; empty where there is only one.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub proposer: String,
-    /// Its place in a designed wave, if it belongs to one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub design: Option<Box<Design>>,
-}
-
-/// A point of a design over named factors, such as a factorial grid: what all its points together show is in the report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Design {
-    /// The design's name, the same for all its points.
-    pub name: String,
-    /// The level of each factor, as text. What is unchanged has a level too.
-    pub levels: BTreeMap<String, String>,
-}
-
-impl<C> Proposal<C> {
-    /// A proposal that cost nothing, without a hypothesis.
-    pub fn new(change: C, description: impl Into<String>) -> Proposal<C> {
-        Proposal {
-            change,
-            description: description.into(),
-            hypothesis: String::new(),
-            cost: Cost::default(),
-            proposer: String::new(),
-            design: None,
-        }
-    }
-
-    /// The same with a reason why it should help.
-    pub fn because(mut self, hypothesis: impl Into<String>) -> Proposal<C> {
-        self.hypothesis = hypothesis.into();
-        self
-    }
-
-    /// The same at a cost.
-    pub fn at_cost(mut self, cost: Cost) -> Proposal<C> {
-        self.cost = cost;
-        self
-    }
-}
-
-/// What a proposer is told.
+/// The knowledge that a proposer is given.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Context<'a, C = Patch> {
     /// The human's programme.
     pub program: &'a Program,
-    /// What the change is applied to: the incumbent, the best measured state; on an excursion the tip of its side line.
+    /// The revision that the change is applied to: the incumbent; on an excursion the tip of its side line.
     pub incumbent: Revision,
     /// Its score.
     pub score: Score,
     /// The incumbent's score: what a change must beat to be kept, also on an excursion.
     pub to_beat: Score,
-    /// What single runs of the same code differ by, as a standard deviation, if it is known: a gain much below it is not seen.
+    /// Noise: the standard deviation of single trials of the same code, if it is known. A gain much below it is not seen.
     pub noise: Option<f64>,
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
     pub sacrifices: &'a [u32],
     /// Which way is better.
     pub direction: Direction,
-    /// The editable files of what the change is applied to, by path relative to the root. Empty for sandboxes that have no files.
+    /// The editable files of that revision, by path relative to the root. Empty for sandboxes that have no files.
     pub files: Arc<BTreeMap<String, String>>,
     /// All experiments so far, the baseline first.
     pub experiments: &'a [Experiment],
-    /// Proposals that were refused without an experiment, with the reason.
-    pub rejections: &'a [Rejection],
-    /// What was proposed and is not decided, oldest first: it waits or runs. Do not propose it again.
+    /// Proposals that were rejected before they cost an experiment, with the reason.
+    pub rejections: &'a [RejectedProposal],
+    /// Experiments that are staged and not decided, oldest first. Do not propose them again.
     pub pending: Vec<&'a Experiment>,
-    /// What all proposals of the run cost so far, the refused ones included.
+    /// Cost of all proposals of the run so far, the rejected ones included.
     pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
@@ -133,9 +50,9 @@ pub struct Context<'a, C = Patch> {
 }
 
 impl<'a, C> Context<'a, C> {
-    /// What a proposer is told in this state, where the files of [`State::tip`] are `files`. `None` before the baseline is measured.
+    /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is measured.
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
-        let (header, tip) = (state.header.as_ref()?, state.tip()?);
+        let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
         let to_beat = state.incumbent.as_ref()?.arm.mean()?;
         Some(Context {
             program,
@@ -155,7 +72,7 @@ impl<'a, C> Context<'a, C> {
         })
     }
 
-    /// What a proposer is told first, if the baseline `incumbent` should have this score: for a look at what it would ask.
+    /// The knowledge at the start, if the baseline `incumbent` should have this score: for a look at what it would ask.
     pub fn first(
         program: &'a Program,
         incumbent: Revision,
@@ -182,13 +99,13 @@ impl<'a, C> Context<'a, C> {
         }
     }
 
-    /// How many proposals were made before this one, whatever became of them: a seed for proposers that must be reproducible.
+    /// Number of proposals made before this one, whatever became of them: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }
 
-    /// The changes that were tried, oldest first, with what became of them. What another proposer wrote in a form that is no
-    /// `C` is passed over, and so is the baseline.
+    /// The changes that were tried, oldest first, with their results. A change that another proposer wrote in a form
+    /// that is no `C` is passed over, and so is the baseline.
     pub fn changes(&self) -> impl Iterator<Item = (C, &'a Experiment)>
     where
         C: DeserializeOwned,
@@ -197,32 +114,32 @@ impl<'a, C> Context<'a, C> {
         self.experiments.iter().skip(1).filter_map(decoded)
     }
 
-    /// The changes that were refused without an experiment, oldest first, with the reasons.
-    pub fn refused_changes(&self) -> impl Iterator<Item = (C, &'a Rejection)>
+    /// The changes that were rejected before they cost an experiment, oldest first, with the reasons.
+    pub fn rejected_changes(&self) -> impl Iterator<Item = (C, &'a RejectedProposal)>
     where
         C: DeserializeOwned,
     {
-        let decoded = |rejection: &'a Rejection| Some((C::deserialize(&rejection.change).ok()?, rejection));
+        let decoded = |rejection: &'a RejectedProposal| Some((C::deserialize(&rejection.change).ok()?, rejection));
         self.rejections.iter().filter_map(decoded)
     }
 }
 
-/// Why there is no proposal.
+/// Reason why there is no proposal.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ProposerError {
     /// Worth trying again after a while: the network, an overloaded server, an unusable answer.
     #[error("{0}")]
     Transient(String),
-    /// The attempt cost something and led to no change: a model declined, or its answer was unusable to the end. It is
-    /// remembered with its cost as a refused proposal, and the next one is asked for.
+    /// The call cost something and led to no change: a model declined, or its answer was unusable to the end. It is
+    /// remembered with its cost as a rejected proposal, and the next one is asked for.
     #[error("{description}: {reason}")]
-    Refused {
-        /// What it was, in one line.
+    Rejected {
+        /// Its description, in one line.
         description: String,
         /// Why there is nothing to run.
         reason: String,
-        /// What it cost.
+        /// Its cost.
         cost: Cost,
     },
     /// There will be no more proposals: the space is exhausted or a budget is spent. The run ends cleanly.
@@ -238,15 +155,33 @@ pub enum ProposerError {
 /// # Contract
 /// - The same context (and seed) gives the same proposal where the proposer is deterministic: a resumed run continues exactly.
 /// - `propose` may take long, but it is dropped when the run is cancelled: hold no state that this would break.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use autoresearch_core::{Context, Proposal, Proposer, ProposerError};
+///
+/// /// Proposes half of the number before, ten times.
+/// struct Halves;
+///
+/// #[async_trait]
+/// impl Proposer<f64> for Halves {
+///     async fn propose(&mut self, context: &Context<'_, f64>) -> Result<Proposal<f64>, ProposerError> {
+///         match context.proposals() {
+///             number @ 0..10 => Ok(Proposal::new(64.0 / 2f64.powi(number as i32), format!("half number {number}"))),
+///             _ => Err(ProposerError::Exhausted("ten halves are enough".into())),
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Proposer<C = Patch>: Send {
     /// Makes the next proposal.
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError>;
 
-    /// Makes several proposals at once, one at least and `most` at most, all for the context's files: none sees what becomes of
-    /// the others, so they should differ. A lab with several workers asks for as many as it lacks.
+    /// Makes several proposals at once, one at least and `most` at most, all for the context's files: none sees the results of
+    /// the others, so they should differ. A lab with several workers asks for as many as it lacks, and rejects those beyond.
     ///
-    /// One at a time by default. An error means that there is none; what some of them cost is not lost if it is given with
+    /// One at a time by default. An error means that there is none; the cost of failed ones is not lost if it is given with
     /// those that there are.
     async fn propose_wave(&mut self, context: &Context<'_, C>, _most: usize) -> Result<Vec<Proposal<C>>, ProposerError>
     where
@@ -257,18 +192,4 @@ pub trait Proposer<C = Patch>: Send {
 
     /// Told of every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cost_written_before_calls_were_counted_is_read_and_written_as_it_was() {
-        let before = r#"{"tokens":3,"dollars":0.5}"#;
-        let cost: Cost = serde_json::from_str(before).unwrap();
-        assert_eq!((cost.calls, serde_json::to_string(&cost).unwrap().as_str()), (0, before));
-        let two = cost.plus(Cost { calls: 2, ..cost });
-        assert_eq!(serde_json::to_string(&two).unwrap(), r#"{"tokens":6,"dollars":1.0,"calls":2}"#);
-    }
 }

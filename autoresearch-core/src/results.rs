@@ -1,5 +1,5 @@
 //! `results.tsv`: the experiments in karpathy's five columns. It is a view of the journal and can always be made anew.
-//! So are the list of decisions that strict improvement would not have made, and what came of screening.
+//! So are the list of decisions that strict improvement would not have made, and the summary of screening.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -47,9 +47,9 @@ pub fn memory_gb(experiment: &Experiment) -> f64 {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Deviation<'a> {
-    /// On which experiment.
+    /// The decided experiment.
     pub experiment: &'a Experiment,
-    /// What strict improvement says of it, in one line.
+    /// The verdict of strict improvement, in one line.
     pub strict: String,
 }
 

@@ -1,87 +1,94 @@
-//! What a journal means: the experiments so far, the incumbent, and what was left unfinished. The same records give the
-//! same state.
+//! The state of a run: the experiments so far, the incumbent, and what was left unfinished, folded from its journal. The same
+//! records give the same state.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::journal::{Entry, JournalError, Record};
+use crate::journal::{Entry, JournalError};
 use crate::metric::Direction;
-use crate::proposer::Cost;
-use crate::ratchet::{Arm, Evidence, Noise, Side};
+use crate::proposal::Cost;
+use crate::ratchet::{Evidence, Noise};
 use crate::sandbox::Revision;
 
+mod apply;
+mod base;
 mod decided;
 mod excursion;
 mod parts;
-mod short;
-mod standing;
+mod screening;
 
-pub use excursion::{Excursion, ExcursionStep, SideLine};
-pub use parts::{Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Running, Shift, Status};
-pub use short::{Look, Promotion, Rung, Rungs, Short};
-pub use standing::Standing;
+pub use crate::journal::{ExcursionStep, Promotion, RunHeader, Status};
+pub use base::BaseStatus;
+pub use excursion::{FinishedExcursion, SideLine};
+pub use parts::{
+    EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
+};
+pub use screening::{Rung, RungResult, Rungs, ScreeningRecord};
 
-/// So many of the latest experiments have the end of their log in memory.
+/// Number of the latest experiments that have the end of their log in memory.
 const LOGS_IN_MEMORY: usize = 32;
+/// Sandbox failures of one experiment in a row, over all restarts, after which the incumbent is run as a health check: if
+/// that runs, the candidate is at fault.
+pub const SANDBOX_FAILURES: u32 = 4;
 
-/// Everything that a journal says.
+/// The fold of a journal.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct State {
-    /// How the run began.
-    pub header: Option<Header>,
+    /// The identity of the run.
+    pub header: Option<RunHeader>,
     /// The decided experiments, the baseline first, in the order of the decisions: with several workers not that of their
     /// numbers.
     pub experiments: Vec<Experiment>,
-    /// Proposals refused without an experiment.
-    pub rejections: Vec<Rejection>,
+    /// Proposals that were rejected before they cost an experiment.
+    pub rejections: Vec<RejectedProposal>,
     /// The best measured state, once the baseline is measured.
     pub incumbent: Option<Incumbent>,
-    /// What was begun and is not decided, oldest first: prepared, running, or waiting for another decision.
-    pub open: Vec<Open>,
-    /// Earlier incumbents that open experiments were made from.
+    /// Experiments that are staged and not decided, oldest first: prepared, in flight, or waiting for another decision.
+    pub open: Vec<OpenExperiment>,
+    /// EarlierCandidate incumbents that open experiments were made from.
     pub former: Vec<Incumbent>,
-    /// A keep that was decided and perhaps not yet carried out.
-    pub unapplied: Option<(Option<Revision>, Revision)>,
-    /// What all proposals cost.
+    /// The old and the new incumbent of a keep that was decided and perhaps not yet adopted.
+    pub unadopted: Option<(Option<Revision>, Revision)>,
+    /// Cost of all proposals.
     pub cost: Cost,
-    /// Why the run stopped last, if it did.
+    /// Reason of the last stop, until the run goes on.
     pub stopped: Option<String>,
-    /// How often the incumbent was run again because of crashes in a row.
+    /// Number of health checks.
     pub checks: u32,
-    /// How many of those checks failed since the last one that went well.
+    /// Number of health checks that failed since the last one that passed.
     pub failed_checks: u32,
-    /// How many experiments in a row crashed, since the last one that did not and since the last check that went well.
+    /// Number of experiments that crashed since the last one that did not and since the last health check that passed.
     pub crashes_in_a_row: usize,
-    /// How many experiments and refused proposals there were since the last keep.
+    /// Number of experiments and rejected proposals since the last keep.
     pub since_keep: usize,
-    /// Why the incumbent itself gave no number when it was run again last: the machine is at fault, not the candidates.
+    /// Why the incumbent itself gave no number in the last health check: the machine is at fault, not the candidates.
     pub failing: Option<String>,
-    /// How many seconds all experiments together took, from their staging to their decision, without the baseline.
+    /// Seconds that all experiments together took, from their staging to their decision, without the baseline.
     pub seconds_experimenting: f64,
-    /// How long all runs of experiments took, of candidates and of incumbents beside them.
-    pub time_of_runs: Duration,
-    /// And the builds before them.
+    /// Wall clock of all trials of experiments, of candidates and of incumbents beside them.
+    pub time_of_trials: Duration,
+    /// Wall clock of the builds before them.
     pub time_of_builds: Duration,
-    /// What runs of the same code differ by.
+    /// Noise: how much trials of the same code differ.
     pub noise: Noise,
-    /// How many candidates were measured more than once.
+    /// Number of candidates measured more than once.
     pub tested: u32,
-    /// How many of those were kept.
+    /// Number of those that were kept.
     pub tested_kept: u32,
-    /// How many experiments there were since the incumbent was measured last.
+    /// Number of experiments since the incumbent was measured last.
     pub since_measured: u32,
-    /// When the machine was found to have shifted.
+    /// Shifts of the machine that were found.
     pub shifts: Vec<Shift>,
-    /// When the sealed holdout was opened, and what it gave.
-    pub holdout: Vec<Opening>,
-    /// The incumbent's short runs, and what came of screening.
+    /// Uses of the sealed holdout.
+    pub holdout: Vec<HoldoutUse>,
+    /// The incumbent's trials on the rungs, and the counts of screening.
     pub rungs: Rungs,
-    /// The side line that the search is on, if it is on one.
+    /// The side line of the excursion under way, if there is one.
     pub side_line: Option<SideLine>,
-    /// The excursions so far, without the one that goes on.
-    pub excursions: Vec<Excursion>,
+    /// The finished excursions.
+    pub excursions: Vec<FinishedExcursion>,
     /// By the fingerprints' hashes, since these are kept for every experiment.
     by_fingerprint: HashMap<u64, u32>,
     /// Where each experiment stands among the decided ones, by its number.
@@ -121,7 +128,7 @@ impl State {
     }
 
     /// Everything that is known when `open` is judged.
-    pub fn evidence(&self, open: &Open) -> Evidence {
+    pub fn evidence(&self, open: &OpenExperiment) -> Evidence {
         let mut incumbent = self.reference(open).cloned().unwrap_or_default();
         incumbent.measurements.extend(open.incumbent.iter().cloned());
         let direction = self.header.as_ref().map_or(Direction::Minimise, |header| header.direction);
@@ -136,257 +143,6 @@ impl State {
             remaining: open.remaining,
             ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, added_lines)
         }
-    }
-
-    /// Goes one record on.
-    pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        self.take(entry.clone())
-    }
-
-    /// Goes one record on, and keeps its parts instead of copies: a change may be as large as the files that it writes.
-    pub(crate) fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
-        let Entry { seq, at, record, .. } = entry;
-        let contradiction = |why: String| JournalError::Contradiction { seq, why };
-        let find = |open: &mut Vec<Open>, number: u32| match open.iter().position(|open| open.experiment.id == number) {
-            Some(at) => Ok(at),
-            None => Err(contradiction(format!("experiment {number} was not begun"))),
-        };
-        if self.header.is_none() != matches!(record, Record::Started { .. }) {
-            return Err(contradiction("a run begins with one record of its start".into()));
-        }
-        let looks = matches!(record, Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. });
-        if !looks && !matches!(record, Record::Stopped { .. }) {
-            self.stopped = None;
-        }
-        match record {
-            Record::Started { tag, base, metric, direction, policy, seed, rule } => {
-                self.header = Some(Header { tag, base, metric, direction, policy, seed, rule, started: at });
-            }
-            Record::Intent {
-                experiment,
-                parent,
-                candidate,
-                description,
-                hypothesis,
-                change,
-                cost,
-                proposer,
-                design,
-                remaining,
-            } => {
-                let waits = experiment > 0 && self.incumbent.is_none();
-                if experiment != self.next_experiment() || waits || self.unapplied.is_some() {
-                    return Err(contradiction(format!("experiment {experiment} begins out of turn")));
-                }
-                self.cost = self.cost.plus(cost);
-                self.open.push(Open {
-                    experiment: Experiment {
-                        id: experiment,
-                        parent,
-                        candidate,
-                        kept_as: None,
-                        description,
-                        hypothesis,
-                        change,
-                        cost,
-                        proposer,
-                        design,
-                        rebased: Vec::new(),
-                        conflict: None,
-                        status: Status::Discard,
-                        reason: String::new(),
-                        arm: Arm::default(),
-                        reference: 0,
-                        alpha: None,
-                        short: None,
-                        before: None,
-                        audit: Vec::new(),
-                        outcome: None,
-                        started: at,
-                        finished: at,
-                    },
-                    better: false,
-                    attempts: 0,
-                    lost: 0,
-                    running: Vec::new(),
-                    incomparable: false,
-                    incumbent: Vec::new(),
-                    failed: None,
-                    remaining,
-                });
-            }
-            Record::Resumed => self.open.iter_mut().for_each(|open| open.lost += open.running.drain(..).count() as u32),
-            Record::Attempt { experiment, attempt, side, fidelity, .. } => {
-                let at_place = find(&mut self.open, experiment)?;
-                let open = &mut self.open[at_place];
-                if attempt != open.attempts + 1 {
-                    return Err(contradiction(format!("attempt {attempt} follows attempt {}", open.attempts)));
-                }
-                if attempt == 1 {
-                    open.experiment.started = at;
-                }
-                open.failed = None;
-                open.attempts = attempt;
-                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-                open.running.push(Running { attempt, side, fidelity, incumbent });
-            }
-            Record::Rebased { experiment, parent, candidate, better } => {
-                let at = find(&mut self.open, experiment)?;
-                let is_known = |to: &Revision| {
-                    let others = self.open.iter().filter(|open| open.experiment.id != experiment && open.better);
-                    let mut candidates = others.map(|open| &open.experiment.candidate.revision);
-                    self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
-                };
-                if !self.open[at].running.is_empty() || !is_known(&parent) {
-                    return Err(contradiction(format!("experiment {experiment} cannot be moved onto {parent}")));
-                }
-                self.rebase(at, parent, candidate, better);
-            }
-            Record::Conflicted { experiment, conflict } => {
-                let at = find(&mut self.open, experiment)?;
-                self.pool_fresh(at);
-                let open = &mut self.open[at];
-                open.experiment.conflict = Some(conflict);
-                open.incumbent = Vec::new();
-                self.forget_former();
-            }
-            Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
-                let at = find(&mut self.open, experiment)?;
-                let current = self.standing(&self.open[at]) == Standing::Current;
-                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-                {
-                    let open = &mut self.open[at];
-                    let running = open.running.iter().position(|running| running.attempt == attempt);
-                    let Some(running) = running.map(|at| open.running.remove(at)) else {
-                        return Err(contradiction(format!("attempt {attempt} was measured, but does not run")));
-                    };
-                    if (side, fidelity) != (running.side, running.fidelity) {
-                        return Err(contradiction(format!(
-                            "attempt {attempt} is of the {:?} on {} of the budget, but was measured as of the {side:?} on \
-                             {fidelity}",
-                            running.side, running.fidelity
-                        )));
-                    }
-                    let short = fidelity < 1.0;
-                    self.rungs.spend(short, side, outcome.log());
-                    self.time_of_runs += outcome.log().elapsed;
-                    self.time_of_builds += outcome.log().build;
-                    match side {
-                        Side::Candidate if short => {
-                            open.experiment.outcome = Some(outcome);
-                            match result.map(|measurement| self.rungs.look(fidelity, measurement.score)) {
-                                Ok(Some(look)) => open.experiment.short.get_or_insert_default().looks.push(look),
-                                // The incumbent has moved below it: it will be made to the new one, and run on the rung again.
-                                Ok(None) if !current => {}
-                                Ok(None) => {
-                                    return Err(contradiction("a short run has nothing to be compared with".into()));
-                                }
-                                Err(why) => open.failed = Some(why),
-                            }
-                        }
-                        Side::Incumbent if short => match result {
-                            Ok(measurement) => self.rungs.add(fidelity, measurement.score),
-                            Err(_) => open.incomparable = true,
-                        },
-                        Side::Candidate => {
-                            open.experiment.outcome = Some(outcome);
-                            match result {
-                                Ok(measurement) => {
-                                    open.experiment.arm.measurements.push(measurement);
-                                    open.experiment.reference += 1;
-                                }
-                                Err(why) => open.failed = Some(why),
-                            }
-                        }
-                        // What is judged as it is, is compared with today's incumbent, and not with one that it ran beside.
-                        Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}
-                        Side::Incumbent => open.incumbent.extend(result.ok()),
-                    }
-                }
-            }
-            Record::Promoted { experiment, promotion, .. } => {
-                let at = find(&mut self.open, experiment)?;
-                let short = self.open[at].experiment.short.get_or_insert_default();
-                if short.promotion.replace(promotion).is_some() {
-                    return Err(contradiction(format!("experiment {experiment} was promoted twice")));
-                }
-                self.rungs.count(promotion);
-            }
-            Record::Failed { experiment, attempt, .. } => {
-                let at = find(&mut self.open, experiment)?;
-                let open = &mut self.open[at];
-                let running = open.running.iter().position(|running| running.attempt == attempt);
-                let Some(running) = running else {
-                    return Err(contradiction(format!("attempt {attempt} failed, but does not run")));
-                };
-                open.running.remove(running);
-            }
-            Record::Decision { experiment, status, reason, to, reference, alpha, excursion } => {
-                let place = find(&mut self.open, experiment)?;
-                let standing = self.standing(&self.open[place]);
-                if status == Status::Keep && standing != Standing::Current {
-                    return Err(contradiction(format!(
-                        "experiment {experiment} was kept, but is no change of the incumbent"
-                    )));
-                }
-                let before = self.reference(&self.open[place]).and_then(|arm| arm.mean());
-                let mut open = self.open.remove(place);
-                open.experiment.status = status;
-                open.experiment.reason = reason;
-                open.experiment.kept_as = to;
-                open.experiment.alpha = alpha;
-                open.experiment.finished = at;
-                open.experiment.before = before;
-                self.decide(open, standing == Standing::Current, reference, excursion).map_err(contradiction)?;
-            }
-            Record::Applied { experiment } => {
-                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-                if self.unapplied.take().is_none() || incumbent != Some(experiment) {
-                    return Err(contradiction(format!("experiment {experiment} was carried out without a decision")));
-                }
-            }
-            Record::Refused { description, reason, change, cost, proposer } => {
-                self.cost = self.cost.plus(cost);
-                self.since_keep += 1;
-                let experiment = self.next_experiment();
-                self.rejections.push(Rejection { description, reason, change, cost, proposer, experiment });
-            }
-            Record::Checked { failure, measurement, reference } => {
-                self.checks += 1;
-                if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {
-                    incumbent.arm.measurements.push(measurement);
-                    self.since_measured = 0;
-                    self.shifted(reference);
-                }
-                match failure {
-                    Some(_) => self.failed_checks += 1,
-                    None => (self.failed_checks, self.crashes_in_a_row) = (0, 0),
-                }
-                self.failing = failure;
-            }
-            Record::Audited { experiment, score, .. } => match self.places.get(experiment as usize) {
-                Some(place) if self.experiments.get(*place as usize).is_some() => {
-                    self.experiments[*place as usize].audit.push(score.get());
-                }
-                _ => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
-            },
-            Record::HoldoutOpened { best } => {
-                let incumbent = self.incumbent.as_ref().filter(|incumbent| incumbent.revision == best);
-                let incumbent = incumbent.ok_or_else(|| contradiction(format!("{best} is not the best state")))?;
-                let (best, experiment) = (incumbent.experiment, self.finished() as u32);
-                self.holdout.push(Opening { at, experiment, best, result: None });
-            }
-            Record::HoldoutMeasured { baseline, best } => match self.holdout.last_mut() {
-                Some(opening) if opening.result.is_none() => opening.result = Some((baseline, best)),
-                _ => return Err(contradiction("the holdout was measured, but not opened".into())),
-            },
-            Record::Stopped { reason } => {
-                // An orderly stop is nobody's crash: the run that it interrupted is not lost.
-                self.open.iter_mut().for_each(|open| open.running.clear());
-                self.stopped = Some(reason);
-            }
-        }
-        Ok(())
     }
 }
 

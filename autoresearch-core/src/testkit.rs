@@ -9,11 +9,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let machine = Machine::new(Step::score(5.0));
 //! let script = Script::new([Step::score(4.0), Step::crash(), Step::score(4.5)]);
-//! let settings = Settings::new("test", std::time::Duration::from_secs(1));
 //! let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
-//! let program = Program::parse("Lower it.")?;
-//! let mut lab =
-//!     Lab::new(program, Box::new(script), machine.sandbox(), metric, Arc::new(Strict), settings, machine.journal()?)?;
+//! let lab = Lab::builder(machine.sandbox(), Box::new(script), metric).ratchet(Arc::new(Strict));
+//! let mut lab = lab.open_journal(machine.journal()?).build()?;
 //! tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(lab.run(&Cancel::new()))?;
 //!
 //! let decisions: Vec<Status> = lab.state().experiments.iter().map(|experiment| experiment.status).collect();

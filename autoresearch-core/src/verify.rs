@@ -1,8 +1,8 @@
-//! Whether a run is as it must be: the journal in itself, and against it the repository and the table of results.
+//! The checks that a run is valid: its journal in itself, and against it the repository and the table of results.
 //!
-//! Nothing is locked and nothing is changed, so that a run may be judged while it goes on, and after an interruption at any
-//! point: what a crash may leave behind is no violation. What is read while the run goes on may be newer than the records
-//! that it is compared with; who sees a violation then reads the journal again.
+//! Nothing is locked and nothing is changed, so that a run may be checked while it goes on, and after an interruption at any
+//! point: leftovers of a crash are no violation. A repository that is read while the run goes on may be newer than the
+//! records that it is compared with; after a violation then read the journal again.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +11,8 @@ use std::path::Path;
 #[cfg(feature = "git")]
 use crate::git::GitError;
 use crate::import::is_imported;
-use crate::journal::{Entry, JournalError, Record};
-use crate::proposer::Cost;
+use crate::journal::{Decision, Entry, JournalError, Record, TrialResult};
+use crate::proposal::Cost;
 use crate::ratchet::Side;
 use crate::results;
 use crate::sandbox::{Outcome, Revision};
@@ -26,13 +26,13 @@ pub use decisions::decisions;
 #[cfg(feature = "git")]
 pub use repository::{fsck, objects, refs, repository};
 
-/// Something that is not as it must be.
+/// A finding that a run is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
-    /// The record that shows it, if it is one.
+    /// Number of the record that shows it, if one does.
     pub seq: Option<u64>,
-    /// What is wrong, in one line.
+    /// The finding, in one line.
     pub what: String,
 }
 
@@ -67,7 +67,7 @@ impl From<GitError> for Violation {
     }
 }
 
-/// What can be told from the records alone. After one that the state refuses, nothing is judged any more.
+/// Checks the records alone. After one that contradicts those before it, nothing more is checked.
 pub fn journal(entries: &[Entry]) -> Vec<Violation> {
     let mut judge = Judge::default();
     for (expected, entry) in (0..).zip(entries) {
@@ -79,7 +79,7 @@ pub fn journal(entries: &[Entry]) -> Vec<Violation> {
     judge.violations
 }
 
-/// What is odd about the records, and no violation: a clock that is set back is nobody's fault in a run.
+/// Lists oddities of the records that are no violations, such as a clock that was set back.
 pub fn notes(entries: &[Entry]) -> Vec<String> {
     let back = entries.windows(2).filter_map(|pair| match pair {
         [before, after] if after.at < before.at => Some(format!(
@@ -111,8 +111,8 @@ impl Judge {
         }
         let mut wrong = self.before(&entry.record)?;
         let running = match &entry.record {
-            Record::Decision { experiment, .. } => {
-                self.state.open(*experiment).is_some_and(|open| !open.running.is_empty())
+            Record::Decided(decision) => {
+                self.state.open(decision.experiment).is_some_and(|open| !open.running.is_empty())
             }
             _ => false,
         };
@@ -120,7 +120,7 @@ impl Judge {
             JournalError::Contradiction { why, .. } => why,
             other => other.to_string(),
         })?;
-        if matches!(entry.record, Record::Decision { .. }) {
+        if matches!(entry.record, Record::Decided(_)) {
             wrong.extend(self.decided(running));
         }
         if self.state.cost != self.cost {
@@ -130,30 +130,33 @@ impl Judge {
         Ok(())
     }
 
-    /// What can be said before the record counts.
+    /// Checks a record against the state before it.
     fn before(&mut self, record: &Record) -> Result<Vec<String>, String> {
         let mut wrong = Vec::new();
-        if let (Some(_), Record::Refused { .. } | Record::Checked { .. }) = (&self.state.unapplied, record) {
+        if let (Some(_), Record::Rejected { .. } | Record::HealthChecked { .. }) = (&self.state.unadopted, record) {
             wrong.push("the search went on before the last keep was carried out".into());
         }
         match record {
-            Record::Intent { experiment, parent, cost, .. } => {
-                self.spend(*cost, &mut wrong)?;
+            // A start before the first decision begins anew.
+            Record::Started(_) => self.cost = Cost::default(),
+            Record::Staged(staged) => {
+                let (experiment, parent) = (staged.experiment, &staged.parent);
+                self.spend(staged.cost, &mut wrong)?;
                 // While the proposal was made another one may have been kept.
-                let known = |parent: &Revision| self.state.tip() == Some(parent) || self.lineage.contains(parent);
-                if *experiment > 0 && !parent.as_ref().is_some_and(known) {
+                let known = |parent: &Revision| self.state.proposal_base() == Some(parent) || self.lineage.contains(parent);
+                if experiment > 0 && !parent.as_ref().is_some_and(known) {
                     wrong.push(format!("experiment {experiment} starts from no state that was ever kept"));
                 }
             }
-            Record::Refused { cost, .. } => self.spend(*cost, &mut wrong)?,
+            Record::Rejected { cost, .. } => self.spend(*cost, &mut wrong)?,
             Record::Rebased { experiment, .. } => {
                 self.gave_number.remove(experiment);
             }
-            Record::Decision { to: Some(to), .. } => {
-                self.lineage.insert(to.clone());
+            Record::Decided(Decision { kept_as: Some(kept_as), .. }) => {
+                self.lineage.insert(kept_as.clone());
             }
-            Record::Measured { experiment, attempt, side, fidelity, outcome, result } => {
-                // A short run is none that decides.
+            Record::TrialMeasured(TrialResult { experiment, trial, side, fidelity, outcome, result }) => {
+                // A trial on a rung decides nothing.
                 if *side == Side::Candidate && *fidelity == 1.0 {
                     match result {
                         Ok(_) => self.gave_number.insert(*experiment),
@@ -162,7 +165,7 @@ impl Judge {
                 }
                 if result.is_ok() && !matches!(outcome, Outcome::Completed(_)) {
                     wrong.push(format!(
-                        "attempt {attempt} of experiment {experiment} has a number, but {}",
+                        "trial {trial} of experiment {experiment} has a number, but {}",
                         outcome.describe()
                     ));
                 }
@@ -187,7 +190,7 @@ impl Judge {
         Ok(())
     }
 
-    /// What is wrong with the last decision; `running`: a run had been announced and had not ended.
+    /// Checks the last decision; `running`: a trial of it was in flight.
     fn decided(&self, running: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         let (Some(experiment), Some(header)) = (self.state.experiments.last(), &self.state.header) else {
@@ -203,8 +206,8 @@ impl Judge {
         if running {
             wrong.push(format!("experiment {id} was kept before its last run ended"));
         }
-        if experiment.short.as_ref().is_some_and(|short| short.promotion.is_none()) {
-            wrong.push(format!("experiment {id} was kept, but short runs did not promote it"));
+        if experiment.screening.as_ref().is_some_and(|screened| screened.promotion.is_none()) {
+            wrong.push(format!("experiment {id} was kept, but screening did not promote it"));
         }
         if !self.gave_number.contains(&id) {
             wrong.push(format!("experiment {id} was kept although its last run gave no number"));
@@ -227,7 +230,7 @@ impl Judge {
     }
 }
 
-/// How a table of results that is sound stands to the journal.
+/// The relation of a valid table of results to the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// It shows everything.
@@ -236,7 +239,7 @@ pub enum View {
     Behind,
 }
 
-/// Whether `results.tsv` is the view of the journal, or of the journal just before its last decision.
+/// Checks that `results.tsv` is the view of the journal, or of the journal just before its last decision.
 pub fn results(state: &State, path: &Path) -> Result<View, Violation> {
     let remedy = match is_imported(state) {
         true => "import it again under another tag",

@@ -189,12 +189,12 @@ fn over(caps: &Caps, spent: Cost, worst: Cost) -> Option<String> {
 /// conversation may allow the first one of another.
 pub(crate) fn paid(error: ProposerError, cost: Cost, end: &mut Option<ProposerError>) -> ProposerError {
     match error {
-        ProposerError::Refused { description, reason, .. } => ProposerError::Refused { description, reason, cost },
+        ProposerError::Rejected { description, reason, .. } => ProposerError::Rejected { description, reason, cost },
         error if cost == Cost::default() => error,
         error => {
             let reason = shorten(&error.to_string());
             *end = Some(error).filter(|error| matches!(error, ProposerError::Fatal(_)));
-            ProposerError::Refused { description: "no proposal".into(), reason, cost }
+            ProposerError::Rejected { description: "no proposal".into(), reason, cost }
         }
     }
 }
@@ -218,7 +218,7 @@ pub(crate) fn together(
     // The one that says most about what to do next.
     let weight = |error: &ProposerError| match error {
         ProposerError::Fatal(_) => 3,
-        ProposerError::Refused { .. } => 2,
+        ProposerError::Rejected { .. } => 2,
         ProposerError::Transient(_) => 1,
         _ => 0,
     };

@@ -43,7 +43,7 @@ impl Caller {
             let why = match result.and_then(|()| fold.finish()) {
                 Ok(reply) => return Ok(reply),
                 // What does not fit at the beginning will not fit tomorrow.
-                Err(Trouble::Final(ProposerError::Refused { reason, .. })) if conversation.turns.len() == 1 => {
+                Err(Trouble::Final(ProposerError::Rejected { reason, .. })) if conversation.turns.len() == 1 => {
                     return Err(ProposerError::Fatal(format!("{reason}; are the editable files too large?")));
                 }
                 Err(Trouble::Final(error)) => return Err(error),

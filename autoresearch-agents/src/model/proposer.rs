@@ -297,5 +297,5 @@ pub(super) fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerErro
 
 /// No proposal; what it cost is filled in where it is known.
 pub(super) fn refused(description: &str, reason: String) -> ProposerError {
-    ProposerError::Refused { description: description.to_owned(), reason: shorten(&reason), cost: Cost::default() }
+    ProposerError::Rejected { description: description.to_owned(), reason: shorten(&reason), cost: Cost::default() }
 }

@@ -86,7 +86,7 @@ impl ModelProposer {
             match self.mend(context, conversation.clone(), nth, wrong).await {
                 Ok(proposal) => ready.push((proposal, minus(self.ledger.spent(), before))),
                 // What stays unusable is dropped; its cost is part of the wave's.
-                Err(error @ ProposerError::Refused { .. }) => last = Some(error),
+                Err(error @ ProposerError::Rejected { .. }) => last = Some(error),
                 Err(error) => return Err(error),
             }
         }

@@ -42,7 +42,7 @@ async fn turns_are_bounded() {
         setup.options.turns = 4;
         let result = once(setup.proposer(wire)).await;
         assert!(
-            matches!(&result, Err(ProposerError::Refused { reason, .. }) if reason.contains("4 turns")),
+            matches!(&result, Err(ProposerError::Rejected { reason, .. }) if reason.contains("4 turns")),
             "{result:?}"
         );
         assert_eq!(mock.seen().len(), 4);
@@ -62,7 +62,7 @@ async fn a_conversation_that_grows_too_long_ends_the_proposal_and_not_the_night(
         let mut setup = setup(&mock.url);
         setup.options.mode = Mode::Agentic;
         match once(setup.proposer(wire)).await {
-            Err(ProposerError::Refused { reason, cost, .. }) => {
+            Err(ProposerError::Rejected { reason, cost, .. }) => {
                 assert!(reason.contains("window"), "{reason}");
                 assert_eq!(cost.tokens, INPUT + 10);
             }

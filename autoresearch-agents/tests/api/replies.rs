@@ -210,7 +210,7 @@ async fn an_answer_that_stays_unusable_is_refused_with_its_cost() {
     for wire in WIRES {
         let mock = Mock::script(vec![Act::stream(wire.text("sorry", End::Complete, 10, 50))]).await;
         match once(setup(&mock.url).proposer(wire)).await {
-            Err(ProposerError::Refused { reason, cost, .. }) => {
+            Err(ProposerError::Rejected { reason, cost, .. }) => {
                 assert!(reason.contains("not a JSON object"), "{reason}");
                 assert_eq!(cost.tokens, 4 * (INPUT + 10));
             }
@@ -225,7 +225,7 @@ async fn a_refusal_is_no_proposal_and_no_crash() {
     for wire in WIRES {
         let mock = Mock::script(vec![Act::stream(wire.text("frontier_llm", End::Refusal, 10, 50))]).await;
         match once(setup(&mock.url).proposer(wire)).await {
-            Err(ProposerError::Refused { description, reason, cost }) => {
+            Err(ProposerError::Rejected { description, reason, cost }) => {
                 assert_eq!((description.as_str(), cost.tokens), ("the model declined", INPUT + 10));
                 assert!(reason.contains("frontier_llm"), "{reason}");
             }
@@ -259,7 +259,7 @@ async fn a_pause_goes_on_and_a_full_window_ends_the_proposal() {
     assert_eq!(messages[1]["role"], "assistant");
     assert_eq!(messages[1]["content"][0]["text"], "thinking aloud");
     assert!(
-        matches!(&results[1], Err(ProposerError::Refused { reason, .. }) if reason.contains("window")),
+        matches!(&results[1], Err(ProposerError::Rejected { reason, .. }) if reason.contains("window")),
         "{results:?}"
     );
 }
@@ -309,7 +309,7 @@ async fn a_proposal_that_may_cost_too_much_is_given_up_with_what_it_cost() {
     let mut setup = setup(&mock.url);
     setup.options.per_proposal.dollars = Some(0.08);
     match once(setup.proposer(wire)).await {
-        Err(ProposerError::Refused { reason, cost, .. }) => {
+        Err(ProposerError::Rejected { reason, cost, .. }) => {
             assert!(reason.contains("budget of a proposal"), "{reason}");
             assert!(cost.dollars > 0.0 && cost.dollars <= 0.08);
         }

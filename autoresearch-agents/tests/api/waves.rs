@@ -89,7 +89,7 @@ async fn an_unusable_wave_is_refused_with_its_cost() {
     for wire in WIRES {
         let mock = Mock::script(vec![Act::stream(wire.text("sorry", End::Complete, 10, 50))]).await;
         match wave(&mut *setup(&mock.url).proposer(wire), 4).await {
-            Err(ProposerError::Refused { reason, cost, .. }) => {
+            Err(ProposerError::Rejected { reason, cost, .. }) => {
                 assert!(reason.contains("`proposals`"), "{reason}");
                 assert_eq!(cost.tokens, 4 * (INPUT + 10));
             }
@@ -97,7 +97,7 @@ async fn an_unusable_wave_is_refused_with_its_cost() {
         }
         let mock = Mock::script(vec![Act::stream(wire.text("frontier_llm", End::Refusal, 10, 50))]).await;
         let refused = wave(&mut *setup(&mock.url).proposer(wire), 4).await;
-        assert!(matches!(refused, Err(ProposerError::Refused { cost, .. }) if cost.tokens == INPUT + 10));
+        assert!(matches!(refused, Err(ProposerError::Rejected { cost, .. }) if cost.tokens == INPUT + 10));
     }
 }
 
@@ -158,9 +158,9 @@ async fn conversations_share_the_budget_of_the_night() {
         let mut proposer = setup.proposer(wire);
         let made = wave(&mut *proposer, 3).await;
         assert_eq!(mock.seen().len(), 2, "{wire:?}");
-        assert!(matches!(made, Err(ProposerError::Refused { cost, .. }) if cost.calls == 2), "{made:?}");
+        assert!(matches!(made, Err(ProposerError::Rejected { cost, .. }) if cost.calls == 2), "{made:?}");
         assert!(
-            matches!(wave(&mut *proposer, 3).await, Ok(_) | Err(ProposerError::Refused { .. })),
+            matches!(wave(&mut *proposer, 3).await, Ok(_) | Err(ProposerError::Rejected { .. })),
             "the journal is new"
         );
     }

@@ -117,7 +117,7 @@ mod tests {
     fn paid() -> State {
         let mut journal = Journal::in_memory();
         let cost = Cost { tokens: 100, dollars: 0.25, calls: 2 };
-        let refusal = Record::Refused {
+        let refusal = Record::Rejected {
             description: "x".into(),
             reason: "y".into(),
             change: serde_json::Value::Null,
@@ -129,7 +129,7 @@ mod tests {
             [("baseline", Some(1.5)), ("no", Some(1.6)), ("a | b", Some(1.4)), ("yes", Some(1.3)), ("fails", None)];
         let records = crate::report::tests::records(&scores);
         for mut record in records {
-            if let Record::Intent { experiment, cost: place, .. } = &mut record
+            if let Record::Staged { experiment, cost: place, .. } = &mut record
                 && *experiment > 0
             {
                 *place = cost;

@@ -88,14 +88,14 @@ mod tests {
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
             let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
-                Record::Attempt { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
-                Record::Measured { experiment, attempt, side, fidelity, outcome, result },
+                Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
+                Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
             ]
         };
         let baseline = (1.0, Some(1.0));
         for (experiment, (short, full)) in (0..).zip(std::iter::once(&baseline).chain(candidates)) {
             let revision = Revision(format!("r{experiment}"));
-            add(Record::Intent {
+            add(Record::Staged {
                 experiment,
                 parent: None,
                 candidate: Candidate::new(revision.0.clone()),
@@ -128,7 +128,7 @@ mod tests {
             }
             let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
             let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decision {
+            add(Record::Decided {
                 experiment,
                 status,
                 reason: reason.into(),
@@ -138,7 +138,7 @@ mod tests {
                 excursion: None,
             });
             if experiment == 0 {
-                add(Record::Applied { experiment });
+                add(Record::Adopted { experiment });
             }
         }
         records
@@ -203,7 +203,7 @@ mod tests {
         let mut records = records(&[(1.1, Some(1.2)), (1.1, Some(1.3)), (1.1, Some(1.4)), (1.1, Some(1.5))], 0);
         assert_eq!(excursions(&replay(records.clone())), "");
         for record in &mut records {
-            if let Record::Decision { experiment, excursion, .. } = record {
+            if let Record::Decided { experiment, excursion, .. } = record {
                 *excursion = match experiment {
                     1 | 4 => Some(ExcursionStep::Sacrifice),
                     3 => Some(ExcursionStep::Dropped),

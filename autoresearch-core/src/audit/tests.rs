@@ -24,7 +24,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         let experiment = number as u32;
         let revision = Revision(format!("r{number}"));
         let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-        records.push(Record::Intent {
+        records.push(Record::Staged {
             experiment,
             parent: None,
             candidate,
@@ -38,7 +38,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         });
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
-            records.push(Record::Attempt {
+            records.push(Record::TrialStarted {
                 experiment,
                 attempt,
                 side: Side::Candidate,
@@ -48,7 +48,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
             });
             let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
-            records.push(Record::Measured {
+            records.push(Record::TrialMeasured {
                 experiment,
                 attempt,
                 side: Side::Candidate,
@@ -59,7 +59,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         }
         let alpha = (number > 0).then_some(0.05);
         let (status, reason) = (Status::Keep, String::new());
-        records.push(Record::Decision {
+        records.push(Record::Decided {
             experiment,
             status,
             reason,
@@ -68,7 +68,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
             alpha,
             excursion: None,
         });
-        records.push(Record::Applied { experiment });
+        records.push(Record::Adopted { experiment });
     }
     for (experiment, value) in audits {
         records.push(Record::Audited { experiment: *experiment, seed: 1, score: score(*value) });

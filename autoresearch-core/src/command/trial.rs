@@ -31,7 +31,7 @@ pub(super) fn job(
     run_environment.extend(commands.run_environment.iter().cloned());
     run_environment.extend(device.into_iter().flat_map(|device| device.environment.iter().cloned()));
 
-    let name = JobName { run, experiment: trial.experiment, trial: trial.attempt };
+    let name = JobName { run, experiment: trial.experiment, trial: trial.number };
     Ok(Job {
         build: Step {
             argv: commands.build.clone(),

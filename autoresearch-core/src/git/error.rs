@@ -91,7 +91,7 @@ pub enum GitError {
 
 impl From<GitError> for SandboxError {
     fn from(error: GitError) -> SandboxError {
-        SandboxError::Store(Box::new(error))
+        SandboxError::Backend(Box::new(error))
     }
 }
 

@@ -49,7 +49,7 @@ fn a_table_in_karpathys_columns_has_no_problems_and_comes_back_unchanged() {
     assert_eq!((imported.rows.len(), &imported.problems[..]), (13, &[][..]));
     let state = replayed(&imported);
     assert_eq!(table(&state), shown());
-    assert!(is_imported(&state) && state.unapplied.is_none() && state.open.is_empty());
+    assert!(is_imported(&state) && state.unadopted.is_none() && state.open.is_empty());
     assert_eq!(state.incumbent.unwrap().revision.0, "a000012");
 }
 

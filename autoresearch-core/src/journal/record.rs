@@ -1,197 +1,119 @@
-//! The steps of a run, as they stand in its journal.
+//! The records of a journal: the steps of a run.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::step::{ExcursionStep, Promotion, Status};
 use crate::metric::{Direction, Measurement, Score};
-use crate::proposer::{Cost, Design};
+use crate::policy::{Difference, Policy};
+use crate::proposal::{Cost, Design};
 use crate::ratchet::Side;
-use crate::sandbox::{Candidate, Outcome, Revision};
-use crate::state::{ExcursionStep, Promotion, Status};
+use crate::sandbox::{Budget, Candidate, Outcome, Revision};
 
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Record {
-    /// The run begins. Always the first record.
-    Started {
-        /// Its name.
-        tag: String,
-        /// What the search starts from, if that has a name before it is staged.
-        base: Option<Revision>,
-        /// The metric's name.
-        metric: String,
-        /// Which way is better.
-        direction: Direction,
-        /// A hash of everything that decides the number; it may not change within a run.
-        policy: String,
-        /// The run's seed.
-        seed: u64,
-        /// The rule of acceptance, by its name.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        rule: String,
-    },
-    /// An experiment is going to be made.
-    Intent {
-        /// Its number; 0 is the baseline.
-        experiment: u32,
-        /// What it changes, the incumbent or the tip of a side line; `None` for the baseline.
-        parent: Option<Revision>,
-        /// What will run.
-        candidate: Candidate,
-        /// One line.
-        description: String,
-        /// Why it should help.
-        hypothesis: String,
-        /// The change itself.
-        change: serde_json::Value,
-        /// What the proposal cost.
-        cost: Cost,
-        /// Which proposer's idea it is, where several take turns.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        proposer: String,
-        /// Its place in a designed wave, if it belongs to one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        design: Option<Box<Design>>,
-        /// About how many more experiments fit into the night, if its end is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        remaining: Option<f64>,
-    },
-    /// An experiment's change is made to another parent: the incumbent moved since it was staged. What was measured before
+    /// The run starts. Always the first record. As long as no baseline is measured another one may follow, with which the
+    /// run starts anew: nothing is bound before.
+    Started(RunHeader),
+    /// A proposal became an experiment: its candidate is staged.
+    Staged(StagedExperiment),
+    /// An experiment's change is made to another base: the incumbent moved since it was staged. What was measured before
     /// says nothing about the new candidate.
     Rebased {
-        /// Which experiment.
+        /// Number of the experiment.
         experiment: u32,
-        /// What it changes from now on: the incumbent, or the candidate of another experiment that was found better and is
-        /// being measured on the incumbent.
+        /// Its new base: the incumbent, or the candidate of another experiment in the merge queue.
         parent: Revision,
-        /// What will run.
+        /// The new candidate.
         candidate: Candidate,
-        /// Whether it was found better than its parent before.
-        better: bool,
+        /// Whether it joins the merge queue, as it was found better than its old base.
+        in_merge_queue: bool,
     },
     /// An experiment's change could not be made to the incumbent: it is judged as it is, by what was measured.
     Conflicted {
-        /// Which experiment.
+        /// Number of the experiment.
         experiment: u32,
         /// Both sides, for the proposer.
         conflict: Box<str>,
     },
-    /// A run of an experiment begins.
-    Attempt {
-        /// Of which experiment.
-        experiment: u32,
-        /// Counts its runs, from 1.
-        attempt: u32,
-        /// Which revision runs.
-        side: Side,
-        /// The seed given to it.
-        seed: u64,
-        /// The share of the full budget that it has.
-        #[serde(default = "full", skip_serializing_if = "is_full")]
-        fidelity: f64,
-        /// The class of hardware that it runs on, where there are several.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        class: String,
-    },
-    /// A harness goes on where an earlier one died: the runs that had begun then are lost.
+    /// A trial of an experiment starts.
+    TrialStarted(TrialStart),
+    /// The run goes on after the process of the lab died: the trials that had started then are lost.
     Resumed,
-    /// A run ended by itself or was killed at its limit.
-    Measured {
-        /// Of which experiment.
-        experiment: u32,
-        /// Which run.
-        attempt: u32,
-        /// Which revision ran.
-        side: Side,
-        /// The share of the full budget that it had.
-        #[serde(default = "full", skip_serializing_if = "is_full")]
-        fidelity: f64,
-        /// How it ended, with only the last lines of its log.
-        outcome: Outcome,
-        /// The number, or why there is none.
-        result: Result<Measurement, String>,
-    },
-    /// Short runs are behind the candidate: it goes on to the full budget.
+    /// A trial ended by itself or was killed at its limit.
+    TrialMeasured(TrialResult),
+    /// Trials on the rungs are behind the candidate: it goes on to the full budget.
     Promoted {
-        /// Which experiment.
+        /// Number of the experiment.
         experiment: u32,
-        /// How it came to that.
+        /// The way to the full budget.
         promotion: Promotion,
-        /// Why, in one line.
+        /// The reason, in one line.
         reason: String,
     },
-    /// Our machinery failed, and the run with it, or it was taken back, since it could decide nothing any more: it says nothing
-    /// about the candidate.
-    Failed {
-        /// Of which experiment.
+    /// Our machinery failed, and the trial with it: it says nothing about the candidate, unless it fails for no other.
+    TrialFailed {
+        /// Number of the experiment.
         experiment: u32,
-        /// Which run.
-        attempt: u32,
-        /// What failed, or why it was taken back.
+        /// Number of the trial.
+        trial: u32,
+        /// The failure.
         error: String,
     },
-    /// The decision on an experiment: from here on it is final.
-    Decision {
-        /// Which experiment.
+    /// A trial was taken back: it could decide nothing any more, or the run ended. It is neither lost nor a failure.
+    TrialCancelled {
+        /// Number of the experiment.
         experiment: u32,
-        /// Keep, discard or crash.
-        status: Status,
-        /// Why, in one line.
+        /// Number of the trial.
+        trial: u32,
+        /// The reason.
         reason: String,
-        /// The incumbent from now on, if it was kept.
-        to: Option<Revision>,
-        /// So many of the incumbent's latest measurements count from now on, if not all of them: of the new incumbent, those
-        /// that did not choose it; of one that stays, those since the machine shifted.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reference: Option<u32>,
-        /// The probability with which the rule's test would have kept a change without effect, if there was a test.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        alpha: Option<f64>,
-        /// What it means for an excursion, if it means anything.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        excursion: Option<ExcursionStep>,
     },
+    /// The decision on an experiment: from here on it is final.
+    Decided(Decision),
     /// A kept revision has become the incumbent outside of the journal, too.
-    Applied {
-        /// Which experiment.
+    Adopted {
+        /// Number of the experiment.
         experiment: u32,
     },
-    /// A proposal was refused without an experiment.
-    Refused {
-        /// What it was.
+    /// A proposal was rejected before it cost an experiment.
+    Rejected {
+        /// Its description.
         description: String,
-        /// Why.
+        /// The reason.
         reason: String,
         /// The change itself.
         #[serde(default)]
         change: serde_json::Value,
-        /// What it cost.
+        /// Cost of the proposal.
         cost: Cost,
-        /// Which proposer's idea it was, where several take turns.
+        /// Name of the proposer, where several take turns.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         proposer: String,
     },
-    /// The incumbent was run again, outside of any experiment: after several crashes in a row, to see whether the machine is at
-    /// fault; on a schedule, to see whether the machine has shifted.
-    Checked {
+    /// A health check ended: a trial of the incumbent outside of any experiment. It is made after several crashes in a row,
+    /// or when the sandbox keeps failing on one candidate, to see whether the machine is at fault; and on a schedule, to see
+    /// whether the machine has shifted.
+    HealthChecked {
         /// Why the incumbent gave no number, if it gave none.
         failure: Option<String>,
-        /// What it gave, if that counts as a measurement of the incumbent: on a schedule.
+        /// Its measurement, if that counts as one of the incumbent: on a schedule.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         measurement: Option<Measurement>,
-        /// So many of its latest measurements count from now on, if not all of them: the machine has shifted.
+        /// Number of the incumbent's latest measurements that count from now on, if not all of them: the machine has shifted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reference: Option<u32>,
     },
     /// A kept experiment was measured again, to see whether its gain is real. This changes no decision.
     Audited {
-        /// Which.
+        /// Number of the experiment.
         experiment: u32,
         /// The seed, the same for all kept experiments in a round.
         seed: u64,
-        /// What it gave.
+        /// Its score.
         score: Score,
     },
     /// The sealed holdout was opened: what it says has been seen from now on.
@@ -199,7 +121,7 @@ pub enum Record {
         /// The best state, which is measured on it beside the baseline.
         best: Revision,
     },
-    /// What the holdout gave that was opened last.
+    /// The holdout that was opened last was measured.
     HoldoutMeasured {
         /// The baseline's score on it, or why there is none.
         baseline: Result<Score, String>,
@@ -208,12 +130,220 @@ pub enum Record {
     },
     /// The run stopped in an orderly way; it can be continued.
     Stopped {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
-/// The share of the budget that a run has where the journal does not say.
+/// The identity of a run: everything that must be the same when it goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunHeader {
+    /// Its name.
+    pub tag: String,
+    /// The revision that the search starts from, if that has a name before it is staged.
+    pub base: Option<Revision>,
+    /// The metric's name.
+    pub metric: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The settings that decide the number.
+    pub policy: Policy,
+    /// The run's seed.
+    pub seed: u64,
+    /// Name of the rule of acceptance; empty where that has none.
+    pub rule: String,
+    /// The limits of each trial.
+    pub budget: Budget,
+    /// Time of the record that holds it (UTC); the record itself does not repeat it.
+    #[serde(skip)]
+    pub started: Timestamp,
+}
+
+impl RunHeader {
+    /// The header of a run without a base, a policy and a rule's name, with seed 0 and a budget of five minutes.
+    pub fn new(tag: impl Into<String>, metric: impl Into<String>, direction: Direction) -> RunHeader {
+        RunHeader {
+            tag: tag.into(),
+            base: None,
+            metric: metric.into(),
+            direction,
+            policy: Policy::new(),
+            seed: 0,
+            rule: String::new(),
+            budget: Budget::default(),
+            started: Timestamp::default(),
+        }
+    }
+
+    /// What differs between this header, of the journal, and today's.
+    pub fn differences(&self, now: &RunHeader) -> Vec<Difference> {
+        let direction = |header: &RunHeader| if header.direction == Direction::Minimise { "minimise" } else { "maximise" };
+        let base = |header: &RunHeader| header.base.as_ref().map_or("nothing".to_owned(), Revision::to_string);
+        let seconds = |limit: std::time::Duration| format!("{} s", limit.as_secs_f64());
+        let named = [
+            ("tag", self.tag.clone(), now.tag.clone()),
+            ("base", base(self), base(now)),
+            ("metric", self.metric.clone(), now.metric.clone()),
+            ("direction", direction(self).into(), direction(now).into()),
+            ("rule", self.rule.clone(), now.rule.clone()),
+            ("budget of a run", seconds(self.budget.run), seconds(now.budget.run)),
+            ("budget of a build", seconds(self.budget.build), seconds(now.budget.build)),
+            ("seed", self.seed.to_string(), now.seed.to_string()),
+        ];
+        let changed = named.into_iter().filter(|(_, then, now)| then != now);
+        let mut differences: Vec<_> = changed.map(|(name, then, now)| Difference::new(name, then, now)).collect();
+        differences.extend(self.policy.differences(&now.policy));
+        differences
+    }
+}
+
+/// An experiment as it is staged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StagedExperiment {
+    /// Its number; 0 is the baseline.
+    pub experiment: u32,
+    /// Its parent: the incumbent or the tip of a side line; `None` for the baseline.
+    pub parent: Option<Revision>,
+    /// The candidate that its trials execute.
+    pub candidate: Candidate,
+    /// One line.
+    pub description: String,
+    /// Why it should help.
+    pub hypothesis: String,
+    /// The change itself, as JSON.
+    pub change: serde_json::Value,
+    /// Cost of the proposal.
+    pub cost: Cost,
+    /// Name of the proposer, where several take turns.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub proposer: String,
+    /// Its place in a designed wave, if it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<Box<Design>>,
+    /// About how many more experiments fit into the run, if its end is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<f64>,
+}
+
+impl StagedExperiment {
+    /// An experiment of this candidate, with no texts, change and cost.
+    pub fn new(experiment: u32, parent: Option<Revision>, candidate: Candidate) -> StagedExperiment {
+        StagedExperiment {
+            experiment,
+            parent,
+            candidate,
+            description: String::new(),
+            hypothesis: String::new(),
+            change: serde_json::Value::Null,
+            cost: Cost::default(),
+            proposer: String::new(),
+            design: None,
+            remaining: None,
+        }
+    }
+}
+
+/// A trial as it starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TrialStart {
+    /// Number of its experiment.
+    pub experiment: u32,
+    /// Number of the trial within the experiment, from 1.
+    pub trial: u32,
+    /// The revision that is executed.
+    pub side: Side,
+    /// The seed given to it.
+    pub seed: u64,
+    /// The share of the full budget that it has.
+    #[serde(default = "full", skip_serializing_if = "is_full")]
+    pub fidelity: f64,
+    /// The class of hardware that it runs on, where there are several.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub class: String,
+}
+
+impl TrialStart {
+    /// A trial on the full budget with seed 0, on the only class of hardware.
+    pub fn new(experiment: u32, trial: u32, side: Side) -> TrialStart {
+        TrialStart { experiment, trial, side, seed: 0, fidelity: 1.0, class: String::new() }
+    }
+}
+
+/// A trial that ended by itself or was killed at its limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TrialResult {
+    /// Number of its experiment.
+    pub experiment: u32,
+    /// Number of the trial within the experiment, from 1.
+    pub trial: u32,
+    /// The revision that was executed.
+    pub side: Side,
+    /// The share of the full budget that it had.
+    #[serde(default = "full", skip_serializing_if = "is_full")]
+    pub fidelity: f64,
+    /// How it ended, with only the last lines of its log.
+    pub outcome: Outcome,
+    /// The number, or why there is none.
+    pub result: Result<Measurement, String>,
+}
+
+impl TrialResult {
+    /// The result of a trial on the full budget.
+    pub fn new(
+        experiment: u32,
+        trial: u32,
+        side: Side,
+        outcome: Outcome,
+        result: Result<Measurement, String>,
+    ) -> TrialResult {
+        TrialResult { experiment, trial, side, fidelity: 1.0, outcome, result }
+    }
+}
+
+/// The decision on an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Decision {
+    /// Number of the experiment.
+    pub experiment: u32,
+    /// Keep, discard or crash.
+    pub status: Status,
+    /// The reason, in one line.
+    pub reason: String,
+    /// The incumbent from now on, if it was kept.
+    pub kept_as: Option<Revision>,
+    /// Number of the incumbent's latest measurements that count from now on, if not all of them: of the new incumbent, those
+    /// that did not choose it; of one that stays, those since the machine shifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<u32>,
+    /// The probability with which the rule's test would have kept a change without effect, if there was a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    /// The consequence for an excursion, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excursion: Option<ExcursionStep>,
+}
+
+impl Decision {
+    /// A decision without a reason and without further consequences. A keep needs [`Decision::kept_as`], too.
+    pub fn new(experiment: u32, status: Status) -> Decision {
+        Decision {
+            experiment,
+            status,
+            reason: String::new(),
+            kept_as: None,
+            reference: None,
+            alpha: None,
+            excursion: None,
+        }
+    }
+}
+
+/// The share of the budget of a trial where the journal does not say.
 fn full() -> f64 {
     1.0
 }

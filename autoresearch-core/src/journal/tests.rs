@@ -8,8 +8,8 @@ fn stopped(reason: &str) -> Record {
 fn written(count: usize) -> (tempfile::TempDir, PathBuf, Vec<Entry>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run/journal.jsonl");
-    let (mut journal, entries) = Journal::open(&path).unwrap();
-    assert!(entries.is_empty());
+    let mut journal = Journal::open(&path).unwrap();
+    assert!(journal.entries().is_empty());
     let entries = (0..count).map(|i| journal.append(stopped(&format!("n{i}"))).unwrap()).collect();
     (folder, path, entries)
 }
@@ -60,7 +60,7 @@ impl Medium for Full {
 
 #[test]
 fn a_journal_that_failed_writes_no_more() {
-    let (mut journal, _) = Journal::over(Box::new(Full(vec![], true)), Path::new("j")).unwrap();
+    let mut journal = Journal::over(Box::new(Full(vec![], true)), Path::new("j")).unwrap();
     assert!(matches!(journal.append(stopped("a")), Err(JournalError::DiskFull(_))));
     // There is room again, but the line would be glued to the torn one.
     assert!(matches!(journal.append(stopped("b")), Err(JournalError::Failed(_))));
@@ -75,15 +75,63 @@ fn a_bare_file_name_is_a_path() {
 }
 
 #[test]
-fn a_newer_format_is_refused() {
+fn other_formats_are_refused_with_what_to_do() {
     let (_folder, path, _) = written(0);
-    let body = format!(
-        "{{\"v\":{},\"seq\":0,\"at\":\"2026-01-01T00:00:00Z\",\"record\":{{\"type\":\"stopped\",\"reason\":\"\"}}}}",
-        VERSION + 1
-    );
-    let crc = crc32c::crc32c(body.as_bytes());
-    std::fs::write(&path, format!("{{\"crc\":\"{crc:08x}\",\"body\":{body}}}\n")).unwrap();
-    assert!(matches!(Journal::open(&path), Err(JournalError::Version { .. })));
+    for (version, advice) in [(1, "start a run with another tag"), (VERSION + 1, "use the newer program")] {
+        // The first record of version 1 is not one of this version.
+        let record = "{\"type\":\"intent\",\"experiment\":0}";
+        let body = format!("{{\"v\":{version},\"seq\":0,\"at\":\"2026-01-01T00:00:00Z\",\"record\":{record}}}");
+        let crc = crc32c::crc32c(body.as_bytes());
+        std::fs::write(&path, format!("{{\"crc\":\"{crc:08x}\",\"body\":{body}}}\n")).unwrap();
+        let error = Journal::open(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("format {version}")) && error.contains(advice), "{error}");
+    }
+}
+
+#[test]
+fn a_record_that_could_not_be_read_back_is_refused_and_the_journal_goes_on() {
+    let (_folder, path, _) = written(1);
+    let mut journal = Journal::open(&path).unwrap();
+    let measured = |secondary: f64| {
+        let mut measurement = crate::metric::Measurement::new(crate::metric::Score::new(1.0).unwrap());
+        measurement.secondary.insert("memory".into(), secondary);
+        Record::HealthChecked { failure: None, measurement: Some(measurement), reference: None }
+    };
+    let nested = |levels: usize| {
+        let mut change = serde_json::Value::Null;
+        (0..levels).for_each(|_| change = serde_json::Value::Array(vec![std::mem::take(&mut change)]));
+        let cost = crate::proposal::Cost::default();
+        Record::Rejected { description: "".into(), reason: "".into(), change, cost, proposer: "".into() }
+    };
+    let costly = Record::Rejected {
+        description: String::new(),
+        reason: String::new(),
+        change: serde_json::Value::Null,
+        cost: crate::proposal::Cost { dollars: f64::INFINITY, ..Default::default() },
+        proposer: String::new(),
+    };
+    for record in [measured(f64::NAN), nested(130), costly] {
+        let error = journal.append(record).unwrap_err();
+        assert!(matches!(error, JournalError::Unreadable { seq: 1, .. }), "{error}");
+    }
+    journal.append(measured(2.0)).unwrap();
+    journal.append(nested(100)).unwrap();
+    drop(journal);
+    assert_eq!(Journal::open(&path).unwrap().entries().len(), 3);
+}
+
+#[test]
+fn nobody_starts_a_run_over_the_decisions_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("j");
+    let header = || Record::Started(RunHeader::new("t", "score", crate::metric::Direction::Minimise));
+    let mut journal = Journal::open(&path).unwrap();
+    journal.append(header()).unwrap();
+    journal.append(header()).unwrap();
+    journal.append(Record::Decided(Decision::new(0, Status::Discard))).unwrap();
+    assert!(matches!(journal.append(header()), Err(JournalError::AlreadyStarted(_))));
+    drop(journal);
+    assert!(matches!(Journal::open(&path).unwrap().append(header()), Err(JournalError::AlreadyStarted(_))));
 }
 
 proptest! {
@@ -96,11 +144,11 @@ proptest! {
         let cut = cut % (bytes.len() + 1);
         std::fs::write(&path, &bytes[..cut]).unwrap();
         let whole = bytes[..cut].iter().filter(|b| **b == b'\n').count();
-        let (mut journal, found) = Journal::open(&path).unwrap();
-        prop_assert_eq!(&found[..], &entries[..whole]);
+        let mut journal = Journal::open(&path).unwrap();
+        prop_assert_eq!(journal.entries(), &entries[..whole]);
         journal.append(stopped("again")).unwrap();
         drop(journal);
-        prop_assert_eq!(Journal::open(&path).unwrap().1.len(), whole + 1);
+        prop_assert_eq!(Journal::open(&path).unwrap().entries().len(), whole + 1);
     }
 
     #[test]
@@ -122,7 +170,7 @@ proptest! {
         // A flip that leaves the JSON's meaning (the case of a hex digit of the checksum, white space) is no damage.
         match Journal::open(&path) {
             Err(JournalError::Damaged { .. } | JournalError::Version { .. }) => {}
-            Ok((_, found)) => prop_assert_eq!(found, entries),
+            Ok(journal) => prop_assert_eq!(journal.entries(), entries),
             Err(other) => prop_assert!(false, "{}", other),
         }
     }

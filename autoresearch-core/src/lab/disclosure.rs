@@ -1,4 +1,4 @@
-//! What a proposer is shown of the experiments under a rule that discloses only the rounded best.
+//! Disclosure: the view of the experiments that proposers get under a rule that discloses only the rounded best.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(super) struct Disclosed {
     experiments: Arc<Vec<Experiment>>,
 }
 
-/// What a proposer sees of one state.
+/// The view of one state that a proposer gets.
 pub(super) struct View {
     experiments: Arc<Vec<Experiment>>,
     pending: Vec<Experiment>,
@@ -22,7 +22,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Leaves a context only what may be seen.
+    /// Leaves in a context only the view.
     pub(super) fn narrow<'a, C>(&'a self, context: &mut Context<'a, C>) {
         let best = self.best.unwrap_or(context.to_beat);
         (context.score, context.to_beat, context.experiments) = (best, best, &self.experiments);
@@ -47,7 +47,7 @@ impl Disclosed {
         &self.experiments
     }
 
-    /// What a proposer sees of this state, for as long as it takes.
+    /// The view of this state, for as long as a call takes.
     pub(super) fn view(&mut self, state: &State) -> View {
         self.of(state);
         let items = items(state);
@@ -61,7 +61,7 @@ fn rounded_best(state: &State) -> Option<Score> {
     state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()).map(|score| rounded(score, items(state)))
 }
 
-/// How many items the evaluation set has.
+/// Number of items in the evaluation set.
 fn items(state: &State) -> usize {
     state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.items()).map_or(0, |items| items.len())
 }
@@ -83,7 +83,7 @@ fn redacted(experiment: &Experiment, items: usize) -> Experiment {
     let mut told = Experiment {
         arm: Arm { measurements },
         rebased: Vec::new(),
-        short: None,
+        screening: None,
         reason: reason.to_owned(),
         before: experiment.before.map(|score| rounded(score, items)),
         ..experiment.clone()

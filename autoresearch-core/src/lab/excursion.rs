@@ -3,22 +3,22 @@
 //! A greedy search ends in the first local optimum. Here a change that needs another one to pay may be followed by that one:
 //! the side line reaches the lineage only if its end is kept, as one change, judged against the incumbent like any other.
 
-use super::{Lab, Settings};
-use crate::state::{ExcursionStep, Open, State, Status};
+use crate::state::{ExcursionStep, OpenExperiment, State, Status};
 
-/// When the search leaves its incumbent, and for how long.
+/// The conditions under which the search leaves its incumbent, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Excursion {
-    /// It begins when so many experiments in a row were not kept, those of earlier excursions not counted.
+pub struct ExcursionRule {
+    /// Number of experiments in a row without a keep after which one begins, those of earlier excursions not counted.
     pub after: usize,
-    /// How many experiments it may take. Each makes a sacrifice of its candidate, or leads nowhere, or is kept and ends it.
+    /// Number of experiments that one may take, at least 1. Each makes a sacrifice of its candidate, or leads nowhere, or is
+    /// kept and ends it.
     pub steps: usize,
-    /// By how much a sacrifice may be worse than the incumbent, in the metric's unit.
+    /// The amount by which a sacrifice may be worse than the incumbent, in the metric's unit: a finite number, not negative.
     pub tolerance: f64,
 }
 
-impl Excursion {
-    /// What is wrong with it, in a sentence that says what to do.
+impl ExcursionRule {
+    /// Says what is wrong with it, in a sentence that says what to do.
     pub fn check(&self) -> Result<(), String> {
         if self.steps == 0 {
             return Err("steps is 0; give at least 1, or leave the excursions out".into());
@@ -35,43 +35,43 @@ impl Excursion {
     }
 }
 
-impl Settings {
-    /// What a candidate with the runs `arm` means for excursions if it is decided with `status`.
-    pub(super) fn excursion_step(&self, state: &State, open: &Open, status: Status) -> Option<ExcursionStep> {
-        if status == Status::Keep {
-            return None;
-        }
-        let rule = self.excursion.as_ref();
-        if let Some(line) = &state.side_line {
-            let tried = line.tried as usize + 1;
-            // The last one would have nobody to go on from it.
-            if rule.is_none_or(|rule| tried >= rule.steps) {
-                return Some(ExcursionStep::Dropped);
-            }
-        }
-        let rule = rule.filter(|rule| state.side_line.is_some() || rule.is_due(state))?;
-        let direction = state.header.as_ref()?.direction;
-        let mut incumbent = state.incumbent.as_ref()?.arm.clone();
-        incumbent.measurements.extend(open.incumbent.iter().cloned());
-        let gain = direction.gain(incumbent.mean()?, open.experiment.score()?);
-        (status == Status::Discard && gain >= -rule.tolerance).then_some(ExcursionStep::Sacrifice)
+/// The consequence for an excursion under this rule, if `open` is decided with `status`.
+pub(super) fn next_step(
+    rule: Option<&ExcursionRule>,
+    state: &State,
+    open: &OpenExperiment,
+    status: Status,
+) -> Option<ExcursionStep> {
+    if status == Status::Keep {
+        return None;
     }
-
-    /// By how much a candidate may be behind for the sake of an excursion, where screening would discard it.
-    pub(super) fn excursion_tolerance(&self, state: &State) -> f64 {
-        match &self.excursion {
-            Some(rule) if state.side_line.is_some() || rule.is_due(state) => rule.tolerance,
-            _ => 0.0,
+    if let Some(line) = &state.side_line {
+        let tried = line.tried as usize + 1;
+        // The last one would have nobody to go on from it.
+        if rule.is_none_or(|rule| tried >= rule.steps) {
+            return Some(ExcursionStep::Dropped);
         }
+    }
+    let rule = rule.filter(|rule| state.side_line.is_some() || rule.is_due(state))?;
+    let direction = state.header.as_ref()?.direction;
+    let mut incumbent = state.incumbent.as_ref()?.arm.clone();
+    incumbent.measurements.extend(open.incumbent.iter().cloned());
+    let gain = direction.gain(incumbent.mean()?, open.experiment.score()?);
+    (status == Status::Discard && gain >= -rule.tolerance).then_some(ExcursionStep::Sacrifice)
+}
+
+/// The amount by which a candidate may be behind for the sake of an excursion, where screening would discard it.
+pub(super) fn tolerance(rule: Option<&ExcursionRule>, state: &State) -> f64 {
+    match rule {
+        Some(rule) if state.side_line.is_some() || rule.is_due(state) => rule.tolerance,
+        _ => 0.0,
     }
 }
 
-impl<C> Lab<C> {
-    /// What the commit message of a candidate says of the sacrifices in it.
-    pub(super) fn sacrifices(&self) -> String {
-        let Some(line) = &self.state.side_line else { return String::new() };
-        let named = line.sacrifices.iter().filter_map(|id| self.state.experiment(*id));
-        let named: String = named.map(|e| format!("- experiment {}: {}\n", e.id, e.description)).collect();
-        format!("\nIt contains these sacrifices, which were not kept by themselves:\n{named}")
-    }
+/// The paragraph of a commit message that lists the sacrifices of the side line; empty where there is none.
+pub(super) fn list_sacrifices(state: &State) -> String {
+    let Some(line) = &state.side_line else { return String::new() };
+    let named = line.sacrifices.iter().filter_map(|id| state.experiment(*id));
+    let named: String = named.map(|e| format!("- experiment {}: {}\n", e.id, e.description)).collect();
+    format!("\nIt contains these sacrifices, which were not kept by themselves:\n{named}")
 }

@@ -1,39 +1,39 @@
-//! Screening: candidates run on a share of the budget first, and only those that are not clearly behind run on all of it.
+//! Screening: candidates are tried on a share of the budget first, and only those that are not clearly behind on all of it.
 //!
 //! This is successive halving's use of a cheap fidelity (Jamieson & Talwalkar, 2016) for a search with one candidate at a
-//! time: instead of the best half of a bracket, those pass that keep up with the incumbent's own short runs. The ratchet
-//! never sees a short run.
+//! time: instead of the best half of a bracket, those pass that keep up with the incumbent's own trials on the rung. The
+//! ratchet never sees a trial on a rung.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::ratchet::{Noise, Side};
-use crate::state::{Look, Open, Promotion, State};
+use crate::state::{RungResult, OpenExperiment, Promotion, State};
 
-/// Short runs before the full budget.
+/// The rungs, trials on shares of the budget, before the full one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screening {
-    /// Shares of the full budget below 1, rising. A candidate runs on the first; the further ones are second looks for
-    /// those that are only a little too far behind, which change what is learned slowly at first.
+    /// Shares of the full budget below 1, rising. A candidate is tried on the first; the further ones are second chances for
+    /// those that are only a little too far behind, since some changes pay late.
     pub rungs: Vec<f64>,
-    /// By how much a candidate may be behind the incumbent and passes, in standard deviations of a short run. It widens
-    /// as long as these are known from few runs.
+    /// The amount by which a candidate may be behind the incumbent and passes, in standard deviations on the rung. It widens
+    /// as long as these are known from few trials. Default: 1.
     pub margin: f64,
-    /// By how much it may be behind and still gets a look at the next rung, if there is one.
+    /// The amount by which it may be behind and is still tried on the next rung, if there is one. Default: 2.
     pub second_margin: f64,
-    /// By how much it may be behind beyond either margin, in the metric's unit. Without noise this is all.
+    /// The amount by which it may be behind beyond either margin, in the metric's unit. Without noise this is all. Default: 0.
     pub allowance: f64,
-    /// How often each incumbent is run on each rung that is used, twice at least.
+    /// Number of trials of each incumbent on each rung that is used, at least 2. Default: 2.
     pub repeats: usize,
-    /// Every so many-th candidate that fails is promoted all the same, or screening could not be judged. 0: none.
+    /// Every candidate of this number that fails is promoted all the same, or screening could not be judged. 0: none.
+    /// Default: 5.
     pub control: u32,
-    /// The class of hardware that short runs take place on, if not that of the full budget. Their scores are compared only
-    /// with each other in any case.
+    /// The class of hardware for trials on rungs, if not that of the full budget. Their scores are compared only with each
+    /// other in any case.
     pub class: Option<String>,
 }
 
 impl Screening {
-    /// Screening on these shares of the budget: within one standard deviation passes, within two gets a second look, each
-    /// incumbent runs twice on a rung, and every fifth candidate that fails is promoted as a control.
+    /// Screening on these shares of the budget, with the defaults of everything else.
     pub fn new(rungs: impl IntoIterator<Item = f64>) -> Screening {
         Screening {
             rungs: rungs.into_iter().collect(),
@@ -46,7 +46,7 @@ impl Screening {
         }
     }
 
-    /// What is wrong with it, in a sentence that says what to do.
+    /// Says what is wrong with it, in a sentence that says what to do.
     ///
     /// ```
     /// use autoresearch_core::lab::Screening;
@@ -73,78 +73,79 @@ impl Screening {
             return Err(format!("second_margin is {second_margin}; give at least the margin, {margin}"));
         }
         match *repeats {
-            0 | 1 => Err(format!("repeats is {repeats}; give at least 2, or the noise of short runs stays unknown")),
+            0 | 1 => Err(format!("repeats is {repeats}; give at least 2, or the noise on the rungs stays unknown")),
             _ => Ok(()),
         }
     }
 
-    /// What comes next for an open experiment that has not run on the full budget. `extra` is allowed beside the allowance.
-    pub(super) fn next(&self, state: &State, open: &Open, extra: f64) -> Next {
-        let short = open.experiment.short.as_deref();
-        let promoted = short.is_some_and(|short| short.promotion.is_some());
-        let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else { return Next::Full };
-        let looks = short.map_or(&[][..], |short| &short.looks);
+    /// The next step of an open experiment that was not tried on the full budget. `extra` is allowed beside the allowance.
+    pub(super) fn next_step(&self, state: &State, open: &OpenExperiment, extra: f64) -> ScreeningStep {
+        let screened = open.experiment.screening.as_deref();
+        let promoted = screened.is_some_and(|screened| screened.promotion.is_some());
+        let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else { return ScreeningStep::FullBudget };
+        let results = screened.map_or(&[][..], |screened| &screened.rungs);
         for (at, &fidelity) in self.rungs.iter().enumerate() {
             let measured = state.rungs.scores(fidelity).len();
             if measured < self.repeats.max(2) {
                 if open.incomparable {
-                    let why = "not screened: the incumbent gave no number in a short run".into();
-                    return Next::Promote(Promotion::Unscreened, why);
+                    let why = "not screened: the incumbent gave no number on a rung".into();
+                    return ScreeningStep::Promote(Promotion::Unscreened, why);
                 }
-                return Next::Run(Side::Incumbent, fidelity);
+                return ScreeningStep::Trial(Side::Incumbent, fidelity);
             }
-            let Some(look) = looks.iter().find(|look| look.fidelity == fidelity) else {
-                return Next::Run(Side::Candidate, fidelity);
+            let Some(result) = results.iter().find(|result| result.fidelity == fidelity) else {
+                return ScreeningStep::Trial(Side::Candidate, fidelity);
             };
             let noise = state.rungs.noise(fidelity);
             let tolerated = |margin| tolerance(margin, noise, measured) + self.allowance + extra;
-            let behind = -look.gain(header.direction);
+            let behind = -result.gain(header.direction);
             let passes = behind <= tolerated(self.margin);
-            let why = explain(look, behind, tolerated(self.margin));
+            let why = explain(result, behind, tolerated(self.margin));
             if passes {
-                return Next::Promote(Promotion::Passed, why);
+                return ScreeningStep::Promote(Promotion::Passed, why);
             }
             if behind <= tolerated(self.second_margin) && at + 1 < self.rungs.len() {
                 continue;
             }
             let is_control = self.control > 0 && (state.rungs.failed + 1).is_multiple_of(self.control);
             return match is_control {
-                true => Next::Promote(Promotion::Control, format!("{why}; promoted as a control")),
-                false => Next::Discard(format!("screened out: {why}")),
+                true => ScreeningStep::Promote(Promotion::Control, format!("{why}; promoted as a control")),
+                false => ScreeningStep::Discard(format!("screened out: {why}")),
             };
         }
-        Next::Full
+        ScreeningStep::FullBudget
     }
 }
 
-/// What comes next in a screening.
+/// The next step of a screening.
 #[derive(Debug, PartialEq)]
-pub(super) enum Next {
-    /// A short run of this side.
-    Run(Side, f64),
+pub(super) enum ScreeningStep {
+    /// A trial of this side on a rung.
+    Trial(Side, f64),
     /// The full budget, from now on.
     Promote(Promotion, String),
     /// The full budget, as was decided before.
-    Full,
+    FullBudget,
     /// The end of the experiment.
     Discard(String),
 }
 
-/// How far behind the mean of `runs` runs one more run of the same code may be, for a margin of so many standard deviations.
+/// The amount by which one more trial of the same code may be behind the mean of `trials` trials, for a margin in standard
+/// deviations.
 ///
 /// The margin stands for the probability that a normal variable exceeds it; Student's t has that probability further out,
-/// the further the fewer runs the noise is known from.
-fn tolerance(margin: f64, noise: Noise, runs: usize) -> f64 {
+/// the further the fewer trials the noise is known from.
+fn tolerance(margin: f64, noise: Noise, trials: usize) -> f64 {
     let beyond = Normal::standard().sf(margin);
-    match noise.error_of_difference(1, runs) {
+    match noise.error_of_difference(1, trials) {
         Some(error) if error > 0.0 && margin > 0.0 => error * noise.quantile(beyond),
         _ => 0.0,
     }
 }
 
-fn explain(look: &Look, behind: f64, tolerated: f64) -> String {
-    let share = format!("{} of the budget", percent(look.fidelity));
-    let scores = format!("{:.6} against {:.6}", look.score.get(), look.incumbent.get());
+fn explain(result: &RungResult, behind: f64, tolerated: f64) -> String {
+    let share = format!("{} of the budget", percent(result.fidelity));
+    let scores = format!("{:.6} against {:.6}", result.score.get(), result.incumbent.get());
     match behind > 0.0 {
         true => format!("{scores} on {share}, behind by {behind:.6} where {tolerated:.6} passes"),
         false => format!("{scores} on {share}"),

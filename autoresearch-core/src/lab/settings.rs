@@ -1,57 +1,72 @@
-//! What a run is told beside its parts.
+//! The settings of a run beside its parts.
 
 use std::path::PathBuf;
 
-use super::{Excursion, Screening};
+use super::excursion::ExcursionRule;
+use super::screening::Screening;
+use crate::policy::Policy;
+use crate::ratchet::Ratchet;
 use crate::sandbox::{Budget, Revision};
 use crate::stop::Stop;
+
+/// Under a rule that knows the noise, the incumbent is measured again after this many experiments without a measurement.
+const REMEASURE_EVERY: u32 = 10;
 
 /// The settings of a run beside its parts.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The run's name.
+    /// The run's name. The default of [`crate::LabBuilder`] is `run`.
     pub tag: String,
-    /// What the search starts from, if that has a name before it is staged.
+    /// The revision that the search starts from, if that has a name before it is staged. Default: none.
     pub base: Option<Revision>,
-    /// A description, or a hash, of everything that decides the number: a run is never continued under another policy.
-    pub policy: String,
-    /// Seeds the runs. Every candidate is first measured with the same seed.
+    /// Everything else that decides the number: a run is never continued under another policy. Default: empty.
+    pub policy: Policy,
+    /// The run's seed, which the first trial of every candidate has; those of further trials follow from it. Default: 0.
     pub seed: u64,
-    /// The limits of each run.
+    /// The limits of each trial. The default of [`crate::LabBuilder`] is five minutes.
     pub budget: Budget,
-    /// When to end.
+    /// The conditions under which the run ends. Default: none but the proposer's.
     pub stop: Stop,
-    /// Where `results.tsv` is kept, if anywhere.
+    /// The file `results.tsv`. Default: none is written.
     pub results: Option<PathBuf>,
-    /// After so many runs that vanished with the harness or the machine, an experiment counts as crashed.
-    pub lost_runs: u32,
-    /// After so many experiments since it was measured last the incumbent is measured again, to see whether the machine still
-    /// gives the same code the same scores. Never, if this is missing.
+    /// Number of deaths of the process, while trials of an experiment were in flight, after which it counts as crashed.
+    /// Default: 3.
+    pub loss_limit: u32,
+    /// Number of experiments without a measurement of the incumbent after which it is measured again, to see whether the
+    /// machine still gives the same code the same scores; `Some(0)`: never. Default, if this is missing: 10 under a rule that
+    /// knows the noise ([`Ratchet::fresh_seeds`]), never under others.
     pub remeasure_every: Option<u32>,
-    /// After so many crashes in a row the incumbent is run again: if it does not run either, the machine is at fault, and
-    /// the search pauses instead of spending experiments.
+    /// Number of crashes in a row after which the incumbent is run again: if it does not run either, the machine is at fault,
+    /// and the search pauses instead of spending experiments. Default: 5.
     pub suspicious_crashes: usize,
-    /// Short runs before the full budget, if there are any. It belongs to the policy: a run that goes on keeps it.
+    /// Number of rejected proposals in a row after which the run ends. From the third on each is followed by a wait.
+    /// Default: 20.
+    pub rejection_limit: u32,
+    /// Number of measurements of one experiment, of both sides, after which it is discarded if the rule still asks for more.
+    /// Default: 64.
+    pub measurement_limit: usize,
+    /// Trials on shares of the budget before the full one. It belongs to the policy: a run that goes on keeps it.
+    /// Default: none.
     pub screening: Option<Screening>,
-    /// What runs at the same time.
+    /// The workers. Default: one, and one thing after the other.
     pub workers: Workers,
-    /// When the search leaves its incumbent for a while, if it does.
-    pub excursion: Option<Excursion>,
+    /// The rule of excursions from the incumbent. Default: none.
+    pub excursion: Option<ExcursionRule>,
 }
 
-/// What runs at the same time. By default one thing after the other: a proposal, its build, its run.
+/// The workers of a lab. By default one thing after the other: a proposal, its build, its trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Workers {
-    /// The class of hardware of each worker, one entry for each. Scores are never compared across classes: runs on the full
-    /// budget use only workers of the first one's class, short runs those of [`Screening::class`].
+    /// The class of hardware of each worker, one entry for each. Scores are never compared across classes: trials on the full
+    /// budget use only workers of the first one's class, those on rungs the class of [`Screening::class`].
     pub classes: Vec<String>,
     /// Whether proposals are made while experiments run, so that no worker waits for the proposer. Each then knows of fewer
     /// results.
     pub ahead: bool,
-    /// So many builds may go on beside the runs, in slots of their own. With 0 a worker builds what it runs: right where a
-    /// build would disturb a run.
+    /// Number of builds beside the trials, in slots of their own. With 0 a worker builds what it runs: right where a build
+    /// would disturb a trial.
     pub builders: usize,
 }
 
@@ -62,46 +77,60 @@ impl Default for Workers {
 }
 
 impl Workers {
-    /// So many workers of the same class, for which proposals and builds are made ahead.
+    /// This many workers of the same class, one at least, for which proposals and builds are made ahead.
     pub fn new(count: usize) -> Workers {
         Workers { classes: vec![String::new(); count.max(1)], ahead: true, builders: count.max(1) }
     }
 
-    /// How many places there must be to build and run in: a trial's slot is below this.
+    /// Number of slots to build and run in: a trial's slot is below this.
     pub fn slots(&self) -> usize {
         self.classes.len() + self.builders
     }
 }
 
 impl Settings {
-    /// The settings of the run `tag`, with a budget for each run, and everything else as most searches want it: no end but
-    /// the proposer's, seed 0, no table of results.
+    /// The settings of the run `tag` with these limits of each trial, and the defaults of everything else.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// let settings = autoresearch_core::Settings::new("may1", Duration::from_secs(300));
+    /// assert_eq!((settings.seed, settings.rejection_limit, settings.measurement_limit), (0, 20, 64));
+    /// ```
     pub fn new(tag: impl Into<String>, budget: impl Into<Budget>) -> Settings {
         Settings {
             tag: tag.into(),
             base: None,
-            policy: String::new(),
+            policy: Policy::new(),
             seed: 0,
             budget: budget.into(),
             stop: Stop::default(),
             results: None,
-            lost_runs: 3,
+            loss_limit: 3,
             remeasure_every: None,
             suspicious_crashes: 5,
+            rejection_limit: 20,
+            measurement_limit: 64,
             screening: None,
             workers: Workers::default(),
             excursion: None,
         }
     }
-}
 
-impl Settings {
-    /// What is wrong with them, in a sentence that says what to do.
+    /// The number of experiments after which the incumbent is measured again, under this rule.
+    pub(super) fn remeasure_every(&self, rule: &dyn Ratchet) -> Option<u32> {
+        match self.remeasure_every {
+            None => rule.fresh_seeds().then_some(REMEASURE_EVERY),
+            every => every.filter(|every| *every > 0),
+        }
+    }
+
+    /// Says what is wrong with them, in a sentence that says what to do.
     pub(super) fn check(&self) -> Result<(), String> {
         let classes = &self.workers.classes;
-        if classes.is_empty() {
+        let Some(first) = classes.first() else {
             return Err("there are no workers; give at least one".into());
-        }
+        };
+        self.stop.check()?;
         if let Some(screening) = &self.screening {
             screening.check().map_err(|why| format!("the screening: {why}"))?;
             if let Some(class) = screening.class.as_ref().filter(|class| !classes.contains(class)) {
@@ -109,14 +138,13 @@ impl Settings {
                 return Err(format!("the screening: no worker is of the class `{class}`; the classes are {classes}"));
             }
         }
-        let used = |class: &String| {
-            *class == classes[0] || self.screening.as_ref().is_some_and(|s| s.class.as_ref() == Some(class))
+        let is_used = |class: &String| {
+            class == first || self.screening.as_ref().is_some_and(|s| s.class.as_ref() == Some(class))
         };
-        if let Some(class) = classes.iter().find(|class| !used(class)) {
+        if let Some(class) = classes.iter().find(|class| !is_used(class)) {
             return Err(format!(
-                "nothing runs on the class `{class}`: the full budget is for `{}`, the class of the first worker; let \
-                 short runs take place on it, or leave its workers out",
-                classes[0]
+                "nothing runs on the class `{class}`: the full budget is for `{first}`, the class of the first worker; let \
+                 the rungs of the screening be tried on it, or leave its workers out"
             ));
         }
         if let Some(excursion) = &self.excursion {

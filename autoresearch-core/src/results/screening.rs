@@ -1,12 +1,12 @@
-//! What came of screening: whom it threw out, what that saved, and whether the short runs knew what they said.
+//! Summary of screening: the candidates that it threw out, the time saved, and how far the rungs agree with the full budget.
 
 use crate::state::{Experiment, Promotion, State, Status};
 
-/// What came of screening in a run.
+/// Summary of screening in a run.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Screened {
-    /// Candidates that were discarded after short runs.
+    /// Candidates that were discarded on a rung.
     pub out: usize,
     /// Those that crashed in one.
     pub crashed: usize,
@@ -16,31 +16,31 @@ pub struct Screened {
     pub controls: usize,
     /// Those that could not be compared and were promoted without.
     pub unscreened: usize,
-    /// Those that had a look at a further rung.
+    /// Those that had a second chance on a further rung.
     pub second_looks: usize,
-    /// Seconds that were saved: what runs on the full budget would have taken on average, minus all short runs. Negative if
+    /// Seconds saved: the average time on the full budget of those thrown out, minus that of all trials on rungs. Negative if
     /// screening cost more than it saved.
     pub saved_seconds: f64,
-    /// How short runs agree with the full budget, by rung.
+    /// Agreement of the rungs with the full budget, by rung.
     pub agreement: Vec<Agreement>,
 }
 
-/// How the candidates' gains on one rung agree with their gains on the full budget.
+/// Agreement of the candidates' gains on one rung with their gains on the full budget.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Agreement {
     /// The share of the full budget.
     pub fidelity: f64,
-    /// How many candidates were measured on both.
+    /// Number of candidates measured on both.
     pub pairs: usize,
-    /// How many of these failed their rung.
+    /// Number of these that failed their rung.
     pub controls: usize,
     /// Spearman's rank correlation, each control standing for all that failed like it. `None` for fewer than three pairs,
     /// and where all gains of one kind are equal.
     pub correlation: Option<f64>,
 }
 
-/// So many pairs say nothing yet.
+/// Fewer pairs than this say nothing.
 const FEWEST: usize = 3;
 
 impl Agreement {
@@ -50,13 +50,13 @@ impl Agreement {
     }
 }
 
-/// What came of screening, or `None` if nothing was screened.
+/// Summarises screening; `None` if nothing was screened.
 ///
 /// The correlation is that of gains over the incumbent of the time, short against full, not of the scores themselves: as the
-/// night goes on both kinds of scores improve, and would agree for that alone.
+/// run goes on both kinds of scores improve, and would agree for that alone.
 pub fn screened(state: &State) -> Option<Screened> {
     let direction = state.header.as_ref()?.direction;
-    let with_short: Vec<_> = state.experiments.iter().filter_map(|e| Some((e, e.short.as_deref()?))).collect();
+    let with_short: Vec<_> = state.experiments.iter().filter_map(|e| Some((e, e.screening.as_deref()?))).collect();
     if with_short.is_empty() {
         return None;
     }
@@ -71,12 +71,12 @@ pub fn screened(state: &State) -> Option<Screened> {
         _ => 1.0,
     };
     let full = |e: &Experiment| Some(direction.gain(e.before?, e.score()?));
-    let mut fidelities: Vec<f64> = with_short.iter().flat_map(|(_, s)| &s.looks).map(|look| look.fidelity).collect();
+    let mut fidelities: Vec<f64> = with_short.iter().flat_map(|(_, s)| &s.rungs).map(|look| look.fidelity).collect();
     fidelities.sort_by(f64::total_cmp);
     fidelities.dedup();
     let agreement = fidelities.into_iter().map(|fidelity| {
         let pairs = with_short.iter().filter_map(|(experiment, short)| {
-            let look = short.looks.iter().find(|look| look.fidelity == fidelity)?;
+            let look = short.rungs.iter().find(|look| look.fidelity == fidelity)?;
             let is_control = short.promotion == Some(Promotion::Control);
             Some((is_control, [look.gain(direction), full(experiment)?, weight(short.promotion)]))
         });
@@ -95,7 +95,7 @@ pub fn screened(state: &State) -> Option<Screened> {
         passed: count(Some(Promotion::Passed)),
         controls,
         unscreened: count(Some(Promotion::Unscreened)),
-        second_looks: with_short.iter().filter(|(_, short)| short.looks.len() > 1).count(),
+        second_looks: with_short.iter().filter(|(_, short)| short.rungs.len() > 1).count(),
         saved_seconds: out as f64 * full_run - rungs.time.as_secs_f64(),
         agreement: agreement.collect(),
     })

@@ -1,13 +1,14 @@
-//! What a decision, or a move to another parent, changes in a state.
+//! The changes that a decision or a rebase makes to a state.
 
-use super::{Earlier, ExcursionStep, Incumbent, LOGS_IN_MEMORY, Open, Shift, State, Status, hash};
+use super::{EarlierCandidate, Incumbent, LOGS_IN_MEMORY, OpenExperiment, Shift, State, hash};
+use crate::journal::{ExcursionStep, Status};
 use crate::metric::Measurement;
 use crate::ratchet::{Arm, PAIRED, latest_machine};
 use crate::sandbox::{Candidate, Revision};
 
 impl State {
-    /// What repeated runs of the same code say of the noise, of the open experiment at this place: the first run of a candidate
-    /// chose it, and is no example of what its runs are like.
+    /// Adds the repeated trials of the open experiment at this place to the noise: the first trial of a candidate chose it,
+    /// and is no example of what its trials are like.
     pub(super) fn pool_fresh(&mut self, at: usize) {
         let open = &self.open[at];
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
@@ -15,31 +16,32 @@ impl State {
         self.noise.pool_usual(&scores(&open.incumbent));
     }
 
-    /// Moves the open experiment at this place onto another parent: what was measured says nothing about the new candidate.
-    pub(super) fn rebase(&mut self, at: usize, parent: Revision, candidate: Candidate, better: bool) {
+    /// Rebases the open experiment at this place onto another base: what was measured says nothing about the new candidate.
+    pub(super) fn rebase(&mut self, at: usize, parent: Revision, candidate: Candidate, in_merge_queue: bool) {
         self.pool_fresh(at);
         let open = &mut self.open[at];
         let made = &mut open.experiment;
-        made.rebased.push(Earlier {
+        made.rebased.push(EarlierCandidate {
             parent: made.parent.replace(parent),
             candidate: std::mem::replace(&mut made.candidate, candidate),
             arm: std::mem::take(&mut made.arm),
         });
-        (made.reference, made.short) = (0, None);
+        (made.reference, made.screening) = (0, None);
         (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
-        open.better |= better;
+        open.in_merge_queue |= in_merge_queue;
+        (open.sandbox_failures, open.sandbox_failure) = (0, String::new());
         self.forget_former();
     }
 
     /// Closes an open experiment; `current`: it was judged against the incumbent.
     pub(super) fn decide(
         &mut self,
-        open: Open,
+        open: OpenExperiment,
         current: bool,
         reference: Option<u32>,
         excursion: Option<ExcursionStep>,
     ) -> Result<(), String> {
-        let Open { mut experiment, incumbent: interleaved, .. } = open;
+        let OpenExperiment { mut experiment, incumbent: interleaved, .. } = open;
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first run of a candidate chose it, and is no example of what its runs are like; neither are runs of the baseline
         // that do not count.
@@ -74,7 +76,7 @@ impl State {
             self.tested += 1;
             self.tested_kept += u32::from(experiment.status == Status::Keep);
         }
-        if experiment.status == Status::Discard && experiment.short.as_ref().is_some_and(|s| s.promotion.is_none()) {
+        if experiment.status == Status::Discard && experiment.screening.as_ref().is_some_and(|s| s.promotion.is_none()) {
             self.rungs.failed += 1;
         }
         self.step(&experiment, excursion)?;
@@ -85,7 +87,7 @@ impl State {
             (Status::Keep, Some(to)) => {
                 experiment.reference = reference.unwrap_or(measured).clamp(1, measured);
                 let from = self.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-                self.unapplied = Some((from, to.clone()));
+                self.unadopted = Some((from, to.clone()));
                 self.since_measured = 0;
                 self.rungs.replace_incumbent();
                 let incumbent = Incumbent {
@@ -111,7 +113,7 @@ impl State {
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
         // What would have been the same as another where it was moved to was given up unmeasured: it may be proposed again.
-        let measured = !experiment.arm.measurements.is_empty() || experiment.short.is_some();
+        let measured = !experiment.arm.measurements.is_empty() || experiment.screening.is_some();
         if status != Status::Discard || measured {
             self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
         }

@@ -1,45 +1,33 @@
 //! Excursions: side lines of changes that were not kept, which the search goes on from for a while.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Experiment, State, Status};
+use super::{Experiment, State};
+use crate::journal::{ExcursionStep, Status};
 use crate::metric::Score;
 use crate::sandbox::Revision;
 
-/// What a decision means for an excursion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ExcursionStep {
-    /// The discarded candidate is a sacrifice: it becomes the tip of the side line, which begins with it or goes on.
-    Sacrifice,
-    /// The side line led nowhere, and the search goes on from the incumbent.
-    Dropped,
-}
-
-/// Where the search is on an excursion. The incumbent stays what every candidate is judged by.
+/// The side line of an excursion under way. The incumbent stays what every candidate is judged by.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SideLine {
     /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
     pub sacrifices: Vec<u32>,
-    /// The candidate of the last one: what proposals change.
+    /// The candidate of the last one, which proposals change.
     pub tip: Revision,
     /// Its score.
     pub score: Score,
     /// Lines that all of them add, minus those that they remove.
     pub added_lines: i64,
-    /// How many experiments on it were decided.
+    /// Number of decided experiments on it.
     pub tried: u32,
 }
 
 /// An excursion that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Excursion {
+pub struct FinishedExcursion {
     /// The experiments that were sacrificed for it.
     pub sacrifices: Vec<u32>,
-    /// How many experiments were made on it.
+    /// Number of experiments made on it.
     pub tried: u32,
     /// The last of these: after it the search was back on its lineage.
     pub last: u32,
@@ -48,15 +36,15 @@ pub struct Excursion {
 }
 
 impl State {
-    /// What the next proposal changes: the incumbent, or the tip of the side line.
-    pub fn tip(&self) -> Option<&Revision> {
+    /// The revision that the next proposal changes: the incumbent, or the tip of the side line.
+    pub fn proposal_base(&self) -> Option<&Revision> {
         match &self.side_line {
             Some(line) => Some(&line.tip),
             None => self.incumbent.as_ref().map(|incumbent| &incumbent.revision),
         }
     }
 
-    /// How many experiments were decided since the last keep and since the end of the last excursion.
+    /// Number of experiments decided since the last keep and since the end of the last excursion.
     pub fn since_excursion(&self) -> usize {
         let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
         let back = self.excursions.last().map(|excursion| excursion.last);
@@ -98,7 +86,7 @@ impl State {
 
     fn leave(&mut self, last: u32, kept: bool) {
         if let Some(SideLine { sacrifices, tried, .. }) = self.side_line.take() {
-            self.excursions.push(Excursion { sacrifices, tried, last, kept });
+            self.excursions.push(FinishedExcursion { sacrifices, tried, last, kept });
         }
     }
 }

@@ -1,45 +1,23 @@
-//! What a state is made of.
+//! The parts of a state.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::Short;
-use crate::metric::{Direction, Measurement, Score};
-use crate::proposer::{Cost, Design};
+use super::ScreeningRecord;
+use crate::journal::{StagedExperiment, Status};
+use crate::metric::{Measurement, Score};
+use crate::proposal::{Cost, Design};
 use crate::ratchet::{Arm, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
-/// What became of an experiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It is better and became the incumbent.
-    Keep,
-    /// It is not better and was reverted.
-    Discard,
-    /// It gave no number and was reverted.
-    Crash,
-}
-
-impl std::fmt::Display for Status {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Status::Keep => "keep",
-            Status::Discard => "discard",
-            Status::Crash => "crash",
-        })
-    }
-}
-
-/// A finished experiment.
+/// An experiment: the life of one accepted proposal. Before its decision its status and reason mean nothing.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Experiment {
     /// Its number; 0 is the baseline.
     pub id: u32,
-    /// What it changed, the incumbent or the tip of a side line; `None` for the baseline.
+    /// Its parent: the incumbent or the tip of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
-    /// What ran.
+    /// The candidate that its trials executed.
     pub candidate: Candidate,
     /// The revision that it is known by in the lineage, if it was kept.
     pub kept_as: Option<Revision>,
@@ -49,37 +27,37 @@ pub struct Experiment {
     pub hypothesis: String,
     /// The change itself, as JSON.
     pub change: serde_json::Value,
-    /// What the proposal cost.
+    /// Cost of the proposal.
     pub cost: Cost,
-    /// Which proposer's idea it was, where several take turns.
+    /// Name of the proposer that made it, where several take turns.
     pub proposer: String,
     /// Its place in a designed wave, if it belongs to one.
     pub design: Option<Box<Design>>,
-    /// What it was before it was moved to another parent, oldest first: the incumbent had moved meanwhile.
-    pub rebased: Vec<Earlier>,
-    /// Why it could not be moved to the incumbent of its day, if it could not: both sides, for the proposer.
+    /// Its candidates before each rebase, oldest first: the incumbent had moved meanwhile.
+    pub rebased: Vec<EarlierCandidate>,
+    /// Both sides of the conflict that kept it from being rebased onto the incumbent of its time, for the proposer.
     pub conflict: Option<Box<str>>,
-    /// What became of it.
+    /// Its result.
     pub status: Status,
-    /// Why, in one line.
+    /// The reason of the decision, in one line.
     pub reason: String,
     /// Its measurements on the full budget.
     pub arm: Arm,
-    /// So many of the latest ones count as its score: those that did not choose it.
+    /// Number of the latest measurements that count as its score: those that did not choose it.
     pub reference: u32,
     /// The probability with which its test would have kept a change without effect, if there was a test.
     pub alpha: Option<f64>,
-    /// What short runs showed, if it had any.
-    pub short: Option<Box<Short>>,
+    /// Its trials on the rungs of screening, if it had any.
+    pub screening: Option<Box<ScreeningRecord>>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
     /// Its scores when it was measured again after the decision, in rounds with the other kept ones.
     pub audit: Vec<f64>,
-    /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
+    /// The end of its last trial. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
-    /// When its first run began; until then, when it was staged.
+    /// Time its first trial started (UTC); until then, the time it was staged.
     pub started: Timestamp,
-    /// When it was decided.
+    /// Time it was decided (UTC).
     pub finished: Timestamp,
 }
 
@@ -104,31 +82,31 @@ impl Experiment {
     }
 }
 
-/// A candidate of an experiment that was moved to another parent since.
+/// A candidate that an experiment had before a rebase.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Earlier {
-    /// What it changed.
+pub struct EarlierCandidate {
+    /// Its parent.
     pub parent: Option<Revision>,
-    /// What ran, if anything did.
+    /// The candidate, whether it was executed or not.
     pub candidate: Candidate,
     /// Its measurements, which were compared with those of its own parent and say nothing about the later candidate.
     pub arm: Arm,
 }
 
-/// A proposal that was refused without an experiment.
+/// A proposal that was rejected before it cost an experiment.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Rejection {
-    /// What it was.
+pub struct RejectedProposal {
+    /// Its description.
     pub description: String,
-    /// Why it was refused.
+    /// The reason.
     pub reason: String,
     /// The change itself, as JSON.
     pub change: serde_json::Value,
-    /// What it cost.
+    /// Its cost.
     pub cost: Cost,
-    /// Which proposer's idea it was, where several take turns.
+    /// Name of the proposer that made it, where several take turns.
     pub proposer: String,
     /// The number of the experiment that it would have been: it came after all before that one.
     pub experiment: u32,
@@ -142,56 +120,60 @@ pub struct Incumbent {
     pub revision: Revision,
     /// The experiment that made it.
     pub experiment: u32,
-    /// What will run when it is measured again.
+    /// The candidate that a trial of it executes.
     pub candidate: Candidate,
     /// Its measurements.
     pub arm: Arm,
 }
 
-/// An experiment that was begun and not decided.
+/// An experiment that is staged and not decided.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Open {
-    /// What is known of it; status and reason mean nothing yet.
+pub struct OpenExperiment {
+    /// The experiment so far; status and reason mean nothing yet.
     pub experiment: Experiment,
-    /// Whether it was found better than a parent that is not the incumbent any more, and was moved for that: it goes first, and
-    /// others that were found better follow on it.
-    pub better: bool,
-    /// How many runs were begun.
-    pub attempts: u32,
-    /// How many of them vanished without a trace: the machine or the harness died.
+    /// Whether it is in the merge queue: it was found better than a base that is not the incumbent any more, and was rebased
+    /// for that. It goes first, and others that are found better follow on it.
+    pub in_merge_queue: bool,
+    /// Number of trials started.
+    pub trials_started: u32,
+    /// Number of times that the process of the lab died while trials of it were in flight.
     pub lost: u32,
-    /// The runs that were begun and have not ended.
+    /// Number of sandbox failures since its last trial with a result, over all restarts.
+    pub sandbox_failures: u32,
+    /// The last of these failures.
+    pub sandbox_failure: String,
+    /// The trials in flight.
     pub running: Vec<Running>,
-    /// Whether the incumbent gave no number in a short run, so that there is nothing to compare short runs with.
+    /// Whether the incumbent gave no number on a rung, so that there is nothing to compare trials on it with.
     pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
-    /// Why the candidate's last run gave no number, if it gave none: what is left is to decide that it crashed.
+    /// Why the candidate's last trial gave no number, if it gave none: what is left is to decide that it crashed.
     pub failed: Option<String>,
-    /// About how many more experiments fitted into the night when it began, if its end was known.
+    /// About how many more experiments fitted into the run when it was staged, if its end was known.
     pub remaining: Option<f64>,
 }
 
-/// A run that was begun and has not ended.
+/// A trial in flight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Running {
-    /// Which run of its experiment.
-    pub attempt: u32,
-    /// Which revision runs.
+    /// Number of the trial within its experiment.
+    pub trial: u32,
+    /// The revision that is executed.
     pub side: Side,
     /// The share of the full budget that it has.
     pub fidelity: f64,
-    /// The experiment that made the incumbent when it began.
+    /// The experiment that made the incumbent when the trial started.
     pub incumbent: Option<u32>,
 }
 
-/// The machine was found to give the same code other scores than before.
+/// A shift of the machine: it gives the same code other scores than before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Shift {
-    /// After this experiment.
+    /// The last experiment before it.
     pub experiment: u32,
     /// By how much the incumbent's score moved.
     pub by: f64,
@@ -199,10 +181,10 @@ pub struct Shift {
 
 /// The sealed holdout was opened.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Opening {
-    /// When.
+pub struct HoldoutUse {
+    /// Time the holdout was opened (UTC).
     pub at: Timestamp,
-    /// After this experiment.
+    /// Number of the experiments decided until then, beside the baseline.
     pub experiment: u32,
     /// The experiment that made the best state, which was measured.
     pub best: u32,
@@ -210,24 +192,62 @@ pub struct Opening {
     pub result: Option<(Result<Score, String>, Result<Score, String>)>,
 }
 
-/// How a run began.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Header {
-    /// Its name.
-    pub tag: String,
-    /// What it starts from.
-    pub base: Option<Revision>,
-    /// The metric's name.
-    pub metric: String,
-    /// Which way is better.
-    pub direction: Direction,
-    /// The hash of what decides the number.
-    pub policy: String,
-    /// The seed.
-    pub seed: u64,
-    /// The name of the rule of acceptance; empty where that has none.
-    pub rule: String,
-    /// When it began.
-    pub started: Timestamp,
+impl OpenExperiment {
+    /// An experiment as it is staged, at this time.
+    pub(super) fn staged(staged: StagedExperiment, at: Timestamp) -> OpenExperiment {
+        let StagedExperiment {
+            experiment: id,
+            parent,
+            candidate,
+            description,
+            hypothesis,
+            change,
+            cost,
+            proposer,
+            design,
+            remaining,
+        } = staged;
+        OpenExperiment {
+            experiment: Experiment {
+                id,
+                parent,
+                candidate,
+                kept_as: None,
+                description,
+                hypothesis,
+                change,
+                cost,
+                proposer,
+                design,
+                rebased: Vec::new(),
+                conflict: None,
+                status: Status::Discard,
+                reason: String::new(),
+                arm: Arm::default(),
+                reference: 0,
+                alpha: None,
+                screening: None,
+                before: None,
+                audit: Vec::new(),
+                outcome: None,
+                started: at,
+                finished: at,
+            },
+            in_merge_queue: false,
+            trials_started: 0,
+            lost: 0,
+            sandbox_failures: 0,
+            sandbox_failure: String::new(),
+            running: Vec::new(),
+            incomparable: false,
+            incumbent: Vec::new(),
+            failed: None,
+            remaining,
+        }
+    }
+
+    /// Number of measurements on the full budget, of both sides.
+    pub fn measurements(&self) -> usize {
+        self.experiment.arm.measurements.len() + self.incumbent.len()
+    }
 }

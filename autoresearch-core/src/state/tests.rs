@@ -7,7 +7,7 @@ use serde_json::Value;
 const TO: &str = "kept";
 
 fn intent(experiment: u32, parent: Option<&str>, name: &str) -> Record {
-    Record::Intent {
+    Record::Staged {
         experiment,
         parent: parent.map(|parent| Revision(parent.into())),
         candidate: Candidate { revision: Revision(name.into()), fingerprint: name.into(), added_lines: 0 },
@@ -37,7 +37,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
         attempt(0, 1),
         measured(0, 1),
         decision(0, Some(TO)),
-        Record::Applied { experiment: 0 },
+        Record::Adopted { experiment: 0 },
         intent(1, None, "b"),
     ];
     records.extend(further);
@@ -46,12 +46,12 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0, class: String::new() }
+    Record::TrialStarted { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0, class: String::new() }
 }
 
 fn measured(experiment: u32, attempt: u32) -> Record {
     let score = Score::new(1.0).unwrap();
-    Record::Measured {
+    Record::TrialMeasured {
         experiment,
         attempt,
         side: Side::Candidate,
@@ -63,7 +63,7 @@ fn measured(experiment: u32, attempt: u32) -> Record {
 
 fn decision(experiment: u32, to: Option<&str>) -> Record {
     let status = if to.is_some() { Status::Keep } else { Status::Discard };
-    Record::Decision {
+    Record::Decided {
         experiment,
         status,
         reason: String::new(),
@@ -85,7 +85,7 @@ fn records_that_contradict_each_other_are_refused() {
         ("a measurement of another attempt", vec![attempt(1, 1), measured(1, 2)]),
         ("a measurement without an attempt", vec![measured(1, 1)]),
         ("two measurements of an attempt", vec![attempt(1, 1), measured(1, 1), measured(1, 1)]),
-        ("a keep carried out without a decision", vec![Record::Applied { experiment: 1 }]),
+        ("a keep carried out without a decision", vec![Record::Adopted { experiment: 1 }]),
     ] {
         assert!(matches!(replay(records), Err(JournalError::Contradiction { .. })), "{what}");
     }
@@ -95,7 +95,7 @@ fn records_that_contradict_each_other_are_refused() {
 fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
     let both =
         vec![intent(2, Some(TO), "c"), attempt(2, 1), attempt(1, 1), measured(1, 1), decision(1, Some("better"))];
-    replay([both, vec![Record::Applied { experiment: 1 }, measured(2, 1)], further].concat())
+    replay([both, vec![Record::Adopted { experiment: 1 }, measured(2, 1)], further].concat())
 }
 
 fn moved_onto(parent: &str) -> Record {
@@ -107,7 +107,7 @@ fn moved_onto(parent: &str) -> Record {
 fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_moved_and_measured_again() {
     let behind = beside_a_keep(vec![]).unwrap();
     let open = behind.open(2).unwrap();
-    assert_eq!(behind.standing(open), Standing::Behind);
+    assert_eq!(behind.base_status(open), BaseStatus::Stale);
     // It was measured against the baseline, and that is what it is compared with.
     let baseline = behind.experiments[0].arm.clone();
     assert_eq!((behind.comparable(open), behind.evidence(open).incumbent), (true, baseline));
@@ -117,7 +117,7 @@ fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_moved_and_measured_ag
 
     let moved = beside_a_keep(vec![moved_onto("better")]).unwrap();
     let open = moved.open(2).unwrap();
-    assert_eq!((moved.standing(open), open.experiment.arm.measurements.len()), (Standing::Current, 0));
+    assert_eq!((moved.base_status(open), open.experiment.arm.measurements.len()), (BaseStatus::Current, 0));
     assert_eq!(open.experiment.rebased[0].arm.measurements.len(), 1, "what was measured before is remembered");
     let again = vec![moved_onto("better"), attempt(2, 2), measured(2, 2), decision(2, Some("best"))];
     assert_eq!(beside_a_keep(again).unwrap().incumbent.unwrap().experiment, 2);
@@ -140,7 +140,7 @@ fn only_the_latest_logs_stay_in_memory() {
         for record in [
             intent(experiment, None, &experiment.to_string()),
             attempt(experiment, 1),
-            Record::Measured {
+            Record::TrialMeasured {
                 experiment,
                 attempt: 1,
                 side: Side::Candidate,
@@ -148,7 +148,7 @@ fn only_the_latest_logs_stay_in_memory() {
                 outcome: Outcome::TimedOut { log },
                 result: Err("late".into()),
             },
-            Record::Decision {
+            Record::Decided {
                 experiment,
                 status: Status::Crash,
                 reason: "late".into(),

@@ -34,7 +34,7 @@ pub struct SandboxCases<C> {
 pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: SandboxCases<C>) {
     let budget = Budget { run: Duration::from_secs(60), build: Duration::from_secs(60) };
     let (sandbox, never) = (make(), Cancel::new());
-    sandbox.clean().await.expect("there is nothing to clean, and that is no error");
+    sandbox.recover().await.expect("there is nothing to recover, and that is no error");
     let baseline = sandbox.baseline().await.expect("the baseline can be staged");
     let again = sandbox.baseline().await.expect("the baseline can be staged again");
     assert_eq!(again.fingerprint, baseline.fingerprint, "the baseline is the same whenever it is staged");
@@ -42,9 +42,9 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     let outcome = sandbox.run(&baseline, &trial(1), &never).await.expect("running the baseline is no failure of ours");
     assert!(matches!(outcome, Outcome::Completed(_)), "the baseline completes: {}", outcome.describe());
 
-    let sealed = sandbox.seal(&baseline, "baseline").await.expect("a candidate can be sealed");
-    sandbox.promote(None, &sealed).await.expect("the baseline becomes the first incumbent");
-    sandbox.promote(None, &sealed).await.expect("a promotion that has happened succeeds again");
+    let sealed = sandbox.commit(&baseline, None, "baseline").await.expect("a candidate can be committed");
+    sandbox.adopt(None, &sealed).await.expect("the baseline becomes the first incumbent");
+    sandbox.adopt(None, &sealed).await.expect("an adoption that has happened succeeds again");
 
     let good = sandbox.stage(1, &sealed, &cases.good, "good").await.expect("a good change can be staged");
     let other = sandbox.stage(2, &sealed, &cases.other, "other").await.expect("another change can be staged");
@@ -83,7 +83,7 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
             "the same move leads to the same state"
         );
         sandbox.run(&moved, &trial(1), &never).await.expect("a run of what was moved is no failure of ours");
-        sandbox.seal_onto(&sealed, &moved, "both").await.expect("what was moved can be sealed on another state");
+        sandbox.commit(&moved, Some(&sealed), "both").await.expect("a rebased candidate can be committed on another state");
     }
     if let Some(crashing) = &cases.crashing {
         let candidate = sandbox.stage(4, &sealed, crashing, "crashing").await.expect("it can be staged");
@@ -107,13 +107,13 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
         assert!(matches!(outcome, Err(SandboxError::Cancelled)), "a cancelled run says so");
     }
 
-    let kept = sandbox.seal(&good, "good").await.expect("a candidate can be sealed");
-    sandbox.promote(Some(&sealed), &kept).await.expect("the incumbent moves from where it is");
-    sandbox.promote(Some(&sealed), &kept).await.expect("a promotion that has happened succeeds again");
-    let elsewhere = sandbox.seal(&other, "other").await.expect("a candidate can be sealed");
-    let wrong = sandbox.promote(Some(&sealed), &elsewhere).await;
+    let kept = sandbox.commit(&good, Some(&sealed), "good").await.expect("a candidate can be committed");
+    sandbox.adopt(Some(&sealed), &kept).await.expect("the incumbent moves from where it is");
+    sandbox.adopt(Some(&sealed), &kept).await.expect("an adoption that has happened succeeds again");
+    let elsewhere = sandbox.commit(&other, Some(&sealed), "other").await.expect("a candidate can be committed");
+    let wrong = sandbox.adopt(Some(&sealed), &elsewhere).await;
     assert!(wrong.is_err(), "the incumbent does not move from where it is not");
-    sandbox.promote(Some(&kept), &kept).await.expect("a refused promotion moves nothing");
+    sandbox.adopt(Some(&kept), &kept).await.expect("a refused adoption moves nothing");
 }
 
 /// Checks a metric. `completed` is a run that it can read.
@@ -224,7 +224,8 @@ pub async fn proposer<C: Serialize + DeserializeOwned + Send + Sync + 'static>(
         let mut settings = Settings::new("conformance", Duration::from_secs(60));
         settings.stop = stop;
         let journal = disk.journal().expect("a sound journal");
-        Lab::new(program.clone(), make(), sandbox, metric.clone(), Arc::new(Strict), settings, journal).expect("a lab")
+        let lab = Lab::builder(sandbox, make(), metric.clone()).ratchet(Arc::new(Strict)).program(program.clone());
+        lab.settings(settings).open_journal(journal).build().expect("a lab")
     };
     // Of these machines only the disks are used.
     let disks = [Machine::new(Step::score(0.0)), Machine::new(Step::score(0.0))];

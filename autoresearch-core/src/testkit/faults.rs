@@ -46,25 +46,25 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
         if fails { Err(failure()) } else { Ok(outcome) }
     }
 
-    async fn clean(&self) -> Result<(), SandboxError> {
-        self.sandbox.clean().await
+    fn keeps_budget(&self) -> bool {
+        self.sandbox.keeps_budget()
     }
 
-    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
-        self.sandbox.seal(candidate, message).await
+    async fn recover(&self) -> Result<(), SandboxError> {
+        self.sandbox.recover().await
     }
 
-    async fn seal_onto(
+    async fn commit(
         &self,
-        incumbent: &Revision,
         candidate: &Candidate,
+        incumbent: Option<&Revision>,
         message: &str,
     ) -> Result<Revision, SandboxError> {
-        self.sandbox.seal_onto(incumbent, candidate, message).await
+        self.sandbox.commit(candidate, incumbent, message).await
     }
 
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
-        self.sandbox.promote(from, to).await
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.sandbox.adopt(from, to).await
     }
 
     async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
-use crate::journal::{Entry, Journal, JournalError, Medium};
+use crate::journal::{Journal, JournalError, Medium};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
 /// Clones are the same machine.
@@ -173,7 +173,7 @@ impl Machine {
     }
 
     /// The journal on its disk. A second one at the same time is refused.
-    pub fn journal(&self) -> Result<(Journal, Vec<Entry>), JournalError> {
+    pub fn journal(&self) -> Result<Journal, JournalError> {
         let path = Path::new("journal in memory");
         if std::mem::replace(&mut self.inner().locked, true) {
             return Err(JournalError::Locked(path.to_owned()));
@@ -373,7 +373,7 @@ impl Sandbox<Step> for Machine {
             }
         };
         // Others may get a turn here, as with real runs.
-        let nth = number as u64 * 7 + u64::from(trial.attempt);
+        let nth = number as u64 * 7 + u64::from(trial.number);
         let paced = || Duration::from_millis(1 + nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) % pace);
         match takes.or_else(|| (pace > 0).then(paced)) {
             None => tokio::task::yield_now().await,
@@ -405,18 +405,18 @@ impl Sandbox<Step> for Machine {
         })
     }
 
-    async fn clean(&self) -> Result<(), SandboxError> {
+    async fn recover(&self) -> Result<(), SandboxError> {
         let mut inner = self.inner();
         inner.running.clear();
         inner.works()
     }
 
-    async fn seal(&self, candidate: &Candidate, _: &str) -> Result<Revision, SandboxError> {
+    async fn commit(&self, candidate: &Candidate, _: Option<&Revision>, _: &str) -> Result<Revision, SandboxError> {
         self.inner().works()?;
         Ok(Revision(format!("kept-{}", candidate.revision)))
     }
 
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
         let mut inner = self.inner();
         inner.works()?;
         if inner.incumbent.as_ref() == Some(to) {

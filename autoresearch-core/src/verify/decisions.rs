@@ -1,10 +1,10 @@
-//! Whether the decisions follow from the measurements.
+//! The check that decisions follow from the measurements.
 
 use super::Violation;
 use crate::import::is_imported;
-use crate::journal::{Entry, Record};
+use crate::journal::{Decision, Entry, Record};
 use crate::ratchet::{Ratchet, Verdict, on_one_machine};
-use crate::state::{Standing, State, Status};
+use crate::state::{BaseStatus, State, Status};
 
 /// Judges every decision again by `rule`, from what was known when it was made: how many there were, and those that do not
 /// follow from their measurements.
@@ -14,7 +14,7 @@ use crate::state::{Standing, State, Status};
 pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation>) {
     let (mut state, mut judged, mut violations) = (State::default(), 0, Vec::new());
     for entry in entries {
-        if let Record::Decision { experiment: id @ 1.., status, .. } = &entry.record
+        if let Record::Decided(Decision { experiment: id @ 1.., status, .. }) = &entry.record
             && let Some(open) = state.open(*id)
             && !is_imported(&state)
             && *status != Status::Crash
@@ -31,7 +31,7 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
                 }
                 // What is moved onto something else may turn out to be the same as another candidate there.
                 (Status::Discard, Verdict::Keep(why))
-                    if state.standing(open) == Standing::Current && !state.comes_after_others(open) =>
+                    if state.base_status(open) == BaseStatus::Current && !state.has_to_queue(open) =>
                 {
                     Some(format!("experiment {id} was discarded; the rule says: {why}"))
                 }

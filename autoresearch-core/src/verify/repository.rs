@@ -1,4 +1,4 @@
-//! Whether the repository holds what the journal says: refs, ancestry and objects.
+//! The checks of the repository against the journal: refs, ancestry and objects.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::git::{GitError, Lineage};
 use crate::sandbox::{Candidate, Revision};
 use crate::state::{Experiment, State, Status};
 
-/// Whether the commits and refs of a run are what its journal says, and everything that they need can be read.
+/// Checks that the commits and refs of a run are those of its journal, and that everything they need can be read.
 pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
     let mut violations = refs(state, lineage)?;
     violations.extend(objects(state, lineage)?.1);
@@ -25,7 +25,7 @@ fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Ca
     earlier.chain([(made.parent.as_ref(), &made.candidate)])
 }
 
-/// The refs and the ancestry alone; what cannot be read is left to [`objects`].
+/// Checks the refs and the ancestry alone; unreadable objects are left to [`objects`].
 pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
     let mut refs = lineage.refs()?;
     let mut violations = Vec::new();
@@ -36,7 +36,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
     }
 
     let tip = refs.remove(&lineage.branch());
-    let expected: Vec<Option<&Revision>> = match (&state.unapplied, &state.incumbent) {
+    let expected: Vec<Option<&Revision>> = match (&state.unadopted, &state.incumbent) {
         // Whether the branch has moved already is not journaled yet.
         (Some((from, to)), _) => vec![Some(to), from.as_ref()],
         (None, incumbent) => vec![incumbent.as_ref().map(|incumbent| &incumbent.revision)],
@@ -107,7 +107,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
     Ok(violations)
 }
 
-/// Whether everything that the run's commits need can be read and has its hash; with it, how many objects have.
+/// Checks that everything the run's commits need can be read and has its hash. Also returns the number of objects that have.
 pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
     let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
     for made in made(state) {
@@ -128,7 +128,7 @@ pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation
     Ok((whole, wrong.into_iter().map(Violation::new).collect()))
 }
 
-/// What git's own check finds wrong with the repository, or `None` where there is no git.
+/// Runs git's own check of the repository; `None` where there is no git.
 pub fn fsck(lineage: &Lineage) -> Option<Vec<Violation>> {
     Some(lineage.fsck()?.into_iter().map(Violation::new).collect())
 }

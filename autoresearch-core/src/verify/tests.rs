@@ -21,7 +21,7 @@ fn revision(name: &str) -> Revision {
 
 fn intent(experiment: u32, parent: Option<&str>) -> Record {
     let name = format!("c{experiment}");
-    Record::Intent {
+    Record::Staged {
         experiment,
         parent: parent.map(revision),
         candidate: Candidate { revision: revision(&name), fingerprint: name.clone(), added_lines: 0 },
@@ -36,12 +36,12 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::Attempt { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0, class: String::new() }
+    Record::TrialStarted { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0, class: String::new() }
 }
 
 fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
     let measurement = |score| Measurement::new(Score::new(score).unwrap());
-    Record::Measured {
+    Record::TrialMeasured {
         experiment,
         attempt,
         side: Side::Candidate,
@@ -53,11 +53,11 @@ fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
 
 fn decision(experiment: u32, status: Status) -> Record {
     let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
-    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
+    Record::Decided { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
 }
 
 fn refused() -> Record {
-    Record::Refused {
+    Record::Rejected {
         description: String::new(),
         reason: String::new(),
         change: serde_json::Value::Null,
@@ -76,12 +76,12 @@ fn night() -> Vec<Record> {
         attempt(0, 1),
         measured(0, 1, Some(5.0)),
         decision(0, Status::Keep),
-        Record::Applied { experiment: 0 },
+        Record::Adopted { experiment: 0 },
         intent(1, Some("k0")),
         attempt(1, 1),
         measured(1, 1, Some(4.0)),
         decision(1, Status::Keep),
-        Record::Applied { experiment: 1 },
+        Record::Adopted { experiment: 1 },
         refused(),
         intent(2, Some("k1")),
         attempt(2, 1),
@@ -160,7 +160,7 @@ fn several_experiments_are_open_and_decided_in_any_order() {
     open.drain(9..11);
     assert_eq!(journal(&entries(open.clone())), []);
     // It is decided last, and kept as the change of the incumbent that it is.
-    open.splice(18..18, [decision(1, Status::Keep), Record::Applied { experiment: 1 }]);
+    open.splice(18..18, [decision(1, Status::Keep), Record::Adopted { experiment: 1 }]);
     assert_eq!(journal(&entries(open)), []);
     // What another change was kept meanwhile for cannot be kept as it is.
     breaks(18, "no change of the incumbent", |records| {
@@ -188,7 +188,7 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
 fn the_incumbent_is_what_all_its_measurements_say() {
     // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
     breaks(11, "worse than 3.5", |records| {
-        let again = Record::Attempt {
+        let again = Record::TrialStarted {
             experiment: 1,
             attempt: 2,
             side: Side::Incumbent,
@@ -197,7 +197,7 @@ fn the_incumbent_is_what_all_its_measurements_say() {
             class: String::new(),
         };
         let mut score = measured(1, 2, Some(2.0));
-        let Record::Measured { side, .. } = &mut score else { panic!() };
+        let Record::TrialMeasured { side, .. } = &mut score else { panic!() };
         *side = Side::Incumbent;
         records.splice(9..9, [again, score]);
     });
@@ -233,7 +233,7 @@ fn what_gave_no_number_is_never_kept() {
         Outcome::OutOfMemory { log: RunLog::default() },
     ] {
         breaks(8, "has a number, but", |records| {
-            let Record::Measured { outcome: ended, .. } = &mut records[8] else { panic!() };
+            let Record::TrialMeasured { outcome: ended, .. } = &mut records[8] else { panic!() };
             *ended = outcome;
         });
     }
@@ -254,7 +254,7 @@ fn runs_are_counted_without_gaps() {
 fn a_keep_is_carried_out_before_the_search_goes_on() {
     breaks(5, "begins out of turn", |records| drop(records.remove(5)));
     breaks(5, "before the last keep was carried out", |records| records.insert(5, refused()));
-    breaks(16, "without a decision", |records| records.insert(16, Record::Applied { experiment: 2 }));
+    breaks(16, "without a decision", |records| records.insert(16, Record::Adopted { experiment: 2 }));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn costs_can_be_added_up() {
         (0, u64::MAX, 0.0, "calls cannot be added up"),
     ] {
         breaks(11, words, |records| {
-            let Record::Refused { cost, .. } = &mut records[11] else { panic!() };
+            let Record::Rejected { cost, .. } = &mut records[11] else { panic!() };
             *cost = Cost { tokens, dollars, calls };
         });
     }

@@ -181,7 +181,7 @@ fn measured_twice(entries: &[Entry]) -> Vec<(u32, usize)> {
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *moves.entry(*experiment).or_default() += 1,
-            Record::Measured { experiment, side: Side::Candidate, .. } => {
+            Record::TrialMeasured { experiment, side: Side::Candidate, .. } => {
                 *runs.entry((*experiment, moves.get(experiment).copied().unwrap_or(0))).or_default() += 1;
             }
             _ => {}

@@ -26,10 +26,10 @@ impl<C: Send + Sync + 'static, P: Proposer<C>> Proposer<C> for Remembers<P> {
     }
 }
 
-const RULE: Excursion = Excursion { after: 2, steps: 2, tolerance: 1.0 };
+const RULE: ExcursionRule = ExcursionRule { after: 2, steps: 2, tolerance: 1.0 };
 
 /// Works for so many experiments more, as a harness that was started anew.
-async fn work(machine: &Machine, script: &[f64], rule: Excursion, more: usize) -> (State, Vec<Told>) {
+async fn work(machine: &Machine, script: &[f64], rule: ExcursionRule, more: usize) -> (State, Vec<Told>) {
     machine.restart(1.0);
     let told = Arc::new(Mutex::new(Vec::new()));
     let mut settings = Settings::new("t", Duration::from_secs(1));
@@ -53,7 +53,7 @@ async fn a_side_line_that_beats_the_incumbent_reaches_the_lineage() {
     let machine = Machine::new(Step::score(5.0));
     // Two that fail; two sacrifices, the second one worse than the first; and what makes up for both.
     let script = [7.0, 5.5, 5.25, 5.75, 4.5, 6.0];
-    let (state, seen) = work(&machine, &script, Excursion { steps: 3, ..RULE }, 4).await;
+    let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 4).await;
     assert_eq!(machine.incumbent(), Some(Revision("kept-0".into())), "the incumbent never moves to a sacrifice");
     assert_eq!(state.incumbent.as_ref().unwrap().experiment, 0);
     assert_eq!(seen[2], told("kept-0", 5.0, 5.0, &[]));
@@ -63,7 +63,7 @@ async fn a_side_line_that_beats_the_incumbent_reaches_the_lineage() {
     assert!(state.experiments[4].reason.contains("sacrificed"), "{}", state.experiments[4].reason);
 
     // In the middle the harness is started anew.
-    let (state, seen) = work(&machine, &script, Excursion { steps: 3, ..RULE }, 2).await;
+    let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 2).await;
     assert_eq!(seen, [told("4", 5.75, 5.0, &[3, 4]), told("kept-5", 4.5, 4.5, &[])]);
     assert_eq!(state.experiments[5].status, Status::Keep);
     assert_eq!(state.experiments[5].before, Score::new(5.0), "it was judged against the incumbent");
@@ -93,7 +93,7 @@ async fn a_crash_is_no_sacrifice_and_a_search_that_may_not_go_on_comes_back() {
     let (state, _) = work(&machine, &script, RULE, 4).await;
     assert_eq!(state.side_line.as_ref().unwrap().sacrifices, [4]);
     assert_eq!(state.excursions, []);
-    let without = Excursion { steps: 0, ..RULE };
+    let without = ExcursionRule { steps: 0, ..RULE };
     machine.restart(1.0);
     assert!(without.check().unwrap_err().contains("steps is 0"));
 }
@@ -104,7 +104,7 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
     let machine = Machine::new(Step::score(5.0));
     let mut lab = {
         let mut settings = Settings::new("t", Duration::from_secs(1));
-        settings.excursion = Some(Excursion { after: 0, steps: 2, tolerance: 1.0 });
+        settings.excursion = Some(ExcursionRule { after: 0, steps: 2, tolerance: 1.0 });
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let script = Script::new([Step::score(5.5).lines(2), Step::score(5.0).lines(-1), Step::score(5.0).lines(-2)]);
         let (program, journal) = (Program::parse("Lower it.").unwrap(), machine.journal().unwrap());
@@ -153,7 +153,7 @@ mod real {
         let mut settings = Settings::new("t", Duration::from_secs(30));
         settings.base = Some(base);
         settings.screening = Some(Screening { control: 0, ..Screening::new([0.2, 0.5]) });
-        settings.excursion = Some(Excursion { after: 1, steps: 2, tolerance: 10.0 });
+        settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 10.0 });
         let write =
             |path: &str, text: &str| Patch { edits: vec![FileEdit::Write { path: path.into(), text: text.into() }] };
         let script = Script::new([

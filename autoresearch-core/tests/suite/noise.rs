@@ -234,7 +234,7 @@ fn a_first_run_beside_another_program_s_does_not_hide_the_night() {
     assert_eq!((state.experiments[0].reference, state.experiments[3].status), (5, Status::Keep));
     // Every run counts, not the last of each experiment: here each is said to take a second.
     let runs = state.experiments.iter().map(|e| e.arm.measurements.len()).sum::<usize>() as u64;
-    assert!(state.time_of_runs >= Duration::from_secs(runs), "{:?} of {runs}", state.time_of_runs);
+    assert!(state.time_of_trials >= Duration::from_secs(runs), "{:?} of {runs}", state.time_of_trials);
 }
 
 /// A machine that grows slower by `drift` with every run, and by `jump` after so many of them; candidates are offsets.

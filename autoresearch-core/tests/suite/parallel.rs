@@ -183,7 +183,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *candidates.entry(*experiment).or_default() += 1,
-            Record::Measured { experiment, side: Side::Candidate, fidelity: 1.0, .. } => {
+            Record::TrialMeasured { experiment, side: Side::Candidate, fidelity: 1.0, .. } => {
                 let candidate = candidates.get(experiment).copied().unwrap_or(0);
                 *runs.entry((*experiment, candidate)).or_default() += 1;
             }
@@ -209,7 +209,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     }
     assert_eq!(state.incumbent.as_ref().map(|incumbent| incumbent.experiment), before.map(|kept| kept.id));
     let outside = machine.incumbent();
-    match &state.unapplied {
+    match &state.unadopted {
         None => assert_eq!(outside, state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone())),
         Some((from, to)) => assert!(outside == *from || outside.as_ref() == Some(to)),
     }
@@ -242,7 +242,7 @@ fn check(plan: &Plan, happenings: &[Happening]) -> usize {
 }
 
 fn is_withdrawn(record: &Record) -> bool {
-    matches!(record, Record::Failed { error, .. } if error.contains("another state by now"))
+    matches!(record, Record::TrialFailed { error, .. } if error.contains("another state by now"))
 }
 
 /// `AUTORESEARCH_HISTORIES=100000` for a longer look.
@@ -376,7 +376,7 @@ fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
         let of = |worker| seen.iter().filter(|(_, by)| *by == Some(worker)).count();
         assert!((0..3).all(|worker| of(worker) > 0), "each of them works: {seen:?}");
         for entry in machine.journal().unwrap().1 {
-            if let Record::Attempt { fidelity, class, .. } = entry.record {
+            if let Record::TrialStarted { fidelity, class, .. } = entry.record {
                 assert_eq!(class, if fidelity < 1.0 { "small" } else { "big" });
             }
         }
@@ -408,7 +408,7 @@ fn workers_that_cannot_work_are_named() {
             "they need one worker",
             why(&|settings| {
                 settings.workers = Workers::new(2);
-                settings.excursion = Some(Excursion { after: 1, steps: 1, tolerance: 1.0 });
+                settings.excursion = Some(ExcursionRule { after: 1, steps: 1, tolerance: 1.0 });
             }),
         ),
     ] {

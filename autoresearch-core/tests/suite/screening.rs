@@ -71,7 +71,7 @@ async fn who_keeps_up_is_promoted_and_who_does_not_is_screened_out() {
         machine.journal().unwrap()
     };
     let short = |record: &Record| match record {
-        Record::Attempt { fidelity, .. } | Record::Measured { fidelity, .. } => *fidelity < 1.0,
+        Record::TrialStarted { fidelity, .. } | Record::TrialMeasured { fidelity, .. } => *fidelity < 1.0,
         _ => false,
     };
     for entry in &entries {

@@ -12,7 +12,7 @@
 //! | NaN is never kept | [`Score::new`] | any number is a score | semantics |
 //! | a crash is never kept | [`Metric::read`] | a run without a number is judged | semantics |
 //! | 1 best is the `to` of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
-//! | 2 best is the last keep, or its `from` while unapplied | recovery redoes the move | it does not | semantics |
+//! | 2 best is the last keep, or its `from` while unadopted | recovery redoes the move | it does not | semantics |
 //! | 2 an incumbent that somebody moved stops the search | it is looked at when a run goes on | it is not | semantics |
 //! | 3 no acknowledged record is lost | fsync before the next step | no fsync | semantics |
 //! | 3 git's files are durable first | libgit2 is told to fsync | it is not told | crash |
@@ -66,7 +66,7 @@ struct Plan {
     /// What short runs of the same code differ by.
     jitter: f64,
     screening: Option<Screening>,
-    excursion: Option<Excursion>,
+    excursion: Option<ExcursionRule>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -172,9 +172,9 @@ fn screening() -> impl Strategy<Value = Screening> {
     })
 }
 
-fn excursion() -> impl Strategy<Value = Excursion> {
+fn excursion() -> impl Strategy<Value = ExcursionRule> {
     let tolerance = prop::sample::select(vec![0.0, 4.0, 20.0]);
-    (0..4usize, 1..4usize, tolerance).prop_map(|(after, steps, tolerance)| Excursion { after, steps, tolerance })
+    (0..4usize, 1..4usize, tolerance).prop_map(|(after, steps, tolerance)| ExcursionRule { after, steps, tolerance })
 }
 
 impl ReferenceStateMachine for Plan {
@@ -247,7 +247,7 @@ impl Sandbox<Step> for Watched {
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        let (id, attempt) = (trial.experiment, trial.attempt);
+        let (id, attempt) = (trial.experiment, trial.number);
         let announced = format!("\"type\":\"attempt\",\"experiment\":{id},\"attempt\":{attempt},");
         assert!(
             attempt > 9000 || self.0.is_dead() || self.journal_has(&announced),
@@ -404,7 +404,7 @@ fn check(plan: &Plan, state: &State) {
             Fate::Score(score) | Fate::Trouble(score) => Some(score),
             _ => None,
         };
-        let on_excursion = |rule: &Excursion| side.is_some() || since >= rule.after;
+        let on_excursion = |rule: &ExcursionRule| side.is_some() || since >= rule.after;
         let excursion = plan.excursion.filter(on_excursion);
         let promoted = match (&plan.screening, step.short.or(full)) {
             // Which short runs there were is not known then.
@@ -431,7 +431,7 @@ fn check(plan: &Plan, state: &State) {
             Some(_) => Status::Discard,
         };
         assert_eq!(experiment.status, expected, "{step:?} against {best} by {:?}: {}", plan.rule, experiment.reason);
-        let near = |rule: &Excursion| promoted && gain.is_some_and(|gain| gain >= -rule.tolerance);
+        let near = |rule: &ExcursionRule| promoted && gain.is_some_and(|gain| gain >= -rule.tolerance);
         let sacrifice = expected == Status::Discard && excursion.as_ref().is_some_and(near);
         since += 1;
         side = match side {
@@ -530,7 +530,7 @@ impl StateMachineTest for Plan {
         };
         // The incumbent outside is the last keep, or the one before it as long as that is not carried out.
         let (incumbent, machine) = (state.incumbent.as_ref().map(|i| i.revision.clone()), search.machine.incumbent());
-        match &state.unapplied {
+        match &state.unadopted {
             None => assert_eq!(machine, incumbent),
             Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
         }

@@ -57,7 +57,7 @@ fn lab(broken: std::ops::Range<usize>, script: Vec<Step>, heard: &Arc<Mutex<Hear
     let lab = Lab::new(program, script, sandbox, metric, Arc::new(Strict), settings, journal).unwrap();
     let heard = heard.clone();
     lab.observed_by(Arc::new(move |event: &Event<'_>| match event {
-        Event::Checking { .. } => heard.lock().unwrap().checks += 1,
+        Event::HealthCheckStarted { .. } => heard.lock().unwrap().checks += 1,
         Event::Paused { why, pause } => {
             assert!(why.contains("no device found"), "{why}");
             heard.lock().unwrap().pauses.push(pause.as_secs());

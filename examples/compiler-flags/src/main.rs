@@ -122,7 +122,7 @@ async fn search(
 /// One line per experiment.
 fn print(event: &Event<'_>) {
     match event {
-        Event::Began { state } if !state.experiments.is_empty() => {
+        Event::RunStarted { state } if !state.experiments.is_empty() => {
             println!("going on after {} experiments", state.finished());
         }
         Event::Decided { experiment, .. } => {
@@ -130,7 +130,7 @@ fn print(event: &Event<'_>) {
             let (id, status, what) = (experiment.id, experiment.status, &experiment.description);
             println!("{id:>4}  {status:<7}  {score:>8}  {what}: {}", experiment.reason);
         }
-        Event::Refused { description, reason } => println!("      refused            {description}: {reason}"),
+        Event::Rejected { description, reason } => println!("      refused            {description}: {reason}"),
         Event::Retrying { error, .. } => println!("      again after: {error}"),
         _ => {}
     }

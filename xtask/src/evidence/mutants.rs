@@ -55,15 +55,15 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "1: the incumbent moves after the durable decision",
         file: "lab/experiment.rs",
-        search: "self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
-        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decision { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
+        search: "self.record(Record::Decided { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
+        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decided { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "2: recovery carries out a keep that was decided",
         file: "lab.rs",
-        search: "if let Some((from, to)) = self.state.unapplied.clone() {",
-        replace: "if let Some((from, to)) = self.state.unapplied.clone().filter(|_| false) {",
+        search: "if let Some((from, to)) = self.state.unadopted.clone() {",
+        replace: "if let Some((from, to)) = self.state.unadopted.clone().filter(|_| false) {",
         test: SEMANTICS,
     },
     Mutant {
@@ -139,7 +139,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "9: every run is announced",
         file: "lab/runs.rs",
-        search: "        self.record(Record::Attempt { experiment, attempt, side, seed, fidelity, class })?;\n",
+        search: "        self.record(Record::TrialStarted { experiment, attempt, side, seed, fidelity, class })?;\n",
         replace: "",
         test: SEMANTICS,
     },
@@ -224,7 +224,7 @@ const MUTANTS: &[Mutant] = &[
         invariant: "what was built ahead is its own run's",
         file: "workspace/run.rs",
         search: "is_for_it.then_some(built.log)",
-        replace: "(is_for_it || trial.attempt > 0).then_some(built.log)",
+        replace: "(is_for_it || trial.number > 0).then_some(built.log)",
         test: SLOTS,
     },
     Mutant {

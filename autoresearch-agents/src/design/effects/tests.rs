@@ -41,7 +41,7 @@ impl Night {
     fn intent(&mut self, parent: Option<u32>, design: Option<Design>, change: serde_json::Value) -> u32 {
         let experiment = self.experiments;
         self.experiments += 1;
-        self.records.push(Record::Intent {
+        self.records.push(Record::Staged {
             experiment,
             parent: parent.map(revision),
             candidate: Candidate::new(revision(experiment).0),
@@ -68,14 +68,14 @@ impl Night {
     }
 
     fn measured(&mut self, experiment: u32, scores: &[f64]) {
-        let begun = |record: &&Record| matches!(record, Record::Attempt { experiment: e, .. } if *e == experiment);
+        let begun = |record: &&Record| matches!(record, Record::TrialStarted { experiment: e, .. } if *e == experiment);
         let before = self.records.iter().filter(begun).count() as u32;
         for (attempt, score) in (before + 1..).zip(scores) {
             let (side, seed, fidelity, class) = (Side::Candidate, 0, 1.0, String::new());
-            self.records.push(Record::Attempt { experiment, attempt, side, seed, fidelity, class });
+            self.records.push(Record::TrialStarted { experiment, attempt, side, seed, fidelity, class });
             let result = Ok(Measurement::new(Score::new(*score).unwrap()));
             let outcome = Outcome::Completed(RunLog::default());
-            self.records.push(Record::Measured { experiment, attempt, side, fidelity, outcome, result });
+            self.records.push(Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result });
         }
     }
 
@@ -83,9 +83,9 @@ impl Night {
         let to = (status == Status::Keep).then(|| revision(experiment));
         let (reason, kept) = (String::new(), to.is_some());
         let (reference, alpha, excursion) = (None, None, None);
-        self.records.push(Record::Decision { experiment, status, reason, to, reference, alpha, excursion });
+        self.records.push(Record::Decided { experiment, status, reason, to, reference, alpha, excursion });
         if kept {
-            self.records.push(Record::Applied { experiment });
+            self.records.push(Record::Adopted { experiment });
         }
     }
 
@@ -176,7 +176,7 @@ fn a_fraction_says_what_it_cannot_tell_apart() {
     let mut records = std::mem::take(&mut night.records);
     // The baseline belongs to the half and has its score.
     for record in &mut records {
-        if let Record::Measured { experiment: 0, result, .. } = record {
+        if let Record::TrialMeasured { experiment: 0, result, .. } = record {
             *result = Ok(Measurement::new(Score::new(0.25).unwrap()));
         }
     }

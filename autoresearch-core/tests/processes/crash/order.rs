@@ -67,15 +67,15 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
             assert!(durable.holds(&path), "record {seq} needs {}, which is not durable", path.display());
         };
         match &entry.record {
-            Record::Intent { experiment, candidate, .. } => {
+            Record::Staged { experiment, candidate, .. } => {
                 // The baseline is the user's own commit.
                 if *experiment > 0 {
                     needs(object(&candidate.revision));
                 }
                 needs(root.join(format!("refs/autoresearch/night/exp/{experiment}")));
             }
-            Record::Decision { experiment, to: Some(to), .. } if *experiment > 0 => needs(object(to)),
-            Record::Applied { .. } => needs(root.join("refs/heads/autoresearch/night")),
+            Record::Decided { experiment, to: Some(to), .. } if *experiment > 0 => needs(object(to)),
+            Record::Adopted { .. } => needs(root.join("refs/heads/autoresearch/night")),
             _ => {}
         }
     }

@@ -62,7 +62,7 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     settings.lost_runs = 1000;
     if folder.join(DETOURS).exists() {
         settings.screening = Some(Screening { control: 2, ..Screening::new([0.2, 0.5]) });
-        settings.excursion = Some(Excursion { after: 1, steps: 2, tolerance: 1.0 });
+        settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 1.0 });
     }
     let mut lab = Lab::new(
         Program::parse("Lower it.").unwrap(),
@@ -238,7 +238,7 @@ impl Place {
     pub fn outcome(&self) -> Outcome {
         let entries = self.entries().unwrap();
         let decisions = entries.iter().filter_map(|entry| match &entry.record {
-            Record::Decision { experiment, status, reason, to, .. } => {
+            Record::Decided { experiment, status, reason, to, .. } => {
                 Some(format!("{experiment} {status} {reason} {}", to.as_ref().map_or("-", |to| to.0.as_str())))
             }
             _ => None,
@@ -268,14 +268,14 @@ impl Place {
         let mut decided = BTreeSet::new();
         for entry in &entries {
             match &entry.record {
-                Record::Intent { experiment, candidate, .. } => {
+                Record::Staged { experiment, candidate, .. } => {
                     let pin = self.reference(&format!("refs/autoresearch/night/exp/{experiment}"));
                     check(
                         pin.as_ref() == Some(&candidate.revision.0),
                         &format!("candidate {experiment} is not pinned"),
                     );
                 }
-                Record::Decision { experiment, .. } => {
+                Record::Decided { experiment, .. } => {
                     check(decided.insert(*experiment), &format!("experiment {experiment} was decided twice"));
                 }
                 _ => {}
@@ -283,7 +283,7 @@ impl Place {
         }
         let tip = self.tip();
         let incumbent = state.incumbent.as_ref().map(|incumbent| incumbent.revision.0.clone());
-        let before = state.unapplied.as_ref().map(|(from, _)| from.as_ref().map(|from| from.0.clone()));
+        let before = state.unadopted.as_ref().map(|(from, _)| from.as_ref().map(|from| from.0.clone()));
         check(tip == incumbent || Some(&tip) == before.as_ref(), &format!("the branch is at {tip:?}"));
 
         // The table may lag behind by the last decision, and is whole at every moment.

@@ -13,7 +13,7 @@ struct Night {
 }
 
 fn intent(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> Record {
-    Record::Intent {
+    Record::Staged {
         experiment,
         parent: parent.cloned(),
         candidate: candidate.clone(),
@@ -32,14 +32,14 @@ fn measured(experiment: u32, attempt: u32, score: f64) -> [Record; 2] {
     let result = Ok(Measurement::new(Score::new(score).unwrap()));
     let outcome = Outcome::Completed(sandbox::RunLog::default());
     [
-        Record::Attempt { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
-        Record::Measured { experiment, attempt, side, fidelity, outcome, result },
+        Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
+        Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
     ]
 }
 
 fn decided(experiment: u32, to: Option<&Revision>) -> Record {
     let (status, to) = (if to.is_some() { Status::Keep } else { Status::Discard }, to.cloned());
-    Record::Decision { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
+    Record::Decided { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
 }
 
 impl Night {
@@ -65,12 +65,12 @@ impl Night {
         };
         let mut records = vec![header, intent(0, None, &start)];
         records.extend(measured(0, 1, 5.0));
-        records.extend([decided(0, Some(&base)), Record::Applied { experiment: 0 }]);
+        records.extend([decided(0, Some(&base)), Record::Adopted { experiment: 0 }]);
         for (experiment, candidate) in [(1, &one), (2, &two), (3, &three)] {
             records.push(intent(experiment, Some(&base), candidate));
             records.extend(measured(experiment, 1, 4.0));
         }
-        records.extend([decided(1, Some(&kept)), Record::Applied { experiment: 1 }]);
+        records.extend([decided(1, Some(&kept)), Record::Adopted { experiment: 1 }]);
         records.push(Record::Rebased { experiment: 2, parent: one.revision, candidate: moved, better: true });
         Night { place, records }
     }
@@ -133,7 +133,7 @@ async fn every_candidate_of_a_moved_experiment_is_pinned_and_follows_its_own_par
     let kept = sandbox.seal_onto(&incumbent, &moved, "kept too").await.unwrap();
     sandbox.promote(Some(&incumbent), &kept).await.unwrap();
     night.records.extend(measured(2, 2, 3.0));
-    night.records.extend([decided(2, Some(&kept)), Record::Applied { experiment: 2 }]);
+    night.records.extend([decided(2, Some(&kept)), Record::Adopted { experiment: 2 }]);
     assert_eq!(night.violations(), [""; 0]);
     night.pin("2.2", &pins["1"]);
     night.breaks(&["exp/2.2 belongs to no experiment"]);

@@ -1,49 +1,35 @@
-//! What short runs showed. They are kept apart from the measurements that decide.
+//! The results of screening, kept apart from the measurements that decide.
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use crate::journal::Promotion;
 use crate::metric::{Direction, Score};
 use crate::ratchet::{Arm, Noise, Side};
 use crate::sandbox::RunLog;
 
-/// How a candidate got from short runs to the full budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Promotion {
-    /// It is good enough on a rung.
-    Passed,
-    /// It is not, and was promoted all the same, to see what screening throws away.
-    Control,
-    /// It could not be compared: the incumbent gave no number in a short run.
-    Unscreened,
-}
-
-/// The short runs of one experiment.
+/// The trials of one experiment on the rungs of screening.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct Short {
-    /// One for each rung that it ran on, the shortest first.
-    pub looks: Vec<Look>,
-    /// How it got to the full budget, if it did.
+pub struct ScreeningRecord {
+    /// One result for each rung that it was tried on, the shortest first.
+    pub rungs: Vec<RungResult>,
+    /// Its way to the full budget, if it got there.
     pub promotion: Option<Promotion>,
 }
 
-/// A candidate beside the incumbent of that time, on one rung.
+/// A candidate's score beside the incumbent's of that time, on one rung.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Look {
+pub struct RungResult {
     /// The share of the full budget.
     pub fidelity: f64,
     /// The candidate's score.
     pub score: Score,
-    /// The mean score of the incumbent's runs on the same share.
+    /// The mean score of the incumbent's trials on the same rung.
     pub incumbent: Score,
 }
 
-impl Look {
+impl RungResult {
     /// By how much the candidate was better than the incumbent.
     pub fn gain(&self, direction: Direction) -> f64 {
         direction.gain(self.incumbent, self.score)
@@ -60,23 +46,23 @@ pub struct Rung {
     pub scores: Vec<f64>,
 }
 
-/// The incumbent's short runs, and what came of screening so far.
+/// The incumbent's trials on the rungs, and the counts of screening so far.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Rungs {
-    /// Of the incumbent, by rung.
+    /// The incumbent's scores, by rung.
     pub incumbent: Vec<Rung>,
-    /// What short runs of the same code differ by, by rung, from the incumbents before.
+    /// Noise on each rung, from the incumbents before.
     noise: Vec<(f64, Noise)>,
-    /// How many candidates failed their rung, controls included.
+    /// Number of candidates that failed their rung, controls included.
     pub failed: u32,
-    /// How many of these were promoted as controls.
+    /// Number of these that were promoted as controls.
     pub controls: u32,
-    /// How many short runs there were, of candidates and of incumbents.
+    /// Number of trials on rungs, of candidates and of incumbents.
     pub runs: u32,
     /// Wall clock of these, builds included.
     pub time: Duration,
-    /// How many runs of candidates on the full budget there were, the baseline's included.
+    /// Number of trials of candidates on the full budget, the baseline's included.
     pub full_runs: u32,
     /// Wall clock of these, builds included.
     pub full_time: Duration,
@@ -88,23 +74,23 @@ impl Rungs {
         self.incumbent.iter().find(|rung| rung.fidelity == fidelity).map_or(&[], |rung| &rung.scores)
     }
 
-    /// What short runs of the same code differ by on a rung.
+    /// Noise on a rung: how much trials of the same code differ there.
     pub fn noise(&self, fidelity: f64) -> Noise {
         let before = self.noise.iter().find(|(at, _)| *at == fidelity).map_or(Noise::default(), |(_, noise)| *noise);
         before.with(self.scores(fidelity))
     }
 
-    /// A look of a candidate with this score, if the incumbent ran on that rung.
-    pub(super) fn look(&self, fidelity: f64, score: Score) -> Option<Look> {
-        Some(Look { fidelity, score, incumbent: Arm::of(self.scores(fidelity).iter().copied()).mean()? })
+    /// The result of a candidate with this score, if the incumbent was tried on that rung.
+    pub(super) fn result(&self, fidelity: f64, score: Score) -> Option<RungResult> {
+        Some(RungResult { fidelity, score, incumbent: Arm::of(self.scores(fidelity).iter().copied()).mean()? })
     }
 
     pub(super) fn spend(&mut self, short: bool, side: Side, log: &RunLog) {
-        let took = log.build + log.elapsed;
+        let took = log.build.saturating_add(log.elapsed);
         match (short, side) {
-            (true, _) => (self.runs, self.time) = (self.runs + 1, self.time + took),
+            (true, _) => (self.runs, self.time) = (self.runs + 1, self.time.saturating_add(took)),
             (false, Side::Candidate) => {
-                (self.full_runs, self.full_time) = (self.full_runs + 1, self.full_time + took);
+                (self.full_runs, self.full_time) = (self.full_runs + 1, self.full_time.saturating_add(took));
             }
             (false, Side::Incumbent) => {}
         }

@@ -1,0 +1,199 @@
+//! The builder of a lab.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::disclosure::Disclosed;
+use super::excursion::ExcursionRule;
+use super::screening::Screening;
+use super::settings::{Settings, Workers};
+use super::{Change, Lab, LabError};
+use crate::journal::Journal;
+use crate::metric::{Direction, Metric};
+use crate::observer::Observer;
+use crate::program::Program;
+use crate::proposer::Proposer;
+use crate::ratchet::{NoiseAware, Ratchet};
+use crate::sandbox::{Budget, Sandbox};
+use crate::state::State;
+use crate::stop::Stop;
+
+/// Where the journal of a lab is kept.
+enum Log {
+    Memory,
+    File(PathBuf),
+    Open(Journal),
+}
+
+/// Sets up a [`Lab`]: made by [`Lab::builder`], finished by [`LabBuilder::build`]. Everything has a default.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use autoresearch_core::testkit::{Machine, Script, Step};
+/// use autoresearch_core::{Direction, Lab, LogMetric, Stop};
+///
+/// let folder = tempfile::tempdir()?;
+/// let metric = Arc::new(LogMetric::new("score", Direction::Maximise));
+/// let lab = Lab::builder(Machine::new(Step::score(1.0)).sandbox(), Box::new(Script::new([Step::score(2.0)])), metric)
+///     .journal(folder.path().join("journal.jsonl"))
+///     .tag("may1")
+///     .budget(Duration::from_secs(60))
+///     .stop(Stop::after(10))
+///     .build()?;
+/// assert!(lab.state().experiments.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a lab exists only after `build`"]
+pub struct LabBuilder<C> {
+    sandbox: Arc<dyn Sandbox<C>>,
+    proposer: Box<dyn Proposer<C>>,
+    metric: Arc<dyn Metric>,
+    ratchet: Arc<dyn Ratchet>,
+    program: Option<Program>,
+    log: Log,
+    settings: Settings,
+    observers: Vec<Arc<dyn Observer>>,
+}
+
+impl<C: Change> LabBuilder<C> {
+    pub(super) fn new(
+        sandbox: Arc<dyn Sandbox<C>>,
+        proposer: Box<dyn Proposer<C>>,
+        metric: Arc<dyn Metric>,
+    ) -> LabBuilder<C> {
+        LabBuilder {
+            sandbox,
+            proposer,
+            metric,
+            ratchet: Arc::new(NoiseAware::default()),
+            program: None,
+            log: Log::Memory,
+            settings: Settings::new("run", Budget::default()),
+            observers: Vec::new(),
+        }
+    }
+
+    /// Sets the rule of acceptance. Default: [`NoiseAware`], which measures the baseline several times and keeps only what is
+    /// better than the noise; [`crate::Strict`] suits a score without noise.
+    pub fn ratchet(mut self, ratchet: Arc<dyn Ratchet>) -> LabBuilder<C> {
+        self.ratchet = ratchet;
+        self
+    }
+
+    /// Sets the research programme, for proposers that read it. Default: one line with the metric's name and direction.
+    pub fn program(mut self, program: Program) -> LabBuilder<C> {
+        self.program = Some(program);
+        self
+    }
+
+    /// Keeps the journal in this file, which is made if it is missing; a run that it holds already goes on.
+    pub fn journal(mut self, path: impl Into<PathBuf>) -> LabBuilder<C> {
+        self.log = Log::File(path.into());
+        self
+    }
+
+    /// Takes an open journal, as of a medium of one's own; a run that it holds already goes on.
+    pub fn open_journal(mut self, journal: Journal) -> LabBuilder<C> {
+        self.log = Log::Open(journal);
+        self
+    }
+
+    /// Keeps the journal in memory: the run ends with the process. The default.
+    pub fn in_memory(mut self) -> LabBuilder<C> {
+        self.log = Log::Memory;
+        self
+    }
+
+    /// Sets the run's name. Default: `run`.
+    pub fn tag(mut self, tag: impl Into<String>) -> LabBuilder<C> {
+        self.settings.tag = tag.into();
+        self
+    }
+
+    /// Sets the limits of each trial. Default: five minutes each for the run and the build.
+    pub fn budget(mut self, budget: impl Into<Budget>) -> LabBuilder<C> {
+        self.settings.budget = budget.into();
+        self
+    }
+
+    /// Sets the run's seed, from which those of all trials follow. Default: 0.
+    pub fn seed(mut self, seed: u64) -> LabBuilder<C> {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// Sets the conditions under which the run ends. Default: only when the proposer has nothing left.
+    pub fn stop(mut self, stop: Stop) -> LabBuilder<C> {
+        self.settings.stop = stop;
+        self
+    }
+
+    /// Sets the workers. Default: one, and one thing after the other.
+    pub fn workers(mut self, workers: Workers) -> LabBuilder<C> {
+        self.settings.workers = workers;
+        self
+    }
+
+    /// Tries candidates on shares of the budget first. Default: never.
+    pub fn screening(mut self, screening: Screening) -> LabBuilder<C> {
+        self.settings.screening = Some(screening);
+        self
+    }
+
+    /// Allows excursions from the incumbent. Default: none.
+    pub fn excursions(mut self, rule: ExcursionRule) -> LabBuilder<C> {
+        self.settings.excursion = Some(rule);
+        self
+    }
+
+    /// Adds a listener.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> LabBuilder<C> {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Replaces all settings at once, those of the methods before included.
+    pub fn settings(mut self, settings: Settings) -> LabBuilder<C> {
+        self.settings = settings;
+        self
+    }
+
+    /// Opens the journal and checks the settings.
+    ///
+    /// # Errors
+    /// [`LabError::Journal`] if the journal is in use, damaged or of another format, [`LabError::Settings`] if the settings
+    /// contradict each other.
+    pub fn build(self) -> Result<Lab<C>, LabError> {
+        let LabBuilder { sandbox, proposer, metric, ratchet, program, log, settings, observers } = self;
+        settings.check().map_err(LabError::Settings)?;
+        let mut journal = match log {
+            Log::Memory => Journal::in_memory(),
+            Log::File(path) => Journal::open(&path)?,
+            Log::Open(journal) => journal,
+        };
+        let mut state = State::default();
+        journal.take_entries().into_iter().try_for_each(|entry| state.take(entry))?;
+        Ok(Lab {
+            program: Arc::new(program.unwrap_or_else(|| default_program(&*metric))),
+            proposer: Arc::new(Mutex::new(proposer)),
+            disclosed: Disclosed::under(ratchet.discloses()),
+            sandbox,
+            metric,
+            ratchet,
+            settings,
+            journal,
+            state: Arc::new(state),
+            observed: 0,
+            observers: Arc::new(observers),
+        })
+    }
+}
+
+fn default_program(metric: &dyn Metric) -> Program {
+    let verb = if metric.direction() == Direction::Minimise { "Lower" } else { "Raise" };
+    let title = format!("{verb} {}", metric.name());
+    Program { text: format!("# {title}\n"), title, knobs: Default::default() }
+}

@@ -1,0 +1,353 @@
+//! Everything that one call of `Lab::run` knows beside the journal: workers, slots, futures, and open experiments. It is
+//! lost in a crash; everything durable is in the journal.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
+
+use super::settings::Workers;
+use crate::cancel::Cancel;
+use crate::proposer::{Proposal, ProposerError};
+use crate::ratchet::Side;
+use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
+use crate::stop::StopReason;
+
+/// The wait after the first failure; doubled with each further one in a row, up to a minute.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// Time that everything in flight has to end after it is cancelled.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// The wait after this many failures in a row.
+pub(super) fn backoff_after(failures: u32) -> Duration {
+    FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF)
+}
+
+/// A future that the lab awaited has finished.
+pub(super) enum Completion<C> {
+    /// The proposer has answered.
+    Proposed(Answer<C>),
+    /// A build ahead of a trial has ended: with the outcome of the trial, if the build failed.
+    Built { trial: TrialId, result: Result<Option<Outcome>, SandboxError> },
+    /// A trial of an experiment has ended.
+    TrialEnded { trial: TrialId, result: Result<Outcome, SandboxError> },
+    /// A trial of the incumbent outside of any experiment has ended.
+    HealthCheckEnded(Result<Outcome, SandboxError>),
+    /// The wait after a failure is over.
+    BackedOff(Backoff),
+}
+
+/// The answer of the proposer.
+pub(super) struct Answer<C> {
+    /// The revision whose files it was asked about.
+    pub(super) parent: Revision,
+    /// Number of proposals it was asked for.
+    pub(super) asked: usize,
+    pub(super) result: Result<Vec<Proposal<C>>, ProposerError>,
+    pub(super) took: Duration,
+}
+
+/// A trial by its experiment and its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TrialId {
+    pub(super) experiment: u32,
+    pub(super) number: u32,
+}
+
+/// The part that waits after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Backoff {
+    Proposer,
+    Machine,
+    Experiment(u32),
+}
+
+/// A trial of an experiment in flight.
+pub(super) struct TrialInFlight {
+    pub(super) phase: Phase,
+    pub(super) side: Side,
+    pub(super) candidate: Candidate,
+    pub(super) trial: Trial,
+    pub(super) lease: Lease,
+    /// Cancels this trial alone.
+    pub(super) cancel: Cancel,
+}
+
+/// The slot, and the worker if it has one, that a trial holds as long as it is in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) slot: usize,
+    pub(super) worker: Option<usize>,
+}
+
+/// The phase of a trial in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is being built ahead.
+    Building,
+    /// It is built and waits for a worker.
+    Built,
+    /// It is on a worker.
+    Running,
+}
+
+/// An open experiment beside the journal.
+#[derive(Default)]
+pub(super) struct ExperimentInFlight {
+    /// Its trials in flight, the oldest first.
+    pub(super) trials: Vec<TrialInFlight>,
+    /// Whether it waits after a failure of our machinery.
+    pub(super) backs_off: bool,
+    /// The trials that the rule asked for and that are not started.
+    pub(super) requested: VecDeque<Side>,
+    /// Number of measurements when the rule asked.
+    pub(super) measurements_at_request: Option<usize>,
+    /// Whether a trial of it was started by this process.
+    pub(super) was_tried: bool,
+    /// Failures of our machinery in a row, in this process.
+    pub(super) failures: u32,
+}
+
+impl ExperimentInFlight {
+    /// Whether it neither runs nor waits after a failure, so that its next step can be taken.
+    pub(super) fn is_idle(&self) -> bool {
+        self.trials.is_empty() && !self.backs_off
+    }
+
+    /// Whether another trial of this side may start beside those in flight.
+    pub(super) fn may_start(&self, side: Side) -> bool {
+        !self.backs_off && self.trials.iter().all(|trial| trial.side == side && trial.trial.fidelity == 1.0)
+    }
+
+    /// Remembers the trials that the rule asks for, seeing this many measurements.
+    pub(super) fn request(&mut self, sides: Vec<Side>, measurements: usize) {
+        (self.requested, self.measurements_at_request) = (sides.into(), Some(measurements));
+    }
+
+    /// Takes a trial out of those in flight.
+    pub(super) fn remove(&mut self, number: u32) -> Option<TrialInFlight> {
+        let at = self.trials.iter().position(|trial| trial.trial.number == number)?;
+        Some(self.trials.remove(at))
+    }
+}
+
+/// The proposer beside the journal.
+#[derive(Default)]
+pub(super) struct ProposerInFlight {
+    /// Whether it is being asked, or waits after a failure.
+    pub(super) is_busy: bool,
+    /// Failed calls in a row.
+    pub(super) failures: u32,
+    /// Proposals rejected in a row, and the texts of the last ones.
+    pub(super) rejections: u32,
+    pub(super) last_rejections: VecDeque<String>,
+    /// Failures of the sandbox to stage a proposal, in a row.
+    pub(super) staging_failures: u32,
+    /// Why it is asked no more before there is a new result.
+    pub(super) exhausted: Option<StopReason>,
+    /// Number of decided experiments when it was asked last.
+    pub(super) known: usize,
+    /// Seconds of its last call.
+    pub(super) pace: f64,
+}
+
+/// A health check under way.
+pub(super) enum HealthCheck {
+    /// The last one failed; the next one is made after a wait.
+    BackingOff,
+    /// It starts as soon as a worker is free.
+    Due,
+    /// It runs, to see whether the machine is at fault.
+    Suspecting(Lease),
+    /// The incumbent is measured again, to see whether the machine has shifted.
+    Measuring {
+        /// Held while it runs.
+        lease: Option<Lease>,
+        /// The experiment that made the incumbent.
+        incumbent: u32,
+        /// Its scores before.
+        before: Vec<f64>,
+        /// Its scores since.
+        now: Vec<f64>,
+    },
+}
+
+type Completions<C> = FuturesUnordered<Pin<Box<dyn Future<Output = Completion<C>> + Send>>>;
+
+/// The workers, the slots, and everything in flight.
+pub(super) struct InFlight<C> {
+    /// Cancels everything in flight.
+    pub(super) cancel: Cancel,
+    pub(super) experiments: HashMap<u32, ExperimentInFlight>,
+    pub(super) proposer: ProposerInFlight,
+    pub(super) health_check: Option<HealthCheck>,
+    started: Instant,
+    workers: Workers,
+    busy: Vec<bool>,
+    /// The last revision in each slot, and whether the slot is leased.
+    slots: Vec<(Option<Revision>, bool)>,
+    completions: Completions<C>,
+}
+
+impl<C: Send + 'static> InFlight<C> {
+    pub(super) fn new(workers: Workers, cancel: Cancel) -> InFlight<C> {
+        InFlight {
+            cancel,
+            experiments: HashMap::new(),
+            proposer: ProposerInFlight::default(),
+            health_check: None,
+            started: Instant::now(),
+            busy: vec![false; workers.classes.len()],
+            slots: vec![(None, false); workers.slots()],
+            workers,
+            completions: FuturesUnordered::new(),
+        }
+    }
+
+    /// Time since the call of `Lab::run` began, by a monotonic clock.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The experiment of this number.
+    pub(super) fn experiment(&mut self, number: u32) -> &mut ExperimentInFlight {
+        self.experiments.entry(number).or_default()
+    }
+
+    /// Forgets a decided experiment. After a decision the proposer may think of something again.
+    pub(super) fn forget(&mut self, experiment: u32) {
+        self.experiments.remove(&experiment);
+        self.proposer.exhausted = None;
+    }
+
+    /// Awaits a future beside the others.
+    pub(super) fn await_completion(&mut self, future: impl Future<Output = Completion<C>> + Send + 'static) {
+        self.completions.push(Box::pin(future));
+    }
+
+    /// The next completion; `None` if nothing is awaited.
+    pub(super) async fn next_completion(&mut self) -> Option<Completion<C>> {
+        self.completions.next().await
+    }
+
+    /// Whether nothing is awaited.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.completions.is_empty()
+    }
+
+    /// Cancels everything and awaits its end for some seconds.
+    pub(super) async fn cancel_all(&mut self) {
+        self.cancel.cancel();
+        let ended = async { while self.completions.next().await.is_some() {} };
+        // What does not end is dropped.
+        let _ = tokio::time::timeout(CANCEL_GRACE, ended).await;
+    }
+
+    /// Starts a wait after a failure.
+    pub(super) fn back_off(&mut self, backoff: Backoff, pause: Duration) {
+        match backoff {
+            Backoff::Proposer => self.proposer.is_busy = true,
+            Backoff::Machine => self.health_check = Some(HealthCheck::BackingOff),
+            Backoff::Experiment(experiment) => self.experiment(experiment).backs_off = true,
+        }
+        let cancel = self.cancel.clone();
+        self.await_completion(async move {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = cancel.cancelled() => {}
+            }
+            Completion::BackedOff(backoff)
+        });
+    }
+
+    /// Ends a wait after a failure.
+    pub(super) fn end_backoff(&mut self, backoff: Backoff) {
+        match backoff {
+            Backoff::Proposer => self.proposer.is_busy = false,
+            Backoff::Machine => self.health_check = Some(HealthCheck::Due),
+            Backoff::Experiment(experiment) => self.experiment(experiment).backs_off = false,
+        }
+    }
+
+    /// A free worker of this class.
+    fn free_worker(&self, class: &str) -> Option<usize> {
+        let mut free = self.workers.classes.iter().zip(&self.busy).enumerate();
+        free.find(|(_, (of, busy))| *of == class && !**busy).map(|(at, _)| at)
+    }
+
+    /// Number of workers without a trial.
+    pub(super) fn idle_workers(&self) -> usize {
+        self.busy.iter().filter(|busy| !**busy).count()
+    }
+
+    /// Number of trials that are built, or being built, ahead.
+    fn ahead(&self) -> usize {
+        let trials = self.experiments.values().flat_map(|experiment| &experiment.trials);
+        trials.filter(|trial| trial.phase != Phase::Running).count()
+    }
+
+    /// Whether another trial of this class could start now.
+    pub(super) fn has_room(&self, class: &str) -> bool {
+        match self.workers.builders {
+            0 => self.free_worker(class).is_some(),
+            builders => self.ahead() < builders,
+        }
+    }
+
+    /// Leases a slot to build `candidate` in, ahead of its run.
+    pub(super) fn lease_ahead(&mut self, candidate: &Revision) -> Option<Lease> {
+        if self.ahead() >= self.workers.builders {
+            return None;
+        }
+        let slot = self.free_slot(candidate, 0)?;
+        Some(self.take(Lease { slot, worker: None }, candidate))
+    }
+
+    /// Leases a slot and a worker of this class to build and run `candidate`.
+    pub(super) fn lease(&mut self, candidate: &Revision, class: &str) -> Option<Lease> {
+        let worker = self.free_worker(class)?;
+        let slot = if self.workers.builders == 0 { worker } else { self.free_slot(candidate, worker)? };
+        Some(self.take(Lease { slot, worker: Some(worker) }, candidate))
+    }
+
+    /// A free slot: the one that holds the candidate already, if there is one, since nothing must be built there; else the
+    /// preferred one, else the first.
+    fn free_slot(&self, candidate: &Revision, preferred: usize) -> Option<usize> {
+        let mut free = self.slots.iter().enumerate().filter(|(_, (_, leased))| !leased);
+        let held = free.clone().find(|(_, (held, _))| held.as_ref() == Some(candidate));
+        let preferred = free.clone().find(|(at, _)| *at == preferred);
+        held.or(preferred).or_else(|| free.next()).map(|(at, _)| at)
+    }
+
+    fn take(&mut self, lease: Lease, candidate: &Revision) -> Lease {
+        if let Some(slot) = self.slots.get_mut(lease.slot) {
+            *slot = (Some(candidate.clone()), true);
+        }
+        self.set_busy(lease.worker, true);
+        lease
+    }
+
+    fn set_busy(&mut self, worker: Option<usize>, is_busy: bool) {
+        if let Some(busy) = worker.and_then(|worker| self.busy.get_mut(worker)) {
+            *busy = is_busy;
+        }
+    }
+
+    /// Adds a worker of this class to the lease of a built trial, if one is free.
+    pub(super) fn add_worker(&mut self, lease: &mut Lease, class: &str) -> bool {
+        lease.worker = self.free_worker(class);
+        self.set_busy(lease.worker, true);
+        lease.worker.is_some()
+    }
+
+    pub(super) fn release(&mut self, lease: Lease) {
+        if let Some((_, leased)) = self.slots.get_mut(lease.slot) {
+            *leased = false;
+        }
+        self.set_busy(lease.worker, false);
+    }
+}

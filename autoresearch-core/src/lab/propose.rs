@@ -1,0 +1,285 @@
+//! Proposals: requested ahead of free workers, cleaned, and staged as experiments or rejected.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::disclosure::View;
+use super::in_flight::{Answer, Backoff, Completion, InFlight};
+use super::schedule::is_suspect;
+use super::{Change, Lab, LabError};
+use crate::journal::{Record, StagedExperiment};
+use crate::observer::Event;
+use crate::program::Program;
+use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
+use crate::state::State;
+use crate::stop::StopReason;
+use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
+
+/// Experiments that wait for each worker, at most.
+const MAX_BACKLOG: usize = 2;
+/// Proposals rejected in a row from which on each is followed by a wait.
+const REJECTIONS_BEFORE_BACKOFF: u32 = 3;
+/// Rejected proposals that the reason of a stop names.
+const NAMED_REJECTIONS: usize = 3;
+/// Proposals in a row that the sandbox fails to stage before that counts as a failure of our own.
+const STAGING_FAILURES: u32 = 3;
+/// Levels to which a change may be nested as JSON: the journal could not read back many more.
+const DEEPEST_CHANGE: usize = 100;
+
+/// A proposal that is turned down.
+struct Rejection {
+    description: String,
+    reason: String,
+    change: serde_json::Value,
+    cost: Cost,
+    proposer: String,
+}
+
+impl<C: Change> Lab<C> {
+    /// Asks the proposer for as many proposals as there should be beside those that wait already.
+    pub(super) fn request_proposals(&mut self, in_flight: &mut InFlight<C>) {
+        let wanted = match self.settings.workers.ahead {
+            // One thing after the other.
+            false => usize::from(self.state.open.is_empty() && in_flight.is_quiet()),
+            true => self.backlog(in_flight).saturating_sub(self.waiting(in_flight)),
+        };
+        let room = self.settings.stop.experiments.map_or(usize::MAX, |most| {
+            most.saturating_sub(self.state.finished() + self.state.pending().filter(|open| open.id > 0).count())
+        });
+        let wanted = wanted.min(room);
+        let is_measured = self.state.incumbent.is_some() && self.state.unadopted.is_none();
+        let proposer = &mut in_flight.proposer;
+        if proposer.is_busy
+            || proposer.exhausted.is_some()
+            || !is_measured
+            || is_suspect(&self.state, &self.settings)
+            || wanted == 0
+        {
+            return;
+        }
+        (proposer.is_busy, proposer.known) = (true, self.state.experiments.len());
+        let experiment = self.state.next_experiment();
+        self.tell(&Event::ProposalRequested { experiment });
+        let view = self.disclosed.as_mut().map(|disclosed| disclosed.view(&self.state));
+        let (proposer, sandbox, program) = (self.proposer.clone(), self.sandbox.clone(), self.program.clone());
+        // The answer may come long after this state: the proposer works on a view of its own.
+        let (state, cancel) = (self.state.clone(), in_flight.cancel.clone());
+        in_flight.await_completion(async move {
+            let started = tokio::time::Instant::now();
+            let parent = state.proposal_base().cloned().unwrap_or(Revision(String::new()));
+            let result = tokio::select! {
+                proposals = ask_proposer(&proposer, &*sandbox, &program, &state, view.as_ref(), wanted) => proposals,
+                () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
+            };
+            Completion::Proposed(Answer { parent, asked: wanted, result, took: started.elapsed() })
+        });
+    }
+
+    /// Number of experiments that are staged and not begun.
+    fn waiting(&self, in_flight: &InFlight<C>) -> usize {
+        self.state.open.iter().filter(|open| !self.has_begun(in_flight, open)).count()
+    }
+
+    /// Number of experiments that should wait: one for each idle worker, and twice as many as are begun during a call of the
+    /// proposer, so that those of one call last until the next one's are there. Each further one would be made from an older
+    /// state than it need be.
+    fn backlog(&self, in_flight: &InFlight<C>) -> usize {
+        let workers = self.settings.workers.classes.len();
+        let trials = self.state.time_of_trials.saturating_add(self.state.time_of_builds).as_secs_f64();
+        let trial = trials / self.state.experiments.len().max(1) as f64;
+        let pace = in_flight.proposer.pace;
+        let during_calls = if trial > 0.0 { (2.0 * workers as f64 * pace / trial).ceil() } else { 0.0 };
+        let ahead = (during_calls as usize).max(1).min(MAX_BACKLOG * workers);
+        ahead + in_flight.idle_workers()
+    }
+
+    /// Handles the proposer's answer: stages or rejects its proposals, or backs off after its failure.
+    pub(super) async fn accept_proposals(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        Answer { parent, asked, result, took }: Answer<C>,
+    ) -> Result<(), LabError> {
+        in_flight.proposer.is_busy = false;
+        in_flight.proposer.pace = took.as_secs_f64();
+        match result {
+            Ok(proposals) if proposals.is_empty() => {
+                self.fail_proposer(in_flight, "it answered with no proposal at all");
+            }
+            Ok(proposals) => {
+                in_flight.proposer.failures = 0;
+                // Every proposal was paid for, so each is staged or rejected, even if it will be tried another day.
+                for (at, proposal) in proposals.into_iter().enumerate() {
+                    self.stage_proposal(in_flight, proposal.cleaned(), &parent, at < asked).await?;
+                }
+                self.back_off_after_rejections(in_flight);
+            }
+            Err(ProposerError::Rejected { description, reason, cost }) => {
+                in_flight.proposer.failures = 0;
+                let change = serde_json::Value::Null;
+                let rejection = Rejection { description, reason, change, cost, proposer: String::new() };
+                self.reject_proposal(in_flight, rejection)?;
+                self.back_off_after_rejections(in_flight);
+            }
+            // Experiments decided while it thought may have given it new ideas.
+            Err(ProposerError::Exhausted(why)) if self.state.experiments.len() == in_flight.proposer.known => {
+                in_flight.proposer.exhausted = Some(StopReason::Exhausted(why));
+            }
+            Err(ProposerError::Exhausted(_)) => {}
+            Err(ProposerError::Fatal(why)) => return Err(LabError::Proposer(why)),
+            Err(ProposerError::Transient(_)) if in_flight.cancel.is_cancelled() => {}
+            // A failing proposer never ends the run: back off and ask again.
+            Err(ProposerError::Transient(error)) => self.fail_proposer(in_flight, &error),
+        }
+        Ok(())
+    }
+
+    fn fail_proposer(&self, in_flight: &mut InFlight<C>, error: &str) {
+        in_flight.proposer.failures += 1;
+        let failures = in_flight.proposer.failures;
+        self.back_off(in_flight, Backoff::Proposer, failures, error);
+    }
+
+    /// Makes a proposal for the files of `parent` an open experiment, or rejects it.
+    async fn stage_proposal(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        proposal: Proposal<C>,
+        parent: &Revision,
+        was_asked_for: bool,
+    ) -> Result<(), LabError> {
+        let experiment = self.state.next_experiment();
+        self.tell(&Event::Proposed { description: &proposal.description });
+        let Proposal { change, description, hypothesis, cost, proposer, design } = proposal;
+        let json = serde_json::to_value(&change)?;
+        let is_too_deep = is_nested_deeper(&json, DEEPEST_CHANGE);
+        let staged = match (is_too_deep, was_asked_for) {
+            (true, _) => Err(format!("its change is nested deeper than {DEEPEST_CHANGE} levels")),
+            (_, false) => Err("more proposals came than were asked for; propose it again".into()),
+            _ => self.stage_candidate(in_flight, experiment, parent, &change, &description).await?,
+        };
+        let staged = staged.and_then(|candidate| match self.state.with_fingerprint(&candidate.fingerprint) {
+            Some(twin) => {
+                let is_open = self.state.open(twin.id).is_some();
+                let status = if is_open { "not decided yet".to_owned() } else { twin.status.to_string() };
+                Err(format!("it is the same as experiment {} ({}, {status})", twin.id, twin.description))
+            }
+            None => Ok(candidate),
+        });
+        match staged {
+            Ok(candidate) => {
+                let workers = self.settings.workers.classes.len();
+                let remaining = self.settings.stop.remaining(&self.state, in_flight.elapsed(), workers);
+                let mut staged = StagedExperiment::new(experiment, Some(parent.clone()), candidate);
+                (staged.description, staged.hypothesis, staged.change) = (description, hypothesis, json);
+                (staged.cost, staged.proposer, staged.design) = (cost, proposer, design);
+                staged.remaining = remaining.filter(|remaining| remaining.is_finite());
+                let description = staged.description.clone();
+                self.record(Record::Staged(staged))?;
+                in_flight.proposer.rejections = 0;
+                in_flight.proposer.last_rejections.clear();
+                self.tell(&Event::Staged { experiment, description: &description });
+                Ok(())
+            }
+            Err(reason) => {
+                let change = if is_too_deep { serde_json::Value::Null } else { json };
+                self.reject_proposal(in_flight, Rejection { description, reason, change, cost, proposer })
+            }
+        }
+    }
+
+    /// Stages a change. A failure of the sandbox on one proposal rejects that; only several in a row are our own failure.
+    async fn stage_candidate(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        experiment: u32,
+        parent: &Revision,
+        change: &C,
+        description: &str,
+    ) -> Result<Result<crate::sandbox::Candidate, String>, LabError> {
+        let failures = &mut in_flight.proposer.staging_failures;
+        match self.sandbox.stage(experiment, parent, change, description).await {
+            Ok(candidate) => {
+                *failures = 0;
+                Ok(Ok(candidate))
+            }
+            Err(StageError::Rejected(reason)) => {
+                *failures = 0;
+                Ok(Err(reason))
+            }
+            Err(StageError::Failed(error @ (SandboxError::DiskFull { .. } | SandboxError::Cancelled))) => {
+                Err(error.into())
+            }
+            Err(StageError::Failed(error)) => {
+                *failures += 1;
+                if *failures >= STAGING_FAILURES {
+                    return Err(error.into());
+                }
+                Ok(Err(format!("the sandbox failed to stage it: {error}")))
+            }
+        }
+    }
+
+    fn reject_proposal(&mut self, in_flight: &mut InFlight<C>, rejection: Rejection) -> Result<(), LabError> {
+        let Rejection { description, reason, change, cost, proposer } = rejection;
+        let description = one_line(&description, DESCRIPTION_LIMIT);
+        let reason = paragraph(&reason, PARAGRAPH_LIMIT);
+        let in_a_row = &mut in_flight.proposer;
+        in_a_row.rejections += 1;
+        in_a_row.last_rejections.push_back(format!("- {description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
+        if in_a_row.last_rejections.len() > NAMED_REJECTIONS {
+            in_a_row.last_rejections.pop_front();
+        }
+        self.tell(&Event::Rejected { description: &description, reason: &reason });
+        self.record(Record::Rejected { description, reason, change, cost: cost.valid(), proposer })
+    }
+
+    /// A proposer that repeats itself must neither fill the disk nor spend without bound.
+    fn back_off_after_rejections(&self, in_flight: &mut InFlight<C>) {
+        let (count, limit) = (in_flight.proposer.rejections, self.settings.rejection_limit);
+        if count >= limit.max(1) {
+            let last: Vec<_> = in_flight.proposer.last_rejections.iter().cloned().collect();
+            in_flight.proposer.exhausted = Some(StopReason::Rejected { count, last: last.join("\n") });
+        } else if count >= REJECTIONS_BEFORE_BACKOFF {
+            let last = in_flight.proposer.last_rejections.back().cloned().unwrap_or_default();
+            let error = format!("{count} proposals in a row were rejected, the last one was:\n{last}");
+            self.back_off(in_flight, Backoff::Proposer, count - REJECTIONS_BEFORE_BACKOFF + 1, &error);
+        }
+    }
+}
+
+/// Asks the proposer about a state.
+async fn ask_proposer<C: Send + 'static>(
+    proposer: &Mutex<Box<dyn Proposer<C>>>,
+    sandbox: &dyn Sandbox<C>,
+    program: &Program,
+    state: &State,
+    view: Option<&View>,
+    most: usize,
+) -> Result<Vec<Proposal<C>>, ProposerError> {
+    let Some(base) = state.proposal_base() else {
+        return Err(ProposerError::Fatal("there is no measured baseline".into()));
+    };
+    let files = sandbox.files(base).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
+    let Some(mut context) = Context::new(program, state, Arc::new(files)) else {
+        return Err(ProposerError::Fatal("the incumbent has no score".into()));
+    };
+    if let Some(view) = view {
+        view.narrow(&mut context);
+    }
+    proposer.lock().await.propose_wave(&context, most).await
+}
+
+/// Whether a value is nested deeper than this many levels.
+fn is_nested_deeper(value: &serde_json::Value, levels: usize) -> bool {
+    let mut parts: Box<dyn Iterator<Item = &serde_json::Value>> = match value {
+        serde_json::Value::Array(parts) => Box::new(parts.iter()),
+        serde_json::Value::Object(parts) => Box::new(parts.values()),
+        _ => return false,
+    };
+    match levels.checked_sub(1) {
+        None => true,
+        Some(levels) => parts.any(|part| is_nested_deeper(part, levels)),
+    }
+}

@@ -1,0 +1,172 @@
+//! The schedule: the next step of an open experiment, as one pure function of what is known.
+
+use super::excursion;
+use super::in_flight::ExperimentInFlight;
+use super::screening::ScreeningStep;
+use super::settings::Settings;
+use crate::ratchet::{Ratchet, Side, Verdict, on_one_machine};
+use crate::state::{BaseStatus, OpenExperiment, Promotion, SANDBOX_FAILURES, State, Status};
+
+/// The next step of an open experiment.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// A trial, a backoff, a health check or another experiment's decision comes first.
+    Wait,
+    /// A trial of this side on this share of the budget, as soon as there is a worker.
+    Trial { side: Side, fidelity: f64 },
+    /// From the rungs of screening to the full budget.
+    Promote(Promotion, String),
+    /// The rule asks for trials of these sides.
+    Request(Vec<Side>),
+    /// A rebase onto the end of the merge queue at once; or, for a candidate that was not found better, onto the incumbent
+    /// when it can run there, once for all keeps until then.
+    Rebase { into_queue: bool },
+    /// The decision.
+    Decide(Status, String),
+}
+
+impl Step {
+    /// Whether the step has to wait for a worker, or for anything else.
+    pub(super) fn needs_worker(&self) -> bool {
+        matches!(self, Step::Wait | Step::Trial { .. } | Step::Rebase { into_queue: false })
+    }
+}
+
+/// Whether the machine may be at fault: then nothing is spent before the incumbent has passed a health check.
+pub(super) fn is_suspect(state: &State, settings: &Settings) -> bool {
+    let blocked = |open: &OpenExperiment| {
+        open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES && open.failed.is_none()
+    };
+    state.failing.is_some()
+        || state.crashes_in_a_row >= settings.suspicious_crashes.max(1)
+        || state.open.iter().any(blocked)
+}
+
+/// The next step of `open`, where `known` is what this process knows of it beside the journal.
+pub(super) fn next_step(
+    state: &State,
+    open: &OpenExperiment,
+    known: Option<&ExperimentInFlight>,
+    settings: &Settings,
+    rule: &dyn Ratchet,
+) -> Step {
+    let base = state.base_status(open);
+    if is_suspect(state, settings) {
+        return Step::Wait;
+    }
+    if let Some(known) = known.filter(|known| !known.is_idle()) {
+        // Beside trials in flight only further ones of the same side, which the rule asked for at once.
+        return match known.requested.front().filter(|side| known.may_start(**side)) {
+            Some(side) if open.failed.is_none() && base == BaseStatus::Current => {
+                Step::Trial { side: *side, fidelity: 1.0 }
+            }
+            _ => Step::Wait,
+        };
+    }
+    if let Some(why) = &open.failed {
+        match base {
+            // Its base may be at fault, if that was not measured.
+            BaseStatus::QueuedBehind(_) => return Step::Wait,
+            BaseStatus::Stale if !state.comparable(open) => return Step::Rebase { into_queue: open.in_merge_queue },
+            // Only the baseline is tried again, as it failed in an earlier process.
+            _ if open.experiment.id > 0 || known.is_some_and(|known| known.was_tried) => {
+                return Step::Decide(Status::Crash, why.clone());
+            }
+            _ => {}
+        }
+    }
+    let is_measured = !open.experiment.arm.measurements.is_empty();
+    match base {
+        BaseStatus::QueuedBehind(_) if is_measured => Step::Wait,
+        BaseStatus::QueuedBehind(_) => trial(open, settings, Side::Candidate, 1.0),
+        BaseStatus::Stale if !is_measured || !state.comparable(open) => Step::Rebase { into_queue: open.in_merge_queue },
+        BaseStatus::Stale => match judge(state, open, rule) {
+            Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
+            // Measured again as a change of today's incumbent, and kept only for what it is worth there.
+            Verdict::Keep(_) | Verdict::Measure(_) => Step::Rebase { into_queue: true },
+        },
+        BaseStatus::Current if !is_measured && open.experiment.conflict.is_some() => {
+            discard("it changes the same as what was kept before it could run; both sides go back to the proposer")
+        }
+        BaseStatus::Current if !is_measured => screen(state, open, settings),
+        BaseStatus::Current => judged_step(state, open, known, settings, rule),
+    }
+}
+
+/// The next step of a measured candidate of the incumbent: the trials that the rule asked for, or its verdict.
+fn judged_step(
+    state: &State,
+    open: &OpenExperiment,
+    known: Option<&ExperimentInFlight>,
+    settings: &Settings,
+    rule: &dyn Ratchet,
+) -> Step {
+    if let Some(side) = known.and_then(|known| known.requested.front()) {
+        return trial(open, settings, *side, 1.0);
+    }
+    // A rule that is shown the same evidence asks the same again.
+    if known.and_then(|known| known.measurements_at_request) == Some(open.measurements()) {
+        return discard("it could not be compared: the incumbent gave no number either");
+    }
+    match judge(state, open, rule) {
+        Verdict::Keep(_) if state.has_to_queue(open) => Step::Rebase { into_queue: true },
+        Verdict::Keep(reason) => Step::Decide(Status::Keep, reason),
+        Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
+        Verdict::Measure(sides) if sides.is_empty() => discard("the rule asked for nothing more and did not decide"),
+        Verdict::Measure(sides) if open.measurements() < settings.measurement_limit => Step::Request(sides),
+        Verdict::Measure(_) if state.incumbent.is_none() => Step::Decide(Status::Keep, "the baseline".into()),
+        Verdict::Measure(_) => {
+            let count = open.measurements();
+            discard(&format!("the rule did not decide after {count} measurements, which is the limit"))
+        }
+    }
+}
+
+/// The first trials of a candidate: on the rungs of screening, if there are any, and one on the full budget.
+fn screen(state: &State, open: &OpenExperiment, settings: &Settings) -> Step {
+    let Some(screening) = settings.screening.as_ref().filter(|_| !open.in_merge_queue) else {
+        return trial(open, settings, Side::Candidate, 1.0);
+    };
+    let tolerance = excursion::tolerance(settings.excursion.as_ref(), state);
+    match screening.next_step(state, open, tolerance) {
+        ScreeningStep::Trial(side, fidelity) => trial(open, settings, side, fidelity),
+        ScreeningStep::Promote(promotion, reason) => Step::Promote(promotion, reason),
+        ScreeningStep::FullBudget => trial(open, settings, Side::Candidate, 1.0),
+        ScreeningStep::Discard(reason) => Step::Decide(Status::Discard, reason),
+    }
+}
+
+/// A trial, unless the process died too often while others of the experiment were in flight.
+fn trial(open: &OpenExperiment, settings: &Settings, side: Side, fidelity: f64) -> Step {
+    // Without a baseline there is nothing: it is tried however often the machine dies.
+    match open.lost {
+        lost if open.experiment.id > 0 && lost >= settings.loss_limit.max(1) => Step::Decide(
+            Status::Crash,
+            format!("the process of the lab died {lost} times while it was tried, so it may be the cause"),
+        ),
+        _ => Step::Trial { side, fidelity },
+    }
+}
+
+fn discard(reason: &str) -> Step {
+    Step::Decide(Status::Discard, reason.to_owned())
+}
+
+fn judge(state: &State, open: &OpenExperiment, rule: &dyn Ratchet) -> Verdict {
+    let mut evidence = state.evidence(open);
+    let verdict = on_one_machine(&mut evidence).unwrap_or_else(|| rule.judge(&evidence));
+    if state.incumbent.is_some() {
+        return verdict;
+    }
+    // The baseline has nothing to be compared with: all that a rule may do is ask for more of it.
+    match verdict {
+        Verdict::Keep(reason) => Verdict::Keep(reason),
+        Verdict::Measure(sides) if sides.contains(&Side::Candidate) => {
+            Verdict::Measure(sides.into_iter().filter(|side| *side == Side::Candidate).collect())
+        }
+        _ => Verdict::Keep("the baseline".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

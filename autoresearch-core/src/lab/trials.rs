@@ -1,0 +1,354 @@
+//! Trials of experiments: started where there are workers, built ahead of them, and recorded when they end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::in_flight::{Backoff, Completion, InFlight, Phase, TrialId, TrialInFlight, backoff_after};
+use super::schedule::{Step, is_suspect};
+use super::{Change, Lab, LabError};
+use crate::cancel::Cancel;
+use crate::failpoint;
+use crate::journal::{Record, TrialResult, TrialStart};
+use crate::metric::Measurement;
+use crate::observer::{Event, Observer};
+use crate::ratchet::Side;
+use crate::sandbox::{Candidate, Outcome, Progress, Purpose, RunLog, Sandbox, SandboxError, Trial};
+use crate::state::{BaseStatus, OpenExperiment, SANDBOX_FAILURES};
+
+/// Length of a log's end that the journal remembers, in characters.
+const REMEMBERED_TAIL: usize = 2000;
+/// Time beyond both limits of its budget after which the lab ends a run itself, and again that the sandbox has to clean up.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl<C: Change> Lab<C> {
+    /// Cancels builds and trials whose result can no longer change a decision: those that are built ahead of their first run,
+    /// if the incumbent has moved since, as to build again costs less than to run; and those on top of another candidate, if
+    /// that was not kept.
+    pub(super) fn cancel_obsolete_trials(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
+        let is_stale = |open: &&OpenExperiment| {
+            open.experiment.arm.measurements.is_empty() && self.state.base_status(open) == BaseStatus::Stale
+        };
+        let stale = self.state.open.iter().filter(is_stale);
+        let stale: Vec<_> = stale.map(|open| (open.experiment.id, self.state.comparable(open))).collect();
+        for (experiment, is_comparable) in stale {
+            let Some(known) = in_flight.experiments.get_mut(&experiment) else { continue };
+            let is_obsolete = |trial: &&TrialInFlight| {
+                trial.phase == Phase::Building || (trial.phase == Phase::Running && !is_comparable)
+            };
+            known.trials.iter().filter(is_obsolete).for_each(|trial| trial.cancel.cancel());
+            let built: Vec<_> = known.trials.extract_if(.., |trial| trial.phase == Phase::Built).collect();
+            for trial in built {
+                in_flight.release(trial.lease);
+                self.record_cancelled(experiment, trial.trial.number)?;
+                self.tell(&Event::TrialEnded { experiment, worker: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn record_cancelled(&mut self, experiment: u32, trial: u32) -> Result<(), LabError> {
+        let reason = "its base is no longer what the search goes on from".to_owned();
+        self.record(Record::TrialCancelled { experiment, trial, reason })
+    }
+
+    /// Whether an open experiment was tried or is in the merge queue. The others may wait for another call.
+    pub(super) fn has_begun(&self, in_flight: &InFlight<C>, open: &OpenExperiment) -> bool {
+        let was_tried = in_flight.experiments.get(&open.experiment.id).is_some_and(|known| known.was_tried);
+        was_tried || open.trials_started > 0 || open.in_merge_queue || !self.settings.workers.ahead
+    }
+
+    /// Starts the trials for which there are workers: first of the merge queue, then of experiments that have begun, then, if
+    /// the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result is to be looked at first.
+    pub(super) async fn start_trials(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        stopping: bool,
+    ) -> Result<bool, LabError> {
+        if is_suspect(&self.state, &self.settings) {
+            return Ok(false);
+        }
+        let open = self.state.open.iter();
+        let mut order: Vec<(bool, bool, u32)> =
+            open.map(|open| (!open.in_merge_queue, !self.has_begun(in_flight, open), open.experiment.id)).collect();
+        order.sort_unstable();
+        for (_, is_new, id) in order {
+            self.start_built_trials(in_flight, id);
+            if is_new && stopping {
+                continue;
+            }
+            loop {
+                match self.next_step(in_flight, id) {
+                    Step::Trial { side, fidelity } if self.start_trial(in_flight, id, side, fidelity)? => {}
+                    Step::Rebase { into_queue: false } if in_flight.has_room(self.class(1.0)) => {
+                        self.rebase_experiment(in_flight, id, false).await?;
+                        return Ok(true);
+                    }
+                    _ => break,
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Starts the built trials of an experiment, as far as there are workers.
+    fn start_built_trials(&self, in_flight: &mut InFlight<C>, experiment: u32) {
+        let Some(mut known) = in_flight.experiments.remove(&experiment) else { return };
+        for trial in known.trials.iter_mut().filter(|trial| trial.phase == Phase::Built) {
+            if in_flight.add_worker(&mut trial.lease, self.class(trial.trial.fidelity)) {
+                self.start_on_worker(in_flight, trial);
+            }
+        }
+        in_flight.experiments.insert(experiment, known);
+    }
+
+    /// The class of hardware for trials on this share of the budget.
+    pub(super) fn class(&self, fidelity: f64) -> &str {
+        let screening = self.settings.screening.as_ref().filter(|_| fidelity < 1.0);
+        let of_rungs = screening.and_then(|screening| screening.class.as_ref());
+        of_rungs.or(self.settings.workers.classes.first()).map_or("", String::as_str)
+    }
+
+    /// Starts a trial of an open experiment, or its build ahead. Returns whether there was room for it.
+    fn start_trial(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        experiment: u32,
+        side: Side,
+        fidelity: f64,
+    ) -> Result<bool, LabError> {
+        let Some(open) = self.state.open(experiment) else { return Ok(false) };
+        let candidate = match (side, &self.state.incumbent) {
+            (Side::Incumbent, Some(incumbent)) => incumbent.candidate.clone(),
+            _ => open.experiment.candidate.clone(),
+        };
+        let class = self.class(fidelity).to_owned();
+        let is_built_ahead = self.settings.workers.builders > 0;
+        let lease = match is_built_ahead {
+            true => in_flight.lease_ahead(&candidate.revision),
+            false => in_flight.lease(&candidate.revision, &class),
+        };
+        let Some(lease) = lease else { return Ok(false) };
+        let (number, seed) = (open.trials_started + 1, self.seed(open, side, fidelity));
+        let mut trial = Trial::new(experiment, number, seed, self.settings.budget);
+        (trial.fidelity, trial.slot) = (fidelity, lease.slot as u32);
+        trial.worker = lease.worker.map(|worker| worker as u32);
+        trial.progress = report_progress(experiment, trial.worker, self.observers.clone());
+        if in_flight.experiments.get(&experiment).is_none_or(|known| !known.was_tried) {
+            let description = &open.experiment.description;
+            self.tell(&Event::ExperimentStarted { experiment, description });
+        }
+        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class }))?;
+        let cancel = in_flight.cancel.child();
+        let mut started = TrialInFlight { phase: Phase::Building, side, candidate, trial, lease, cancel };
+        match is_built_ahead {
+            false => self.start_on_worker(in_flight, &mut started),
+            true => self.start_build(in_flight, &started),
+        }
+        let known = in_flight.experiment(experiment);
+        known.was_tried = true;
+        if fidelity == 1.0 && known.requested.front() == Some(&side) {
+            known.requested.pop_front();
+        }
+        known.trials.push(started);
+        Ok(true)
+    }
+
+    /// The seed of the next trial of this side.
+    ///
+    /// It is the same on both sides: the second trial of the candidate and the first fresh one of the incumbent are a pair.
+    /// The first trial has the run's seed, so that single trials compare, unless the rule wants fresh ones.
+    fn seed(&self, open: &OpenExperiment, side: Side, fidelity: f64) -> u64 {
+        let is_beside = |running: &&crate::state::Running| (running.side, running.fidelity) == (side, fidelity);
+        let beside = open.running.iter().filter(is_beside).count();
+        let repeat = beside
+            + match side {
+                Side::Candidate => open.experiment.arm.measurements.len(),
+                Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
+                Side::Incumbent => open.incumbent.len() + 1,
+            };
+        if repeat == 0 && !self.ratchet.fresh_seeds() {
+            return self.settings.seed;
+        }
+        // Each rebase makes another candidate.
+        let repeat = ((open.experiment.rebased.len() as u64) << 32) | repeat as u64;
+        Purpose::Search.seed(self.settings.seed, open.experiment.id, repeat)
+    }
+
+    fn start_build(&self, in_flight: &mut InFlight<C>, started: &TrialInFlight) {
+        let id = TrialId { experiment: started.trial.experiment, number: started.trial.number };
+        self.tell(&Event::TrialStarted { experiment: id.experiment, worker: None });
+        let (sandbox, cancel) = (self.sandbox.clone(), started.cancel.clone());
+        let (candidate, trial) = (started.candidate.clone(), started.trial.clone());
+        in_flight.await_completion(async move {
+            let result = sandbox.build(&candidate, &trial, &cancel).await;
+            Completion::Built { trial: id, result }
+        });
+    }
+
+    fn start_on_worker(&self, in_flight: &mut InFlight<C>, started: &mut TrialInFlight) {
+        let id = TrialId { experiment: started.trial.experiment, number: started.trial.number };
+        let worker = started.lease.worker.map(|worker| worker as u32);
+        started.phase = Phase::Running;
+        started.trial.worker = worker;
+        started.trial.progress = report_progress(id.experiment, worker, self.observers.clone());
+        self.tell(&Event::TrialStarted { experiment: id.experiment, worker });
+        let (sandbox, cancel) = (self.sandbox.clone(), started.cancel.clone());
+        let (candidate, trial) = (started.candidate.clone(), started.trial.clone());
+        in_flight.await_completion(async move {
+            let result = run_within_budget(&*sandbox, &candidate, &trial, &cancel).await;
+            Completion::TrialEnded { trial: id, result }
+        });
+    }
+
+    /// Handles the end of a build ahead of a trial.
+    pub(super) fn finish_build(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        trial: TrialId,
+        result: Result<Option<Outcome>, SandboxError>,
+    ) -> Result<(), LabError> {
+        let failed = match result {
+            Ok(None) => {
+                let known = in_flight.experiment(trial.experiment);
+                let built = known.trials.iter_mut().find(|started| started.trial.number == trial.number);
+                built.into_iter().for_each(|built| built.phase = Phase::Built);
+                return Ok(());
+            }
+            Ok(Some(outcome)) => Ok(outcome),
+            Err(error) => Err(error),
+        };
+        self.finish_trial(in_flight, trial, failed)
+    }
+
+    /// Handles the end of a trial: its measurement is recorded, or its failure.
+    pub(super) fn finish_trial(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        TrialId { experiment, number }: TrialId,
+        result: Result<Outcome, SandboxError>,
+    ) -> Result<(), LabError> {
+        failpoint::point("lab: a run ended");
+        let Some(ended) = in_flight.experiment(experiment).remove(number) else { return Ok(()) };
+        in_flight.release(ended.lease);
+        self.tell(&Event::TrialEnded { experiment, worker: ended.trial.worker });
+        match result {
+            Ok(outcome) => {
+                in_flight.experiment(experiment).failures = 0;
+                self.record_measured(&ended, outcome)
+            }
+            // The run ends; else only this trial does.
+            Err(SandboxError::Cancelled) if in_flight.cancel.is_cancelled() => Ok(()),
+            Err(SandboxError::Cancelled) if ended.cancel.is_cancelled() => self.record_cancelled(experiment, number),
+            Err(error) => self.handle_sandbox_failure(in_flight, &ended, error),
+        }
+    }
+
+    fn record_measured(&mut self, ended: &TrialInFlight, mut outcome: Outcome) -> Result<(), LabError> {
+        let Trial { experiment, number, fidelity, .. } = ended.trial;
+        let result = self.read(&outcome);
+        let log = outcome.log_mut();
+        if let Some((start, _)) = log.tail.char_indices().rev().nth(REMEMBERED_TAIL - 1) {
+            log.tail.drain(..start);
+        }
+        log.machine = None;
+        let measured = TrialResult { fidelity, ..TrialResult::new(experiment, number, ended.side, outcome, result) };
+        self.record(Record::TrialMeasured(measured))
+    }
+
+    /// Tries again after a while; after too many failures in a row the incumbent shows whether the candidate is the cause.
+    fn handle_sandbox_failure(
+        &mut self,
+        in_flight: &mut InFlight<C>,
+        ended: &TrialInFlight,
+        error: SandboxError,
+    ) -> Result<(), LabError> {
+        let Trial { experiment, number: trial, fidelity, .. } = ended.trial;
+        self.record(Record::TrialFailed { experiment, trial, error: error.to_string() })?;
+        let known = in_flight.experiment(experiment);
+        // It is still wanted, unless it comes next in any case.
+        if known.measurements_at_request.is_some() && fidelity == 1.0 {
+            known.requested.push_front(ended.side);
+        }
+        known.failures += 1;
+        let failures = known.failures;
+        // Nothing but the baseline ran before it, so there is nothing to check the machine with.
+        let is_hopeless = experiment == 0
+            && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
+        if is_hopeless || matches!(error, SandboxError::DiskFull { .. }) {
+            return Err(error.into());
+        }
+        if !is_suspect(&self.state, &self.settings) {
+            self.back_off(in_flight, Backoff::Experiment(experiment), failures, &error.to_string());
+        }
+        Ok(())
+    }
+
+    /// Lets a part wait after a failure: longer with each failure in a row.
+    pub(super) fn back_off(&self, in_flight: &mut InFlight<C>, backoff: Backoff, failures: u32, error: &str) {
+        let pause = backoff_after(failures);
+        if !in_flight.cancel.is_cancelled() {
+            self.tell(&Event::Retrying { error, pause });
+        }
+        in_flight.back_off(backoff, pause);
+    }
+
+    /// Reads the number of a trial, or why there is none. Secondary values that are not finite are dropped.
+    pub(super) fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
+        let mut measurement = self.metric.read(outcome).map_err(|error| match outcome {
+            Outcome::Completed(_) => error.to_string(),
+            other => other.describe(),
+        })?;
+        measurement.secondary.retain(|_, value| value.is_finite());
+        match measurement.items.iter().position(|item| !item.is_finite()) {
+            Some(at) => Err(format!("the score of item {at} is {}, which is not a finite number", measurement.items[at])),
+            None => Ok(measurement),
+        }
+    }
+}
+
+/// Executes a trial, and keeps its limits where the sandbox does not.
+pub(super) async fn run_within_budget<C>(
+    sandbox: &dyn Sandbox<C>,
+    candidate: &Candidate,
+    trial: &Trial,
+    cancel: &Cancel,
+) -> Result<Outcome, SandboxError> {
+    if sandbox.keeps_budget() {
+        return Ok(trial.overrun(sandbox.run(candidate, trial, cancel).await?));
+    }
+    let limit = trial.limit().saturating_add(trial.budget.build).saturating_add(GRACE);
+    let (own, started) = (cancel.child(), tokio::time::Instant::now());
+    let run = sandbox.run(candidate, trial, &own);
+    tokio::pin!(run);
+    let ended = tokio::select! {
+        biased;
+        ended = &mut run => ended?,
+        // A timer cannot be set further away than this.
+        () = tokio::time::sleep(limit.min(Duration::from_secs(86_400 * 365))) => {
+            own.cancel();
+            let _ = tokio::time::timeout(GRACE, run).await;
+            Outcome::TimedOut { log: RunLog::default() }
+        }
+    };
+    let elapsed = started.elapsed();
+    Ok(match trial.overrun(ended) {
+        Outcome::Completed(log) if elapsed > limit => Outcome::TimedOut { log: RunLog { elapsed, ..log } },
+        Outcome::TimedOut { log } if log.elapsed.is_zero() => Outcome::TimedOut { log: RunLog { elapsed, ..log } },
+        ended => ended,
+    })
+}
+
+/// Tells the observers of a trial's reports, with the experiment and the worker that they are about.
+fn report_progress(
+    experiment: u32,
+    worker: Option<u32>,
+    observers: Arc<Vec<Arc<dyn Observer>>>,
+) -> Arc<dyn Fn(Progress) + Send + Sync> {
+    Arc::new(move |progress| {
+        let event = match &progress {
+            Progress::Phase(phase) => Event::Phase { experiment, worker, phase: *phase },
+            Progress::Line(line) => Event::Line { experiment, worker, line },
+        };
+        observers.iter().for_each(|observer| observer.on_event(&event));
+    })
+}

@@ -1,0 +1,261 @@
+//! The fold: each record takes the state one step on, or contradicts it.
+
+use super::{BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State};
+use crate::journal::{Decision, Entry, JournalError, Record, StagedExperiment, Status, TrialResult, TrialStart};
+use crate::ratchet::Side;
+use crate::sandbox::Revision;
+
+impl State {
+    /// Applies one record.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        self.take(entry.clone())
+    }
+
+    /// Applies one record, and keeps its parts instead of copies: a change may be as large as the files that it writes.
+    pub(crate) fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
+        let seq = entry.seq;
+        self.fold(entry).map_err(|why| JournalError::Contradiction { seq, why })
+    }
+
+    fn fold(&mut self, entry: Entry) -> Result<(), String> {
+        let Entry { at, record, .. } = entry;
+        if self.header.is_none() && !matches!(record, Record::Started(_)) {
+            return Err("a run begins with one record of its start".into());
+        }
+        let is_of_holdout = matches!(record, Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. });
+        if !is_of_holdout && !matches!(record, Record::Stopped { .. }) {
+            self.stopped = None;
+        }
+        match record {
+            Record::Started(mut header) => {
+                if self.is_bound() {
+                    return Err("a run begins with one record of its start".into());
+                }
+                header.started = at;
+                *self = State { header: Some(header), ..State::default() };
+            }
+            Record::Staged(staged) => self.stage(staged, at)?,
+            Record::Resumed => {
+                for open in self.open.iter_mut().filter(|open| !open.running.is_empty()) {
+                    open.lost += 1;
+                    open.running.clear();
+                }
+            }
+            Record::TrialStarted(start) => self.start_trial(start, at)?,
+            Record::Rebased { experiment, parent, candidate, in_merge_queue } => {
+                let at = self.place_of_open(experiment)?;
+                let is_known = |to: &Revision| {
+                    let others = self.open.iter().filter(|open| open.experiment.id != experiment && open.in_merge_queue);
+                    let mut candidates = others.map(|open| &open.experiment.candidate.revision);
+                    self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
+                };
+                if !self.open[at].running.is_empty() || !is_known(&parent) {
+                    return Err(format!("experiment {experiment} cannot be moved onto {parent}"));
+                }
+                self.rebase(at, parent, candidate, in_merge_queue);
+            }
+            Record::Conflicted { experiment, conflict } => {
+                let at = self.place_of_open(experiment)?;
+                self.pool_fresh(at);
+                let open = &mut self.open[at];
+                open.experiment.conflict = Some(conflict);
+                open.incumbent = Vec::new();
+                self.forget_former();
+            }
+            Record::TrialMeasured(result) => self.measure_trial(result)?,
+            Record::Promoted { experiment, promotion, .. } => {
+                let at = self.place_of_open(experiment)?;
+                let screening = self.open[at].experiment.screening.get_or_insert_default();
+                if screening.promotion.replace(promotion).is_some() {
+                    return Err(format!("experiment {experiment} was promoted twice"));
+                }
+                self.rungs.count(promotion);
+            }
+            Record::TrialFailed { experiment, trial, error } => {
+                let at = self.end_trial(experiment, trial)?.0;
+                let open = &mut self.open[at];
+                (open.sandbox_failures, open.sandbox_failure) = (open.sandbox_failures.saturating_add(1), error);
+            }
+            Record::TrialCancelled { experiment, trial, .. } => {
+                self.end_trial(experiment, trial)?;
+            }
+            Record::Decided(decision) => self.close(decision, at)?,
+            Record::Adopted { experiment } => {
+                let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+                if self.unadopted.take().is_none() || incumbent != Some(experiment) {
+                    return Err(format!("experiment {experiment} was adopted without a decision"));
+                }
+            }
+            Record::Rejected { description, reason, change, cost, proposer } => {
+                self.cost = self.cost.plus(cost);
+                self.since_keep += 1;
+                let experiment = self.next_experiment();
+                self.rejections.push(RejectedProposal { description, reason, change, cost, proposer, experiment });
+            }
+            Record::HealthChecked { failure, measurement, reference } => {
+                self.checks += 1;
+                if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {
+                    incumbent.arm.measurements.push(measurement);
+                    self.since_measured = 0;
+                    self.shifted(reference);
+                }
+                match failure {
+                    Some(_) => self.failed_checks += 1,
+                    None => {
+                        (self.failed_checks, self.crashes_in_a_row) = (0, 0);
+                        self.open.iter_mut().for_each(blame_candidate);
+                    }
+                }
+                self.failing = failure;
+            }
+            Record::Audited { experiment, score, .. } => {
+                let place = self.places.get(experiment as usize).map(|place| *place as usize);
+                let audited = place.and_then(|place| self.experiments.get_mut(place));
+                let audited =
+                    audited.ok_or_else(|| format!("experiment {experiment} was audited, but is not decided"))?;
+                audited.audit.push(score.get());
+            }
+            Record::HoldoutOpened { best } => {
+                let incumbent = self.incumbent.as_ref().filter(|incumbent| incumbent.revision == best);
+                let incumbent = incumbent.ok_or_else(|| format!("{best} is not the best state"))?;
+                let (best, experiment) = (incumbent.experiment, self.finished() as u32);
+                self.holdout.push(HoldoutUse { at, experiment, best, result: None });
+            }
+            Record::HoldoutMeasured { baseline, best } => match self.holdout.last_mut() {
+                Some(opening) if opening.result.is_none() => opening.result = Some((baseline, best)),
+                _ => return Err("the holdout was measured, but not opened".into()),
+            },
+            Record::Stopped { reason } => {
+                // An orderly stop is nobody's crash: the trial that it interrupted is not lost.
+                self.open.iter_mut().for_each(|open| open.running.clear());
+                self.stopped = Some(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the run can no longer start anew: an experiment is decided.
+    pub fn is_bound(&self) -> bool {
+        !self.experiments.is_empty()
+    }
+
+    fn place_of_open(&self, experiment: u32) -> Result<usize, String> {
+        let place = self.open.iter().position(|open| open.experiment.id == experiment);
+        place.ok_or_else(|| format!("experiment {experiment} is not open"))
+    }
+
+    fn stage(&mut self, staged: StagedExperiment, at: jiff::Timestamp) -> Result<(), String> {
+        let experiment = staged.experiment;
+        let waits = experiment > 0 && self.incumbent.is_none();
+        if experiment != self.next_experiment() || waits || self.unadopted.is_some() {
+            return Err(format!("experiment {experiment} begins out of turn"));
+        }
+        self.cost = self.cost.plus(staged.cost);
+        self.open.push(OpenExperiment::staged(staged, at));
+        Ok(())
+    }
+
+    fn start_trial(&mut self, start: TrialStart, at: jiff::Timestamp) -> Result<(), String> {
+        let TrialStart { experiment, trial, side, fidelity, .. } = start;
+        let place = self.place_of_open(experiment)?;
+        let open = &mut self.open[place];
+        if trial != open.trials_started + 1 {
+            return Err(format!("trial {trial} follows trial {}", open.trials_started));
+        }
+        if trial == 1 {
+            open.experiment.started = at;
+        }
+        open.failed = None;
+        open.trials_started = trial;
+        let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+        open.running.push(Running { trial, side, fidelity, incumbent });
+        Ok(())
+    }
+
+    /// Takes a trial out of those in flight. Returns the place of its experiment among the open ones, and the trial.
+    fn end_trial(&mut self, experiment: u32, trial: u32) -> Result<(usize, Running), String> {
+        let at = self.place_of_open(experiment)?;
+        let running = &mut self.open[at].running;
+        match running.iter().position(|running| running.trial == trial) {
+            Some(place) => Ok((at, running.remove(place))),
+            None => Err(format!("trial {trial} of experiment {experiment} ended, but is not in flight")),
+        }
+    }
+
+    fn measure_trial(&mut self, ended: TrialResult) -> Result<(), String> {
+        let TrialResult { experiment, trial, side, fidelity, outcome, result } = ended;
+        let (at, running) = self.end_trial(experiment, trial)?;
+        if (side, fidelity) != (running.side, running.fidelity) {
+            return Err(format!(
+                "trial {trial} is of the {:?} on {} of the budget, but was measured as of the {side:?} on {fidelity}",
+                running.side, running.fidelity
+            ));
+        }
+        let is_current = self.base_status(&self.open[at]) == BaseStatus::Current;
+        let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+        let open = &mut self.open[at];
+        (open.sandbox_failures, open.sandbox_failure) = (0, String::new());
+        let is_on_rung = fidelity < 1.0;
+        self.rungs.spend(is_on_rung, side, outcome.log());
+        self.time_of_trials = self.time_of_trials.saturating_add(outcome.log().elapsed);
+        self.time_of_builds = self.time_of_builds.saturating_add(outcome.log().build);
+        match side {
+            Side::Candidate if is_on_rung => {
+                open.experiment.outcome = Some(outcome);
+                match result.map(|measurement| self.rungs.result(fidelity, measurement.score)) {
+                    Ok(Some(result)) => open.experiment.screening.get_or_insert_default().rungs.push(result),
+                    // The incumbent has moved below it: it will be rebased, and tried on the rung again.
+                    Ok(None) if !is_current => {}
+                    Ok(None) => return Err("a trial on a rung has nothing to be compared with".into()),
+                    Err(why) => open.failed = Some(why),
+                }
+            }
+            Side::Incumbent if is_on_rung => match result {
+                Ok(measurement) => self.rungs.add(fidelity, measurement.score),
+                Err(_) => open.incomparable = true,
+            },
+            Side::Candidate => {
+                open.experiment.outcome = Some(outcome);
+                match result {
+                    Ok(measurement) => {
+                        open.experiment.arm.measurements.push(measurement);
+                        open.experiment.reference += 1;
+                    }
+                    Err(why) => open.failed = Some(why),
+                }
+            }
+            // An experiment in conflict is compared with the incumbent of today, not with one that it ran beside.
+            Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}
+            Side::Incumbent => open.incumbent.extend(result.ok()),
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, decision: Decision, at: jiff::Timestamp) -> Result<(), String> {
+        let Decision { experiment, status, reason, kept_as, reference, alpha, excursion } = decision;
+        let place = self.place_of_open(experiment)?;
+        let is_current = self.base_status(&self.open[place]) == BaseStatus::Current;
+        if status == Status::Keep && !is_current {
+            return Err(format!("experiment {experiment} was kept, but is no change of the incumbent"));
+        }
+        let before = self.reference(&self.open[place]).and_then(|arm| arm.mean());
+        let mut open = self.open.remove(place);
+        open.experiment.status = status;
+        open.experiment.reason = reason;
+        open.experiment.kept_as = kept_as;
+        open.experiment.alpha = alpha;
+        open.experiment.finished = at;
+        open.experiment.before = before;
+        self.decide(open, is_current, reference, excursion)
+    }
+}
+
+/// The incumbent ran where the sandbox kept failing on this candidate: the candidate brings it about, and has crashed.
+fn blame_candidate(open: &mut OpenExperiment) {
+    if open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES {
+        open.failed = Some(format!(
+            "the sandbox failed on it {} times, and not on the incumbent: {}",
+            open.sandbox_failures, open.sandbox_failure
+        ));
+    }
+}
