@@ -315,7 +315,7 @@ impl Imported {
             direction,
             policy: POLICY.into(),
             seed: 0,
-            rule: String::new(),
+            rule: Default::default(),
         }];
         let mut incumbent: Option<Revision> = None;
         for (experiment, row) in (0..).zip(&self.rows) {

@@ -19,7 +19,7 @@ use crate::metric::Metric;
 use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
-use crate::ratchet::Ratchet;
+use crate::ratchet::{DecisionRule, Ratchet};
 use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
@@ -189,7 +189,7 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
             None => {
                 let (tag, base) = (self.settings.tag.clone(), self.settings.base.clone());
                 let (policy, seed, metric) = (policy.clone(), *seed, self.metric.name().to_owned());
-                let rule = self.ratchet.name().to_owned();
+                let rule = DecisionRule::of(&*self.ratchet);
                 self.record(Record::Started { tag, base, metric, direction, policy, seed, rule })?;
             }
             Some(header) => {

@@ -47,8 +47,8 @@ pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use proposer::{Context, Cost, Design, Proposal, Proposer, ProposerError};
 pub use ratchet::{
-    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
-    Verdict,
+    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Side,
+    Strict, Verdict,
 };
 pub use sandbox::{
     Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError,

@@ -10,7 +10,7 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::ratchet::Side;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
-use autoresearch_core::testkit::{Faulty, FaultyProposer, Machine, Script, Step};
+use autoresearch_core::testkit::{Faulty, FaultyProposer, SimulatedMachine, Script, Step};
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::*;
 
@@ -26,7 +26,7 @@ fn cases() -> SandboxCases<Step> {
 
 #[tokio::test]
 async fn the_machine_in_memory_keeps_the_contract_of_a_sandbox() {
-    let machine = || Machine::new(Step::score(5.0).twin(0)).sandbox();
+    let machine = || SimulatedMachine::new(Step::score(5.0).twin(0)).sandbox();
     conformance::sandbox(machine, cases()).await;
 }
 
@@ -83,7 +83,7 @@ fn the_ratchets_keep_theirs() {
 #[tokio::test(start_paused = true)]
 async fn a_script_is_a_deterministic_proposer_also_with_faults() {
     let script = || Script::new([Step::score(4.0), Step::crash(), Step::refused(), Step::score(3.0), Step::score(3.0)]);
-    let machine = || Machine::new(Step::score(5.0)).sandbox();
+    let machine = || SimulatedMachine::new(Step::score(5.0)).sandbox();
     let metric = || Arc::new(LogMetric::new("score", Direction::Minimise));
     conformance::proposer(|| Box::new(script()), machine, metric(), 4, true).await;
     conformance::proposer(|| Box::new(FaultyProposer::new(Box::new(script()), 2)), machine, metric(), 4, true).await;

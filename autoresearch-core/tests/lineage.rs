@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::testkit::{Machine, Script, Step};
+use autoresearch_core::testkit::{SimulatedMachine, Script, Step};
 use autoresearch_core::*;
 
 const TABLE: &str = include_str!("data/h100-mar8.tsv");
@@ -24,7 +24,7 @@ fn steps() -> Vec<Step> {
 /// What the lab makes of it under a rule.
 async fn night(rule: Arc<dyn Ratchet>) -> State {
     let steps = steps();
-    let machine = Machine::new(steps[0].clone());
+    let machine = SimulatedMachine::new(steps[0].clone());
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let settings = Settings::new("mar8", Duration::from_secs(300));
     let (script, program) = (Script::new(steps.into_iter().skip(1)), Program::parse("Lower it.").unwrap());

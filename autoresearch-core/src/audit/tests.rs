@@ -18,7 +18,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         direction: Direction::Minimise,
         policy: String::new(),
         seed: 0,
-        rule: "noise-aware".into(),
+        rule: Default::default(),
     }];
     for (number, (scores, reference)) in experiments.iter().enumerate() {
         let experiment = number as u32;

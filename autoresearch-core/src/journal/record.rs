@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::{Cost, Design};
-use crate::ratchet::Side;
+use crate::ratchet::{DecisionRule, Side};
 use crate::sandbox::{Candidate, Outcome, Revision};
 use crate::state::{ExcursionStep, Promotion, Status};
 
@@ -28,9 +28,9 @@ pub enum Record {
         policy: String,
         /// The run's seed.
         seed: u64,
-        /// The rule of acceptance, by its name.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        rule: String,
+        /// The rule of acceptance.
+        #[serde(default)]
+        rule: DecisionRule,
     },
     /// An experiment is going to be made.
     Intent {

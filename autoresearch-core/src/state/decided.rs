@@ -2,7 +2,7 @@
 
 use super::{Earlier, ExcursionStep, Incumbent, LOGS_IN_MEMORY, Open, Shift, State, Status, hash};
 use crate::metric::Measurement;
-use crate::ratchet::{Arm, PAIRED, latest_machine};
+use crate::ratchet::{Arm, Comparison, latest_machine};
 use crate::sandbox::{Candidate, Revision};
 
 impl State {
@@ -63,7 +63,7 @@ impl State {
             false => experiment.before,
         };
         // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
-        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == PAIRED);
+        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule.comparison == Comparison::Pairs);
         experiment.before = paired.filter(|_| of_pairs).or(before);
         // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
         experiment.arm.measurements.shrink_to_fit();

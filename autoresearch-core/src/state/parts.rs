@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Short;
 use crate::metric::{Direction, Measurement, Score};
 use crate::proposer::{Cost, Design};
-use crate::ratchet::{Arm, Side, mean};
+use crate::ratchet::{Arm, DecisionRule, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
 /// What became of an experiment.
@@ -226,8 +226,8 @@ pub struct Header {
     pub policy: String,
     /// The seed.
     pub seed: u64,
-    /// The name of the rule of acceptance; empty where that has none.
-    pub rule: String,
+    /// The rule of acceptance.
+    pub rule: DecisionRule,
     /// When it began.
     pub started: Timestamp,
 }
