@@ -18,7 +18,7 @@ mod short;
 mod standing;
 
 pub use excursion::{Excursion, ExcursionStep, SideLine};
-pub use parts::{Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Running, Shift, Status};
+pub use parts::{AuditScore, Earlier, Experiment, Header, Incumbent, Open, Opening, Rejection, Running, Shift, Status};
 pub use short::{Look, Promotion, Rung, Rungs, Short};
 pub use standing::Standing;
 
@@ -364,9 +364,9 @@ impl State {
                 }
                 self.failing = failure;
             }
-            Record::Audited { experiment, score, .. } => match self.places.get(experiment as usize) {
+            Record::Audited { experiment, seed, score } => match self.places.get(experiment as usize) {
                 Some(place) if self.experiments.get(*place as usize).is_some() => {
-                    self.experiments[*place as usize].audit.push(score.get());
+                    self.experiments[*place as usize].audit.push(AuditScore { seed, score });
                 }
                 _ => return Err(contradiction(format!("experiment {experiment} was audited, but is not decided"))),
             },

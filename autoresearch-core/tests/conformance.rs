@@ -7,7 +7,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use autoresearch_core::git::Lineage;
-use autoresearch_core::ratchet::Side;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
 use autoresearch_core::testkit::{Faulty, FaultyProposer, SimulatedMachine, Script, Step};
@@ -74,10 +73,15 @@ fn the_log_metric_keeps_its_contract() {
 }
 
 #[test]
-fn the_ratchets_keep_theirs() {
-    for rule in [&Strict as &dyn Ratchet, &MinGain(0.0), &MinGain(0.5), &Constrained::new(Strict, Default::default())] {
-        conformance::ratchet(rule, (-3.0, 5.0));
-    }
+fn the_other_metrics_keep_their_contract() {
+    conformance::metric(&Timing::new("ms"), RunLog::saying("---\nms: 2 3 4\n"));
+    let repeats = LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::metric::Repeats::Median);
+    conformance::metric(&repeats, RunLog::saying("ms: 2\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items");
+    std::fs::write(&path, "1 2 3").unwrap();
+    let log = RunLog { artifacts: [("items".to_owned(), path)].into(), ..RunLog::default() };
+    conformance::metric(&ItemMetric::new("loss", Direction::Minimise), log);
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,37 +93,4 @@ async fn a_script_is_a_deterministic_proposer_also_with_faults() {
     conformance::proposer(|| Box::new(FaultyProposer::new(Box::new(script()), 2)), machine, metric(), 4, true).await;
     let faulty = || Arc::new(Faulty::new(machine(), 3)) as Arc<dyn Sandbox<Step>>;
     conformance::proposer(|| Box::new(script()), faulty, metric(), 4, true).await;
-}
-
-type Rule = fn(&Evidence) -> Verdict;
-
-/// Wrong on purpose.
-struct Wrong(Rule);
-
-impl Ratchet for Wrong {
-    fn judge(&self, evidence: &Evidence) -> Verdict {
-        (self.0)(evidence)
-    }
-}
-
-#[test]
-fn ratchets_that_break_the_contract_are_noticed() {
-    let wrong: [(&str, Rule); 4] = [
-        ("keeps what is worse", |_| Verdict::Keep("always".into())),
-        ("asks for ever", |_| Verdict::Measure(vec![Side::Candidate])),
-        ("knows one direction", |e| match e.candidate.mean() < e.incumbent.mean() {
-            true => Verdict::Keep("lower".into()),
-            false => Verdict::Discard("higher".into()),
-        }),
-        ("keeps what was never measured", |e| match e.candidate.mean() {
-            Some(_) => Strict.judge(e),
-            None => Verdict::Keep("unseen".into()),
-        }),
-    ];
-    std::panic::set_hook(Box::new(|_| {}));
-    for (what, judge) in wrong {
-        let noticed = std::panic::catch_unwind(|| conformance::ratchet(&Wrong(judge), (0.0, 1.0))).is_err();
-        assert!(noticed, "a ratchet that {what}");
-    }
-    let _ = std::panic::take_hook();
 }

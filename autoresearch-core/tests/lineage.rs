@@ -37,7 +37,7 @@ async fn night(rule: Arc<dyn Ratchet>) -> State {
 #[tokio::test]
 async fn the_lab_decides_as_the_recorded_night_did() {
     let recorded: Vec<Status> = import::parse(TABLE, None).rows.iter().map(|row| row.status).collect();
-    let state = night(Arc::new(MinGain(WORTH_IT))).await;
+    let state = night(Arc::new(MinGain::new(WORTH_IT).unwrap())).await;
     let decided: Vec<Status> = state.experiments.iter().map(|experiment| experiment.status).collect();
     let otherwise = recorded.iter().zip(&decided).filter(|(recorded, decided)| recorded != decided).count();
     let count = |status| decided.iter().filter(|decided| **decided == status).count();

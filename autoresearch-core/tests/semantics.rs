@@ -88,7 +88,7 @@ impl Ratchet for Rule {
     fn judge(&self, evidence: &Evidence) -> Verdict {
         match self {
             Rule::Strict => Strict.judge(evidence),
-            Rule::MinGain => MinGain(MIN_GAIN).judge(evidence),
+            Rule::MinGain => MinGain::new(MIN_GAIN).unwrap().judge(evidence),
             Rule::Confirm => match Strict.judge(evidence) {
                 Verdict::Keep(_) if evidence.candidate.measurements.len() < 2 => {
                     Verdict::Measure(vec![Side::Incumbent, Side::Candidate])

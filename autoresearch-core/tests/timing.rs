@@ -40,8 +40,12 @@ impl Sandbox<f64> for Place {
 
 #[tokio::test]
 async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
-    let noise_aware = NoiseAware { paired: true, ..NoiseAware::default() };
-    let rules: [Arc<dyn Ratchet>; 3] = [Arc::new(Strict), Arc::new(Paired::new(Strict, 2)), Arc::new(noise_aware)];
+    let noise_aware = {
+        let mut settings = autoresearch_core::ratchet::NoiseAwareSettings::default();
+        settings.paired = true;
+        NoiseAware::new(settings).unwrap()
+    };
+    let rules: [Arc<dyn Ratchet>; 3] = [Arc::new(Strict), Arc::new(Paired::new(Strict, 2).unwrap()), Arc::new(noise_aware)];
     for ratchet in rules {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");

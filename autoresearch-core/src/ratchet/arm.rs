@@ -73,6 +73,9 @@ impl Arm {
 pub(crate) fn mean_of(measurements: &[Measurement]) -> Option<Score> {
     let scores = || latest_machine(measurements).map(|m| m.score.get());
     let count = scores().count() as f64;
+    if count == 0.0 {
+        return None;
+    }
     // A sum may exceed the greatest number where the mean does not.
     Score::new(scores().sum::<f64>() / count).or_else(|| Score::new(scores().map(|score| score / count).sum()))
 }
@@ -85,6 +88,6 @@ mod tests {
     fn a_sum_that_overflows_still_has_a_mean() {
         assert_eq!(Arm::of([f64::MAX, f64::MAX]).mean().map(Score::get), Some(f64::MAX));
         assert_eq!(Arm::of([f64::MAX, -f64::MAX]).mean().map(Score::get), Some(0.0));
-        assert_eq!(Arm::of([f64::NAN]).mean(), None);
+        assert_eq!(Arm::of([f64::NAN]).mean(), None, "nothing has no mean");
     }
 }

@@ -14,7 +14,7 @@ use crate::metric::significant;
 /// 4. Audit: fresh trials again. Only these are what the next candidates are compared with, since those of step 3 chose it.
 ///
 /// Scores of few values (pass rates, accuracies, counts) are recognised by their common step and confirmed by an exact test
-/// in place of Student's: the rank-sum test over all assignments of the scores to the two sides (the sign test, where only
+/// beside Student's: the rank-sum test over all assignments of the scores to the two sides (the sign test, where only
 /// pairs are compared), with as many fresh trials as the level takes. So are scores that have never differed: that there
 /// is no noise is a hypothesis, which any later difference refutes, and a candidate is never kept on one trial.
 ///
@@ -242,6 +242,7 @@ impl NoiseAware {
         let audited = fresh.len() - wanted;
         let audit = Verdict::Measure(vec![Side::Candidate; self.0.audit.saturating_sub(audited)]);
 
+        let (t, needed) = ((gain - price) / error, noise.quantile(level));
         if few_values || error == 0.0 {
             let never_differed = noise.sigma() == Some(0.0) && sigma == 0.0;
             if tie && gain == 0.0 {
@@ -253,8 +254,9 @@ impl NoiseAware {
             }
             let chance = self.chance(evidence, &reference, confirmation, price);
             let test = format!("luck explains that with a probability of {chance:.3}");
-            return match chance <= level && gain > price {
-                false => Verdict::Discard(format!("{found}, but {test} (at most {level:.3}){shifted}")),
+            // A spread that is known, too, must not explain it: where scores are of several values that test sees more.
+            return match chance <= level && gain > price && (error == 0.0 || t > needed) {
+                false => Verdict::Discard(format!("{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}")),
                 // Nothing was chosen for its luck, if there is none.
                 true if audited < self.0.audit && !never_differed => audit,
                 true => Verdict::Keep(format!("{found} ({test}, at most {level:.3}){shifted}")),
@@ -265,7 +267,6 @@ impl NoiseAware {
                        happened to the machine, or the candidate is unstable";
             return Verdict::Discard(why.into());
         }
-        let (t, needed) = ((gain - price) / error, noise.quantile(level));
         match t > needed {
             false => Verdict::Discard(format!("{found}, within the noise (t {t:.1}, needs {needed:.1}){shifted}")),
             true if audited < self.0.audit => audit,
@@ -308,5 +309,86 @@ impl NoiseAware {
             (false, _) if done == 0 => vec![Side::Candidate, Side::Incumbent, Side::Candidate],
             (false, _) => vec![Side::Incumbent, Side::Candidate],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::Direction;
+    use crate::ratchet::Arm;
+
+    /// Evidence in the middle of an experiment whose incumbent was measured before, and whose noise is known from that.
+    fn evidence(earlier: &[f64], interleaved: &[f64], candidate: &[f64]) -> Evidence {
+        let incumbent = Arm::of([earlier, interleaved].concat());
+        let mut evidence = Evidence::new(incumbent, Arm::of(candidate.iter().copied()), Direction::Maximise, 0);
+        evidence.interleaved = interleaved.len();
+        evidence.noise.pool(earlier);
+        evidence
+    }
+
+    #[test]
+    fn three_equal_trials_of_the_baseline_do_not_switch_the_noise_off() {
+        let rule = NoiseAware::default();
+        let equal = [0.90, 0.90, 0.90];
+        // One better trial is no keep: it is confirmed, beside the incumbent.
+        assert!(matches!(rule.judge(&evidence(&equal, &[], &[0.91])), Verdict::Measure(_)));
+        // A trial of the incumbent that differs refutes that there is no noise.
+        let lucky = rule.judge(&evidence(&equal, &[0.92], &[0.91, 0.91, 0.91]));
+        assert!(matches!(&lucky, Verdict::Discard(why) if why.contains("luck") || why.contains("again")), "{lucky:?}");
+        // As long as nothing differs, four trials of one and two fresh ones of the other are enough: 1 of 15.
+        let exact = rule.judge(&evidence(&equal, &[0.90], &[0.91, 0.91, 0.91]));
+        assert!(matches!(&exact, Verdict::Keep(why) if why.contains("0.067")), "{exact:?}");
+    }
+
+    #[test]
+    fn mostly_equal_scores_are_not_taken_for_little_noise() {
+        // Student's t would see 2.7 standard errors here.
+        let earlier = [0.90, 0.90, 0.91, 0.90, 0.90];
+        let verdict = NoiseAware::default().judge(&evidence(&earlier, &[0.91], &[0.92, 0.91, 0.91]));
+        assert!(matches!(&verdict, Verdict::Discard(why) if why.contains("luck explains that")), "{verdict:?}");
+    }
+
+    #[test]
+    fn equal_exact_scores_with_less_code_are_kept_once_more_trials_agree() {
+        let rule = NoiseAware::default();
+        let simpler = |interleaved: &[f64], candidate: &[f64]| {
+            let mut evidence = evidence(&[7.0; 3], interleaved, candidate);
+            evidence.added_lines = -4;
+            rule.judge(&evidence)
+        };
+        assert!(matches!(simpler(&[], &[7.0]), Verdict::Measure(_)));
+        assert!(matches!(simpler(&[7.0], &[7.0; 3]), Verdict::Keep(why) if why.contains("4 lines less")));
+        assert!(matches!(simpler(&[7.0], &[7.0, 7.0, 6.9]), Verdict::Discard(_)));
+        assert!(matches!(rule.judge(&evidence(&[7.0; 3], &[], &[7.0])), Verdict::Discard(_)), "no simpler");
+    }
+
+    #[test]
+    fn settings_out_of_range_are_errors_that_name_them() {
+        let wrong: [(fn(&mut NoiseAwareSettings), &str); 6] = [
+            (|settings| settings.alpha = 1.5, "alpha is 1.5; give a number from 0.000001 to 0.5"),
+            (|settings| settings.alpha = f64::NAN, "alpha is NaN; give a number from 0.000001 to 0.5"),
+            (|settings| settings.screen = -1.0, "screen is -1; give a number from 0 to 10"),
+            (|settings| settings.confirm_at_most = 1, "confirm_at_most is 1; give a whole number from 2 to 1000"),
+            (|settings| settings.false_keeps = Some(0.0), "false_keeps is 0; give a number from 0.001 to 1000"),
+            (|settings| settings.line_price = f64::INFINITY, "line_price is inf; give a finite number of at least 0"),
+        ];
+        for (change, text) in wrong {
+            let mut settings = NoiseAwareSettings::default();
+            change(&mut settings);
+            assert_eq!(NoiseAware::new(settings).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_promised_number_of_false_keeps_has_no_floor() {
+        let level = |false_keeps| {
+            let mut evidence = evidence(&[1.0, 2.0], &[], &[3.0, 3.0]);
+            evidence.remaining = Some(1000.0);
+            let settings = NoiseAwareSettings { false_keeps, ..NoiseAwareSettings::default() };
+            NoiseAware(settings).alpha(&evidence).unwrap()
+        };
+        assert_eq!(level(None), 0.05);
+        assert!((level(Some(0.5)) - 0.5 / 201.0).abs() < 1e-12);
     }
 }

@@ -198,10 +198,49 @@ fn share(t: usize) -> f64 {
 /// The e-value of `count` differences with this sum, against a gain of zero or less. See [`Sequential`].
 fn e_value(count: f64, sum: f64, variance: f64, tau: f64) -> f64 {
     let spread = variance + count * tau * tau;
+    let z = sum * tau / (variance * spread).sqrt();
+    let scale = 2.0 * (variance / spread).sqrt();
+    if z < FAR {
+        // The product's limit: by itself one factor overflows, and the other one vanishes.
+        return scale / (-z * std::f64::consts::TAU.sqrt());
+    }
     let Ok(normal) = Normal::new(0.0, 1.0) else { return 0.0 };
-    2.0 * (variance / spread).sqrt()
-        * (sum * sum * tau * tau / (2.0 * variance * spread)).exp()
-        * normal.cdf(sum * tau / (variance * spread).sqrt())
+    scale * (z * z / 2.0).exp() * normal.cdf(z)
+}
+
+/// Beyond so many standard errors of loss an e-value is taken from its limit.
+const FAR: f64 = -20.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_great_loss_has_a_small_e_value() {
+        let values: Vec<f64> = [0.0, -5.0, -19.9, -20.1, -100.0, -1e9].map(|sum| e_value(1.0, sum, 1.0, 1e3)).to_vec();
+        assert!(values.is_sorted_by(|more, fewer| more > fewer) && values.iter().all(|value| *value < 1.0), "{values:?}");
+        assert!((e_value(1.0, -19.99, 1.0, 1e3) / e_value(1.0, -20.01, 1.0, 1e3) - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn settings_with_which_it_would_measure_for_ever_are_errors() {
+        let with = |change: fn(&mut SequentialSettings)| {
+            let mut settings = SequentialSettings::default();
+            change(&mut settings);
+            Sequential::new(settings).map_err(|error| error.to_string())
+        };
+        let wrong: [(fn(&mut SequentialSettings), &str); 5] = [
+            (|settings| settings.pairs = 0, "pairs is 0"),
+            (|settings| settings.alpha = f64::NAN, "alpha is NaN"),
+            (|settings| settings.tau = 0.0, "tau is 0"),
+            (|settings| settings.baseline = 0, "baseline is 0"),
+            (|settings| settings.line_price = -1.0, "line_price is -1"),
+        ];
+        for (change, text) in wrong {
+            let error = with(change).unwrap_err();
+            assert!(error.starts_with(text) && error.contains("; give a"), "{error}");
+        }
+    }
 }
 
 /// An upper bound of the standard deviation that holds with a probability of 80 %: little known noise counts for more.

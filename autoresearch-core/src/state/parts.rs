@@ -73,8 +73,8 @@ pub struct Experiment {
     pub short: Option<Box<Short>>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
-    /// Its scores when it was measured again after the decision, in rounds with the other kept ones.
-    pub audit: Vec<f64>,
+    /// Its scores in audits after the decision, oldest first.
+    pub audit: Vec<AuditScore>,
     /// How its last run ended. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
     /// When its first run began; until then, when it was staged.
@@ -230,4 +230,14 @@ pub struct Header {
     pub rule: DecisionRule,
     /// When it began.
     pub started: Timestamp,
+}
+
+/// A score of a kept experiment in one round of an audit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct AuditScore {
+    /// The seed of the round, in which all kept experiments are measured: scores of the same seed belong together.
+    pub seed: u64,
+    /// The score.
+    pub score: Score,
 }

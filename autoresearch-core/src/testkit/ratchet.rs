@@ -175,7 +175,7 @@ impl<R: Ratchet, F: Fn() -> R> RatchetCheck<F> {
         self
     }
 
-    /// The measurement of a score, for rules that read more than the score. By default it lists eight items around the score.
+    /// The measurement of a score, for rules that read more than the score. By default it lists eight items of this score.
     pub fn measured_as(mut self, measured: fn(Score) -> Measurement) -> RatchetCheck<F> {
         self.measured = measured;
         self
@@ -311,10 +311,9 @@ fn same(one: &Verdict, other: &Verdict, when: &str) -> Result<(), String> {
     }
 }
 
-/// A measurement with eight items around the score, for rules that compare item by item.
+/// A measurement with eight items of this score, for rules that compare item by item.
 fn with_items(score: Score) -> Measurement {
-    let items = [-4.0, -3.0, -2.0, -1.0, 1.0, 2.0, 3.0, 4.0].map(|offset| score.get() + offset);
-    Measurement { items: items.to_vec(), ..Measurement::new(score) }
+    Measurement { items: vec![score.get(); 8], ..Measurement::new(score) }
 }
 
 /// The text of a panic.

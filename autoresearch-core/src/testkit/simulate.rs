@@ -235,7 +235,7 @@ impl Simulation {
 
     async fn one(&self, rule: Arc<dyn Ratchet>, seed: u64) -> Result<Counts, LabError> {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        let world = Arc::new(World { simulation: *self, rng, truth: Mutex::default(), trials: AtomicUsize::new(0) });
+        let world = Arc::new(World { simulation: *self, rng, truth: Mutex::default(), effect: Mutex::default(), trials: AtomicUsize::new(0) });
         let mut settings = Settings::new("simulated", Duration::from_secs(1));
         if let Some(experiments) = self.experiments {
             settings.stop = Stop::after(experiments);
@@ -252,7 +252,8 @@ impl Simulation {
         })
         .await?;
         let kept = || state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep);
-        let real = |e: &&Experiment| e.change.as_f64().is_some_and(|effect| effect > 0.0);
+        let effects = world.effect.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let real = |e: &&Experiment| effects.get(e.id as usize).is_some_and(|effect| *effect > 0.0);
         let (mut gain, mut bias) = (0.0, 0.0);
         if let Some(incumbent) = &state.incumbent {
             gain = self.scores.mean(world.truth_of(&incumbent.revision));
@@ -293,6 +294,8 @@ struct World {
     rng: Mutex<StdRng>,
     /// The true value of each candidate, by experiment.
     truth: Mutex<Vec<f64>>,
+    /// The true gain of each candidate's mean over its parent's, by experiment: a pass rate of 1 cannot rise.
+    effect: Mutex<Vec<f64>>,
     trials: AtomicUsize,
 }
 
@@ -306,10 +309,13 @@ impl World {
         revision.0.parse::<usize>().ok().and_then(|at| truth.get(at).copied()).unwrap_or(f64::NAN)
     }
 
-    fn candidate(&self, experiment: u32, truth: f64) -> Candidate {
-        let mut all = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
-        all.truncate(experiment as usize);
-        all.push(truth);
+    fn candidate(&self, experiment: u32, parent: f64, truth: f64) -> Candidate {
+        let scores = self.simulation.scores;
+        for (all, value) in [(&self.truth, truth), (&self.effect, scores.mean(truth) - scores.mean(parent))] {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.truncate(experiment as usize);
+            all.push(value);
+        }
         Candidate::new(experiment.to_string())
     }
 }
@@ -342,11 +348,12 @@ impl Proposer<f64> for Random {
 #[async_trait]
 impl Sandbox<f64> for World {
     async fn baseline(&self) -> Result<Candidate, StageError> {
-        Ok(self.candidate(0, 0.0))
+        Ok(self.candidate(0, 0.0, 0.0))
     }
 
     async fn stage(&self, experiment: u32, parent: &Revision, effect: &f64, _: &str) -> Result<Candidate, StageError> {
-        Ok(self.candidate(experiment, self.truth_of(parent) + effect))
+        let parent = self.truth_of(parent);
+        Ok(self.candidate(experiment, parent, parent + effect))
     }
 
     async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
