@@ -42,7 +42,7 @@ fn long(experiments: u32) -> State {
         direction: Direction::Minimise,
         policy: String::new(),
         seed: 0,
-        rule: String::new(),
+        rule: Default::default(),
     }];
     let mut best = 1.0;
     let mut parent: Option<Revision> = None;

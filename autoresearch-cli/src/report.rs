@@ -312,7 +312,7 @@ pub mod tests {
             direction: Direction::Minimise,
             policy: "p".into(),
             seed: 1,
-            rule: String::new(),
+            rule: Default::default(),
         });
         let mut best = f64::INFINITY;
         for (number, (description, score)) in experiments.iter().enumerate() {

@@ -201,7 +201,7 @@ async fn night(workers: Workers, rows: usize, scale: f64) -> Result<Came, Failur
         Box::new(Tape(machine.clone())),
         machine.clone(),
         Arc::new(LogMetric::new("score", Direction::Minimise)),
-        Arc::new(MinGain(WORTH_IT)),
+        Arc::new(MinGain::new(WORTH_IT)?),
         settings,
         Journal::open(&path)?,
     )?

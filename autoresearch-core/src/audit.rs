@@ -1,6 +1,8 @@
-//! Which keeps are real: what is known of each by measurements that did not choose it.
+//! The keeps that are real: each beside the one before it, by measurements that did not choose it.
 
-use crate::metric::Direction;
+use std::collections::BTreeMap;
+
+use crate::metric::{Direction, Score};
 use crate::ratchet::Noise;
 use crate::state::{Experiment, State, Status};
 
@@ -10,13 +12,13 @@ use crate::state::{Experiment, State, Status};
 pub struct Kept<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
-    /// By how much it was better when it was chosen.
+    /// The gain when the experiment was chosen, in the metric's unit.
     pub chosen_gain: f64,
-    /// By how much it is better by measurements that chose neither of both; by the ones that did, where there are no others.
+    /// The gain by measurements that chose neither of both; by those that did, where there are no others.
     pub gain: f64,
-    /// How many measurements that gain rests on: of this one, and of the one before it.
+    /// The number of measurements behind that gain: of this experiment, and of the one before it.
     pub measured: (usize, usize),
-    /// Whether those measurements chose it: then the gain is too good on average.
+    /// Whether those measurements chose the experiment: then the gain is too good on average.
     pub by_selection: bool,
     /// The gain's standard error, if the noise is known.
     pub error: Option<f64>,
@@ -31,45 +33,55 @@ impl Kept<'_> {
     }
 }
 
-/// What runs of the same code differ by, from everything that is known today.
+/// The noise between trials of the same code, from everything that is known by now.
 pub fn noise(state: &State) -> Noise {
     let mut noise = state.noise;
-    state.experiments.iter().for_each(|experiment| noise.pool_usual(&experiment.audit));
+    for experiment in &state.experiments {
+        noise.pool_usual(&experiment.audit.iter().map(|audited| audited.score.get()).collect::<Vec<_>>());
+    }
     noise
 }
 
-/// How many changes without effect the tests let pass on average, if all candidates had none: an upper guide. `None` under a
-/// rule without tests.
+/// The number of changes without effect that the tests let pass on average, if no candidate had any: an upper guide. `None`
+/// under a rule without tests.
 pub fn expected_false_keeps(state: &State) -> Option<f64> {
     let levels: Vec<f64> = state.experiments.iter().filter_map(|experiment| experiment.alpha).collect();
     (!levels.is_empty()).then(|| levels.iter().sum())
 }
 
-/// The keeps in the order of the lineage, the baseline left out.
+/// The keeps in the order of the lineage, without the baseline.
 pub fn keeps(state: &State) -> Vec<Kept<'_>> {
     let noise = noise(state);
     let direction = state.header.as_ref().map_or(Direction::Minimise, |header| header.direction);
-    let better = |from: f64, to: f64| if direction == Direction::Minimise { from - to } else { to - from };
+    let better = |from: f64, to: f64| direction.sign() * (to - from);
     let lineage: Vec<&Experiment> =
         state.experiments.iter().filter(|experiment| experiment.status == Status::Keep).collect();
-    let rounds = rounds(&lineage);
+    let varies = rounds_vary(&lineage);
     let pairs = lineage.windows(2).filter_map(|pair| {
         let [before, experiment] = pair else { return None };
-        let (old, new) = (fresh(before), fresh(experiment));
-        let (from, to) = (mean(&old.0)?, mean(&new.0)?);
         let chosen = experiment.selected_at().or(experiment.score())?.get();
-        let gain = better(from, to);
-        let (error, noise) = match differences(before, experiment) {
-            // In rounds with the same seed and in the same minutes: what falls on both alike is no noise of the difference.
-            Some(differences) => (rounds.sigma().map(|sigma| sigma / (differences.len() as f64).sqrt()), rounds),
-            None => (noise.error_of_difference(new.0.len(), old.0.len()), noise),
+        let differences = differences(before, experiment);
+        let count = differences.len();
+        // In rounds with the same seed and in the same minutes: what falls on both alike is no noise of the difference. Other
+        // scores of audits are not used, since the machine may have shifted between two audits.
+        let (gain, measured, by_selection, error, noise) = match mean(&differences) {
+            Some(by) if count >= 2 => {
+                let error = varies.sigma().map(|sigma| sigma / (count as f64).sqrt());
+                (better(0.0, by), (count, count), false, error, varies)
+            }
+            Some(by) => (better(0.0, by), (1, 1), false, noise.error_of_difference(1, 1), noise),
+            None => {
+                let (old, new) = (fresh(before), fresh(experiment));
+                let error = noise.error_of_difference(new.0.len(), old.0.len());
+                (better(mean(&old.0)?, mean(&new.0)?), (new.0.len(), old.0.len()), new.1, error, noise)
+            }
         };
         Some(Kept {
             experiment,
             chosen_gain: better(experiment.before?.get(), chosen),
             gain,
-            measured: (new.0.len(), old.0.len()),
-            by_selection: new.1,
+            measured,
+            by_selection,
             error,
             chance: error.map(|error| match error > 0.0 {
                 true => noise.chance(gain / error),
@@ -80,29 +92,32 @@ pub fn keeps(state: &State) -> Vec<Kept<'_>> {
     pairs.collect()
 }
 
-/// By how much the second was higher in each round of an audit; `None` without at least two.
-fn differences(first: &Experiment, second: &Experiment) -> Option<Vec<f64>> {
-    let rounds = first.audit.iter().zip(&second.audit).map(|(first, second)| second - first);
-    let rounds: Vec<f64> = rounds.collect();
-    (rounds.len() >= 2).then_some(rounds)
+/// The second's score minus the first's in each round of an audit that measured both.
+fn differences(first: &Experiment, second: &Experiment) -> Vec<f64> {
+    // An interrupted round is measured again under its seed: the later score counts.
+    let by_round: BTreeMap<u64, Score> = first.audit.iter().map(|audited| (audited.seed, audited.score)).collect();
+    let of_second: BTreeMap<u64, Score> = second.audit.iter().map(|audited| (audited.seed, audited.score)).collect();
+    let both = of_second.iter().filter_map(|(seed, score)| Some(score.get() - by_round.get(seed)?.get()));
+    both.collect()
 }
 
-/// What the differences of neighbours vary by from round to round.
-fn rounds(lineage: &[&Experiment]) -> Noise {
+/// The variation of the neighbours' differences from round to round.
+fn rounds_vary(lineage: &[&Experiment]) -> Noise {
     let mut noise = Noise::default();
-    lineage.windows(2).filter_map(|pair| differences(pair[0], pair[1])).for_each(|rounds| noise.pool(&rounds));
+    lineage.windows(2).for_each(|pair| {
+        if let [before, experiment] = pair {
+            noise.pool(&differences(before, experiment));
+        }
+    });
     noise
 }
 
-/// The scores of an experiment that did not choose it; if there are none, those that did.
+/// The scores of an experiment's trials that did not choose it; if there are none, those that did, and that they did.
 fn fresh(experiment: &Experiment) -> (Vec<f64>, bool) {
-    if !experiment.audit.is_empty() {
-        return (experiment.audit.clone(), false);
-    }
     let scores: Vec<f64> = experiment.arm.scores().map(|score| score.get()).collect();
     let chose = scores.len().saturating_sub(experiment.reference as usize);
     // Nothing chose the baseline.
-    (scores[chose..].to_vec(), chose == 0 && experiment.id > 0)
+    (scores.get(chose..).unwrap_or_default().to_vec(), chose == 0 && experiment.id > 0)
 }
 
 fn mean(scores: &[f64]) -> Option<f64> {

@@ -7,9 +7,11 @@ use thiserror::Error;
 
 mod diff;
 mod editable;
+mod path;
 
 use diff::{to_crlf, uses_crlf};
 pub use editable::EditablePaths;
+pub use path::check_path;
 
 /// A set of edits to text files, applied atomically to the incumbent's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,24 +20,24 @@ pub struct Patch {
     pub edits: Vec<FileEdit>,
 }
 
-/// One edit. Paths are relative to the root, with `/`.
+/// One edit of a patch. Paths are relative to the root, with `/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum FileEdit {
-    /// Replaces the only place where `search` stands. Where the file has CRLF, LF in the edit means CRLF.
+    /// Replaces the only occurrence of `search`. Where the file has CRLF, LF in the edit means CRLF.
     Replace {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Text that stands exactly once in it.
+        /// Text that stands exactly once in the file.
         search: String,
-        /// What stands there afterwards.
+        /// The text in its place afterwards.
         replace: String,
     },
     /// Writes the whole file, which may be new.
     Write {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// Its whole text.
+        /// The file's whole text.
         text: String,
     },
     /// Applies a unified diff of one or several files, whose counts and line numbers may be wrong.
@@ -45,19 +47,27 @@ pub enum FileEdit {
     },
 }
 
-/// Why a patch was refused. Nothing was changed, and no experiment is spent.
+/// The reason for which a patch is refused. Nothing is changed, and no experiment is spent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatchError {
     /// No edit at all, or edits that change nothing.
     #[error("the patch changes nothing")]
     Empty,
+    /// A path that names no file below the root.
+    #[error("the path `{path}` cannot be edited: {why}")]
+    BadPath {
+        /// The path, escaped.
+        path: String,
+        /// The reason, in words.
+        why: &'static str,
+    },
     /// A path outside the allow-list.
     #[error("{path} may not be edited; editable: {editable}")]
     NotEditable {
         /// The path.
         path: String,
-        /// What may be edited.
+        /// The allow-list.
         editable: String,
     },
     /// The file to be edited does not exist.
@@ -69,7 +79,7 @@ pub enum PatchError {
     /// The search text stands nowhere.
     #[error("the text to be replaced stands nowhere in {path}; the nearest line is {line}: {nearest}")]
     NoMatch {
-        /// The file.
+        /// Path of the file.
         path: String,
         /// The number of the nearest line, from 1.
         line: usize,
@@ -79,9 +89,9 @@ pub enum PatchError {
     /// The search text stands in several places.
     #[error("the text to be replaced stands {count} times in {path}; give more of its surroundings")]
     Ambiguous {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// How many times.
+        /// The number of places.
         count: usize,
     },
     /// The text is no unified diff.
@@ -89,15 +99,15 @@ pub enum PatchError {
     MalformedDiff {
         /// The line of the diff, from 1.
         line: usize,
-        /// What is wrong there, and what to write instead.
+        /// The fault, and the remedy.
         why: &'static str,
     },
     /// A diff asks for something else than a change of text.
     #[error("{path}: {what} cannot be part of a patch; leave it out, and only change text or create text files")]
     Unsupported {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// What it asks for.
+        /// The thing that it asks for.
         what: &'static str,
     },
     /// A file that exists is no text.
@@ -106,9 +116,9 @@ pub enum PatchError {
     /// A new file would stand where a folder is, or below a file.
     #[error("{path} cannot be a file beside {with}: one of them would be a folder")]
     Collides {
-        /// The new file.
+        /// Path of the new file.
         path: String,
-        /// What is there already.
+        /// Path of the file or folder that exists.
         with: String,
     },
     /// The file would hold a NUL, so it would be no text.
@@ -136,6 +146,9 @@ impl Patch {
 
     /// Applies all edits to `files` and returns the files that changed with their new text.
     ///
+    /// # Errors
+    /// If an edit names a bad path or one that is not `editable`, does not fit the files, or if nothing changes.
+    ///
     /// ```
     /// use autoresearch_core::{EditablePaths, Patch};
     /// let files = [("train.rs".to_owned(), "const LR: f64 = 0.04;\n".to_owned())].into();
@@ -150,8 +163,11 @@ impl Patch {
         editable: &EditablePaths,
     ) -> Result<BTreeMap<String, String>, PatchError> {
         for edit in &self.edits {
-            if let Some(path) = edit.paths()?.into_iter().find(|path| !editable.allows(path)) {
-                return Err(PatchError::NotEditable { path, editable: editable.to_string() });
+            for path in edit.paths()? {
+                check_path(&path)?;
+                if !editable.allows(&path) {
+                    return Err(PatchError::NotEditable { path, editable: editable.to_string() });
+                }
             }
         }
         let mut changed: BTreeMap<String, String> = BTreeMap::new();

@@ -18,7 +18,7 @@ use crate::observer::{Event, Observer};
 use crate::policy::Difference;
 use crate::program::Program;
 use crate::proposer::Proposer;
-use crate::ratchet::Ratchet;
+use crate::ratchet::{DecisionRule, Ratchet};
 use crate::sandbox::{Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
@@ -278,7 +278,7 @@ impl<C: Change> Lab<C> {
         header.base = self.settings.base.clone();
         header.policy = self.settings.policy.clone();
         header.seed = self.settings.seed;
-        header.rule = self.ratchet.name().to_owned();
+        header.rule = DecisionRule::of(&*self.ratchet);
         header.budget = self.settings.budget;
         header
     }

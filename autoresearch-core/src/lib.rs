@@ -55,8 +55,8 @@ pub use policy::{Difference, Policy};
 pub use proposal::{Cost, Design, Proposal};
 pub use proposer::{Context, Proposer, ProposerError};
 pub use ratchet::{
-    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
-    Verdict,
+    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Side,
+    Strict, Verdict,
 };
 pub use sandbox::{
     AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Purpose, Rebase, Rebased, Revision, RunLog, Sandbox,

@@ -10,11 +10,16 @@ use crate::machine::MachineId;
 use crate::sandbox::Outcome;
 
 mod items;
+mod log;
+mod significant;
 mod timing;
 
 #[cfg(feature = "command")]
 pub(crate) use items::MAX_ITEM_BYTES;
 pub use items::{ITEMS, ItemMetric};
+pub use log::{LogMetric, Repeats};
+pub(crate) use log::{secondary, summary};
+pub use significant::{significant, signed};
 pub use timing::{Clock, Statistic, Timing};
 
 /// Which way is better.
@@ -150,108 +155,3 @@ pub trait Metric: Send + Sync {
     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError>;
 }
 
-/// Reads `name: number` from the summary block that a run prints last.
-///
-/// The block begins after the last line `---`; without one the whole log counts. All other `key: number` lines of the block
-/// become secondary metrics. The log is the candidate's own word: use it where candidates are trusted to report honestly.
-///
-/// ```
-/// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
-/// let metric = LogMetric::new("val_bpb", Direction::Minimise);
-/// let log = RunLog { tail: "step 1\n---\nval_bpb:   1.25\ndepth: 4\n".into(), ..RunLog::default() };
-/// let measurement = metric.read(&Outcome::Completed(log))?;
-/// assert_eq!(measurement.score.get(), 1.25);
-/// assert_eq!(measurement.secondary["depth"], 4.0);
-/// # Ok::<(), autoresearch_core::MetricError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogMetric {
-    name: String,
-    direction: Direction,
-    unit: String,
-}
-
-impl LogMetric {
-    /// A metric that reads the line `name: number`.
-    pub fn new(name: impl Into<String>, direction: Direction) -> LogMetric {
-        LogMetric { name: name.into(), direction, unit: String::new() }
-    }
-
-    /// Names the unit for reports.
-    pub fn with_unit(mut self, unit: impl Into<String>) -> LogMetric {
-        self.unit = unit.into();
-        self
-    }
-}
-
-impl Metric for LogMetric {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn direction(&self) -> Direction {
-        self.direction
-    }
-
-    fn unit(&self) -> &str {
-        &self.unit
-    }
-
-    fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError> {
-        let Outcome::Completed(log) = outcome else {
-            return Err(MetricError::NotCompleted(outcome.describe()));
-        };
-        let block = summary(&log.tail);
-        let value = block.iter().rfind(|(key, _)| *key == self.name).map(|(_, value)| *value);
-        let value = value.ok_or_else(|| MetricError::Missing(self.name.clone()))?;
-        let score = value.parse().ok().and_then(Score::new);
-        let score = score.ok_or_else(|| MetricError::NotFinite { name: self.name.clone(), value: value.to_owned() })?;
-        Ok(Measurement { secondary: secondary(&block, &self.name), ..Measurement::new(score) })
-    }
-}
-
-/// The `key: value` lines after the last line `---`, or of the whole log without one.
-fn summary(tail: &str) -> Vec<(&str, &str)> {
-    let lines: Vec<&str> = tail.split(['\n', '\r']).map(str::trim).collect();
-    let block = lines.iter().rposition(|line| *line == "---").map_or(&lines[..], |at| &lines[at + 1..]);
-    block.iter().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect()
-}
-
-/// The numbers of a summary block beside the metric itself.
-fn secondary(block: &[(&str, &str)], name: &str) -> BTreeMap<String, f64> {
-    let others = block.iter().filter(|(key, _)| *key != name);
-    others
-        .filter_map(|(key, value)| Some(((*key).to_owned(), value.parse::<f64>().ok().filter(|v| v.is_finite())?)))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::RunLog;
-
-    fn read(tail: &str) -> Result<Measurement, MetricError> {
-        let log = RunLog { tail: tail.into(), ..RunLog::default() };
-        LogMetric::new("val_bpb", Direction::Minimise).read(&Outcome::Completed(log))
-    }
-
-    #[test]
-    fn what_is_not_a_finite_number_is_no_score() {
-        for value in ["NaN", "inf", "-inf", "1e999", "soon", ""] {
-            assert!(matches!(read(&format!("---\nval_bpb: {value}\n")), Err(MetricError::NotFinite { .. })), "{value}");
-        }
-        assert!(matches!(read("---\nloss: 1\n"), Err(MetricError::Missing(_))));
-    }
-
-    #[test]
-    fn only_the_last_block_counts() {
-        assert!(matches!(read("val_bpb: 0.1\n---\ndepth: 4\n"), Err(MetricError::Missing(_))));
-        assert_eq!(read("---\nval_bpb: 0.1\n---\nval_bpb: 2\n").unwrap().score.get(), 2.0);
-    }
-
-    #[test]
-    fn a_run_that_did_not_complete_has_no_score() {
-        let outcome = Outcome::TimedOut { log: RunLog { tail: "---\nval_bpb: 1\n".into(), ..RunLog::default() } };
-        assert!(LogMetric::new("val_bpb", Direction::Minimise).read(&outcome).is_err());
-    }
-}

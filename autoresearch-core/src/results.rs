@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::failpoint;
 use crate::metric::{Measurement, Score};
-use crate::ratchet::{Arm, Evidence, Ratchet, Strict, Verdict};
+use crate::ratchet::{Arm, Comparison, Evidence, Ratchet, Strict, Verdict};
 use crate::sandbox::SandboxError;
 use crate::state::{Experiment, State, Status};
 
@@ -57,7 +57,7 @@ pub struct Deviation<'a> {
 /// person's judgement, or by mistake. A crash has nothing to judge. A run under another rule than strict improvement is not
 /// held against it.
 pub fn deviations(state: &State) -> Vec<Deviation<'_>> {
-    let Some(header) = state.header.as_ref().filter(|header| ["", "strict"].contains(&header.rule.as_str())) else {
+    let Some(header) = state.header.as_ref().filter(|header| header.rule.comparison == Comparison::Means) else {
         return Vec::new();
     };
     let arm = |score: Score| Arm { measurements: vec![Measurement::new(score)] };

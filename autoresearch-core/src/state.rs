@@ -22,7 +22,7 @@ pub use crate::journal::{ExcursionStep, Promotion, RunHeader, Status};
 pub use base::BaseStatus;
 pub use excursion::{FinishedExcursion, SideLine};
 pub use parts::{
-    EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
+    AuditScore, EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
 };
 pub use screening::{Rung, RungResult, Rungs, ScreeningRecord};
 

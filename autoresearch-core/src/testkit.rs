@@ -1,13 +1,21 @@
-//! For tests: a machine in memory that can die, run full and be restarted; a proposer that follows a script; faults on
-//! demand; and the conformance suites that an implementer of a trait runs over it.
+//! Help for tests of one's own rules, sandboxes, proposers and metrics.
+//!
+//! | part | for |
+//! |---|---|
+//! | [`ratchet`] | property tests of a rule of acceptance |
+//! | [`simulate`] | the false keeps and the power of a rule, on runs whose truth is known |
+//! | [`conformance`] | the promises of the four traits, checked on any implementation |
+//! | [`SimulatedMachine`] | a sandbox and a disk in memory that can die, run full and be restarted |
+//! | [`Script`], [`Step`] | a proposer of changes whose fate is known |
+//! | [`Faulty`], [`FaultyProposer`] | failures of any sandbox and any proposer, now and then |
 //!
 //! ```
 //! use std::sync::Arc;
-//! use autoresearch_core::testkit::{Machine, Script, Step};
+//! use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 //! use autoresearch_core::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let machine = Machine::new(Step::score(5.0));
+//! let machine = SimulatedMachine::new(Step::score(5.0));
 //! let script = Script::new([Step::score(4.0), Step::crash(), Step::score(4.5)]);
 //! let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
 //! let lab = Lab::builder(machine.sandbox(), Box::new(script), metric).ratchet(Arc::new(Strict));
@@ -25,8 +33,11 @@
 pub mod conformance;
 mod faults;
 mod machine;
+pub mod ratchet;
 mod script;
+mod search;
+pub mod simulate;
 
 pub use faults::{Faulty, FaultyProposer};
-pub use machine::Machine;
+pub use machine::SimulatedMachine;
 pub use script::{Fate, Script, Step};

@@ -13,7 +13,7 @@ use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Decision, Entry, JournalError, Record, TrialResult};
 use crate::proposal::Cost;
-use crate::ratchet::Side;
+use crate::ratchet::{Comparison, Side};
 use crate::results;
 use crate::sandbox::{Outcome, Revision};
 use crate::state::{State, Status};
@@ -216,7 +216,7 @@ impl Judge {
         if is_imported(&self.state) {
             return wrong;
         }
-        let strict = ["", "strict"].contains(&header.rule.as_str());
+        let strict = header.rule.comparison == Comparison::Means;
         // By what chose it: what it was found to be worth afterwards may be less.
         match (experiment.before, experiment.selected_at().or(experiment.score())) {
             (_, None) => wrong.push(format!("experiment {id} was kept without a finite score")),

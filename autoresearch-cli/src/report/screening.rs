@@ -81,7 +81,7 @@ mod tests {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
-            rule: String::new(),
+            rule: Default::default(),
         });
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });

@@ -18,7 +18,7 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         direction: Direction::Minimise,
         policy: String::new(),
         seed: 0,
-        rule: "noise-aware".into(),
+        rule: Default::default(),
     }];
     for (number, (scores, reference)) in experiments.iter().enumerate() {
         let experiment = number as u32;
@@ -70,8 +70,10 @@ fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State 
         });
         records.push(Record::Adopted { experiment });
     }
-    for (experiment, value) in audits {
-        records.push(Record::Audited { experiment: *experiment, seed: 1, score: score(*value) });
+    for (at, (experiment, value)) in audits.iter().enumerate() {
+        // Each round has its own seed, counted by what was audited of this experiment before.
+        let seed = audits[..at].iter().filter(|(other, _)| other == experiment).count() as u64;
+        records.push(Record::Audited { experiment: *experiment, seed, score: score(*value) });
     }
     let mut journal = Journal::in_memory();
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
@@ -104,4 +106,26 @@ fn a_lucky_keep_is_doubtful_once_it_is_measured_again() {
     let kept = keeps(&state);
     assert_eq!(kept.iter().map(|kept| kept.doubtful(0.1)).collect::<Vec<_>>(), [Some(true), Some(false)]);
     assert!(kept[0].gain.abs() < 1e-9 && (kept[0].chosen_gain - 0.03).abs() < 1e-9);
+}
+
+#[test]
+fn rounds_are_paired_by_their_seed_also_after_the_machine_has_shifted() {
+    let trials: [(&[f64], Option<u32>); 3] = [(&[10.0], None), (&[9.0], None), (&[8.9], None)];
+    let mut state = night(&trials, &[]);
+    let noise = [0.0, 0.1, -0.1];
+    let mut audited = |id: usize, seed: u64, value: f64| {
+        state.experiments[id].audit.push(crate::state::AuditScore { seed, score: score(value) });
+    };
+    // Three rounds of the first two; later three of all, when the machine gives 5 less to everything.
+    for (round, noise) in (0..).zip(noise) {
+        audited(0, round, 10.0 + noise);
+        audited(1, round, 9.0 + noise);
+    }
+    for (round, noise) in (3..).zip(noise) {
+        [(0, 10.0), (1, 9.0), (2, 9.0)].into_iter().for_each(|(id, truth)| audited(id, round, truth - 5.0 + noise));
+    }
+    let kept = keeps(&state);
+    assert!((kept[0].gain - 1.0).abs() < 1e-9 && kept[0].measured == (6, 6), "{:?}", kept[0]);
+    assert!(kept[1].gain.abs() < 1e-9 && kept[1].measured == (3, 3), "no effect, whatever the shift: {:?}", kept[1]);
+    assert_eq!(kept[1].doubtful(0.1), Some(true));
 }

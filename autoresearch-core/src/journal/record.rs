@@ -7,7 +7,7 @@ use super::step::{ExcursionStep, Promotion, Status};
 use crate::metric::{Direction, Measurement, Score};
 use crate::policy::{Difference, Policy};
 use crate::proposal::{Cost, Design};
-use crate::ratchet::Side;
+use crate::ratchet::{DecisionRule, Side};
 use crate::sandbox::{Budget, Candidate, Outcome, Revision};
 
 /// One step of a run.
@@ -151,8 +151,9 @@ pub struct RunHeader {
     pub policy: Policy,
     /// The run's seed.
     pub seed: u64,
-    /// Name of the rule of acceptance; empty where that has none.
-    pub rule: String,
+    /// The rule of acceptance.
+    #[serde(default)]
+    pub rule: DecisionRule,
     /// The limits of each trial.
     pub budget: Budget,
     /// Time of the record that holds it (UTC); the record itself does not repeat it.
@@ -170,7 +171,7 @@ impl RunHeader {
             direction,
             policy: Policy::new(),
             seed: 0,
-            rule: String::new(),
+            rule: DecisionRule::default(),
             budget: Budget::default(),
             started: Timestamp::default(),
         }
@@ -186,7 +187,7 @@ impl RunHeader {
             ("base", base(self), base(now)),
             ("metric", self.metric.clone(), now.metric.clone()),
             ("direction", direction(self).into(), direction(now).into()),
-            ("rule", self.rule.clone(), now.rule.clone()),
+            ("rule", self.rule.name.clone(), now.rule.name.clone()),
             ("budget of a run", seconds(self.budget.run), seconds(now.budget.run)),
             ("budget of a build", seconds(self.budget.build), seconds(now.budget.build)),
             ("seed", self.seed.to_string(), now.seed.to_string()),

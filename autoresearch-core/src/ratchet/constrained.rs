@@ -4,21 +4,36 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Disclosure, Evidence, Ratchet, Verdict};
+use super::{Comparison, Disclosure, Evidence, Ratchet, RuleError, Verdict};
 
-/// A limit on a secondary metric.
+/// A limit on a secondary metric, in its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Limit {
-    /// It may not be greater than this.
+    /// The metric may not be greater than this.
     AtMost(f64),
-    /// It may not be less than this.
+    /// The metric may not be less than this.
     AtLeast(f64),
-    /// It may not be greater than the incumbent's by more than this share of it (0.1: ten per cent).
+    /// The metric may not be greater than the incumbent's by more than this share of it (0.1: ten per cent), 0 or more.
     GrowsAtMost(f64),
 }
 
-/// Another rule, for candidates whose secondary metrics stay within limits; the others are discarded whatever their score.
+/// Applies another rule to candidates whose secondary metrics stay within limits, and discards all others whatever their score.
+///
+/// The method of constraints of multi-objective optimisation: Haimes, Lasdon and Wismer, *On a bicriterion formulation*, IEEE
+/// Transactions on Systems, Man, and Cybernetics 1, 1971.
+///
+/// ```
+/// use autoresearch_core::ratchet::{Evidence, Limit};
+/// use autoresearch_core::{Arm, Constrained, Direction, Ratchet, Strict, Verdict};
+/// let rule = Constrained::new(Strict, [("memory_gb".to_owned(), Limit::AtMost(8.0))].into())?;
+/// let mut candidate = Arm::of([0.5]);
+/// candidate.measurements[0].secondary.insert("memory_gb".into(), 9.0);
+/// let verdict = rule.judge(&Evidence::new(Arm::of([1.0]), candidate, Direction::Minimise, 0));
+/// assert_eq!(verdict, Verdict::Discard("memory_gb is 9; its limit is at most 8".into()));
+/// # Ok::<(), autoresearch_core::ratchet::RuleError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constrained<R> {
     rule: R,
@@ -27,14 +42,29 @@ pub struct Constrained<R> {
 
 impl<R: Ratchet> Constrained<R> {
     /// Puts `limits`, by the secondary metric's name, before `rule`.
-    pub fn new(rule: R, limits: BTreeMap<String, Limit>) -> Constrained<R> {
-        Constrained { rule, limits }
+    ///
+    /// # Errors
+    /// If a limit is not finite, or a share is negative.
+    pub fn new(rule: R, limits: BTreeMap<String, Limit>) -> Result<Constrained<R>, RuleError> {
+        for limit in limits.values() {
+            match limit {
+                Limit::AtMost(bound) => RuleError::number("at_most", *bound, f64::MIN, f64::MAX)?,
+                Limit::AtLeast(bound) => RuleError::number("at_least", *bound, f64::MIN, f64::MAX)?,
+                Limit::GrowsAtMost(share) => RuleError::number("grows_at_most", *share, 0.0, f64::MAX)?,
+            }
+        }
+        Ok(Constrained { rule, limits })
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<R: Ratchet> Ratchet for Constrained<R> {
     fn name(&self) -> &str {
         self.rule.name()
+    }
+
+    fn comparison(&self) -> Comparison {
+        self.rule.comparison()
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
@@ -50,7 +80,7 @@ impl<R: Ratchet> Ratchet for Constrained<R> {
     }
 
     fn judge(&self, evidence: &Evidence) -> Verdict {
-        // What the search starts from is what it is.
+        // The baseline is kept in any case.
         let limits = if evidence.incumbent.measurements.is_empty() { None } else { Some(&self.limits) };
         for (name, limit) in limits.into_iter().flatten() {
             let Some(value) = evidence.candidate.secondary(name) else {
@@ -102,11 +132,18 @@ mod tests {
             (Limit::AtMost(10.0), Some(f64::NAN), false),
             (Limit::AtMost(10.0), None, false),
         ] {
-            let rule = Constrained::new(Strict, [("memory".to_owned(), limit)].into());
+            let rule = Constrained::new(Strict, [("memory".to_owned(), limit)].into()).unwrap();
             let evidence = Evidence::new(with(2.0, Some(8.0)), with(1.0, memory), Direction::Minimise, 0);
             assert_eq!(matches!(rule.judge(&evidence), Verdict::Keep(_)), keeps, "{limit:?} {memory:?}");
             let worse = Evidence::new(with(1.0, Some(8.0)), with(2.0, memory), Direction::Minimise, 0);
             assert!(matches!(rule.judge(&worse), Verdict::Discard(_)), "a limit never makes a keep");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_no_number_can_keep_is_an_error() {
+        for wrong in [Limit::AtMost(f64::NAN), Limit::AtLeast(f64::INFINITY), Limit::GrowsAtMost(-0.1)] {
+            assert!(Constrained::new(Strict, [("memory".to_owned(), wrong)].into()).is_err(), "{wrong:?}");
         }
     }
 }

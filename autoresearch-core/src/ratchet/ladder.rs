@@ -1,6 +1,7 @@
-//! One finite evaluation set for a whole night: a gain must exceed what choosing among many candidates on it explains.
+//! One finite evaluation set for a whole run: a gain must exceed what choosing among many candidates on it explains.
 
 use super::{Arm, Disclosure, Evidence, Ratchet, Verdict};
+use crate::metric::{significant, signed};
 
 /// Keeps a candidate only if its mean gain over the items of a shared evaluation set exceeds the standard error of that mean.
 ///
@@ -11,7 +12,7 @@ use super::{Arm, Disclosure, Evidence, Ratchet, Verdict};
 /// set, and the set wears out with every score that a proposer sees. Hence [`Disclosure::RoundedBest`]: proposers see whether
 /// a candidate was kept, and the best score rounded to `1/n`.
 ///
-/// It slows the wear, and does not end it: each decision still tells something of the set. What a night has truly gained shows
+/// It slows the wear, and does not end it: each decision still tells something of the set. What a run has truly gained shows
 /// on data that no decision has touched, such as a sealed holdout.
 ///
 /// The lists come from a metric such as [`crate::ItemMetric`]. A candidate without one, or with another number of items, is
@@ -68,16 +69,18 @@ impl Ratchet for Ladder {
             before.iter().zip(&after).map(|(before, after)| direction.sign() * (after - before)).collect();
         let (gain, error) = mean_and_error(&gains);
         if gain > error {
-            Verdict::Keep(format!("better by {gain:.6} over {} items, standard error {error:.6}", gains.len()))
+            Verdict::Keep(format!("better by {} over {} items, standard error {}", significant(gain), gains.len(), significant(error)))
         } else if *added_lines < 0 && gains.iter().all(|gain| *gain == 0.0) {
             Verdict::Keep(format!("equal on each of {} items, with {} lines less", gains.len(), -added_lines))
         } else if gain > 0.0 {
             Verdict::Discard(format!(
-                "better by {gain:.6}, within the standard error {error:.6} of {} items",
+                "better by {}, within the standard error {} of {} items",
+                significant(gain),
+                significant(error),
                 gains.len()
             ))
         } else {
-            Verdict::Discard(format!("not better over {} items ({gain:+.6})", gains.len()))
+            Verdict::Discard(format!("not better over {} items ({})", gains.len(), signed(gain)))
         }
     }
 

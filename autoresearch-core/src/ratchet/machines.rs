@@ -3,7 +3,7 @@
 use super::{Arm, Evidence, Side, Verdict};
 use crate::metric::Measurement;
 
-/// After so many fresh runs that landed on different machines, a candidate is given up.
+/// The number of trials on different machines after which a candidate is given up.
 const TRIES: usize = 6;
 
 /// The measurements from the machine of the latest one.
@@ -12,8 +12,8 @@ pub(crate) fn latest_machine(measurements: &[Measurement]) -> impl Iterator<Item
     measurements.iter().filter(move |measurement| measurement.machine.as_ref() == machine)
 }
 
-/// Leaves in the evidence only what was measured on the machine of the candidate's latest run. When nothing of the incumbent
-/// is left, as after a run is continued elsewhere, the answer is to measure it there.
+/// Leaves in the evidence only what was measured on the machine of the candidate's latest trial. When nothing of the incumbent
+/// is left, as after a run is resumed elsewhere, the verdict is to measure the incumbent there.
 ///
 /// Measurements without a machine, as most metrics make them, compare with each other.
 pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {
@@ -25,7 +25,7 @@ pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {
     let begun = !evidence.incumbent.measurements.is_empty();
     let earlier = evidence.incumbent.measurements.len().saturating_sub(evidence.interleaved);
     let mut fresh = Arm { measurements: evidence.incumbent.measurements.split_off(earlier) };
-    let (runs, elsewhere) =
+    let (trials, elsewhere) =
         (fresh.measurements.len() + evidence.candidate.measurements.len(), !fresh.measurements.is_empty());
     for arm in [&mut evidence.incumbent, &mut fresh, &mut evidence.candidate] {
         arm.measurements.retain(|measurement| measurement.machine == machine);
@@ -36,12 +36,12 @@ pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {
         return None;
     }
     Some(match elsewhere {
-        _ if runs >= TRIES => Verdict::Discard(
-            "its runs and the incumbent's never were on the same machine, and their numbers do not compare; \
+        _ if trials >= TRIES => Verdict::Discard(
+            "its trials and the incumbent's never were on the same machine, and their numbers do not compare; \
              run all of them on one kind of machine"
                 .into(),
         ),
-        // The run has moved once more since the candidate's.
+        // The run has moved once more since the candidate's trial.
         true => Verdict::Measure(vec![Side::Candidate]),
         false => Verdict::Measure(vec![Side::Incumbent]),
     })
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_keeps_moving_is_given_up() {
+    fn a_candidate_that_keeps_moving_is_given_up() {
         let (verdict, _) = check(&[("a", 1.0), ("c", 1.0)], 1, &[("b", 3.0)]);
         assert_eq!(verdict, Some(Verdict::Measure(vec![Side::Candidate])));
         let (verdict, _) =

@@ -1,11 +1,12 @@
-//! What measurements of one and the same code differ by.
+//! The noise: how much measurements of the same code differ.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
 
-/// The variance within arms, pooled over all of them: each arm is code of its own, whose mean says nothing about the noise.
+/// The variance of measurements of the same code, pooled over many codes, whose means say nothing about the noise.
 ///
-/// Unlike a spread of all results, it does not take real differences between candidates for noise.
+/// Unlike the spread of all results, it does not take real differences between candidates for noise. Default: nothing is
+/// known.
 ///
 /// ```
 /// use autoresearch_core::ratchet::Noise;
@@ -22,14 +23,14 @@ pub struct Noise {
 }
 
 impl Noise {
-    /// Adds measurements of one code. A single one says nothing and changes nothing.
+    /// Adds measurements of one code. A single measurement changes nothing.
     pub fn pool(&mut self, scores: &[f64]) {
         let Some(first) = scores.first() else { return };
         // From the first score, not from zero: equal scores give exactly 0, and large ones keep their digits.
         let count = scores.len() as f64;
         let shift = scores.iter().map(|score| score - first).sum::<f64>() / count;
         self.sum_of_squares += scores.iter().map(|score| (score - first - shift).powi(2)).sum::<f64>();
-        self.degrees += scores.len() as u32 - 1;
+        self.degrees = self.degrees.saturating_add(scores.len() as u32 - 1);
     }
 
     /// Whether measurements of one code are further apart than luck explains once in a thousand times: then something happened
@@ -42,20 +43,20 @@ impl Noise {
         ratio.is_finite() && usual.is_ok_and(|usual| usual.sf(ratio) < EVENT)
     }
 
-    /// Like [`Noise::pool`], but for [events](Noise::event): one of them would hide every gain of the rest of the night.
+    /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the run.
     pub fn pool_usual(&mut self, scores: &[f64]) {
         if !self.event(scores) {
             self.pool(scores);
         }
     }
 
-    /// This and measurements of one more code.
+    /// The noise with measurements of one more code.
     pub fn with(mut self, scores: &[f64]) -> Noise {
         self.pool(scores);
         self
     }
 
-    /// How many independent differences it rests on.
+    /// The number of independent differences that the estimate rests on.
     pub fn degrees(&self) -> u32 {
         self.degrees
     }
@@ -70,8 +71,8 @@ impl Noise {
         Some(self.sigma()? * (1.0 / a as f64 + 1.0 / b as f64).sqrt())
     }
 
-    /// What a difference must exceed, in standard errors, to be seen by luck with the probability `alpha` only: the quantile
-    /// of Student's t, which is larger the fewer differences the noise is known from.
+    /// The difference, in standard errors, that luck exceeds with the probability `alpha` (0 to 1): the quantile of Student's t,
+    /// which is larger the fewer differences the noise is known from.
     pub fn quantile(&self, alpha: f64) -> f64 {
         match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
             Ok(t) => t.inverse_cdf(1.0 - alpha),
@@ -87,8 +88,8 @@ impl Noise {
         }
     }
 
-    /// Whether the same code gives other scores now than before: by how much, if luck does that less than once in 500 times.
-    /// Then the machine has shifted (another load, other clocks), and only scores from now on may be compared.
+    /// The difference of the same code's scores now from those before, if luck brings that less than once in 500 times. Then the
+    /// machine has shifted (another load, other clocks), and only scores from now on may be compared.
     pub fn shift(&self, before: &[f64], now: &[f64]) -> Option<f64> {
         let by = mean(now)? - mean(before)?;
         let error = self.error_of_difference(before.len(), now.len())?;
@@ -96,13 +97,13 @@ impl Noise {
     }
 }
 
-/// So probable a shift of the machine is to be seen where there is none.
+/// The probability of seeing a shift of the machine where there is none.
 const SHIFT: f64 = 0.002;
 
-/// So probable it is to take for an event what is none.
+/// The probability of taking usual measurements for an event.
 const EVENT: f64 = 0.001;
 
-/// The mean, if there is anything.
+/// The mean, or `None` of an empty slice.
 pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
     let first = scores.first()?;
     Some(first + scores.iter().map(|score| score - first).sum::<f64>() / scores.len() as f64)

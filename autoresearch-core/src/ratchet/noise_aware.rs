@@ -1,64 +1,93 @@
-//! The decision under noise: a first look that is never used again, fresh runs that decide, fresh runs that remain.
+//! The decision under noise: a screen that is never used again, fresh trials that decide, fresh trials that remain.
 
-use super::noise::mean;
-use super::{Arm, Evidence, MinGain, Noise, Ratchet, Side, Verdict};
+use super::trials::{NOTHING, Trials, baseline, fresh_reference, gain, in_sigma};
+use super::{Evidence, Ratchet, RuleError, Side, Verdict, exact};
+use crate::metric::significant;
 
-/// Keeps a candidate only if fresh runs show a gain that the noise of the runs does not explain.
+/// Keeps a candidate only if fresh trials show a gain that the noise of the trials does not explain.
 ///
 /// 1. The baseline is measured several times: that is the first estimate of the noise.
-/// 2. Screen: one run. What is not better than the incumbent by `screen` standard deviations is discarded. This run chose
-///    the candidate, so it is too good on average and is never used again.
-/// 3. Confirm: fresh runs, in turns with fresh runs of the incumbent; given up as soon as the gain is gone. The candidate is
-///    kept if `(gain - price) / (sigma * sqrt(1/k + 1/n))` exceeds the quantile of Student's t for `alpha`.
-/// 4. Audit: fresh runs again. Only these are what the next candidates are compared with, since those of step 3 chose it.
+/// 2. Screen: one trial. A candidate that is not better than the incumbent by `screen` standard deviations is discarded. This
+///    trial chose the candidate, so it is too good on average and is never used again.
+/// 3. Confirm: fresh trials, in turns with fresh trials of the incumbent; given up as soon as the gain is gone. The candidate
+///    is kept if `(gain - price) / (sigma * sqrt(1/k + 1/n))` exceeds the quantile of Student's t for `alpha`.
+/// 4. Audit: fresh trials again. Only these are what the next candidates are compared with, since those of step 3 chose it.
 ///
-/// Runs that agree to the last bit have no noise: then scores are compared as they are.
+/// Scores of few values (pass rates, accuracies, counts) are recognised by their common step and confirmed by an exact test
+/// beside Student's: the rank-sum test over all assignments of the scores to the two sides (the sign test, where only
+/// pairs are compared), with as many fresh trials as the level takes. So are scores that have never differed: that there
+/// is no noise is a hypothesis, which any later difference refutes, and a candidate is never kept on one trial.
 ///
-/// Each field has a default that suits most searches. Where the end of the night is known, `alpha` is lowered so that about
-/// `false_keeps` changes without effect are kept in all of it, and candidates that look only a little better are confirmed
-/// by more runs.
+/// Where the end of the run is known, the level falls from `alpha` towards 0.05 as more candidates will be tested, and
+/// candidates that are better only by a little are confirmed by more trials.
+///
+/// Sources: Student, *The probable error of a mean*, Biometrika 6, 1908; the exact tests: Lehmann, *Nonparametrics*, 1975,
+/// and Dixon and Mood, *The statistical sign test*, 1946. Simulated in docs/noise.md.
 ///
 /// ```
 /// use autoresearch_core::ratchet::{Evidence, NoiseAware, Side};
 /// use autoresearch_core::{Arm, Direction, Ratchet, Verdict};
-/// let incumbent = Arm::of([1.00, 1.02, 0.98, 1.01, 0.99]);
+/// let incumbent = Arm::of([1.00, 1.0213, 0.9807, 1.0102, 0.9891]);
 /// let mut evidence = Evidence::new(incumbent, Arm::of([0.97]), Direction::Minimise, 0);
-/// evidence.noise.pool(&[1.00, 1.02, 0.98, 1.01, 0.99]);
+/// evidence.noise.pool(&[1.00, 1.0213, 0.9807, 1.0102, 0.9891]);
 /// let rule = NoiseAware::default();
-/// // 1.9 standard deviations better: worth a second look, and no more than that.
+/// // 1.9 standard deviations better: worth fresh trials, and no more than that.
 /// assert_eq!(rule.judge(&evidence), Verdict::Measure(vec![Side::Candidate, Side::Incumbent, Side::Candidate]));
 /// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct NoiseAware(NoiseAwareSettings);
+
+/// The settings of [`NoiseAware`]. Each has a default that suits most searches.
+///
+/// ```
+/// use autoresearch_core::ratchet::{NoiseAware, NoiseAwareSettings};
+/// let mut settings = NoiseAwareSettings::default();
+/// settings.alpha = 0.05;
+/// assert!(NoiseAware::new(settings).is_ok());
+/// settings.alpha = 1.5;
+/// let error = NoiseAware::new(settings).unwrap_err();
+/// assert_eq!(error.to_string(), "alpha is 1.5; give a number from 0.000001 to 0.5");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct NoiseAware {
-    /// How often the baseline is measured.
+#[non_exhaustive]
+pub struct NoiseAwareSettings {
+    /// Trials of the baseline, 2 to 1000. Default 5.
     pub baseline: usize,
-    /// How much better the first run must look to be confirmed, in standard deviations of one run.
+    /// The gain of the first trial with which a candidate is confirmed, in standard deviations of one trial, 0 to 10.
+    /// Default 1.
     pub screen: f64,
-    /// The fewest fresh runs that confirm a candidate.
+    /// The fewest fresh trials that confirm a candidate, 1 to 1000. Default 2.
     pub confirm: usize,
-    /// The most, given to candidates that look only a little better, where the end of the night is known.
+    /// The most, given to candidates that are better only by a little, where the end of the run is known; at least `confirm`.
+    /// Default 3.
     pub confirm_at_most: usize,
-    /// The greatest probability with which a change without effect that is confirmed may be kept.
+    /// The greatest probability with which a change without effect that is confirmed may be kept, 0.000001 to 0.5.
+    /// Default 0.10.
     pub alpha: f64,
-    /// How many changes without effect may be kept in a whole night, about, where its end is known.
-    pub false_keeps: f64,
-    /// How many fresh runs of a kept candidate the next ones are compared with.
+    /// The number of changes without effect that may be kept in a whole run, 0.001 to 1000, where its end is known: shared
+    /// among all candidates that will be confirmed, however small the level of each becomes. Candidates share the incumbent's
+    /// measurements, so about twice as many are kept in a run in which nothing helps.
+    ///
+    /// `None`, the default, promises no number: it starts from 0.5, and no level falls below 0.05.
+    pub false_keeps: Option<f64>,
+    /// Fresh trials of a kept candidate that the next ones are compared with, 0 to 1000. Default 3.
     pub audit: usize,
-    /// What each added line must bring, in the metric's unit; lines removed are credited.
+    /// The gain that each added line must bring, in the metric's unit, 0 or more; lines removed are credited. Default 0.
     pub line_price: f64,
-    /// Compare only runs made in turns, never earlier ones: for machines that drift all the time, as in timing.
+    /// Compare only trials made in turns, never earlier ones: for machines that drift all the time, as in timing. Default
+    /// false.
     pub paired: bool,
 }
 
-impl Default for NoiseAware {
-    fn default() -> NoiseAware {
-        NoiseAware {
+impl Default for NoiseAwareSettings {
+    fn default() -> NoiseAwareSettings {
+        NoiseAwareSettings {
             baseline: 5,
             screen: 1.0,
             confirm: 2,
             confirm_at_most: 3,
             alpha: 0.10,
-            false_keeps: 0.5,
+            false_keeps: None,
             audit: 3,
             line_price: 0.0,
             paired: false,
@@ -66,12 +95,34 @@ impl Default for NoiseAware {
     }
 }
 
-/// A candidate that looks better by so many standard deviations needs no more than the fewest runs.
+/// A candidate that is better by so many standard deviations in its first trial needs no more than the fewest trials.
 const PLAIN: f64 = 3.0;
 /// About this share of changes without effect passes the screen.
 const PASS: f64 = 0.2;
-/// Below this a gain is asked for that most searches never see.
+/// The number of false keeps that the level starts from, where none is promised.
+const FALSE_KEEPS: f64 = 0.5;
+/// The least level where no number of false keeps is promised: below it a gain is asked for that most searches never see.
 const LEAST_ALPHA: f64 = 0.05;
+
+impl NoiseAware {
+    /// A rule with these settings.
+    ///
+    /// # Errors
+    /// If a setting is out of its range.
+    pub fn new(settings: NoiseAwareSettings) -> Result<NoiseAware, RuleError> {
+        RuleError::count("baseline", settings.baseline, 2)?;
+        RuleError::number("screen", settings.screen, 0.0, 10.0)?;
+        RuleError::count("confirm", settings.confirm, 1)?;
+        RuleError::count("confirm_at_most", settings.confirm_at_most, settings.confirm)?;
+        RuleError::number("alpha", settings.alpha, 1e-6, 0.5)?;
+        if let Some(false_keeps) = settings.false_keeps {
+            RuleError::number("false_keeps", false_keeps, 1e-3, 1e3)?;
+        }
+        RuleError::count("audit", settings.audit, 0)?;
+        RuleError::number("line_price", settings.line_price, 0.0, f64::MAX)?;
+        Ok(NoiseAware(settings))
+    }
+}
 
 impl Ratchet for NoiseAware {
     fn name(&self) -> &str {
@@ -79,43 +130,47 @@ impl Ratchet for NoiseAware {
     }
 
     fn judge(&self, evidence: &Evidence) -> Verdict {
-        let Evidence { noise, .. } = evidence;
-        let mut runs = Runs::of(evidence);
-        let price = self.line_price * evidence.added_lines as f64;
-        if runs.reference().is_empty() {
-            return baseline(&runs.candidate, self.baseline);
+        let mut trials = Trials::of(evidence);
+        if trials.reference().is_empty() {
+            return baseline(&trials.candidate, self.0.baseline);
         }
-        let Some((first, fresh)) = runs.candidate.split_first() else {
+        let Some((&first, fresh)) = trials.candidate.split_first() else {
             return Verdict::Discard("it was never measured".into());
         };
-        if self.paired {
-            // The first run, too, is compared with one beside it.
-            if runs.interleaved.is_empty() {
+        let fresh = fresh.to_vec();
+        if self.0.paired {
+            // The first trial, too, is compared with one beside it.
+            if trials.interleaved.is_empty() {
                 return Verdict::Measure(vec![Side::Incumbent]);
             }
-            runs.earlier = vec![runs.interleaved.remove(0)];
+            trials.earlier = vec![trials.interleaved.remove(0)];
         }
-        let Some(sigma) = noise.with(&runs.interleaved).sigma() else {
+        let Some(so_far) = evidence.noise.with(&trials.interleaved).sigma() else {
             // Nothing was ever measured twice.
-            return Verdict::Measure(vec![Side::Incumbent; 2 - runs.interleaved.len().min(1)]);
+            return Verdict::Measure(vec![Side::Incumbent; 2 - trials.interleaved.len().min(1)]);
         };
-        if sigma == 0.0 && noise.with(fresh).sigma() == Some(0.0) {
-            return MinGain(price.max(0.0)).judge(evidence);
-        }
-        // What is decided on the first run does not depend on runs that came after it.
-        let sigma = noise.sigma().unwrap_or(sigma);
-        let Some(seen) = gain(evidence, &runs.earlier_or_all(), &[*first]) else {
+        // What is decided on the first trial does not depend on trials that came after it.
+        let sigma = trials.sigma(&evidence.noise).unwrap_or(so_far);
+        let price = self.price(evidence, sigma);
+        let Some(seen) = gain(evidence, &trials.earlier_or_all(), &[first]) else {
             return Verdict::Discard("it was never measured".into());
         };
-        if seen - price <= self.screen * sigma {
-            let short = format!("{}; a second look begins at {} sigma", in_sigma(seen, sigma), self.screen);
-            return Verdict::Discard(short);
+        let tie = sigma == 0.0 && seen == 0.0;
+        if seen - price <= self.0.screen * sigma && !(tie && evidence.added_lines < 0) {
+            return Verdict::Discard(match tie {
+                true => "equal, and no simpler".into(),
+                false if sigma == 0.0 && seen > 0.0 => {
+                    format!("{}, less than its lines must bring", in_sigma(seen, sigma))
+                }
+                false if sigma == 0.0 => in_sigma(seen, sigma),
+                false => format!("{}; fresh trials begin at {} sigma", in_sigma(seen, sigma), self.0.screen),
+            });
         }
-        self.confirm(evidence, &runs, fresh, Screened { price, sigma, seen: (seen - price) / sigma })
+        self.confirm(evidence, &trials, &fresh, Screened { price, sigma, tie, seen: (seen - price) / sigma })
     }
 
     fn reference(&self, evidence: &Evidence) -> usize {
-        fresh_reference(evidence, self.audit, self.baseline)
+        fresh_reference(evidence, self.0.audit, self.0.baseline)
     }
 
     fn alpha(&self, evidence: &Evidence) -> Option<f64> {
@@ -127,80 +182,127 @@ impl Ratchet for NoiseAware {
     }
 }
 
-/// What the screen found.
+/// The findings of the screen.
 struct Screened {
-    /// What the candidate's lines must bring.
+    /// The gain that the candidate's lines must bring.
     price: f64,
-    /// The standard deviation of one run, as it was known before.
+    /// The standard deviation of one trial, as it was known before.
     sigma: f64,
-    /// The gain at first sight beyond the price, in sigma.
+    /// The first trial equals the incumbent's, where no two trials of one code have differed.
+    tie: bool,
+    /// The gain of the first trial beyond the price, in sigma.
     seen: f64,
 }
 
 impl NoiseAware {
-    /// Judges by the fresh runs of a candidate that passed the screen, or asks for more of them.
-    fn confirm(&self, evidence: &Evidence, runs: &Runs, fresh: &[f64], screened: Screened) -> Verdict {
-        let Screened { price, sigma, seen } = screened;
-        let wanted = self.confirmations(evidence, seen);
+    /// The gain that the candidate's lines must bring. Where scores are exact, removed lines are no credit for a loss.
+    fn price(&self, evidence: &Evidence, sigma: f64) -> f64 {
+        let price = self.0.line_price * evidence.added_lines as f64;
+        if sigma == 0.0 { price.max(0.0) } else { price }
+    }
+
+    /// Judges by the fresh trials of a candidate that passed the screen, or asks for more of them.
+    fn confirm(&self, evidence: &Evidence, trials: &Trials, fresh: &[f64], screened: Screened) -> Verdict {
+        let Screened { price, sigma, tie, seen } = screened;
+        let shift = evidence.shift().filter(|_| !self.0.paired);
+        let alone = self.0.paired || shift.is_some();
+        let earlier = if alone { 0 } else { trials.earlier.len() };
+        // One fresh trial of the incumbent fewer than of the candidate, where its earlier ones count too.
+        let partners = |fresh: usize| if alone { fresh } else { (fresh - 1).max(1) };
+        let few_values = exact::takes_few_values(&[&trials.reference(), &trials.candidate]);
+        let level = self.level(evidence);
+        let wanted = match (self.confirmations(evidence, seen), few_values) {
+            (wanted, false) => wanted,
+            (least, true) => exact::fewest(least, level, self.0.paired, |fresh| earlier + partners(fresh)),
+        };
+
         let confirmation = &fresh[..fresh.len().min(wanted)];
-        let shift = evidence.shift().filter(|_| !self.paired);
-        let alone = self.paired || shift.is_some();
-        let reference = if alone { runs.interleaved.clone() } else { runs.reference() };
-        let compared = if reference.is_empty() { &runs.earlier } else { &reference };
+        let reference = if alone { trials.interleaved.clone() } else { trials.reference() };
+        let compared = if reference.is_empty() { &trials.earlier } else { &reference };
         if let Some(so_far) = gain(evidence, compared, confirmation)
             && so_far - price <= NOTHING * sigma
+            && !(tie && so_far == 0.0)
         {
-            return Verdict::Discard(format!("better at first sight, {} when measured again", in_sigma(so_far, sigma)));
+            return Verdict::Discard(format!("better at first, {} when measured again", in_sigma(so_far, sigma)));
         }
         if confirmation.len() < wanted {
             return Verdict::Measure(self.turn(confirmation.len()));
         }
-        // One fresh run of the incumbent fewer than of the candidate, where its earlier ones count too.
-        let partners = if alone { wanted } else { (wanted - 1).max(1) };
-        if runs.interleaved.len() < partners {
-            return Verdict::Measure(vec![Side::Incumbent; partners - runs.interleaved.len()]);
+        if trials.interleaved.len() < partners(wanted) {
+            return Verdict::Measure(vec![Side::Incumbent; partners(wanted) - trials.interleaved.len()]);
         }
-        if evidence.noise.event(confirmation) || evidence.noise.event(&runs.interleaved) {
-            let why = "its runs, or those of the incumbent beside it, are further apart than the noise explains: something \
-                       happened to the machine, or the candidate is unstable";
-            return Verdict::Discard(why.into());
-        }
-
-        let noise = evidence.noise.with(confirmation).with(&runs.interleaved);
+        let noise = evidence.noise.with(confirmation).with(&trials.interleaved);
         let (Some(gain), Some(error)) =
             (gain(evidence, &reference, confirmation), noise.error_of_difference(wanted, reference.len()))
         else {
             return Verdict::Discard("it could not be compared".into());
         };
-        let (t, needed) = ((gain - price) / error, noise.quantile(self.level(evidence)));
-        let found = format!("{} over {wanted} fresh runs", in_sigma(gain, noise.sigma().unwrap_or(sigma)));
-        let shifted = shift.map_or(String::new(), |by| format!("; the machine has shifted by {by:+.6}"));
-        if t <= needed {
-            return Verdict::Discard(format!("{found}, within the noise (t {t:.1}, needs {needed:.1}){shifted}"));
-        }
+        let shifted = shift.map_or(String::new(), |by| format!("; the machine has shifted by {}", significant(by)));
+        let found = format!("{} over {wanted} fresh trials", in_sigma(gain, noise.sigma().unwrap_or(sigma)));
         let audited = fresh.len() - wanted;
-        if audited < self.audit {
-            return Verdict::Measure(vec![Side::Candidate; self.audit - audited]);
+        let audit = Verdict::Measure(vec![Side::Candidate; self.0.audit.saturating_sub(audited)]);
+
+        let (t, needed) = ((gain - price) / error, noise.quantile(level));
+        if few_values || error == 0.0 {
+            let never_differed = noise.sigma() == Some(0.0) && sigma == 0.0;
+            if tie && gain == 0.0 {
+                let lines = -evidence.added_lines;
+                return match never_differed {
+                    true => Verdict::Keep(format!("equal in {} trials, with {lines} lines less", 1 + wanted)),
+                    false => Verdict::Discard("equal, and its trials differ from each other: luck explains it".into()),
+                };
+            }
+            let chance = self.chance(evidence, &reference, confirmation, price);
+            let test = format!("luck explains that with a probability of {chance:.3}");
+            // A spread that is known, too, must not explain it: where scores are of several values that test sees more.
+            return match chance <= level && gain > price && (error == 0.0 || t > needed) {
+                false => Verdict::Discard(format!("{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}")),
+                // Nothing was chosen for its luck, if there is none.
+                true if audited < self.0.audit && !never_differed => audit,
+                true => Verdict::Keep(format!("{found} ({test}, at most {level:.3}){shifted}")),
+            };
         }
-        Verdict::Keep(format!("{found} (t {t:.1}, needs {needed:.1}){shifted}"))
+        if evidence.noise.event(confirmation) || evidence.noise.event(&trials.interleaved) {
+            let why = "its trials, or those of the incumbent beside it, are further apart than the noise explains: something \
+                       happened to the machine, or the candidate is unstable";
+            return Verdict::Discard(why.into());
+        }
+        match t > needed {
+            false => Verdict::Discard(format!("{found}, within the noise (t {t:.1}, needs {needed:.1}){shifted}")),
+            true if audited < self.0.audit => audit,
+            true => Verdict::Keep(format!("{found} (t {t:.1}, needs {needed:.1}){shifted}")),
+        }
+    }
+
+    /// The probability that luck alone makes fresh trials rank so high, by an exact test.
+    fn chance(&self, evidence: &Evidence, reference: &[f64], confirmation: &[f64], price: f64) -> f64 {
+        let sign = evidence.direction.sign();
+        let before: Vec<f64> = reference.iter().map(|score| sign * score).collect();
+        let after: Vec<f64> = confirmation.iter().map(|score| sign * score - price).collect();
+        match self.0.paired {
+            true => exact::sign_test(&before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>()),
+            false => exact::rank_sum(&before, &after),
+        }
     }
 
     fn confirmations(&self, evidence: &Evidence, seen: f64) -> usize {
         let plain = seen >= PLAIN || evidence.remaining.is_none();
-        let most = self.confirm_at_most.max(self.confirm);
-        if plain { self.confirm } else { most }.max(1)
+        if plain { self.0.confirm } else { self.0.confirm_at_most }
     }
 
-    /// The level of the test: the whole night's false keeps, shared among the candidates that are confirmed.
+    /// The level of the test: the whole run's false keeps, shared among the candidates that are confirmed.
     fn level(&self, evidence: &Evidence) -> f64 {
-        let Some(remaining) = evidence.remaining else { return self.alpha };
-        let confirmed = evidence.tested as f64 + PASS * remaining + 1.0;
-        (self.false_keeps / confirmed).max(LEAST_ALPHA).min(self.alpha)
+        let Some(remaining) = evidence.remaining else { return self.0.alpha };
+        let confirmed = evidence.tested as f64 + PASS * remaining.max(0.0) + 1.0;
+        match self.0.false_keeps {
+            Some(promised) => (promised / confirmed).min(self.0.alpha),
+            None => (FALSE_KEEPS / confirmed).max(LEAST_ALPHA).min(self.0.alpha),
+        }
     }
 
-    /// What runs next, after so many fresh runs of the candidate.
+    /// The trials to run next, after so many fresh ones of the candidate.
     fn turn(&self, done: usize) -> Vec<Side> {
-        match (self.paired, done % 2) {
+        match (self.0.paired, done % 2) {
             (true, 0) => vec![Side::Incumbent, Side::Candidate],
             // The other way round: a steady drift falls on both alike.
             (true, _) => vec![Side::Candidate, Side::Incumbent],
@@ -210,103 +312,83 @@ impl NoiseAware {
     }
 }
 
-/// The scores of an experiment by their part in it.
-pub(super) struct Runs {
-    /// Of the incumbent, before this experiment.
-    pub earlier: Vec<f64>,
-    /// Of the incumbent, in turns with the candidate.
-    pub interleaved: Vec<f64>,
-    /// Of the candidate; the first is the screen's.
-    pub candidate: Vec<f64>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metric::Direction;
+    use crate::ratchet::Arm;
 
-impl Runs {
-    pub fn of(evidence: &Evidence) -> Runs {
-        let scores = |arm: &Arm| -> Vec<f64> { arm.scores().map(|score| score.get()).collect() };
-        let mut earlier = scores(&evidence.incumbent);
-        let interleaved = earlier.split_off(earlier.len().saturating_sub(evidence.interleaved));
-        Runs { earlier, interleaved, candidate: scores(&evidence.candidate) }
+    /// Evidence in the middle of an experiment whose incumbent was measured before, and whose noise is known from that.
+    fn evidence(earlier: &[f64], interleaved: &[f64], candidate: &[f64]) -> Evidence {
+        let incumbent = Arm::of([earlier, interleaved].concat());
+        let mut evidence = Evidence::new(incumbent, Arm::of(candidate.iter().copied()), Direction::Maximise, 0);
+        evidence.interleaved = interleaved.len();
+        evidence.noise.pool(earlier);
+        evidence
     }
 
-    pub fn reference(&self) -> Vec<f64> {
-        [&self.earlier[..], &self.interleaved].concat()
+    #[test]
+    fn three_equal_trials_of_the_baseline_do_not_switch_the_noise_off() {
+        let rule = NoiseAware::default();
+        let equal = [0.90, 0.90, 0.90];
+        // One better trial is no keep: it is confirmed, beside the incumbent.
+        assert!(matches!(rule.judge(&evidence(&equal, &[], &[0.91])), Verdict::Measure(_)));
+        // A trial of the incumbent that differs refutes that there is no noise.
+        let lucky = rule.judge(&evidence(&equal, &[0.92], &[0.91, 0.91, 0.91]));
+        assert!(matches!(&lucky, Verdict::Discard(why) if why.contains("luck") || why.contains("again")), "{lucky:?}");
+        // As long as nothing differs, four trials of one and two fresh ones of the other are enough: 1 of 15.
+        let exact = rule.judge(&evidence(&equal, &[0.90], &[0.91, 0.91, 0.91]));
+        assert!(matches!(&exact, Verdict::Keep(why) if why.contains("0.067")), "{exact:?}");
     }
 
-    /// The earlier ones, if there are any.
-    pub fn earlier_or_all(&self) -> Vec<f64> {
-        if self.earlier.is_empty() { self.interleaved.clone() } else { self.earlier.clone() }
+    #[test]
+    fn mostly_equal_scores_are_not_taken_for_little_noise() {
+        // Student's t would see 2.7 standard errors here.
+        let earlier = [0.90, 0.90, 0.91, 0.90, 0.90];
+        let verdict = NoiseAware::default().judge(&evidence(&earlier, &[0.91], &[0.92, 0.91, 0.91]));
+        assert!(matches!(&verdict, Verdict::Discard(why) if why.contains("luck explains that")), "{verdict:?}");
     }
-}
 
-/// How many of a kept candidate's measurements did not choose it: those of the audit; without one, all but the screen's. Of the
-/// baseline, the latest that were asked for.
-pub(super) fn fresh_reference(evidence: &Evidence, audit: usize, baseline: usize) -> usize {
-    let measured = evidence.candidate.measurements.len();
-    match (evidence.incumbent.measurements.is_empty(), audit) {
-        (true, _) => measured.min(baseline),
-        (false, 0) => measured.saturating_sub(1).max(1),
-        (false, audit) => audit.min(measured),
-    }
-}
-
-/// By how much the mean of the candidate's scores is better.
-pub(super) fn gain(evidence: &Evidence, incumbent: &[f64], candidate: &[f64]) -> Option<f64> {
-    let by = mean(candidate)? - mean(incumbent)?;
-    Some(match evidence.direction {
-        crate::metric::Direction::Minimise => -by,
-        crate::metric::Direction::Maximise => by,
-    })
-}
-
-/// `better by 0.0012 = 3.1 sigma`.
-pub(super) fn in_sigma(gain: f64, sigma: f64) -> String {
-    let way = if gain > 0.0 { "better" } else { "worse" };
-    match gain {
-        gain if gain.abs() <= NOTHING * sigma => "equal".into(),
-        _ => format!("{way} by {:.6} = {:.1} sigma", gain.abs(), gain.abs() / sigma),
-    }
-}
-
-/// A gain of so many standard deviations is what rounding leaves of none: the decision is not to depend on the metric's zero.
-pub(super) const NOTHING: f64 = 1e-9;
-/// So many runs that agree to the last bit show that there is no noise.
-const EXACT: usize = 3;
-
-/// A baseline with a run unlike the others is measured on, up to so many times its runs.
-const PATIENCE: usize = 3;
-/// So probable it is to take one of the baseline's runs for an odd one that is not.
-const ODD: f64 = 0.001;
-
-/// Measures the baseline until its noise is known from runs of one kind. Only the latest `wanted` ones count: a first run beside
-/// some other program's, taken for noise, would hide every gain of the night.
-pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
-    let latest = &scores[scores.len().saturating_sub(wanted)..];
-    let noise = Noise::default().with(latest);
-    let sigma = noise.sigma().unwrap_or_default();
-    let enough = if sigma == 0.0 { wanted.min(EXACT) } else { wanted };
-    let left_out = match scores.len() - latest.len() {
-        0 => String::new(),
-        count => format!("; {count} before them were not like the others"),
-    };
-    match enough.saturating_sub(latest.len()) {
-        0 if odd(latest) && scores.len() < PATIENCE * wanted => Verdict::Measure(vec![Side::Candidate]),
-        0 if noise.degrees() == 0 => Verdict::Keep("the baseline".into()),
-        0 if sigma == 0.0 => Verdict::Keep(format!("the baseline; {} runs agree to the last bit", latest.len())),
-        0 => Verdict::Keep(format!("the baseline; sigma is {sigma:.6} over {} runs{left_out}", latest.len())),
-        more => Verdict::Measure(vec![Side::Candidate; more]),
-    }
-}
-
-/// Whether one of the scores is further from the others than luck explains.
-fn odd(scores: &[f64]) -> bool {
-    (0..scores.len()).any(|at| {
-        let others: Vec<f64> = scores.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, x)| *x).collect();
-        let noise = Noise::default().with(&others);
-        let (Some(center), Some(error)) = (mean(&others), noise.error_of_difference(1, others.len())) else {
-            return false;
+    #[test]
+    fn equal_exact_scores_with_less_code_are_kept_once_more_trials_agree() {
+        let rule = NoiseAware::default();
+        let simpler = |interleaved: &[f64], candidate: &[f64]| {
+            let mut evidence = evidence(&[7.0; 3], interleaved, candidate);
+            evidence.added_lines = -4;
+            rule.judge(&evidence)
         };
-        // Two others say too little of what is usual, and equal ones nothing: the scores are of a few values only.
-        let alpha = ODD / (2.0 * scores.len() as f64);
-        others.len() > 2 && error > 0.0 && (scores[at] - center).abs() > error * noise.quantile(alpha)
-    })
+        assert!(matches!(simpler(&[], &[7.0]), Verdict::Measure(_)));
+        assert!(matches!(simpler(&[7.0], &[7.0; 3]), Verdict::Keep(why) if why.contains("4 lines less")));
+        assert!(matches!(simpler(&[7.0], &[7.0, 7.0, 6.9]), Verdict::Discard(_)));
+        assert!(matches!(rule.judge(&evidence(&[7.0; 3], &[], &[7.0])), Verdict::Discard(_)), "no simpler");
+    }
+
+    #[test]
+    fn settings_out_of_range_are_errors_that_name_them() {
+        let wrong: [(fn(&mut NoiseAwareSettings), &str); 6] = [
+            (|settings| settings.alpha = 1.5, "alpha is 1.5; give a number from 0.000001 to 0.5"),
+            (|settings| settings.alpha = f64::NAN, "alpha is NaN; give a number from 0.000001 to 0.5"),
+            (|settings| settings.screen = -1.0, "screen is -1; give a number from 0 to 10"),
+            (|settings| settings.confirm_at_most = 1, "confirm_at_most is 1; give a whole number from 2 to 1000"),
+            (|settings| settings.false_keeps = Some(0.0), "false_keeps is 0; give a number from 0.001 to 1000"),
+            (|settings| settings.line_price = f64::INFINITY, "line_price is inf; give a finite number of at least 0"),
+        ];
+        for (change, text) in wrong {
+            let mut settings = NoiseAwareSettings::default();
+            change(&mut settings);
+            assert_eq!(NoiseAware::new(settings).unwrap_err().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_promised_number_of_false_keeps_has_no_floor() {
+        let level = |false_keeps| {
+            let mut evidence = evidence(&[1.0, 2.0], &[], &[3.0, 3.0]);
+            evidence.remaining = Some(1000.0);
+            let settings = NoiseAwareSettings { false_keeps, ..NoiseAwareSettings::default() };
+            NoiseAware(settings).alpha(&evidence).unwrap()
+        };
+        assert_eq!(level(None), 0.05);
+        assert!((level(Some(0.5)) - 0.5 / 201.0).abs() < 1e-12);
+    }
 }

@@ -1,27 +1,27 @@
 //! Only what was measured in turns is compared: for numbers that drift with the machine, as times do.
 
-use super::{Arm, Disclosure, Evidence, Ratchet, Side, Verdict};
+use super::{Arm, Comparison, Disclosure, Evidence, Ratchet, RuleError, Side, Verdict};
 
-/// The rule's name in the journal.
-pub(crate) const PAIRED: &str = "paired";
-
-/// Another rule, shown nothing but pairs: a run of the incumbent and one of the candidate, made one after the other for this
+/// Shows another rule nothing but pairs: a trial of the incumbent and one of the candidate, made one after the other for this
 /// very experiment. Whatever the machine did since earlier experiments is in both sides of a pair, and drops out.
 ///
-/// A first pair is the screen: what the rule does not keep on it is discarded. It chose the candidate, so it is not used
-/// again: fresh pairs, in turns, decide alone.
+/// A first pair is the screen: a candidate that the rule does not keep on it is discarded. That pair chose the candidate, so
+/// it is not used again: fresh pairs, in turns, decide alone.
+///
+/// Source: pairing to remove what both sides share, Student, *The probable error of a mean*, Biometrika 6, 1908 (section IX).
 ///
 /// ```
 /// use autoresearch_core::ratchet::{Evidence, Paired, Side, Strict};
 /// use autoresearch_core::{Arm, Direction, Ratchet, Verdict};
 /// // Measured hours ago, when the machine was faster, the incumbent took 9; now it takes 12, and the candidate 11.
 /// let mut evidence = Evidence::new(Arm::of([9.0]), Arm::of([11.0]), Direction::Minimise, 0);
-/// let rule = Paired::new(Strict, 2);
+/// let rule = Paired::new(Strict, 2)?;
 /// assert_eq!(rule.judge(&evidence), Verdict::Measure(vec![Side::Incumbent]));
 /// evidence.incumbent = Arm::of([9.0, 12.0]);
 /// evidence.interleaved = 1;
 /// let pairs = vec![Side::Incumbent, Side::Candidate, Side::Incumbent, Side::Candidate];
 /// assert_eq!(rule.judge(&evidence), Verdict::Measure(pairs));
+/// # Ok::<(), autoresearch_core::ratchet::RuleError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paired<R> {
@@ -30,18 +30,31 @@ pub struct Paired<R> {
 }
 
 impl<R: Ratchet> Paired<R> {
-    /// Lets `rule` see pairs only, and keep on so many fresh ones, at least one.
-    pub fn new(rule: R, pairs: usize) -> Paired<R> {
-        Paired { rule, pairs: pairs.max(1) }
+    /// Shows `rule` pairs only, and lets it keep on `pairs` fresh ones, 1 to 1000.
+    ///
+    /// # Errors
+    /// If the number of pairs is out of that range.
+    pub fn new(rule: R, pairs: usize) -> Result<Paired<R>, RuleError> {
+        RuleError::count("pairs", pairs, 1)?;
+        Ok(Paired { rule, pairs })
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<R: Ratchet> Ratchet for Paired<R> {
     fn name(&self) -> &str {
-        PAIRED
+        "paired"
     }
 
-    /// The pairs that decided, and not the one that chose it.
+    fn comparison(&self) -> Comparison {
+        Comparison::Pairs
+    }
+
+    fn alpha(&self, evidence: &Evidence) -> Option<f64> {
+        self.rule.alpha(evidence)
+    }
+
+    /// The pairs that decided, and not the one that chose the candidate.
     fn reference(&self, evidence: &Evidence) -> usize {
         let measured = evidence.candidate.measurements.len();
         if evidence.incumbent.measurements.is_empty() { measured } else { measured.saturating_sub(1).max(1) }
@@ -96,7 +109,7 @@ fn screen(mut pairs: Evidence) -> Evidence {
     pairs
 }
 
-/// What is to be run until there are so many pairs: first what completes a pair that was begun.
+/// The trials to run until there are `wanted` pairs: first the one that completes a started pair.
 fn turns(ours: usize, theirs: usize, wanted: usize) -> Vec<Side> {
     let whole = ours.max(theirs);
     let mut sides = vec![Side::Candidate; whole - ours];
@@ -116,7 +129,7 @@ mod tests {
         Arm::of(scores.iter().copied())
     }
 
-    /// `earlier` runs of the incumbent, then pairs.
+    /// `earlier` trials of the incumbent, then pairs.
     fn evidence(earlier: &[f64], incumbent: &[f64], candidate: &[f64]) -> Evidence {
         let all = [earlier, incumbent].concat();
         let mut evidence = Evidence::new(arm(&all), arm(candidate), Direction::Minimise, 0);
@@ -132,7 +145,7 @@ mod tests {
             wanted in 1usize..4,
         ) {
             let (before, after): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-            let rule = Paired::new(Strict, wanted);
+            let rule = Paired::new(Strict, wanted).unwrap();
             let verdict = rule.judge(&evidence(&earlier, &before, &after));
             prop_assert_eq!(&verdict, &rule.judge(&evidence(&[1e6], &before, &after)));
             // And a keep is one of the fresh pairs alone.
@@ -145,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_pair_that_was_begun_is_completed_first() {
-        let rule = Paired::new(Strict, 1);
+        let rule = Paired::new(Strict, 1).unwrap();
         let measure = |incumbent: &[f64], candidate: &[f64]| rule.judge(&evidence(&[5.0], incumbent, candidate));
         assert_eq!(measure(&[], &[1.0]), Verdict::Measure(vec![Side::Incumbent]));
         assert_eq!(measure(&[2.0], &[1.0]), Verdict::Measure(vec![Side::Incumbent, Side::Candidate]));
@@ -157,8 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn no_pairs_at_all_are_an_error() {
+        let error = Paired::new(Strict, 0).unwrap_err().to_string();
+        assert_eq!(error, "pairs is 0; give a whole number from 1 to 1000");
+    }
+
+    #[test]
     fn the_baseline_is_kept() {
-        let verdict = Paired::new(Strict, 2).judge(&Evidence::new(Arm::default(), arm(&[1.0]), Direction::Minimise, 0));
+        let verdict = Paired::new(Strict, 2).unwrap().judge(&Evidence::new(Arm::default(), arm(&[1.0]), Direction::Minimise, 0));
         assert!(matches!(verdict, Verdict::Keep(_)));
     }
 }

@@ -1,6 +1,6 @@
 //! The fold: each record takes the state one step on, or contradicts it.
 
-use super::{BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State};
+use super::{AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State};
 use crate::journal::{Decision, Entry, JournalError, Record, StagedExperiment, Status, TrialResult, TrialStart};
 use crate::ratchet::Side;
 use crate::sandbox::Revision;
@@ -108,12 +108,12 @@ impl State {
                 }
                 self.failing = failure;
             }
-            Record::Audited { experiment, score, .. } => {
+            Record::Audited { experiment, seed, score } => {
                 let place = self.places.get(experiment as usize).map(|place| *place as usize);
                 let audited = place.and_then(|place| self.experiments.get_mut(place));
                 let audited =
                     audited.ok_or_else(|| format!("experiment {experiment} was audited, but is not decided"))?;
-                audited.audit.push(score.get());
+                audited.audit.push(AuditScore { seed, score });
             }
             Record::HoldoutOpened { best } => {
                 let incumbent = self.incumbent.as_ref().filter(|incumbent| incumbent.revision == best);

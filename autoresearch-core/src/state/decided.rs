@@ -3,7 +3,7 @@
 use super::{EarlierCandidate, Incumbent, LOGS_IN_MEMORY, OpenExperiment, Shift, State, hash};
 use crate::journal::{ExcursionStep, Status};
 use crate::metric::Measurement;
-use crate::ratchet::{Arm, PAIRED, latest_machine};
+use crate::ratchet::{Arm, Comparison, latest_machine};
 use crate::sandbox::{Candidate, Revision};
 
 impl State {
@@ -65,7 +65,7 @@ impl State {
             false => experiment.before,
         };
         // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
-        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule == PAIRED);
+        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule.comparison == Comparison::Pairs);
         experiment.before = paired.filter(|_| of_pairs).or(before);
         // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
         experiment.arm.measurements.shrink_to_fit();

@@ -51,8 +51,8 @@ pub struct Experiment {
     pub screening: Option<Box<ScreeningRecord>>,
     /// The incumbent's score when it was judged; `None` for the baseline.
     pub before: Option<Score>,
-    /// Its scores when it was measured again after the decision, in rounds with the other kept ones.
-    pub audit: Vec<f64>,
+    /// Its scores in audits after the decision, oldest first.
+    pub audit: Vec<AuditScore>,
     /// The end of its last trial. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
     /// Time its first trial started (UTC); until then, the time it was staged.
@@ -250,4 +250,14 @@ impl OpenExperiment {
     pub fn measurements(&self) -> usize {
         self.experiment.arm.measurements.len() + self.incumbent.len()
     }
+}
+
+/// A score of a kept experiment in one round of an audit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct AuditScore {
+    /// The seed of the round, in which all kept experiments are measured: scores of the same seed belong together.
+    pub seed: u64,
+    /// The score.
+    pub score: Score,
 }

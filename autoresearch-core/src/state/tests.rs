@@ -31,7 +31,7 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
-            rule: String::new(),
+            rule: Default::default(),
         },
         intent(0, None, "a"),
         attempt(0, 1),

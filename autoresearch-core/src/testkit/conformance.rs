@@ -1,4 +1,11 @@
-//! What the contracts of the traits promise, as checks over any implementation. Each panics with the promise that is broken.
+//! The promises of the traits' contracts, as checks of any implementation. Each panics with the promise that is broken.
+//!
+//! | check | promises |
+//! |---|---|
+//! | [`sandbox`] | recovery of nothing is no error; the baseline and equal changes give equal fingerprints, other changes others; a change that cannot be applied is rejected; crashes and timeouts are outcomes, not errors; limits and cancellation are kept; a rebase can be repeated; the incumbent moves only from where it is, and a repeated move succeeds |
+//! | [`metric`] | the name can head a column; the same outcome gives the same measurement; only a completed trial has a score, and one that printed nothing has none; secondary values and items are finite |
+//! | [`ratchet`] | the properties of [`crate::testkit::ratchet`] |
+//! | [`proposer`] | a proposal has a description of one line; its change survives the journal; its cost is a finite number; a deterministic proposer proposes the same after every interruption |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,31 +13,35 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::ratchet::RatchetCheck;
+use super::search::{Search, search};
+use super::{SimulatedMachine, Step};
 use crate::cancel::Cancel;
-use crate::lab::{Lab, Settings};
-use crate::metric::{Direction, Measurement, Metric, Score};
-use crate::program::Program;
+use crate::lab::Settings;
+use crate::metric::Metric;
 use crate::proposer::Proposer;
-use crate::ratchet::{Arm, Evidence, Ratchet, Side, Strict, Verdict};
+use crate::ratchet::{Ratchet, Strict};
 use crate::sandbox::{Budget, Outcome, Rebase, Rebased, RunLog, Sandbox, SandboxError, StageError, Trial};
 use crate::stop::Stop;
-use crate::testkit::{Machine, Step};
 
-/// Changes that a sandbox is tried with.
+/// The changes that a sandbox is checked with.
 pub struct SandboxCases<C> {
-    /// Can be applied to the baseline, and completes.
+    /// A change that can be applied to the baseline, and completes.
     pub good: C,
     /// Another one, which leads to another state.
     pub other: C,
-    /// Cannot be applied.
+    /// A change that cannot be applied.
     pub bad: Option<C>,
-    /// Can be applied, and runs for longer than a second.
+    /// A change that can be applied, and runs for longer than a second.
     pub endless: Option<C>,
-    /// Can be applied, and crashes.
+    /// A change that can be applied, and crashes.
     pub crashing: Option<C>,
 }
 
 /// Checks a sandbox. `make` gives one that starts from nothing at each call.
+///
+/// # Panics
+/// If the sandbox breaks a promise of its contract, with that promise.
 pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: SandboxCases<C>) {
     let budget = Budget { run: Duration::from_secs(60), build: Duration::from_secs(60) };
     let (sandbox, never) = (make(), Cancel::new());
@@ -116,12 +127,14 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     sandbox.adopt(Some(&kept), &kept).await.expect("a refused adoption moves nothing");
 }
 
-/// Checks a metric. `completed` is a run that it can read.
+/// Checks a metric. `completed` is the log of a trial that the metric can read.
 pub fn metric(metric: &dyn Metric, completed: RunLog) {
     let name = metric.name();
     assert!(!name.is_empty() && !name.contains(['\t', '\n']), "the name can head a column");
     let outcome = Outcome::Completed(completed.clone());
     let read = metric.read(&outcome).expect("a completed run can be read");
+    let finite = read.secondary.values().chain(&read.items).all(|value| value.is_finite());
+    assert!(finite, "secondary values and items are finite, or the journal could not hold them: {read:?}");
     assert_eq!(metric.read(&outcome), Ok(read), "the same outcome gives the same measurement");
     for outcome in [
         Outcome::Crashed { message: "crashed".into(), log: completed.clone() },
@@ -133,80 +146,12 @@ pub fn metric(metric: &dyn Metric, completed: RunLog) {
     assert!(metric.read(&Outcome::Completed(RunLog::default())).is_err(), "a run that says nothing has no score");
 }
 
-/// Checks a ratchet over many random pairs of arms whose scores lie between `low` and `high`.
-pub fn ratchet(ratchet: &dyn Ratchet, (low, high): (f64, f64)) {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..2000 {
-        let lines = random.between(-3.0, 3.0).round() as i64;
-        // Few different scores, so that ties are common.
-        let mut score = || low + (high - low) * (random.between(0.0, 1.0) * 12.0).round() / 12.0;
-        let arms = (arm([score()]), arm([score()]));
-        let mirrored = (mirror(&arms.0), mirror(&arms.1));
-        let down = judge(ratchet, arms.clone(), Direction::Minimise, lines, &mut score);
-        // Asked again, the same; and seen in a mirror, the same.
-        let up = ratchet.judge(&Evidence::new(mirrored.0, mirrored.1, Direction::Maximise, lines));
-        let first = ratchet.judge(&Evidence::new(arms.0.clone(), arms.1.clone(), Direction::Minimise, lines));
-        assert_eq!(kind(&first), kind(&up), "which way is better must not matter: {arms:?}");
-        if let Verdict::Keep(why) = down.0 {
-            let gain = Direction::Minimise.gain(down.1.mean().expect("measured"), down.2.mean().expect("measured"));
-            assert!(gain >= 0.0, "what is worse is never kept ({why}): {:?} {:?}", down.1, down.2);
-        }
-        let unmeasured = ratchet.judge(&Evidence::new(arms.0, Arm::default(), Direction::Minimise, lines));
-        assert!(!matches!(unmeasured, Verdict::Keep(_)), "what was never measured is never kept");
-    }
-}
-
-/// Judges until there is a decision, with further scores as asked.
-fn judge(
-    ratchet: &dyn Ratchet,
-    (mut incumbent, mut candidate): (Arm, Arm),
-    direction: Direction,
-    lines: i64,
-    score: &mut impl FnMut() -> f64,
-) -> (Verdict, Arm, Arm) {
-    for _ in 0..1000 {
-        let evidence = Evidence::new(incumbent.clone(), candidate.clone(), direction, lines);
-        let verdict = ratchet.judge(&evidence);
-        assert_eq!(verdict, ratchet.judge(&evidence), "the same evidence gives the same verdict");
-        let Verdict::Measure(sides) = verdict else { return (verdict, incumbent, candidate) };
-        assert!(!sides.is_empty(), "who asks for more says for what");
-        for side in sides {
-            match side {
-                Side::Incumbent => incumbent.measurements.extend(arm([score()]).measurements),
-                Side::Candidate => candidate.measurements.extend(arm([score()]).measurements),
-            }
-        }
-    }
-    panic!("a thousand rounds of measurements must be enough for a decision");
-}
-
-fn kind(verdict: &Verdict) -> u8 {
-    match verdict {
-        Verdict::Keep(_) => 0,
-        Verdict::Discard(_) => 1,
-        Verdict::Measure(_) => 2,
-    }
-}
-
-fn arm(scores: impl IntoIterator<Item = f64>) -> Arm {
-    let measured = |score| Measurement::new(Score::new(score).expect("finite"));
-    Arm { measurements: scores.into_iter().map(measured).collect() }
-}
-
-fn mirror(of: &Arm) -> Arm {
-    arm(of.scores().map(|score| -score.get()))
-}
-
-/// A small generator of its own, so that the library needs none: xorshift64* (Vigna 2016).
-struct Random(u64);
-
-impl Random {
-    fn between(&mut self, low: f64, high: f64) -> f64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let bits = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
-        low + (high - low) * bits as f64 / (1u64 << 53) as f64
+/// Checks a ratchet on random evidence with scores between `low` and `high`: all properties of
+/// [`testkit::ratchet`](crate::testkit::ratchet) that every rule must have, but for the demand to keep what is better.
+/// [`RatchetCheck`] checks more, where a rule claims more.
+pub fn ratchet<R: Ratchet>(make: impl Fn() -> R, (low, high): (f64, f64)) {
+    if let Err(broken) = RatchetCheck::new(make).scores(low, high).may_keep_nothing().run() {
+        panic!("{broken}");
     }
 }
 
@@ -219,31 +164,37 @@ pub async fn proposer<C: Serialize + DeserializeOwned + Send + Sync + 'static>(
     experiments: usize,
     deterministic: bool,
 ) {
-    let program = Program::parse("Find a better one.").expect("a programme");
-    let lab = |sandbox: Arc<dyn Sandbox<C>>, disk: &Machine, stop| {
+    let one = |sandbox: Arc<dyn Sandbox<C>>, disk, count| {
         let mut settings = Settings::new("conformance", Duration::from_secs(60));
-        settings.stop = stop;
-        let journal = disk.journal().expect("a sound journal");
-        let lab = Lab::builder(sandbox, make(), metric.clone()).ratchet(Arc::new(Strict)).program(program.clone());
-        lab.settings(settings).open_journal(journal).build().expect("a lab")
+        settings.stop = Stop::after(count);
+        search(Search {
+            goal: "Find a better one.",
+            proposer: make(),
+            sandbox,
+            metric: metric.clone(),
+            ratchet: Arc::new(Strict),
+            settings,
+            journal: Some(disk),
+        })
     };
     // Of these machines only the disks are used.
-    let disks = [Machine::new(Step::score(0.0)), Machine::new(Step::score(0.0))];
-    let mut whole = lab(sandbox(), &disks[0], Stop::after(experiments));
-    whole.run(&Cancel::new()).await.expect("the search runs");
+    let disks = [SimulatedMachine::new(Step::score(0.0)), SimulatedMachine::new(Step::score(0.0))];
+    let whole = one(sandbox(), &disks[0], experiments).await.expect("the search runs");
     let (parts, mut changes) = (sandbox(), Vec::new());
     for count in 0..=experiments {
-        let mut part = lab(parts.clone(), &disks[1], Stop::after(count));
-        part.run(&Cancel::new()).await.expect("the search goes on");
-        changes = part.state().experiments.iter().map(|experiment| experiment.change.clone()).collect();
+        let part = one(parts.clone(), &disks[1], count).await.expect("the search is resumed");
+        changes = part.experiments.iter().map(|experiment| experiment.change.clone()).collect();
     }
-    for experiment in &whole.state().experiments {
+    for experiment in &whole.experiments {
         assert!(!experiment.description.trim().is_empty(), "a proposal says what it is");
+        assert!(!experiment.description.contains('\n'), "a description is one line: {:?}", experiment.description);
         let json = &experiment.change;
         assert!(experiment.id == 0 || C::deserialize(json).is_ok(), "a change can be read back: {json}");
     }
+    let cost = whole.cost;
+    assert!(cost.dollars.is_finite() && cost.dollars >= 0.0, "a cost is a finite number of dollars: {cost:?}");
     if deterministic {
-        let once: Vec<_> = whole.state().experiments.iter().map(|experiment| experiment.change.clone()).collect();
+        let once: Vec<_> = whole.experiments.iter().map(|experiment| experiment.change.clone()).collect();
         assert_eq!(once, changes, "an interrupted search makes the same proposals");
     }
 }

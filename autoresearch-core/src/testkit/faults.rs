@@ -8,10 +8,10 @@ use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::proposer::{Context, Proposal, Proposer, ProposerError};
-use crate::sandbox::{Candidate, Outcome, Revision, Sandbox, SandboxError, StageError, Trial};
+use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, Sandbox, SandboxError, StageError, Trial};
 use crate::state::Experiment;
 
-/// A sandbox whose machinery fails at every `nth` run: sometimes before the run, sometimes after it.
+/// A sandbox that fails at every `nth` trial: sometimes before the trial, sometimes after it.
 pub struct Faulty<C> {
     sandbox: Arc<dyn Sandbox<C>>,
     every: u32,
@@ -19,12 +19,13 @@ pub struct Faulty<C> {
 }
 
 impl<C> Faulty<C> {
-    /// Lets every `nth` run of `sandbox` fail, from 2 on.
+    /// Lets every `nth` trial of `sandbox` fail, 2 at least.
     pub fn new(sandbox: Arc<dyn Sandbox<C>>, nth: u32) -> Faulty<C> {
         Faulty { sandbox, every: nth.max(2), runs: AtomicU32::new(0) }
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
     async fn baseline(&self) -> Result<Candidate, StageError> {
@@ -33,6 +34,14 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
 
     async fn stage(&self, experiment: u32, parent: &Revision, change: &C, text: &str) -> Result<Candidate, StageError> {
         self.sandbox.stage(experiment, parent, change, text).await
+    }
+
+    async fn rebase(&self, rebase: Rebase<'_, C>) -> Result<Rebased, SandboxError> {
+        self.sandbox.rebase(rebase).await
+    }
+
+    async fn build(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Option<Outcome>, SandboxError> {
+        self.sandbox.build(candidate, trial, cancel).await
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
@@ -80,20 +89,31 @@ pub struct FaultyProposer<C> {
 }
 
 impl<C> FaultyProposer<C> {
-    /// Lets every `nth` call of `proposer` fail, from 2 on.
+    /// Lets every `nth` call of `proposer` fail, 2 at least.
     pub fn new(proposer: Box<dyn Proposer<C>>, nth: u32) -> FaultyProposer<C> {
         FaultyProposer { proposer, every: nth.max(2), calls: 0 }
     }
+
+    fn call(&mut self) -> Result<(), ProposerError> {
+        self.calls += 1;
+        match self.calls.is_multiple_of(self.every) {
+            true => Err(ProposerError::Transient(format!("call {} fails on purpose", self.calls))),
+            false => Ok(()),
+        }
+    }
 }
 
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl<C: Send + Sync + 'static> Proposer<C> for FaultyProposer<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
-        self.calls += 1;
-        if self.calls.is_multiple_of(self.every) {
-            return Err(ProposerError::Transient(format!("call {} fails on purpose", self.calls)));
-        }
+        self.call()?;
         self.proposer.propose(context).await
+    }
+
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+        self.call()?;
+        self.proposer.propose_wave(context, most).await
     }
 
     fn observe(&mut self, experiment: &Experiment) {

@@ -1,4 +1,4 @@
-//! A machine in memory: a sandbox and a disk for the journal, which survive the harness, and which can fail.
+//! A machine in memory: a sandbox and a disk for the journal, which outlive the lab, and which can fail.
 
 use std::collections::HashSet;
 use std::io;
@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::disk::Disk;
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
-use crate::journal::{Journal, JournalError, Medium};
+use crate::journal::{Journal, JournalError};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
-/// Clones are the same machine.
+mod disk;
+
+/// A machine in memory, with a sandbox for [`Step`]s and a disk for the journal. Clones are the same machine.
 ///
-/// Every operation of the harness on it (an append, an fsync, a stage, a run, a promotion; before and after its effect)
+/// Every operation of the lab on it (an append, an fsync, a stage, a run, a promotion; before and after its effect)
 /// counts, and may be the one at which the power is cut, the disk is full, or the search is cancelled.
 #[derive(Debug, Clone)]
-pub struct Machine(Arc<Mutex<Inner>>);
+pub struct SimulatedMachine(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -28,12 +31,12 @@ struct Inner {
     jitter: f64,
     incumbent: Option<Revision>,
     runs: usize,
-    /// The slot and the worker of each run that goes on.
+    /// The slot and the worker of each trial in flight.
     running: Vec<(u32, Option<u32>)>,
     /// Whether effects add up; then what each candidate consists of, the baseline first.
     adds_up: bool,
     made_of: Vec<Vec<usize>>,
-    /// Up to so many milliseconds a run takes, differently for each.
+    /// The most milliseconds that a trial takes, differently for each.
     pace: u64,
     operations: usize,
     dies_at: Option<usize>,
@@ -137,10 +140,10 @@ impl Inner {
     }
 }
 
-impl Machine {
+impl SimulatedMachine {
     /// A machine whose search starts from `baseline`.
-    pub fn new(baseline: Step) -> Machine {
-        Machine(Arc::new(Mutex::new(Inner {
+    pub fn new(baseline: Step) -> SimulatedMachine {
+        SimulatedMachine(Arc::new(Mutex::new(Inner {
             baseline,
             candidates: Vec::new(),
             troubled: HashSet::new(),
@@ -167,12 +170,15 @@ impl Machine {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its sandbox.
+    /// The machine's sandbox.
     pub fn sandbox(&self) -> Arc<dyn Sandbox<Step>> {
         Arc::new(self.clone())
     }
 
-    /// The journal on its disk. A second one at the same time is refused.
+    /// The journal on the machine's disk.
+    ///
+    /// # Errors
+    /// If the journal is open already, or is not sound.
     pub fn journal(&self) -> Result<Journal, JournalError> {
         let path = Path::new("journal in memory");
         if std::mem::replace(&mut self.inner().locked, true) {
@@ -217,7 +223,7 @@ impl Machine {
         inner.cancel_at = Some((inner.operations + nth.max(1), cancel.clone()));
     }
 
-    /// Starts it again, without the faults that were planned. Of what was not yet durable a share (0 to 1) has reached the
+    /// Starts the machine again, without the faults that were planned. Of what was not yet durable a share (0 to 1) has reached the
     /// disk.
     pub fn restart(&self, share: f64) {
         let mut inner = self.inner();
@@ -228,12 +234,12 @@ impl Machine {
         (inner.dies_at, inner.full_at, inner.cancel_at) = (None, None, None);
     }
 
-    /// Whether the power was cut.
+    /// Whether the power has been cut.
     pub fn is_dead(&self) -> bool {
         self.inner().dead
     }
 
-    /// Where the incumbent is.
+    /// The incumbent's revision.
     pub fn incumbent(&self) -> Option<Revision> {
         self.inner().incumbent.clone()
     }
@@ -253,56 +259,9 @@ impl Machine {
         self.inner().durable.extend_from_slice(bytes);
     }
 
-    /// How many runs were begun.
+    /// The number of trials that were started.
     pub fn runs(&self) -> usize {
         self.inner().runs
-    }
-}
-
-/// The journal's file.
-struct Disk(Machine);
-
-impl Medium for Disk {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut inner = self.0.inner();
-        inner.disk_works()?;
-        Ok([&inner.durable[..], &inner.buffered].concat())
-    }
-
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        let mut inner = self.0.inner();
-        inner.disk_works()?;
-        let mut all = [&inner.durable[..], &inner.buffered].concat();
-        all.truncate(length as usize);
-        (inner.durable, inner.buffered) = (all, Vec::new());
-        inner.disk_works()
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut inner = self.0.inner();
-        inner.disk_works()?;
-        if inner.full {
-            // As far as there was room.
-            let part = &bytes[..bytes.len() / 3];
-            inner.buffered.extend_from_slice(part);
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        inner.buffered.extend_from_slice(bytes);
-        inner.disk_works()
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        let mut inner = self.0.inner();
-        inner.disk_works()?;
-        let buffered = std::mem::take(&mut inner.buffered);
-        inner.durable.extend_from_slice(&buffered);
-        inner.disk_works()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        self.0.inner().locked = false;
     }
 }
 
@@ -312,7 +271,7 @@ fn nth(revision: &Revision) -> Result<usize, SandboxError> {
 }
 
 #[async_trait]
-impl Sandbox<Step> for Machine {
+impl Sandbox<Step> for SimulatedMachine {
     async fn baseline(&self) -> Result<Candidate, StageError> {
         let baseline = self.inner().baseline.clone();
         self.stage(0, &Revision("nothing".into()), &baseline, "").await

@@ -11,7 +11,7 @@ fn started() -> Record {
         direction: Direction::Minimise,
         policy: "p".into(),
         seed: 1,
-        rule: String::new(),
+        rule: Default::default(),
     }
 }
 

@@ -6,12 +6,10 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use autoresearch_core::command::{Commands, Slot};
 use autoresearch_core::git::Lineage;
-use autoresearch_core::ratchet::Side;
-use autoresearch_core::command::Slot;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
-use autoresearch_core::testkit::{Faulty, FaultyProposer, Machine, Script, Step};
-use autoresearch_core::command::Commands;
+use autoresearch_core::testkit::{Faulty, FaultyProposer, Script, SimulatedMachine, Step};
 use autoresearch_core::*;
 
 fn cases() -> SandboxCases<Step> {
@@ -26,7 +24,7 @@ fn cases() -> SandboxCases<Step> {
 
 #[tokio::test]
 async fn the_machine_in_memory_keeps_the_contract_of_a_sandbox() {
-    let machine = || Machine::new(Step::score(5.0).twin(0)).sandbox();
+    let machine = || SimulatedMachine::new(Step::score(5.0).twin(0)).sandbox();
     conformance::sandbox(machine, cases()).await;
 }
 
@@ -54,7 +52,13 @@ async fn the_sandbox_of_commands_keeps_its_contract() {
             run: vec!["sh".into(), "value.sh".into()],
             ..Commands::default()
         };
-        Arc::new(CommandSandbox::local(lineage, base, commands, vec![Slot::new(place.join("slot"))], place.join("logs")))
+        Arc::new(CommandSandbox::local(
+            lineage,
+            base,
+            commands,
+            vec![Slot::new(place.join("slot"))],
+            place.join("logs"),
+        ))
     };
     let write = |text: &str| Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: text.into() }] };
     let cases = SandboxCases {
@@ -74,52 +78,24 @@ fn the_log_metric_keeps_its_contract() {
 }
 
 #[test]
-fn the_ratchets_keep_theirs() {
-    for rule in [&Strict as &dyn Ratchet, &MinGain(0.0), &MinGain(0.5), &Constrained::new(Strict, Default::default())] {
-        conformance::ratchet(rule, (-3.0, 5.0));
-    }
+fn the_other_metrics_keep_their_contract() {
+    conformance::metric(&Timing::new("ms"), RunLog::saying("---\nms: 2 3 4\n"));
+    let repeats = LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::metric::Repeats::Median);
+    conformance::metric(&repeats, RunLog::saying("ms: 2\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("items");
+    std::fs::write(&path, "1 2 3").unwrap();
+    let log = RunLog { artifacts: [("items".to_owned(), path)].into(), ..RunLog::default() };
+    conformance::metric(&ItemMetric::new("loss", Direction::Minimise), log);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_script_is_a_deterministic_proposer_also_with_faults() {
     let script = || Script::new([Step::score(4.0), Step::crash(), Step::refused(), Step::score(3.0), Step::score(3.0)]);
-    let machine = || Machine::new(Step::score(5.0)).sandbox();
+    let machine = || SimulatedMachine::new(Step::score(5.0)).sandbox();
     let metric = || Arc::new(LogMetric::new("score", Direction::Minimise));
     conformance::proposer(|| Box::new(script()), machine, metric(), 4, true).await;
     conformance::proposer(|| Box::new(FaultyProposer::new(Box::new(script()), 2)), machine, metric(), 4, true).await;
     let faulty = || Arc::new(Faulty::new(machine(), 3)) as Arc<dyn Sandbox<Step>>;
     conformance::proposer(|| Box::new(script()), faulty, metric(), 4, true).await;
-}
-
-type Rule = fn(&Evidence) -> Verdict;
-
-/// Wrong on purpose.
-struct Wrong(Rule);
-
-impl Ratchet for Wrong {
-    fn judge(&self, evidence: &Evidence) -> Verdict {
-        (self.0)(evidence)
-    }
-}
-
-#[test]
-fn ratchets_that_break_the_contract_are_noticed() {
-    let wrong: [(&str, Rule); 4] = [
-        ("keeps what is worse", |_| Verdict::Keep("always".into())),
-        ("asks for ever", |_| Verdict::Measure(vec![Side::Candidate])),
-        ("knows one direction", |e| match e.candidate.mean() < e.incumbent.mean() {
-            true => Verdict::Keep("lower".into()),
-            false => Verdict::Discard("higher".into()),
-        }),
-        ("keeps what was never measured", |e| match e.candidate.mean() {
-            Some(_) => Strict.judge(e),
-            None => Verdict::Keep("unseen".into()),
-        }),
-    ];
-    std::panic::set_hook(Box::new(|_| {}));
-    for (what, judge) in wrong {
-        let noticed = std::panic::catch_unwind(|| conformance::ratchet(&Wrong(judge), (0.0, 1.0))).is_err();
-        assert!(noticed, "a ratchet that {what}");
-    }
-    let _ = std::panic::take_hook();
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::metric::Clock;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::command::Slot;
 use autoresearch_core::testkit::Script;
-use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// A machine that takes so many times as long as another.
@@ -40,8 +40,13 @@ impl Sandbox<f64> for Place {
 
 #[tokio::test]
 async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
-    let noise_aware = NoiseAware { paired: true, ..NoiseAware::default() };
-    let rules: [Arc<dyn Ratchet>; 3] = [Arc::new(Strict), Arc::new(Paired::new(Strict, 2)), Arc::new(noise_aware)];
+    let noise_aware = {
+        let mut settings = autoresearch_core::ratchet::NoiseAwareSettings::default();
+        settings.paired = true;
+        NoiseAware::new(settings).unwrap()
+    };
+    let rules: [Arc<dyn Ratchet>; 3] =
+        [Arc::new(Strict), Arc::new(Paired::new(Strict, 2).unwrap()), Arc::new(noise_aware)];
     for ratchet in rules {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");

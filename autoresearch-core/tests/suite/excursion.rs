@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::testkit::{Machine, Script, Step};
+use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// What a proposer was told of where it is: the tip, its score, the score to beat, and the sacrifices.
@@ -120,9 +120,9 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
 #[cfg(unix)]
 mod real {
     use super::*;
-    use autoresearch_core::git::Lineage;
-    use autoresearch_core::command::Slot;
     use autoresearch_core::command::Commands;
+    use autoresearch_core::command::Slot;
+    use autoresearch_core::git::Lineage;
 
     /// Each change alone makes it worse, both make it better; and the second one learns slowly at first.
     const PROGRAM: &str = "echo ---; . ./a.sh; . ./b.sh; \
@@ -195,9 +195,12 @@ mod real {
             message.contains("sacrifices, which were not kept by themselves:\n- experiment 2: step 1"),
             "{message}"
         );
-        assert_eq!(test_fixtures::git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]), "A=8\nB=1; SLOW=16\n");
-        let pins =
-            ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"].map(|name| test_fixtures::git(&repo, &["rev-parse", name]));
+        assert_eq!(
+            test_fixtures::git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]),
+            "A=8\nB=1; SLOW=16\n"
+        );
+        let pins = ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"]
+            .map(|name| test_fixtures::git(&repo, &["rev-parse", name]));
         assert_eq!(pins[0], pins[1]);
 
         let entries = Journal::read(&path).unwrap();

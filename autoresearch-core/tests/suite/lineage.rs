@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::testkit::{Machine, Script, Step};
+use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 use autoresearch_core::*;
 
 const TABLE: &str = include_str!("../data/h100-mar8.tsv");
@@ -24,7 +24,7 @@ fn steps() -> Vec<Step> {
 /// What the lab makes of it under a rule.
 async fn night(rule: Arc<dyn Ratchet>) -> State {
     let steps = steps();
-    let machine = Machine::new(steps[0].clone());
+    let machine = SimulatedMachine::new(steps[0].clone());
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let settings = Settings::new("mar8", Duration::from_secs(300));
     let (script, program) = (Script::new(steps.into_iter().skip(1)), Program::parse("Lower it.").unwrap());
@@ -37,7 +37,7 @@ async fn night(rule: Arc<dyn Ratchet>) -> State {
 #[tokio::test]
 async fn the_lab_decides_as_the_recorded_night_did() {
     let recorded: Vec<Status> = import::parse(TABLE, None).rows.iter().map(|row| row.status).collect();
-    let state = night(Arc::new(MinGain(WORTH_IT))).await;
+    let state = night(Arc::new(MinGain::new(WORTH_IT).unwrap())).await;
     let decided: Vec<Status> = state.experiments.iter().map(|experiment| experiment.status).collect();
     let otherwise = recorded.iter().zip(&decided).filter(|(recorded, decided)| recorded != decided).count();
     let count = |status| decided.iter().filter(|decided| **decided == status).count();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::ratchet::{NoiseAwareSettings, SequentialSettings};
 use autoresearch_core::*;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -45,10 +45,21 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
+/// The default rule with other settings.
+fn noise_aware(change: impl FnOnce(&mut NoiseAwareSettings)) -> NoiseAware {
+    let mut settings = NoiseAwareSettings::default();
+    change(&mut settings);
+    NoiseAware::new(settings).unwrap()
+}
+
+fn paired() -> NoiseAware {
+    noise_aware(|settings| settings.paired = true)
+}
+
 fn rules() -> [(&'static str, Box<dyn Ratchet>); 3] {
     [
         ("noise-aware", Box::new(NoiseAware::default())),
-        ("paired", Box::new(NoiseAware { paired: true, ..NoiseAware::default() })),
+        ("paired", Box::new(paired())),
         ("sequential", Box::new(Sequential::default())),
     ]
 }
@@ -147,12 +158,15 @@ fn luck_is_kept_no_more_often_than_stated() {
     // Three standard errors of the count.
     let bound = |alpha: f64| alpha + 3.0 * (alpha * (1.0 - alpha) / f64::from(trials)).sqrt();
     for alpha in [0.05, 0.10, 0.20] {
-        let rate = kept_by_luck(&NoiseAware { alpha, ..NoiseAware::default() }, trials);
+        let rule = noise_aware(|settings| settings.alpha = alpha);
+        let rate = kept_by_luck(&rule, trials);
         println!("evidence type-one rule noise-aware alpha {alpha} rate {rate} trials {trials}");
         assert!(rate <= bound(alpha) && rate > alpha / 4.0, "{rate} at {alpha}");
         // One test, the first of the night, may spend this share of the level.
         let first = alpha * 0.0536;
-        let rate = kept_by_luck(&Sequential { alpha, pairs: 50, ..Sequential::default() }, trials);
+        let mut settings = SequentialSettings::default();
+        (settings.alpha, settings.pairs) = (alpha, 50);
+        let rate = kept_by_luck(&Sequential::new(settings).unwrap(), trials);
         println!("evidence type-one rule sequential alpha {first} rate {rate} trials {trials}");
         assert!(rate <= bound(first), "{rate} at {first}");
     }
@@ -180,7 +194,7 @@ fn what_is_much_better_is_kept_soon_and_what_is_worse_costs_one_run() {
 
 #[test]
 fn each_added_line_has_its_price() {
-    let rule = NoiseAware { line_price: 0.5, ..NoiseAware::default() };
+    let rule = noise_aware(|settings| settings.line_price = 0.5);
     let judge = |lines: i64| {
         let case = Case {
             baseline: vec![0.0, 1.0, -1.0, 0.5, -0.5],
@@ -321,7 +335,7 @@ fn the_same_measurements_are_judged_the_same_again() {
         let entries = Journal::read(&path).unwrap();
         assert_eq!(verify::decisions(&entries, rule.as_ref()), (40, vec![]), "{name}");
         // The check can fail: a rule that keeps nothing would not have decided like that.
-        let (_, wrong) = verify::decisions(&entries, &MinGain(f64::MAX));
+        let (_, wrong) = verify::decisions(&entries, &MinGain::new(f64::MAX).unwrap());
         let state = State::replay(&entries).unwrap();
         assert!(
             !wrong.is_empty() && state.experiments.iter().filter(|e| e.status == Status::Keep).count() >= 3,
@@ -354,8 +368,7 @@ fn a_machine_that_gets_faster_all_the_time_is_no_improvement() {
     let kept = |state: &State| state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
     let (mut aware, mut greedy) = (0, 0);
     for seed in 0..20 {
-        let paired = NoiseAware { paired: true, ..NoiseAware::default() };
-        aware += kept(&night(paired, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
+        aware += kept(&night(paired(), vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
         greedy += kept(&night(Strict, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
     }
     assert!(aware <= 30 && greedy > 4 * aware, "{aware} kept in 20 nights, {greedy} by strict improvement");

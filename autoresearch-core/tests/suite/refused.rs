@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::testkit::{Machine, Step};
+use autoresearch_core::testkit::{SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// A model that declines once, then proposes, and wants to know what all of it cost.

@@ -48,7 +48,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::ratchet::{Noise, Side};
-use autoresearch_core::testkit::{Fate, Machine, Script, Step};
+use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -88,7 +88,7 @@ impl Ratchet for Rule {
     fn judge(&self, evidence: &Evidence) -> Verdict {
         match self {
             Rule::Strict => Strict.judge(evidence),
-            Rule::MinGain => MinGain(MIN_GAIN).judge(evidence),
+            Rule::MinGain => MinGain::new(MIN_GAIN).unwrap().judge(evidence),
             Rule::Confirm => match Strict.judge(evidence) {
                 Verdict::Keep(_) if evidence.candidate.measurements.len() < 2 => {
                     Verdict::Measure(vec![Side::Incumbent, Side::Candidate])

@@ -65,6 +65,12 @@ mod tests {
     }
 
     #[test]
+    fn it_keeps_the_contract_of_a_metric() {
+        let log = RunLog::saying("---\nchecksum: 00ff\ncpu_ms: 2\n");
+        autoresearch_core::testkit::conformance::metric(&SameOutput::new("00ff"), log);
+    }
+
+    #[test]
     fn the_fastest_repeat_is_the_score() {
         let tail = ["3", "1.5", "2"].map(|ms| format!("---\nchecksum: 00ff\ncpu_ms: {ms}\n")).concat();
         let measurement = read(&tail).unwrap();

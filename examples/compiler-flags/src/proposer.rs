@@ -1,4 +1,4 @@
-//! Who has the ideas: a walk that tries each flag, then each on the newest incumbent, then combinations.
+//! The proposals: a walk that tries each flag, then each on the newest incumbent, then combinations.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -105,7 +105,39 @@ impl Proposer<Flags> for Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autoresearch_core::Revision;
+    use std::sync::Arc;
+
+    use autoresearch_core::testkit::conformance;
+    use autoresearch_core::{
+        Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+    };
+
+    /// A compiler whose programs take a time that their flags alone decide.
+    struct Even;
+
+    #[async_trait]
+    impl Sandbox<Flags> for Even {
+        async fn baseline(&self) -> Result<Candidate, StageError> {
+            Ok(Candidate::new("-O0"))
+        }
+
+        async fn stage(&self, _: u32, parent: &Revision, change: &Flags, _: &str) -> Result<Candidate, StageError> {
+            Ok(Candidate::new(CommandLine::named(parent).with(change).name().0))
+        }
+
+        async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+            let time = crc32c::crc32c(candidate.revision.0.as_bytes()) % 100;
+            Ok(Outcome::Completed(RunLog::saying(format!("cpu_ms: {}", 1 + time))))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_walk_keeps_the_contract_of_a_proposer() {
+        let flags = ["-O1", "-O2", "-O3", "-a", "-b", "-c"].map(str::to_owned).to_vec();
+        let make = || Box::new(Walk::new(flags.clone(), 3)) as Box<dyn Proposer<Flags>>;
+        let metric = Arc::new(LogMetric::new("cpu_ms", Direction::Minimise));
+        conformance::proposer(make, || Arc::new(Even) as Arc<dyn Sandbox<Flags>>, metric, 12, true).await;
+    }
 
     #[test]
     fn the_walk_ends_when_every_combination_is_tried() {

@@ -123,3 +123,30 @@ impl Sandbox<Flags> for Compiler {
 fn candidate(name: Revision) -> Candidate {
     Candidate { fingerprint: name.0.clone(), revision: name, added_lines: 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Switch;
+    use autoresearch_core::testkit::conformance::{self, SandboxCases};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_compiler_keeps_the_contract_of_a_sandbox() {
+        let cc = std::env::var("CC").unwrap_or_else(|_| "gcc".into());
+        if std::process::Command::new(&cc).arg("--version").output().is_err() {
+            eprintln!("skipped: there is no compiler `{cc}`");
+            return;
+        }
+        let make = || Arc::new(Compiler::new(&cc, 20, 1).unwrap()) as Arc<dyn Sandbox<Flags>>;
+        let on = |flag: &str| Flags(vec![Switch::On(flag.into())]);
+        let cases = SandboxCases {
+            good: on("-O1"),
+            other: on("-O2"),
+            bad: Some(Flags(vec![Switch::Off("-O4".into())])),
+            endless: None,
+            crashing: Some(on("-fno-such-flag")),
+        };
+        conformance::sandbox(make, cases).await;
+    }
+}

@@ -68,6 +68,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use autoresearch_core::testkit::conformance::{self, SandboxCases};
+
+    #[tokio::test]
+    async fn the_tours_keep_the_contract_of_a_sandbox() {
+        let cases = SandboxCases { good: (0, 3), other: (2, 5), bad: None, endless: None, crashing: None };
+        conformance::sandbox(|| Arc::new(Tours) as Arc<dyn Sandbox<Turn>>, cases).await;
+    }
+
+    #[tokio::test]
+    async fn the_turns_keep_the_contract_of_a_proposer() {
+        let metric = Arc::new(LogMetric::new("length", Direction::Minimise));
+        let tours = || Arc::new(Tours) as Arc<dyn Sandbox<Turn>>;
+        conformance::proposer(|| Box::new(EveryTurn), tours, metric, 8, true).await;
+    }
+
     #[test]
     fn the_readme_of_the_core_shows_this_example() {
         let source = include_str!("main.rs").split("\n#[cfg(test)]").next().unwrap_or_default();

@@ -29,7 +29,7 @@ impl Night {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
-            rule: String::new(),
+            rule: Default::default(),
         };
         let mut night = Night { records: vec![started], experiments: 0, start: start.to_vec() };
         night.intent(None, None, serde_json::Value::Null);

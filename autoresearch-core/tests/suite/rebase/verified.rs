@@ -61,7 +61,7 @@ impl Night {
             direction: Direction::Minimise,
             policy: String::new(),
             seed: 0,
-            rule: String::new(),
+            rule: Default::default(),
         };
         let mut records = vec![header, intent(0, None, &start)];
         records.extend(measured(0, 1, 5.0));

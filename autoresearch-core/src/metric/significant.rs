@@ -1,0 +1,50 @@
+//! Numbers for people, with digits that mean something.
+
+/// Writes a number for people: with six decimals, as karpathy's tables have it, or with six significant digits where six
+/// decimals would hide them.
+///
+/// ```
+/// use autoresearch_core::metric::significant;
+/// assert_eq!(significant(0.9979), "0.997900");
+/// assert_eq!(significant(5e-8), "5.00000e-8");
+/// assert_eq!(significant(0.0), "0.000000");
+/// ```
+pub fn significant(value: f64) -> String {
+    match value.abs() {
+        size if size == 0.0 || (LEAST..MOST).contains(&size) => format!("{value:.6}"),
+        size if size.is_finite() => format!("{value:.5e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// Writes a difference for people, like [`significant`], always with its sign.
+///
+/// ```
+/// use autoresearch_core::metric::signed;
+/// assert_eq!(signed(0.0012), "+0.001200");
+/// assert_eq!(signed(-5e-8), "-5.00000e-8");
+/// ```
+pub fn signed(value: f64) -> String {
+    if value.is_sign_negative() { significant(value) } else { format!("+{}", significant(value)) }
+}
+
+/// Below this, six decimals show fewer than four digits.
+const LEAST: f64 = 1e-3;
+/// From here on a number has more digits than a person reads.
+const MOST: f64 = 1e12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_shown_differs_from_the_number_by_less_than_a_thousandth_of_it(mantissa in 1.0..10.0f64, exponent in -300..300i32, negative: bool) {
+            let value = mantissa * 10f64.powi(exponent) * if negative { -1.0 } else { 1.0 };
+            let shown: f64 = significant(value).parse().unwrap();
+            prop_assert!((shown - value).abs() <= value.abs() * 1e-3, "{value} is shown as {shown}");
+            prop_assert!(significant(value).len() <= 19, "{}", significant(value));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The measurements of one revision.
+
+use serde::{Deserialize, Serialize};
+
+use super::latest_machine;
+use crate::metric::{Measurement, Score};
+
+/// The measurements of one revision, oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Arm {
+    /// One entry for each completed trial.
+    pub measurements: Vec<Measurement>,
+}
+
+impl Arm {
+    /// An arm of these scores. NaN and infinities are left out.
+    pub fn of(scores: impl IntoIterator<Item = f64>) -> Arm {
+        Arm { measurements: scores.into_iter().filter_map(Score::new).map(Measurement::new).collect() }
+    }
+
+    /// All scores, oldest first.
+    pub fn scores(&self) -> impl Iterator<Item = Score> {
+        self.measurements.iter().map(|m| m.score)
+    }
+
+    /// The mean score, or `None` without measurements. Where measurements name their machine, only those from the latest
+    /// one's machine count.
+    pub fn mean(&self) -> Option<Score> {
+        mean_of(&self.measurements)
+    }
+
+    /// The latest `count` measurements.
+    pub fn last(&self, count: usize) -> Arm {
+        let from = self.measurements.len().saturating_sub(count);
+        Arm { measurements: self.measurements.get(from..).unwrap_or_default().to_vec() }
+    }
+
+    /// The oldest `count` measurements.
+    pub fn first(&self, count: usize) -> Arm {
+        Arm { measurements: self.measurements.iter().take(count).cloned().collect() }
+    }
+
+    /// The score of each item, averaged over the measurements that list items. `None` if none does, or if their lists differ
+    /// in length.
+    pub fn items(&self) -> Option<Vec<f64>> {
+        let mut lists = self.measurements.iter().map(|m| &m.items).filter(|items| !items.is_empty());
+        let (mut sums, mut count) = (lists.next()?.clone(), 1.0);
+        for list in lists {
+            if list.len() != sums.len() {
+                return None;
+            }
+            sums.iter_mut().zip(list).for_each(|(sum, item)| *sum += item);
+            count += 1.0;
+        }
+        sums.iter_mut().for_each(|sum| *sum /= count);
+        Some(sums)
+    }
+
+    /// Drops the lists of items, which are long, where no rule asks for them again.
+    pub(crate) fn forget_items(&mut self) {
+        self.measurements.iter_mut().for_each(|measurement| measurement.items = Vec::new());
+    }
+
+    /// The mean of a secondary metric, or `None` if a measurement lacks it.
+    pub fn secondary(&self, name: &str) -> Option<f64> {
+        let values = self.measurements.iter().map(|m| m.secondary.get(name).copied());
+        let values: Vec<f64> = values.collect::<Option<_>>()?;
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+}
+
+/// The mean score of the measurements from the latest one's machine, or `None` without measurements.
+pub(crate) fn mean_of(measurements: &[Measurement]) -> Option<Score> {
+    let scores = || latest_machine(measurements).map(|m| m.score.get());
+    let count = scores().count() as f64;
+    if count == 0.0 {
+        return None;
+    }
+    // A sum may exceed the greatest number where the mean does not.
+    Score::new(scores().sum::<f64>() / count).or_else(|| Score::new(scores().map(|score| score / count).sum()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_that_overflows_still_has_a_mean() {
+        assert_eq!(Arm::of([f64::MAX, f64::MAX]).mean().map(Score::get), Some(f64::MAX));
+        assert_eq!(Arm::of([f64::MAX, -f64::MAX]).mean().map(Score::get), Some(0.0));
+        assert_eq!(Arm::of([f64::NAN]).mean(), None, "nothing has no mean");
+    }
+}
