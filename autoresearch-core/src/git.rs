@@ -204,12 +204,16 @@ impl Lineage {
     pub fn commit_changes(
         &self,
         parent: &Revision,
-        changed: &BTreeMap<String, String>,
+        changed: &BTreeMap<String, Option<String>>,
         message: &str,
     ) -> Result<Revision, GitError> {
         let parent = self.commit(parent)?;
         let mut update = git2::build::TreeUpdateBuilder::new();
         for (path, text) in changed {
+            let Some(text) = text else {
+                update.remove(path.as_str());
+                continue;
+            };
             let executable = parent.tree()?.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == 0o100755);
             let mode = if executable { FileMode::BlobExecutable } else { FileMode::Blob };
             update.upsert(path.as_str(), self.repository.blob(text.as_bytes())?, mode);

@@ -18,7 +18,7 @@ use crate::journal::{Entry, Journal, JournalError, Record};
 use crate::metric::Metric;
 use crate::observer::{Event, Observer};
 use crate::program::Program;
-use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError, Wave};
 use crate::ratchet::Ratchet;
 use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
@@ -327,7 +327,7 @@ async fn proposals<C: Send + 'static>(
     state: &State,
     view: Option<&View>,
     most: usize,
-) -> Result<Vec<Proposal<C>>, ProposerError> {
+) -> Result<Wave<C>, ProposerError> {
     let Some(tip) = state.tip() else {
         return Err(ProposerError::Fatal("there is no measured baseline".into()));
     };

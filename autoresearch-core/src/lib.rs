@@ -45,7 +45,7 @@ pub use machine::Machine;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
-pub use proposer::{Context, Cost, Design, Proposal, Proposer, ProposerError};
+pub use proposer::{Context, Cost, Design, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{
     Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Strict,
     Verdict,

@@ -9,14 +9,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::Workers;
 use crate::cancel::Cancel;
-use crate::proposer::{Proposal, ProposerError};
+use crate::proposer::{ProposerError, Wave};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
 
 /// What the lab waited for has happened.
 pub(super) enum Done<C> {
     /// The proposer has answered, for the files of this revision, after so long.
-    Proposed { parent: Revision, result: Result<Vec<Proposal<C>>, ProposerError>, took: Duration },
+    Proposed { parent: Revision, result: Result<Wave<C>, ProposerError>, took: Duration },
     /// A build ahead of a run has ended; with the way in which it failed, if it did.
     Built { experiment: u32, attempt: u32, result: Result<Option<Outcome>, SandboxError> },
     /// A run of an experiment has ended.

@@ -16,7 +16,7 @@ use super::{Lab, LabError, MAX_BACKLOG};
 use crate::cancel::Cancel;
 use crate::journal::Record;
 use crate::observer::{Event, Observer};
-use crate::proposer::{Cost, Proposal, ProposerError};
+use crate::proposer::{Cost, ProposerError, RejectedDraft, Wave};
 use crate::sandbox::{Progress, Revision, SandboxError, StageError};
 use crate::stop::StopReason;
 
@@ -189,13 +189,19 @@ impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Lab<C> {
         &mut self,
         work: &mut Work<C>,
         parent: Revision,
-        result: Result<Vec<Proposal<C>>, ProposerError>,
+        result: Result<Wave<C>, ProposerError>,
     ) -> Result<(), LabError> {
         match result {
             Ok(proposals) => {
                 work.failures = 0;
-                for proposal in proposals {
-                    let staged = self.stage(proposal, &parent, work.began).await?;
+                for entry in proposals {
+                    let staged = match entry {
+                        Ok(proposal) => self.stage(proposal, &parent, work.began).await?,
+                        Err(RejectedDraft { description, reason, cost, proposer, .. }) => {
+                            self.refuse(description, reason, serde_json::Value::Null, cost, proposer)?;
+                            false
+                        }
+                    };
                     work.refusals = if staged { 0 } else { work.refusals + 1 };
                 }
                 self.pause_after_refusals(work);

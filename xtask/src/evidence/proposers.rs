@@ -20,7 +20,7 @@ const INPUTS: &str = "1000000";
 const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
-    let words = printed(AGENTS, "searcher", "", "searcher-beats-random")?;
+    let words = printed(AGENTS, "suite", "knob_searches", "searcher-beats-random")?;
     let number = |key| number(&words, key);
     let (seeds, low) = (number("seeds")?, number("low")?);
     let value = format!(
@@ -33,7 +33,7 @@ fn searcher() -> Result<Line, String> {
 }
 
 fn faults() -> Result<Line, String> {
-    let words = printed(AGENTS, "api", "", "api-faults")?;
+    let words = printed(AGENTS, "suite", "faulty_runs", "api-faults")?;
     let number = |key| number(&words, key);
     let (proposals, faults) = (number("proposals")?, number("faults")?);
     let (overspent, stalls) = (number("overspent_calls")?, number("stalls")?);
@@ -44,7 +44,7 @@ fn faults() -> Result<Line, String> {
 }
 
 fn cassettes() -> Result<Line, String> {
-    let words = printed(AGENTS, "api", "", "cassettes")?;
+    let words = printed(AGENTS, "suite", "faulty_runs", "cassettes")?;
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
     Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
@@ -65,7 +65,7 @@ fn agent(name: &str) -> Result<Line, String> {
         Err(why) => return Ok(Line::Skip(why)),
     };
     let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "-p", AGENTS, "--test", "agent_cli", "--", "--nocapture", "real"]);
+    cargo.args(["test", "--locked", "-p", AGENTS, "--test", "suite", "--", "--nocapture", "real"]);
     let words = super::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
     let number = |key| number(&words, key);
     let (experiments, edits, seen) = (number("experiments")?, number("edits_by_tool")?, number("key_seen")?);
