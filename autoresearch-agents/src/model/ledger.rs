@@ -64,7 +64,7 @@ impl Ledger {
     /// Returns true if a limit in dollars was set by hand: then every model needs a price.
     pub fn limits_dollars(&self) -> bool {
         let books = self.books();
-        books.proposal.dollars.or(books.run.dollars).is_some()
+        [books.proposal.dollars, books.run.dollars].into_iter().flatten().any(f64::is_finite)
     }
 
     /// Fails if the journal's total has reached a limit of the run, for spending that no call of ours announces.

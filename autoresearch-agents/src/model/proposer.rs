@@ -62,7 +62,9 @@ impl ModelProposer {
         let known = prices.of(vendor.model());
         let ledger = Ledger::new(options.per_proposal, surroundings.run_caps);
         // A server of one's own is taken to be free unless it has a price; a vendor's is not.
-        let needs_price = ledger.limits_dollars() || options.base_url.is_none() && !cassette.replays();
+        let is_paid = options.base_url.is_none() && !cassette.replays();
+        let is_limited = ledger.run_caps().dollars.is_some_and(f64::is_finite);
+        let needs_price = ledger.limits_dollars() || is_paid && is_limited;
         let price = match known {
             Some(price) => price,
             None if needs_price => return Err(fatal(explain_missing_price(vendor.model()))),

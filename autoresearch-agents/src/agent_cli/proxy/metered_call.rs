@@ -19,7 +19,9 @@ impl Shared {
         let longest = longest.into_iter().flatten().max().unwrap_or(0);
         let price = match self.prices.of(model) {
             Some(price) => price,
-            None if self.ledger.limits_dollars() || self.upstream.is_vendors_own() => {
+            None if self.ledger.limits_dollars()
+                || self.upstream.is_vendors_own() && self.ledger.run_caps().dollars.is_some_and(f64::is_finite) =>
+            {
                 return Err(ProposerError::Fatal(explain_missing_price(model)));
             }
             None => Price::NOTHING,

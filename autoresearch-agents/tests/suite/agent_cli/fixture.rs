@@ -74,6 +74,8 @@ impl Place {
         let mut settings = AgentSettings::new(agent, EditablePaths::new(["value.sh"]), self.path().join("scratch"));
         settings.references = vec![("fixed.txt".into(), self.path().join("repo/fixed.txt"))];
         settings.limit = Duration::from_secs(120);
+        settings.repository = Some(self.path().join("repo"));
+        settings.backoff.first = 0.001;
         settings
     }
 

@@ -105,13 +105,13 @@ async fn an_agent_spends_tokens_and_sees_no_key() {
 }
 
 #[tokio::test]
-async fn a_refused_key_ends_the_run() {
+async fn a_rejected_key_ends_the_run() {
     let place = Place::new();
     let server = Server::start(|_| (401, format!("{{\"error\":{{\"message\":\"no such key: {KEY}\"}}}}"))).await;
     let mut settings = place.settings(Agent::Command(["sh", "-c", ASKS].map(String::from).into()));
     settings.upstream = Some(upstream(&server.url, Auth::XApiKey));
     match place.run_lab(settings, 1).await {
-        Err(LabError::Proposer(why)) => assert!(why.contains("refuses the key (HTTP 401)"), "{why}"),
+        Err(LabError::Proposer(why)) => assert!(why.contains("rejects the key (HTTP 401)"), "{why}"),
         other => panic!("{:?}", other.map(|run| run.decisions())),
     }
     let proxy = KeyProxy::start(&upstream(&server.url, Auth::XApiKey), calls(1)).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_refused_key_ends_the_run() {
     assert!(!ask.await.unwrap().text().await.unwrap().contains(KEY), "the server's answer quotes it");
 }
 
-/// An agent that asks again and again until it is refused, and edits only then.
+/// An agent that asks again and again until it is rejected, and edits only then.
 const ASKS_ON: &str = "while curl -sS --fail --noproxy '*' -H \"x-api-key: $ANTHROPIC_API_KEY\" -d \"$0\" \
     \"$ANTHROPIC_BASE_URL/v1/messages\" >/dev/null 2>&1; do :; done; sed -i 's/[0-9]\\+/0/' value.sh; echo done";
 

@@ -37,7 +37,7 @@ async fn claude_trouble(first: &str) -> (Place, String, Option<f64>) {
     let trouble = refused.as_ref().map_or_else(|| run.troubles[0].clone(), |(reason, _)| reason.clone());
     let told = trouble.split([':', ';']).next().unwrap();
     assert!(place.read("prompt2").contains(told), "the next prompt says what went wrong: {told}");
-    assert!(!place.read("prompt1").contains("led to nothing"));
+    assert!(!place.read("prompt1").contains("Trouble with the last proposal"));
     (place, trouble, refused.map(|(_, dollars)| dollars))
 }
 
@@ -49,8 +49,7 @@ async fn what_an_agent_edits_is_the_proposal() {
     let command = ["sh", "-c", script, "agent", "{prompt_file}", "{dir}"].map(String::from);
     let run = place.run_lab(place.settings(Agent::Command(command.into())), 1).await.unwrap();
     let experiment = &run.state.experiments[1];
-    assert_eq!((experiment.status, experiment.description.as_str()), (Status::Keep, "Take one off"));
-    assert_eq!(experiment.hypothesis, "Less is better.");
+    assert_eq!((experiment.status, experiment.description.as_str()), (Status::Keep, "Less is better."));
     let patch: Patch = serde_json::from_value(experiment.change.clone()).unwrap();
     assert_eq!(patch, Patch::replace("value.sh", "echo 'score: 5'\n", "echo 'score: 4'\n"));
     let prompt = place.read("prompt");
@@ -61,12 +60,12 @@ async fn what_an_agent_edits_is_the_proposal() {
 }
 
 #[tokio::test]
-async fn edits_outside_are_refused_and_the_next_prompt_says_so() {
+async fn forbidden_edits_reject_the_proposal_and_the_next_prompt_says_so() {
     let edit = format!("sed -i 's/5/1/' value.sh; echo x > new.txt; rm -f fixed.txt; {RESULT}");
     let (place, trouble, dollars) = claude_trouble(&edit).await;
-    assert!(trouble.contains("new.txt was made, fixed.txt is gone; editable: value.sh"), "{trouble}");
-    assert!(place.read("prompt2").contains("new.txt was made"));
-    assert_eq!(dollars, Some(0.25), "the journal has what the refused attempt cost");
+    assert!(trouble.contains("fixed.txt is gone; editable: value.sh"), "{trouble}");
+    assert!(place.read("prompt2").contains("fixed.txt is gone"));
+    assert_eq!(dollars, Some(0.25), "the journal has the cost of the rejected proposal");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_agents::http::{Cassette, KeySource, Retry, Timeouts};
-use autoresearch_agents::model::{Caps, Check, Options, Surroundings};
+use autoresearch_agents::model::{Backoff, Caps, Check, Options, Surroundings};
 use autoresearch_agents::openai::Api;
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
 use autoresearch_core::*;
@@ -101,6 +101,16 @@ pub async fn proposals(inner: Box<dyn Proposer>, most: usize) -> Vec<Result<Prop
     std::mem::take(&mut *results.lock().unwrap())
 }
 
+/// Returns the first proposal, without a lab around the proposer.
+pub async fn propose_first(proposer: &mut dyn Proposer) -> Result<Proposal, ProposerError> {
+    let program = Program::parse("Lower the score.").unwrap();
+    let files = [(FILE.to_owned(), "// A number.\nconst X: f64 = 10.0;\n".to_owned())].into();
+    let score = Score::new(7.0).unwrap();
+    let context: Context<'_> =
+        Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
+    proposer.propose(&context).await
+}
+
 pub async fn once(inner: Box<dyn Proposer>) -> Result<Proposal, ProposerError> {
     proposals(inner, 1).await.remove(0)
 }
@@ -121,6 +131,7 @@ pub fn setup(url: &str) -> Setup {
         timeouts: Timeouts { connect: 2.0, first_byte: 0.4, between_bytes: 0.25, whole: 1.5 },
         retry: Retry { times: 6, first: 0.01, most: 0.05, patience: 2.0 },
         max_tokens: 2000,
+        backoff: Backoff { first: 0.001, most: 0.01, ..Backoff::default() },
         ..Options::default()
     };
     Setup { options, run_caps: Caps::default(), check: None, cassette: Cassette::none() }

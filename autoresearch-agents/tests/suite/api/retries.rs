@@ -69,9 +69,9 @@ async fn what_no_attempt_can_mend_is_not_tried_again() {
     for interface in INTERFACES {
         for (act, kind) in [
             (Act::error(401, &[], &no_key), "fatal"),
-            (Act::error(400, &[], long), "fatal"),
+            (Act::error(400, &[], long), "rejected"),
             (Act::error(404, &[], "{}"), "fatal"),
-            (Act::error(400, &[], "{}"), "fatal"),
+            (Act::error(400, &[], "{}"), "rejected"),
             (Act::error(302, &[("location", "http://elsewhere.invalid/")], ""), "fatal"),
             (Act::error(529, &[("x-should-retry", "false")], "{}"), "transient"),
             (Act::error(429, &[("x-should-retry", "true")], spent), "exhausted"),
@@ -84,6 +84,7 @@ async fn what_no_attempt_can_mend_is_not_tried_again() {
                 ProposerError::Fatal(_) => "fatal",
                 ProposerError::Exhausted(_) => "exhausted",
                 ProposerError::Transient(_) => "transient",
+                ProposerError::Refused { .. } => "rejected",
                 _ => "other",
             };
             assert_eq!((found, calls), (kind, 1), "{interface:?}, {act:?}: {error}");
@@ -122,5 +123,46 @@ async fn a_used_up_rate_limit_is_respected_ahead_of_time() {
         let (result, _, took) = after(interface, vec![act, fine(interface)]).await;
         result.unwrap();
         assert!(took > Duration::from_millis(900), "{took:?}");
+    }
+}
+
+/// The server turns down whole conversations: a full context window of vLLM and llama.cpp, a content filter of Anthropic.
+const TURNED_DOWN: [&str; 3] = [
+    r#"{"object":"error","message":"This model's maximum context length is 32768 tokens.","type":"BadRequestError","code":400}"#,
+    r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+    r#"{"type":"error","error":{"type":"invalid_request_error","message":"Output blocked by content filtering policy"}}"#,
+];
+
+#[tokio::test]
+async fn an_error_that_one_conversation_caused_rejects_one_proposal() {
+    for interface in INTERFACES {
+        for body in TURNED_DOWN {
+            let first = Act::stream(interface.calls(&[("list", serde_json::json!({}))], 10));
+            let mock = Mock::script(vec![first, Act::error(400, &[], body)]).await;
+            let mut setup = setup(&mock.url);
+            setup.options.mode = autoresearch_agents::model::Mode::Agentic;
+            match once(setup.proposer(interface)).await {
+                Err(ProposerError::Refused { cost, .. }) => assert_eq!(cost.tokens, INPUT + 10),
+                other => panic!("{interface:?}, {body}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn first_calls_that_keep_failing_end_the_run() {
+    for interface in INTERFACES {
+        let mock = Mock::script(vec![Act::error(400, &[], TURNED_DOWN[0])]).await;
+        let mut proposer = setup(&mock.url).proposer(interface);
+        for nth in 1..=3 {
+            match propose_first(&mut *proposer).await {
+                Err(ProposerError::Refused { .. }) if nth < 3 => {}
+                Err(ProposerError::Fatal(why)) if nth == 3 => {
+                    assert!(why.contains("first calls of 3 proposals") && why.contains("editable files"), "{why}");
+                }
+                other => panic!("{interface:?}, {nth}: {other:?}"),
+            }
+        }
+        assert_eq!(mock.seen().len(), 3);
     }
 }
