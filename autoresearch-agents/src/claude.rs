@@ -1,44 +1,53 @@
-//! Proposals by Claude, over the Messages interface of Anthropic or of a server that is compatible with it.
+//! Proposals by Claude, over the Messages interface of Anthropic or of a compatible server.
 
-mod fold;
+mod reply;
 mod request;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError};
+use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, Wave};
 use serde::Deserialize;
 
 use crate::http::{Request, Secret};
-use crate::model::options::{Surroundings, key};
-use crate::model::{Caps, Conversation, DryRun, Fold, ModelProposer, Options, Vendor};
+use crate::model::{Caps, Conversation, DryRun, ModelProposer, Options, ReplyBuilder, Surroundings, Vendor, read_key};
 
 /// Anthropic's server.
 const SERVER: &str = "https://api.anthropic.com";
-/// From this version on the key is a bearer token.
+/// First version in which the key is a bearer token.
 const BEARER_VERSION: &str = "2026-10-21";
 
 /// Asks Claude for proposals.
+///
+/// ```no_run
+/// use autoresearch_agents::model::Surroundings;
+/// use autoresearch_agents::{ClaudeProposer, ClaudeSettings};
+/// use autoresearch_core::EditablePaths;
+/// let surroundings = Surroundings::new(EditablePaths::new(["train.rs"]));
+/// let proposer = ClaudeProposer::new(ClaudeSettings::default(), surroundings)?;
+/// println!("the run may spend {}", proposer.run_caps());
+/// # Ok::<(), autoresearch_core::ProposerError>(())
+/// ```
 pub struct ClaudeProposer(ModelProposer);
 
-/// What is asked, and how.
+/// Settings of a [`ClaudeProposer`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ClaudeSettings {
-    /// The model.
+    /// Name of the model. Default: `claude-opus-5-5`.
     pub model: String,
-    /// The interface's version: `2023-06-01`, which compatible servers expect, or `2026-10-21`.
+    /// Version of the interface: `2023-06-01`, the default, which compatible servers expect, or `2026-10-21`.
     pub version: String,
-    /// How the key is sent; by the version if it is missing.
+    /// Header that carries the key. Default: by the version.
     pub auth: Option<Auth>,
-    /// How hard it tries.
+    /// Effort of the model. Default: its own.
     pub effort: Option<Effort>,
-    /// Whether it thinks first; the model's own default if it is missing.
+    /// Thinking before the answer. Default: the model's own.
     pub thinking: Option<Thinking>,
-    /// How long the beginning of the prompt is cached.
+    /// Time for which the beginning of the prompt is cached. Default: five minutes.
     pub cache: CacheTime,
-    /// What all vendors share.
+    /// Settings that all vendors share.
     #[serde(flatten)]
     pub options: Options,
-    /// What is none of these.
+    /// Keys that belong to no setting; any is an error.
     #[serde(flatten)]
     pub unknown: std::collections::BTreeMap<String, toml::Value>,
 }
@@ -58,7 +67,7 @@ impl Default for ClaudeSettings {
     }
 }
 
-/// How the key is sent.
+/// Header that carries the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Auth {
@@ -68,7 +77,7 @@ pub enum Auth {
     Bearer,
 }
 
-/// How hard the model tries.
+/// Effort of the model, in the vendor's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the vendor's words")]
@@ -80,15 +89,15 @@ pub enum Effort {
     Max,
 }
 
-/// Whether the model thinks first.
+/// Thinking before the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", deny_unknown_fields)]
 pub enum Thinking {
     /// As much as it finds right.
     Adaptive {},
-    /// Up to so many tokens, 1024 at least.
+    /// Up to a number of tokens.
     Enabled {
-        /// The tokens.
+        /// Most tokens of thinking, at least 1024 and fewer than `max_tokens`.
         budget_tokens: u64,
     },
     /// Between the calls of tools only.
@@ -97,7 +106,7 @@ pub enum Thinking {
     Disabled {},
 }
 
-/// How long the beginning of the prompt is cached.
+/// Time for which the beginning of the prompt is cached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub enum CacheTime {
     /// Not at all.
@@ -113,13 +122,13 @@ pub enum CacheTime {
 }
 
 impl ClaudeProposer {
-    /// A proposer for one run. Reads the key.
+    /// A proposer for one run. Reads the key and opens the cassette.
     pub fn new(settings: ClaudeSettings, surroundings: Surroundings) -> Result<ClaudeProposer, ProposerError> {
-        let key = key(&settings.options, "ANTHROPIC_API_KEY")?;
+        let key = read_key(&settings.options, "ANTHROPIC_API_KEY")?;
         ClaudeProposer::with_key(settings, surroundings, key)
     }
 
-    /// What a proposer of these settings would send for the next proposal, and what that may cost. Reads no key, opens no
+    /// Returns the request that a proposer of these settings would send next, and its greatest cost. Reads no key, opens no
     /// cassette and sends nothing.
     pub fn dry_run_of(
         mut settings: ClaudeSettings,
@@ -135,15 +144,18 @@ impl ClaudeProposer {
         surroundings: Surroundings,
         key: Option<Secret>,
     ) -> Result<ClaudeProposer, ProposerError> {
-        let known: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
-        if !known.is_empty() {
-            return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
+        let unknown: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
+        if !unknown.is_empty() {
+            return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", unknown.join(", "))));
         }
         if let Some(Thinking::Enabled { budget_tokens }) = settings.thinking
             && !(1024..settings.options.max_tokens).contains(&budget_tokens)
         {
-            let why = "thinking takes a budget_tokens of 1024 at least, and less than max_tokens";
-            return Err(ProposerError::Fatal(why.into()));
+            let most = settings.options.max_tokens;
+            let why = format!(
+                "thinking has budget_tokens = {budget_tokens}; give at least 1024 and fewer than max_tokens = {most}"
+            );
+            return Err(ProposerError::Fatal(why));
         }
         let options = settings.options.clone();
         let base = options.base_url.clone().unwrap_or_else(|| SERVER.into());
@@ -152,29 +164,36 @@ impl ClaudeProposer {
         Ok(ClaudeProposer(ModelProposer::new(Box::new(vendor), &url, options, surroundings)?))
     }
 
-    /// The first request of the next proposal and what it may cost, without sending anything.
+    /// Returns the first request of the next proposal and its greatest cost, without sending anything.
     pub fn dry_run(&self, context: &Context<'_>) -> DryRun {
         self.0.dry_run(context)
     }
 
-    /// Replaces what all proposals together may cost.
-    pub fn set_night(&mut self, caps: Caps) {
-        self.0.set_night(caps);
+    /// Replaces the limits of the run.
+    pub fn set_run_caps(&mut self, caps: Caps) {
+        self.0.set_run_caps(caps);
+    }
+
+    /// Returns the limits of the run as they are enforced, the default in dollars included. No limit in dollars holds for a
+    /// server of one's own whose model has no price.
+    pub fn run_caps(&self) -> Caps {
+        self.0.run_caps()
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Proposer<Patch> for ClaudeProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         self.0.propose(context).await
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Patch>,
-        most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         self.0.propose_wave(context, most).await
+    }
+
+    fn observe(&mut self, experiment: &Experiment) {
+        self.0.observe(experiment);
     }
 }
 
@@ -205,7 +224,7 @@ impl Vendor for Claude {
         }
     }
 
-    fn fold(&self, _input: u64) -> Box<dyn Fold> {
-        Box::new(fold::Message::new(self.settings.cache == CacheTime::Hour))
+    fn reply_builder(&self, _input: u64) -> Box<dyn ReplyBuilder> {
+        Box::new(reply::Message::new(self.settings.cache == CacheTime::Hour))
     }
 }

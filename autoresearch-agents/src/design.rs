@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Design, FileEdit, Patch, Proposal, Proposer, ProposerError};
+use autoresearch_core::{Context, Design, FileEdit, Patch, Proposal, Proposer, ProposerError, Wave};
 
 use crate::constants::{Constant, Knob};
 
@@ -73,14 +73,10 @@ impl DesignProposer {
 impl Proposer<Patch> for DesignProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         let none = || ProposerError::Exhausted("the design has no further point".into());
-        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(none)
+        Ok(self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(none)??)
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Patch>,
-        most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         let constants = self.constants(context)?;
         let name = self.design.name();
         let points = Points::new(name, context.experiments, context.pending.iter().copied());
@@ -111,7 +107,7 @@ impl Proposer<Patch> for DesignProposer {
             }
             let why = format!("It is a point of the design {name}, whose effects are told from all of its points.");
             let design = Some(Box::new(Design { name: name.to_owned(), levels: levels.clone() }));
-            wave.push(Proposal { design, ..Proposal::new(Patch { edits }, description).because(why) });
+            wave.push(Ok(Proposal { design, ..Proposal::new(Patch { edits }, description).because(why) }));
         }
         match wave.is_empty() {
             true => {

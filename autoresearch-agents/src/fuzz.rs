@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::http::sse::{Event, Reader};
 use crate::model::reading::Reading;
-use crate::model::{Fold, Price};
+use crate::model::{Price, ReplyBuilder};
 
 mod patches;
 
@@ -204,15 +204,15 @@ fn fuzz_of_streams() {
 }
 
 /// What a response comes to, whatever pieces it comes in; and no bill is nonsense.
-pub fn same_reply_however_cut(make: fn() -> Box<dyn Fold>, input: &[u8]) -> Result<(), String> {
+pub fn same_reply_however_cut(make: fn() -> Box<dyn ReplyBuilder>, input: &[u8]) -> Result<(), String> {
     let read = |piece: usize| {
-        let (mut fold, mut reading) = (make(), Reading::default());
+        let (mut builder, mut reading) = (make(), Reading::default());
         let mut pieces = input.chunks(piece);
         let pushed =
-            pieces.try_fold(false, |done, piece| if done { Ok(true) } else { reading.push(piece, &mut *fold) });
-        let ended = pushed.and_then(|done| if done { Ok(()) } else { reading.end(&mut *fold) });
-        let bill = fold.usage().map(|usage| Price { input: 2.0, output: 10.0, ..Price::NOTHING }.cost(usage));
-        (ended.and_then(|()| fold.finish()), bill)
+            pieces.try_fold(false, |done, piece| if done { Ok(true) } else { reading.push(piece, &mut *builder) });
+        let ended = pushed.and_then(|done| if done { Ok(()) } else { reading.end(&mut *builder) });
+        let bill = builder.usage().map(|usage| Price { input: 2.0, output: 10.0, ..Price::NOTHING }.cost(usage));
+        (ended.and_then(|()| builder.finish()), bill)
     };
     let (whole, bill) = read(input.len().max(1));
     if bill.is_some_and(|bill| !bill.dollars.is_finite() || bill.dollars < 0.0) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError};
+use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError, Wave};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -74,18 +74,14 @@ impl Proposer<Patch> for KnobProposer {
         self.propose_one(context, &sites, &observations, 0, &mut Tried::new(context, &sites, &observations))
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Patch>,
-        most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         let sites = sites(context)?;
         let observations = self.observations(context, &sites);
         let mut tried = Tried::new(context, &sites, &observations);
         let mut wave = Vec::new();
         while wave.len() < most.max(1) {
             match self.propose_one(context, &sites, &observations, wave.len(), &mut tried) {
-                Ok(proposal) => wave.push(proposal),
+                Ok(proposal) => wave.push(Ok(proposal)),
                 // What there is comes first; the next wave will find the space as exhausted as this one did.
                 Err(ProposerError::Exhausted(_)) if !wave.is_empty() => break,
                 Err(error) => return Err(error),

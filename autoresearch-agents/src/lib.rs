@@ -1,10 +1,12 @@
-//! Proposers for autoresearch: who has the ideas.
+//! Proposers for autoresearch.
 //!
-//! These need no model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]),
-//! [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`] makes a recorded night again. A [`Portfolio`]
-//! lets several proposers take turns. [`digest()`] is what a model is told of a night, however long it was.
-//! [`ClaudeProposer`] and [`OpenAiProposer`] ask language models over their vendors' interfaces.
-//! [`AgentCliProposer`] lets Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]).
+//! Without a model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]), [`DesignProposer`]
+//! proposes the points of a factorial design, [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`]
+//! proposes a recorded run again. A [`Portfolio`] lets several proposers take turns.
+//!
+//! With a model: [`ClaudeProposer`] and [`OpenAiProposer`] ask over their vendors' interfaces, [`AgentCliProposer`] lets
+//! Claude Code, Codex or any other agent's command line edit a scratch copy ([`agent_cli`]). [`digest()`] is the history of the
+//! search that they are shown, of bounded length.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod agent_cli;
@@ -25,6 +27,9 @@ pub mod prompt;
 
 pub mod claude;
 pub mod openai;
+
+mod files;
+mod text;
 
 #[cfg(test)]
 mod fuzz;

@@ -1,43 +1,47 @@
-//! Combinations of changes that failed narrowly, each alone.
+//! Combinations of changes that failed narrowly, each by itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_trait::async_trait;
 use autoresearch_core::{
-    Context, EditablePaths, Experiment, FileEdit, Patch, Proposal, Proposer, ProposerError, Status,
+    Context, EditablePaths, Experiment, FileEdit, Patch, Proposal, Proposer, ProposerError, Status, Wave,
 };
 use serde::Deserialize;
 
-/// So many of the best near misses are combined: the sets of three among them are some hundreds.
+/// Number of the best near misses that are combined; they have some hundreds of subsets of three.
 const CANDIDATES: usize = 12;
 
-/// Combines near misses: discarded changes that were better than the incumbent of their time, or worse by a margin at most,
-/// and that apply together to the incumbent of today.
+/// Combines near misses: discarded changes that beat the incumbent of their time, or were worse by a margin at most, and that
+/// apply together to the present incumbent.
 ///
-/// The set with the greatest sum of gains comes first, which takes their effects as independent; of equal ones the smaller
-/// set. No set is proposed twice. It is exhausted as long as there is no further set, which new experiments may change.
+/// The set with the greatest sum of gains comes first, on the assumption that effects are independent; of equal sums the
+/// smaller set. No set is proposed twice. The proposer is exhausted while there is no further set; new experiments may add one.
+///
+/// ```
+/// let proposer = autoresearch_agents::MergeProposer::new(0.0005).with_most(2);
+/// ```
 #[derive(Debug, Clone)]
 pub struct MergeProposer {
     margin: f64,
     most: usize,
 }
 
-/// A discarded change.
+/// A discarded change that failed narrowly.
 struct Miss<'a> {
     experiment: &'a Experiment,
     gain: f64,
     patch: Patch,
-    /// What it makes of the incumbent's files.
-    result: BTreeMap<String, String>,
+    /// Files that it changes in the incumbent, `None` for a removed one.
+    result: BTreeMap<String, Option<String>>,
 }
 
 impl MergeProposer {
-    /// Combines changes that were worse by `margin` at most, in the metric's unit, up to three at once.
+    /// Combines changes that were worse by `margin` at most, in the metric's unit, up to three at a time.
     pub fn new(margin: f64) -> MergeProposer {
         MergeProposer { margin, most: 3 }
     }
 
-    /// The same with up to so many at once.
+    /// Sets the greatest number of changes in one set.
     pub fn with_most(mut self, most: usize) -> MergeProposer {
         self.most = most;
         self
@@ -55,7 +59,7 @@ impl MergeProposer {
                 Some(Miss { experiment, gain, result: apply(&patch, &context.files)?, patch })
             })
             .collect();
-        // What contains another near miss, a combination for instance, adds nothing that its parts would not.
+        // A change that contains another near miss, such as a combination, adds nothing to its parts.
         let keys: Vec<BTreeSet<String>> = misses.iter().map(|miss| key(&miss.patch.edits)).collect();
         let mut at = 0..misses.len();
         misses.retain(|_| {
@@ -64,7 +68,7 @@ impl MergeProposer {
         });
         misses.sort_by(|a, b| b.gain.total_cmp(&a.gain).then(a.experiment.id.cmp(&b.experiment.id)));
         misses.truncate(CANDIDATES);
-        // From here on in the order in which they were tried: a later change may have seen an earlier one.
+        // From here on in the order of the experiments: a later change may build on an earlier one.
         misses.sort_by_key(|miss| miss.experiment.id);
         misses
     }
@@ -74,14 +78,10 @@ impl MergeProposer {
 impl Proposer<Patch> for MergeProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         let exhausted = || ProposerError::Exhausted("no untried combination of near misses applies".into());
-        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(exhausted)
+        Ok(self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(exhausted)??)
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Patch>,
-        most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         let misses = self.misses(context);
         let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
         let mut tried: HashSet<BTreeSet<String>> = context
@@ -115,7 +115,7 @@ impl Proposer<Patch> for MergeProposer {
                 alone.collect::<Vec<_>>().join(", ")
             );
             let description = format!("{} near misses: {}", names.len(), names.join(" + "));
-            wave.push(Proposal::new(patch, description).because(why));
+            wave.push(Ok(Proposal::new(patch, description).because(why)));
         }
         if wave.is_empty() {
             let why = format!("no untried combination of {} near misses applies", misses.len());
@@ -125,7 +125,7 @@ impl Proposer<Patch> for MergeProposer {
     }
 }
 
-/// Whether every member counts: without any of them the patch would lead elsewhere.
+/// Returns true if every member matters: without any of them the patch would have another result.
 fn is_union(patch: &Patch, members: &[&Miss<'_>], files: &BTreeMap<String, String>) -> bool {
     let Some(all) = apply(patch, files) else { return false };
     (0..members.len()).all(|left_out| {
@@ -140,19 +140,19 @@ fn is_union(patch: &Patch, members: &[&Miss<'_>], files: &BTreeMap<String, Strin
     })
 }
 
-/// What a patch that was staged once makes of today's files, if it still applies.
-fn apply(patch: &Patch, files: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
-    // The sandbox judges what may be edited; these patches passed it.
+/// Returns the files that a patch changes in the incumbent, if it still applies.
+fn apply(patch: &Patch, files: &BTreeMap<String, String>) -> Option<BTreeMap<String, Option<String>>> {
+    // The sandbox accepted these patches once, so their paths are editable.
     let paths: Vec<Vec<String>> = patch.edits.iter().map(|edit| edit.paths().ok()).collect::<Option<_>>()?;
     patch.apply(files, &EditablePaths::new(paths.into_iter().flatten())).ok()
 }
 
-/// The same for the same edits in whatever order.
+/// Returns a key that is the same for the same edits in any order.
 fn key(edits: &[FileEdit]) -> BTreeSet<String> {
     edits.iter().map(|edit| format!("{edit:?}")).collect()
 }
 
-/// All sets of two to `most` numbers below `count`.
+/// Collects all sets of two to `most` numbers below `count`.
 fn choose(count: usize, most: usize, from: usize, set: &mut Vec<usize>, sets: &mut Vec<Vec<usize>>) {
     if set.len() >= 2 {
         sets.push(set.clone());

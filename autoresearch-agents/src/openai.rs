@@ -1,4 +1,4 @@
-//! Proposals by models of OpenAI, over its Responses interface, and by any server that has Chat Completions.
+//! Proposals by models of OpenAI over its Responses interface, and by any server with Chat Completions.
 
 mod chat;
 mod responses;
@@ -6,48 +6,61 @@ mod responses;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError};
+use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, Wave};
 use serde::Deserialize;
 
 use crate::http::{Request, Secret};
-use crate::model::options::{Surroundings, key};
-use crate::model::{Caps, Conversation, DryRun, Fold, Mode, ModelProposer, Options, Vendor};
+use crate::model::{
+    Caps, Conversation, DryRun, Mode, ModelProposer, Options, ReplyBuilder, Surroundings, Vendor, read_key,
+};
 
 /// OpenAI's server.
 const SERVER: &str = "https://api.openai.com/v1";
 
-/// Models that take tools over Responses only.
+/// Models whose tools need the Responses interface.
 const RESPONSES_ONLY: [&str; 2] = ["gpt-6-astra", "gpt-6.1-sol"];
 
 /// Asks a model of OpenAI, or of a compatible server, for proposals.
+///
+/// ```
+/// use autoresearch_agents::model::Surroundings;
+/// use autoresearch_agents::openai::Api;
+/// use autoresearch_agents::{OpenAiProposer, OpenAiSettings};
+/// use autoresearch_core::EditablePaths;
+/// let mut settings = OpenAiSettings { model: "my-model".into(), api: Api::Chat, ..Default::default() };
+/// settings.options.base_url = Some("http://localhost:8000/v1".into());
+/// let proposer = OpenAiProposer::new(settings, Surroundings::new(EditablePaths::new(["train.rs"])))?;
+/// assert_eq!(proposer.run_caps().to_string(), "no limit", "a server of one's own without a price");
+/// # Ok::<(), autoresearch_core::ProposerError>(())
+/// ```
 pub struct OpenAiProposer(ModelProposer);
 
-/// What is asked, and how.
+/// Settings of an [`OpenAiProposer`].
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct OpenAiSettings {
-    /// The model.
+    /// Name of the model. Default: `gpt-6.1-sol`.
     pub model: String,
-    /// The interface.
+    /// Interface of the server. Default: Responses.
     pub api: Api,
-    /// How hard it tries, in the model's own words; its default if it is missing.
+    /// Effort, in the model's own words. Default: its own.
     pub effort: Option<String>,
-    /// What all vendors share.
+    /// Settings that all vendors share.
     #[serde(flatten)]
     pub options: Options,
-    /// What is none of these.
+    /// Keys that belong to no setting; any is an error.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, toml::Value>,
 }
 
-/// The interface.
+/// Interface of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
-    /// OpenAI's own.
+    /// OpenAI's Responses.
     #[default]
     Responses,
-    /// What compatible servers have: vLLM, Ollama, llama.cpp, OpenRouter.
+    /// Chat Completions, which compatible servers have: vLLM, Ollama, llama.cpp, OpenRouter.
     Chat,
 }
 
@@ -64,13 +77,13 @@ impl Default for OpenAiSettings {
 }
 
 impl OpenAiProposer {
-    /// A proposer for one run. Reads the key.
+    /// A proposer for one run. Reads the key and opens the cassette.
     pub fn new(settings: OpenAiSettings, surroundings: Surroundings) -> Result<OpenAiProposer, ProposerError> {
-        let key = key(&settings.options, "OPENAI_API_KEY")?;
+        let key = read_key(&settings.options, "OPENAI_API_KEY")?;
         OpenAiProposer::with_key(settings, surroundings, key)
     }
 
-    /// What a proposer of these settings would send for the next proposal, and what that may cost. Reads no key, opens no
+    /// Returns the request that a proposer of these settings would send next, and its greatest cost. Reads no key, opens no
     /// cassette and sends nothing.
     pub fn dry_run_of(
         mut settings: OpenAiSettings,
@@ -86,9 +99,9 @@ impl OpenAiProposer {
         surroundings: Surroundings,
         key: Option<Secret>,
     ) -> Result<OpenAiProposer, ProposerError> {
-        let known: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
-        if !known.is_empty() {
-            return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", known.join(", "))));
+        let unknown: Vec<&str> = settings.unknown.keys().map(String::as_str).collect();
+        if !unknown.is_empty() {
+            return Err(ProposerError::Fatal(format!("unknown settings of the proposer: {}", unknown.join(", "))));
         }
         let ours = settings.options.base_url.is_none() && settings.api == Api::Chat;
         if ours
@@ -110,29 +123,36 @@ impl OpenAiProposer {
         Ok(OpenAiProposer(ModelProposer::new(Box::new(vendor), &url, options, surroundings)?))
     }
 
-    /// The first request of the next proposal and what it may cost, without sending anything.
+    /// Returns the first request of the next proposal and its greatest cost, without sending anything.
     pub fn dry_run(&self, context: &Context<'_>) -> DryRun {
         self.0.dry_run(context)
     }
 
-    /// Replaces what all proposals together may cost.
-    pub fn set_night(&mut self, caps: Caps) {
-        self.0.set_night(caps);
+    /// Replaces the limits of the run.
+    pub fn set_run_caps(&mut self, caps: Caps) {
+        self.0.set_run_caps(caps);
+    }
+
+    /// Returns the limits of the run as they are enforced, the default in dollars included. No limit in dollars holds for a
+    /// server of one's own whose model has no price.
+    pub fn run_caps(&self) -> Caps {
+        self.0.run_caps()
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl Proposer<Patch> for OpenAiProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
         self.0.propose(context).await
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Patch>,
-        most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         self.0.propose_wave(context, most).await
+    }
+
+    fn observe(&mut self, experiment: &Experiment) {
+        self.0.observe(experiment);
     }
 }
 
@@ -156,7 +176,7 @@ impl Vendor for OpenAi {
         Request { url: self.url.clone(), headers: Vec::new(), key, body }
     }
 
-    fn fold(&self, input: u64) -> Box<dyn Fold> {
+    fn reply_builder(&self, input: u64) -> Box<dyn ReplyBuilder> {
         match self.settings.api {
             Api::Responses => Box::new(responses::Response::new(input)),
             Api::Chat => Box::new(chat::Completion::new(input)),

@@ -1,35 +1,45 @@
-//! Several proposers that take turns by what they brought.
+//! Several proposers that take turns by their gain.
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError, Status};
+use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, RejectedDraft, Status, Wave};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// No turn costs less, in dollars: what costs nothing would be worth any number of turns.
+/// Least cost of a turn in dollars: a free member would be worth any number of turns.
 const LEAST: f64 = 1e-4;
 
-/// A bandit over proposers: whoever gained most for what it cost is asked, with a bonus for those that were asked little.
+/// A bandit over proposers: asks the member with the greatest gain for its cost, with a bonus for members asked little.
 ///
 /// It is discounted UCB (Garivier and Moulines, "On Upper-Confidence Bound Policies for Switching Bandit Problems", ALT
-/// 2011): what an idea brings falls through a night, so old turns count ever less. A turn's reward is the kept gain; what it
-/// costs are its dollars and its minutes at a price, and a proposer's worth is the ratio of both sums (as in the bandits
-/// with variable costs of Ding et al., AAAI 2013), divided by that of the best. Refused proposals are turns without a gain.
+/// 2011): gains shrink in the course of a run, so old turns count ever less. A turn's reward is the kept gain; its cost is its
+/// dollars and its minutes at a price, and a proposer's worth is the ratio of both sums (as in the bandits
+/// with variable costs of Ding et al., AAAI 2013), divided by that of the best. Rejected proposals are turns without a gain.
 ///
-/// Nothing is remembered but what the experiments say, by [`Proposal::proposer`]: the same seed and history give the same
-/// turn. Who is exhausted is passed over for this turn, and the portfolio is exhausted only when all are.
+/// All state is in the experiments, by [`Proposal::proposer`]: the same seed and history give the same turn. An exhausted
+/// member is passed over for this turn, and the portfolio is exhausted once all members are.
+///
+/// ```
+/// use autoresearch_agents::{KnobProposer, MergeProposer, Portfolio};
+/// use autoresearch_core::Proposer;
+/// let members: Vec<(String, Box<dyn Proposer>)> = vec![
+///     ("steps".into(), Box::new(KnobProposer::new(1))),
+///     ("merge".into(), Box::new(MergeProposer::new(0.0005))),
+/// ];
+/// let portfolio = Portfolio::new(1, members).with_price(0.05);
+/// ```
 pub struct Portfolio<C = Patch> {
     seed: u64,
     members: Vec<(String, Box<dyn Proposer<C>>)>,
-    /// What a turn still counts after the next one.
+    /// Weight that a turn keeps with each later turn.
     discount: f64,
-    /// The weight of the bonus.
+    /// Weight of the bonus.
     curiosity: f64,
     dollars_per_minute: f64,
 }
 
-/// The discounted turns of a proposer.
+/// Discounted turns of a proposer.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Turns {
     count: f64,
@@ -38,18 +48,18 @@ struct Turns {
 }
 
 impl<C> Portfolio<C> {
-    /// A portfolio of proposers by name. The names are written into the journal, so a run is continued under the same ones.
+    /// A portfolio of proposers by name. The names are journaled, so a run must be resumed under the same ones.
     pub fn new(seed: u64, members: Vec<(String, Box<dyn Proposer<C>>)>) -> Portfolio<C> {
         Portfolio { seed, members, discount: 0.98, curiosity: 0.5, dollars_per_minute: 0.05 }
     }
 
-    /// The same where a minute of the machine costs so many dollars; 0.05 is three dollars for an hour.
+    /// Sets the price of a minute of the machine in dollars. Default: 0.05, three dollars an hour.
     pub fn with_price(mut self, dollars_per_minute: f64) -> Portfolio<C> {
         self.dollars_per_minute = dollars_per_minute;
         self
     }
 
-    /// The members by their index of the bandit, the best first.
+    /// Returns the members' places by their index of the bandit, the best first.
     fn order(&self, context: &Context<'_, C>) -> Vec<usize> {
         let turns = self.turns(context);
         let all: f64 = turns.iter().map(|turns| turns.count).sum();
@@ -69,7 +79,7 @@ impl<C> Portfolio<C> {
         order.into_iter().map(|(_, _, at)| at).collect()
     }
 
-    /// What each member did, the discount counted in turns of all of them.
+    /// Returns the discounted turns of each member; every turn of any member discounts them.
     fn turns(&self, context: &Context<'_, C>) -> Vec<Turns> {
         let places: HashMap<&str, usize> =
             self.members.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
@@ -87,21 +97,21 @@ impl<C> Portfolio<C> {
                 turns.dollars += dollars.max(LEAST);
             }
         };
-        let mut refused = context.rejections.iter().peekable();
+        let mut rejected = context.rejections.iter().peekable();
         for experiment in context.experiments.iter().skip(1) {
-            while let Some(rejection) = refused.next_if(|rejection| rejection.experiment <= experiment.id) {
+            while let Some(rejection) = rejected.next_if(|rejection| rejection.experiment <= experiment.id) {
                 add(&rejection.proposer, 0.0, rejection.cost.dollars);
             }
             let gain = experiment.before.zip(experiment.score());
             let gain = gain.filter(|_| experiment.status == Status::Keep);
             let gain = gain.map_or(0.0, |(before, after)| context.direction.gain(before, after).max(0.0));
-            // What ran, not from when to when: a pause of the run is nobody's cost.
+            // The time of the trials alone: a pause of the run is no cost.
             let ran = experiment.outcome.as_ref().map(|outcome| outcome.log().build + outcome.log().elapsed);
             let minutes = ran.unwrap_or_default().as_secs_f64() / 60.0;
             add(&experiment.proposer, gain, experiment.cost.dollars + minutes * self.dollars_per_minute);
         }
-        refused.for_each(|rejection| add(&rejection.proposer, 0.0, rejection.cost.dollars));
-        // What is pending brought nothing yet and cost nothing yet, but whoever made it had a turn: others come next.
+        rejected.for_each(|rejection| add(&rejection.proposer, 0.0, rejection.cost.dollars));
+        // An experiment in flight has no gain and no cost yet, but its member had a turn: others come next.
         for pending in &context.pending {
             if let Some(turns) = places.get(pending.proposer.as_str()).and_then(|at| turns.get_mut(*at)) {
                 turns.count += 1.0;
@@ -111,24 +121,38 @@ impl<C> Portfolio<C> {
     }
 }
 
+/// Writes a member's name into an entry of its wave.
+fn signed<C>(entry: Result<Proposal<C>, RejectedDraft>, name: &str) -> Result<Proposal<C>, RejectedDraft> {
+    match entry {
+        Ok(proposal) => Ok(Proposal { proposer: name.to_owned(), ..proposal }),
+        Err(mut draft) => {
+            draft.proposer = name.to_owned();
+            Err(draft)
+        }
+    }
+}
+
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
         let nothing = || ProposerError::Transient("the member whose turn it is proposed nothing".into());
-        self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(nothing)
+        Ok(self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(nothing)??)
     }
 
-    /// The whole wave is the turn of one member.
-    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+    /// Gives the whole wave to one member.
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
         let (mut transient, mut exhausted) = (None, Vec::new());
         for at in self.order(context) {
             let Some((name, proposer)) = self.members.get_mut(at) else { continue };
             match proposer.propose_wave(context, most).await {
-                Ok(wave) => {
-                    return Ok(wave.into_iter().map(|made| Proposal { proposer: name.clone(), ..made }).collect());
+                Ok(wave) => return Ok(wave.into_iter().map(|entry| signed(entry, name)).collect()),
+                // A rejected draft is its member's turn and its member's cost.
+                Err(ProposerError::Rejected { description, reason, cost }) => {
+                    return Ok(vec![signed(Err(RejectedDraft::new(description, reason, cost)), name)]);
                 }
                 Err(ProposerError::Exhausted(why)) => exhausted.push(format!("{name}: {why}")),
-                // Somebody else may have an idea meanwhile.
+                // Another member may propose meanwhile.
                 Err(ProposerError::Transient(why)) => transient = transient.or(Some(format!("{name}: {why}"))),
                 Err(ProposerError::Fatal(why)) => return Err(ProposerError::Fatal(format!("{name}: {why}"))),
                 Err(other) => return Err(other),
@@ -140,7 +164,7 @@ impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
         }
     }
 
-    fn observe(&mut self, experiment: &autoresearch_core::Experiment) {
+    fn observe(&mut self, experiment: &Experiment) {
         self.members.iter_mut().for_each(|(_, proposer)| proposer.observe(experiment));
     }
 }

@@ -1,37 +1,50 @@
-//! What a model is shown: the rules and the programme, the files, and what the search has seen so far.
+//! The prompt of a model: rules and programme, the files, and the history of the search.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use autoresearch_core::{Context, Direction, EditablePaths, Experiment, Status};
 
-use crate::digest::{Strategy, digest, strategies, strategy};
-use crate::model::Mode;
+use serde::Deserialize;
 
-/// The parts of a prompt, from the most to the least stable: caches keep the beginning.
+use crate::digest::{Strategy, digest, strategies, strategy};
+
+/// Way in which a model makes a proposal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// One answer in a fixed form, and repairs.
+    #[default]
+    SingleShot,
+    /// The model reads and edits the files with tools, turn by turn.
+    Agentic,
+}
+
+/// Parts of a prompt, from the most to the least stable, since caches keep the beginning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
-    /// How to answer, and the human's programme: the same for a whole night.
+    /// Form of the answer and the human's programme, the same for a whole run.
     pub rules: String,
-    /// The editable files: the same while the incumbent stands.
+    /// Editable files, the same while the incumbent stands.
     pub files: String,
-    /// What happened so far, and the question.
+    /// History of the search and the question.
     pub history: String,
 }
 
-/// What is asked for.
+/// Question at the end of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// One proposal.
     One,
-    /// So many proposals in one answer.
+    /// This many proposals in one answer.
     Several(usize),
-    /// One proposal beside others that are made at the same time: which of how many, and its direction.
+    /// One proposal beside others of the same wave: its number, their count, and its direction.
     Beside(usize, usize, Strategy),
 }
 
 impl Ask {
-    /// Questions for so many conversations at the same time, each with another direction.
+    /// Returns questions for `count` conversations at the same time, each with another direction.
     pub fn beside_each_other(context: &Context<'_>, count: usize) -> Vec<Ask> {
         strategies(context, count)
             .into_iter()
@@ -40,7 +53,7 @@ impl Ask {
             .collect()
     }
 
-    /// The question itself.
+    /// Returns the question in words.
     pub fn question(self, context: &Context<'_>) -> String {
         match self {
             Ask::One => format!("Make one proposal; a direction that may help: {}.", strategy(context)),
@@ -61,12 +74,12 @@ impl Ask {
     }
 }
 
-/// The prompt for the next proposal; `limit` bounds the history in bytes.
+/// Returns the prompt for the next proposal, with a history of at most `limit` bytes.
 pub fn prompt(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit: usize) -> Prompt {
     asking(context, mode, editable, limit, Ask::One)
 }
 
-/// The same for another question.
+/// Returns the prompt with this question.
 pub(crate) fn asking(context: &Context<'_>, mode: Mode, editable: &EditablePaths, limit: usize, ask: Ask) -> Prompt {
     let better = match context.direction {
         Direction::Minimise => "lower",
@@ -95,11 +108,11 @@ pub(crate) fn asking(context: &Context<'_>, mode: Mode, editable: &EditablePaths
     Prompt { rules, files, history }
 }
 
-/// What a change must reach, and from where.
+/// States the score to beat and the state that the change is made to.
 pub(crate) fn to_beat(context: &Context<'_>) -> String {
     let noise = match context.noise {
         Some(sigma) if sigma > 0.0 => format!(
-            " Single runs of the same code differ by {sigma:.2e} (standard deviation); a change is kept only if fresh runs \
+            " Trials of the same code differ by {sigma:.2e} (standard deviation); a change is kept only if fresh trials \
              confirm it against that."
         ),
         _ => String::new(),
@@ -107,21 +120,21 @@ pub(crate) fn to_beat(context: &Context<'_>) -> String {
     format!("The score to beat is {}.{noise}{}{}", context.to_beat, excursion(context), in_flight(context))
 }
 
-/// What a proposer must know of what is going on beside it; nothing where experiments go one after the other.
+/// Tells of experiments in flight; nothing where experiments run one after the other.
 fn in_flight(context: &Context<'_>) -> String {
     let mut text = String::new();
     if !context.pending.is_empty() {
-        text += " Experiments are being measured at this moment, which the account of the search lists: propose something else.";
+        text += " Experiments are being measured at this moment, which the history lists: propose something else.";
     }
     let lost = |experiment: &&Experiment| experiment.conflict.is_some() && experiment.status != Status::Keep;
     if context.experiments.iter().chain(context.pending.iter().copied()).any(|experiment| lost(&experiment)) {
-        text += " Some changes were better than what they were made from, but are in conflict with what was kept meanwhile: where \
+        text += " Some changes were better than their base but conflict with a change that was kept meanwhile: where \
                  that is worthwhile, merge one of them by hand into the files as they are now, and propose the result.";
     }
     text
 }
 
-/// What a proposer must know on an excursion; nothing off it.
+/// Tells of the excursion, if there is one.
 fn excursion(context: &Context<'_>) -> String {
     if context.sacrifices.is_empty() {
         return String::new();
@@ -131,7 +144,7 @@ fn excursion(context: &Context<'_>) -> String {
         " This is an excursion: the files already hold {}, which did not pay by themselves{}. Propose what makes them pay; they \
          are kept only together with a change that beats the score above.",
         sacrifices.join(", "),
-        // Where scores are not told, both are the rounded best.
+        // Where scores are withheld, both are the rounded best.
         if context.score == context.to_beat { String::new() } else { format!(" and score {}", context.score) }
     )
 }
@@ -154,7 +167,7 @@ they are: every proposal stands alone.";
 const AN_EDIT: &str = "\
 An edit is {\"kind\": \"replace\", \"path\", \"search\", \"replace\"}, where `search` stands exactly \
 once in the file, copied with its white space; or {\"kind\": \"write\", \"path\", \"text\"} for a whole file; or {\"kind\": \
-\"diff\", \"diff\"} with a unified diff.";
+\"delete\", \"path\"} to remove a file; or {\"kind\": \"diff\", \"diff\"} with a unified diff.";
 
 const AGENTIC: &str = "\
 Read and edit the files with the tools; edits happen in memory at once. Check them if there is a check, and end with \
@@ -176,7 +189,7 @@ fn list(files: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// A text between fences that are longer than any within it, so that it cannot end early.
+/// Returns a text between fences longer than any within it, so that it cannot end early.
 pub(crate) fn fenced(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);

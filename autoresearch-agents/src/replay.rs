@@ -1,45 +1,51 @@
-//! A recorded night, proposed again.
+//! A recorded run, proposed again.
 
 use async_trait::async_trait;
-use autoresearch_core::journal::{Entry, Record};
-use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError};
+use autoresearch_core::journal::{Entry, Record, StagedExperiment};
+use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError, Wave};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-/// Why a journal cannot be proposed again.
+/// Reason why a journal cannot be proposed again.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// A proposal has no change that could be made again.
+    /// A proposal has no change of the right kind.
     #[error(
-        "the change of `{description}` cannot be made again ({why}): an imported table has only results, and another domain has other changes"
+        "the change of `{description}` cannot be proposed again ({why}): an imported table holds only results, and another domain has other changes"
     )]
     NoChange {
-        /// The proposal.
+        /// Description of the proposal.
         description: String,
-        /// What is wrong.
+        /// Reason for the failure.
         why: String,
     },
-    /// There is nothing in it.
+    /// The journal holds no proposal.
     #[error("the journal holds no proposal")]
     Empty,
 }
 
-/// Proposes what a recorded run proposed, in its order, also what was refused; then it is exhausted.
+/// Proposes the changes of a recorded run in their order, rejected ones included; then it is exhausted.
 ///
-/// Over a deterministic sandbox, metric and ratchet the night goes as the recorded one did. It finds its place by the number
-/// of proposals so far, so that it can be continued; it belongs into no [`crate::Portfolio`], where others propose in between.
-/// What the ideas cost was spent in the recorded night: here they cost nothing.
+/// Over a deterministic sandbox, metric and ratchet the new run goes as the recorded one did. The place in the record is the
+/// number of proposals so far, so that a run can be resumed; a [`crate::Portfolio`], where others propose in between, is no
+/// place for it. Proposals cost nothing here, since they were paid for in the recorded run.
+///
+/// ```
+/// use autoresearch_agents::{ReplayError, ReplayProposer};
+/// let empty = ReplayProposer::<autoresearch_core::Patch>::new([]);
+/// assert!(matches!(empty, Err(ReplayError::Empty)));
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReplayProposer<C = Patch>(Vec<Proposal<C>>);
 
 impl<C: DeserializeOwned> ReplayProposer<C> {
-    /// The proposals of a journal.
+    /// Reads the proposals of a journal.
     pub fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<ReplayProposer<C>, ReplayError> {
         let mut proposals = Vec::new();
         for entry in entries {
             let (description, hypothesis, change, proposer) = match &entry.record {
-                Record::Staged { parent: Some(_), description, hypothesis, change, proposer, .. } => {
+                Record::Staged(StagedExperiment { parent: Some(_), description, hypothesis, change, proposer, .. }) => {
                     (description, hypothesis.as_str(), change, proposer)
                 }
                 Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer),
@@ -58,13 +64,13 @@ impl<C: DeserializeOwned> ReplayProposer<C> {
 impl<C: Clone + Send + Sync> Proposer<C> for ReplayProposer<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
         let proposal = self.0.get(context.proposals()).cloned();
-        proposal.ok_or_else(|| ProposerError::Exhausted(format!("all {} recorded proposals are made", self.0.len())))
+        proposal.ok_or_else(|| ProposerError::Exhausted(format!("all {} recorded proposals were made", self.0.len())))
     }
 
-    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
-        let mut wave = vec![self.propose(context).await?];
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
+        let mut wave = vec![Ok(self.propose(context).await?)];
         let rest = self.0.iter().skip(context.proposals() + 1);
-        wave.extend(rest.take(most.saturating_sub(1)).cloned());
+        wave.extend(rest.take(most.saturating_sub(1)).cloned().map(Ok));
         Ok(wave)
     }
 }

@@ -141,20 +141,16 @@ struct Tape(Arc<Clockwork>);
 impl Proposer<Row> for Tape {
     async fn propose(&mut self, context: &Context<'_, Row>) -> Result<Proposal<Row>, ProposerError> {
         let mut wave = self.propose_wave(context, 1).await?;
-        wave.pop().ok_or_else(|| ProposerError::Exhausted("the tape ends".into()))
+        Ok(wave.pop().ok_or_else(|| ProposerError::Exhausted("the tape ends".into()))??)
     }
 
-    async fn propose_wave(
-        &mut self,
-        context: &Context<'_, Row>,
-        most: usize,
-    ) -> Result<Vec<Proposal<Row>>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, Row>, most: usize) -> Result<Wave<Row>, ProposerError> {
         let rows: Vec<Row> = self.0.tape.iter().skip(context.proposals()).take(most).copied().collect();
         if rows.is_empty() {
             return Err(ProposerError::Exhausted("the tape ends".into()));
         }
         self.0.take(PROPOSAL).await;
-        Ok(rows.into_iter().map(|row| Proposal::new(row, format!("row {}", row.number))).collect())
+        Ok(rows.into_iter().map(|row| Ok(Proposal::new(row, format!("row {}", row.number)))).collect())
     }
 }
 

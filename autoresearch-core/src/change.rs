@@ -40,6 +40,11 @@ pub enum FileEdit {
         /// The file's whole text.
         text: String,
     },
+    /// Removes a file.
+    Delete {
+        /// Path of the file, which must exist.
+        path: String,
+    },
     /// Applies a unified diff of one or several files, whose counts and line numbers may be wrong.
     Diff {
         /// The diff, with `--- a/path` and `+++ b/path` before the hunks of each file.
@@ -130,7 +135,9 @@ impl FileEdit {
     /// The paths that this edit touches. All of them must be editable, even those of a diff that is refused later.
     pub fn paths(&self) -> Result<Vec<String>, PatchError> {
         match self {
-            FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } => Ok(vec![path.clone()]),
+            FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } | FileEdit::Delete { path } => {
+                Ok(vec![path.clone()])
+            }
             FileEdit::Diff { diff } => {
                 Ok(diff::parse(diff)?.iter().flat_map(diff::FileDiff::paths).map(str::to_owned).collect())
             }
@@ -144,7 +151,8 @@ impl Patch {
         Patch { edits: vec![FileEdit::Replace { path: path.into(), search: search.into(), replace: replace.into() }] }
     }
 
-    /// Applies all edits to `files` and returns the files that changed with their new text.
+    /// Applies all edits to `files` and returns the files that changed with their new text, or `None` for a file that is
+    /// removed.
     ///
     /// # Errors
     /// If an edit names a bad path or one that is not `editable`, does not fit the files, or if nothing changes.
@@ -154,14 +162,14 @@ impl Patch {
     /// let files = [("train.rs".to_owned(), "const LR: f64 = 0.04;\n".to_owned())].into();
     /// let patch = Patch::replace("train.rs", "0.04", "0.02");
     /// let changed = patch.apply(&files, &EditablePaths::new(["train.rs"]))?;
-    /// assert_eq!(changed["train.rs"], "const LR: f64 = 0.02;\n");
+    /// assert_eq!(changed["train.rs"].as_deref(), Some("const LR: f64 = 0.02;\n"));
     /// # Ok::<(), autoresearch_core::PatchError>(())
     /// ```
     pub fn apply(
         &self,
         files: &BTreeMap<String, String>,
         editable: &EditablePaths,
-    ) -> Result<BTreeMap<String, String>, PatchError> {
+    ) -> Result<BTreeMap<String, Option<String>>, PatchError> {
         for edit in &self.edits {
             for path in edit.paths()? {
                 check_path(&path)?;
@@ -170,15 +178,19 @@ impl Patch {
                 }
             }
         }
-        let mut changed: BTreeMap<String, String> = BTreeMap::new();
+        let mut changed: BTreeMap<String, Option<String>> = BTreeMap::new();
         for edit in &self.edits {
             match edit {
                 FileEdit::Write { path, text } => {
-                    changed.insert(path.clone(), text.clone());
+                    changed.insert(path.clone(), Some(text.clone()));
+                }
+                FileEdit::Delete { path } => {
+                    current(&changed, files, path)?;
+                    changed.insert(path.clone(), None);
                 }
                 FileEdit::Replace { path, search, replace } => {
                     let text = replace_once(path, current(&changed, files, path)?, search, replace)?;
-                    changed.insert(path.clone(), text);
+                    changed.insert(path.clone(), Some(text));
                 }
                 FileEdit::Diff { diff } => {
                     for file in diff::parse(diff)? {
@@ -189,26 +201,46 @@ impl Patch {
                             (before, false) => before?,
                         };
                         let text = file.apply(before)?;
-                        changed.insert(file.path().to_owned(), text);
+                        changed.insert(file.path().to_owned(), Some(text));
                     }
                 }
             }
         }
-        if let Some((path, _)) = changed.iter().find(|(_, text)| text.contains('\0')) {
+        let has_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
+        if let Some((path, _)) = changed.iter().find(|(_, text)| has_nul(text)) {
             return Err(PatchError::Binary(path.clone()));
         }
-        changed.retain(|path, text| files.get(path) != Some(text));
+        changed.retain(|path, text| files.get(path) != text.as_ref());
         if changed.is_empty() { Err(PatchError::Empty) } else { Ok(changed) }
+    }
+
+    /// Applies all edits to `files` and returns all files as they are then, the unchanged ones included.
+    pub fn applied_to(
+        &self,
+        files: &BTreeMap<String, String>,
+        editable: &EditablePaths,
+    ) -> Result<BTreeMap<String, String>, PatchError> {
+        let mut after = files.clone();
+        for (path, text) in self.apply(files, editable)? {
+            match text {
+                Some(text) => drop(after.insert(path, text)),
+                None => drop(after.remove(&path)),
+            }
+        }
+        Ok(after)
     }
 }
 
 /// The text that an edit of `path` sees.
 fn current<'a>(
-    changed: &'a BTreeMap<String, String>,
+    changed: &'a BTreeMap<String, Option<String>>,
     files: &'a BTreeMap<String, String>,
     path: &str,
 ) -> Result<&'a str, PatchError> {
-    let text = changed.get(path).or_else(|| files.get(path)).map(String::as_str);
+    let text = match changed.get(path) {
+        Some(text) => text.as_deref(),
+        None => files.get(path).map(String::as_str),
+    };
     text.ok_or_else(|| PatchError::NoSuchFile(path.to_owned()))
 }
 
@@ -253,7 +285,9 @@ mod tests {
 
     fn apply(text: &str, search: &str, replace: &str) -> Result<String, PatchError> {
         let patch = Patch::replace("a.rs", search, replace);
-        patch.apply(&files(text), &EditablePaths::new(["a.rs"])).map(|mut changed| changed.remove("a.rs").unwrap())
+        patch
+            .apply(&files(text), &EditablePaths::new(["a.rs"]))
+            .map(|mut changed| changed.remove("a.rs").unwrap().unwrap())
     }
 
     #[test]
@@ -306,10 +340,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_removed_and_may_be_written_again() {
+        let delete = FileEdit::Delete { path: "a.rs".into() };
+        let write = FileEdit::Write { path: "a.rs".into(), text: "b".into() };
+        let apply = |edits: &[&FileEdit]| {
+            let patch = Patch { edits: edits.iter().copied().cloned().collect() };
+            patch.apply(&files("a"), &EditablePaths::new(["a.rs"]))
+        };
+        assert_eq!(apply(&[&delete]), Ok([("a.rs".to_owned(), None)].into()));
+        assert_eq!(apply(&[&delete, &write]), Ok([("a.rs".to_owned(), Some("b".to_owned()))].into()));
+        assert_eq!(apply(&[&write, &delete]), Ok([("a.rs".to_owned(), None)].into()));
+        assert_eq!(apply(&[&delete, &delete]), Err(PatchError::NoSuchFile("a.rs".into())));
+        let patch = Patch { edits: vec![delete] };
+        assert!(patch.applied_to(&files("a"), &EditablePaths::new(["a.rs"])).unwrap().is_empty());
+        assert!(matches!(
+            patch.apply(&files("a"), &EditablePaths::new(["b"])),
+            Err(PatchError::NotEditable { path, .. }) if path == "a.rs"
+        ));
+    }
+
+    #[test]
     fn a_diff_sees_what_earlier_edits_left() {
         let mut patch = Patch::replace("a.rs", "one", "two");
         patch.edits.push(FileEdit::Diff { diff: "--- a/a.rs\n+++ b/a.rs\n@@ -1 +1 @@\n-two\n+three\n".into() });
-        assert_eq!(patch.apply(&files("one\n"), &EditablePaths::new(["a.rs"])).unwrap()["a.rs"], "three\n");
+        assert_eq!(
+            patch.apply(&files("one\n"), &EditablePaths::new(["a.rs"])).unwrap()["a.rs"].as_deref(),
+            Some("three\n")
+        );
         let json = serde_json::to_value(&patch.edits[1]).unwrap();
         assert_eq!(json["kind"], "diff");
     }

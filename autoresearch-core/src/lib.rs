@@ -53,7 +53,7 @@ pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use policy::{Difference, Policy};
 pub use proposal::{Cost, Design, Proposal};
-pub use proposer::{Context, Proposer, ProposerError};
+pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{
     Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Side,
     Strict, Verdict,

@@ -150,6 +150,37 @@ pub enum ProposerError {
     Fatal(String),
 }
 
+/// What one call of [`Proposer::propose_wave`] made, in its order: proposals, and drafts that came to nothing. Every entry is
+/// journaled with its own cost.
+pub type Wave<C = Patch> = Vec<Result<Proposal<C>, RejectedDraft>>;
+
+/// A draft that never became a proposal of its wave: it was paid for, and is remembered as a rejected proposal.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct RejectedDraft {
+    /// One line that names the draft.
+    pub description: String,
+    /// Why it cannot be an experiment; the proposer reads it in [`Context::rejections`].
+    pub reason: String,
+    /// Its cost, beside the costs of the wave's other entries.
+    pub cost: Cost,
+    /// Name of the proposer where several take turns; empty where there is only one.
+    pub proposer: String,
+}
+
+impl RejectedDraft {
+    /// A draft that cost `cost` and was rejected for `reason`.
+    pub fn new(description: impl Into<String>, reason: impl Into<String>, cost: Cost) -> RejectedDraft {
+        RejectedDraft { description: description.into(), reason: reason.into(), cost, proposer: String::new() }
+    }
+}
+
+impl From<RejectedDraft> for ProposerError {
+    fn from(RejectedDraft { description, reason, cost, .. }: RejectedDraft) -> ProposerError {
+        ProposerError::Rejected { description, reason, cost }
+    }
+}
+
 /// A source of proposals.
 ///
 /// # Contract
@@ -181,13 +212,13 @@ pub trait Proposer<C = Patch>: Send {
     /// Makes several proposals at once, one at least and `most` at most, all for the context's files: none sees the results of
     /// the others, so they should differ. A lab with several workers asks for as many as it lacks, and rejects those beyond.
     ///
-    /// One at a time by default. An error means that there is none; the cost of failed ones is not lost if it is given with
-    /// those that there are.
-    async fn propose_wave(&mut self, context: &Context<'_, C>, _most: usize) -> Result<Vec<Proposal<C>>, ProposerError>
+    /// One at a time by default. A draft that came to nothing is an entry of the wave, with its reason and its cost; an error
+    /// means that the wave as a whole has no entry.
+    async fn propose_wave(&mut self, context: &Context<'_, C>, _most: usize) -> Result<Wave<C>, ProposerError>
     where
         C: Send,
     {
-        Ok(vec![self.propose(context).await?])
+        Ok(vec![Ok(self.propose(context).await?)])
     }
 
     /// Told of every finished experiment, the baseline included.

@@ -1,29 +1,30 @@
-//! The agents: how each is called, and how its output is read.
+//! The agents: the command line of each, and the reading of its output.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use super::answer::{self, Answer};
 use super::folder::Folder;
 use super::proxy::{Auth, KeyProxy};
 
-/// What Codex calls the variable with its key. It is kept from the commands that Codex runs.
+/// Variable in which Codex finds its key. Codex keeps it from the commands that it runs.
 const CODEX_KEY: &str = "AUTORESEARCH_AGENT_KEY";
-/// How often an agent tries a request again: by default some wait for many minutes.
+/// Retries of an agent's request: by default some agents wait for many minutes.
 const RETRIES: &str = "2";
 
 /// An agent that edits files from the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Agent {
-    /// Claude Code: the program, usually `claude`.
+    /// Claude Code, by its program, usually `claude`.
     ClaudeCode(String),
-    /// Codex: the program, usually `codex`.
+    /// Codex, by its program, usually `codex`.
     Codex(String),
-    /// Any other: a program and its arguments, in which `{prompt}`, `{prompt_file}` and `{dir}` stand for the task, a file
-    /// that holds it and the folder to work in, and `{url}`, `{key}` and `{model}` for the model's server, the key to it and
-    /// the model. What it prints is its answer.
+    /// Any other agent, by its program and arguments. `{prompt}` stands for the task, `{prompt_file}` for a file that holds
+    /// it, `{dir}` for the folder to work in, `{repo}` for the root of the repository, and `{url}`, `{key}` and `{model}` for
+    /// the proxy of the model's server, the key to it and the model. Its output is its message.
     Command(Vec<String>),
 }
 
@@ -33,27 +34,28 @@ pub(super) struct Job<'a> {
     pub prompt: &'a str,
     pub model: Option<&'a str>,
     pub arguments: &'a [String],
+    pub repository: Option<&'a Path>,
     pub proxy: Option<(&'a KeyProxy, Auth)>,
 }
 
-/// A command line with the variables that it needs.
+/// A command line with its variables.
 pub(super) struct Call {
     pub argv: Vec<String>,
     pub environment: Vec<(String, OsString)>,
 }
 
 impl Agent {
-    /// Claude Code as it is found on PATH.
+    /// Returns Claude Code as found on PATH.
     pub fn claude_code() -> Agent {
         Agent::ClaudeCode("claude".into())
     }
 
-    /// Codex as it is found on PATH.
+    /// Returns Codex as found on PATH.
     pub fn codex() -> Agent {
         Agent::Codex("codex".into())
     }
 
-    /// Its name, for messages.
+    /// Returns its name, for messages.
     pub fn name(&self) -> &str {
         match self {
             Agent::ClaudeCode(_) => "Claude Code",
@@ -62,7 +64,7 @@ impl Agent {
         }
     }
 
-    /// What to do when its program is missing.
+    /// Tells the next step where its program is missing.
     pub(super) fn how_to_install(&self) -> &'static str {
         match self {
             Agent::ClaudeCode(_) => "install Claude Code: npm install -g @anthropic-ai/claude-code",
@@ -71,17 +73,17 @@ impl Agent {
         }
     }
 
-    /// How it is called, with whatever files that takes.
+    /// Returns its command line, and writes the files that it needs.
     pub(super) fn call(&self, job: &Job<'_>) -> io::Result<Call> {
         let (folder, prompt) = (job.folder, job.prompt.to_owned());
         let mut environment: Vec<(String, OsString)> = vec![
             ("TMPDIR".into(), folder.temporary().into()),
-            // What an agent builds or runs to try its idea does not belong among the files.
+            // Results of the agent's own builds do not belong among the files.
             ("CARGO_TARGET_DIR".into(), folder.temporary().join("target").into()),
             ("PYTHONDONTWRITEBYTECODE".into(), "1".into()),
         ];
         let mut set = |name: &str, value: &str| environment.push((name.into(), value.into()));
-        let argv = match self {
+        let mut argv = match self {
             Agent::ClaudeCode(program) => {
                 set("DISABLE_AUTOUPDATER", "1");
                 set("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
@@ -112,6 +114,7 @@ impl Agent {
                     ("prompt", prompt),
                     ("prompt_file", file.to_string_lossy().into_owned()),
                     ("dir", folder.work().to_string_lossy().into_owned()),
+                    ("repo", job.repository.map(|root| root.to_string_lossy().into_owned()).unwrap_or_default()),
                     ("url", job.proxy.map(|(proxy, _)| proxy.url()).unwrap_or_default()),
                     ("key", job.proxy.map(|(proxy, _)| proxy.token().to_owned()).unwrap_or_default()),
                     ("model", job.model.unwrap_or_default().to_owned()),
@@ -119,13 +122,20 @@ impl Agent {
                 template.iter().map(|part| fill(part, &values)).chain(job.arguments.iter().cloned()).collect()
             }
         };
+        // The agent starts in its scratch copy, while a relative program is one of the repository.
+        if let (Some(program), Some(root)) = (argv.first_mut(), job.repository)
+            && program.contains('/')
+            && Path::new(program).is_relative()
+        {
+            *program = root.join(&*program).to_string_lossy().into_owned();
+        }
         if let Some((proxy, auth)) = job.proxy {
             self.point_to(proxy, auth, folder, &mut environment)?;
         }
         Ok(Call { argv, environment })
     }
 
-    /// Points the agent to the proxy. It gets a home of its own, since in the user's it would find other keys and settings.
+    /// Points the agent to the proxy. It gets a home of its own, since the user's holds other keys and settings.
     fn point_to(
         &self,
         proxy: &KeyProxy,
@@ -156,13 +166,15 @@ impl Agent {
             }
             (Agent::Command(_), Auth::Bearer) => {
                 set("OPENAI_BASE_URL", format!("{}/v1", proxy.url()));
+                // The older name, which LiteLLM and so aider read.
+                set("OPENAI_API_BASE", format!("{}/v1", proxy.url()));
                 set("OPENAI_API_KEY", proxy.token().to_owned());
             }
         }
         Ok(())
     }
 
-    /// Reads what it printed.
+    /// Reads its output.
     pub(super) fn read(&self, output: &str, folder: &Folder) -> Answer {
         match self {
             Agent::ClaudeCode(_) => answer::claude_code(output),

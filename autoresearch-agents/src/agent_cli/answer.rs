@@ -1,33 +1,35 @@
-//! What an agent said at its end: its message, what went wrong, what it was denied, and what it cost.
+//! The end of an agent's session: its message, its failure, its denied steps, and its account of the cost.
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::usage::read;
 use crate::model::Usage;
+use crate::text::{clean, end_of, one_line};
 
-/// The longest description and hypothesis that are taken over, in characters.
+/// Longest description and hypothesis, in characters.
 const DESCRIPTION: usize = 200;
 const HYPOTHESIS: usize = 1000;
-/// How many opening braces of a message are tried as the beginning of the closing line.
+/// Most opening braces of a message that are tried as the beginning of the JSON object.
 const BRACES: usize = 64;
 
 /// An agent's own account of its work.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Answer {
-    /// Its last message.
+    /// Last message of the agent.
     pub message: String,
-    /// Why it failed, by its own account; an exit code of 0 does not say that it did not.
+    /// Reason for its failure, by its own account; an exit code of 0 does not rule one out.
     pub failure: Option<String>,
-    /// What it wanted to do and was not allowed to.
+    /// Steps that it was not allowed to take.
     pub denied: Vec<String>,
-    /// The tokens that it counted.
+    /// Tokens by its own count.
     pub usage: Usage,
-    /// The US dollars that it counted, if it counts them.
+    /// US dollars by its own count, if it counts them.
     pub dollars: Option<f64>,
 }
 
-/// Reads the result that Claude Code prints as one line, among whatever else there is.
+/// Reads the result that Claude Code prints as one line of its output.
 pub(super) fn claude_code(output: &str) -> Answer {
     let results = output.lines().rev().filter_map(|line| line.find('{').map(|at| &line[at..]));
     let mut results = results.filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -36,7 +38,7 @@ pub(super) fn claude_code(output: &str) -> Answer {
     };
     let message = result["result"].as_str().unwrap_or_default().to_owned();
     let subtype = result["subtype"].as_str().unwrap_or_default();
-    // The subtype of an API's error is `success`: only `is_error` tells. Running out of turns has a subtype of its own.
+    // The subtype of an API error is `success`: only `is_error` tells. Running out of turns has a subtype of its own.
     let failed = result["is_error"] == true || !matches!(subtype, "success" | "");
     let failure = failed.then(|| if message.is_empty() { subtype.to_owned() } else { end_of(&message) });
     let denied = result["permission_denials"].as_array().into_iter().flatten().map(|denial| {
@@ -52,7 +54,7 @@ pub(super) fn claude_code(output: &str) -> Answer {
     }
 }
 
-/// Reads the events that Codex prints, a line each. `last` is what it wrote as its last message.
+/// Reads the events that Codex prints, one a line. `last` is the file with its last message.
 pub(super) fn codex(output: &str, last: Option<String>) -> Answer {
     let mut answer = Answer::default();
     let (mut completed, mut complaint) = (false, None);
@@ -74,7 +76,7 @@ pub(super) fn codex(output: &str, last: Option<String>) -> Answer {
                 let message = event["error"]["message"].as_str().unwrap_or("its turn failed");
                 answer.failure = Some(end_of(message));
             }
-            // Not the end yet: it reports each attempt at a connection like that.
+            // Not the end yet: every failed connection is reported like this.
             "error" => complaint = event["message"].as_str().map(end_of),
             _ => {}
         }
@@ -89,7 +91,7 @@ pub(super) fn codex(output: &str, last: Option<String>) -> Answer {
     answer
 }
 
-/// The answer of an agent that just prints: its output is its message.
+/// Reads a plain agent, whose output is its message.
 pub(super) fn plain(output: &str) -> Answer {
     Answer { message: output.trim().to_owned(), ..Answer::default() }
 }
@@ -101,41 +103,42 @@ struct Closing {
     hypothesis: String,
 }
 
-/// The description and the hypothesis in a message: from the JSON object at its end, else from its first lines.
-pub(super) fn describe(message: &str) -> (String, String) {
+/// Returns the description and the hypothesis of a change out of the agent's message.
+///
+/// A pattern chooses the description if there is one and it matches. Else it is in the JSON object that the prompt asks for,
+/// else in the last line of a plain output, whose first lines are mostly a banner, or in the first line of a message.
+pub(super) fn describe_change(message: &str, is_plain_output: bool, pattern: Option<&Regex>) -> (String, String) {
+    let message = clean(message);
     let closing = message.rmatch_indices('{').take(BRACES).find_map(|(at, _)| {
-        let mut objects = serde_json::Deserializer::from_str(&message[at..]).into_iter::<Closing>();
+        let mut objects = serde_json::Deserializer::from_str(message.get(at..)?).into_iter::<Closing>();
         objects.next()?.ok().filter(|closing| !closing.description.trim().is_empty())
     });
-    if let Some(Closing { description, hypothesis }) = closing {
-        return (one_line(&description, DESCRIPTION), one_line(&hypothesis, HYPOTHESIS));
+    let chosen = pattern.and_then(|pattern| pattern.captures_iter(&message).last());
+    let chosen = chosen.and_then(|groups| groups.get(1).or(groups.get(0)).map(|group| group.as_str()));
+    let hypothesis = closing.as_ref().map(|closing| one_line(&closing.hypothesis, HYPOTHESIS));
+    match (chosen, closing) {
+        (Some(chosen), _) if !chosen.trim().is_empty() => {
+            return (one_line(chosen, DESCRIPTION), hypothesis.unwrap_or_default());
+        }
+        (_, Some(closing)) => return (one_line(&closing.description, DESCRIPTION), hypothesis.unwrap_or_default()),
+        _ => {}
     }
-    let mut lines = message.lines().map(|line| line.trim().trim_start_matches(['#', '*', '-', ' ']));
-    let first = lines.find(|line| !line.is_empty() && !line.starts_with("```")).unwrap_or_default();
+    let lines = message.lines().map(|line| line.trim().trim_start_matches(['#', '*', '-', ' ']));
+    let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with("```"));
+    if is_plain_output {
+        return (one_line(lines.next_back().unwrap_or_default(), DESCRIPTION), String::new());
+    }
+    let first = lines.next().unwrap_or_default();
     (one_line(first, DESCRIPTION), one_line(&lines.collect::<Vec<_>>().join(" "), HYPOTHESIS))
-}
-
-/// The end of a text in one line, for a message about a failure.
-pub(super) fn end_of(text: &str) -> String {
-    const LONGEST: usize = 300;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let skipped = line.chars().count().saturating_sub(LONGEST);
-    let end: String = line.chars().skip(skipped).collect();
-    match (end.is_empty(), skipped) {
-        (true, _) => "nothing".to_owned(),
-        (false, 0) => end,
-        (false, _) => format!("...{end}"),
-    }
-}
-
-fn one_line(text: &str, longest: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(longest).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn describe(message: &str) -> (String, String) {
+        describe_change(message, false, None)
+    }
 
     #[test]
     fn the_closing_object_names_the_idea() {
@@ -147,8 +150,36 @@ mod tests {
             assert_eq!(describe(message), both, "{message}");
         }
         assert_eq!(describe("\n## Halved LR\nIt overshot.\n"), ("Halved LR".into(), "It overshot.".into()));
+        let plain = |output: &str| describe_change(output, true, None).0;
+        assert_eq!(plain("MyAgent v1.2 - model x\nApplied edit to value.txt\n\n"), "Applied edit to value.txt");
+        assert_eq!(plain("a banner\n{\"description\": \"lower it\"}\nTokens: 9"), "lower it");
         assert_eq!(describe("fn main() { }").0, "fn main() { }");
         assert_eq!(describe(""), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_pattern_chooses_the_description() {
+        let chosen = |pattern: &str| {
+            let pattern = Regex::new(pattern).unwrap();
+            let output =
+                "v1\nCommit: first\nCommit: lower \u{1b}[1mit\u{1b}[0m\n{\"description\":\"d\",\"hypothesis\":\"h\"}";
+            describe_change(output, true, Some(&pattern))
+        };
+        assert_eq!(chosen("(?m)^Commit: (.*)$"), ("lower it".to_owned(), "h".to_owned()));
+        assert_eq!(chosen("lower").0, "lower", "the whole match");
+        assert_eq!(chosen("no such text").0, "d");
+    }
+
+    #[test]
+    fn control_characters_of_a_message_are_replaced() {
+        for (message, description) in [
+            ("\u{1b}[31mlower\u{1b}[0m it", "lower it"),
+            ("lower\0it", "lower it"),
+            ("{\"description\": \"lower\\u0000it\"}", "lower it"),
+            ("a\tb \u{202e}evil", "a b evil"),
+        ] {
+            assert_eq!(describe_change(message, true, None).0, description, "{message:?}");
+        }
     }
 
     #[test]

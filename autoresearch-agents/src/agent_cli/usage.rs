@@ -1,12 +1,12 @@
-//! Counting the tokens of an answer while it streams past, in the words of either vendor.
+//! Token counts of an answer while it streams past, in either vendor's words.
 
 use serde_json::Value;
 
 use crate::model::Usage;
 
-/// The longest line or document that is looked at; a longer one streams past uncounted.
+/// Longest line or document that is read, in bytes; a longer one passes uncounted.
 const LONGEST: usize = 4 << 20;
-/// More bytes of a stream than a token of the answer ever takes.
+/// Greatest size of a token in a stream, in bytes.
 const BYTES_PER_TOKEN: u64 = 16;
 
 /// Reads a `usage` object. Anthropic counts cached tokens beside `input_tokens`, OpenAI within them.
@@ -34,13 +34,13 @@ pub(super) fn read(usage: &Value) -> Usage {
     }
 }
 
-/// Finds the usage in one event or one whole answer.
+/// Returns the usage in one event or one whole answer.
 fn of_answer(answer: &Value) -> Option<Usage> {
     let places = [answer, &answer["message"], &answer["response"]];
     places.into_iter().map(|place| &place["usage"]).find(|usage| usage.is_object()).map(read)
 }
 
-/// The larger of each: later events of an answer repeat and complete what earlier ones said.
+/// Returns the larger number of each kind: later events of an answer repeat and complete the earlier ones.
 fn at_least(a: Usage, b: Usage) -> Usage {
     Usage {
         input: a.input.max(b.input),
@@ -51,7 +51,7 @@ fn at_least(a: Usage, b: Usage) -> Usage {
     }
 }
 
-/// Reads along with one answer.
+/// Counts the tokens of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     line: Vec<u8>,
@@ -61,7 +61,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// Takes the next bytes of the answer and returns the usage so far.
+    /// Reads the next bytes of the answer and returns the usage so far.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Usage {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -76,13 +76,13 @@ impl Counter {
         self.usage
     }
 
-    /// Takes the end of the answer: one that does not stream is a single line without an end.
+    /// Reads the end of the answer: one that does not stream is a single line without an end.
     pub(super) fn finish(&mut self) -> Usage {
         self.end_line();
         self.usage
     }
 
-    /// What an answer that broke off used, of whose request `input` is an estimate: the server has not said it.
+    /// Estimates the usage of an answer that broke off, whose request has about `input` tokens.
     pub(super) fn estimate(&self, input: u64) -> Usage {
         let said = self.usage;
         let input = if said == Usage::default() { input } else { said.input };
@@ -96,7 +96,7 @@ impl Counter {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim().strip_prefix("data:").unwrap_or(text.trim()).trim();
-        // Most events carry no usage; those are not worth parsing.
+        // Most events carry no usage and are not worth parsing.
         if text.starts_with('{')
             && text.contains("\"usage\"")
             && let Ok(answer) = serde_json::from_str::<Value>(text)

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use autoresearch_core::ratchet::Noise;
 use autoresearch_core::{Experiment, State, Status};
 
+use super::factorial::same;
 use super::points::{Block, Points, Sample, is_measured};
 use super::regression::Fit;
-use super::same;
 
 /// What a journal says of one design.
 #[derive(Debug, Clone, PartialEq)]

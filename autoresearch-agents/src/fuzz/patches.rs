@@ -1,7 +1,7 @@
 //! Patches: nothing but what is asked for is edited, and only where there is one place for it.
 //!
 //! An input is a list of sections, each below a line `=== KIND`: the files (`file PATH`), the edits (`search` with `replace`,
-//! `write PATH`, `diff`), and in the corpus what comes of it: the text of `a.rs` (`gives`), or words of the error (`refused`).
+//! `write PATH`, `delete PATH`, `diff`), and in the corpus what comes of it: the text of `a.rs` (`gives`), or words of the error (`refused`).
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,7 @@ impl Case {
                 ("search", _) => case.edits.push(FileEdit::Replace { path, search: body, replace: String::new() }),
                 ("replace", Some(FileEdit::Replace { replace, .. })) => *replace = body,
                 ("write", _) => case.edits.push(FileEdit::Write { path, text: body }),
+                ("delete", _) => case.edits.push(FileEdit::Delete { path }),
                 ("diff", _) => case.edits.push(FileEdit::Diff { diff: body }),
                 ("gives", _) => case.gives = Some(body),
                 ("refused", _) => case.refused = Some(body.trim().to_owned()),
@@ -43,7 +44,7 @@ impl Case {
 }
 
 /// The same edits by the words of the documentation; a diff is judged by what it may do.
-fn by_the_book(files: &BTreeMap<String, String>, edits: &[FileEdit]) -> Option<BTreeMap<String, String>> {
+fn by_the_book(files: &BTreeMap<String, String>, edits: &[FileEdit]) -> Option<BTreeMap<String, Option<String>>> {
     let mut all = files.clone();
     for edit in edits {
         match edit {
@@ -62,11 +63,19 @@ fn by_the_book(files: &BTreeMap<String, String>, edits: &[FileEdit]) -> Option<B
                 let text = format!("{}{replace}{}", &text[..at], &text[at + search.len()..]);
                 all.insert(path.clone(), text);
             }
+            FileEdit::Delete { path } => drop(all.remove(path)?),
             FileEdit::Diff { .. } => return None,
         }
     }
-    all.retain(|path, text| files.get(path) != Some(text));
-    (!all.is_empty() && !all.values().any(|text| text.contains('\0'))).then_some(all)
+    if all.values().any(|text| text.contains('\0')) {
+        return None;
+    }
+    let removed = files.keys().filter(|path| !all.contains_key(*path)).map(|path| (path.clone(), None));
+    let mut changed: BTreeMap<String, Option<String>> = removed.collect();
+    changed.extend(
+        all.into_iter().filter(|(path, text)| files.get(path) != Some(text)).map(|(path, text)| (path, Some(text))),
+    );
+    (!changed.is_empty()).then_some(changed)
 }
 
 /// A diff removes no line but those that it shows with `-`, and adds none but those that it shows with `+`.
@@ -111,7 +120,8 @@ fn check(input: &[u8]) -> Result<(), String> {
         }
         if let [FileEdit::Diff { diff }] = &case.edits[..] {
             for (path, after) in changed {
-                only_what_it_shows(case.files.get(path).map_or("", String::as_str), after, diff)?;
+                let before = case.files.get(path).map_or("", String::as_str);
+                only_what_it_shows(before, after.as_deref().unwrap_or_default(), diff)?;
             }
         }
     }
@@ -140,7 +150,9 @@ fn every_patch_of_the_corpus_has_its_result() {
         let case = Case::read(&std::fs::read(&path).unwrap());
         let result = Patch { edits: case.edits }.apply(&case.files, &EditablePaths::new([FILE, "src/**"]));
         match (case.gives, case.refused, result) {
-            (Some(gives), None, Ok(changed)) => assert_eq!(changed.get(FILE), Some(&gives), "{}", path.display()),
+            (Some(gives), None, Ok(changed)) => {
+                assert_eq!(changed.get(FILE), Some(&Some(gives)), "{}", path.display());
+            }
             (None, Some(words), Err(error)) => {
                 assert!(error.to_string().contains(&words), "{}: {error}", path.display());
             }

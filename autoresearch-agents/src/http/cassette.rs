@@ -1,4 +1,4 @@
-//! Every request and its response in a file of JSON Lines, without the key, and the same responses out of it again.
+//! Recordings of requests and responses as JSON Lines, without the key, and their replay in place of a server.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -12,12 +12,12 @@ use similar::TextDiff;
 use thiserror::Error;
 
 use super::key::Secret;
-use super::transport::{Headers, Request};
+use super::request::{Headers, Request};
 
-/// The difference that an error shows, in characters.
+/// Longest difference in an error message, in characters.
 const SHOWN: usize = 4000;
 
-/// Where requests are recorded to or replayed from. Copies share the tape.
+/// A recording that requests are written to or answered from. Clones share its position.
 #[derive(Debug, Clone, Default)]
 pub struct Cassette(Option<Arc<Mutex<Mode>>>);
 
@@ -27,36 +27,36 @@ enum Mode {
     Replay { entries: VecDeque<Entry>, played: usize },
 }
 
-/// Why a cassette cannot be used.
+/// Reason why a cassette cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CassetteError {
     /// The file cannot be read or written.
     #[error("the cassette {path}: {source}", path = .0.display(), source = .1)]
     Io(PathBuf, std::io::Error),
-    /// The recording cannot be written on.
+    /// The recording cannot be written.
     #[error("the cassette cannot be written: {0}")]
     Write(std::io::Error),
-    /// A line is no recording.
+    /// A line is not a recorded request.
     #[error("line {line} of the cassette {path} is not a recorded request: {why}", path = .path.display())]
     Malformed {
-        /// The file.
+        /// Path of the cassette.
         path: PathBuf,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong.
+        /// Reason for the failure.
         why: String,
     },
-    /// The request is another one than was recorded.
+    /// The request differs from the recorded one.
     #[error("request {number} differs from the recorded one (- recorded, + now):\n{difference}")]
     Differs {
-        /// Counts the requests, from 1.
+        /// Number of the request, from 1.
         number: usize,
-        /// A diff of the two.
+        /// Unified diff from the recorded request to the present one.
         difference: String,
     },
-    /// There was no such request.
-    #[error("the cassette ends after {0} requests, and there is one more")]
+    /// The recording holds no further request; it holds this many.
+    #[error("the cassette ends after {0} requests, but the search sends one more")]
     Over(usize),
 }
 
@@ -78,10 +78,10 @@ struct Answered {
     status: Option<u16>,
     headers: Headers,
     body: String,
-    /// The body as hexadecimal digits, if it is no text.
+    /// Body as hexadecimal digits where it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
-    /// How the connection failed, if it did.
+    /// Reason for which the connection failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cut: Option<String>,
 }
@@ -95,12 +95,12 @@ pub(super) struct Tape {
 }
 
 impl Cassette {
-    /// Neither recorded nor replayed.
+    /// A cassette that neither records nor replays.
     pub fn none() -> Cassette {
         Cassette(None)
     }
 
-    /// Whether it is recorded to or replayed from.
+    /// Returns true if the cassette records or replays.
     pub(super) fn is_used(&self) -> bool {
         self.0.is_some()
     }
@@ -114,7 +114,7 @@ impl Cassette {
         Ok(Cassette(Some(Arc::new(Mutex::new(Mode::Record(file))))))
     }
 
-    /// Answers every request with the next recorded response, and sends nothing.
+    /// Answers every request with the next recorded response and sends nothing.
     pub fn replay_from(path: &Path) -> Result<Cassette, CassetteError> {
         let text = std::fs::read_to_string(path).map_err(|e| CassetteError::Io(path.to_owned(), e))?;
         let parse = |(at, line): (usize, &str)| {
@@ -130,7 +130,7 @@ impl Cassette {
         Ok(Cassette(Some(Arc::new(Mutex::new(Mode::Replay { entries, played: 0 })))))
     }
 
-    /// How many recorded requests are left to be replayed.
+    /// Returns the number of recorded requests that are not replayed yet.
     pub fn left(&self) -> usize {
         match self.mode().as_deref() {
             Some(Mode::Replay { entries, .. }) => entries.len(),
@@ -138,7 +138,7 @@ impl Cassette {
         }
     }
 
-    pub(super) fn replays(&self) -> bool {
+    pub(crate) fn replays(&self) -> bool {
         matches!(self.mode().as_deref(), Some(Mode::Replay { .. }))
     }
 
@@ -146,7 +146,7 @@ impl Cassette {
         self.0.as_ref().map(|mode| mode.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The recorded response to `request`, if this is a replay.
+    /// Returns the recorded response to `request` if the cassette replays.
     pub(super) fn next(&self, request: &Request) -> Result<Option<Tape>, CassetteError> {
         let mut mode = self.mode();
         let Some(Mode::Replay { entries, played }) = mode.as_deref_mut() else { return Ok(None) };
@@ -162,7 +162,7 @@ impl Cassette {
         Ok(Some(Tape { status, headers, body, cut }))
     }
 
-    /// Begins to record a request, if this is a recording.
+    /// Starts to record a request if the cassette records.
     pub(super) fn record(&self, request: &Request) -> Option<Recording> {
         matches!(self.mode().as_deref(), Some(Mode::Record(_))).then(|| Recording {
             cassette: self.clone(),
@@ -173,7 +173,7 @@ impl Cassette {
     }
 }
 
-/// A request that is being recorded. One that is given up is recorded as cut.
+/// A request whose response is being recorded. One that is dropped early is recorded as cut.
 pub(super) struct Recording {
     cassette: Cassette,
     entry: Option<Entry>,
@@ -183,7 +183,7 @@ pub(super) struct Recording {
 
 impl Recording {
     pub fn head(mut self, status: u16, headers: &Headers) -> Recording {
-        // What decides anything; cookies and the like stay out.
+        // Only the headers that decide something; cookies stay out.
         let kept = |name: &str| {
             name == "content-type"
                 || name.contains("retry")
@@ -224,7 +224,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        // Nobody is left to be told of a failure.
+        // A destructor cannot report a failure.
         let _ = self.write(Some("the response was not read to its end".into()));
     }
 }
@@ -235,7 +235,7 @@ fn asked(request: &Request) -> Asked {
 }
 
 fn difference(then: &Asked, now: &Asked) -> String {
-    // A line break within a text is a line of the comparison.
+    // A line break within a string becomes a line of the comparison.
     let lines = |asked: &Asked| serde_json::to_string_pretty(asked).unwrap_or_default().replace("\\n", "\n");
     let (then, now) = (lines(then), lines(now));
     let diff = TextDiff::from_lines(&then, &now);

@@ -1,13 +1,13 @@
-//! Rate limits that servers announce in the headers of every response: they are respected before they are hit.
+//! Rate limits that servers announce in response headers; they are obeyed before a request fails on them.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Headers;
+use super::request::Headers;
 
-/// How long to wait before the next request, by the headers of the last response: until the latest reset of what has
-/// nothing left.
+/// Returns the wait before the next request by the last response's headers: until the latest reset among the limits that
+/// have nothing left.
 pub fn wait(headers: &Headers, now: Timestamp) -> Option<Duration> {
     let anthropic = ["requests", "tokens", "input-tokens", "output-tokens"].into_iter().filter_map(|what| {
         let get = |field: &str| headers.get(&format!("anthropic-ratelimit-{what}-{field}"));
@@ -26,7 +26,7 @@ fn spent(remaining: &str) -> bool {
     remaining.trim().parse::<f64>().is_ok_and(|remaining| remaining <= 0.0)
 }
 
-/// The time from `now` until `then`; none if that is past.
+/// Returns the time from `now` until `then`, or `None` if `then` has passed.
 pub(super) fn until(then: Timestamp, now: Timestamp) -> Option<Duration> {
     Duration::try_from(then.duration_since(now)).ok()
 }

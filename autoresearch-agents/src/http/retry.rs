@@ -1,4 +1,4 @@
-//! When a request is sent again, and after how long, by the rules that both vendors document.
+//! Retries: which failed requests are sent again and after which pause, by the rules that both vendors document.
 
 use std::time::Duration;
 
@@ -7,19 +7,20 @@ use rand::RngExt;
 use serde::Deserialize;
 
 use super::limits::until;
-use super::{Headers, seconds};
+use super::request::Headers;
+use super::timeouts::seconds;
 
-/// How often and how patiently a request is tried again.
+/// Number and pauses of the retries of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {
-    /// How often it is sent again at most.
+    /// Greatest number of retries. Default: 5.
     pub times: u32,
-    /// Seconds before the first repetition, doubled each time, if the server says nothing.
+    /// Seconds before the first retry where the server names no pause; doubled for each further one. Default: 0.5.
     pub first: f64,
-    /// The most of those.
+    /// Longest of these pauses in seconds. Default: 8.
     pub most: f64,
-    /// A server that asks for more seconds than this is not waited for.
+    /// Longest pause in seconds that a server may ask for; a longer one fails the proposal. Default: 120.
     pub patience: f64,
 }
 
@@ -29,19 +30,19 @@ impl Default for Retry {
     }
 }
 
-/// What to do after a failed attempt.
+/// Step after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Next {
-    /// Send it again after this.
+    /// Send the request again after this pause.
     After(Duration),
-    /// The server asks for a longer pause than is waited for.
+    /// The server asks for a pause beyond [`Retry::patience`].
     TooLong(Duration),
-    /// Do not send it again.
+    /// Give up: the retries are used up.
     Never,
 }
 
-/// Whether a response with this status is worth another attempt. `x-should-retry` comes before the status.
-pub fn worthwhile(status: u16, headers: &Headers) -> bool {
+/// Returns true if a response with this status is worth a retry. The header `x-should-retry` outweighs the status.
+pub fn is_worth_retrying(status: u16, headers: &Headers) -> bool {
     match headers.get("x-should-retry").map(|value| value.trim()) {
         Some("true") => true,
         Some("false") => false,
@@ -50,7 +51,7 @@ pub fn worthwhile(status: u16, headers: &Headers) -> bool {
 }
 
 impl Retry {
-    /// What to do after attempt number `attempt`, from 0, failed in a way that is worth another one.
+    /// Returns the step after attempt number `attempt` (from 0) failed in a way that is worth a retry.
     pub fn next(&self, attempt: u32, headers: &Headers, now: Timestamp) -> Next {
         if attempt >= self.times {
             return Next::Never;
@@ -60,14 +61,14 @@ impl Retry {
             Some(pause) => Next::After(pause),
             None => {
                 let pause = (self.first * 2f64.powi(attempt.min(30) as i32)).min(self.most);
-                // Up to a quarter less, so that many clients do not come back at once.
+                // Up to a quarter less, so that many clients do not return at the same moment.
                 Next::After(seconds(pause * (1.0 - 0.25 * rand::rng().random::<f64>())))
             }
         }
     }
 }
 
-/// The pause that the server asks for.
+/// Returns the pause that the server asks for.
 fn asked(headers: &Headers, now: Timestamp) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.trim().parse::<f64>().ok().filter(|n| *n >= 0.0);
     let of = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -92,13 +93,13 @@ mod tests {
     #[test]
     fn the_status_decides_unless_the_server_says_otherwise() {
         for (status, again) in [(200, false), (400, false), (401, false), (404, false), (408, true), (409, true)] {
-            assert_eq!(worthwhile(status, &headers(&[])), again, "{status}");
+            assert_eq!(is_worth_retrying(status, &headers(&[])), again, "{status}");
         }
         for status in [429, 500, 502, 503, 529] {
-            assert!(worthwhile(status, &headers(&[])));
-            assert!(!worthwhile(status, &headers(&[("x-should-retry", "false")])));
+            assert!(is_worth_retrying(status, &headers(&[])));
+            assert!(!is_worth_retrying(status, &headers(&[("x-should-retry", "false")])));
         }
-        assert!(worthwhile(400, &headers(&[("x-should-retry", "true")])));
+        assert!(is_worth_retrying(400, &headers(&[("x-should-retry", "true")])));
     }
 
     #[test]
@@ -151,7 +152,7 @@ mod tests {
             }
             // The sum with the present is made with a check.
             let _ = crate::http::limits::wait(&headers, now).map(|wait| std::time::Instant::now().checked_add(wait));
-            let _ = [200, 408, 429, 500].map(|status| worthwhile(status, &headers));
+            let _ = [200, 408, 429, 500].map(|status| is_worth_retrying(status, &headers));
             Ok(())
         });
     }

@@ -1,64 +1,47 @@
-//! Sends one request and reads its response piece by piece, each within its limit.
+//! Sends one request and reads its response piece by piece, each piece within its time limit.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::Value;
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::cassette::{Cassette, CassetteError, Recording, Tape};
-use super::key::Secret;
-use super::{Timeouts, limits, seconds};
+use super::limits;
+use super::request::{Headers, Request};
+use super::timeouts::{Timeouts, seconds};
 
-/// The headers of a response, with names in lower case.
-pub type Headers = BTreeMap<String, String>;
-
-/// The largest response that is read to its end.
+/// Largest response in bytes; a longer one is an error.
 const LARGEST: usize = 64 << 20;
 
-/// One request with a JSON body.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Where to.
-    pub url: String,
-    /// The headers, without the key.
-    pub headers: Vec<(&'static str, String)>,
-    /// The header that carries the key, what stands before it, and the key.
-    pub key: Option<(&'static str, &'static str, Secret)>,
-    /// The body.
-    pub body: Value,
-}
-
-/// Why there is no response, or only a part of one.
+/// Reason why a response is missing or incomplete.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The connection failed, was cut or stood still: worth another attempt.
+    /// The connection failed, was cut or stalled. Sending the request again may help.
     #[error("{0}")]
     Broken(String),
-    /// The request cannot be made at all.
+    /// The request itself is invalid: a wrong URL, or a key that no header can hold.
     #[error("{0}")]
     Unusable(String),
-    /// A cassette does not fit.
+    /// The cassette has no response for this request.
     #[error(transparent)]
     Cassette(#[from] CassetteError),
 }
 
-/// The connections to one server.
+/// Connections to one server.
 #[derive(Debug)]
 pub struct Transport {
     client: reqwest::Client,
     timeouts: Timeouts,
     cassette: Cassette,
-    /// Before this the server takes no more requests.
+    /// Time until which the server takes no more requests, by its rate-limit headers.
     closed_until: Mutex<Option<Instant>>,
 }
 
 impl Transport {
-    /// Connections to the server of `url`.
+    /// Prepares connections to the server of `url`.
     pub fn new(url: &str, timeouts: Timeouts, cassette: Cassette) -> Result<Transport, Failure> {
         let unusable = |why: String| Failure::Unusable(format!("the base URL {url} cannot be used: {why}"));
         let parsed = reqwest::Url::parse(url).map_err(|e| unusable(e.to_string()))?;
@@ -67,7 +50,7 @@ impl Transport {
         }
         let mut client = reqwest::Client::builder()
             .connect_timeout(seconds(timeouts.connect))
-            // A key goes where it was meant to go, and nowhere else.
+            // A redirect could carry the key to another server.
             .redirect(reqwest::redirect::Policy::none());
         if matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             client = client.no_proxy();
@@ -76,23 +59,23 @@ impl Transport {
         Ok(Transport { client, timeouts, cassette, closed_until: Mutex::new(None) })
     }
 
-    /// Whether responses come from a cassette: then there is nothing to wait for.
+    /// Returns true if responses come from a cassette, so that no pause is needed.
     pub fn replays(&self) -> bool {
         self.cassette.replays()
     }
 
-    /// Whether requests are recorded or come from a recording: then they must have an order.
+    /// Returns true if requests are recorded or replayed, so that they must be sent one after the other.
     pub fn has_order(&self) -> bool {
         self.cassette.is_used()
     }
 
-    /// How long the server takes no more requests, by what it said last.
+    /// Returns the time for which the server takes no more requests, by its last headers.
     pub fn closed_for(&self) -> Duration {
         let until = *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// Sends a request, and returns when the head of its response is there.
+    /// Sends a request and returns as soon as the head of its response has arrived.
     pub async fn send(&self, request: &Request) -> Result<Stream, Failure> {
         if let Some(tape) = self.cassette.next(request)? {
             return Stream::replayed(tape);
@@ -152,11 +135,11 @@ impl Transport {
     }
 }
 
-/// A response that is still coming.
+/// A response whose body is still arriving.
 pub struct Stream {
-    /// The status.
+    /// HTTP status code.
     pub status: u16,
-    /// The headers.
+    /// Headers of the response.
     pub headers: Headers,
     source: Source,
 }
@@ -185,7 +168,7 @@ impl Stream {
         }
     }
 
-    /// The next piece of the body; `None` at its end.
+    /// Returns the next piece of the body, or `None` at its end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         match &mut self.source {
             Source::Tape { body, cut } => match (body.take(), cut.take()) {
@@ -200,7 +183,7 @@ impl Stream {
         }
     }
 
-    /// The whole body as text, up to so many bytes.
+    /// Returns the body as text, cut after `most` bytes.
     pub async fn text(&mut self, most: usize) -> Result<String, Failure> {
         let mut text = Vec::new();
         while let Some(piece) = self.next().await? {
@@ -224,7 +207,7 @@ impl Live {
             Ok(Ok(bytes)) => Ok(bytes.map(|bytes| bytes.to_vec())),
             Ok(Err(error)) => Err(Failure::Broken(format!("the response was cut: {}", chain(&error.without_url())))),
             Err(_) if left <= self.between => Err(Failure::Broken("the response took longer than its limit".into())),
-            Err(_) => Err(Failure::Broken(format!("the response stood still for {:.3} s", self.between.as_secs_f64()))),
+            Err(_) => Err(Failure::Broken(format!("the response stalled for {:.3} s", self.between.as_secs_f64()))),
         };
         match (&result, self.recording.take()) {
             (Ok(Some(bytes)), Some(mut recording)) => {

@@ -1,13 +1,19 @@
-//! The answer in a fixed form: what a model proposes in one go.
+//! The answer in a fixed form, as a model writes it in single shot.
 
 use autoresearch_core::{FileEdit, Patch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// So many places where an answer may begin are tried in a text around it.
+use crate::text::one_line;
+
+/// Most places of a text that are tried as the beginning of an answer.
 const PLACES: usize = 64;
-/// The longest description, in characters.
-const LONGEST: usize = 200;
+/// Longest description, in characters.
+pub(crate) const DESCRIPTION: usize = 200;
+/// Longest name of a file or a folder that file systems take, in bytes.
+const LONGEST_NAME: usize = 255;
+/// Longest hypothesis, in characters.
+pub(crate) const HYPOTHESIS: usize = 4000;
 
 /// A proposal as the model writes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -19,7 +25,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads an answer, alone or within other words or a fence, as servers give it that do not enforce its form.
+    /// Reads an answer that stands alone, or within other words or a fence where the server does not enforce its form.
     pub fn parse(text: &str) -> Result<Answer, String> {
         let text = text.trim();
         let mut error = match serde_json::from_str::<Answer>(text) {
@@ -31,7 +37,7 @@ impl Answer {
             let Some(Ok(value)) = values.next() else { continue };
             match Answer::deserialize(value) {
                 Ok(answer) => return Ok(answer.tidy()),
-                // The outermost object is the one that was meant.
+                // The outermost object is meant.
                 Err(why) if at == 0 => error = why.to_string(),
                 Err(_) => {}
             }
@@ -41,8 +47,8 @@ impl Answer {
         ))
     }
 
-    /// Reads the list of a wave like that, one by one: what is wrong with one of them is not wrong with the others. One
-    /// answer alone is a list, too.
+    /// Reads the list of answers of a wave, each by itself: a fault of one does not spoil the others. A single answer is a
+    /// list of one.
     pub fn parse_all(text: &str) -> Result<Vec<Result<Answer, String>>, String> {
         let text = text.trim();
         let places = text.match_indices(['{', '[']).take(PLACES).map(|(at, _)| &text[at..]);
@@ -71,34 +77,45 @@ impl Answer {
     }
 
     fn tidy(mut self) -> Answer {
-        self.description = one_line(&self.description);
+        self.description = one_line(&self.description, DESCRIPTION);
         self
     }
 
-    /// The change.
+    /// Returns the change.
     pub fn patch(&self) -> Patch {
         Patch { edits: self.edits.clone() }
     }
 }
 
-/// A description as it stands in the table of results.
-pub(crate) fn one_line(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(LONGEST).collect()
+/// Fails if a path of a patch holds a control character or a name that no file system takes, so that the author can mend it.
+pub(crate) fn check_paths(patch: &Patch) -> Result<(), String> {
+    let paths = patch.edits.iter().filter_map(|edit| edit.paths().ok()).flatten();
+    for path in paths {
+        if path.chars().any(char::is_control) {
+            return Err(format!("The path {path:?} holds a control character; name an editable file."));
+        }
+        if path.split('/').any(|name| name.len() > LONGEST_NAME) {
+            return Err(format!(
+                "A name of the path {} is longer than {LONGEST_NAME} bytes.",
+                one_line(&path, DESCRIPTION)
+            ));
+        }
+    }
+    Ok(())
 }
 
-/// An object of a schema, with all of these properties and no other.
+/// Returns the schema of an object with exactly these properties.
 fn object(properties: Value) -> Value {
     let required: Vec<&String> = properties.as_object().into_iter().flatten().map(|(name, _)| name).collect();
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-/// The form of several answers at once.
+/// Returns the schema of several answers at once.
 pub(crate) fn schema_of_several() -> Value {
     object(json!({ "proposals": { "type": "array", "items": schema() } }))
 }
 
-/// The form of an answer, within what both vendors enforce.
+/// Returns the schema of an answer, within what both vendors can enforce.
 pub(crate) fn schema() -> Value {
     let text = |description: &str| json!({ "type": "string", "description": description });
     let kind = |name: &str| json!({ "type": "string", "enum": [name] });
@@ -114,6 +131,7 @@ pub(crate) fn schema() -> Value {
                 "replace": text("What stands there afterwards."),
             })),
             object(json!({ "kind": kind("write"), "path": path, "text": text("The whole file.") })),
+            object(json!({ "kind": kind("delete"), "path": path })),
             object(json!({ "kind": kind("diff"), "diff": text("A unified diff with --- a/path and +++ b/path.") })),
         ] } },
     }))
@@ -140,8 +158,17 @@ mod tests {
     fn a_wrong_form_is_told_in_words_that_help() {
         let error = |text: &str| Answer::parse(text).unwrap_err();
         assert!(error("no").contains("`edits`"));
-        assert!(error(r#"{"description":"d","edits":[{"kind":"delete"}]}"#).contains("delete"));
+        assert!(error(r#"{"description":"d","edits":[{"kind":"rename"}]}"#).contains("rename"));
         assert!(error(r#"{"description":"d"}"#).contains("missing field `edits`"));
+    }
+
+    #[test]
+    fn a_path_that_no_file_can_have_is_told_to_the_author() {
+        let check = |path: &str| check_paths(&Patch::replace(path, "a", "b"));
+        assert_eq!(check("src/ä b.rs"), Ok(()));
+        assert!(check("src/x\n/etc/hosts").unwrap_err().contains("control character"));
+        assert!(check("src/\0").unwrap_err().contains("control character"));
+        assert!(check(&"n".repeat(256)).unwrap_err().contains("255 bytes"));
     }
 
     #[test]
@@ -179,7 +206,7 @@ mod tests {
         crate::fuzz::fuzz("answers", |input| {
             let text = String::from_utf8_lossy(input);
             let Ok(answer) = Answer::parse(&text) else { return Ok(()) };
-            if answer.description.contains('\n') || answer.description.chars().count() > LONGEST {
+            if answer.description.contains('\n') || answer.description.chars().count() > DESCRIPTION {
                 return Err(format!("the description is {:?}", answer.description));
             }
             let alone = text.trim_start().starts_with('{') && serde_json::from_str::<Value>(&text).is_ok();

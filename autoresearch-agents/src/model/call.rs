@@ -1,53 +1,77 @@
-//! One call of a model: within its budget, and again after failures that are worth it.
+//! One call of a model: within its budget, and again after failures that a retry may mend.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use autoresearch_core::ProposerError;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::budget::Ledger;
+use super::conversation::{Conversation, Reply};
+use super::ledger::Ledger;
+use super::prices::Price;
 use super::reading::Reading;
-use super::{Conversation, Fold, Price, Reply, Trouble, Vendor, shorten, trouble};
+use super::server_error::{ReplyError, read_server_error};
+use super::vendor::{ReplyBuilder, Vendor};
 use crate::http::retry::Next;
 use crate::http::{Failure, Headers, Request, Retry, Transport, seconds};
+use crate::text::shorten;
 
-/// The largest error message that is read.
+/// Largest error body that is read, in bytes.
 const LARGEST_ERROR: usize = 64 << 10;
+/// First calls of conversations in a row that a server may turn down before the run ends: then the settings or the files are
+/// to blame, and no single conversation.
+const FIRST_CALLS: u32 = 3;
 
+/// Sends conversations to one server.
 pub(crate) struct Caller {
     pub transport: Transport,
     pub retry: Retry,
     pub price: Price,
+    /// First calls of conversations in a row that the server turned down.
+    turned_down: AtomicU32,
 }
 
 impl Caller {
-    /// Sends a conversation and returns the reply. Every attempt that leads to a bill is in the ledger.
+    pub fn new(transport: Transport, retry: Retry, price: Price) -> Caller {
+        Caller { transport, retry, price, turned_down: AtomicU32::new(0) }
+    }
+
+    /// Sends a conversation and returns the reply. Every billed attempt is in the ledger.
     pub async fn call(
         &self,
         vendor: &dyn Vendor,
         conversation: &Conversation,
         ledger: &Ledger,
     ) -> Result<Reply, ProposerError> {
-        let request = vendor.request(conversation);
-        let input = Conversation::tokens(&request);
+        let mut request = vendor.request(conversation);
+        // A run may have printed the key where the model will read it.
+        request.censor_body();
+        let input = Conversation::estimate_tokens(&request);
         let worst = self.price.worst(input, conversation.max_tokens);
         let mut attempt = 0;
         loop {
             self.wait_until_open().await?;
-            let begun = ledger.begin(worst)?;
-            let mut fold = vendor.fold(input);
+            let started = ledger.start_call(worst)?;
+            let mut builder = vendor.reply_builder(input);
             let mut headers = Headers::new();
-            let result = self.attempt(&request, fold.as_mut(), &mut headers).await;
-            ledger.end(begun, fold.usage().map(|usage| self.price.cost(usage)));
-            let why = match result.and_then(|()| fold.finish()) {
-                Ok(reply) => return Ok(reply),
-                // What does not fit at the beginning will not fit tomorrow.
-                Err(Trouble::Final(ProposerError::Rejected { reason, .. })) if conversation.turns.len() == 1 => {
-                    return Err(ProposerError::Fatal(format!("{reason}; are the editable files too large?")));
+            let result = self.attempt(&request, builder.as_mut(), &mut headers).await;
+            ledger.finish_call(started, builder.usage().map(|usage| self.price.cost(usage)));
+            let why = match result.and_then(|()| builder.finish()) {
+                Ok(reply) => {
+                    self.turned_down.store(0, Ordering::Relaxed);
+                    return Ok(reply);
                 }
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Again(why)) => why,
+                Err(ReplyError::Final(ProposerError::Rejected { reason, .. }))
+                    if conversation.is_new() && self.turned_down.fetch_add(1, Ordering::Relaxed) + 1 >= FIRST_CALLS =>
+                {
+                    return Err(ProposerError::Fatal(format!(
+                        "the server turned down the first calls of {FIRST_CALLS} proposals in a row: {reason}; check the \
+                         settings of the proposer and the size of the editable files"
+                    )));
+                }
+                Err(ReplyError::Final(error)) => return Err(error),
+                Err(ReplyError::Retry(why)) => why,
             };
             match self.retry.next(attempt, &headers, Timestamp::now()) {
                 Next::After(pause) => self.sleep(pause).await,
@@ -58,25 +82,30 @@ impl Caller {
         }
     }
 
-    /// Sends a request once and feeds the events of its response to `fold`.
-    async fn attempt(&self, request: &Request, fold: &mut dyn Fold, headers: &mut Headers) -> Result<(), Trouble> {
+    /// Sends a request once and gives the events of its response to `builder`.
+    async fn attempt(
+        &self,
+        request: &Request,
+        builder: &mut dyn ReplyBuilder,
+        headers: &mut Headers,
+    ) -> Result<(), ReplyError> {
         let mut stream = self.transport.send(request).await.map_err(failed)?;
         headers.clone_from(&stream.headers);
-        // What the response repeats of the request may hold the key.
+        // The response may quote the key.
         let censor = |text: &str| request.key.as_ref().map_or(text.to_owned(), |(_, _, key)| key.censor(text));
         if !(200..300).contains(&stream.status) {
             let body = censor(&stream.text(LARGEST_ERROR).await.unwrap_or_default());
             let fallback = || serde_json::json!({ "error": { "message": shorten(&body) } });
             let error: Value = serde_json::from_str(&body).ok().filter(Value::is_object).unwrap_or_else(fallback);
-            return Err(trouble(&error, Some(stream.status), headers));
+            return Err(read_server_error(&error, Some(stream.status), headers));
         }
         let mut reading = Reading::default();
         while let Some(piece) = stream.next().await.map_err(failed)? {
-            if reading.push(&piece, fold)? {
+            if reading.push(&piece, builder)? {
                 return Ok(());
             }
         }
-        reading.end(fold)
+        reading.end(builder)
     }
 
     /// Waits while the server takes no more requests.
@@ -103,9 +132,9 @@ fn too_long(why: &str, pause: Duration) -> ProposerError {
     ProposerError::Transient(format!("{why}; the server asks for a pause of {:.0} s", pause.as_secs_f64()))
 }
 
-fn failed(failure: Failure) -> Trouble {
+fn failed(failure: Failure) -> ReplyError {
     match failure {
-        Failure::Broken(why) => Trouble::Again(why),
-        Failure::Unusable(_) | Failure::Cassette(_) => Trouble::Final(ProposerError::Fatal(failure.to_string())),
+        Failure::Broken(why) => ReplyError::Retry(why),
+        Failure::Unusable(_) | Failure::Cassette(_) => ReplyError::Final(ProposerError::Fatal(failure.to_string())),
     }
 }

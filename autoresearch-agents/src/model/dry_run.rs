@@ -1,24 +1,24 @@
-//! What would be asked, without asking.
+//! The next request, without sending it.
 
 use autoresearch_core::Cost;
 use serde_json::Value;
 
-/// What would be sent for the next proposal, and what that may cost.
+/// The request for the next proposal and its greatest cost. Nothing is sent to make one.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct DryRun {
-    /// The rules and the programme; agents have system prompts of their own.
+    /// Rules and programme. `None` for agents, which have system prompts of their own.
     pub system: Option<String>,
-    /// The files and what happened so far.
+    /// Files, history and question; the whole task of an agent.
     pub user: String,
-    /// The tools, by name; agents have their own.
+    /// Names of the tools. Empty for agents, which have their own.
     pub tools: Vec<&'static str>,
-    /// The whole body of the first request; agents write their own.
+    /// Whole body of the first request. `None` for agents, which write their own.
     pub body: Option<Value>,
-    /// The tokens of the prompt, estimated, and rather too many.
+    /// Tokens of the prompt, estimated from above.
     pub input_tokens: u64,
-    /// The most that the first call can cost; for agents what the prompt costs.
+    /// Greatest cost of the first call; of an agent the cost of its prompt.
     pub worst: Cost,
-    /// Whether the model's price is known. If not, the dollars of `worst` are 0.
+    /// True if the model's price is known. If not, the dollars of `worst` are 0.
     pub priced: bool,
 }

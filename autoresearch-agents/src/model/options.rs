@@ -1,4 +1,4 @@
-//! The settings that all vendors share.
+//! Settings that all vendors share, and what a proposer must know of its run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,53 +7,47 @@ use std::sync::Arc;
 use autoresearch_core::{EditablePaths, ProposerError};
 use serde::Deserialize;
 
-use super::budget::Caps;
+use super::backoff::Backoff;
+use super::caps::Caps;
 use super::check::Check;
 use super::prices::Price;
 use crate::http::{Cassette, KeySource, Retry, Secret, Timeouts};
 
-/// How a proposal is made.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Mode {
-    /// One answer in a fixed form, and repairs.
-    #[default]
-    SingleShot,
-    /// The model reads and edits the files with tools, turn by turn.
-    Agentic,
-}
+pub use crate::prompt::Mode;
 
-/// The settings that all vendors share.
+/// Settings that all vendors share.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Options {
-    /// How a proposal is made.
+    /// Way in which a proposal is made. Default: single shot.
     pub mode: Mode,
-    /// The server; the vendor's own if it is missing.
+    /// Base URL of the server. Default: the vendor's own.
     pub base_url: Option<String>,
-    /// Where the key comes from; the vendor's usual variable if it is missing.
+    /// Source of the key. Default: the vendor's usual variable.
     pub key: Option<KeySource>,
-    /// The longest reply in tokens, thinking included.
+    /// Longest reply in tokens, thinking included. Default: 32,000.
     pub max_tokens: u64,
-    /// So many calls of the model for one proposal at most, in agentic mode.
+    /// Most calls of the model for one proposal. Default: 40.
     pub turns: u32,
-    /// So often the model may mend an answer that cannot be used.
+    /// Most repairs of an answer that cannot be used. Default: 3.
     pub repairs: u32,
-    /// So many characters of the search's past are shown to it.
+    /// Longest history in the prompt, in bytes. Default: 24,000.
     pub history: usize,
-    /// The answer's form is enforced by the server; if not, it is only described.
+    /// Has the server enforce the form of the answer; if false, the prompt describes it. Default: true.
     pub structured: bool,
-    /// What one proposal may cost.
+    /// Limits of one proposal. Default: none.
     pub per_proposal: Caps,
-    /// Prices by model, instead of those that are compiled in.
+    /// Prices by model, which override the compiled-in table.
     pub prices: BTreeMap<String, Price>,
-    /// Time limits.
+    /// Time limits of one request.
     pub timeouts: Timeouts,
-    /// Repetitions.
+    /// Retries of one request.
     pub retry: Retry,
-    /// Where all requests and responses are recorded, without keys.
+    /// Waits after proposals in a row that came to nothing.
+    pub backoff: Backoff,
+    /// Path of a cassette that records every request and response, without keys.
     pub record: Option<PathBuf>,
-    /// A recording that answers instead of the server.
+    /// Path of a cassette that answers in place of the server.
     pub replay: Option<PathBuf>,
 }
 
@@ -72,35 +66,45 @@ impl Default for Options {
             prices: BTreeMap::new(),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
+            backoff: Backoff::default(),
             record: None,
             replay: None,
         }
     }
 }
 
-/// What a proposer must know of the run around it.
+/// The run around a proposer.
+///
+/// ```
+/// use autoresearch_agents::model::{Caps, Surroundings};
+/// use autoresearch_core::EditablePaths;
+/// let mut surroundings = Surroundings::new(EditablePaths::new(["src/**"]));
+/// surroundings.run_caps = Caps { dollars: Some(5.0), ..Caps::default() };
+/// assert!(surroundings.check.is_none());
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Surroundings {
-    /// What may be changed.
+    /// Paths that proposals may change.
     pub editable: EditablePaths,
-    /// What all proposals together may cost.
-    pub night: Caps,
-    /// What a patch must pass before it is proposed.
+    /// Limits of all proposals of the run together; [`DEFAULT_RUN_DOLLARS`](super::DEFAULT_RUN_DOLLARS) holds where none in dollars is set.
+    pub run_caps: Caps,
+    /// Check that a patch must pass before it is proposed.
     pub check: Option<Arc<dyn Check>>,
-    /// A cassette that is open already; it comes before those in the options.
+    /// An open cassette, used where the options name none.
     pub cassette: Cassette,
 }
 
 impl Surroundings {
-    /// Without a budget, a check or a cassette.
+    /// Surroundings without limits of their own, a check or a cassette.
     pub fn new(editable: EditablePaths) -> Surroundings {
-        Surroundings { editable, night: Caps::default(), check: None, cassette: Cassette::none() }
+        Surroundings { editable, run_caps: Caps::default(), check: None, cassette: Cassette::none() }
     }
 }
 
-/// The key: from where the options say, else from the vendor's usual variable. That one is for the vendor alone: a server
-/// of somebody else's gets only a key that was named for it.
-pub(crate) fn key(options: &Options, usual: &str) -> Result<Option<Secret>, ProposerError> {
+/// Reads the key from the source in the options, else from the vendor's usual variable. That variable is for the vendor's
+/// server alone: another server gets only a key that was named for it.
+pub(crate) fn read_key(options: &Options, usual: &str) -> Result<Option<Secret>, ProposerError> {
     let source = match (&options.key, &options.base_url, &options.replay) {
         // Nothing will be sent.
         (_, _, Some(_)) => return Ok(None),

@@ -1,71 +1,71 @@
-//! What tokens cost: a dated table, which the configuration may override.
+//! Prices of tokens: a dated table, which the configuration may override.
 
 use std::collections::BTreeMap;
 
 use autoresearch_core::Cost;
 use serde::Deserialize;
 
-/// The table as of its date.
+/// Compiled-in table with its date.
 const TABLE: &str = include_str!("prices.toml");
 
-/// US dollars per million tokens.
+/// Prices of one model in US dollars per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Price {
-    /// Input that no cache had.
+    /// Input that is not cached.
     pub input: f64,
     /// Output, thinking included.
     pub output: f64,
-    /// Input out of the cache; as other input if it is missing.
+    /// Input read from the cache. Default: the price of other input.
     pub cache_read: Option<f64>,
-    /// Input that goes into the cache for minutes.
+    /// Input written to the cache for minutes. Default: the price of other input.
     pub cache_write: Option<f64>,
-    /// Input that goes into the cache for an hour.
+    /// Input written to the cache for an hour. Default: the price of a write for minutes.
     pub cache_write_long: Option<f64>,
 }
 
-/// What to do about a model whose price is not known while dollars are limited.
-pub(crate) fn no_price(model: &str) -> String {
+/// Explains the next step where a model without a known price would be used under a limit in dollars.
+pub(crate) fn explain_missing_price(model: &str) -> String {
     format!(
-        "no price is known for the model {model}, so dollars cannot be limited; give [proposer.prices.\"{model}\"] with \
+        "no price is known for the model {model}, so dollars cannot be limited; add [proposer.prices.\"{model}\"] with \
          input and output in $ per million tokens (0 for a server of your own)"
     )
 }
 
-/// The tokens of one call.
+/// Tokens of one call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Input that no cache had.
+    /// Input that is not cached.
     pub input: u64,
-    /// Input out of the cache.
+    /// Input read from the cache.
     pub cache_read: u64,
-    /// Input that went into the cache for minutes.
+    /// Input written to the cache for minutes.
     pub cache_write: u64,
-    /// Input that went into the cache for an hour.
+    /// Input written to the cache for an hour.
     pub cache_write_long: u64,
     /// Output.
     pub output: u64,
 }
 
-/// The prices of all models.
+/// Prices of all known models.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// When they were looked up.
+    /// Date of the prices, such as `2026-11-21`.
     pub checked: String,
-    /// By model.
+    /// Prices by the model's name.
     pub models: BTreeMap<String, Price>,
 }
 
 impl Prices {
-    /// The compiled-in table, with `overrides` over it.
+    /// Returns the compiled-in table with `overrides` in place of its entries.
     pub fn with(overrides: &BTreeMap<String, Price>) -> Result<Prices, toml::de::Error> {
         let mut prices: Prices = toml::from_str(TABLE)?;
         prices.models.extend(overrides.iter().map(|(model, price)| (model.clone(), *price)));
         Ok(prices)
     }
 
-    /// The price of a model, whose name may end in a date.
+    /// Returns the price of a model, whose name may end in a date.
     pub fn of(&self, model: &str) -> Option<Price> {
         let dated = |name: &str| {
             let rest = model.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '@']));
@@ -77,11 +77,11 @@ impl Prices {
 }
 
 impl Price {
-    /// Of a server of one's own.
+    /// Price of a server of one's own: nothing.
     pub const NOTHING: Price =
         Price { input: 0.0, output: 0.0, cache_read: None, cache_write: None, cache_write_long: None };
 
-    /// What the tokens of one call cost.
+    /// Returns the cost of one call.
     pub fn cost(&self, usage: Usage) -> Cost {
         let Usage { input, cache_read, cache_write, cache_write_long, output } = usage;
         let write = self.cache_write.unwrap_or(self.input);
@@ -93,7 +93,7 @@ impl Price {
         Cost { tokens: usage.total(), dollars: dollars / 1e6, calls: 1 }
     }
 
-    /// The most that a call can cost.
+    /// Returns the greatest cost of a call with `input` and at most `output` tokens.
     pub fn worst(&self, input: u64, output: u64) -> Cost {
         let dear =
             [Some(self.input), self.cache_write, self.cache_write_long].into_iter().flatten().fold(0.0, f64::max);
@@ -103,7 +103,7 @@ impl Price {
 }
 
 impl Usage {
-    /// Both together.
+    /// Adds two usages.
     pub fn plus(self, other: Usage) -> Usage {
         Usage {
             input: self.input.saturating_add(other.input),
@@ -114,7 +114,7 @@ impl Usage {
         }
     }
 
-    /// All tokens.
+    /// Returns the number of all tokens.
     pub fn total(&self) -> u64 {
         let Usage { input, cache_read, cache_write, cache_write_long, output } = *self;
         [cache_read, cache_write, cache_write_long, output].into_iter().fold(input, u64::saturating_add)

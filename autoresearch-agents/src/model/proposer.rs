@@ -1,79 +1,97 @@
-//! The proposer that all vendors share: asks, applies what is answered, has it checked and mended, and keeps the books.
+//! The proposer that all vendors share: asks, applies the answer, has it checked and mended, and keeps the books.
 
 use std::collections::BTreeMap;
 
-use autoresearch_core::{Context, Cost, Patch, Proposal, ProposerError, SandboxError};
+use async_trait::async_trait;
+use autoresearch_core::{Context, Cost, Experiment, Patch, Proposal, Proposer, ProposerError, SandboxError, Wave};
 
-use super::answer::{Answer, one_line, schema, schema_of_several};
-use super::budget::{Caps, Ledger, paid};
+use super::answer::{Answer, DESCRIPTION, HYPOTHESIS, check_paths, schema, schema_of_several};
+use super::backoff::Streak;
 use super::call::Caller;
+use super::caps::Caps;
+use super::conversation::{CallResult, Conversation, Reply, Stop, Turn};
+use super::draft::{Draft, Effect};
 use super::dry_run::DryRun;
+use super::ledger::Ledger;
 use super::options::{Mode, Options, Surroundings};
-use super::prices::{Price, Prices, no_price};
-use super::workbench::{Effect, Workbench, tools};
-use super::{CallResult, Conversation, Reply, Stop, Turn, Vendor, shorten};
+use super::prices::{Price, Prices, explain_missing_price};
+use super::report::report_wave;
+use super::tools::tools;
+use super::vendor::Vendor;
 use crate::http::{Cassette, Transport};
 use crate::prompt::{Ask, asking, fenced};
+use crate::text::{clean, one_line, shorten};
 
 /// Asks one model for proposals.
-pub struct ModelProposer {
+pub(crate) struct ModelProposer {
     pub(super) vendor: Box<dyn Vendor>,
     pub(super) caller: Caller,
     pub(super) options: Options,
     surroundings: Surroundings,
     pub(super) ledger: Ledger,
-    /// Whether the model's price is known.
+    /// True if the model's price is known.
     priced: bool,
-    /// What ends the run, once what was spent before it is reported.
-    pub(super) end: Option<ProposerError>,
+    streak: Streak,
+    /// Error that ends the run once the costs beside it are journaled.
+    end: Option<ProposerError>,
 }
 
-/// A proposal that is not there yet.
+/// State of a proposal after one answer.
 pub(super) enum Round {
     Ready(Proposal),
-    /// The answer is to be mended: this is wrong with it.
+    /// The answer must be mended, for this reason.
     Mend(String),
 }
 
 impl ModelProposer {
+    /// A proposer of `vendor`, whose server is at `url`.
     pub(crate) fn new(
         vendor: Box<dyn Vendor>,
-        base_url: &str,
+        url: &str,
         options: Options,
         surroundings: Surroundings,
     ) -> Result<ModelProposer, ProposerError> {
         let fatal = |why: String| ProposerError::Fatal(why);
         let prices = Prices::with(&options.prices).map_err(|e| fatal(format!("the table of prices: {e}")))?;
-        let known = prices.of(vendor.model());
-        let price = match known {
-            Some(price) => price,
-            None if options.per_proposal.dollars.or(surroundings.night.dollars).is_some() => {
-                return Err(fatal(no_price(vendor.model())));
-            }
-            None => Price::NOTHING,
-        };
         let opened = match (&options.replay, &options.record) {
             (Some(path), _) => Cassette::replay_from(path),
             (None, Some(path)) => Cassette::record_to(path),
             (None, None) => Ok(surroundings.cassette.clone()),
         };
         let cassette = opened.map_err(|e| fatal(e.to_string()))?;
-        let transport = Transport::new(base_url, options.timeouts, cassette).map_err(|e| fatal(e.to_string()))?;
-        let caller = Caller { transport, retry: options.retry, price };
-        let ledger = Ledger::new(options.per_proposal, surroundings.night);
-        Ok(ModelProposer { vendor, caller, options, surroundings, ledger, priced: known.is_some(), end: None })
+        let known = prices.of(vendor.model());
+        let ledger = Ledger::new(options.per_proposal, surroundings.run_caps);
+        // A server of one's own is taken to be free unless it has a price; a vendor's is not.
+        let is_paid = options.base_url.is_none() && !cassette.replays();
+        let is_limited = ledger.run_caps().dollars.is_some_and(f64::is_finite);
+        let needs_price = ledger.limits_dollars() || is_paid && is_limited;
+        let price = match known {
+            Some(price) => price,
+            None if needs_price => return Err(fatal(explain_missing_price(vendor.model()))),
+            None => Price::NOTHING,
+        };
+        let transport = Transport::new(url, options.timeouts, cassette).map_err(|e| fatal(e.to_string()))?;
+        let caller = Caller::new(transport, options.retry, price);
+        let streak = Streak::new(options.backoff);
+        Ok(ModelProposer { vendor, caller, options, surroundings, ledger, priced: known.is_some(), streak, end: None })
     }
 
-    /// Replaces what all proposals together may cost.
-    pub fn set_night(&mut self, caps: Caps) {
-        self.ledger.set_night(caps);
+    /// Replaces the limits of the run.
+    pub(crate) fn set_run_caps(&mut self, caps: Caps) {
+        self.ledger.set_run_caps(caps);
     }
 
-    /// The first request of the next proposal and what it may cost, without sending anything.
-    pub fn dry_run(&self, context: &Context<'_>) -> DryRun {
+    /// Returns the limits of the run as they are enforced: none in dollars where the model's price is unknown.
+    pub(crate) fn run_caps(&self) -> Caps {
+        let caps = self.ledger.run_caps();
+        if self.priced || self.ledger.limits_dollars() { caps } else { Caps { dollars: None, ..caps } }
+    }
+
+    /// Returns the first request of the next proposal and its greatest cost, without sending anything.
+    pub(crate) fn dry_run(&self, context: &Context<'_>) -> DryRun {
         let conversation = self.conversation(context, Ask::One);
         let request = self.vendor.request(&conversation);
-        let input_tokens = Conversation::tokens(&request);
+        let input_tokens = Conversation::estimate_tokens(&request);
         let worst = self.caller.price.worst(input_tokens, conversation.max_tokens);
         let mut user = conversation.files;
         for turn in &conversation.turns {
@@ -109,20 +127,18 @@ impl ModelProposer {
         }
     }
 
-    /// Makes the next proposal, and reports what it cost whatever becomes of it.
-    pub(crate) async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
-        if let Some(end) = self.end.take() {
-            return Err(end);
-        }
-        self.ledger.open(context.spent);
-        let result = match self.options.mode {
-            Mode::SingleShot => self.single_shot(context).await,
-            Mode::Agentic => self.agentic(context, Ask::One, &self.ledger).await,
-        };
-        let cost = self.ledger.close();
-        match result {
-            Ok(proposal) => Ok(Proposal { cost, ..proposal }),
-            Err(error) => Err(paid(error, cost, &mut self.end)),
+    /// Makes one wave, without the books around it.
+    async fn make_wave(&self, context: &Context<'_>, most: usize) -> Vec<(Result<Proposal, ProposerError>, Cost)> {
+        match self.options.mode {
+            Mode::SingleShot if most > 1 => self.ask_for_several(context, most).await,
+            Mode::Agentic if most > 1 => self.hold_conversations(context, most).await,
+            mode => {
+                let result = match mode {
+                    Mode::SingleShot => self.single_shot(context).await,
+                    Mode::Agentic => self.agentic(context, Ask::One, &self.ledger).await,
+                };
+                vec![(result, self.ledger.close())]
+            }
         }
     }
 
@@ -155,14 +171,14 @@ impl ModelProposer {
             };
             mended += 1;
             if mended > self.options.repairs {
-                return Err(refused("an unusable answer", wrong));
+                return Err(rejected("an unusable answer", &wrong));
             }
             conversation.say(wrong);
         }
-        Err(refused("no proposal", format!("the model did not finish within {} turns", self.options.turns)))
+        Err(rejected("no proposal", &format!("the model did not finish within {} turns", self.options.turns)))
     }
 
-    /// One conversation with tools, at the cost of `ledger`.
+    /// Holds one conversation with tools, at the cost of `ledger`.
     pub(super) async fn agentic(
         &self,
         context: &Context<'_>,
@@ -170,7 +186,7 @@ impl ModelProposer {
         ledger: &Ledger,
     ) -> Result<Proposal, ProposerError> {
         let mut conversation = self.conversation(context, ask);
-        let mut bench = Workbench::new(context.files.clone(), self.surroundings.editable.clone());
+        let mut draft = Draft::new(context.files.clone(), self.surroundings.editable.clone());
         let turns = self.options.turns.max(1);
         let mut mended = 0;
         for turn in 0..turns {
@@ -192,7 +208,7 @@ impl ModelProposer {
             if let Some(wrong) = wrong {
                 mended += 1;
                 if mended > self.options.repairs {
-                    return Err(refused("an unusable answer", wrong.to_owned()));
+                    return Err(rejected("an unusable answer", wrong));
                 }
                 conversation.say(wrong);
                 continue;
@@ -200,14 +216,14 @@ impl ModelProposer {
             let mut results = Vec::new();
             for call in reply.calls {
                 let effect = match call.arguments {
-                    Ok(arguments) => bench.call(&call.name, arguments),
+                    Ok(arguments) => draft.call(&call.name, arguments),
                     Err(text) => Effect::Done(Err(format!("the arguments are not valid JSON: {text}"))),
                 };
                 let result = match effect {
                     Effect::Done(result) => result,
-                    Effect::Check => self.check(context, &bench.files()).await?.map(|()| "passed".to_owned()),
+                    Effect::Check => self.check(context, &draft.files()).await?.map(|()| "passed".to_owned()),
                     Effect::Propose { description, hypothesis } => {
-                        match self.judge(context, bench.patch(), &description, &hypothesis).await? {
+                        match self.judge(context, draft.patch(), &description, &hypothesis).await? {
                             Round::Ready(proposal) => return Ok(proposal),
                             Round::Mend(wrong) => Err(wrong),
                         }
@@ -218,10 +234,10 @@ impl ModelProposer {
             }
             conversation.turns.push(Turn::Results(results));
         }
-        Err(refused("no proposal", format!("the model made no proposal within {turns} turns")))
+        Err(rejected("no proposal", &format!("the model made no proposal within {turns} turns")))
     }
 
-    /// Applies a patch to the incumbent's files and has it checked.
+    /// Applies a patch to the base's files and has it checked.
     pub(super) async fn judge(
         &self,
         context: &Context<'_>,
@@ -229,24 +245,24 @@ impl ModelProposer {
         description: &str,
         hypothesis: &str,
     ) -> Result<Round, ProposerError> {
-        let changed = match patch.apply(&context.files, &self.surroundings.editable) {
-            Ok(changed) => changed,
+        if let Err(why) = check_paths(&patch) {
+            return Ok(Round::Mend(why));
+        }
+        let files = match patch.applied_to(&context.files, &self.surroundings.editable) {
+            Ok(files) => files,
             Err(error) => return Ok(Round::Mend(format!("The patch cannot be applied: {error}."))),
         };
-        if self.surroundings.check.is_some() {
-            let mut files = (*context.files).clone();
-            files.extend(changed);
-            if let Err(words) = self.check(context, &files).await? {
-                return Ok(Round::Mend(words));
-            }
+        if self.surroundings.check.is_some()
+            && let Err(words) = self.check(context, &files).await?
+        {
+            return Ok(Round::Mend(words));
         }
-        let description = match one_line(description) {
+        let description = match one_line(description, DESCRIPTION) {
             empty if empty.is_empty() => "a change without a description".to_owned(),
             line => line,
         };
-        let mut proposal = Proposal::new(patch, description);
-        proposal.hypothesis = hypothesis.trim().to_owned();
-        Ok(Round::Ready(proposal))
+        let hypothesis: String = clean(hypothesis.trim()).chars().take(HYPOTHESIS).collect();
+        Ok(Round::Ready(Proposal::new(patch, description).because(hypothesis)))
     }
 
     async fn check(
@@ -256,23 +272,48 @@ impl ModelProposer {
     ) -> Result<Result<(), String>, ProposerError> {
         let Some(check) = &self.surroundings.check else { return Ok(Err("there is no check".into())) };
         match check.check(&context.incumbent, files).await {
-            Ok(result) => Ok(result.map_err(|words| format!("The check failed. What it said:\n{}", fenced(&words)))),
+            Ok(result) => Ok(result.map_err(|words| format!("The check failed. It printed:\n{}", fenced(&words)))),
             Err(error @ (SandboxError::CannotStart { .. } | SandboxError::DiskFull { .. })) => {
                 Err(ProposerError::Fatal(format!("the check: {error}")))
             }
-            // The machine's trouble is not the patch's: its experiment will show what it is worth, and the money is spent.
+            // A failure of the machine is not the patch's: its experiment will measure it, and the answer is paid for.
             Err(_) => Ok(Ok(())),
         }
     }
 }
 
+#[async_trait]
+impl Proposer for ModelProposer {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        let none = || ProposerError::Transient("nothing was proposed".into());
+        Ok(self.propose_wave(context, 1).await?.into_iter().next().ok_or_else(none)??)
+    }
+
+    /// Makes up to `most` proposals and reports the cost of each, whatever becomes of it.
+    async fn propose_wave(&mut self, context: &Context<'_>, most: usize) -> Result<Wave, ProposerError> {
+        if let Some(end) = self.end.take() {
+            return Err(end);
+        }
+        if !self.caller.transport.replays() {
+            self.streak.wait().await?;
+        }
+        self.ledger.open(context.spent);
+        let made = self.make_wave(context, most).await;
+        let result = report_wave(made, &mut self.end);
+        self.streak.note(&result);
+        result
+    }
+
+    fn observe(&mut self, _experiment: &Experiment) {}
+}
+
 pub(super) const CUT: &str =
     "Your last answer reached its limit of tokens and was discarded. Answer again, more briefly.";
 
-/// More bytes than a token ever has as JSON, on average.
+/// Greatest average size of a token as JSON, in bytes.
 const BYTES_PER_TOKEN: u64 = 16;
 
-/// What can be done with a reply.
+/// Use that can be made of a reply.
 pub(super) enum Use {
     Whole,
     Unfinished,
@@ -280,7 +321,7 @@ pub(super) enum Use {
 }
 
 pub(super) fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerError> {
-    // No server should send more than was asked for; what does is not sent back, since every turn would pay for it again.
+    // A reply beyond what was asked for is not sent back: every later turn would pay for it again.
     let size: usize = reply.content.iter().map(|block| block.to_string().len()).sum();
     let huge = size as u64 > max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(64 << 10);
     match &reply.stop {
@@ -288,14 +329,12 @@ pub(super) fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerErro
         Stop::End | Stop::Calls => Ok(Use::Whole),
         Stop::Pause => Ok(Use::Unfinished),
         Stop::MaxTokens => Ok(Use::Cut),
-        Stop::Refusal(why) => Err(refused("the model declined", format!("it declined to answer: {why}"))),
-        Stop::WindowExceeded => {
-            Err(refused("no proposal", "the conversation no longer fits into the model's window".into()))
-        }
+        Stop::Refusal(why) => Err(rejected("the model declined", &format!("it declined to answer: {why}"))),
+        Stop::WindowExceeded => Err(rejected("no proposal", "the conversation no longer fits into the model's window")),
     }
 }
 
-/// No proposal; what it cost is filled in where it is known.
-pub(super) fn refused(description: &str, reason: String) -> ProposerError {
-    ProposerError::Rejected { description: description.to_owned(), reason: shorten(&reason), cost: Cost::default() }
+/// A draft without a proposal. Its cost is filled in by [`report_wave`].
+pub(super) fn rejected(description: &str, reason: &str) -> ProposerError {
+    ProposerError::Rejected { description: description.to_owned(), reason: shorten(reason), cost: Cost::default() }
 }

@@ -1,14 +1,15 @@
 //! Reads the body of a response as it comes: a stream of events, or one document from a server that does not stream,
 //! whatever it is asked for.
 
-use super::{Fold, Trouble};
+use super::server_error::ReplyError;
+use super::vendor::ReplyBuilder;
 use crate::http::sse::Reader;
 
 #[derive(Default)]
 pub(crate) struct Reading {
     form: Form,
     reader: Reader,
-    /// What came before the form was known, or the document so far.
+    /// Bytes before the form is known, or the document so far.
     held: Vec<u8>,
 }
 
@@ -21,10 +22,10 @@ enum Form {
 }
 
 impl Reading {
-    /// Takes the next piece, and returns whether the reply is complete.
-    pub fn push(&mut self, piece: &[u8], fold: &mut dyn Fold) -> Result<bool, Trouble> {
+    /// Reads the next piece and returns true once the reply is complete.
+    pub fn push(&mut self, piece: &[u8], builder: &mut dyn ReplyBuilder) -> Result<bool, ReplyError> {
         if self.form == Form::Events {
-            return self.events(piece, fold);
+            return self.events(piece, builder);
         }
         self.held.extend_from_slice(piece);
         if self.form == Form::Unknown {
@@ -35,32 +36,34 @@ impl Reading {
                 Some(_) => {
                     self.form = Form::Events;
                     let held = std::mem::take(&mut self.held);
-                    return self.events(&held, fold);
+                    return self.events(&held, builder);
                 }
             };
         }
         Ok(false)
     }
 
-    fn events(&mut self, piece: &[u8], fold: &mut dyn Fold) -> Result<bool, Trouble> {
-        for event in self.reader.push(piece).map_err(|e| Trouble::Again(e.to_string()))? {
-            fold.event(&event)?;
-            if fold.done() {
+    fn events(&mut self, piece: &[u8], builder: &mut dyn ReplyBuilder) -> Result<bool, ReplyError> {
+        for event in self.reader.push(piece).map_err(|e| ReplyError::Retry(e.to_string()))? {
+            builder.read_event(&event)?;
+            if builder.is_complete() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The body is over.
-    pub fn end(self, fold: &mut dyn Fold) -> Result<(), Trouble> {
+    /// Reads the end of the body.
+    pub fn end(self, builder: &mut dyn ReplyBuilder) -> Result<(), ReplyError> {
         match self.form {
             Form::Document => {
                 let reply = serde_json::from_slice(&self.held);
-                fold.whole(reply.map_err(|e| Trouble::Again(format!("the response is not valid JSON: {e}")))?)
+                builder.read_document(
+                    reply.map_err(|e| ReplyError::Retry(format!("the response is not valid JSON: {e}")))?,
+                )
             }
-            _ if fold.may_end() => Ok(()),
-            _ => Err(Trouble::Again("the response ended before the reply did".into())),
+            _ if builder.may_end() => Ok(()),
+            _ => Err(ReplyError::Retry("the response ended before the reply did".into())),
         }
     }
 }

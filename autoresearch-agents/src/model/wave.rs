@@ -1,44 +1,26 @@
-//! Several proposals at once: of one call in single shot, of conversations side by side where the model works with tools.
+//! Several proposals at once: a list from one call in single shot, conversations side by side in agentic mode.
 
 use autoresearch_core::{Context, Cost, Proposal, ProposerError};
 use futures_util::future::join_all;
 
-use super::Conversation;
 use super::answer::Answer;
-use super::budget::together;
-use super::options::Mode;
-use super::proposer::{CUT, ModelProposer, Round, Use, refused, usable};
+use super::conversation::Conversation;
+use super::proposer::{CUT, ModelProposer, Round, Use, rejected, usable};
 use crate::prompt::Ask;
 
-/// So many proposals are asked of one call at most: all of them must fit into the longest reply.
+/// Most proposals that one call is asked for: all of them must fit into the longest reply.
 const MOST: usize = 8;
 
-/// The proposals of one call so far, each with what its repairs cost.
-type Ready = Vec<(Proposal, Cost)>;
+/// Entries of one call so far, each with the cost of its repairs.
+type Entries = Vec<(Result<Proposal, ProposerError>, Cost)>;
 
 impl ModelProposer {
-    /// Makes up to so many proposals, and reports what all of it cost with those that there are.
-    pub(crate) async fn propose_wave(
-        &mut self,
+    /// Holds conversations at the same time, each with an account of its own in the same books.
+    pub(super) async fn hold_conversations(
+        &self,
         context: &Context<'_>,
         most: usize,
-    ) -> Result<Vec<Proposal>, ProposerError> {
-        if most <= 1 {
-            return Ok(vec![self.propose(context).await?]);
-        }
-        if let Some(end) = self.end.take() {
-            return Err(end);
-        }
-        self.ledger.open(context.spent);
-        let made = match self.options.mode {
-            Mode::SingleShot => self.of_one_call(context, most.min(MOST)).await,
-            Mode::Agentic => self.side_by_side(context, most).await,
-        };
-        together(made, &mut self.end)
-    }
-
-    /// Conversations at the same time, each with an account of its own in the same books.
-    async fn side_by_side(&self, context: &Context<'_>, most: usize) -> Vec<(Result<Proposal, ProposerError>, Cost)> {
+    ) -> Vec<(Result<Proposal, ProposerError>, Cost)> {
         let asks = Ask::beside_each_other(context, most);
         let one = async |(nth, ask): (usize, &Ask)| {
             let ledger = self.ledger.account(nth);
@@ -55,45 +37,50 @@ impl ModelProposer {
         join_all(asks.iter().enumerate().map(one)).await
     }
 
-    /// What one call answers. The call is paid for by the first proposal, repairs by those that were repaired.
-    async fn of_one_call(&self, context: &Context<'_>, most: usize) -> Vec<(Result<Proposal, ProposerError>, Cost)> {
+    /// Asks for a list in one call. The first entry pays for the call, every entry for its own repairs.
+    pub(super) async fn ask_for_several(
+        &self,
+        context: &Context<'_>,
+        most: usize,
+    ) -> Vec<(Result<Proposal, ProposerError>, Cost)> {
+        let most = most.min(MOST);
         self.ledger.stands_for(most);
-        let mut ready = Ready::new();
-        let result = self.fill(context, most, &mut ready).await;
-        let repaired = ready.iter().skip(1).fold(Cost::default(), |all, (_, cost)| all.plus(*cost));
-        let mut rest = Some(minus(self.ledger.close(), repaired));
-        let mut made: Vec<_> =
-            ready.into_iter().map(|(proposal, cost)| (Ok(proposal), rest.take().unwrap_or(cost))).collect();
-        if let Err(error) = result {
-            made.push((Err(error), rest.unwrap_or_default()));
+        let mut entries = Entries::new();
+        if let Err(error) = self.fill(context, most, &mut entries).await {
+            entries.push((Err(error), Cost::default()));
         }
-        made
+        let repairs = entries.iter().skip(1).fold(Cost::default(), |all, (_, cost)| all.plus(*cost));
+        let rest = minus(self.ledger.close(), repairs);
+        if let Some((_, cost)) = entries.first_mut() {
+            *cost = rest;
+        }
+        entries
     }
 
-    async fn fill(&self, context: &Context<'_>, most: usize, ready: &mut Ready) -> Result<(), ProposerError> {
+    async fn fill(&self, context: &Context<'_>, most: usize, entries: &mut Entries) -> Result<(), ProposerError> {
         let mut conversation = self.conversation(context, Ask::Several(most));
         let (answers, _) = self.answers(&mut conversation, self.options.repairs).await?;
         let mut broken = Vec::new();
         for (nth, answer) in (1..).zip(answers.into_iter().take(most)) {
             match self.judge_one(context, answer).await? {
-                Round::Ready(proposal) => ready.push((proposal, Cost::default())),
+                Round::Ready(proposal) => entries.push((Ok(proposal), Cost::default())),
                 Round::Mend(wrong) => broken.push((nth, wrong)),
             }
         }
-        let mut last = None;
         for (nth, wrong) in broken {
             let before = self.ledger.spent();
-            match self.mend(context, conversation.clone(), nth, wrong).await {
-                Ok(proposal) => ready.push((proposal, minus(self.ledger.spent(), before))),
-                // What stays unusable is dropped; its cost is part of the wave's.
-                Err(error @ ProposerError::Rejected { .. }) => last = Some(error),
+            let mended = self.mend(context, conversation.clone(), nth, wrong).await;
+            let cost = minus(self.ledger.spent(), before);
+            match mended {
+                // An answer that stays unusable is a rejected draft beside the others.
+                Ok(_) | Err(ProposerError::Rejected { .. }) => entries.push((mended, cost)),
                 Err(error) => return Err(error),
             }
         }
-        last.map_or(Ok(()), Err)
+        Ok(())
     }
 
-    /// Asks until there is a list of answers, and how many repairs are left then.
+    /// Asks until there is a list of answers, and returns it with the number of repairs left.
     async fn answers(
         &self,
         conversation: &mut Conversation,
@@ -117,14 +104,14 @@ impl ModelProposer {
                     }
                 }
             };
-            let Some(left) = repairs.checked_sub(1) else { return Err(refused("an unusable answer", wrong)) };
+            let Some(left) = repairs.checked_sub(1) else { return Err(rejected("an unusable answer", &wrong)) };
             repairs = left;
             conversation.say(wrong);
         }
-        Err(refused("no proposal", format!("the model did not finish within {} turns", self.options.turns)))
+        Err(rejected("no proposal", &format!("the model did not finish within {} turns", self.options.turns)))
     }
 
-    /// Has one proposal of a list mended, in a conversation of its own from there on.
+    /// Has one proposal of a list mended, in a conversation that branches off after the list.
     async fn mend(
         &self,
         context: &Context<'_>,
@@ -146,7 +133,7 @@ impl ModelProposer {
                 Round::Mend(why) => wrong = why,
             }
         }
-        Err(refused("an unusable answer", wrong))
+        Err(rejected("an unusable answer", &wrong))
     }
 
     async fn judge_one(&self, context: &Context<'_>, answer: Result<Answer, String>) -> Result<Round, ProposerError> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::OpenAiSettings;
 use crate::http::Headers;
 use crate::http::sse::Event;
-use crate::model::{Call, Conversation, Fold, Reply, Stop, Trouble, Turn, Usage, trouble};
+use crate::model::{Call, Conversation, Reply, ReplyBuilder, ReplyError, Stop, Turn, Usage, read_server_error};
 
 pub(super) fn body(settings: &OpenAiSettings, conversation: &Conversation) -> Value {
     let mut messages = vec![
@@ -95,9 +95,9 @@ impl Completion {
     }
 
     /// Takes one piece of the reply, or all of it.
-    fn take(&mut self, data: &Value) -> Result<(), Trouble> {
+    fn take(&mut self, data: &Value) -> Result<(), ReplyError> {
         if data["error"].is_object() {
-            return Err(trouble(data, None, &Headers::new()));
+            return Err(read_server_error(data, None, &Headers::new()));
         }
         if let Some(input) = data["usage"]["prompt_tokens"].as_u64() {
             let usage = &data["usage"];
@@ -129,8 +129,8 @@ impl Completion {
     }
 }
 
-impl Fold for Completion {
-    fn event(&mut self, event: &Event) -> Result<(), Trouble> {
+impl ReplyBuilder for Completion {
+    fn read_event(&mut self, event: &Event) -> Result<(), ReplyError> {
         if event.data.trim() == "[DONE]" {
             self.done = true;
             return Ok(());
@@ -139,17 +139,17 @@ impl Fold for Completion {
             return Ok(());
         }
         let data: Value = serde_json::from_str(&event.data)
-            .map_err(|error| Trouble::Again(format!("an event of the response is not valid JSON: {error}")))?;
+            .map_err(|error| ReplyError::Retry(format!("an event of the response is not valid JSON: {error}")))?;
         self.take(&data)
     }
 
-    fn whole(&mut self, reply: Value) -> Result<(), Trouble> {
+    fn read_document(&mut self, reply: Value) -> Result<(), ReplyError> {
         self.take(&reply)?;
         self.done = true;
         Ok(())
     }
 
-    fn done(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.done
     }
 
@@ -165,9 +165,9 @@ impl Fold for Completion {
         self.usage.or(self.began.then_some(estimate))
     }
 
-    fn finish(self: Box<Self>) -> Result<Reply, Trouble> {
+    fn finish(self: Box<Self>) -> Result<Reply, ReplyError> {
         let usage = self.usage().unwrap_or_default();
-        let reason = self.reason.ok_or_else(|| Trouble::Again("the reply ended without a reason".into()))?;
+        let reason = self.reason.ok_or_else(|| ReplyError::Retry("the reply ended without a reason".into()))?;
         let mut message = json!({ "role": "assistant", "content": self.text });
         let mut calls = Vec::new();
         let mut echoed = Vec::new();
@@ -178,13 +178,13 @@ impl Fold for Completion {
             let valid = if parsed.is_ok() { arguments.as_str() } else { "{}" };
             let function = json!({ "name": name, "arguments": valid });
             echoed.push(json!({ "id": id, "type": "function", "function": function }));
-            calls.push(Call { id, name, arguments: parsed.map_err(|_| crate::model::shorten(&arguments)) });
+            calls.push(Call { id, name, arguments: parsed.map_err(|_| crate::text::shorten(&arguments)) });
         }
         if !echoed.is_empty() {
             message["tool_calls"] = echoed.into();
         }
         let stop = match reason.as_str() {
-            _ if !self.refusal.is_empty() => Stop::Refusal(crate::model::shorten(&self.refusal)),
+            _ if !self.refusal.is_empty() => Stop::Refusal(crate::text::shorten(&self.refusal)),
             "content_filter" => Stop::Refusal(reason),
             "length" => Stop::MaxTokens,
             _ if calls.is_empty() => Stop::End,
@@ -200,10 +200,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reply(events: &[&str]) -> Result<Reply, Trouble> {
+    fn reply(events: &[&str]) -> Result<Reply, ReplyError> {
         let mut completion = Box::new(Completion::new(100));
         for data in events {
-            completion.event(&Event { name: String::new(), data: (*data).to_owned() })?;
+            completion.read_event(&Event { name: String::new(), data: (*data).to_owned() })?;
         }
         completion.finish()
     }
@@ -237,7 +237,7 @@ mod tests {
         fn no_events_make_it_panic(events in proptest::collection::vec(crate::testing::openai_event(), 0..8)) {
             let mut completion = Box::new(Completion::new(1));
             for data in events {
-                let _ = completion.event(&Event { name: String::new(), data });
+                let _ = completion.read_event(&Event { name: String::new(), data });
             }
             let _ = (completion.usage(), completion.finish());
         }

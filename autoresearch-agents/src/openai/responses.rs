@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::OpenAiSettings;
 use crate::http::Headers;
 use crate::http::sse::Event;
-use crate::model::{Call, Conversation, Fold, Reply, Stop, Trouble, Turn, Usage, trouble};
+use crate::model::{Call, Conversation, Reply, ReplyBuilder, ReplyError, Stop, Turn, Usage, read_server_error};
 
 pub(super) fn body(settings: &OpenAiSettings, conversation: &Conversation) -> Value {
     let user = |text: &str| json!({ "role": "user", "content": [{ "type": "input_text", "text": text }] });
@@ -75,13 +75,13 @@ impl Response {
     }
 }
 
-impl Fold for Response {
-    fn event(&mut self, event: &Event) -> Result<(), Trouble> {
+impl ReplyBuilder for Response {
+    fn read_event(&mut self, event: &Event) -> Result<(), ReplyError> {
         if event.data.is_empty() || event.data.trim() == "[DONE]" {
             return Ok(());
         }
         let data: Value = serde_json::from_str(&event.data)
-            .map_err(|error| Trouble::Again(format!("an event of the response is not valid JSON: {error}")))?;
+            .map_err(|error| ReplyError::Retry(format!("an event of the response is not valid JSON: {error}")))?;
         let kind = data["type"].as_str().unwrap_or(&event.name).to_owned();
         match kind.as_str() {
             "response.output_item.done" => {
@@ -91,9 +91,9 @@ impl Fold for Response {
             "response.completed" | "response.incomplete" => self.end = Some(data["response"].clone()),
             "response.failed" => {
                 self.end = None;
-                return Err(trouble(&data["response"], None, &Headers::new()));
+                return Err(read_server_error(&data["response"], None, &Headers::new()));
             }
-            "error" => return Err(trouble(&data, None, &Headers::new())),
+            "error" => return Err(read_server_error(&data, None, &Headers::new())),
             delta if delta.ends_with(".delta") => {
                 self.began = true;
                 self.bytes += data["delta"].as_str().map_or(0, |delta| delta.len() as u64);
@@ -103,18 +103,18 @@ impl Fold for Response {
         Ok(())
     }
 
-    fn whole(&mut self, reply: Value) -> Result<(), Trouble> {
+    fn read_document(&mut self, reply: Value) -> Result<(), ReplyError> {
         if reply["error"].is_object() || reply["status"] == "failed" {
-            return Err(trouble(&reply, None, &Headers::new()));
+            return Err(read_server_error(&reply, None, &Headers::new()));
         }
         if !reply["output"].is_array() {
-            return Err(Trouble::Again("the response is a JSON document without `output`".into()));
+            return Err(ReplyError::Retry("the response is a JSON document without `output`".into()));
         }
         self.end = Some(reply);
         Ok(())
     }
 
-    fn done(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.end.is_some()
     }
 
@@ -133,9 +133,9 @@ impl Fold for Response {
         began.then(|| Usage { input: self.input, output: self.bytes.div_ceil(4), ..Usage::default() })
     }
 
-    fn finish(self: Box<Self>) -> Result<Reply, Trouble> {
+    fn finish(self: Box<Self>) -> Result<Reply, ReplyError> {
         let usage = self.usage().unwrap_or_default();
-        let Some(end) = self.end else { return Err(Trouble::Again("the reply has no end".into())) };
+        let Some(end) = self.end else { return Err(ReplyError::Retry("the reply has no end".into())) };
         let content = match (self.items.is_empty(), end["output"].clone()) {
             (true, Value::Array(output)) => output,
             _ => self.items,
@@ -147,12 +147,12 @@ impl Fold for Response {
                 "message" => {
                     for part in item["content"].as_array().into_iter().flatten() {
                         text.push_str(part["text"].as_str().unwrap_or_default());
-                        refusal = part["refusal"].as_str().map(crate::model::shorten).or(refusal);
+                        refusal = part["refusal"].as_str().map(crate::text::shorten).or(refusal);
                     }
                 }
                 "function_call" => {
                     let arguments = word("arguments");
-                    let parsed = serde_json::from_str(&arguments).map_err(|_| crate::model::shorten(&arguments));
+                    let parsed = serde_json::from_str(&arguments).map_err(|_| crate::text::shorten(&arguments));
                     calls.push(Call { id: word("call_id"), name: word("name"), arguments: parsed });
                 }
                 _ => {}
@@ -175,10 +175,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reply(events: &[&str]) -> Result<Reply, Trouble> {
+    fn reply(events: &[&str]) -> Result<Reply, ReplyError> {
         let mut response = Box::new(Response::new(100));
         for data in events {
-            response.event(&Event { name: String::new(), data: (*data).to_owned() })?;
+            response.read_event(&Event { name: String::new(), data: (*data).to_owned() })?;
         }
         response.finish()
     }
@@ -210,10 +210,10 @@ mod tests {
         assert_eq!(end(refused).stop, Stop::Refusal("no".into()));
         assert!(matches!(
             reply(&[r#"{"type":"response.failed","response":{"error":{"code":"server_error"}}}"#]),
-            Err(Trouble::Again(_))
+            Err(ReplyError::Retry(_))
         ));
         let broke = r#"{"type":"response.failed","response":{"error":{"code":"insufficient_quota","message":"m"}}}"#;
-        assert!(matches!(reply(&[broke]), Err(Trouble::Final(autoresearch_core::ProposerError::Exhausted(_)))));
+        assert!(matches!(reply(&[broke]), Err(ReplyError::Final(autoresearch_core::ProposerError::Exhausted(_)))));
     }
 
     proptest! {
@@ -222,7 +222,7 @@ mod tests {
         fn no_events_make_it_panic(events in proptest::collection::vec(crate::testing::openai_event(), 0..8)) {
             let mut response = Box::new(Response::new(1));
             for data in events {
-                let _ = response.event(&Event { name: "response.completed".into(), data });
+                let _ = response.read_event(&Event { name: "response.completed".into(), data });
             }
             let _ = (response.usage(), response.finish());
         }

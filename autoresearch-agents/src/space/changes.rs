@@ -30,6 +30,7 @@ pub(crate) fn changes(patch: &Patch, files: &BTreeMap<String, String>) -> Change
                 let today = files.get(path).map(String::as_str).unwrap_or_default();
                 changes.compare(today.lines(), text.lines(), false);
             }
+            FileEdit::Delete { .. } => changes.others = true,
             FileEdit::Diff { diff } => {
                 let side = |sign: char, header: &'static str| {
                     diff.lines().filter(move |line| !line.starts_with(header)).filter_map(move |l| l.strip_prefix(sign))

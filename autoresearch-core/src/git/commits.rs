@@ -16,13 +16,17 @@ impl Lineage {
     pub fn commit_changes(
         &self,
         parent: &Revision,
-        changed: &BTreeMap<String, String>,
+        changed: &BTreeMap<String, Option<String>>,
         message: &str,
     ) -> Result<Revision, GitError> {
         let parent = self.commit(parent)?;
         let before = parent.tree().or_git()?;
         let mut update = git2::build::TreeUpdateBuilder::new();
         for (path, text) in changed {
+            let Some(text) = text else {
+                update.remove(path.as_str());
+                continue;
+            };
             let is_executable = before.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == 0o100755);
             let mode = if is_executable { git2::FileMode::BlobExecutable } else { git2::FileMode::Blob };
             update.upsert(path.as_str(), self.repository.blob(text.as_bytes()).or_git()?, mode);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::settings::Workers;
 use crate::cancel::Cancel;
-use crate::proposer::{Proposal, ProposerError};
+use crate::proposer::{ProposerError, Wave};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
 use crate::stop::StopReason;
@@ -47,7 +47,7 @@ pub(super) struct Answer<C> {
     pub(super) parent: Revision,
     /// Number of proposals it was asked for.
     pub(super) asked: usize,
-    pub(super) result: Result<Vec<Proposal<C>>, ProposerError>,
+    pub(super) result: Result<Wave<C>, ProposerError>,
     pub(super) took: Duration,
 }
 

@@ -11,7 +11,7 @@ use super::{Change, Lab, LabError};
 use crate::journal::{Record, StagedExperiment};
 use crate::observer::Event;
 use crate::program::Program;
-use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::StopReason;
@@ -35,6 +35,12 @@ struct Rejection {
     change: serde_json::Value,
     cost: Cost,
     proposer: String,
+}
+
+impl From<RejectedDraft> for Rejection {
+    fn from(RejectedDraft { description, reason, cost, proposer }: RejectedDraft) -> Rejection {
+        Rejection { description, reason, change: serde_json::Value::Null, cost, proposer }
+    }
 }
 
 impl<C: Change> Lab<C> {
@@ -104,22 +110,25 @@ impl<C: Change> Lab<C> {
         in_flight.proposer.is_busy = false;
         in_flight.proposer.pace = took.as_secs_f64();
         match result {
-            Ok(proposals) if proposals.is_empty() => {
+            Ok(wave) if wave.is_empty() => {
                 self.fail_proposer(in_flight, "it answered with no proposal at all");
             }
-            Ok(proposals) => {
+            Ok(wave) => {
                 in_flight.proposer.failures = 0;
                 // Every proposal was paid for, so each is staged or rejected, even if it will be tried another day.
-                for (at, proposal) in proposals.into_iter().enumerate() {
-                    self.stage_proposal(in_flight, proposal.cleaned(), &parent, at < asked).await?;
+                for (at, entry) in wave.into_iter().enumerate() {
+                    match entry {
+                        Ok(proposal) => {
+                            self.stage_proposal(in_flight, proposal.cleaned(), &parent, at < asked).await?;
+                        }
+                        Err(draft) => self.reject_proposal(in_flight, draft.into())?,
+                    }
                 }
                 self.back_off_after_rejections(in_flight);
             }
             Err(ProposerError::Rejected { description, reason, cost }) => {
                 in_flight.proposer.failures = 0;
-                let change = serde_json::Value::Null;
-                let rejection = Rejection { description, reason, change, cost, proposer: String::new() };
-                self.reject_proposal(in_flight, rejection)?;
+                self.reject_proposal(in_flight, RejectedDraft::new(description, reason, cost).into())?;
                 self.back_off_after_rejections(in_flight);
             }
             // Experiments decided while it thought may have given it new ideas.
@@ -257,7 +266,7 @@ async fn ask_proposer<C: Send + 'static>(
     state: &State,
     view: Option<&View>,
     most: usize,
-) -> Result<Vec<Proposal<C>>, ProposerError> {
+) -> Result<Wave<C>, ProposerError> {
     let Some(base) = state.proposal_base() else {
         return Err(ProposerError::Fatal("there is no measured baseline".into()));
     };

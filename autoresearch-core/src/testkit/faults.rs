@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 
 use crate::cancel::Cancel;
-use crate::proposer::{Context, Proposal, Proposer, ProposerError};
+use crate::proposer::{Context, Proposal, Proposer, ProposerError, Wave};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, Sandbox, SandboxError, StageError, Trial};
 use crate::state::Experiment;
 
@@ -111,7 +111,7 @@ impl<C: Send + Sync + 'static> Proposer<C> for FaultyProposer<C> {
         self.proposer.propose(context).await
     }
 
-    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
         self.call()?;
         self.proposer.propose_wave(context, most).await
     }

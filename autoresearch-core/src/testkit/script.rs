@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError};
+use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError, Wave};
 
 /// What becomes of a candidate when it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,14 +131,15 @@ impl<C> Script<C> {
 impl<C: Clone + std::fmt::Debug + Send + Sync> Proposer<C> for Script<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
         let wave = self.propose_wave(context, 1).await?;
-        wave.into_iter().next().ok_or_else(|| ProposerError::Exhausted("the script ends".into()))
+        let first = wave.into_iter().next().ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
+        Ok(first?)
     }
 
-    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Vec<Proposal<C>>, ProposerError> {
+    async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
         let next = self.0.iter().cloned().enumerate().skip(context.proposals()).take(most);
         let cost = Cost { tokens: 1, dollars: 0.25, calls: 1 };
         let wave: Vec<_> =
-            next.map(|(number, change)| Proposal::new(change, format!("step {number}")).at_cost(cost)).collect();
+            next.map(|(number, change)| Ok(Proposal::new(change, format!("step {number}")).at_cost(cost))).collect();
         if wave.is_empty() { Err(ProposerError::Exhausted("the script ends".into())) } else { Ok(wave) }
     }
 }

@@ -415,7 +415,7 @@ proptest! {
         let place = Place::new();
         let (sandbox, start) = (place.sandbox(), place.head());
         let commit = |text: String| {
-            let changed = BTreeMap::from([("src/a.txt".to_owned(), text)]);
+            let changed = BTreeMap::from([("src/a.txt".to_owned(), Some(text))]);
             place.lineage().commit_changes(&start, &changed, "edit").unwrap()
         };
         let [from, onto, mine] = [&[][..], &[true], &[false]].map(|sides| commit(apply(&base, &edits, sides, end)));

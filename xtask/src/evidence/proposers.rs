@@ -1,6 +1,6 @@
 //! The figures of the proposers: quality and cost of the ideas.
 
-use crate::figure::{self, Line, Measure, number, printed};
+use super::{Line, Measure, number, printed};
 use crate::{agents, sh};
 
 /// All of them.
@@ -20,7 +20,7 @@ const INPUTS: &str = "1000000";
 const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
-    let words = printed(AGENTS, "searcher", "", "searcher-beats-random")?;
+    let words = printed(AGENTS, "suite", "knob_searches", "searcher-beats-random")?;
     let number = |key| number(&words, key);
     let (seeds, low) = (number("seeds")?, number("low")?);
     let value = format!(
@@ -33,7 +33,7 @@ fn searcher() -> Result<Line, String> {
 }
 
 fn faults() -> Result<Line, String> {
-    let words = printed(AGENTS, "api", "", "api-faults")?;
+    let words = printed(AGENTS, "suite", "faulty_runs", "api-faults")?;
     let number = |key| number(&words, key);
     let (proposals, faults) = (number("proposals")?, number("faults")?);
     let (overspent, stalls) = (number("overspent_calls")?, number("stalls")?);
@@ -44,7 +44,7 @@ fn faults() -> Result<Line, String> {
 }
 
 fn cassettes() -> Result<Line, String> {
-    let words = printed(AGENTS, "api", "", "cassettes")?;
+    let words = printed(AGENTS, "suite", "faulty_runs", "cassettes")?;
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
     Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
@@ -65,8 +65,8 @@ fn agent(name: &str) -> Result<Line, String> {
         Err(why) => return Ok(Line::Skip(why)),
     };
     let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "-p", AGENTS, "--test", "agent_cli", "--", "--nocapture", "real"]);
-    let words = figure::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
+    cargo.args(["test", "--locked", "-p", AGENTS, "--test", "suite", "--", "--nocapture", "real"]);
+    let words = super::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
     let number = |key| number(&words, key);
     let (experiments, edits, seen) = (number("experiments")?, number("edits_by_tool")?, number("key_seen")?);
     let value = format!("{experiments} experiments, {edits} edits by its own tool, the key seen {seen} times");
@@ -88,7 +88,7 @@ fn fuzz() -> Result<Line, String> {
     };
     let (output, _) = run(AGENTS, &["fuzz_of"])?;
     let (mut readers, mut corpus, mut fewest) = (0, 0.0, f64::INFINITY);
-    for words in figure::all_words_after(&output, "evidence fuzz-") {
+    for words in super::all_words_after(&output, "evidence fuzz-") {
         readers += 1;
         corpus += number(&words, "corpus")?;
         fewest = fewest.min(number(&words, "inputs")?);

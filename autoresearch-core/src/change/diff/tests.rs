@@ -9,7 +9,9 @@ const NUMBERS: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n";
 
 fn apply_all(files: &[(&str, &str)], diff: &str) -> Result<BTreeMap<String, String>, PatchError> {
     let files = files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect();
-    Patch { edits: vec![FileEdit::Diff { diff: diff.into() }] }.apply(&files, &EditablePaths::new(["x", "y", "dir/**"]))
+    let patch = Patch { edits: vec![FileEdit::Diff { diff: diff.into() }] };
+    let changed = patch.apply(&files, &EditablePaths::new(["x", "y", "dir/**"]))?;
+    Ok(changed.into_iter().filter_map(|(path, text)| Some((path, text?))).collect())
 }
 
 /// Applies hunks to a file of this text.
