@@ -1,7 +1,7 @@
 //! A recorded night, proposed again.
 
 use async_trait::async_trait;
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Entry, Record, StagedExperiment};
 use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -39,7 +39,7 @@ impl<C: DeserializeOwned> ReplayProposer<C> {
         let mut proposals = Vec::new();
         for entry in entries {
             let (description, hypothesis, change, proposer) = match &entry.record {
-                Record::Staged { parent: Some(_), description, hypothesis, change, proposer, .. } => {
+                Record::Staged(StagedExperiment { parent: Some(_), description, hypothesis, change, proposer, .. }) => {
                     (description, hypothesis.as_str(), change, proposer)
                 }
                 Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer),

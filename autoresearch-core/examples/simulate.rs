@@ -118,6 +118,10 @@ impl Sandbox<f64> for World {
         let tail = (self.truth_of(&candidate.revision) + noise).to_string();
         Ok(Outcome::Completed(RunLog { tail, ..RunLog::default() }))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// The run's whole output is its score; more is better.
@@ -165,17 +169,14 @@ async fn night(row: Row, rule: &Rule, seed: u64) -> Result<Came, Failure> {
     }
     // As the command line does it.
     settings.remeasure_every = rule.1.fresh_seeds().then_some(10);
-    let journal = (Journal::in_memory(), Vec::new());
+    let journal = Journal::in_memory();
     let program = Program::parse("Raise the value.")?;
-    let mut lab = Lab::new(
-        program,
-        Box::new(Effects(world.clone())),
-        world.clone(),
-        Arc::new(Plain),
-        rule.1.clone(),
-        settings,
-        journal,
-    )?;
+    let mut lab = Lab::builder(world.clone(), Box::new(Effects(world.clone())), Arc::new(Plain))
+        .ratchet(rule.1.clone())
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()?;
     lab.run(&Cancel::new()).await?;
     let state = lab.state();
     let incumbent = state.incumbent.as_ref().ok_or("no incumbent")?;
