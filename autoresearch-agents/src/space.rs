@@ -273,7 +273,7 @@ mod tests {
         ];
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
-            if let Record::Staged { experiment: at @ 1.., change, .. } = record {
+            if let Record::Staged(StagedExperiment { experiment: at @ 1.., change, .. }) = record {
                 *change = serde_json::to_value(&patches[*at as usize - 1]).unwrap();
             }
         }
@@ -312,8 +312,8 @@ mod tests {
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
             match record {
-                Record::Staged { experiment: 1, change, .. } => *change = set("LR", "f64", "0.04", "0.02"),
-                Record::Staged { experiment: 2, change, parent, .. } => {
+                Record::Staged(StagedExperiment { experiment: 1, change, .. }) => *change = set("LR", "f64", "0.04", "0.02"),
+                Record::Staged(StagedExperiment { experiment: 2, change, parent, .. }) => {
                     (*change, *parent) = (set("DEPTH", "i64", "8", "4"), Some(Revision("a".into())));
                 }
                 _ => {}
@@ -351,13 +351,13 @@ mod tests {
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
             match record {
-                Record::Staged { experiment: at @ 1.., change, parent, .. } => {
+                Record::Staged(StagedExperiment { experiment: at @ 1.., change, parent, .. }) => {
                     *change = patches[*at as usize - 1].clone();
                     if let 2 | 3 = at {
                         *parent = Some(Revision("b".into()));
                     }
                 }
-                Record::Decided { experiment: 1 | 4, excursion, .. } => *excursion = Some(ExcursionStep::Sacrifice),
+                Record::Decided(Decision { experiment: 1 | 4, excursion, .. }) => *excursion = Some(ExcursionStep::Sacrifice),
                 _ => {}
             }
         }

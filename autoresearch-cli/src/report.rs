@@ -285,7 +285,7 @@ fn gain<'a>(state: &State, experiment: &'a Experiment) -> Option<(f64, &'a Exper
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::{Candidate, Cost, Journal, Measurement, Outcome, Revision, RunLog, Score};
 
@@ -305,51 +305,18 @@ pub mod tests {
     pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
-        add(Record::Started {
-            tag: "test".into(),
-            base: None,
-            metric: "val_bpb".into(),
-            direction: Direction::Minimise,
-            policy: "p".into(),
-            seed: 1,
-            rule: Default::default(),
-        });
+        add(Record::Started({ let mut header = RunHeader::new("test".into(), "val_bpb".into(), Direction::Minimise); header.seed = 1; header }));
         let mut best = f64::INFINITY;
         for (number, (description, score)) in experiments.iter().enumerate() {
             let experiment = number as u32;
             let revision = Revision(format!("{:07x}", 0xabc0000 + number));
             let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-            add(Record::Staged {
-                experiment,
-                parent: None,
-                candidate,
-                description: (*description).into(),
-                hypothesis: String::new(),
-                change: serde_json::Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                design: None,
-                remaining: None,
-            });
-            add(Record::TrialStarted {
-                experiment,
-                attempt: 1,
-                side: Side::Candidate,
-                seed: 1,
-                fidelity: 1.0,
-                class: String::new(),
-            });
+            add(Record::Staged({ let mut staged = StagedExperiment::new(experiment, None, candidate); staged.description = (*description).into(); staged }));
+            add(Record::TrialStarted({ let mut start = TrialStart::new(experiment, 1, Side::Candidate); start.seed = 1; start }));
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
-            add(Record::TrialMeasured {
-                experiment,
-                attempt: 1,
-                side: Side::Candidate,
-                fidelity: 1.0,
-                outcome: Outcome::Completed(RunLog::default()),
-                result,
-            });
+            add(Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, Outcome::Completed(RunLog::default()), result)));
             let status = if keep {
                 Status::Keep
             } else if score.is_some() {
@@ -358,15 +325,7 @@ pub mod tests {
                 Status::Crash
             };
             let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
-            add(Record::Decided {
-                experiment,
-                status,
-                reason: reason.into(),
-                to: keep.then_some(revision),
-                reference: None,
-                alpha: None,
-                excursion: None,
-            });
+            add(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason.into(); decision.kept_as = keep.then_some(revision); decision }));
             if keep {
                 add(Record::Adopted { experiment });
             }

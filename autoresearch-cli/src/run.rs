@@ -224,7 +224,7 @@ impl Night {
         settings.workers = workers.clone();
         settings.excursion = config.excursion.as_ref().map(|excursion| excursion.excursion());
         let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
-        let lab = Lab::new(program.clone(), proposer, sandbox, metric, ratchet, settings, (journal, entries))?;
+        let lab = Lab::builder(sandbox, proposer, metric).ratchet(ratchet).program(program.clone()).settings(settings).open_journal((journal, entries)).build()?;
         Ok(Night { tag, folder, program, workers, lab })
     }
 

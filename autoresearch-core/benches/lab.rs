@@ -34,7 +34,7 @@ fn in_memory(criterion: &mut Criterion) {
     group.sample_size(20).throughput(Throughput::Elements(TRIALS as u64));
     for before in [0, 10_000] {
         let one = || {
-            let mut lab = parts::in_memory((Journal::in_memory(), vec![])).unwrap();
+            let mut lab = parts::in_memory(Journal::in_memory()).unwrap();
             timed(&mut lab, before);
             timed(&mut lab, TRIALS)
         };

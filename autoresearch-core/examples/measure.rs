@@ -49,7 +49,7 @@ fn mean(values: &[f64]) -> f64 {
 async fn memory_overhead() -> Result<(), Failure> {
     const EXPERIMENTS: usize = 10_000;
     let stopwatch = Arc::new(Stopwatch::default());
-    let mut lab = parts::in_memory((Journal::in_memory(), vec![]))?.observed_by(stopwatch.clone());
+    let mut lab = parts::in_memory(Journal::in_memory())?.observed_by(stopwatch.clone());
     parts::further(&mut lab, EXPERIMENTS).await?;
     let micros: Vec<f64> = stopwatch.seconds().iter().map(|seconds| seconds * 1e6).collect();
     let last = &micros[EXPERIMENTS - 1000..];
@@ -96,7 +96,7 @@ fn resident() -> Result<f64, Failure> {
 
 async fn memory_growth() -> Result<(), Failure> {
     const COUNTS: [usize; 2] = [1_000, 10_000];
-    let mut lab = parts::in_memory((Journal::in_memory(), vec![]))?;
+    let mut lab = parts::in_memory(Journal::in_memory())?;
     parts::further(&mut lab, COUNTS[0]).await?;
     let early = resident()?;
     parts::further(&mut lab, COUNTS[1] - COUNTS[0]).await?;
@@ -114,7 +114,7 @@ async fn thousand_trials() -> Result<(), Failure> {
     const TRIALS: usize = 1000;
     let folder = tempfile::tempdir()?;
     let mut micros = Vec::new();
-    for journal in [(Journal::in_memory(), vec![]), Journal::open(&folder.path().join("journal.jsonl"))?] {
+    for journal in [Journal::in_memory(), Journal::open(&folder.path().join("journal.jsonl"))?] {
         let mut lab = parts::in_memory(journal)?;
         let began = Instant::now();
         parts::further(&mut lab, TRIALS).await?;

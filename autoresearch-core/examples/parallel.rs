@@ -132,6 +132,10 @@ impl Sandbox<Row> for Clockwork {
             None => Outcome::Crashed { message: "it crashed".into(), log },
         })
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// Proposes the tape.
@@ -192,15 +196,16 @@ async fn night(workers: Workers, rows: usize, scale: f64) -> Result<Came, Failur
     let mut settings = Settings::new("parallel", Duration::from_secs(3600));
     settings.workers = workers;
     let staircase = Arc::new(Staircase::default());
-    let mut lab = Lab::new(
-        Program::parse("Lower the score.")?,
-        Box::new(Tape(machine.clone())),
+    let mut lab = Lab::builder(
         machine.clone(),
+        Box::new(Tape(machine.clone())),
         Arc::new(LogMetric::new("score", Direction::Minimise)),
-        Arc::new(MinGain::new(WORTH_IT)?),
-        settings,
-        Journal::open(&path)?,
-    )?
+    )
+    .ratchet(Arc::new(MinGain::new(WORTH_IT)?))
+    .program(Program::parse("Lower the score.")?)
+    .settings(settings)
+    .open_journal(Journal::open(&path)?)
+    .build()?
     .observed_by(staircase.clone());
     let began = Instant::now();
     lab.run(&Cancel::new()).await?;

@@ -88,7 +88,9 @@ pub enum JournalError {
         source: std::io::Error,
     },
     /// A record would be written as a line that cannot be read back; nothing was written.
-    #[error("record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels")]
+    #[error(
+        "record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels"
+    )]
     Unreadable {
         /// Number of the record.
         seq: u64,

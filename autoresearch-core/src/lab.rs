@@ -153,6 +153,14 @@ impl<C: Change> Lab<C> {
         LabBuilder::new(sandbox, proposer, metric)
     }
 
+    /// Adds a listener.
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Lab<C> {
+        let mut observers = self.observers.to_vec();
+        observers.push(observer);
+        self.observers = Arc::new(observers);
+        self
+    }
+
     /// Runs experiments until a stop condition holds. A run that was interrupted goes on where it was.
     ///
     /// It may be called again after an orderly end, for instance with another [`Lab::set_stop`]. It needs a tokio runtime
@@ -302,7 +310,8 @@ impl<C: Change> Lab<C> {
     /// After a failure of our own: cancels everything in flight, and records its trials as taken back, as they are not lost.
     async fn abandon(&mut self, in_flight: &mut InFlight<C>) {
         in_flight.cancel_all().await;
-        let running = self.state.open.iter().flat_map(|open| open.running.iter().map(|run| (open.experiment.id, run.trial)));
+        let running =
+            self.state.open.iter().flat_map(|open| open.running.iter().map(|run| (open.experiment.id, run.trial)));
         for (experiment, trial) in running.collect::<Vec<_>>() {
             let reason = "the run ended with an error".to_owned();
             // The error itself may be that nothing can be written.

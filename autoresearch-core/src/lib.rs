@@ -50,8 +50,8 @@ pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Setti
 pub use machine::MachineId;
 pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
 pub use observer::{Event, Observer};
-pub use program::{Program, ProgramError};
 pub use policy::{Difference, Policy};
+pub use program::{Program, ProgramError};
 pub use proposal::{Cost, Design, Proposal};
 pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{

@@ -143,7 +143,8 @@ impl Judge {
                 let (experiment, parent) = (staged.experiment, &staged.parent);
                 self.spend(staged.cost, &mut wrong)?;
                 // While the proposal was made another one may have been kept.
-                let known = |parent: &Revision| self.state.proposal_base() == Some(parent) || self.lineage.contains(parent);
+                let known =
+                    |parent: &Revision| self.state.proposal_base() == Some(parent) || self.lineage.contains(parent);
                 if experiment > 0 && !parent.as_ref().is_some_and(known) {
                     wrong.push(format!("experiment {experiment} starts from no state that was ever kept"));
                 }

@@ -54,6 +54,10 @@ impl Sandbox for Files {
     async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
         Ok([("train.rs".to_owned(), self.text(revision))].into())
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// A run of so many experiments at most: how it ended, the journal's entries and what they mean.
@@ -79,7 +83,7 @@ pub async fn run_parallel_lab(
     experiments: usize,
     workers: usize,
 ) -> (StopReason, State) {
-    let journal = (Journal::in_memory(), vec![]);
+    let journal = Journal::in_memory();
     let mut lab = lab_over(source, measure, proposer, experiments, Workers::new(workers), journal);
     let reason = lab.run(&Cancel::new()).await.unwrap();
     (reason, lab.state().clone())
@@ -87,7 +91,7 @@ pub async fn run_parallel_lab(
 
 /// A laboratory for such a run that was not begun.
 pub fn lab(source: &str, measure: Measure, proposer: impl Proposer + 'static, experiments: usize) -> Lab<Patch> {
-    lab_over(source, measure, proposer, experiments, Workers::default(), (Journal::in_memory(), vec![]))
+    lab_over(source, measure, proposer, experiments, Workers::default(), Journal::in_memory())
 }
 
 fn lab_over(
@@ -104,7 +108,7 @@ fn lab_over(
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower it.").unwrap();
     let sandbox = Arc::new(Files::new(source, measure));
-    Lab::new(program, Box::new(proposer), sandbox, metric, Arc::new(Strict), settings, journal).unwrap()
+    Lab::builder(sandbox, Box::new(proposer), metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
 }
 
 /// What a journal is kept in.

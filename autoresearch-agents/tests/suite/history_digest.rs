@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use autoresearch_agents::model::Mode;
 use autoresearch_agents::{Strategy, digest, strategy};
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::ratchet::Side;
 use autoresearch_core::*;
 
@@ -34,15 +34,7 @@ fn recorded() -> State {
 
 /// A run of so many experiments: the score falls slowly, every fifth is kept, every seventh crashes with a long log.
 fn long(experiments: u32) -> State {
-    let mut records = vec![Record::Started {
-        tag: "long".into(),
-        base: None,
-        metric: "score".into(),
-        direction: Direction::Minimise,
-        policy: String::new(),
-        seed: 0,
-        rule: Default::default(),
-    }];
+    let mut records = vec![Record::Started(RunHeader::new("long".into(), "score".into(), Direction::Minimise))];
     let mut best = 1.0;
     let mut parent: Option<Revision> = None;
     for experiment in 0..=experiments {
@@ -58,26 +50,8 @@ fn long(experiments: u32) -> State {
         };
         let line = |value: u32| format!("const LR: f64 = {value}.0;");
         let change = serde_json::to_value(Patch::replace("train.rs", line(experiment), line(experiment + 1))).unwrap();
-        records.push(Record::Staged {
-            experiment,
-            parent: parent.clone(),
-            candidate: Candidate::new(format!("c{experiment}")),
-            description: format!("change number {experiment} {}", "which has a long story ".repeat(20)),
-            hypothesis: "it may help ".repeat(30),
-            change,
-            cost: Cost::default(),
-            proposer: String::new(),
-            design: None,
-            remaining: None,
-        });
-        records.push(Record::TrialStarted {
-            experiment,
-            attempt: 1,
-            side: Side::Candidate,
-            seed: 0,
-            fidelity: 1.0,
-            class: String::new(),
-        });
+        records.push(Record::Staged({ let mut staged = StagedExperiment::new(experiment, parent.clone(), Candidate::new(format!("c{experiment}"))); staged.description = format!("change number {experiment} {}", "which has a long story ".repeat(20)); staged.hypothesis = "it may help ".repeat(30); staged.change = change; staged }));
+        records.push(Record::TrialStarted(TrialStart::new(experiment, 1, Side::Candidate)));
         let log = RunLog::saying("some output\n".repeat(200));
         let crash = status == Status::Crash;
         let outcome = if crash {
@@ -87,25 +61,10 @@ fn long(experiments: u32) -> State {
         };
         let measurement = Measurement::new(Score::new(score).unwrap());
         let result = if crash { Err("no number".into()) } else { Ok(measurement) };
-        records.push(Record::TrialMeasured {
-            experiment,
-            attempt: 1,
-            side: Side::Candidate,
-            fidelity: 1.0,
-            outcome,
-            result,
-        });
+        records.push(Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result)));
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));
         let reason = if crash { format!("signal {}", experiment % 20) } else { "by its number".into() };
-        records.push(Record::Decided {
-            experiment,
-            status,
-            reason,
-            to: to.clone(),
-            reference: None,
-            alpha: None,
-            excursion: None,
-        });
+        records.push(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason; decision.kept_as = to.clone(); decision }));
         if to.is_some() {
             records.push(Record::Adopted { experiment });
             (parent, best) = (to, score);
@@ -183,8 +142,8 @@ fn instructions_in_a_log_stay_quoted() {
     let mut records = entries_of_a_crash(injection);
     for record in &mut records {
         match record {
-            Record::Decided { experiment: 1, reason, .. } => *reason = format!("exit status: 1\n{injection}"),
-            Record::Staged { experiment: 1, description, hypothesis, .. } => {
+            Record::Decided(Decision { experiment: 1, reason, .. }) => *reason = format!("exit status: 1\n{injection}"),
+            Record::Staged(StagedExperiment { experiment: 1, description, hypothesis, .. }) => {
                 *description = format!("a change\n{injection}");
                 *hypothesis = injection.into();
             }
@@ -207,7 +166,7 @@ fn entries_of_a_crash(log: &str) -> Vec<Record> {
     let table = import::parse("commit\tval_bpb\tstatus\na\t1.0\tkeep\nb\t\tcrash\n", None);
     let mut records = table.records("x", Direction::Minimise);
     for record in &mut records {
-        if let Record::TrialMeasured { outcome: outcome @ Outcome::Crashed { .. }, .. } = record {
+        if let Record::TrialMeasured(TrialResult { outcome: outcome @ Outcome::Crashed { .. }, .. }) = record {
             *outcome = Outcome::Crashed { message: "exit status: 1".into(), log: RunLog::saying(log) };
         }
     }

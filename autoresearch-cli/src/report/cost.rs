@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::report::tests::night;
     use autoresearch_core::Journal;
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::journal::{Record, StagedExperiment};
 
     /// A night in which every experiment cost the same, with two refusals: one before the first keep, one at the end.
     fn paid() -> State {
@@ -129,7 +129,7 @@ mod tests {
             [("baseline", Some(1.5)), ("no", Some(1.6)), ("a | b", Some(1.4)), ("yes", Some(1.3)), ("fails", None)];
         let records = crate::report::tests::records(&scores);
         for mut record in records {
-            if let Record::Staged { experiment, cost: place, .. } = &mut record
+            if let Record::Staged(StagedExperiment { experiment, cost: place, .. }) = &mut record
                 && *experiment > 0
             {
                 *place = cost;

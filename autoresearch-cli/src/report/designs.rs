@@ -125,7 +125,7 @@ fn some(names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::report::tests::records;
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::journal::{Record, StagedExperiment};
     use autoresearch_core::{Design, Journal, Patch, Revision};
 
     /// The night of a two by two design, whose baseline is its first point.
@@ -134,7 +134,7 @@ mod tests {
         let levels = [("0.02", "4"), ("0.04", "4"), ("0.02", "6"), ("0.04", "6")];
         let mut first = None;
         for record in &mut records {
-            let Record::Staged { experiment, parent, candidate, change, design, .. } = record else { continue };
+            let Record::Staged(StagedExperiment { experiment, parent, candidate, change, design, .. }) = record else { continue };
             let (lr, depth) = levels[*experiment as usize];
             let baseline: &Revision = first.get_or_insert(candidate.revision.clone());
             if *experiment > 0 {

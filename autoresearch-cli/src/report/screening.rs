@@ -62,7 +62,7 @@ fn agrees(agreement: &Agreement) -> String {
 mod tests {
     use super::*;
     use crate::report::{excursions, line, markdown, tests::example};
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::state::{ExcursionStep, Promotion};
     use autoresearch_core::{
@@ -74,39 +74,20 @@ mod tests {
     fn records(candidates: &[(f64, Option<f64>)], controls: usize) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
-        add(Record::Started {
-            tag: "t".into(),
-            base: None,
-            metric: "x".into(),
-            direction: Direction::Minimise,
-            policy: String::new(),
-            seed: 0,
-            rule: Default::default(),
-        });
+        add(Record::Started(RunHeader::new("t".into(), "x".into(), Direction::Minimise)));
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
             let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
-                Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
-                Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
+                Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.fidelity = fidelity; start }),
+                Record::TrialMeasured({ let mut ended = TrialResult::new(experiment, attempt, side, outcome, result); ended.fidelity = fidelity; ended }),
             ]
         };
         let baseline = (1.0, Some(1.0));
         for (experiment, (short, full)) in (0..).zip(std::iter::once(&baseline).chain(candidates)) {
             let revision = Revision(format!("r{experiment}"));
-            add(Record::Staged {
-                experiment,
-                parent: None,
-                candidate: Candidate::new(revision.0.clone()),
-                description: format!("idea {experiment}"),
-                hypothesis: String::new(),
-                change: serde_json::Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                design: None,
-                remaining: None,
-            });
+            add(Record::Staged({ let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision.0.clone())); staged.description = format!("idea {experiment}"); staged }));
             let mut attempt = 0;
             let mut next = || {
                 attempt += 1;
@@ -128,15 +109,7 @@ mod tests {
             }
             let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
             let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decided {
-                experiment,
-                status,
-                reason: reason.into(),
-                to,
-                reference: None,
-                alpha: None,
-                excursion: None,
-            });
+            add(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason.into(); decision.kept_as = to; decision }));
             if experiment == 0 {
                 add(Record::Adopted { experiment });
             }
@@ -203,7 +176,7 @@ mod tests {
         let mut records = records(&[(1.1, Some(1.2)), (1.1, Some(1.3)), (1.1, Some(1.4)), (1.1, Some(1.5))], 0);
         assert_eq!(excursions(&replay(records.clone())), "");
         for record in &mut records {
-            if let Record::Decided { experiment, excursion, .. } = record {
+            if let Record::Decided(Decision { experiment, excursion, .. }) = record {
                 *excursion = match experiment {
                     1 | 4 => Some(ExcursionStep::Sacrifice),
                     3 => Some(ExcursionStep::Dropped),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Entry, Record, TrialResult, TrialStart};
 use autoresearch_core::{Experiment, State, Status};
 use jiff::Timestamp;
 
@@ -35,7 +35,7 @@ impl Occupation {
             call.first.get_or_insert(*at);
             call.last = Some(*at);
             match record {
-                Record::TrialMeasured { outcome, .. } => {
+                Record::TrialMeasured(TrialResult { outcome, .. }) => {
                     let took = outcome.log().elapsed;
                     call.runs.push((at.checked_sub(took).unwrap_or(*at), *at));
                     all.busy += took;
@@ -148,13 +148,13 @@ mod tests {
 
     fn attempt(experiment: u32) -> Record {
         let (attempt, side, seed, fidelity, class) = (1, Side::Candidate, 1, 1.0, String::new());
-        Record::TrialStarted { experiment, attempt, side, seed, fidelity, class }
+        Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.seed = seed; start.fidelity = fidelity; start.class = class; start })
     }
 
     fn measured(experiment: u32, seconds: u64) -> Record {
         let log = RunLog { elapsed: Duration::from_secs(seconds), ..RunLog::default() };
         let (outcome, result) = (Outcome::Completed(log), Ok(Measurement::new(Score::new(1.0).unwrap())));
-        Record::TrialMeasured { experiment, attempt: 1, side: Side::Candidate, fidelity: 1.0, outcome, result }
+        Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result))
     }
 
     fn stopped() -> Record {
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(moves(&state), "");
         let moved = |measured: bool| {
             let mut records = records(&[("baseline", Some(1.5)), ("a", Some(1.6))]);
-            let decision = records.iter().rposition(|record| matches!(record, Record::Decided { .. })).unwrap();
+            let decision = records.iter().rposition(|record| matches!(record, Record::Decided(_))).unwrap();
             let candidate = Candidate::new("moved");
             let at = if measured { decision } else { decision - 2 };
             let parent = Revision("abc0000".into());

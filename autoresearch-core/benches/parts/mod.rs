@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use autoresearch_core::command::Commands;
 use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::journal::Entry;
 use autoresearch_core::*;
 
 /// The files of the repository that experiments run on, beside the one that they edit.
@@ -52,14 +51,23 @@ impl Sandbox<f64> for Squares {
         let x: f64 = candidate.revision.0.parse().unwrap_or(f64::NAN);
         Ok(Outcome::Completed(RunLog { tail: format!("score: {}", x * x), ..RunLog::default() }))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// A search whose candidates cost nothing, so that what is left is the lab.
-pub fn in_memory(journal: (Journal, Vec<Entry>)) -> Result<Lab<f64>, Failure> {
+pub fn in_memory(journal: Journal) -> Result<Lab<f64>, Failure> {
     let settings = Settings::new("squares", Duration::from_secs(1));
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower the square.")?;
-    Ok(Lab::new(program, Box::new(Draws), Arc::new(Squares), metric, Arc::new(Strict), settings, journal)?)
+    Ok(Lab::builder(Arc::new(Squares), Box::new(Draws), metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()?)
 }
 
 /// Counts down, so that every experiment is kept: the dearest kind.
@@ -117,7 +125,12 @@ pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let journal = Journal::open(&folder.join("journal.jsonl"))?;
     let program = Program::parse("Count down.")?;
-    Ok(Lab::new(program, Box::new(Counting), Arc::new(sandbox), metric, Arc::new(Strict), settings, journal)?)
+    Ok(Lab::builder(Arc::new(sandbox), Box::new(Counting), metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()?)
 }
 
 /// Runs `lab` for so many further experiments.

@@ -1,7 +1,6 @@
 use super::*;
-use crate::journal::{Journal, Record};
+use crate::journal::{Decision, Journal, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Measurement, Score};
-use crate::proposer::Cost;
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, RunLog};
 
@@ -11,63 +10,43 @@ fn score(value: f64) -> Score {
 
 /// A night of experiments with these scores; all are kept, with the last so many scores as reference.
 fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State {
-    let mut records = vec![Record::Started {
-        tag: "t".into(),
-        base: None,
-        metric: "loss".into(),
-        direction: Direction::Minimise,
-        policy: String::new(),
-        seed: 0,
-        rule: Default::default(),
-    }];
+    let mut records = vec![Record::Started({
+        let mut header = RunHeader::new("t", "loss", Direction::Minimise);
+        header.rule.name = "noise-aware".into();
+        header
+    })];
     for (number, (scores, reference)) in experiments.iter().enumerate() {
         let experiment = number as u32;
         let revision = Revision(format!("r{number}"));
         let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-        records.push(Record::Staged {
-            experiment,
-            parent: None,
-            candidate,
-            description: format!("change {number}"),
-            hypothesis: String::new(),
-            change: serde_json::Value::Null,
-            cost: Cost::default(),
-            proposer: String::new(),
-            design: None,
-            remaining: None,
-        });
+        records.push(Record::Staged({
+            let mut staged = StagedExperiment::new(experiment, None, candidate);
+            staged.description = format!("change {number}");
+            staged
+        }));
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
-            records.push(Record::TrialStarted {
-                experiment,
-                attempt,
-                side: Side::Candidate,
-                seed: 0,
-                fidelity: 1.0,
-                class: String::new(),
-            });
+            records.push(Record::TrialStarted(TrialStart::new(experiment, attempt, Side::Candidate)));
             let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
-            records.push(Record::TrialMeasured {
+            records.push(Record::TrialMeasured(TrialResult::new(
                 experiment,
                 attempt,
-                side: Side::Candidate,
-                fidelity: 1.0,
+                Side::Candidate,
                 outcome,
                 result,
-            });
+            )));
         }
         let alpha = (number > 0).then_some(0.05);
         let (status, reason) = (Status::Keep, String::new());
-        records.push(Record::Decided {
-            experiment,
-            status,
-            reason,
-            to: Some(revision),
-            reference: *reference,
-            alpha,
-            excursion: None,
-        });
+        records.push(Record::Decided({
+            let mut decision = Decision::new(experiment, status);
+            decision.reason = reason;
+            decision.kept_as = Some(revision);
+            decision.reference = *reference;
+            decision.alpha = alpha;
+            decision
+        }));
         records.push(Record::Adopted { experiment });
     }
     for (at, (experiment, value)) in audits.iter().enumerate() {

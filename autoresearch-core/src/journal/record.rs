@@ -179,7 +179,8 @@ impl RunHeader {
 
     /// What differs between this header, of the journal, and today's.
     pub fn differences(&self, now: &RunHeader) -> Vec<Difference> {
-        let direction = |header: &RunHeader| if header.direction == Direction::Minimise { "minimise" } else { "maximise" };
+        let direction =
+            |header: &RunHeader| if header.direction == Direction::Minimise { "minimise" } else { "maximise" };
         let base = |header: &RunHeader| header.base.as_ref().map_or("nothing".to_owned(), Revision::to_string);
         let seconds = |limit: std::time::Duration| format!("{} s", limit.as_secs_f64());
         let named = [

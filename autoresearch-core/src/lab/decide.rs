@@ -6,7 +6,7 @@ use super::{Change, Lab, LabError, excursion};
 use crate::journal::{Decision, Record};
 use crate::observer::Event;
 use crate::ratchet::on_one_machine;
-use crate::sandbox::{Outcome, Revision, SandboxError};
+use crate::sandbox::{Candidate, Outcome, Revision, Sandbox, SandboxError};
 use crate::state::{ExcursionStep, Experiment, OpenExperiment, Status};
 
 impl<C: Change> Lab<C> {
@@ -26,12 +26,17 @@ impl<C: Change> Lab<C> {
         }
         let (reference, alpha) = self.consequences(open, status);
         let from = self.state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone());
-        let kept_as = match status {
-            Status::Keep => Some(self.commit(open, reference, from.as_ref(), &reason).await?),
-            Status::Discard | Status::Crash => None,
-        };
         let rule = self.settings.excursion.as_ref();
         let excursion = excursion::next_step(rule, &self.state, open, status);
+        let kept_as = match status {
+            Status::Keep => {
+                let mut kept = open.experiment.clone();
+                kept.reference = reference.unwrap_or(kept.reference);
+                let messages = (self.message(&kept, &reason), format!("experiment {id} of {}\n", self.settings.tag));
+                Some(commit(&*self.sandbox.clone(), &kept.candidate, from.as_ref(), messages).await?)
+            }
+            Status::Discard | Status::Crash => None,
+        };
         let reason = match excursion {
             Some(ExcursionStep::Sacrifice) => format!("{reason}; sacrificed: an excursion goes on from it"),
             _ => reason,
@@ -56,27 +61,6 @@ impl<C: Change> Lab<C> {
         self.sandbox.adopt(from, to).await?;
         let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);
         self.record(Record::Adopted { experiment })
-    }
-
-    /// Makes the revision that a kept experiment will be known by. A message that the sandbox cannot write is replaced by one
-    /// without the proposal's own words: they must not stand between a better candidate and the lineage.
-    async fn commit(
-        &self,
-        open: &OpenExperiment,
-        reference: Option<u32>,
-        incumbent: Option<&Revision>,
-        reason: &str,
-    ) -> Result<Revision, SandboxError> {
-        let mut kept = open.experiment.clone();
-        kept.reference = reference.unwrap_or(kept.reference);
-        let message = self.message(&kept, reason);
-        match self.sandbox.commit(&kept.candidate, incumbent, &message).await {
-            Err(error) if !matches!(error, SandboxError::DiskFull { .. } | SandboxError::Cancelled) => {
-                let plain = format!("experiment {} of {}\n", kept.id, self.settings.tag);
-                self.sandbox.commit(&kept.candidate, incumbent, &plain).await
-            }
-            committed => committed,
-        }
     }
 
     /// Lets the rule ask again for experiments in conflict, which are judged as they are: there is another incumbent now.
@@ -129,6 +113,22 @@ impl<C: Change> Lab<C> {
             self.settings.tag,
             excursion::list_sacrifices(&self.state)
         )
+    }
+}
+
+/// Makes the revision that a kept candidate will be known by. A message that the sandbox cannot write is replaced by a plain
+/// one: a proposal's own words must not stand between a better candidate and the lineage.
+async fn commit<C>(
+    sandbox: &dyn Sandbox<C>,
+    candidate: &Candidate,
+    incumbent: Option<&Revision>,
+    (message, plain): (String, String),
+) -> Result<Revision, SandboxError> {
+    match sandbox.commit(candidate, incumbent, &message).await {
+        Err(error) if !matches!(error, SandboxError::DiskFull { .. } | SandboxError::Cancelled) => {
+            sandbox.commit(candidate, incumbent, &plain).await
+        }
+        committed => committed,
     }
 }
 

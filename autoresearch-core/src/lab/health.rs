@@ -43,7 +43,8 @@ impl<C: Change> Lab<C> {
             }
         }
         let number = self.state.checks + 1;
-        let mut trial = Trial::new(incumbent.experiment, number, seed, self.settings.budget).for_purpose(Purpose::Health);
+        let mut trial =
+            Trial::new(incumbent.experiment, number, seed, self.settings.budget).for_purpose(Purpose::Health);
         (trial.slot, trial.worker) = (lease.slot as u32, lease.worker.map(|worker| worker as u32));
         let (sandbox, cancel) = (self.sandbox.clone(), in_flight.cancel.clone());
         in_flight.await_completion(async move {

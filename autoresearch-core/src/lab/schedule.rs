@@ -79,7 +79,9 @@ pub(super) fn next_step(
     match base {
         BaseStatus::QueuedBehind(_) if is_measured => Step::Wait,
         BaseStatus::QueuedBehind(_) => trial(open, settings, Side::Candidate, 1.0),
-        BaseStatus::Stale if !is_measured || !state.comparable(open) => Step::Rebase { into_queue: open.in_merge_queue },
+        BaseStatus::Stale if !is_measured || !state.comparable(open) => {
+            Step::Rebase { into_queue: open.in_merge_queue }
+        }
         BaseStatus::Stale => match judge(state, open, rule) {
             Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
             // Measured again as a change of today's incumbent, and kept only for what it is worth there.

@@ -7,7 +7,7 @@
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::ratchet::{Noise, Side};
-use crate::state::{RungResult, OpenExperiment, Promotion, State};
+use crate::state::{OpenExperiment, Promotion, RungResult, State};
 
 /// The rungs, trials on shares of the budget, before the full one.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +82,9 @@ impl Screening {
     pub(super) fn next_step(&self, state: &State, open: &OpenExperiment, extra: f64) -> ScreeningStep {
         let screened = open.experiment.screening.as_deref();
         let promoted = screened.is_some_and(|screened| screened.promotion.is_some());
-        let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else { return ScreeningStep::FullBudget };
+        let (Some(header), Some(_), false) = (&state.header, &state.incumbent, promoted) else {
+            return ScreeningStep::FullBudget;
+        };
         let results = screened.map_or(&[][..], |screened| &screened.rungs);
         for (at, &fidelity) in self.rungs.iter().enumerate() {
             let measured = state.rungs.scores(fidelity).len();

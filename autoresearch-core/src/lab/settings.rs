@@ -138,9 +138,8 @@ impl Settings {
                 return Err(format!("the screening: no worker is of the class `{class}`; the classes are {classes}"));
             }
         }
-        let is_used = |class: &String| {
-            class == first || self.screening.as_ref().is_some_and(|s| s.class.as_ref() == Some(class))
-        };
+        let is_used =
+            |class: &String| class == first || self.screening.as_ref().is_some_and(|s| s.class.as_ref() == Some(class));
         if let Some(class) = classes.iter().find(|class| !is_used(class)) {
             return Err(format!(
                 "nothing runs on the class `{class}`: the full budget is for `{first}`, the class of the first worker; let \

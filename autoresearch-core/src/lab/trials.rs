@@ -59,11 +59,7 @@ impl<C: Change> Lab<C> {
 
     /// Starts the trials for which there are workers: first of the merge queue, then of experiments that have begun, then, if
     /// the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result is to be looked at first.
-    pub(super) async fn start_trials(
-        &mut self,
-        in_flight: &mut InFlight<C>,
-        stopping: bool,
-    ) -> Result<bool, LabError> {
+    pub(super) async fn start_trials(&mut self, in_flight: &mut InFlight<C>, stopping: bool) -> Result<bool, LabError> {
         if is_suspect(&self.state, &self.settings) {
             return Ok(false);
         }
@@ -272,8 +268,8 @@ impl<C: Change> Lab<C> {
         known.failures += 1;
         let failures = known.failures;
         // Nothing but the baseline ran before it, so there is nothing to check the machine with.
-        let is_hopeless = experiment == 0
-            && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
+        let is_hopeless =
+            experiment == 0 && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
         if is_hopeless || matches!(error, SandboxError::DiskFull { .. }) {
             return Err(error.into());
         }
@@ -300,7 +296,9 @@ impl<C: Change> Lab<C> {
         })?;
         measurement.secondary.retain(|_, value| value.is_finite());
         match measurement.items.iter().position(|item| !item.is_finite()) {
-            Some(at) => Err(format!("the score of item {at} is {}, which is not a finite number", measurement.items[at])),
+            Some(at) => {
+                Err(format!("the score of item {at} is {}, which is not a finite number", measurement.items[at]))
+            }
             None => Ok(measurement),
         }
     }

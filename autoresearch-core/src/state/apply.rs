@@ -45,7 +45,8 @@ impl State {
             Record::Rebased { experiment, parent, candidate, in_merge_queue } => {
                 let at = self.place_of_open(experiment)?;
                 let is_known = |to: &Revision| {
-                    let others = self.open.iter().filter(|open| open.experiment.id != experiment && open.in_merge_queue);
+                    let others =
+                        self.open.iter().filter(|open| open.experiment.id != experiment && open.in_merge_queue);
                     let mut candidates = others.map(|open| &open.experiment.candidate.revision);
                     self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
                 };
@@ -100,7 +101,11 @@ impl State {
                     self.shifted(reference);
                 }
                 match failure {
-                    Some(_) => self.failed_checks += 1,
+                    Some(_) => {
+                        self.failed_checks += 1;
+                        // The machine was at fault: nothing is known against any candidate.
+                        self.open.iter_mut().for_each(|open| open.sandbox_failures = 0);
+                    }
                     None => {
                         (self.failed_checks, self.crashes_in_a_row) = (0, 0);
                         self.open.iter_mut().for_each(blame_candidate);

@@ -76,7 +76,8 @@ impl State {
             self.tested += 1;
             self.tested_kept += u32::from(experiment.status == Status::Keep);
         }
-        if experiment.status == Status::Discard && experiment.screening.as_ref().is_some_and(|s| s.promotion.is_none()) {
+        if experiment.status == Status::Discard && experiment.screening.as_ref().is_some_and(|s| s.promotion.is_none())
+        {
             self.rungs.failed += 1;
         }
         self.step(&experiment, excursion)?;

@@ -1,38 +1,23 @@
 use super::*;
-use crate::journal::Journal;
+use crate::journal::{Decision, Journal, Record, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Measurement, Score};
+use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome};
-use serde_json::Value;
 
 const TO: &str = "kept";
 
 fn intent(experiment: u32, parent: Option<&str>, name: &str) -> Record {
-    Record::Staged {
+    Record::Staged(StagedExperiment::new(
         experiment,
-        parent: parent.map(|parent| Revision(parent.into())),
-        candidate: Candidate { revision: Revision(name.into()), fingerprint: name.into(), added_lines: 0 },
-        description: String::new(),
-        hypothesis: String::new(),
-        change: Value::Null,
-        cost: Cost::default(),
-        proposer: String::new(),
-        design: None,
-        remaining: None,
-    }
+        parent.map(|parent| Revision(parent.into())),
+        Candidate { revision: Revision(name.into()), fingerprint: name.into(), added_lines: 0 },
+    ))
 }
 
 /// The records of a baseline, and how a test goes on from there.
 fn replay(further: Vec<Record>) -> Result<State, JournalError> {
     let mut records = vec![
-        Record::Started {
-            tag: "t".into(),
-            base: None,
-            metric: "score".into(),
-            direction: Direction::Minimise,
-            policy: String::new(),
-            seed: 0,
-            rule: Default::default(),
-        },
+        Record::Started(RunHeader::new("t", "score", Direction::Minimise)),
         intent(0, None, "a"),
         attempt(0, 1),
         measured(0, 1),
@@ -46,32 +31,27 @@ fn replay(further: Vec<Record>) -> Result<State, JournalError> {
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::TrialStarted { experiment, attempt, side: Side::Candidate, seed: 0, fidelity: 1.0, class: String::new() }
+    Record::TrialStarted(TrialStart::new(experiment, attempt, Side::Candidate))
 }
 
 fn measured(experiment: u32, attempt: u32) -> Record {
     let score = Score::new(1.0).unwrap();
-    Record::TrialMeasured {
+    Record::TrialMeasured(TrialResult::new(
         experiment,
         attempt,
-        side: Side::Candidate,
-        fidelity: 1.0,
-        outcome: Outcome::Completed(Default::default()),
-        result: Ok(Measurement::new(score)),
-    }
+        Side::Candidate,
+        Outcome::Completed(Default::default()),
+        Ok(Measurement::new(score)),
+    ))
 }
 
 fn decision(experiment: u32, to: Option<&str>) -> Record {
     let status = if to.is_some() { Status::Keep } else { Status::Discard };
-    Record::Decided {
-        experiment,
-        status,
-        reason: String::new(),
-        to: to.map(|to| Revision(to.into())),
-        reference: None,
-        alpha: None,
-        excursion: None,
-    }
+    Record::Decided({
+        let mut decision = Decision::new(experiment, status);
+        decision.kept_as = to.map(|to| Revision(to.into()));
+        decision
+    })
 }
 
 #[test]
@@ -100,7 +80,7 @@ fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
 
 fn moved_onto(parent: &str) -> Record {
     let candidate = Candidate { revision: Revision("d".into()), fingerprint: "d".into(), added_lines: 0 };
-    Record::Rebased { experiment: 2, parent: Revision(parent.into()), candidate, better: true }
+    Record::Rebased { experiment: 2, parent: Revision(parent.into()), candidate, in_merge_queue: true }
 }
 
 #[test]
@@ -140,23 +120,18 @@ fn only_the_latest_logs_stay_in_memory() {
         for record in [
             intent(experiment, None, &experiment.to_string()),
             attempt(experiment, 1),
-            Record::TrialMeasured {
+            Record::TrialMeasured(TrialResult::new(
                 experiment,
-                attempt: 1,
-                side: Side::Candidate,
-                fidelity: 1.0,
-                outcome: Outcome::TimedOut { log },
-                result: Err("late".into()),
-            },
-            Record::Decided {
-                experiment,
-                status: Status::Crash,
-                reason: "late".into(),
-                to: None,
-                reference: None,
-                alpha: None,
-                excursion: None,
-            },
+                1,
+                Side::Candidate,
+                Outcome::TimedOut { log },
+                Err("late".into()),
+            )),
+            Record::Decided({
+                let mut decision = Decision::new(experiment, Status::Crash);
+                decision.reason = "late".into();
+                decision
+            }),
         ] {
             state.apply(&journal.append(record).unwrap()).unwrap();
         }

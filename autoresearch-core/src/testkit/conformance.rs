@@ -94,7 +94,10 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
             "the same move leads to the same state"
         );
         sandbox.run(&moved, &trial(1), &never).await.expect("a run of what was moved is no failure of ours");
-        sandbox.commit(&moved, Some(&sealed), "both").await.expect("a rebased candidate can be committed on another state");
+        sandbox
+            .commit(&moved, Some(&sealed), "both")
+            .await
+            .expect("a rebased candidate can be committed on another state");
     }
     if let Some(crashing) = &cases.crashing {
         let candidate = sandbox.stage(4, &sealed, crashing, "crashing").await.expect("it can be staged");

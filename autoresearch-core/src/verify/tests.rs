@@ -1,18 +1,14 @@
 use super::*;
-use crate::journal::Journal;
+use crate::journal::{Journal, RunHeader, StagedExperiment, TrialStart};
 use crate::metric::{Direction, Measurement, Score};
 use crate::sandbox::{Candidate, RunLog};
 
 fn started() -> Record {
-    Record::Started {
-        tag: "t".into(),
-        base: None,
-        metric: "score".into(),
-        direction: Direction::Minimise,
-        policy: "p".into(),
-        seed: 1,
-        rule: Default::default(),
-    }
+    Record::Started({
+        let mut header = RunHeader::new("t", "score", Direction::Minimise);
+        header.seed = 1;
+        header
+    })
 }
 
 fn revision(name: &str) -> Revision {
@@ -21,39 +17,44 @@ fn revision(name: &str) -> Revision {
 
 fn intent(experiment: u32, parent: Option<&str>) -> Record {
     let name = format!("c{experiment}");
-    Record::Staged {
-        experiment,
-        parent: parent.map(revision),
-        candidate: Candidate { revision: revision(&name), fingerprint: name.clone(), added_lines: 0 },
-        description: name,
-        hypothesis: String::new(),
-        change: serde_json::Value::Null,
-        cost: Cost { tokens: 10, dollars: 0.1, calls: 1 },
-        proposer: String::new(),
-        design: None,
-        remaining: None,
-    }
+    Record::Staged({
+        let mut staged = StagedExperiment::new(
+            experiment,
+            parent.map(revision),
+            Candidate { revision: revision(&name), fingerprint: name.clone(), added_lines: 0 },
+        );
+        staged.description = name;
+        staged.cost = Cost { tokens: 10, dollars: 0.1, calls: 1 };
+        staged
+    })
 }
 
 fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::TrialStarted { experiment, attempt, side: Side::Candidate, seed: 1, fidelity: 1.0, class: String::new() }
+    Record::TrialStarted({
+        let mut start = TrialStart::new(experiment, attempt, Side::Candidate);
+        start.seed = 1;
+        start
+    })
 }
 
 fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
     let measurement = |score| Measurement::new(Score::new(score).unwrap());
-    Record::TrialMeasured {
+    Record::TrialMeasured(TrialResult::new(
         experiment,
         attempt,
-        side: Side::Candidate,
-        fidelity: 1.0,
-        outcome: Outcome::Completed(RunLog::default()),
-        result: score.map(measurement).ok_or("score is NaN, which is not a finite number".into()),
-    }
+        Side::Candidate,
+        Outcome::Completed(RunLog::default()),
+        score.map(measurement).ok_or("score is NaN, which is not a finite number".into()),
+    ))
 }
 
 fn decision(experiment: u32, status: Status) -> Record {
     let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
-    Record::Decided { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
+    Record::Decided({
+        let mut decision = Decision::new(experiment, status);
+        decision.kept_as = to;
+        decision
+    })
 }
 
 fn refused() -> Record {
@@ -179,7 +180,7 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
     assert!(journal(&entries(equal)).is_empty(), "less code for the same score");
     // The other way round what was better is worse.
     breaks(9, "worse than 5", |records| {
-        let Record::Started { direction, .. } = &mut records[0] else { panic!() };
+        let Record::Started(RunHeader { direction, .. }) = &mut records[0] else { panic!() };
         *direction = Direction::Maximise;
     });
 }
@@ -188,16 +189,13 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
 fn the_incumbent_is_what_all_its_measurements_say() {
     // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
     breaks(11, "worse than 3.5", |records| {
-        let again = Record::TrialStarted {
-            experiment: 1,
-            attempt: 2,
-            side: Side::Incumbent,
-            seed: 2,
-            fidelity: 1.0,
-            class: String::new(),
-        };
+        let again = Record::TrialStarted({
+            let mut start = TrialStart::new(1, 2, Side::Incumbent);
+            start.seed = 2;
+            start
+        });
         let mut score = measured(1, 2, Some(2.0));
-        let Record::TrialMeasured { side, .. } = &mut score else { panic!() };
+        let Record::TrialMeasured(TrialResult { side, .. }) = &mut score else { panic!() };
         *side = Side::Incumbent;
         records.splice(9..9, [again, score]);
     });
@@ -233,7 +231,7 @@ fn what_gave_no_number_is_never_kept() {
         Outcome::OutOfMemory { log: RunLog::default() },
     ] {
         breaks(8, "has a number, but", |records| {
-            let Record::TrialMeasured { outcome: ended, .. } = &mut records[8] else { panic!() };
+            let Record::TrialMeasured(TrialResult { outcome: ended, .. }) = &mut records[8] else { panic!() };
             *ended = outcome;
         });
     }
@@ -298,7 +296,7 @@ fn costs_can_be_added_up() {
 fn a_crash_leaves_one_torn_line_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let mut journal = Journal::open(&path).unwrap();
     night().into_iter().for_each(|record| drop(journal.append(record).unwrap()));
     let whole = std::fs::read_to_string(&path).unwrap();
     let two = whole.replace("\"seq\":19", "\"seq\":91").replace("\"seq\":20", "\"seq\":02");

@@ -77,9 +77,15 @@ async fn night(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn R
     settings.stop = Stop::after(PROPOSALS);
     settings.remeasure_every = rule.fresh_seeds().then_some(10);
     let metric = Arc::new(LogMetric::new("us", Direction::Minimise));
-    let journal = (Journal::in_memory(), Vec::new());
+    let journal = Journal::in_memory();
     let program = Program::parse("Change nothing.").unwrap();
-    let mut lab = Lab::new(program, Box::new(Numbered(change)), sandbox, metric, rule, settings, journal).unwrap();
+    let mut lab = Lab::builder(sandbox, Box::new(Numbered(change)), metric)
+        .ratchet(rule)
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.run(&Cancel::new()).await.unwrap();
     let state = lab.state();
     assert_eq!(state.finished(), PROPOSALS);

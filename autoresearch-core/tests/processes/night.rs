@@ -83,15 +83,12 @@ impl Place {
         let proposer = Box::new(Scripted(script.iter().map(edit).collect()));
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let journal = Journal::open(&run.join("journal.jsonl"))?;
-        Lab::new(
-            Program::parse("Lower it.").unwrap(),
-            proposer,
-            Arc::new(sandbox),
-            metric,
-            Arc::new(Strict),
-            settings,
-            journal,
-        )
+        Lab::builder(Arc::new(sandbox), proposer, metric)
+            .ratchet(Arc::new(Strict))
+            .program(Program::parse("Lower it.").unwrap())
+            .settings(settings)
+            .open_journal(journal)
+            .build()
     }
 
     fn results(&self) -> Vec<Vec<String>> {

@@ -328,7 +328,7 @@ async fn what_an_earlier_harness_left_in_any_slot_is_ended() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // They stay zombies of this process until somebody waits for them.
-    sandbox.clean().await.unwrap();
+    sandbox.recover().await.unwrap();
     let [mut first, mut second, mut other] = left;
     assert!(first.wait().unwrap().code().is_none() && second.wait().unwrap().code().is_none());
     assert!(other.try_wait().unwrap().is_none(), "another sandbox's");

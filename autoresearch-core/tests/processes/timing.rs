@@ -36,6 +36,10 @@ impl Sandbox<f64> for Place {
         let log = RunLog::saying(format!("---\nms: {time} {time} {time}\n"));
         Ok(Outcome::Completed(RunLog { machine: Some(MachineId::named(self.name)), ..log }))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -62,8 +66,13 @@ async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
             let program = Program::parse("Be quick.").unwrap();
             let metric = Arc::new(Timing::new("ms"));
             let journal = Journal::open(&path).unwrap();
-            let mut lab =
-                Lab::new(program, script(), Arc::new(place), metric, ratchet.clone(), settings, journal).unwrap();
+            let mut lab = Lab::builder(Arc::new(place), script(), metric)
+                .ratchet(ratchet.clone())
+                .program(program)
+                .settings(settings)
+                .open_journal(journal)
+                .build()
+                .unwrap();
             lab.run(&Cancel::new()).await.unwrap();
             let state = State::replay(&Journal::read(&path).unwrap()).unwrap();
             assert_eq!(&state, lab.state(), "the same journal gives the same state");

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use autoresearch_core::command::Commands;
 use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Entry, Record, TrialResult};
 use autoresearch_core::ratchet::Side;
 use autoresearch_core::verify::{self, View};
 use autoresearch_core::*;
@@ -100,12 +100,18 @@ impl Place {
         let mut settings = Settings::new("test", Duration::from_secs(60));
         settings.base = Some(base);
         settings.results = Some(self.run().join("results.tsv"));
-        settings.lost_runs = 1000;
+        settings.loss_limit = 1000;
         settings.workers = workers.clone();
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let journal = Journal::open(&self.run().join("journal.jsonl")).unwrap();
         let program = Program::parse("Lower it.").unwrap();
-        Lab::new(program, Box::new(Ideas), Arc::new(sandbox), metric, Arc::new(Strict), settings, journal).unwrap()
+        Lab::builder(Arc::new(sandbox), Box::new(Ideas), metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build()
+            .unwrap()
     }
 
     /// Another process goes on with the night, to its end or until it dies at the `at`-th point. Returns the names of the points
@@ -181,7 +187,7 @@ fn measured_twice(entries: &[Entry]) -> Vec<(u32, usize)> {
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *moves.entry(*experiment).or_default() += 1,
-            Record::TrialMeasured { experiment, side: Side::Candidate, .. } => {
+            Record::TrialMeasured(TrialResult { experiment, side: Side::Candidate, .. }) => {
                 *runs.entry((*experiment, moves.get(experiment).copied().unwrap_or(0))).or_default() += 1;
             }
             _ => {}

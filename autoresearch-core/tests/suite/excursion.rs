@@ -37,7 +37,13 @@ async fn work(machine: &Machine, script: &[f64], rule: ExcursionRule, more: usiz
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let proposer = Box::new(Remembers(Script::new(script.iter().map(|score| Step::score(*score))), told.clone()));
     let (program, journal) = (Program::parse("Lower it.").unwrap(), machine.journal().unwrap());
-    let mut lab = Lab::new(program, proposer, machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let mut lab = Lab::builder(machine.sandbox(), proposer, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.set_stop(Stop::after(lab.state().finished() + more));
     lab.run(&Cancel::new()).await.unwrap();
     let told = told.lock().unwrap().clone();
@@ -108,7 +114,13 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let script = Script::new([Step::score(5.5).lines(2), Step::score(5.0).lines(-1), Step::score(5.0).lines(-2)]);
         let (program, journal) = (Program::parse("Lower it.").unwrap(), machine.journal().unwrap());
-        Lab::new(program, Box::new(script), machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap()
+        Lab::builder(machine.sandbox(), Box::new(script), metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build()
+            .unwrap()
     };
     lab.run(&Cancel::new()).await.unwrap();
     let decided: Vec<Status> = lab.state().experiments.iter().map(|e| e.status).collect();
@@ -168,9 +180,13 @@ mod real {
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let (program, path) = (Program::parse("Lower it.").unwrap(), run.join("journal.jsonl"));
         let journal = Journal::open(&path).unwrap();
-        let mut lab =
-            Lab::new(program, Box::new(script), Arc::new(sandbox), metric, Arc::new(Strict), settings, journal)
-                .unwrap();
+        let mut lab = Lab::builder(Arc::new(sandbox), Box::new(script), metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build()
+            .unwrap();
         lab.run(&Cancel::new()).await.unwrap();
         let state = lab.state().clone();
         drop(lab);
@@ -179,7 +195,7 @@ mod real {
             .experiments
             .iter()
             .map(|e| {
-                let looks = e.short.as_ref().map_or(0, |short| short.looks.len());
+                let looks = e.screening.as_ref().map_or(0, |screened| screened.rungs.len());
                 format!("{} {} {looks}", e.status, e.score().map_or("-".into(), |score| format!("{:.0}", score.get())))
             })
             .collect();

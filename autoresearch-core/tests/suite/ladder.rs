@@ -50,6 +50,10 @@ impl Sandbox<Vec<u64>> for Votes {
         };
         Ok(Outcome::Completed(RunLog::saying((0..ITEMS).map(wrong).collect::<String>())))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// The losses as they are printed.
@@ -117,8 +121,13 @@ impl Proposer<Vec<u64>> for Climbing {
 fn lab(seed: u64, proposer: Box<dyn Proposer<Vec<u64>>>, ratchet: Arc<dyn Ratchet>, journal: Journal) -> Lab<Vec<u64>> {
     let program = Program::parse("Learn nothing.").unwrap();
     let settings = Settings::new("attack", Duration::from_secs(1));
-    let entries = (journal, vec![]);
-    Lab::new(program, proposer, Arc::new(Votes { seed }), Arc::new(Losses), ratchet, settings, entries).unwrap()
+    Lab::builder(Arc::new(Votes { seed }), proposer, Arc::new(Losses))
+        .ratchet(ratchet)
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap()
 }
 
 /// By how much the final loss is below that of any fresh items, averaged over the seeds.
@@ -187,7 +196,7 @@ async fn proposers_see_the_rounded_best_and_what_was_kept_and_people_see_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let spy = Spy::default();
-    let mut first = lab(3, Box::new(spy.clone()), Arc::new(Ladder), Journal::open(&path).unwrap().0);
+    let mut first = lab(3, Box::new(spy.clone()), Arc::new(Ladder), Journal::open(&path).unwrap());
     first.run(&Cancel::new()).await.unwrap();
     let seen = spy.seen.lock().unwrap().clone();
     assert_eq!(seen.len(), 61);
@@ -204,18 +213,21 @@ async fn proposers_see_the_rounded_best_and_what_was_kept_and_people_see_all() {
     assert!(state.experiments.iter().flat_map(|e| &e.arm.measurements).all(|m| m.items.is_empty()));
     assert_eq!(state.incumbent.as_ref().unwrap().arm.items().unwrap().len(), ITEMS);
     drop(first);
-    let (journal, entries) = Journal::open(&path).unwrap();
-    assert!(verify::journal(&entries).is_empty());
+    let journal = Journal::open(&path).unwrap();
+    assert!(verify::journal(journal.entries()).is_empty());
 
     // Continued, the view is the same.
     let again = Spy::default();
     let program = Program::parse("Learn nothing.").unwrap();
     let settings = Settings::new("attack", Duration::from_secs(1));
     let sandbox = Arc::new(Votes { seed: 3 });
-    let parts = (journal, entries);
-    let mut lab =
-        Lab::new(program, Box::new(again.clone()), sandbox, Arc::new(Losses), Arc::new(Ladder), settings, parts)
-            .unwrap();
+    let mut lab = Lab::builder(sandbox, Box::new(again.clone()), Arc::new(Losses))
+        .ratchet(Arc::new(Ladder))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.run(&Cancel::new()).await.unwrap();
     assert_eq!(*again.seen.lock().unwrap(), seen);
 }

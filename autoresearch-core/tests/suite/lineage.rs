@@ -29,7 +29,13 @@ async fn night(rule: Arc<dyn Ratchet>) -> State {
     let settings = Settings::new("mar8", Duration::from_secs(300));
     let (script, program) = (Script::new(steps.into_iter().skip(1)), Program::parse("Lower it.").unwrap());
     let journal = machine.journal().unwrap();
-    let mut lab = Lab::new(program, Box::new(script), machine.sandbox(), metric, rule, settings, journal).unwrap();
+    let mut lab = Lab::builder(machine.sandbox(), Box::new(script), metric)
+        .ratchet(rule)
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.run(&Cancel::new()).await.unwrap();
     lab.state().clone()
 }

@@ -281,6 +281,10 @@ impl Sandbox<f64> for Drifting {
             ..RunLog::default()
         }))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// Proposes these offsets.
@@ -295,11 +299,11 @@ impl Proposer<f64> for Offsets {
 }
 
 fn night(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usize, f64), seed: u64) -> State {
-    night_in((Journal::in_memory(), Vec::new()), rule, offsets, drift, jump, seed)
+    night_in(Journal::in_memory(), rule, offsets, drift, jump, seed)
 }
 
 fn night_in(
-    journal: (Journal, Vec<journal::Entry>),
+    journal: Journal,
     rule: impl Ratchet + 'static,
     offsets: Vec<f64>,
     drift: f64,
@@ -313,7 +317,13 @@ fn night_in(
     let metric = Arc::new(LogMetric::new("ms", Direction::Minimise));
     let proposer = Box::new(Offsets(offsets.into_iter()));
     let program = Program::parse("Be faster.").unwrap();
-    let mut lab = Lab::new(program, proposer, sandbox, metric, Arc::new(rule), settings, journal).unwrap();
+    let mut lab = Lab::builder(sandbox, proposer, metric)
+        .ratchet(Arc::new(rule))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(lab.run(&Cancel::new())).unwrap();
     lab.state().clone()

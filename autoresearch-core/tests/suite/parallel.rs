@@ -121,9 +121,9 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn lab(plan: &Plan, workers: &Workers, machine: &Machine) -> Result<Lab<Step>, LabError> {
-    let mut settings = Settings::new("t", Duration::from_secs(1));
+    let mut settings = Settings::new("t", Duration::from_secs(60));
     settings.workers = workers.clone();
-    settings.lost_runs = 1_000_000;
+    settings.loss_limit = 1_000_000;
     // However often the tape crashes, it is not the machine.
     settings.suspicious_crashes = usize::MAX;
     settings.remeasure_every = matches!(plan.rule, Rule::NoiseAware).then_some(3);
@@ -131,7 +131,12 @@ fn lab(plan: &Plan, workers: &Workers, machine: &Machine) -> Result<Lab<Step>, L
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower it.").unwrap();
     let script = Box::new(Script::new(plan.script.iter().cloned()));
-    Lab::new(program, script, machine.sandbox(), metric, Arc::new(plan.rule), settings, machine.journal()?)
+    Lab::builder(machine.sandbox(), script, metric)
+        .ratchet(Arc::new(plan.rule))
+        .program(program)
+        .settings(settings)
+        .open_journal(machine.journal()?)
+        .build()
 }
 
 /// One history, to its end.
@@ -160,7 +165,7 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
         }
         machine.restart(share);
         // At any time, what is durable makes sense.
-        let entries = machine.journal().expect("what is durable is sound").1;
+        let entries = machine.journal().expect("what is durable is sound").entries().to_vec();
         sound(plan, &entries, &machine);
     }
     let mut lab = lab(plan, &workers, &machine).unwrap();
@@ -169,7 +174,7 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
     assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
     let state = lab.state().clone();
     drop(lab);
-    let entries = machine.journal().unwrap().1;
+    let entries = machine.journal().unwrap().entries().to_vec();
     assert_eq!(sound(plan, &entries, &machine), state, "the journal is the truth");
     (state, entries, machine)
 }
@@ -183,9 +188,9 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *candidates.entry(*experiment).or_default() += 1,
-            Record::TrialMeasured { experiment, side: Side::Candidate, fidelity: 1.0, .. } => {
-                let candidate = candidates.get(experiment).copied().unwrap_or(0);
-                *runs.entry((*experiment, candidate)).or_default() += 1;
+            Record::TrialMeasured(trial) if trial.side == Side::Candidate && trial.fidelity == 1.0 => {
+                let candidate = candidates.get(&trial.experiment).copied().unwrap_or(0);
+                *runs.entry((trial.experiment, candidate)).or_default() += 1;
             }
             _ => {}
         }
@@ -242,7 +247,7 @@ fn check(plan: &Plan, happenings: &[Happening]) -> usize {
 }
 
 fn is_withdrawn(record: &Record) -> bool {
-    matches!(record, Record::TrialFailed { error, .. } if error.contains("another state by now"))
+    matches!(record, Record::TrialCancelled { reason, .. } if reason.contains("its base is no longer"))
 }
 
 /// `AUTORESEARCH_HISTORIES=100000` for a longer look.
@@ -294,7 +299,7 @@ fn a_run_on_what_was_not_kept_is_cut_short() {
             began.elapsed()
         });
         assert_eq!(took.as_secs(), 24 + 23, "the third begins again at once");
-        let entries = machine.journal().unwrap().1;
+        let entries = machine.journal().unwrap().entries().to_vec();
         let state = sound(&plan, &entries, &machine);
         assert_eq!(state.incumbent.as_ref().unwrap().arm.mean().unwrap().get(), BASELINE - 3.0);
         let third = &state.experiments[3];
@@ -340,8 +345,8 @@ impl Sandbox<Step> for Watched {
         self.machine.sandbox().run(candidate, trial, cancel).await
     }
 
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
-        self.machine.sandbox().promote(from, to).await
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.machine.sandbox().adopt(from, to).await
     }
 }
 
@@ -358,7 +363,7 @@ fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
         let machine = Machine::new(Step::score(BASELINE));
         machine.add_up(PACE);
         let sandbox = Arc::new(Watched { machine: machine.clone(), seen: Default::default() });
-        let mut settings = Settings::new("t", Duration::from_secs(1));
+        let mut settings = Settings::new("t", Duration::from_secs(60));
         settings.workers = classes(&["big", "small", "small"], builders);
         let mut screening = Screening::new([0.2]);
         screening.class = Some("small".into());
@@ -367,7 +372,13 @@ fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let (script, program) = (Box::new(Script::new(steps)), Program::parse("Lower it.").unwrap());
         let journal = machine.journal().unwrap();
-        let mut lab = Lab::new(program, script, sandbox.clone(), metric, Arc::new(Strict), settings, journal).unwrap();
+        let mut lab = Lab::builder(sandbox.clone(), script, metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build()
+            .unwrap();
         block_on(lab.run(&Cancel::new())).unwrap();
         assert_eq!(lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get(), BASELINE - 7.0);
         drop(lab);
@@ -375,9 +386,9 @@ fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
         assert!(seen.iter().all(|(fidelity, worker)| (*worker == Some(0)) == (*fidelity == 1.0)), "{seen:?}");
         let of = |worker| seen.iter().filter(|(_, by)| *by == Some(worker)).count();
         assert!((0..3).all(|worker| of(worker) > 0), "each of them works: {seen:?}");
-        for entry in machine.journal().unwrap().1 {
-            if let Record::TrialStarted { fidelity, class, .. } = entry.record {
-                assert_eq!(class, if fidelity < 1.0 { "small" } else { "big" });
+        for entry in machine.journal().unwrap().entries() {
+            if let Record::TrialStarted(start) = &entry.record {
+                assert_eq!(start.class, if start.fidelity < 1.0 { "small" } else { "big" });
             }
         }
     }
@@ -387,13 +398,18 @@ fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
 fn workers_that_cannot_work_are_named() {
     let why = |change: &dyn Fn(&mut Settings)| {
         let machine = Machine::new(Step::score(BASELINE));
-        let mut settings = Settings::new("t", Duration::from_secs(1));
+        let mut settings = Settings::new("t", Duration::from_secs(60));
         change(&mut settings);
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let (script, program) = (Box::new(Script::new([])), Program::parse("Lower it.").unwrap());
         let journal = machine.journal().unwrap();
-        let lab = Lab::new(program, script, machine.sandbox(), metric, Arc::new(Strict), settings, journal);
-        block_on(lab.unwrap().run(&Cancel::new())).unwrap_err().to_string()
+        let lab = Lab::builder(machine.sandbox(), script, metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build();
+        lab.err().unwrap().to_string()
     };
     let screened = |class: &str| {
         let mut screening = Screening::new([0.2]);

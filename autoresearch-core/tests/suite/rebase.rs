@@ -125,7 +125,7 @@ async fn disjoint_changes_are_both_made_on_what_was_kept() {
     let (sandbox, base) = (place.sandbox(), place.head());
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(3, "three\nand a half")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(17, "seventeen\nA\nB")]))).await;
-    let kept = sandbox.seal(&one, "kept").await.unwrap();
+    let kept = sandbox.commit(&one, None, "kept").await.unwrap();
     // What the user is doing meanwhile is in nobody's way.
     place.write("src/a.txt", "being edited\n");
     place.write("src/new.txt", "staged\n");
@@ -325,11 +325,11 @@ async fn the_base_is_what_the_change_was_made_from_whoever_its_ancestors_are() {
     let three_on_two = rebase(&sandbox, (3, 1), &three, &base, &two_on_one.revision).await.unwrap();
     let all = with(&[(2, "one"), (8, "two"), (14, "three")]);
     assert_eq!(place.show(&three_on_two.revision, "src/a.txt"), all);
-    let kept = sandbox.seal(&two, "kept").await.unwrap();
+    let kept = sandbox.commit(&two, None, "kept").await.unwrap();
     let three_on_kept = rebase(&sandbox, (3, 2), &three_on_two, &two_on_one.revision, &kept).await.unwrap();
     assert_eq!(place.show(&three_on_kept.revision, "src/a.txt"), with(&[(8, "two"), (14, "three")]));
     // And the first, after all, onto what was made of those that had it below them.
-    let kept = sandbox.seal(&three_on_kept, "kept too").await.unwrap();
+    let kept = sandbox.commit(&three_on_kept, Some(&kept), "kept too").await.unwrap();
     let one_on_all = rebase(&sandbox, (1, 1), &one, &base, &kept).await.unwrap();
     assert_eq!(place.show(&one_on_all.revision, "src/a.txt"), all);
     assert_eq!(place.pins().keys().collect::<Vec<_>>(), ["1", "1.1", "2", "2.1", "3", "3.1", "3.2"]);
@@ -359,10 +359,10 @@ async fn what_was_measured_on_another_state_is_kept_as_one_change_of_the_incumbe
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
     let two = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
-    let kept = sandbox.seal(&one, "kept").await.unwrap();
+    let kept = sandbox.commit(&one, None, "kept").await.unwrap();
     assert!(kept != one.revision, "it has a message of its own");
     // Stacked on the candidate, it is a change of what that was kept as.
-    let stacked = sandbox.seal_onto(&kept, &two, "kept too").await.unwrap();
+    let stacked = sandbox.commit(&two, Some(&kept), "kept too").await.unwrap();
     let tree = |revision: &Revision| place.git(&["rev-parse", &format!("{revision}^{{tree}}")]);
     assert_eq!(place.git(&["log", "-1", "--format=%P %B", &stacked.0]), format!("{kept} kept too"));
     assert_eq!(tree(&stacked), tree(&two.revision));
@@ -370,11 +370,11 @@ async fn what_was_measured_on_another_state_is_kept_as_one_change_of_the_incumbe
     // One that conflicts replaces what the incumbent says, and the lineage stays one line.
     let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(8, "three")]))).await;
     assert!(rebase(&sandbox, (3, 1), &three, &base, &stacked).await.is_err());
-    let replaced = sandbox.seal_onto(&stacked, &three, "instead").await.unwrap();
+    let replaced = sandbox.commit(&three, Some(&stacked), "instead").await.unwrap();
     assert_eq!(tree(&replaced), tree(&three.revision));
-    sandbox.promote(None, &kept).await.unwrap();
+    sandbox.adopt(None, &kept).await.unwrap();
     for (from, to) in [(&kept, &stacked), (&stacked, &replaced)] {
-        sandbox.promote(Some(from), to).await.unwrap();
+        sandbox.adopt(Some(from), to).await.unwrap();
     }
     assert_eq!(place.git(&["rev-list", "--parents", "autoresearch/test"]).lines().count(), 4);
     assert_eq!(place.git(&["rev-list", "--merges", "autoresearch/test"]), "");

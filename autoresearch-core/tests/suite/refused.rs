@@ -31,8 +31,13 @@ fn an_attempt_without_a_change_is_remembered_with_its_cost() {
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower it.").unwrap();
     let journal = machine.journal().unwrap();
-    let mut lab =
-        Lab::new(program, Box::new(Declines), machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let mut lab = Lab::builder(machine.sandbox(), Box::new(Declines), metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(lab.run(&Cancel::new())).unwrap();
 
@@ -40,6 +45,6 @@ fn an_attempt_without_a_change_is_remembered_with_its_cost() {
     drop(lab);
     assert_eq!(state.rejections[0].reason, "it declined");
     assert_eq!((state.finished(), state.cost), (1, Cost { tokens: 20, dollars: 1.0, calls: 4 }));
-    let (_, entries) = machine.journal().unwrap();
+    let entries = machine.journal().unwrap().entries().to_vec();
     assert_eq!(State::replay(&entries).unwrap().cost, state.cost);
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::journal::{Record, TrialResult, TrialStart};
 use autoresearch_core::results::{Screened, screened};
 use autoresearch_core::state::Promotion;
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
@@ -23,7 +23,13 @@ fn lab(machine: &Machine, script: &[Step], screening: Screening) -> Lab<Step> {
     let program = Program::parse("Lower it.").unwrap();
     let proposer = Box::new(Script::new(script.iter().cloned()));
     let journal = machine.journal().unwrap();
-    Lab::new(program, proposer, machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap()
+    Lab::builder(machine.sandbox(), proposer, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap()
 }
 
 async fn night(baseline: Step, jitter: f64, script: &[Step], screening: Screening) -> (Machine, State) {
@@ -38,8 +44,8 @@ async fn night(baseline: Step, jitter: f64, script: &[Step], screening: Screenin
 /// What became of each candidate: its status, how it was promoted, and how many looks it had.
 fn fates(state: &State) -> Vec<(Status, Option<Promotion>, usize)> {
     let of = |e: &Experiment| {
-        let short = e.short.as_deref();
-        (e.status, short.and_then(|short| short.promotion), short.map_or(0, |short| short.looks.len()))
+        let short = e.screening.as_deref();
+        (e.status, short.and_then(|short| short.promotion), short.map_or(0, |short| short.rungs.len()))
     };
     state.experiments.iter().skip(1).map(of).collect()
 }
@@ -66,12 +72,14 @@ async fn who_keeps_up_is_promoted_and_who_does_not_is_screened_out() {
     // The baseline; two of the incumbent and two of the candidate; two of the new incumbent and one; two.
     assert_eq!(machine.runs(), 1 + 4 + 3 + 2);
 
-    let (_journal, entries) = {
+    let entries = {
         machine.restart(1.0);
-        machine.journal().unwrap()
+        machine.journal().unwrap().entries().to_vec()
     };
     let short = |record: &Record| match record {
-        Record::TrialStarted { fidelity, .. } | Record::TrialMeasured { fidelity, .. } => *fidelity < 1.0,
+        Record::TrialStarted(TrialStart { fidelity, .. }) | Record::TrialMeasured(TrialResult { fidelity, .. }) => {
+            *fidelity < 1.0
+        }
         _ => false,
     };
     for entry in &entries {
@@ -178,7 +186,13 @@ async fn without_screening_nothing_of_it_is_written() {
     let proposer = Box::new(Script::new([Step::score(4.0), Step::score(6.0), Step::crash()]));
     let settings = Settings::new("t", Duration::from_secs(1));
     let (program, journal) = (Program::parse("Lower it.").unwrap(), machine.journal().unwrap());
-    let mut lab = Lab::new(program, proposer, machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let mut lab = Lab::builder(machine.sandbox(), proposer, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.run(&Cancel::new()).await.unwrap();
     let text = String::from_utf8(machine.durable()).unwrap();
     for word in ["fidelity", "promoted", "excursion"] {

@@ -247,27 +247,32 @@ impl Sandbox<Step> for Watched {
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        let (id, attempt) = (trial.experiment, trial.number);
-        let announced = format!("\"type\":\"attempt\",\"experiment\":{id},\"attempt\":{attempt},");
+        let (id, number) = (trial.experiment, trial.number);
+        let announced = format!("\"type\":\"trial_started\",\"experiment\":{id},\"trial\":{number},");
         assert!(
-            attempt > 9000 || self.0.is_dead() || self.journal_has(&announced),
+            trial.purpose != Purpose::Search || self.0.is_dead() || self.journal_has(&announced),
             "a run is announced before it begins"
         );
         self.0.sandbox().run(candidate, trial, cancel).await
     }
 
-    async fn clean(&self) -> Result<(), SandboxError> {
-        self.0.sandbox().clean().await
+    async fn recover(&self) -> Result<(), SandboxError> {
+        self.0.sandbox().recover().await
     }
 
-    async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {
-        self.0.sandbox().seal(candidate, message).await
+    async fn commit(
+        &self,
+        candidate: &Candidate,
+        incumbent: Option<&Revision>,
+        message: &str,
+    ) -> Result<Revision, SandboxError> {
+        self.0.sandbox().commit(candidate, incumbent, message).await
     }
 
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
-        let decided = format!("\"to\":\"{to}\"");
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        let decided = format!("\"kept_as\":\"{to}\"");
         assert!(self.0.is_dead() || self.journal_has(&decided), "the incumbent moves after the durable decision");
-        self.0.sandbox().promote(from, to).await
+        self.0.sandbox().adopt(from, to).await
     }
 }
 
@@ -288,20 +293,25 @@ impl Search {
         if self.lab.is_none() {
             let journal = self.machine.journal()?;
             let mut settings = Settings::new("t", Duration::from_secs(1));
-            settings.lost_runs = LOST_RUNS;
+            settings.loss_limit = LOST_RUNS;
             settings.remeasure_every = matches!(self.plan.rule, Rule::Audit | Rule::NoiseAware).then_some(2);
             (settings.screening, settings.excursion) = (self.plan.screening.clone(), self.plan.excursion);
             let metric = Arc::new(LogMetric::new("score", self.plan.direction));
             let program = Program::parse("Find a better one.").unwrap();
             let proposer = Box::new(Script::new(self.plan.script.iter().cloned()));
             let (sandbox, rule) = (Arc::new(Watched(self.machine.clone())), Arc::new(self.plan.rule));
-            let lab = Lab::new(program, proposer, sandbox, metric, rule, settings, journal)?;
+            let lab = Lab::builder(sandbox, proposer, metric)
+                .ratchet(rule)
+                .program(program)
+                .settings(settings)
+                .open_journal(journal)
+                .build()?;
             let machine = self.machine.clone();
             self.lab = Some(lab.observed_by(Arc::new(move |event: &Event<'_>| {
                 if let Event::Decided { experiment, .. } = event {
                     let durable = machine.durable();
                     let text = String::from_utf8_lossy(&durable);
-                    let decisions = text.matches("\"type\":\"decision\"").count();
+                    let decisions = text.matches("\"type\":\"decided\"").count();
                     assert!(decisions > experiment.id as usize, "a decision is told when it is durable");
                 }
             })));
@@ -324,8 +334,8 @@ impl Search {
 
     /// The journal, replayed from what is durable, is what the model says so far.
     fn replayed(&self) -> State {
-        let (_journal, entries) = self.machine.journal().expect("what is durable is sound");
-        let state = State::replay(&entries).expect("the records do not contradict each other");
+        let journal = self.machine.journal().expect("what is durable is sound");
+        let state = State::replay(journal.entries()).expect("the records do not contradict each other");
         check(&self.plan, &state);
         state
     }
@@ -534,7 +544,7 @@ impl StateMachineTest for Plan {
             None => assert_eq!(machine, incumbent),
             Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
         }
-        let capped = |open: &state::Open| open.experiment.id == 0 || open.lost <= LOST_RUNS;
+        let capped = |open: &state::OpenExperiment| open.experiment.id == 0 || open.lost <= LOST_RUNS;
         assert!(state.open.iter().all(capped), "lost runs are capped");
         let _ = plan;
     }

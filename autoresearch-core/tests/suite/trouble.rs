@@ -34,8 +34,8 @@ impl Sandbox<Step> for Breaks {
         }
     }
 
-    async fn promote(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
-        self.machine.sandbox().promote(from, to).await
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.machine.sandbox().adopt(from, to).await
     }
 }
 
@@ -54,7 +54,13 @@ fn lab(broken: std::ops::Range<usize>, script: Vec<Step>, heard: &Arc<Mutex<Hear
     let settings = Settings::new("trouble", Duration::from_secs(1));
     let program = Program::parse("Lower it.").unwrap();
     let script = Box::new(Script::new(script));
-    let lab = Lab::new(program, script, sandbox, metric, Arc::new(Strict), settings, journal).unwrap();
+    let lab = Lab::builder(sandbox, script, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     let heard = heard.clone();
     lab.observed_by(Arc::new(move |event: &Event<'_>| match event {
         Event::HealthCheckStarted { .. } => heard.lock().unwrap().checks += 1,
@@ -143,7 +149,13 @@ async fn a_proposer_in_trouble_is_asked_again_however_long() {
     let (program, settings) = (Program::parse("Lower it.").unwrap(), Settings::new("t", Duration::from_secs(1)));
     let journal = machine.journal().unwrap();
     let proposer = Box::new(Overloaded(0));
-    let mut lab = Lab::new(program, proposer, machine.sandbox(), metric, Arc::new(Strict), settings, journal).unwrap();
+    let mut lab = Lab::builder(machine.sandbox(), proposer, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     let began = tokio::time::Instant::now();
     lab.run(&Cancel::new()).await.unwrap();
     assert_eq!(lab.state().experiments.len(), 2);
@@ -171,7 +183,13 @@ async fn a_rule_that_asks_for_what_cannot_be_measured_does_not_ask_for_ever() {
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let (program, settings) = (Program::parse("Lower it.").unwrap(), Settings::new("t", Duration::from_secs(1)));
     let script = Box::new(Script::new([Step::score(40.0)]));
-    let mut lab = Lab::new(program, script, sandbox, metric, Arc::new(Careful), settings, journal).unwrap();
+    let mut lab = Lab::builder(sandbox, script, metric)
+        .ratchet(Arc::new(Careful))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap();
     lab.run(&Cancel::new()).await.unwrap();
     let last = lab.state().experiments.last().unwrap();
     assert_eq!((last.id, last.status), (1, Status::Discard));

@@ -99,7 +99,13 @@ impl Place {
         let journal = Journal::open(&self.journal()).unwrap();
         let proposer = Box::new(Scripted(SCRIPT.into()));
         let program = Program::parse("Lower it.").unwrap();
-        Lab::new(program, proposer, Arc::new(sandbox), metric, Arc::new(Strict), settings, journal).unwrap()
+        Lab::builder(Arc::new(sandbox), proposer, metric)
+            .ratchet(Arc::new(Strict))
+            .program(program)
+            .settings(settings)
+            .open_journal(journal)
+            .build()
+            .unwrap()
     }
 
     fn state(&self) -> State {
@@ -138,7 +144,7 @@ impl Place {
     fn edit_journal(&self, from: &str, to: &str) {
         let edited: Vec<_> = Journal::read(&self.journal()).unwrap().into_iter().map(|entry| entry.record).collect();
         std::fs::remove_file(self.journal()).unwrap();
-        let (mut journal, _) = Journal::open(&self.journal()).unwrap();
+        let mut journal = Journal::open(&self.journal()).unwrap();
         for record in edited {
             let text = serde_json::to_string(&record).unwrap().replace(from, to);
             journal.append(serde_json::from_str(&text).unwrap()).unwrap();

@@ -108,13 +108,13 @@ async fn search(
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
     let journal = match &cli.journal {
         Some(path) => Journal::open(path)?,
-        None => (Journal::in_memory(), Vec::new()),
+        None => Journal::in_memory(),
     };
     let program = Program::parse("Find the flags that make the kernel fastest and leave its output as it is.")?;
     let metric = Arc::new(SameOutput::new(checksum));
     let ratchet = Arc::new(Clearly(MIN_GAIN));
     let mut lab =
-        Lab::new(program, Box::new(walk), Arc::new(sandbox), metric, ratchet, settings, journal)?.observed_by(observer);
+        Lab::builder(Arc::new(sandbox), Box::new(walk), metric).ratchet(ratchet).program(program).settings(settings).open_journal(journal).build()?.observed_by(observer);
     let reason = lab.run(cancel).await?;
     Ok((lab.state().clone(), reason))
 }

@@ -47,6 +47,10 @@ impl Sandbox<Turn> for Tours {
         let length: f64 = (0..towns.len()).map(|at| chord(towns[at], towns[(at + 1) % towns.len()])).sum();
         Ok(Outcome::Completed(RunLog::saying(format!("length: {length:.9}"))))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 #[tokio::main]
@@ -55,8 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metric = Arc::new(LogMetric::new("length", Direction::Minimise));
     let mut settings = Settings::new("tour", Duration::from_secs(1));
     settings.stop.plateau = Some(200);
-    let (tours, journal) = (Arc::new(Tours), (Journal::in_memory(), vec![]));
-    let mut lab = Lab::new(program, Box::new(EveryTurn), tours, metric, Arc::new(Strict), settings, journal)?;
+    let (tours, journal) = (Arc::new(Tours), Journal::in_memory());
+    let mut lab = Lab::builder(tours, Box::new(EveryTurn), metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build()?;
     let why = lab.run(&Cancel::new()).await?;
 
     let (state, shortest) = (lab.state(), 2.0 * TOWNS as f64 * (TAU / TOWNS as f64 / 2.0).sin());

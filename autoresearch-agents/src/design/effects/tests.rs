@@ -1,4 +1,4 @@
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::ratchet::Side;
 use autoresearch_core::{
     Candidate, Cost, Design, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score,
@@ -22,15 +22,7 @@ fn revision(experiment: u32) -> Revision {
 
 impl Night {
     fn new(start: &[(&'static str, &'static str)], score: f64) -> Night {
-        let started = Record::Started {
-            tag: "t".into(),
-            base: None,
-            metric: "score".into(),
-            direction: Direction::Minimise,
-            policy: String::new(),
-            seed: 0,
-            rule: Default::default(),
-        };
+        let started = Record::Started(RunHeader::new("t".into(), "score".into(), Direction::Minimise));
         let mut night = Night { records: vec![started], experiments: 0, start: start.to_vec() };
         night.intent(None, None, serde_json::Value::Null);
         night.measured(0, &[score]);
@@ -41,18 +33,7 @@ impl Night {
     fn intent(&mut self, parent: Option<u32>, design: Option<Design>, change: serde_json::Value) -> u32 {
         let experiment = self.experiments;
         self.experiments += 1;
-        self.records.push(Record::Staged {
-            experiment,
-            parent: parent.map(revision),
-            candidate: Candidate::new(revision(experiment).0),
-            description: String::new(),
-            hypothesis: String::new(),
-            change,
-            cost: Cost::default(),
-            proposer: String::new(),
-            design: design.map(Box::new),
-            remaining: None,
-        });
+        self.records.push(Record::Staged({ let mut staged = StagedExperiment::new(experiment, parent.map(revision), Candidate::new(revision(experiment).0)); staged.change = change; staged.design = design.map(Box::new); staged }));
         experiment
     }
 
@@ -68,14 +49,14 @@ impl Night {
     }
 
     fn measured(&mut self, experiment: u32, scores: &[f64]) {
-        let begun = |record: &&Record| matches!(record, Record::TrialStarted { experiment: e, .. } if *e == experiment);
+        let begun = |record: &&Record| matches!(record, Record::TrialStarted(TrialStart { experiment: e, .. }) if *e == experiment);
         let before = self.records.iter().filter(begun).count() as u32;
         for (attempt, score) in (before + 1..).zip(scores) {
             let (side, seed, fidelity, class) = (Side::Candidate, 0, 1.0, String::new());
-            self.records.push(Record::TrialStarted { experiment, attempt, side, seed, fidelity, class });
+            self.records.push(Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.seed = seed; start.fidelity = fidelity; start.class = class; start }));
             let result = Ok(Measurement::new(Score::new(*score).unwrap()));
             let outcome = Outcome::Completed(RunLog::default());
-            self.records.push(Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result });
+            self.records.push(Record::TrialMeasured({ let mut ended = TrialResult::new(experiment, attempt, side, outcome, result); ended.fidelity = fidelity; ended }));
         }
     }
 
@@ -83,7 +64,7 @@ impl Night {
         let to = (status == Status::Keep).then(|| revision(experiment));
         let (reason, kept) = (String::new(), to.is_some());
         let (reference, alpha, excursion) = (None, None, None);
-        self.records.push(Record::Decided { experiment, status, reason, to, reference, alpha, excursion });
+        self.records.push(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason; decision.kept_as = to; decision.reference = reference; decision.alpha = alpha; decision.excursion = excursion; decision }));
         if kept {
             self.records.push(Record::Adopted { experiment });
         }
@@ -176,7 +157,7 @@ fn a_fraction_says_what_it_cannot_tell_apart() {
     let mut records = std::mem::take(&mut night.records);
     // The baseline belongs to the half and has its score.
     for record in &mut records {
-        if let Record::TrialMeasured { experiment: 0, result, .. } = record {
+        if let Record::TrialMeasured(TrialResult { experiment: 0, result, .. }) = record {
             *result = Ok(Measurement::new(Score::new(0.25).unwrap()));
         }
     }

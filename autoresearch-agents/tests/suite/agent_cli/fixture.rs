@@ -104,15 +104,7 @@ impl Place {
         of_lab.base = Some(base);
         of_lab.stop = Stop::after(experiments);
         let ear = Arc::new(Ear::default());
-        let mut lab = Lab::new(
-            Program::parse("Lower the score.").unwrap(),
-            Box::new(AgentCliProposer::new(settings)),
-            Arc::new(sandbox),
-            Arc::new(LogMetric::new("score", Direction::Minimise)),
-            Arc::new(Strict),
-            of_lab,
-            Journal::open(&run.join("journal.jsonl"))?,
-        )?
+        let mut lab = Lab::builder(Arc::new(sandbox), Box::new(AgentCliProposer::new(settings)), Arc::new(LogMetric::new("score", Direction::Minimise))).ratchet(Arc::new(Strict)).program(Program::parse("Lower the score.").unwrap()).settings(of_lab).open_journal(Journal::open(&run.join("journal.jsonl"))?).build()?
         .observed_by(ear.clone());
         // An agent that never comes to a proposal would be asked for ever.
         let long = Duration::from_secs(120);

@@ -54,6 +54,10 @@ impl Sandbox<Patch> for Files {
     async fn files(&self, revision: &Revision) -> Result<BTreeMap<String, String>, SandboxError> {
         Ok(parse(revision))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// Makes so many proposals, whatever becomes of them, and keeps what came.
@@ -88,8 +92,8 @@ pub fn lab(proposer: Box<dyn Proposer>, stop: Stop) -> Lab<Patch> {
     settings.stop = stop;
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower the score.").unwrap();
-    let journal = (Journal::in_memory(), vec![]);
-    Lab::new(program, proposer, Arc::new(Files), metric, Arc::new(Strict), settings, journal).unwrap()
+    let journal = Journal::in_memory();
+    Lab::builder(Arc::new(Files), proposer, metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
 }
 
 /// What a proposer makes, up to `most` times or the first error.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::journal::{Decision, Record, StagedExperiment};
 use autoresearch_core::{Journal, Revision};
 
 use super::place::{Files, Place};
@@ -67,14 +67,14 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
             assert!(durable.holds(&path), "record {seq} needs {}, which is not durable", path.display());
         };
         match &entry.record {
-            Record::Staged { experiment, candidate, .. } => {
+            Record::Staged(StagedExperiment { experiment, candidate, .. }) => {
                 // The baseline is the user's own commit.
                 if *experiment > 0 {
                     needs(object(&candidate.revision));
                 }
                 needs(root.join(format!("refs/autoresearch/night/exp/{experiment}")));
             }
-            Record::Decided { experiment, to: Some(to), .. } if *experiment > 0 => needs(object(to)),
+            Record::Decided(Decision { experiment, kept_as: Some(to), .. }) if *experiment > 0 => needs(object(to)),
             Record::Adopted { .. } => needs(root.join("refs/heads/autoresearch/night")),
             _ => {}
         }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use autoresearch_core::command::Commands;
 use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
-use autoresearch_core::journal::{Entry, Record};
+use autoresearch_core::journal::{Decision, Entry, Record, StagedExperiment};
 use autoresearch_core::*;
 
 /// Names the folder of the night that a harness is to go on with.
@@ -59,20 +59,21 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     settings.base = Some(base);
     settings.results = Some(run.join("results.tsv"));
     // However often the harness dies, that is nobody's crash: the decisions stay the same.
-    settings.lost_runs = 1000;
+    settings.loss_limit = 1000;
     if folder.join(DETOURS).exists() {
         settings.screening = Some(Screening { control: 2, ..Screening::new([0.2, 0.5]) });
         settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 1.0 });
     }
-    let mut lab = Lab::new(
-        Program::parse("Lower it.").unwrap(),
-        Box::new(Scripted(script)),
+    let mut lab = Lab::builder(
         Arc::new(sandbox),
+        Box::new(Scripted(script)),
         Arc::new(LogMetric::new("score", Direction::Minimise)),
-        Arc::new(Strict),
-        settings,
-        Journal::open(&run.join("journal.jsonl"))?,
-    )?;
+    )
+    .ratchet(Arc::new(Strict))
+    .program(Program::parse("Lower it.").unwrap())
+    .settings(settings)
+    .open_journal(Journal::open(&run.join("journal.jsonl"))?)
+    .build()?;
     lab.run(&Cancel::new()).await
 }
 
@@ -238,7 +239,7 @@ impl Place {
     pub fn outcome(&self) -> Outcome {
         let entries = self.entries().unwrap();
         let decisions = entries.iter().filter_map(|entry| match &entry.record {
-            Record::Decided { experiment, status, reason, to, .. } => {
+            Record::Decided(Decision { experiment, status, reason, kept_as: to, .. }) => {
                 Some(format!("{experiment} {status} {reason} {}", to.as_ref().map_or("-", |to| to.0.as_str())))
             }
             _ => None,
@@ -268,14 +269,14 @@ impl Place {
         let mut decided = BTreeSet::new();
         for entry in &entries {
             match &entry.record {
-                Record::Staged { experiment, candidate, .. } => {
+                Record::Staged(StagedExperiment { experiment, candidate, .. }) => {
                     let pin = self.reference(&format!("refs/autoresearch/night/exp/{experiment}"));
                     check(
                         pin.as_ref() == Some(&candidate.revision.0),
                         &format!("candidate {experiment} is not pinned"),
                     );
                 }
-                Record::Decided { experiment, .. } => {
+                Record::Decided(Decision { experiment, .. }) => {
                     check(decided.insert(*experiment), &format!("experiment {experiment} was decided twice"));
                 }
                 _ => {}

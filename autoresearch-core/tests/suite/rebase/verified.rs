@@ -1,6 +1,6 @@
 //! What `verify` says of a repository in which a candidate was moved.
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::ratchet::Side;
 use autoresearch_core::*;
 
@@ -13,18 +13,7 @@ struct Night {
 }
 
 fn intent(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> Record {
-    Record::Staged {
-        experiment,
-        parent: parent.cloned(),
-        candidate: candidate.clone(),
-        description: String::new(),
-        hypothesis: String::new(),
-        change: serde_json::Value::Null,
-        cost: Cost::default(),
-        proposer: String::new(),
-        design: None,
-        remaining: None,
-    }
+    Record::Staged(StagedExperiment::new(experiment, parent.cloned(), candidate.clone()))
 }
 
 fn measured(experiment: u32, attempt: u32, score: f64) -> [Record; 2] {
@@ -32,14 +21,26 @@ fn measured(experiment: u32, attempt: u32, score: f64) -> [Record; 2] {
     let result = Ok(Measurement::new(Score::new(score).unwrap()));
     let outcome = Outcome::Completed(sandbox::RunLog::default());
     [
-        Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
-        Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
+        Record::TrialStarted({
+            let mut start = TrialStart::new(experiment, attempt, side);
+            start.fidelity = fidelity;
+            start
+        }),
+        Record::TrialMeasured({
+            let mut ended = TrialResult::new(experiment, attempt, side, outcome, result);
+            ended.fidelity = fidelity;
+            ended
+        }),
     ]
 }
 
 fn decided(experiment: u32, to: Option<&Revision>) -> Record {
     let (status, to) = (if to.is_some() { Status::Keep } else { Status::Discard }, to.cloned());
-    Record::Decided { experiment, status, reason: String::new(), to, reference: None, alpha: None, excursion: None }
+    Record::Decided({
+        let mut decision = Decision::new(experiment, status);
+        decision.kept_as = to;
+        decision
+    })
 }
 
 impl Night {
@@ -51,18 +52,14 @@ impl Night {
         let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
         let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(14, "three")]))).await;
         let moved = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
-        let kept = sandbox.seal(&one, "kept").await.unwrap();
-        sandbox.promote(None, &base).await.unwrap();
-        sandbox.promote(Some(&base), &kept).await.unwrap();
-        let header = Record::Started {
-            tag: "test".into(),
-            base: Some(base.clone()),
-            metric: "score".into(),
-            direction: Direction::Minimise,
-            policy: String::new(),
-            seed: 0,
-            rule: Default::default(),
-        };
+        let kept = sandbox.commit(&one, Some(&base), "kept").await.unwrap();
+        sandbox.adopt(None, &base).await.unwrap();
+        sandbox.adopt(Some(&base), &kept).await.unwrap();
+        let header = Record::Started({
+            let mut header = RunHeader::new("test", "score", Direction::Minimise);
+            header.base = Some(base.clone());
+            header
+        });
         let mut records = vec![header, intent(0, None, &start)];
         records.extend(measured(0, 1, 5.0));
         records.extend([decided(0, Some(&base)), Record::Adopted { experiment: 0 }]);
@@ -71,7 +68,7 @@ impl Night {
             records.extend(measured(experiment, 1, 4.0));
         }
         records.extend([decided(1, Some(&kept)), Record::Adopted { experiment: 1 }]);
-        records.push(Record::Rebased { experiment: 2, parent: one.revision, candidate: moved, better: true });
+        records.push(Record::Rebased { experiment: 2, parent: one.revision, candidate: moved, in_merge_queue: true });
         Night { place, records }
     }
 
@@ -130,8 +127,8 @@ async fn every_candidate_of_a_moved_experiment_is_pinned_and_follows_its_own_par
     let sandbox = night.place.sandbox();
     let moved = Candidate::new(pins["2.1"].clone());
     let incumbent = Revision(night.place.git(&["rev-parse", "autoresearch/test"]));
-    let kept = sandbox.seal_onto(&incumbent, &moved, "kept too").await.unwrap();
-    sandbox.promote(Some(&incumbent), &kept).await.unwrap();
+    let kept = sandbox.commit(&moved, Some(&incumbent), "kept too").await.unwrap();
+    sandbox.adopt(Some(&incumbent), &kept).await.unwrap();
     night.records.extend(measured(2, 2, 3.0));
     night.records.extend([decided(2, Some(&kept)), Record::Adopted { experiment: 2 }]);
     assert_eq!(night.violations(), [""; 0]);
