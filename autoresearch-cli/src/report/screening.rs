@@ -1,4 +1,4 @@
-//! What the report says of short runs.
+//! The section of the report on short trials.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use autoresearch_core::State;
 use autoresearch_core::results::{Agreement, screened};
 
-use super::duration;
+use super::line::duration;
 
-/// A few lines, or nothing where nothing was screened.
+/// Formats a few lines; empty where nothing was screened.
 pub fn screening(state: &State) -> String {
     let Some(found) = screened(state) else { return String::new() };
     let mut text = format!(
-        "{} screened out after short runs, {} promoted, {} promoted as controls",
+        "{} screened out after short trials, {} promoted, {} promoted as controls",
         found.out, found.passed, found.controls
     );
     for (count, what) in [
-        (found.unscreened, "not screened, since the incumbent gave no number in a short run"),
-        (found.crashed, "crashed in a short run"),
+        (found.unscreened, "not screened, since the incumbent gave no number in a short trial"),
+        (found.crashed, "crashed in a short trial"),
         (found.second_looks, "had a longer second look"),
     ] {
         if count > 0 {
@@ -61,7 +61,9 @@ fn agrees(agreement: &Agreement) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{excursions, line, markdown, tests::example};
+    use crate::report::excursions::excursions;
+    use crate::report::fixtures::example;
+    use crate::report::{line, markdown};
     use autoresearch_core::journal::Record;
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::state::{ExcursionStep, Promotion};
@@ -69,8 +71,8 @@ mod tests {
         Candidate, Cost, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, Status,
     };
 
-    /// A night of candidates with these short and full scores (none: screened out), of which the first `controls` that were
-    /// measured in full failed. A full run takes 100 s, a short one 20 s; the baseline is 1.
+    /// Records of candidates with these short and full scores (none: screened out), of which the first `controls` that were
+    /// measured in full failed. A full trial takes 100 s, a short one 20 s; the baseline is 1.
     fn records(candidates: &[(f64, Option<f64>)], controls: usize) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
@@ -150,18 +152,18 @@ mod tests {
         State::replay(&entries).unwrap()
     }
 
-    fn night(candidates: &[(f64, Option<f64>)], controls: usize) -> State {
+    fn run_of(candidates: &[(f64, Option<f64>)], controls: usize) -> State {
         replay(records(candidates, controls))
     }
 
     #[test]
     fn hours_and_candidates_are_counted() {
         // Three out of five runs of 100 s, against six short ones of 20 s.
-        let state = night(&[(1.1, Some(1.2)), (9.0, None), (9.0, None), (9.0, None), (1.2, Some(1.1))], 1);
+        let state = run_of(&[(1.1, Some(1.2)), (9.0, None), (9.0, None), (9.0, None), (1.2, Some(1.1))], 1);
         let text = screening(&state);
         assert!(
             text.starts_with(
-                "3 screened out after short runs, 1 promoted, 1 promoted as controls; about 3m 00s saved\n"
+                "3 screened out after short trials, 1 promoted, 1 promoted as controls; about 3m 00s saved\n"
             ),
             "{text}"
         );
@@ -170,8 +172,8 @@ mod tests {
             "{text}"
         );
         let out = line(&state, &state.experiments[2]);
-        assert!(out.ends_with("; screened out: 9 against 1; short runs only; discarded"), "{out}");
-        assert!(markdown(&state, "t", "p").contains("## Screening\n\n- 3 screened out"));
+        assert!(out.ends_with("; screened out: 9 against 1; short trials only; discarded"), "{out}");
+        assert!(markdown(&state, &[], "t", "p").contains("## Screening\n\n- 3 screened out"));
         assert_eq!(screening(&example()), "");
     }
 
@@ -179,23 +181,23 @@ mod tests {
     fn controls_weigh_and_their_absence_is_said() {
         // Those that passed are in order; the control, which stands for itself and three that were thrown out, is the best.
         let passed = [(1.01, Some(1.1)), (1.02, Some(1.2)), (1.03, Some(1.3))];
-        let text = screening(&night(&passed, 0));
+        let text = screening(&run_of(&passed, 0));
         assert!(text.contains("is 1.00 (Spearman, of gains; n = 3); no candidate that failed"), "{text}");
         assert!(text.contains("it took 1m 20s more than it saved"), "{text}");
         let mut all = vec![(9.0, Some(1.05)), (9.1, None), (9.2, None), (9.3, None)];
         all.extend(passed);
-        let text = screening(&night(&all, 1));
+        let text = screening(&run_of(&all, 1));
         assert!(text.contains("is -0.83 (Spearman") && !text.contains("no candidate"), "{text}");
         assert!(!text.contains("misleads"), "four pairs are too few for that: {text}");
     }
 
     #[test]
-    fn short_runs_that_mislead_are_called_so() {
+    fn short_trials_that_mislead_are_called_so() {
         let opposite: Vec<_> = (1..=10).map(|n| (1.0 + f64::from(n), Some(20.0 - f64::from(n)))).collect();
-        assert!(screening(&night(&opposite, 2)).contains("screening at this share misleads"));
-        assert!(!screening(&night(&opposite[..9], 2)).contains("misleads"), "nine are too few");
+        assert!(screening(&run_of(&opposite, 2)).contains("screening at this share misleads"));
+        assert!(!screening(&run_of(&opposite[..9], 2)).contains("misleads"), "nine are too few");
         let same: Vec<_> = (1..=10).map(|n| (1.0 + f64::from(n), Some(2.0 + f64::from(n)))).collect();
-        assert!(!screening(&night(&same, 2)).contains("misleads"));
+        assert!(!screening(&run_of(&same, 2)).contains("misleads"));
     }
 
     #[test]

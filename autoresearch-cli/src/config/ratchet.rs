@@ -3,50 +3,66 @@
 use std::collections::BTreeMap;
 
 use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-/// Which rule, and its numbers. A number that is missing has the rule's own default.
-#[derive(Debug, Clone, Default, Deserialize)]
+use super::error::KeyError;
+
+/// The section: a rule and its numbers. A number that is missing has the rule's own default.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct RatchetConfig {
+pub struct RatchetSection {
     #[serde(default)]
     pub rule: Rule,
     /// The least gain that is kept, in the metric's unit: `strict` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     min_gain: Option<f64>,
-    /// How often the baseline is measured.
+    /// Trials of the baseline.
+    #[serde(skip_serializing_if = "Option::is_none")]
     baseline: Option<usize>,
-    /// How much better the first run must look, in standard deviations.
+    /// How much better the first trial must look, in standard deviations.
+    #[serde(skip_serializing_if = "Option::is_none")]
     screen: Option<f64>,
-    /// The fewest fresh runs that confirm a candidate, and the most: `noise-aware` only.
+    /// The fewest fresh trials that confirm a candidate: `noise-aware` only, like the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
     confirm: Option<usize>,
+    /// The most fresh trials that confirm a candidate.
+    #[serde(skip_serializing_if = "Option::is_none")]
     confirm_at_most: Option<usize>,
     /// The probability of keeping a change without effect (`noise-aware`), the expected share of false keeps (`sequential`).
+    #[serde(skip_serializing_if = "Option::is_none")]
     alpha: Option<f64>,
-    /// How many changes without effect may be kept in a night: `noise-aware` only.
+    /// Changes without effect that may be kept in a run: `noise-aware` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     false_keeps: Option<f64>,
     /// The smallest gain of interest, in standard deviations: `sequential` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     tau: Option<f64>,
     /// The most pairs (`sequential`), the fresh pairs that decide alone (`strict`, always for times).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pairs: Option<usize>,
-    /// How many fresh runs of a kept candidate the next ones are compared with.
+    /// Fresh trials of a kept candidate that the next candidates are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
     audit: Option<usize>,
-    /// What each added line must bring, in the metric's unit.
+    /// Gain that each added line must bring, in the metric's unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     line_price: Option<f64>,
-    /// Compare only runs made in turns: `noise-aware` only.
+    /// Whether only trials made in turns are compared: `noise-aware` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     paired: Option<bool>,
-    /// The incumbent is measured again after so many experiments without a measurement of it; 0: never.
+    /// Experiments without a measurement of the incumbent after which it is measured again; 0 for never.
+    #[serde(skip_serializing_if = "Option::is_none")]
     remeasure_every: Option<u32>,
     /// Limits on secondary metrics, by name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     limits: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// One run each; whatever is better is kept.
+    /// One trial each; whatever is better is kept.
     Strict,
-    /// Fresh runs decide, against the noise.
+    /// Fresh trials decide, against the noise.
     #[default]
     NoiseAware,
     /// Evidence that may be looked at after every pair.
@@ -55,14 +71,14 @@ pub enum Rule {
     Ladder,
 }
 
-/// Under the rules that know the noise, the machine is looked at after so many experiments.
+/// Default of `remeasure_every` under the rules that know the noise.
 const REMEASURE_EVERY: u32 = 10;
-/// So many pairs decide on a time under `strict`.
+/// Pairs that decide on a time under `strict`.
 const PAIRS: usize = 3;
 
-impl RatchetConfig {
-    /// What is wrong with it, in a sentence that says what to do.
-    pub fn check(&self) -> Result<(), String> {
+impl RatchetSection {
+    /// Finds keys that do not belong to the rule, and numbers that are out of range.
+    pub fn check(&self) -> Result<(), KeyError> {
         use Rule::{NoiseAware, Sequential, Strict};
         let belongs = [
             ("min_gain", self.min_gain.is_some(), &[Strict][..]),
@@ -82,7 +98,8 @@ impl RatchetConfig {
             if given && !rules.contains(&self.rule) {
                 let rules: Vec<String> = rules.iter().map(|rule| format!("'{}'", rule.name())).collect();
                 let (rules, rule) = (rules.join(" or "), self.rule.name());
-                return Err(format!("[ratchet] {name} belongs to rule = {rules}; the rule is '{rule}'"));
+                let why = format!("belongs to rule = {rules}; the rule is '{rule}'");
+                return Err(KeyError::new(format!("ratchet.{name}"), why));
             }
         }
         let numbers = [
@@ -96,7 +113,8 @@ impl RatchetConfig {
         for (name, value, least, most) in numbers {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
                 let most = if most == f64::MAX { String::new() } else { format!(" and at most {most}") };
-                return Err(format!("[ratchet] {name} is {value}; give a number of at least {least}{most}"));
+                let why = format!("is {value}; give a number of at least {least}{most}");
+                return Err(KeyError::new(format!("ratchet.{name}"), why));
             }
         }
         let counts = [
@@ -107,13 +125,14 @@ impl RatchetConfig {
         ];
         for (name, count, least) in counts {
             if let Some(count) = count.filter(|count| !(least..=1000).contains(count)) {
-                return Err(format!("[ratchet] {name} is {count}; give a number from {least} to 1000"));
+                let why = format!("is {count}; give a number from {least} to 1000");
+                return Err(KeyError::new(format!("ratchet.{name}"), why));
             }
         }
         Ok(())
     }
 
-    /// The rule. For a `time` it compares only runs made in turns.
+    /// The rule as the lab takes it. For a `time` it compares only trials made in turns.
     pub fn ratchet(&self, time: bool) -> Constrained<Box<dyn Ratchet>> {
         let rule: Box<dyn Ratchet> = match self.rule {
             Rule::Strict => {
@@ -157,7 +176,7 @@ impl RatchetConfig {
         }
     }
 
-    /// After how many experiments without a measurement of it the incumbent is measured again.
+    /// Experiments without a measurement of the incumbent after which it is measured again; `None` for never.
     pub fn remeasure_every(&self) -> Option<u32> {
         match (self.rule, self.remeasure_every) {
             (_, Some(0)) | (Rule::Strict | Rule::Ladder, None) => None,
@@ -168,7 +187,8 @@ impl RatchetConfig {
 }
 
 impl Rule {
-    fn name(self) -> &'static str {
+    /// The rule's name in a configuration.
+    pub fn name(self) -> &'static str {
         match self {
             Rule::Strict => "strict",
             Rule::NoiseAware => "noise-aware",

@@ -1,34 +1,28 @@
-//! `autoresearch run --dry-run`: what the next proposal would ask a model, and what that may cost. Nothing is sent, started
-//! or written, and no key is read.
+//! `autoresearch run --dry-run`: shows what the next proposal would ask a model, and what that may cost. Nothing is sent,
+//! started or written, and no key is read.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use autoresearch_agents::model::{DryRun, Mode, Options};
 use autoresearch_agents::{ClaudeProposer, OpenAiProposer};
-use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::{Context, Journal, Score, State};
 
-use crate::config::Config;
-use crate::places::Places;
-use crate::proposer::{ProposerConfig, fill, surroundings};
-use crate::run::{Home, RunError, editable_files, preset, program};
+use crate::config::ProposerSection;
+use crate::error::CommandError;
+use crate::proposers::{agent_without_key, fill_paths, nested, surroundings};
+use crate::session::Session;
+use crate::start::{editable_files, starting_files};
 
-/// What `run` with the same arguments would ask next.
-pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> Result<String, RunError> {
-    let program = program(home, config)?;
-    let places = Places::find(home.root.clone(), &config.preset)?;
-    let tag = match tag {
-        Some(tag) => tag,
-        None => home.tag_for(config.stop.experiments)?,
-    };
-    let lineage = Lineage::open(&home.root, &tag)?;
-    let journal = home.run(&tag).join("journal.jsonl");
+/// Describes what `run` with the same arguments would ask next.
+pub fn dry_run(session: &Session, seed: u64) -> Result<String, CommandError> {
+    let Session { config, tag, .. } = session;
+    let (program, lineage) = (session.program()?, session.lineage()?);
+    let journal = session.repository.journal_path(tag);
     let state = if journal.is_file() { State::replay(&Journal::read(&journal)?)? } else { State::default() };
     if is_imported(&state) {
-        return Err(RunError::Imported(tag));
+        return Err(CommandError::Imported(tag.clone()));
     }
     let mut text = match state.finished() {
         0 => format!("dry run of {tag}, which begins\n"),
@@ -38,60 +32,51 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
         Some(incumbent) => {
             let files = editable_files(config, &lineage, &incumbent.revision)?;
             let context = Context::new(&program, &state, Arc::new(files));
-            context.ok_or_else(|| RunError::Other("the incumbent has no score".into()))?
+            context.ok_or_else(|| CommandError::Other("the incumbent has no score".into()))?
         }
         None => {
             let base = state.header.as_ref().and_then(|header| header.base.clone());
             let base = base.map_or_else(|| lineage.head(), Ok)?;
-            let mut files = editable_files(config, &lineage, &base)?;
-            if let Some(patch) = preset(config, &lineage, &base)? {
-                files.extend(patch.apply(&files, &config.editable).map_err(|e| RunError::Other(e.to_string()))?);
-            }
+            let files = starting_files(config, &lineage, &base)?;
             text.push_str("the baseline is not measured yet: 0 stands in the place of its score\n");
-            let zero = Score::new(0.0).ok_or_else(|| RunError::Other("0 is no score".into()))?;
+            let zero = Score::new(0.0).ok_or_else(|| CommandError::Other("0 is no score".into()))?;
             Context::first(&program, base, zero, config.metric.direction, Arc::new(files), seed)
         }
     };
     match &config.proposer {
-        ProposerConfig::Portfolio { members, .. } => {
-            for (name, member) in members {
-                let shown = show(member, config, &places, &home.root, &tag, &context)?;
+        ProposerSection::Portfolio(portfolio) => {
+            for (name, member) in &portfolio.members {
+                let shown = show(session, member, name, &context)?;
                 let _ = write!(text, "\n##### {name}, one of those who take turns\n{shown}");
             }
         }
-        single => text.push_str(&show(single, config, &places, &home.root, &tag, &context)?),
+        single => text.push_str(&show(session, single, "0", &context)?),
     }
     Ok(text.trim_end().to_owned())
 }
 
-/// What one proposer would ask.
+/// Describes the request of one proposer.
 fn show(
-    proposer: &ProposerConfig,
-    config: &Config,
-    places: &Places,
-    root: &Path,
-    tag: &str,
+    session: &Session,
+    proposer: &ProposerSection,
+    name: &str,
     context: &Context<'_>,
-) -> Result<String, RunError> {
-    let rehearse = |options: &mut Options| {
-        fill(options, places);
-        surroundings(config, places, root, tag)
-    };
+) -> Result<String, CommandError> {
     Ok(match proposer {
-        ProposerConfig::Claude(settings) => {
+        ProposerSection::Claude(settings) => {
             let mut settings = (**settings).clone();
-            let surroundings = rehearse(&mut settings.options)?;
+            fill_paths(&mut settings.options, &session.placeholders);
             let (model, options) = (settings.model.clone(), settings.options.clone());
-            asked(&model, &options, &ClaudeProposer::dry_run_of(settings, surroundings, context)?)
+            asked(&model, &options, &ClaudeProposer::dry_run_of(settings, surroundings(session)?, context)?)
         }
-        ProposerConfig::Openai(settings) => {
+        ProposerSection::Openai(settings) => {
             let mut settings = (**settings).clone();
-            let surroundings = rehearse(&mut settings.options)?;
+            fill_paths(&mut settings.options, &session.placeholders);
             let (model, options) = (settings.model.clone(), settings.options.clone());
-            asked(&model, &options, &OpenAiProposer::dry_run_of(settings, surroundings, context)?)
+            asked(&model, &options, &OpenAiProposer::dry_run_of(settings, surroundings(session)?, context)?)
         }
-        ProposerConfig::Agent(agent) => {
-            let dry = agent.rehearsed(places, &config.editable, &places.slots(tag)).dry_run(context)?;
+        ProposerSection::Agent(agent) => {
+            let dry = agent_without_key(session, agent, name).dry_run(context)?;
             let DryRun { input_tokens, worst, priced, .. } = &dry;
             let price = if *priced { format!(", ${:.4}", worst.dollars) } else { String::new() };
             format!(
@@ -100,17 +85,15 @@ fn show(
                 prompt(&dry)
             )
         }
-        ProposerConfig::Knobs { .. }
-        | ProposerConfig::Design { .. }
-        | ProposerConfig::Merge { .. }
-        | ProposerConfig::Replay { .. } => "no model is asked: proposals of this kind cost nothing\n".to_owned(),
-        ProposerConfig::Portfolio { .. } => {
-            return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
-        }
+        ProposerSection::Knobs(_)
+        | ProposerSection::Design(_)
+        | ProposerSection::Merge(_)
+        | ProposerSection::Replay(_) => "no model is asked: proposals of this kind cost nothing\n".to_owned(),
+        ProposerSection::Portfolio(_) => return Err(nested()),
     })
 }
 
-/// The first request to a model, and what it may cost.
+/// Describes the first request to a model and its cost.
 fn asked(model: &str, options: &Options, dry: &DryRun) -> String {
     let DryRun { input_tokens, worst, priced, tools, .. } = dry;
     let tools = if tools.is_empty() { "none".to_owned() } else { tools.join(", ") };

@@ -1,0 +1,76 @@
+//! Arguments that several subcommands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use toml::{Table, Value};
+
+use crate::config::workers::split_devices;
+use crate::config::{Config, ConfigError};
+use crate::error::CommandError;
+use crate::repository::Repository;
+use crate::session::Session;
+
+/// The configuration and what lies over it.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "autoresearch.toml")]
+    pub config: PathBuf,
+    /// Lay presets/NAME.toml, beside the configuration, over it.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    #[command(flatten)]
+    pub workers: WorkersArgs,
+}
+
+/// Arguments that replace keys of `[workers]`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WorkersArgs {
+    /// Run N experiments at the same time. Without --devices they share the CPUs evenly.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// The devices of each worker: cuda:0,cuda:1 or cpus:0-3,cpus:4-7 or cuda:0/cpus:0-7.
+    #[arg(long, value_name = "LIST")]
+    pub devices: Option<String>,
+}
+
+impl WorkersArgs {
+    /// The arguments as keys of a configuration.
+    pub fn table(&self) -> Table {
+        let mut workers = Table::new();
+        if let Some(devices) = &self.devices {
+            let devices = split_devices(devices);
+            // The number of workers follows from these devices, not from those of the configuration.
+            workers.insert("count".into(), Value::Integer(devices.len() as i64));
+            workers.insert("devices".into(), devices.into_iter().map(Value::String).collect::<Vec<_>>().into());
+        }
+        if let Some(count) = self.workers {
+            workers.insert("count".into(), Value::Integer(count.into()));
+        }
+        match workers.is_empty() {
+            true => Table::new(),
+            false => Table::from_iter([("workers".to_owned(), Value::Table(workers))]),
+        }
+    }
+}
+
+impl ConfigArgs {
+    /// Reads the configuration.
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        self.read_with(Table::new())
+    }
+
+    /// Reads the configuration with further keys of the command line over it.
+    pub fn read_with(&self, mut arguments: Table) -> Result<Config, ConfigError> {
+        arguments.extend(self.workers.table());
+        Config::read(&self.config, self.preset.as_deref(), &arguments)
+    }
+
+    /// Opens a session for `tag`, or for the latest run without one.
+    pub fn session(&self, repository: Repository, tag: Option<String>) -> Result<Session, CommandError> {
+        let config = self.read()?;
+        let tag = repository.tag_or_latest(tag)?;
+        Session::new(repository, config, tag)
+    }
+}
