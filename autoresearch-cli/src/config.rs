@@ -175,11 +175,12 @@ impl Mistake {
             Mistake::Syntax(place, why) => (place, String::new(), format!("this is not TOML: {why}")),
             Mistake::Key(error) => (source.find(&error.key), error.key.clone(), error.to_string()),
             Mistake::Type(error) => {
-                let at = error.offset;
-                let key = at.map(|at| source.key_at(at)).unwrap_or_default();
-                let (key, what) = explain(key, &error.message);
-                let place = at.filter(|_| !key.is_empty()).and_then(|at| source.place(at));
-                (place.or_else(|| source.find(&key)), key, what)
+                let key = error.offset.map(|at| source.key_at(at)).unwrap_or_default();
+                let explained = explain(key, &error.message);
+                // A key that is missing has no place; the section that it belongs to may have one.
+                let at = error.offset.filter(|_| !explained.is_missing && !explained.key.is_empty());
+                let place = at.and_then(|at| source.place(at)).or_else(|| source.find(&explained.key));
+                (place, explained.key, explained.what)
             }
         };
         let file = path.display().to_string();
@@ -187,34 +188,41 @@ impl Mistake {
     }
 }
 
-/// Puts an error of serde's into words. Returns the key that it is about as well.
-fn explain(key: String, message: &str) -> (String, String) {
+/// An error of serde's in words.
+struct Explained {
+    /// The key that it is about.
+    key: String,
+    what: String,
+    is_missing: bool,
+}
+
+/// Puts an error of serde's at `key` into words.
+fn explain(key: String, message: &str) -> Explained {
     let message = message.trim();
     let quoted = |prefix: &str| message.strip_prefix(prefix).and_then(|rest| rest.split_once('`'));
     if let Some((name, _)) = quoted("missing field `") {
-        let full = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
-        let what = KeyError::new(full.clone(), "is missing; give it").to_string();
-        return (full, what);
+        let key =
+            if key.is_empty() || examples::is_top_level(name) { name.to_owned() } else { format!("{key}.{name}") };
+        let what = KeyError::new(key.clone(), "is missing; give it").to_string();
+        return Explained { key, what, is_missing: true };
     }
+    let mut why = message.to_owned();
+    let mut key = key;
     if let Some((name, rest)) = quoted("unknown field `") {
-        let full = match key.rsplit_once('.') {
-            _ if key == name || key.ends_with(&format!(".{name}")) => key,
-            _ if key.is_empty() => name.to_owned(),
-            _ => format!("{key}.{name}"),
-        };
-        let likely = examples::closest(&full).and_then(|known| known.rsplit('.').next());
-        let likely = likely.map_or(String::new(), |likely| format!("; do you mean {likely}?"));
+        if key != name && !key.ends_with(&format!(".{name}")) {
+            key = if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+        }
+        let likely = examples::closest(&key).and_then(|known| known.rsplit('.').next());
+        let likely = likely.map_or(".".to_owned(), |likely| format!("; do you mean {likely}?"));
         let allowed = rest.trim_start_matches(", expected ").trim_start_matches("one of ").replace('`', "");
-        let what =
-            KeyError::new(full.clone(), format!("is not a known key{likely} Allowed are: {allowed}")).to_string();
-        return (full, what.replace("key Allowed", "key. Allowed"));
+        why = format!("is not a known key{likely} Allowed are: {allowed}");
+    } else if key.is_empty() {
+        return Explained { key, what: why, is_missing: false };
+    } else if !why.starts_with("is ") && !why.starts_with(':') {
+        why = format!(": {why}");
     }
-    let what = match message.starts_with("is ") || message.starts_with(':') {
-        true => KeyError::new(key.clone(), message).to_string(),
-        false if key.is_empty() => message.to_owned(),
-        false => KeyError::new(key.clone(), format!(": {message}")).to_string(),
-    };
-    (key, what)
+    let what = KeyError::new(key.clone(), why).to_string();
+    Explained { key, what, is_missing: false }
 }
 
 fn push_file(source: &mut Source, path: &Path) -> Result<(), ConfigError> {

@@ -118,3 +118,6 @@ fn core_of(cpu: usize) -> usize {
     let first = list.ok().and_then(|list| list.split(['-', ',', '\n']).next()?.parse().ok());
     first.unwrap_or(cpu)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,26 @@ impl ConfigArgs {
         Session::new(repository, config, tag)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_come_before_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("autoresearch.toml");
+        let text = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n\
+                    [workers]\ndevices = ['cuda:0', 'cuda:1']\n";
+        std::fs::write(&path, text).unwrap();
+        let count = |workers: Option<u32>, devices: Option<&str>| {
+            let workers = WorkersArgs { workers, devices: devices.map(str::to_owned) };
+            let args = ConfigArgs { config: path.clone(), preset: None, workers };
+            args.read().map(|config| config.workers.count()).map_err(|error| error.to_string())
+        };
+        assert_eq!((count(None, None), count(None, Some("cuda:3"))), (Ok(2), Ok(1)));
+        let error = count(Some(4), None).unwrap_err();
+        assert!(error.contains("the command line:2: [workers] count is 4, and devices names 2"), "{error}");
+        assert!(count(Some(0), None).unwrap_err().contains("count is 0; give a number from 1 to 1000"));
+    }
+}

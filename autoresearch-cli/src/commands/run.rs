@@ -34,7 +34,7 @@ use crate::{preflight, proposers, report, slots};
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Name of the run and of its branch autoresearch/TAG [default: the unfinished run, else today's date]
+    /// Name of the run and its branch autoresearch/TAG [default: the unfinished run, or today's date]
     #[arg(long)]
     tag: Option<String>,
     /// End after N experiments beside the baseline.
@@ -52,7 +52,7 @@ pub struct RunArgs {
     /// Start from the last commit although there are uncommitted changes.
     #[arg(long)]
     allow_dirty: bool,
-    /// Show what the next proposal would ask a model, and its cost. Starts nothing, writes nothing, needs no key.
+    /// Show what the next proposal would ask a model, and its cost. Starts and writes nothing, needs no key.
     #[arg(long)]
     dry_run: bool,
 }

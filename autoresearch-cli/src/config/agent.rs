@@ -153,3 +153,51 @@ impl AgentSection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<AgentSection, String> {
+        let section: AgentSection = toml::from_str(text).map_err(|e| e.to_string())?;
+        let environment = BTreeMap::from([("OWN_KEY".into(), String::new())]);
+        section.check("proposer", &environment).map_err(|e| e.to_string())?;
+        Ok(section)
+    }
+
+    #[test]
+    fn an_agent_is_known_or_has_a_command() {
+        for (text, program) in [
+            ("agent = 'claude-code'\nkey = { file = 'key' }\nmodel = 'm'", "claude"),
+            (
+                "agent = 'codex'\nkey = 'login'\nprices = { own = { input = 2.0, cache_read = 0.1, output = 10.0 } }",
+                "codex",
+            ),
+            (
+                "agent = 'codex'\nkey = { command = ['echo', 'abc'] }\nper_proposal = { dollars = 1.5, calls = 20 }",
+                "codex",
+            ),
+            ("command = ['aider', '--message-file', '{prompt_file}']\nkey = 'login'", "aider"),
+        ] {
+            assert_eq!(read(text).unwrap().program(), program);
+        }
+        let section = read("agent = 'claude-code'").unwrap();
+        assert_eq!(section.key_source(), Some(KeySource::Env("ANTHROPIC_API_KEY".into())));
+        assert_eq!((section.server(), section.has_login()), ("https://api.anthropic.com", false));
+        for (text, word) in [
+            ("", "names no agent"),
+            ("agent = 'copilot'", "copilot"),
+            ("agent = 'codex'\ncommand = ['codex', '-m']", "arguments"),
+            ("agent = 'codex'\nlimit_seconds = 0.0", "a positive number of seconds"),
+            ("agent = 'codex'\nprices = { own = { input = -1.0, output = 0.0 } }", "prices"),
+            ("agent = 'codex'\nper_proposal = { dollars = -1.0 }", "per_proposal"),
+            ("agent = 'codex'\nkey = 'login'\nper_proposal = { calls = 3 }", "login"),
+            ("agent = 'codex'\nkey = 'longin'", "longin"),
+            ("agent = 'codex'\nlimits = 3", "limits"),
+            ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

@@ -288,3 +288,57 @@ pub(super) fn check_dollars(key: &str, dollars: Option<f64>) -> Result<(), KeyEr
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ProposerSection, String> {
+        let table = DeTable::parse(text).map_err(|e| e.to_string())?;
+        let value = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let section = ProposerSection::read(value).map_err(|error| error.message)?;
+        section.check("proposer", &BTreeMap::new()).map_err(|error| error.to_string())?;
+        Ok(section)
+    }
+
+    #[test]
+    fn every_kind_has_its_own_keys() {
+        assert!(matches!(
+            read("kind = 'knobs'"),
+            Ok(ProposerSection::Knobs(KnobsSection { strategy: Search::Neighbour }))
+        ));
+        for (name, search) in
+            [("neighbour", Search::Neighbour), ("random", Search::Random), ("grid", Search::Grid), ("tpe", Search::Tpe)]
+        {
+            let config = read(&format!("kind = 'knobs'\nstrategy = '{name}'")).unwrap();
+            assert!(matches!(config, ProposerSection::Knobs(KnobsSection { strategy }) if strategy == search));
+        }
+        assert!(matches!(read("kind = 'agent'\nagent = 'codex'\nkey = 'login'"), Ok(ProposerSection::Agent(_))));
+        let portfolio = "kind = 'portfolio'\n[members.tpe]\nkind = 'knobs'\nstrategy = 'tpe'\n[members.merge]\nkind = 'merge'\nmargin = 0.001\n";
+        assert!(
+            matches!(read(portfolio), Ok(ProposerSection::Portfolio(PortfolioSection { members, .. })) if members.len() == 2)
+        );
+        let design = "kind = 'design'\nname = 'd'\n[factors]\nA = ['1', '2']\nB = ['1', '2']\n";
+        assert!(
+            matches!(read(design), Ok(ProposerSection::Design(DesignSection { factors, .. })) if factors.len() == 2)
+        );
+        for (text, word) in [
+            ("kind = 'design'\n[factors]\nA = ['1', '2']", "name"),
+            ("kind = 'design'\nname = 'd'\n[factors]\nA = ['1', '1.0']", "factors.A"),
+            ("kind = 'design'\nname = 'd'\nfraction = ['A = X * Y']\n[factors]\nA = ['1', '2']", "fraction"),
+            ("kind = 'design'\nname = 'd'\nlevels = 2\n[factors]\nA = ['1', '2']", "levels"),
+            ("kind = 'knobs'\nstrategy = 'luck'", "luck"),
+            ("kind = 'knobs'\njournal = 'x'", "journal"),
+            ("kind = 'replay'", "journal"),
+            ("kind = 'agent'", "names no agent"),
+            ("kind = 'agent'\nagent = 'codex'\nmargin = 1.0", "margin"),
+            ("kind = 'merge'\nmargin = -1.0", "not negative"),
+            ("kind = 'portfolio'\n[members]", "members"),
+            ("kind = 'portfolio'\n[members.old]\nkind = 'replay'\njournal = 'x'", "members] old cannot take turns"),
+            ("kind = 'magic'", "magic"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+}

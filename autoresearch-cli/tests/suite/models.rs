@@ -1,11 +1,11 @@
-//! A night with a language model, as a user meets it: the command, a repository, and a server on this machine.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+//! A run with a language model: the command, a repository, and a server on this machine.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
+
+use crate::fixture::{Repository, text};
 
 const KEY: &str = "sk-only-for-the-server";
 
@@ -53,16 +53,8 @@ fn answer(mut socket: TcpStream, text: &str) -> String {
     String::from_utf8_lossy(&request).into_owned()
 }
 
-fn git(folder: &std::path::Path, arguments: &[&str]) {
-    let identity = ["-c", "user.name=u", "-c", "user.email=u@localhost"];
-    assert!(Command::new("git").args(identity).args(arguments).current_dir(folder).status().unwrap().success());
-}
-
 /// A number in a file is the score; a check wants it to be one.
-fn repository(proposer: &str) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("repository");
-    std::fs::create_dir(&folder).unwrap();
+fn repository(proposer: &str) -> Repository {
     let config = format!(
         "editable = ['work.txt']\n[run]\ncommand = ['sh', '-c', 'echo score: $(cat work.txt); env']\n\
          [check]\ncommand = ['sh', '-c', 'env; grep -q \"^[0-9]*$\" work.txt || echo no number']\n\
@@ -70,30 +62,13 @@ fn repository(proposer: &str) -> tempfile::TempDir {
     );
     // The check fails by its words alone.
     let config = config.replace("|| echo no number", "|| (echo no number; exit 1)");
-    for (name, text) in [("autoresearch.toml", config.as_str()), ("program.md", "# Lower it\n"), ("work.txt", "50\n")] {
-        std::fs::write(folder.join(name), text).unwrap();
-    }
-    git(&folder, &["init", "-q"]);
-    git(&folder, &["add", "."]);
-    git(&folder, &["commit", "-qm", "start"]);
-    root
+    Repository::with(&[("autoresearch.toml", &config), ("program.md", "# Lower it\n"), ("work.txt", "50\n")])
 }
 
-fn command(root: &tempfile::TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_autoresearch"));
-    command.args(arguments).current_dir(root.path().join("repository")).stdin(Stdio::null());
-    command.env("AUTORESEARCH_CACHE", root.path().join("cache"));
-    command
-}
-
-fn night(proposer: &str, arguments: &[&str]) -> (tempfile::TempDir, Output) {
+fn run(proposer: &str, arguments: &[&str]) -> (Repository, Output) {
     let root = repository(proposer);
-    let output = command(&root, &[&["run"], arguments].concat()).env("MODEL_KEY", KEY).output().unwrap();
+    let output = root.command(&[&["run"], arguments].concat()).env("MODEL_KEY", KEY).output().unwrap();
     (root, output)
-}
-
-fn everything(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 fn proposal(number: &str) -> String {
@@ -108,19 +83,19 @@ fn a_model_s_proposals_are_checked_run_and_paid_within_the_budget() {
         "kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\nrecord = '{{cache}}/tape'\nmax_tokens = 1000\n[stop]\ndollars = 0.1\n\
          [workers]\nahead = false"
     );
-    let (root, output) = night(&proposer, &["--experiments", "3"]);
-    let text = everything(&output);
-    assert!(output.status.success(), "{text}");
+    let (root, output) = run(&proposer, &["--experiments", "3"]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 4);
     assert!(seen.iter().all(|request| request.contains(&format!("x-api-key: {KEY}"))));
     assert!(seen[1].contains("no number"), "{}", seen[1]);
     assert!(seen[3].contains("30 it is"), "{}", seen[3]);
     // The key is nowhere: not on the screen, nor in the journal, the logs, the cassette or the copy that was checked.
-    let found = Command::new("grep").args(["-rl", KEY]).arg(root.path()).output().unwrap();
-    assert_eq!(everything(&found), "");
-    assert!(!text.contains(KEY));
-    assert!(root.path().join("cache/tape").exists());
+    let found = Command::new("grep").args(["-rl", KEY]).arg(root.root()).output().unwrap();
+    assert_eq!(text(&found), "");
+    assert!(!said.contains(KEY));
+    assert!(root.cache().join("tape").exists());
 }
 
 #[test]
@@ -128,13 +103,13 @@ fn a_model_thinks_while_experiments_run_unless_it_must_not() {
     for (more, ahead) in [("", true), ("[workers]\nahead = false\n", false)] {
         let (url, _) = serve(["40", "30"].map(proposal).to_vec());
         let root = repository(&format!("kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\n{more}"));
-        let config = root.path().join("repository/autoresearch.toml");
+        let config = root.config();
         let slow = std::fs::read_to_string(&config).unwrap().replace("echo score", "sleep 1; echo score");
         std::fs::write(&config, slow).unwrap();
-        let mut night = command(&root, &["run", "--experiments", "2", "--tag", "t", "--allow-dirty"]);
-        let output = night.env("MODEL_KEY", KEY).output().unwrap();
-        assert!(output.status.success(), "{}", everything(&output));
-        let journal = std::fs::read_to_string(root.path().join("repository/.autoresearch/t/journal.jsonl")).unwrap();
+        let mut run = root.command(&["run", "--experiments", "2", "--tag", "t", "--allow-dirty"]);
+        let output = run.env("MODEL_KEY", KEY).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let journal = std::fs::read_to_string(root.folder.join(".autoresearch/t/journal.jsonl")).unwrap();
         let line_of = |kind: &str, experiment: u32| {
             let (kind, experiment) = (format!("\"type\":\"{kind}\""), format!("\"experiment\":{experiment},"));
             journal.lines().position(|line| line.contains(&kind) && line.contains(&experiment)).unwrap()
@@ -147,16 +122,16 @@ fn a_model_thinks_while_experiments_run_unless_it_must_not() {
 fn a_spent_budget_and_a_missing_key_are_said_in_words() {
     let (url, _) = serve(["40", "30", "20", "10"].map(proposal).to_vec());
     let base = format!("kind = 'claude'\nbase_url = '{url}'\nmax_tokens = 1000\n");
-    let (_root, output) = night(&format!("{base}[stop]\ntokens = 5000"), &["--experiments", "4"]);
-    let text = everything(&output);
-    assert!(output.status.success() && text.contains("of 5000 tokens are spent"), "{text}");
-    let (_root, output) = night(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
-    let text = everything(&output);
-    assert!(!output.status.success() && text.contains("NO_SUCH_KEY is not set"), "{text}");
+    let (_root, output) = run(&format!("{base}[stop]\ntokens = 5000"), &["--experiments", "4"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("of 5000 tokens are spent"), "{said}");
+    let (_root, output) = run(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
+    let said = text(&output);
+    assert!(!output.status.success() && said.contains("NO_SUCH_KEY is not set"), "{said}");
 }
 
 /// Every file below a folder, with its content, and every ref.
-fn everything_in(root: &tempfile::TempDir) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Vec<u8>) {
+fn everything_in(root: &Repository) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Vec<u8>) {
     fn walk(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -164,25 +139,21 @@ fn everything_in(root: &tempfile::TempDir) -> (Vec<(std::path::PathBuf, Vec<u8>)
         }
     }
     let mut found = Vec::new();
-    walk(root.path(), &mut found);
+    walk(root.root(), &mut found);
     found.sort();
-    let refs = Command::new("git").arg("for-each-ref").current_dir(root.path().join("repository")).output().unwrap();
+    let refs = Command::new("git").arg("for-each-ref").current_dir(&root.folder).output().unwrap();
     (found, refs.stdout)
 }
 
 /// What a dry run prints, which changes nothing and has no key.
-fn dry_run(root: &tempfile::TempDir) -> String {
+fn dry_run(root: &Repository) -> String {
     let before = everything_in(root);
-    let mut command = command(root, &["run", "--dry-run"]);
+    let mut command = root.command(&["run", "--dry-run"]);
     let output = command.env_remove("ANTHROPIC_API_KEY").env_remove("OPENAI_API_KEY").output().unwrap();
-    let text = everything(&output);
-    assert!(output.status.success(), "{text}");
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
     assert!(everything_in(root) == before, "something was written");
-    assert!(
-        !root.path().join("cache").exists()
-            || before.0.iter().any(|(path, _)| path.starts_with(root.path().join("cache")))
-    );
-    text
+    said
 }
 
 #[test]
@@ -193,7 +164,7 @@ fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_midd
          mode = 'single-shot'\n[stop]\ndollars = 5.0\n[workers]\nahead = false"
     );
     let root = repository(&proposer);
-    let text = dry_run(&root);
+    let said = dry_run(&root);
     for part in [
         "which begins",
         "not measured yet: 0 stands",
@@ -206,18 +177,18 @@ fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_midd
         "tokens of prompt and up to 1000 of reply: $0.0",
         "at most for the first call; 3 more if the answer must be mended",
     ] {
-        assert!(text.contains(part), "{part}: {text}");
+        assert!(said.contains(part), "{part}: {said}");
     }
-    let output = command(&root, &["run", "--experiments", "2"]).env("MODEL_KEY", KEY).output().unwrap();
-    assert!(output.status.success(), "{}", everything(&output));
+    let output = root.command(&["run", "--experiments", "2"]).env("MODEL_KEY", KEY).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
     let asked = seen.lock().unwrap().len();
-    let text = dry_run(&root);
+    let said = dry_run(&root);
     for part in ["goes on after experiment 2", "40 it is", "The score to beat is 30", "\n30\n"] {
-        assert!(text.contains(part), "{part}: {text}");
+        assert!(said.contains(part), "{part}: {said}");
     }
-    assert!(!text.contains("0 stands in the place"), "{text}");
+    assert!(!said.contains("0 stands in the place"), "{said}");
     assert_eq!(seen.lock().unwrap().len(), asked, "nothing is sent");
-    let report = everything(&command(&root, &["report"]).output().unwrap());
+    let report = text(&root.command(&["report"]).output().unwrap());
     assert!(report.contains("The proposals cost $0.") && report.contains("2 calls; $0."), "{report}");
     assert!(report.contains("- 001 40 it is: $0.") && report.contains("1500 tokens (1 experiment)"), "{report}");
 }
@@ -246,8 +217,8 @@ fn a_dry_run_knows_every_kind_of_proposer() {
             &["##### model", "model: claude-opus-5-5", "##### search", "no model is asked"],
         ),
     ] {
-        let text = dry_run(&repository(proposer));
-        assert!(parts.iter().all(|part| text.contains(part)), "{proposer}: {parts:?}: {text}");
+        let said = dry_run(&repository(proposer));
+        assert!(parts.iter().all(|part| said.contains(part)), "{proposer}: {parts:?}: {said}");
     }
 }
 
@@ -255,10 +226,10 @@ fn a_dry_run_knows_every_kind_of_proposer() {
 fn calls_made_before_a_restart_count() {
     let (url, seen) = serve(["40", "30", "20", "10"].map(proposal).to_vec());
     let proposer = format!("kind = 'claude'\nbase_url = '{url}'\nmax_tokens = 1000\n[stop]\ncalls = 3");
-    let (root, output) = night(&proposer, &["--experiments", "2"]);
-    assert!(output.status.success(), "{}", everything(&output));
-    let output = command(&root, &["run", "--experiments", "9"]).output().unwrap();
-    let text = everything(&output);
-    assert!(output.status.success() && text.contains("all 3 calls are made"), "{text}");
+    let (root, output) = run(&proposer, &["--experiments", "2"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let output = root.command(&["run", "--experiments", "9"]).output().unwrap();
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("all 3 calls are made"), "{said}");
     assert_eq!(seen.lock().unwrap().len(), 3);
 }

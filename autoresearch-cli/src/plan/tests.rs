@@ -1,29 +1,24 @@
 use super::*;
-use crate::places::Places;
 
 const MINIMAL: &str = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
 
-fn read_with(text: &str, workers: &WorkersArgs) -> Result<Config, String> {
+fn read_over(text: &str, arguments: &toml::Table) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("autoresearch.toml");
     std::fs::write(&path, text).unwrap();
-    Config::read(&path, None, workers).map_err(|error| error.to_string())
+    Config::read(&path, None, arguments).map_err(|error| error.to_string())
 }
 
 fn read(more: &str) -> Result<Config, String> {
-    read_with(&format!("{MINIMAL}{more}"), &WorkersArgs::default())
+    read_over(&format!("{MINIMAL}{more}"), &toml::Table::new())
 }
 
-fn flags(workers: Option<usize>, devices: Option<&str>) -> WorkersArgs {
-    WorkersArgs { workers, devices: devices.map(str::to_owned) }
-}
-
-fn policy(config: &Config) -> String {
-    config.policy(&Places { repo: "/r".into(), cache: "/c".into(), preset: String::new() }).unwrap()
+fn devices(device: &str) -> toml::Table {
+    toml::from_str(&format!("[workers]\ncount = 1\ndevices = ['{device}']\n")).unwrap()
 }
 
 #[test]
-fn mistakes_are_named() {
+fn mistakes_in_workers_are_named() {
     let timing = "kind = 'timing'\nclock = 'wall'\nunit = 'ms'\n";
     let classes = |screening: &str| {
         format!(
@@ -32,9 +27,9 @@ fn mistakes_are_named() {
     };
     for (more, words) in [
         ("[workers]\ncount = 0\n".to_owned(), "[workers] count is 0; give a number from 1"),
-        ("[workers]\ncuont = 2\n".into(), "cuont"),
+        ("[workers]\ncuont = 2\n".into(), "do you mean count?"),
         ("[workers]\ncount = 3\ndevices = ['cuda:0', 'cuda:1']\n".into(), "count is 3, and devices names 2"),
-        ("[workers]\ndevices = ['gpu:0']\n".into(), "[workers] the device `gpu:0`"),
+        ("[workers]\ndevices = ['gpu:0']\n".into(), "[workers] devices: the device `gpu:0`"),
         ("[workers]\ndevices = [7]\n".into(), "a device is a text as 'cuda:0'"),
         ("[workers]\ndevices = [{ device = 'cuda:0' }]\n".into(), "a device is a text as 'cuda:0'"),
         ("[workers]\ndevices = ['cpus:0-1', 'cpus:1-2']\n".into(), "CPU 1 belongs to worker 0 and to worker 1"),
@@ -52,25 +47,15 @@ fn mistakes_are_named() {
         assert!(error.contains(words), "{more}: {error}");
     }
     let pinned = MINIMAL.replace("['./run']", "['./run']\ncpus = [0]");
-    let error = read_with(&pinned, &flags(None, Some("cpus:0"))).unwrap_err();
+    let error = read_over(&pinned, &devices("cpus:0")).unwrap_err();
     assert!(error.contains("[run] cpus and [workers] devices both name CPUs"), "{error}");
     assert!(read(&classes("[screening]\nrungs = [0.2]\nclass = 'small'\n")).is_ok());
 }
 
 #[test]
-fn flags_come_before_the_configuration() {
-    let text = format!("{MINIMAL}[workers]\ndevices = ['cuda:0', 'cuda:1']\n");
-    let count = |workers: &WorkersArgs| read_with(&text, workers).map(|config| config.workers.count());
-    assert_eq!((count(&flags(None, None)), count(&flags(None, Some("cuda:3")))), (Ok(2), Ok(1)));
-    assert!(count(&flags(Some(4), None)).unwrap_err().contains("count is 4, and devices names 2"));
-    assert_eq!(entries("cpus:0,2, cpus:1,3,cuda:0+1/cpus:4-5"), ["cpus:0,2", "cpus:1,3", "cuda:0+1/cpus:4-5"]);
-    assert_eq!(entries("cuda:GPU-1,cuda:2"), ["cuda:GPU-1", "cuda:2"]);
-}
-
-#[test]
 fn what_is_ahead_by_default_follows_from_who_proposes_and_what_is_measured() {
     let plan = |more: &str| {
-        let Plan { workers, .. } = read(more).unwrap().plan().unwrap();
+        let WorkerPlan { workers, .. } = WorkerPlan::new(&read(more).unwrap()).unwrap();
         (workers.classes.len(), workers.ahead, workers.builders)
     };
     let claude = "[proposer]\nkind = 'claude'\n";
@@ -92,33 +77,20 @@ fn workers_without_devices_share_the_processors_evenly() {
     let cpus = Cpus::new([0, 1, 2, 3, 4]).unwrap();
     let devices = divide(cpus, 2).unwrap();
     assert!(Device::check(&devices).is_ok() && devices.iter().all(|device| device.cpus.iter().count() == 2));
-    let error = divide(cpus, 6).unwrap_err();
+    let error = divide(cpus, 6).unwrap_err().to_string();
     assert!(error.contains("count is 6, and there are only 5 CPUs (0-4)"), "{error}");
 
     let allowed = Cpus::allowed().iter().count();
     let every = read(&format!("[workers]\ncount = {allowed}\n")).unwrap();
-    assert!(every.plan().unwrap().devices.iter().all(|device| device.cpus.iter().count() == 1) || allowed == 1);
-    let error = read("[workers]\ncount = 1000\n").unwrap().plan().unwrap_err().to_string();
+    assert!(
+        WorkerPlan::new(&every).unwrap().devices.iter().all(|device| device.cpus.iter().count() == 1) || allowed == 1
+    );
+    let error = WorkerPlan::new(&read("[workers]\ncount = 1000\n").unwrap()).unwrap_err().to_string();
     assert!(error.contains("give fewer workers"), "{error}");
     // No processor is left on which a build would not disturb a time.
     let timing = format!("kind = 'timing'\nclock = 'wall'\nunit = 'ms'\n[workers]\ncount = {allowed}\nbuilders = 1\n");
-    let error = read(&timing).unwrap().plan().unwrap_err().to_string();
+    let error = WorkerPlan::new(&read(&timing).unwrap()).unwrap_err().to_string();
     assert!(error.contains("a build would disturb"), "{error}");
-    let error = read("[workers]\ndevices = ['cpus:1023']\n").unwrap().plan().unwrap_err().to_string();
+    let error = WorkerPlan::new(&read("[workers]\ndevices = ['cpus:1023']\n").unwrap()).unwrap_err().to_string();
     assert!(error.contains("[workers] devices: a command cannot be pinned"), "{error}");
-}
-
-#[test]
-fn a_night_goes_on_with_more_workers_of_the_same_kind_and_of_no_other() {
-    // Journals of runs before there were workers have these.
-    assert_eq!(policy(&read("").unwrap()), "0dea590226cf021b");
-    assert_eq!(policy(&read("[screening]\nrungs = [0.2]\n").unwrap()), "81fbab66a45cd5b5");
-    let of = |devices: &str| policy(&read(&format!("[workers]\ndevices = [{devices}]\n")).unwrap());
-    let one = of("'cuda:0'");
-    assert_eq!(one, of("'cuda:2', 'cuda:1', 'cuda:0'"));
-    for other in ["'cuda:0+1'", "'cuda:0/cpus:0'", "{ device = 'cuda:0', class = 'h100' }", "'cpus:0'"] {
-        assert_ne!(one, of(other), "{other}");
-    }
-    assert_ne!(one, policy(&read("").unwrap()), "a run may have seen all of several GPUs");
-    assert_eq!(policy(&read("[workers]\nahead = true\nbuilders = 2\n").unwrap()), policy(&read("").unwrap()));
 }
