@@ -20,10 +20,13 @@ use crate::error::CommandError;
 use crate::repository::Repository;
 
 /// Ratchet search: propose a change, measure it, keep it only if it is really better.
-///
-/// Run `autoresearch run` in a git repository with an autoresearch.toml; docs/configuration.md says what goes into it.
 #[derive(Parser)]
-#[command(name = "autoresearch", version, max_term_width = 100)]
+#[command(
+    name = "autoresearch",
+    version,
+    max_term_width = 100,
+    after_help = "Start in a git repository with a file autoresearch.toml; docs/configuration.md says what goes into it.\n\nExample:\n  autoresearch run --experiments 100"
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

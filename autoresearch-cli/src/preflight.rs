@@ -36,12 +36,12 @@ fn editable_paths(session: &Session, lineage: &Lineage, base: &Revision) -> Resu
     let files = lineage.tree(base)?;
     let matches = |path: &String| {
         let one = EditablePaths::new([path]);
-        files.iter().any(|(file, _)| one.allows(file))
+        files.keys().any(|file| one.allows(file))
     };
     let paths = &session.config.editable_paths;
     let missing: Vec<&String> = paths.iter().filter(|path| !matches(path)).collect();
     if missing.len() == paths.len() {
-        let names: Vec<&str> = files.iter().map(|(file, _)| file.as_str()).take(10).collect();
+        let names: Vec<&str> = files.keys().map(String::as_str).take(10).collect();
         let why = format!(
             "matches no file of the commit that the run starts from ({}); it has: {}{}. Name files, or folders as \"src/**\"",
             paths.join(", "),

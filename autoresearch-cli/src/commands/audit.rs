@@ -19,10 +19,10 @@ use crate::text::{significant, terminal};
 const FIRST_TRIAL: u32 = 20_000;
 
 /// Measure the kept experiments of a run again, to see which gains are real.
-///
-/// No decision changes: the report shows the new gains beside those that led to the decisions.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  autoresearch audit --rounds 5")]
+#[command(
+    after_help = "No decision changes: the report shows the new gains beside those that led to the decisions.\n\nExample:\n  autoresearch audit --rounds 5"
+)]
 pub struct AuditArgs {
     #[command(flatten)]
     config: ConfigArgs,

@@ -14,10 +14,10 @@ use crate::repository::Repository;
 use crate::text::terminal;
 
 /// Make a run of a results.tsv that was written by hand or by another program, for `report`.
-///
-/// Nothing is measured or judged again; the run can only be reported and verified.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  autoresearch import results.tsv --metric val_bpb\n  autoresearch report")]
+#[command(
+    after_help = "Nothing is measured or judged again; the run can only be reported and verified.\n\nExample:\n  autoresearch import results.tsv --metric val_bpb\n  autoresearch report"
+)]
 pub struct ImportArgs {
     /// The table, separated by tabs or commas. Its first line names the columns, or it has karpathy's five.
     file: PathBuf,

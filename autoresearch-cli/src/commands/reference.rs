@@ -11,8 +11,8 @@ pub fn markdown() -> String {
     let mut cli = Cli::command();
     cli.build();
     let mut text = format!(
-        "# Commands\n\nMade by `autoresearch reference`, of the same text as `--help`.\n\n{}\n",
-        paragraphs(&cli)
+        "# Commands\n\nMade by `autoresearch reference`, of the same text as `--help`.\n\n{}",
+        description(&cli)
     );
     for command in cli.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
         section(&mut text, command);
@@ -24,20 +24,31 @@ fn section(text: &mut String, command: &Command) {
     let name = command.get_name();
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
-    let _ = write!(text, "\n## autoresearch {name}\n\n{}\n\n```text\n{usage}\n```\n\n", paragraphs(command));
+    let _ = write!(text, "\n## autoresearch {name}\n\n{}\n```text\n{usage}\n```\n\n", description(command));
     text.push_str("| argument | meaning |\n|---|---|\n");
     for arg in command.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
         let _ = writeln!(text, "| `{}` | {} |", written(arg), meaning(arg));
     }
-    if let Some(example) = command.get_after_help() {
-        let example = example.to_string();
-        let lines: String = example.lines().skip(1).map(|line| format!("{}\n", line.trim())).collect();
+    let example = after_help(command).1;
+    if !example.is_empty() {
+        let lines: String = example.lines().map(|line| format!("{}\n", line.trim())).collect();
         let _ = write!(text, "\n```sh\n{lines}```\n");
     }
 }
 
-fn paragraphs(command: &Command) -> String {
-    command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default()
+/// The paragraphs that describe a command.
+fn description(command: &Command) -> String {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let more = after_help(command).0;
+    let more = if more.is_empty() { more } else { format!("\n{}\n", more.replace('\n', " ")) };
+    format!("{about}.\n{more}")
+}
+
+/// The text below the options of a command, and the lines of its example.
+fn after_help(command: &Command) -> (String, String) {
+    let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let (more, example) = text.split_once("Example:\n").unwrap_or((&text, ""));
+    (more.trim().to_owned(), example.to_owned())
 }
 
 /// An argument as it is typed.

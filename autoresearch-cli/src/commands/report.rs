@@ -15,10 +15,10 @@ use crate::text::terminal;
 use crate::{plot, report};
 
 /// Print the report of a run, and write it with its plot.
-///
-/// The files report.md, progress.svg and progress.png lie beside the run's journal. Works also while the run goes on.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  autoresearch report --tag mar8")]
+#[command(
+    after_help = "The files report.md, progress.svg and progress.png lie beside the run's journal. Works also while\nthe run goes on.\n\nExample:\n  autoresearch report --tag mar8"
+)]
 pub struct ReportArgs {
     #[command(flatten)]
     config: ConfigArgs,

@@ -16,10 +16,10 @@ use crate::text::{significant, terminal};
 const FIRST_TRIAL: u32 = 1000;
 
 /// Measure the incumbent of a run again.
-///
-/// Prints each score and changes nothing. Not possible while the run goes on: both would work in the same folders.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  autoresearch rerun --times 5 --baseline")]
+#[command(
+    after_help = "Prints each score and changes nothing. Not possible while the run goes on: both would work in the\nsame folders.\n\nExample:\n  autoresearch rerun --times 5 --baseline"
+)]
 pub struct RerunArgs {
     #[command(flatten)]
     config: ConfigArgs,

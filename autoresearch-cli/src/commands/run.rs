@@ -24,12 +24,9 @@ use crate::text::terminal;
 use crate::{preflight, proposers, report, slots};
 
 /// Begin a run, or go on with one that was interrupted.
-///
-/// A run proposes, measures and keeps changes of the last commit, on a branch of its own. Ctrl-C ends it; the same command
-/// goes on with it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
+    after_help = "A run proposes, measures and keeps changes of the last commit, on a branch of its own. Ctrl-C ends\nit; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -103,7 +100,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     }
     let removed = slots::remove_ended(&session.repository, &session.placeholders.slots(), &session.tag);
     if removed.runs > 0 {
-        terminal::out(&removed);
+        terminal::out(removed);
     }
 
     let display = Display::new(Options {

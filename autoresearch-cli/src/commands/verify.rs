@@ -92,10 +92,10 @@ impl fmt::Display for Report {
 }
 
 /// Check that a run is valid: its journal, its commits and its results.tsv.
-///
-/// Changes nothing and takes no lock, so that it works also while the run goes on. Exits with 0 only without a violation.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  autoresearch verify --tag mar8 --config autoresearch.toml")]
+#[command(
+    after_help = "Changes nothing and takes no lock, so that it works also while the run goes on. Exits with 0 only\nwithout a violation.\n\nExample:\n  autoresearch verify --tag mar8 --config autoresearch.toml"
+)]
 pub struct VerifyArgs {
     /// The run [default: the latest one]
     #[arg(long)]

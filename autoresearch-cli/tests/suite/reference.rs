@@ -21,12 +21,12 @@ fn the_reference_in_the_book_is_that_of_the_command() {
 
 #[test]
 fn every_help_has_an_example_and_fits_a_screen() {
-    assert!(said(&["--help"]).lines().count() <= 40);
+    assert!(said(&["--help"]).lines().count() <= 30);
     for command in ["run", "report", "verify", "audit", "rerun", "import"] {
-        let help = said(&[command, "-h"]);
+        let help = said(&[command, "--help"]);
         assert!(help.contains("Example:\n  autoresearch "), "{command}: {help}");
         assert!(
-            help.lines().count() <= 40 && help.lines().all(|line| line.chars().count() <= 120),
+            help.lines().count() <= 30 && help.lines().all(|line| line.chars().count() <= 110),
             "{command}: {help}"
         );
         assert!(!help.contains("night"), "{help}");

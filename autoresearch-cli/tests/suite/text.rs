@@ -47,7 +47,7 @@ fn errors_are_clean_too() {
 
 #[test]
 fn small_scores_do_not_look_like_zero() {
-    let script = format!("{}", PRINT_SUM.replace("\" s }", "\" s * 1e-9 }"));
+    let script = PRINT_SUM.replace("\" s }", "\" s * 1e-9 }");
     let repository = Repository::running(&script, "[ratchet]\nrule = 'strict'\n");
     let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "3"]);
     assert!(said.contains("; 5.05000e-8; baseline; KEPT") && !said.contains("0.000000"), "{said}");
