@@ -34,7 +34,7 @@ pub struct Options {
     pub total: Option<usize>,
     /// The number of workers.
     pub workers: usize,
-    /// Whether proposals or builds are made while experiments run.
+    /// True if proposals or builds are made while experiments run.
     pub ahead: bool,
 }
 
@@ -180,7 +180,7 @@ impl Inner {
         }
     }
 
-    /// Where there are several workers, a plain line names the worker that an experiment begins on.
+    /// Notes the start of a trial. With several workers, a plain line names the worker that an experiment begins on.
     fn running(&mut self, experiment: u32, worker: Option<u32>) {
         self.board.runs(experiment, worker);
         if let (Some(worker), true) = (worker, self.workers > 1 && experiment > 0)

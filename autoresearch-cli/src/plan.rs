@@ -72,7 +72,7 @@ impl WorkerPlan {
         Ok(WorkerPlan { workers, devices, build_cpus })
     }
 
-    /// Whether anything is prepared while trials run.
+    /// Returns whether anything is prepared while trials run.
     pub fn prepares_ahead(&self) -> bool {
         self.workers.ahead || self.workers.builders > 0
     }

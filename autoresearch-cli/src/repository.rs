@@ -111,7 +111,7 @@ impl Repository {
             .ok_or_else(|| CommandError::Other("no name for a run is free; give one with --tag".into()))
     }
 
-    /// Whether the repository has a branch of this name. Without a git command on PATH nobody can tell, and the answer is no.
+    /// Returns whether the repository has a branch of this name. Without a git command on PATH nobody can tell, and the answer is no.
     pub fn has_branch(&self, name: &str) -> bool {
         let mut git = Command::new("git");
         git.args(["show-ref", "--verify", "--quiet", &format!("refs/heads/{name}")]).current_dir(&self.root);

@@ -8,7 +8,7 @@ use autoresearch_core::journal::Record;
 
 use crate::repository::Repository;
 
-/// What was removed.
+/// The slots that were removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Removed {
     /// Runs whose slots are gone.
@@ -38,7 +38,7 @@ pub fn remove_ended(repository: &Repository, folder: &Path, tag: &str) -> Remove
     removed
 }
 
-/// Whether nobody works on a run and its last record is that of its end.
+/// Returns whether nobody works on a run and its last record is that of its end.
 fn has_ended(journal: &Path) -> bool {
     if !journal.exists() {
         return true;

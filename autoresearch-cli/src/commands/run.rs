@@ -128,7 +128,7 @@ struct Prepared {
     lineage: Lineage,
     base: Revision,
     policy: Policy,
-    /// What is worth saying before it starts.
+    /// Warnings to print before it starts.
     warnings: Vec<String>,
 }
 

@@ -53,7 +53,7 @@ fn watch(cancel: Cancel) {
     });
 }
 
-/// Whether SIGHUP was ignored when the process started.
+/// Returns whether SIGHUP was ignored when the process started.
 #[cfg(unix)]
 fn ignores_hangup() -> bool {
     // SAFETY: `sigaction` only writes the present action of the signal into `action`, which is valid for it.

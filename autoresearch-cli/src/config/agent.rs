@@ -116,7 +116,7 @@ impl AgentSection {
         self.model.as_deref()
     }
 
-    /// Whether the agent uses a login of its own.
+    /// Returns whether the agent uses a login of its own.
     pub fn has_login(&self) -> bool {
         self.key == Some(KeyOrLogin::Login)
     }

@@ -20,7 +20,7 @@ pub enum ConfigError {
     NoCache,
     #[error("{0}")]
     Invalid(Box<Invalid>),
-    /// What this machine cannot give.
+    /// The machine lacks something that a key asks for.
     #[error(transparent)]
     Machine(#[from] KeyError),
 }
@@ -30,7 +30,7 @@ pub enum ConfigError {
 pub struct KeyError {
     /// The key with the tables around it, as `ratchet.limits.memory`.
     pub key: String,
-    /// What is wrong with it and what to do, as a continuation of its name.
+    /// The mistake and its remedy, as a continuation of the key's name.
     pub why: String,
 }
 
@@ -66,18 +66,18 @@ pub struct Place {
     pub name: String,
     /// The line's number, from 1.
     pub line: usize,
-    /// What stands there.
+    /// The text of the line.
     pub text: String,
 }
 
 /// Everything that is said of a mistake.
 #[derive(Debug)]
 pub struct Invalid {
-    /// Where it is; without a place the file as a whole.
+    /// Its line; `None` for the file as a whole.
     pub place: Option<Place>,
     /// The lowest layer's name.
     pub file: String,
-    /// What is wrong and what is allowed.
+    /// The mistake, and what is allowed.
     pub what: String,
     /// A line that is right.
     pub example: Option<&'static str>,

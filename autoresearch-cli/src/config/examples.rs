@@ -123,12 +123,12 @@ pub fn closest(key: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Whether a key stands outside of all sections, or is a section itself.
+/// Returns whether a key stands outside of all sections, or is a section itself.
 pub fn is_top_level(key: &str) -> bool {
     EXAMPLES.iter().any(|(name, _)| *name == key)
 }
 
-/// Whether a key without a table around it is a table.
+/// Returns whether a key without a table around it is a table.
 pub fn is_section(key: &str) -> bool {
     EXAMPLES.iter().any(|(name, example)| *name == key && example.starts_with('['))
 }

@@ -16,7 +16,7 @@ pub struct ExcursionSection {
     /// Experiments of a side line; 3 by default.
     #[serde(default = "steps")]
     steps: usize,
-    /// How much worse than the incumbent a sacrifice may be, in the metric's unit.
+    /// Loss against the incumbent up to which a candidate may be a sacrifice, in the metric's unit.
     tolerance: f64,
 }
 

@@ -188,7 +188,7 @@ impl MetricSection {
         }
     }
 
-    /// Whether it is a time: then only trials made in turns may be compared.
+    /// Returns whether it is a time: then only trials made in turns may be compared.
     pub fn is_time(&self) -> bool {
         self.kind == MetricKind::Timing
     }

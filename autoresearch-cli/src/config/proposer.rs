@@ -40,7 +40,7 @@ pub enum ProposerSection {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnobsSection {
-    /// How the next values are chosen.
+    /// The strategy that chooses the next values; `neighbour` by default.
     #[serde(default)]
     pub strategy: Search,
 }
@@ -62,7 +62,7 @@ pub struct DesignSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MergeSection {
-    /// How much worse than its incumbent a change may have been, in the metric's unit.
+    /// Loss against its incumbent up to which a change is a near miss, in the metric's unit.
     #[serde(deserialize_with = "values::not_negative")]
     pub margin: f64,
 }
@@ -119,7 +119,7 @@ impl ProposerSection {
         })
     }
 
-    /// Whether it asks a model or an agent, which takes long enough to do something else meanwhile.
+    /// Returns whether it asks a model or an agent, which takes long enough to do something else meanwhile.
     pub fn asks(&self) -> bool {
         match self {
             ProposerSection::Claude(_) | ProposerSection::Openai(_) | ProposerSection::Agent(_) => true,
@@ -131,7 +131,7 @@ impl ProposerSection {
         }
     }
 
-    /// Whether the prices of all models that it asks are known.
+    /// Returns whether the prices of all models that it asks are known.
     pub fn is_priced(&self) -> bool {
         let known = |prices: &BTreeMap<String, Price>, model: &str| {
             Prices::with(prices).is_ok_and(|prices| prices.of(model).is_some())

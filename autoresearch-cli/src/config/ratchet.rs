@@ -19,7 +19,7 @@ pub struct RatchetSection {
     /// Trials of the baseline.
     #[serde(skip_serializing_if = "Option::is_none")]
     baseline: Option<usize>,
-    /// How much better the first trial must look, in standard deviations.
+    /// Gain that the first trial must show, in standard deviations.
     #[serde(skip_serializing_if = "Option::is_none")]
     screen: Option<f64>,
     /// The fewest fresh trials that confirm a candidate: `noise-aware` only, like the next.
@@ -46,7 +46,7 @@ pub struct RatchetSection {
     /// Gain that each added line must bring, in the metric's unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     line_price: Option<f64>,
-    /// Whether only trials made in turns are compared: `noise-aware` only.
+    /// Compares only trials made in turns: `noise-aware` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     paired: Option<bool>,
     /// Experiments without a measurement of the incumbent after which it is measured again; 0 for never.

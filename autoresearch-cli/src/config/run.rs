@@ -17,7 +17,7 @@ pub struct RunSection {
     /// The processors that it is pinned to; all of them if the list is empty.
     #[serde(default, deserialize_with = "values::cpus")]
     pub cpus: Cpus,
-    /// How often it is run for one measurement; once by default.
+    /// Repeats of the command for one measurement; 1 by default.
     #[serde(default = "once", deserialize_with = "values::between::<1, 1000, _>")]
     pub repeats: u32,
 }

@@ -11,11 +11,11 @@ use super::error::KeyError;
 pub struct ScreeningSection {
     /// Shares of the full budget, rising.
     rungs: Vec<f64>,
-    /// How far a candidate may be behind and is promoted, in standard deviations of a short trial.
+    /// Distance behind the incumbent within which a candidate is promoted, in standard deviations of a short trial.
     margin: Option<f64>,
-    /// How far a candidate may be behind and is measured at the next rung.
+    /// Distance behind the incumbent within which a candidate is measured at the next rung, in the same unit.
     second_margin: Option<f64>,
-    /// How far a candidate may be behind beyond the margins, in the metric's unit.
+    /// Distance beyond both margins that is tolerated, in the metric's unit.
     allowance: Option<f64>,
     /// Trials of the incumbent on each rung.
     repeats: Option<usize>,

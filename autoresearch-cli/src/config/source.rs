@@ -23,9 +23,9 @@ pub struct Layer {
 /// A value cannot be read.
 #[derive(Debug)]
 pub struct ValueError {
-    /// Where it stands in the merged table's spans.
+    /// Its offset in the merged table's spans.
     pub offset: Option<usize>,
-    /// What is wrong with it.
+    /// The mistake.
     pub message: String,
 }
 

@@ -19,7 +19,7 @@ pub struct WorkersSection {
     /// The devices of each worker, one entry for each.
     #[serde(default)]
     devices: Vec<DeviceEntry>,
-    /// Whether proposals are made while experiments run.
+    /// Makes proposals while experiments run; by default with several workers, or with a model or an agent.
     pub ahead: Option<bool>,
     /// Builds that may go on beside the trials.
     #[serde(default, deserialize_with = "builders")]

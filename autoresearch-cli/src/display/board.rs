@@ -7,7 +7,7 @@ use super::name;
 
 /// The state of all workers, as the events tell it.
 pub struct Board {
-    /// Whether anything goes on beside a trial. If not, whatever happens is the work of the one worker.
+    /// True if anything goes on beside a trial. If not, every event belongs to the one worker.
     parallel: bool,
     workers: Vec<Worker>,
     /// Descriptions of the open experiments.
@@ -148,7 +148,7 @@ impl Board {
         (worker.name, worker.message, worker.share) = (name(experiment), message, share);
     }
 
-    /// Whether the last line on a worker is at least `pause` ago; if so, the next one counts from now.
+    /// Returns whether the last line on a worker is at least `pause` ago; if so, the next one counts from now.
     pub fn is_due(&mut self, worker: u32, pause: Duration) -> bool {
         let Some(worker) = self.workers.get_mut(worker as usize) else { return false };
         let due = worker.said.elapsed() >= pause;

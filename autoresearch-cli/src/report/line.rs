@@ -64,7 +64,7 @@ pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
     [format!("{:03}", experiment.id), time, clean_line(&experiment.description), scores, delta, verdict]
 }
 
-/// How much better an experiment was than the incumbent that it was judged against.
+/// The gain of an experiment over the incumbent that it was judged against; positive is better.
 pub fn gain(state: &State, experiment: &Experiment) -> Option<f64> {
     let direction = state.header.as_ref()?.direction;
     Some(direction.gain(experiment.before?, experiment.score()?))

@@ -52,7 +52,7 @@ pub fn summary(state: &State) -> String {
     format!("{}\n{times}{}", totals(state), screening(state))
 }
 
-/// Where numbers were measured on several machines, says what that means for them.
+/// Formats a warning where numbers were measured on several machines; empty otherwise.
 pub fn machines(state: &State) -> String {
     let measured = state.experiments.iter().flat_map(|experiment| &experiment.arm.measurements);
     let mut machines: Vec<String> = measured.filter_map(|m| m.machine.as_ref()).map(ToString::to_string).collect();
