@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod cli;
 mod dry_run;
 mod holdout;
 mod import;
@@ -14,37 +15,11 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+pub use cli::Cli;
+use cli::Command;
 
 use crate::error::CommandError;
 use crate::repository::Repository;
-
-/// Ratchet search: propose a change, measure it, keep it only if it is really better.
-#[derive(Parser)]
-#[command(
-    name = "autoresearch",
-    version,
-    max_term_width = 100,
-    after_help = "Start in a git repository with a file autoresearch.toml; docs/configuration.md says what goes into it.\n\nExample:\n  autoresearch run --experiments 100"
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// A subcommand with its arguments.
-#[derive(Subcommand)]
-pub enum Command {
-    Run(run::RunArgs),
-    Report(report::ReportArgs),
-    Verify(verify::VerifyArgs),
-    Audit(audit::AuditArgs),
-    Rerun(rerun::RerunArgs),
-    Import(import::ImportArgs),
-    /// Print this reference of all commands as Markdown.
-    #[command(hide = true)]
-    Reference,
-}
 
 /// Runs a subcommand in the repository around the current folder.
 pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {

@@ -1,9 +1,7 @@
 //! `autoresearch.toml`: what is run, how it is measured, and when to stop. Each section has a type and a file of its own.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use autoresearch_core::{Budget, EditablePaths};
 use serde::Deserialize;
 use toml::de::Deserializer;
 
@@ -12,6 +10,7 @@ mod combination;
 mod error;
 mod examples;
 mod excursion;
+mod file;
 mod holdout;
 mod limits;
 mod metric;
@@ -26,81 +25,13 @@ pub mod workers;
 
 pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
-pub use metric::{MetricSection, RepeatsOf, parse_direction};
+pub use file::Config;
+pub use metric::{RepeatsOf, parse_direction};
 pub use proposer::ProposerSection;
 pub use ratchet::RatchetSection;
 
 use error::{Invalid, Place};
 use source::{Source, ValueError};
-
-/// Stands in the run's command for the folder with what the build keeps; the sandbox fills it in.
-const BUILT: &str = "{built}";
-
-/// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// The file with the human's programme, relative to the repository's root.
-    #[serde(default = "program_md")]
-    pub program: PathBuf,
-    /// The paths that proposals may change, as they are written.
-    #[serde(rename = "editable")]
-    pub editable_paths: Vec<String>,
-    /// The build; none by default.
-    #[serde(default)]
-    pub build: run::BuildSection,
-    /// The run.
-    pub run: run::RunSection,
-    /// The check of a model's patch; none by default.
-    #[serde(default)]
-    pub check: run::CheckSection,
-    /// The limits of each command; none by default.
-    #[serde(default)]
-    pub limits: limits::LimitsSection,
-    /// Variables of the build and the run. A variable that is set outside wins, as in cargo's `[env]`.
-    #[serde(default)]
-    pub environment: BTreeMap<String, String>,
-    /// Files outside the repository that decide the number, such as the data's manifest.
-    #[serde(default)]
-    pub locked: Vec<String>,
-    /// The preset's name, which placeholders may use; empty without one.
-    #[serde(skip)]
-    pub preset: String,
-    /// The number that decides.
-    pub metric: MetricSection,
-    /// The rule of acceptance.
-    #[serde(default)]
-    pub ratchet: RatchetSection,
-    /// The sealed holdout; none by default.
-    #[serde(default)]
-    pub holdout: holdout::HoldoutSection,
-    /// The workers; one by default.
-    #[serde(default)]
-    pub workers: workers::WorkersSection,
-    /// Short trials before the full budget; none by default.
-    pub screening: Option<screening::ScreeningSection>,
-    /// Side lines that leave the incumbent; none by default.
-    pub excursion: Option<excursion::ExcursionSection>,
-    /// Constants of the editable files that the search starts from, as literals.
-    #[serde(default)]
-    pub constants: BTreeMap<String, String>,
-    /// Search ranges by constant, instead of those in the source. Those of the programme come before these.
-    #[serde(default)]
-    pub knobs: BTreeMap<String, String>,
-    /// The proposer; knob search by default. Read by its kind, so that its errors have lines, too.
-    #[serde(skip)]
-    pub proposer: ProposerSection,
-    /// The conditions that end a run; none by default.
-    #[serde(default)]
-    pub stop: stop::StopSection,
-    /// Belongs to the preparation of the data.
-    #[serde(default, rename = "workload")]
-    _workload: toml::Table,
-}
-
-fn program_md() -> PathBuf {
-    "program.md".into()
-}
 
 impl Config {
     /// Reads the file `path`, lays `presets/<preset>.toml` beside it over it, and the arguments of the command line over both.
@@ -124,16 +55,6 @@ impl Config {
         let mut config = parse(&source).map_err(|mistake| mistake.in_source(path, &source))?;
         config.preset = preset.unwrap_or_default().to_owned();
         Ok(config)
-    }
-
-    /// The paths that proposals may change.
-    pub fn editable(&self) -> EditablePaths {
-        EditablePaths::new(self.editable_paths.iter().cloned())
-    }
-
-    /// The limits of one trial.
-    pub fn budget(&self) -> Budget {
-        Budget { run: self.run.limit_seconds.0, build: self.build.limit_seconds.0 }
     }
 }
 

@@ -10,10 +10,12 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use crate::report;
 
 mod board;
+mod options;
 mod output;
 mod progress;
 
-use board::Board;
+use board::{Board, name};
+pub use options::Options;
 use output::{Bars, Output};
 use progress::Progress;
 
@@ -22,21 +24,6 @@ use crate::text::{clean_line, significant, significant_change};
 
 /// Without a terminal, the shortest time between two lines on the progress of an experiment.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
-
-/// Facts that the display shows beside the events.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The run's name.
-    pub tag: String,
-    /// The metric's name.
-    pub metric: String,
-    /// The number of experiments of the run, if it is known.
-    pub total: Option<usize>,
-    /// The number of workers.
-    pub workers: usize,
-    /// True if proposals or builds are made while experiments run.
-    pub ahead: bool,
-}
 
 /// Shows events as they happen. It never fails and never disturbs the run.
 pub struct Display {
@@ -256,10 +243,6 @@ impl Inner {
         let left = left.map_or(String::new(), |left| format!(", about {} left", report::duration(left)));
         bars.whole_run(state.finished() as u64, format!("{best}{left}"));
     }
-}
-
-fn name(experiment: u32) -> String {
-    if experiment == 0 { "baseline".into() } else { format!("exp {experiment:03}") }
 }
 
 #[cfg(test)]

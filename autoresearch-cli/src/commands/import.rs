@@ -19,7 +19,7 @@ use crate::text::terminal;
     after_help = "Nothing is measured or judged again; the run can only be reported and verified.\n\nExample:\n  autoresearch import results.tsv --metric val_bpb\n  autoresearch report"
 )]
 pub struct ImportArgs {
-    /// The table, separated by tabs or commas. Its first line names the columns, or it has karpathy's five.
+    /// The table, separated by tabs or commas: with a line of names, or karpathy's five columns.
     file: PathBuf,
     /// Name of the run [default: the file's name]
     #[arg(long)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory};
 
-use super::Cli;
+use super::cli::Cli;
 
 /// Formats the reference (docs/commands.md).
 pub fn markdown() -> String {

@@ -25,8 +25,7 @@ pub struct ReportArgs {
     /// The run [default: the latest one]
     #[arg(long)]
     tag: Option<String>,
-    /// Measure the baseline and the incumbent on the sealed holdout first. Do it once, when the search is over: the journal
-    /// remembers each opening.
+    /// Measure baseline and incumbent on the sealed holdout first. Do it once, at the end.
     #[arg(long)]
     open_holdout: bool,
 }

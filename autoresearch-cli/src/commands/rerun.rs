@@ -29,7 +29,7 @@ pub struct RerunArgs {
     /// Number of trials.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     times: u32,
-    /// Measure the baseline, too, in turns with the incumbent: a slower or faster machine shows in both.
+    /// Measure the baseline, too, in turns with the incumbent.
     #[arg(long)]
     baseline: bool,
     /// Use new seeds instead of the run's own.

@@ -26,12 +26,12 @@ use crate::{preflight, proposers, report, slots};
 /// Begin a run, or go on with one that was interrupted.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A run proposes, measures and keeps changes of the last commit, on a branch of its own. Ctrl-C ends\nit; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
+    after_help = "A run proposes, measures and keeps changes of the last commit, on the branch autoresearch/TAG. Ctrl-C\nends it; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
 )]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Name of the run and its branch autoresearch/TAG [default: the unfinished run, or today's date]
+    /// Name of the run [default: the unfinished run, or today's date]
     #[arg(long)]
     tag: Option<String>,
     /// End after N experiments beside the baseline.
@@ -49,7 +49,7 @@ pub struct RunArgs {
     /// Start from the last commit although there are uncommitted changes.
     #[arg(long)]
     allow_dirty: bool,
-    /// Show what the next proposal would ask a model, and its cost. Starts and writes nothing, needs no key.
+    /// Show what the next proposal would ask a model, and its cost. Starts nothing.
     #[arg(long)]
     dry_run: bool,
 }

@@ -1,9 +1,12 @@
 //! Checks of keys that stand in different sections.
 
 use super::error::KeyError;
+use super::file::Config;
 use super::metric::MetricKind;
 use super::ratchet::Rule;
-use super::{BUILT, Config};
+
+/// Stands in the run's command for the folder with what the build keeps; the sandbox fills it in.
+const BUILT: &str = "{built}";
 
 /// Finds sections that contradict each other.
 pub fn check(config: &Config) -> Result<(), KeyError> {

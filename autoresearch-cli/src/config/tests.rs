@@ -218,3 +218,21 @@ fn repeats_need_a_choice_that_fits() {
     let error = with("repeats = 5", "kind = 'items'\nrepeats_of = 'min'").unwrap_err().to_string();
     assert!(error.contains("belongs to kind = 'number'"), "{error}");
 }
+
+/// Every block of the book's page has the keys and types that the program reads.
+#[test]
+fn the_blocks_of_the_book_are_read() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert!(blocks.len() >= 3);
+    for block in blocks {
+        let mut source = Source::default();
+        source.push("minimal", MINIMAL);
+        source.push("the book", block);
+        let mut table = source.merged().unwrap();
+        let proposer = table.get_mut().remove("proposer");
+        Config::deserialize(Deserializer::from(table)).unwrap_or_else(|error| panic!("{block}\n{error}"));
+        proposer.map(ProposerSection::read).transpose().unwrap_or_else(|error| panic!("{block}\n{}", error.message));
+    }
+}

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::name;
-
 /// The state of all workers, as the events tell it.
 pub struct Board {
     /// True if anything goes on beside a trial. If not, every event belongs to the one worker.
@@ -169,6 +167,11 @@ impl Board {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".into() } else { parts.join(" | ") }
     }
+}
+
+/// The name of an experiment on its bar: `baseline` or `exp 007`.
+pub fn name(experiment: u32) -> String {
+    if experiment == 0 { "baseline".into() } else { format!("exp {experiment:03}") }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::Options;
+use super::options::Options;
 use crate::text::clean_line;
 use crate::text::terminal::{self, Style};
 

@@ -18,7 +18,7 @@ pub fn screening(state: &State) -> String {
     for (count, what) in [
         (found.unscreened, "not screened, since the incumbent gave no number in a short trial"),
         (found.crashed, "crashed in a short trial"),
-        (found.second_looks, "had a longer second look"),
+        (found.second_looks, "were measured at the next rung"),
     ] {
         if count > 0 {
             let _ = write!(text, "; {count} {what}");

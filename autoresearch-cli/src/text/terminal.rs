@@ -5,7 +5,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
-use super::clean_text;
+use super::clean::clean_text;
 
 /// A colour or weight of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
