@@ -52,9 +52,15 @@ impl Config {
         if !arguments.is_empty() {
             source.push("the command line", arguments.to_string());
         }
-        let mut config = parse(&source).map_err(|mistake| mistake.in_source(path, &source))?;
+        let mut config = parse(&source).map_err(|mistake| mistake.in_source(&source))?;
         config.preset = preset.unwrap_or_default().to_owned();
+        config.source = source;
         Ok(config)
+    }
+
+    /// Adds the place of its key, and an example, to an error that was found after the configuration was read.
+    pub fn locate(&self, error: KeyError) -> ConfigError {
+        Mistake::Key(error).in_source(&self.source)
     }
 }
 
@@ -91,7 +97,7 @@ fn check(config: &Config) -> Result<(), KeyError> {
 
 impl Mistake {
     /// Says where the mistake is, what is allowed, and shows a right line.
-    fn in_source(self, path: &Path, source: &Source) -> ConfigError {
+    fn in_source(self, source: &Source) -> ConfigError {
         let (place, key, what) = match self {
             Mistake::Syntax(place, why) => (place, String::new(), format!("this is not TOML: {why}")),
             Mistake::Key(error) => (source.find(&error.key), error.key.clone(), error.to_string()),
@@ -104,7 +110,7 @@ impl Mistake {
                 (place, explained.key, explained.what)
             }
         };
-        let file = path.display().to_string();
+        let file = source.name().to_owned();
         ConfigError::Invalid(Box::new(Invalid { place, file, what, example: examples::example(&key) }))
     }
 }

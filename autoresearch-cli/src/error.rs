@@ -7,7 +7,7 @@ use autoresearch_core::git::GitError;
 use autoresearch_core::{JournalError, LabError, ProgramError, ProposerError, SandboxError};
 use thiserror::Error;
 
-use crate::config::{ConfigError, KeyError};
+use crate::config::ConfigError;
 use crate::plot::PlotError;
 
 /// A subcommand failed.
@@ -66,10 +66,4 @@ pub enum CommandError {
     Plot(#[from] PlotError),
     #[error("{0}")]
     Other(String),
-}
-
-impl From<KeyError> for CommandError {
-    fn from(error: KeyError) -> CommandError {
-        ConfigError::from(error).into()
-    }
 }

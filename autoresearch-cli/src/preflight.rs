@@ -31,6 +31,11 @@ pub async fn check(session: &Session, lineage: &Lineage, base: &Revision) -> Res
     Ok(warnings)
 }
 
+/// An error of a key, with its place.
+fn wrong(session: &Session, key: &str, why: String) -> CommandError {
+    session.config.locate(KeyError::new(key, why)).into()
+}
+
 /// Every editable path should match a file: one that does not is a slip, or a file that is yet to be made.
 fn editable_paths(session: &Session, lineage: &Lineage, base: &Revision) -> Result<Vec<String>, CommandError> {
     let files = lineage.tree(base)?;
@@ -48,7 +53,7 @@ fn editable_paths(session: &Session, lineage: &Lineage, base: &Revision) -> Resu
             names.join(", "),
             if files.len() > names.len() { ", …" } else { "" }
         );
-        return Err(KeyError::new("editable", why).into());
+        return Err(wrong(session, "editable", why));
     }
     let warn = |path: &String| format!("editable: `{path}` matches no committed file; a proposal may make it");
     Ok(missing.into_iter().map(warn).collect())
@@ -63,10 +68,9 @@ async fn knobs(session: &Session, lineage: &Lineage, base: &Revision) -> Result<
     match KnobProposer::new(0).propose(&context).await {
         Err(ProposerError::Exhausted(why) | ProposerError::Fatal(why)) => {
             let why = format!(
-                "is the knob search, which would have nothing to propose: {why}. Give a constant of an editable file a range, as \
-                 `const LR: f64 = 0.04; // knob: log 0.004..0.2`, or choose another kind: claude, openai, agent"
+                "is the knob search, which would have nothing to propose: {why}; or choose another kind: claude, openai, agent"
             );
-            Err(KeyError::new("proposer.kind", why).into())
+            Err(wrong(session, "proposer.kind", why))
         }
         _ => Ok(()),
     }
@@ -81,7 +85,7 @@ fn agent_program(session: &Session, agent: &AgentSection) -> Result<Option<Strin
             Some(KnownAgent::Codex) => "; install it: npm install -g @openai/codex",
             None => "; install it, or give its path",
         };
-        return Err(KeyError::new("proposer.command", format!("cannot start the agent: {why}{known}")).into());
+        return Err(wrong(session, "proposer.command", format!("cannot start the agent: {why}{known}")));
     }
     if !agent.has_login() {
         return Ok(None);
@@ -127,7 +131,8 @@ fn commands(session: &Session, lineage: &Lineage, base: &Revision) -> Result<(),
             false if built && filled.contains('/') => Ok(()),
             false => find_program(&filled),
         };
-        found.map_err(|why| KeyError::new(format!("{section}.command"), format!("cannot be started: {why}")))?;
+        let key = format!("{section}.command");
+        found.map_err(|why| wrong(session, &key, format!("cannot be started: {why}")))?;
     }
     Ok(())
 }

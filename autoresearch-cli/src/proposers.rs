@@ -42,7 +42,10 @@ fn single(
 ) -> Result<Box<dyn Proposer>, CommandError> {
     Ok(match section {
         ProposerSection::Knobs(knobs) => Box::new(KnobProposer::new(seed).with_search(knobs.strategy)),
-        ProposerSection::Design(design) => Box::new(DesignProposer::new(design.factorial("proposer")?, seed)),
+        ProposerSection::Design(design) => {
+            let factorial = design.factorial("proposer").map_err(|error| session.config.locate(error))?;
+            Box::new(DesignProposer::new(factorial, seed))
+        }
         ProposerSection::Merge(merge) => Box::new(MergeProposer::new(merge.margin)),
         ProposerSection::Replay(replay) => {
             let path = session.repository.root.join(&replay.journal);

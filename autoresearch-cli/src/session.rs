@@ -48,7 +48,7 @@ impl Session {
     /// Puts the parts together. Reads no journal and writes nothing.
     pub fn new(repository: Repository, config: Config, tag: String) -> Result<Session, CommandError> {
         let placeholders = Placeholders::find(repository.root.clone(), &config.preset)?;
-        let plan = WorkerPlan::new(&config)?;
+        let plan = WorkerPlan::new(&config).map_err(|error| config.locate(error))?;
         Ok(Session { repository, config, placeholders, plan, tag })
     }
 

@@ -20,9 +20,6 @@ pub enum ConfigError {
     NoCache,
     #[error("{0}")]
     Invalid(Box<Invalid>),
-    /// The machine lacks something that a key asks for.
-    #[error(transparent)]
-    Machine(#[from] KeyError),
 }
 
 /// A key has a value that it may not have, or is not known.

@@ -78,7 +78,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("constants", "[constants]\nWIDTH = \"64\""),
     ("knobs", "[knobs]\nWIDTH = \"{32, 64, 128}\""),
     ("proposer", "[proposer]\nkind = \"knobs\""),
-    ("proposer.kind", "kind = \"knobs\""),
+    ("proposer.kind", "kind = \"claude\""),
     ("proposer.strategy", "kind = \"knobs\"\nstrategy = \"tpe\""),
     ("proposer.margin", "kind = \"merge\"\nmargin = 0.001"),
     ("proposer.journal", "kind = \"replay\"\njournal = \".autoresearch/mar8/journal.jsonl\""),

@@ -14,6 +14,7 @@ use super::proposer::ProposerSection;
 use super::ratchet::RatchetSection;
 use super::run::{BuildSection, CheckSection, RunSection};
 use super::screening::ScreeningSection;
+use super::source::Source;
 use super::stop::StopSection;
 use super::workers::WorkersSection;
 
@@ -74,6 +75,9 @@ pub struct Config {
     /// The conditions that end a run; none by default.
     #[serde(default)]
     pub stop: StopSection,
+    /// The text that all this was read from.
+    #[serde(skip)]
+    pub(super) source: Source,
     /// Belongs to the preparation of the data.
     #[serde(default, rename = "workload")]
     _workload: toml::Table,

@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::Place;
 
 /// One text that a configuration is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Layer {
     /// The file's path, or the name of another origin, as an error shows it.
     pub name: String,
@@ -36,7 +36,7 @@ impl From<toml::de::Error> for ValueError {
 }
 
 /// The layers of a configuration, the lowest one first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Source {
     layers: Vec<Layer>,
 }
@@ -45,6 +45,11 @@ impl Source {
     /// Adds a layer over those that are there.
     pub fn push(&mut self, name: impl Into<String>, text: impl Into<String>) {
         self.layers.push(Layer { name: name.into(), text: text.into() });
+    }
+
+    /// The name of the lowest layer.
+    pub fn name(&self) -> &str {
+        self.layers.first().map_or("the configuration", |layer| layer.name.as_str())
     }
 
     /// Parses all layers and merges them: tables are merged, everything else is replaced.

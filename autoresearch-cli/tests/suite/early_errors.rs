@@ -15,6 +15,7 @@ fn marking(more: &str) -> Repository {
 fn told_early(repository: &Repository, words: &[&str]) {
     let said = repository.fails(&["run", "--tag", "t", "--experiments", "2", "--allow-dirty"]);
     assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
+    assert!(said.contains("autoresearch.toml:") || said.contains("branch"), "the place of the key: {said}");
     assert!(!repository.root().join("mark").exists(), "a trial ran before: {said}");
     assert!(!repository.folder.join(".autoresearch/t").exists(), "the run has not begun: {said}");
 }
@@ -24,7 +25,7 @@ fn a_search_without_knobs_is_told() {
     let repository = marking("");
     repository.write("work.txt", "const A: i64 = 50;\n");
     repository.commit("no ranges");
-    told_early(&repository, &["[proposer] kind is the knob search", "// knob: log"]);
+    told_early(&repository, &["[proposer] kind is the knob search", "// knob: log", "kind = \"claude\""]);
     repository.write("work.txt", "const A: i64 = 50; // knob: int 9..1\n");
     repository.commit("a wrong range");
     told_early(&repository, &["[proposer] kind is the knob search", "9..1"]);
