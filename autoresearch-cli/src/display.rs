@@ -1,4 +1,4 @@
-//! The live display of a night: bars on a terminal, plain lines elsewhere.
+//! The live display of a run: bars on a terminal, plain lines elsewhere.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,32 +10,22 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use crate::report;
 
 mod board;
+mod options;
 mod output;
 mod progress;
 
-use board::Board;
-use output::{Bars, Output, Style};
+use board::{Board, name};
+pub use options::Options;
+use output::{Bars, Output};
 use progress::Progress;
 
-/// Without a terminal, an experiment says how it goes this often at most.
+use crate::text::terminal::Style;
+use crate::text::{clean_line, significant, significant_change};
+
+/// Without a terminal, the shortest time between two lines on the progress of an experiment.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 
-/// What the display must know beside the events.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The run's name.
-    pub tag: String,
-    /// The metric's name.
-    pub metric: String,
-    /// How many experiments are wanted, if that is known.
-    pub total: Option<usize>,
-    /// How many workers there are.
-    pub workers: usize,
-    /// Whether proposals or builds are made while experiments run.
-    pub ahead: bool,
-}
-
-/// Shows events as they happen. Nothing of it can fail or disturb the run.
+/// Shows events as they happen. It never fails and never disturbs the run.
 pub struct Display {
     options: Options,
     inner: Mutex<Inner>,
@@ -45,7 +35,7 @@ struct Inner {
     out: Output,
     began: Instant,
     board: Board,
-    /// How many workers there are.
+    /// The number of workers.
     workers: usize,
 }
 
@@ -88,7 +78,7 @@ impl Observer for Display {
             }
             Event::Rejected { description, reason } => {
                 inner.board.thought();
-                inner.out.line(&format!("refused: {description}: {reason}"), Some(Style::Dim));
+                inner.out.line(&format!("rejected: {description}: {reason}"), Some(Style::Dim));
             }
             Event::Retrying { error, pause } => {
                 inner.board.thought();
@@ -102,9 +92,10 @@ impl Observer for Display {
                 inner.out.line(&text, Some(Style::Yellow));
             }
             Event::Remeasured { score, shift } => {
-                let moved = shift.map_or("".into(), |by| format!("; the machine has shifted by {by:+.6}"));
+                let moved = shift
+                    .map_or(String::new(), |by| format!("; the machine has shifted by {}", significant_change(by)));
                 let style = if shift.is_some() { Style::Yellow } else { Style::Dim };
-                let text = format!("the incumbent, measured again: {:.6}{moved}", score.get());
+                let text = format!("the incumbent, measured again: {}{moved}", significant(score.get()));
                 inner.out.line(&text, Some(style));
             }
             Event::Paused { why, pause } => {
@@ -133,7 +124,7 @@ impl Observer for Display {
             Event::Decided { experiment, state } => {
                 inner.board.decided(experiment.id);
                 inner.decided(state, experiment);
-                inner.night(state, &self.options);
+                inner.whole_run(state, &self.options);
             }
             Event::Stopped { reason, .. } => {
                 inner.out.clear();
@@ -154,7 +145,7 @@ impl Inner {
             self.out.line(&format!("going on with {}: {done} experiments are done", options.tag), None);
         }
         state.pending().for_each(|pending| self.board.waits(pending.id));
-        self.night(state, options);
+        self.whole_run(state, options);
     }
 
     /// Shows on the bars what the board says.
@@ -167,6 +158,7 @@ impl Inner {
     }
 
     fn staged(&mut self, experiment: u32, description: &str) {
+        let description = &clean_line(description);
         self.board.staged(experiment, description);
         if experiment == 0 {
             self.out.plain_line("baseline: building and running the unchanged program");
@@ -175,7 +167,7 @@ impl Inner {
         }
     }
 
-    /// Where there are several workers, a plain line names the one that an experiment begins on.
+    /// Notes the start of a trial. With several workers, a plain line names the worker that an experiment begins on.
     fn running(&mut self, experiment: u32, worker: Option<u32>) {
         self.board.runs(experiment, worker);
         if let (Some(worker), true) = (worker, self.workers > 1 && experiment > 0)
@@ -195,12 +187,12 @@ impl Inner {
             ),
             (true, false) => (
                 format!(
-                    "experiment {experiment:03} is better than its parent; moved onto experiment {onto:03} and measured again"
+                    "experiment {experiment:03} is better than its parent; rebased onto experiment {onto:03} and measured again"
                 ),
                 Style::Yellow,
             ),
             (false, false) => {
-                (format!("experiment {experiment:03} is moved onto experiment {onto:03}, kept meanwhile"), Style::Dim)
+                (format!("experiment {experiment:03} is rebased onto experiment {onto:03}, kept meanwhile"), Style::Dim)
             }
         };
         self.out.line(&text, Some(style));
@@ -212,7 +204,7 @@ impl Inner {
     fn progress(&mut self, experiment: u32, worker: Option<u32>, line: &str) {
         let progress = Progress::parse(line);
         // What changes first: a narrow terminal cuts the end.
-        let text = progress.as_ref().map_or(line, |p| &p.text);
+        let text = clean_line(progress.as_ref().map_or(line, |p| &p.text));
         let message = format!("{text} | {}", self.board.description(experiment));
         self.board.now(experiment, worker, message, progress.as_ref().map_or(0.0, |p| p.share));
         if let (Output::Plain(_), Some(worker), Some(progress)) = (&self.out, worker, progress)
@@ -220,7 +212,11 @@ impl Inner {
         {
             let place = if self.workers > 1 { format!("worker {worker}: ") } else { String::new() };
             let percent = 100.0 * progress.share;
-            self.out.plain_line(&format!("{place}{}: {percent:.0}% | {}", name(experiment), progress.text));
+            self.out.plain_line(&format!(
+                "{place}{}: {percent:.0}% | {}",
+                name(experiment),
+                clean_line(&progress.text)
+            ));
         }
     }
 
@@ -233,7 +229,7 @@ impl Inner {
         self.out.line(&report::line(state, experiment), Some(style));
     }
 
-    fn night(&self, state: &State, options: &Options) {
+    fn whole_run(&self, state: &State, options: &Options) {
         let Output::Terminal(bars) = &self.out else { return };
         let keeps = state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
         let best = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
@@ -242,50 +238,12 @@ impl Inner {
             let mean = durations.iter().sum::<Duration>().checked_div(durations.len() as u32)?;
             Some(mean * u32::try_from(total.saturating_sub(state.finished())).ok()? / self.workers as u32)
         });
-        let best =
-            best.map_or(String::new(), |best| format!("best {} {:.6}, {keeps} kept", options.metric, best.get()));
+        let best = best
+            .map_or(String::new(), |best| format!("best {} {}, {keeps} kept", options.metric, significant(best.get())));
         let left = left.map_or(String::new(), |left| format!(", about {} left", report::duration(left)));
-        bars.night(state.finished() as u64, format!("{best}{left}"));
+        bars.whole_run(state.finished() as u64, format!("{best}{left}"));
     }
-}
-
-fn name(experiment: u32) -> String {
-    if experiment == 0 { "baseline".into() } else { format!("exp {experiment:03}") }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[derive(Clone, Default)]
-    struct Captured(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Captured {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn without_a_terminal_there_are_plain_lines() {
-        let captured = Captured::default();
-        let display = Display::plain(Options::default(), Box::new(captured.clone()));
-        display.on_event(&Event::ExperimentStarted { experiment: 0, description: "baseline" });
-        display.on_event(&Event::Line { experiment: 0, worker: Some(0), line: "step 1 (1%) | loss: 2" });
-        display.on_event(&Event::Rejected { description: "A 1 -> 2", reason: "same" });
-        let state = crate::report::tests::example();
-        for experiment in &state.experiments {
-            display.on_event(&Event::Decided { experiment, state: &state });
-        }
-        let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].starts_with("baseline:"), "{text}");
-        assert!(lines[1].ends_with("refused: A 1 -> 2: same"), "progress lines wait: {text}");
-        assert!(lines[3].contains("KEPT") && !text.contains('\x1b'), "{text}");
-    }
-}
+mod tests;

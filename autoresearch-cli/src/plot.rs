@@ -1,4 +1,4 @@
-//! The staircase: every experiment as a dot, and the best so far as a line that only goes one way.
+//! The staircase: every experiment as a dot, and the incumbent's score as a line that only goes one way.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,6 +8,8 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{register_font, text_anchor};
 use thiserror::Error;
+
+use crate::text::clean_line;
 
 /// The plot could not be drawn or written.
 #[derive(Debug, Error)]
@@ -24,8 +26,9 @@ const KEPT: RGBColor = RGBColor(24, 128, 72);
 const DISCARDED: RGBColor = RGBColor(170, 174, 182);
 const CRASHED: RGBColor = RGBColor(200, 60, 60);
 const INK: RGBColor = RGBColor(52, 56, 64);
-/// Labels are cut after so many characters, and not more than so many are shown.
+/// The longest label, in characters.
 const LABEL: usize = 38;
+/// The most labels.
 const LABELS: usize = 24;
 
 /// Draws the staircase into both files.
@@ -37,7 +40,7 @@ pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError>
     draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
 }
 
-/// The part of the y axis that is worth seeing: from the best to the baseline, with room on both sides.
+/// The part of the y axis that is worth seeing: from the incumbent to the baseline, with room on both sides.
 fn interesting(state: &State, direction: Direction) -> (f64, f64) {
     let scores: Vec<f64> = state.experiments.iter().filter_map(|e| Some(e.score()?.get())).collect();
     let kept = state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(|e| Some(e.score()?.get()));
@@ -77,7 +80,10 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         Direction::Minimise => "lower is better",
         Direction::Maximise => "higher is better",
     };
+    // Small metrics as 5e-8 need more decimals than any axis has room for.
+    let small = low.abs().max(high.abs()) < 1e-5;
     let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 8.0) as usize;
+    let tick = |y: &f64| if small { format!("{y:.2e}") } else { format!("{y:.digits$}") };
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -88,7 +94,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         .x_desc(if in_order(state) { "experiment" } else { "experiment, in the order of the decisions" })
         .y_desc(format!("{metric} ({way})"))
         .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| format!("{y:.digits$}"))
+        .y_label_formatter(&tick)
         .x_labels((last as usize + 1).min(12))
         .draw()
         .map_err(text)?;
@@ -157,7 +163,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.present().map_err(text)
 }
 
-/// Where each experiment stands: in the order of the decisions, in which the best so far only goes one way. With several
+/// The place of each experiment on the x axis: in the order of the decisions, in which the best so far only goes one way. With several
 /// workers that is not the order of the numbers.
 fn places(state: &State) -> HashMap<u32, f64> {
     (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
@@ -181,16 +187,18 @@ fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
 }
 
 fn shortened(text: &str) -> String {
+    // A control character would make the SVG invalid.
+    let text = clean_line(text);
     match text.char_indices().nth(LABEL) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{example, night};
+    use crate::report::fixtures::{example, run_of};
 
     fn drawn(state: &State) -> (String, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
@@ -200,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn both_files_show_the_night() {
+    fn both_files_show_the_run() {
         let (svg, png) = drawn(&example());
         assert!(svg.contains("LR 0.1 -&gt; 0.2") && svg.contains("lower is better"), "labels, escaped");
         assert!(png.starts_with(b"\x89PNG") && png.len() > 5000);
     }
 
     #[test]
-    fn odd_nights_are_drawn_too() {
+    fn odd_runs_are_drawn_too() {
         for scores in [
             vec![],
             vec![("baseline", Some(1.0))],
@@ -215,12 +223,12 @@ mod tests {
             vec![("a", Some(1.0)), ("b", Some(1.0)), ("c", Some(1e12))],
             vec![("a", Some(0.0)), ("b", Some(-1e-12))],
         ] {
-            drawn(&night(&scores));
+            drawn(&run_of(&scores));
         }
         let many: Vec<(String, Option<f64>)> = (0..500)
             .map(|i| (format!("change {i}"), Some(2.0 + f64::from(i * 37 % 100) / 50.0 - f64::from(i) / 300.0)))
             .collect();
-        drawn(&night(&many.iter().map(|(d, s)| (d.as_str(), *s)).collect::<Vec<_>>()));
+        drawn(&run_of(&many.iter().map(|(d, s)| (d.as_str(), *s)).collect::<Vec<_>>()));
     }
 
     #[test]
@@ -228,7 +236,7 @@ mod tests {
         let corners = steps(&example().experiments, 3.0);
         assert_eq!(corners, [(0.0, 1.5), (1.0, 1.5), (1.0, 1.4), (3.0, 1.4)]);
         // Decided in another order than they were numbered.
-        let mut state = night(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3))]);
+        let mut state = run_of(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3))]);
         assert!(in_order(&state));
         (state.experiments[1].id, state.experiments[2].id) = (2, 1);
         let corners = steps(&state.experiments, 2.0);

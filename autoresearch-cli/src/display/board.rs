@@ -1,35 +1,33 @@
-//! Who does what: each worker's experiment, and what is prepared for the next.
+//! The work of each worker, and what is prepared for the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::name;
-
-/// What the events have told so far.
+/// The state of all workers, as the events tell it.
 pub struct Board {
-    /// Whether anything goes on beside a run. If not, whatever happens is what the one worker does.
+    /// True if anything goes on beside a trial. If not, every event belongs to the one worker.
     parallel: bool,
     workers: Vec<Worker>,
-    /// What the open experiments change.
+    /// Descriptions of the open experiments.
     descriptions: BTreeMap<u32, String>,
     thinking: bool,
     built: BTreeSet<u32>,
     waiting: BTreeSet<u32>,
-    /// Those of which nobody was told yet that they run.
+    /// Experiments whose first trial was not told of yet.
     unsaid: BTreeSet<u32>,
 }
 
-/// What a worker does.
+/// The work of one worker.
 #[derive(Debug, Clone)]
 pub struct Worker {
     experiment: Option<u32>,
-    /// What it is called.
+    /// The experiment's name.
     pub name: String,
-    /// What it does, in one line.
+    /// Its progress in one line.
     pub message: String,
-    /// How far it is, from 0 to 1.
+    /// Its progress from 0 to 1.
     pub share: f64,
-    /// When something was said of it last, or when its experiment began.
+    /// The time of the last line on it, or of the start of its experiment.
     said: Instant,
 }
 
@@ -57,12 +55,12 @@ impl Board {
         &self.workers
     }
 
-    /// What an experiment changes.
+    /// The description of an experiment.
     pub fn description(&self, experiment: u32) -> &str {
         self.descriptions.get(&experiment).map_or("", String::as_str)
     }
 
-    /// What an experiment changes, if this is asked for the first time since it was staged.
+    /// The description of an experiment when it is asked for the first time since it was staged.
     pub fn first_run(&mut self, experiment: u32) -> Option<&str> {
         self.unsaid.remove(&experiment).then(|| self.description(experiment))
     }
@@ -78,13 +76,13 @@ impl Board {
         self.thinking = false;
     }
 
-    /// An experiment is there, and nothing of it is under way.
+    /// Notes that an experiment is there and not in flight.
     pub fn waits(&mut self, experiment: u32) {
         self.leaves(experiment);
         self.waiting.insert(experiment);
     }
 
-    /// The first run of an experiment begins.
+    /// Notes that the first trial of an experiment begins.
     pub fn staged(&mut self, experiment: u32, description: &str) {
         self.descriptions.insert(experiment, description.to_owned());
         self.unsaid.insert(experiment);
@@ -93,7 +91,7 @@ impl Board {
         }
     }
 
-    /// A run begins on this worker, or its build ahead. The same experiment may run on others, too.
+    /// Notes that a trial begins on this worker, or its build ahead. The same experiment may run on others, too.
     pub fn runs(&mut self, experiment: u32, worker: Option<u32>) {
         self.waiting.remove(&experiment);
         match worker {
@@ -109,7 +107,7 @@ impl Board {
         }
     }
 
-    /// A run leaves this worker, or what was built ahead.
+    /// Notes that a trial leaves this worker, or what was built ahead.
     pub fn rests(&mut self, experiment: u32, worker: Option<u32>) {
         match worker {
             Some(worker) => {
@@ -128,7 +126,7 @@ impl Board {
         self.workers.get_mut(worker as usize).filter(|_| self.parallel)
     }
 
-    /// Nothing of an experiment is under way any more.
+    /// Notes that nothing of an experiment is in flight any more.
     fn leaves(&mut self, experiment: u32) {
         self.waiting.remove(&experiment);
         self.built.remove(&experiment);
@@ -142,13 +140,13 @@ impl Board {
         self.unsaid.remove(&experiment);
     }
 
-    /// How a run goes.
+    /// Notes the progress of a trial.
     pub fn now(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
         let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker as usize)) else { return };
         (worker.name, worker.message, worker.share) = (name(experiment), message, share);
     }
 
-    /// Whether something should be said of a worker again, which is no more often than this.
+    /// Returns whether the last line on a worker is at least `pause` ago; if so, the next one counts from now.
     pub fn is_due(&mut self, worker: u32, pause: Duration) -> bool {
         let Some(worker) = self.workers.get_mut(worker as usize) else { return false };
         let due = worker.said.elapsed() >= pause;
@@ -158,7 +156,7 @@ impl Board {
         due
     }
 
-    /// What is prepared, in one line.
+    /// Everything that is prepared, in one line.
     pub fn ahead(&self) -> String {
         let list = |what: &str, experiments: &BTreeSet<u32>| {
             let numbers: Vec<String> = experiments.iter().map(|number| format!("{number:03}")).collect();
@@ -169,6 +167,11 @@ impl Board {
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".into() } else { parts.join(" | ") }
     }
+}
+
+/// The name of an experiment on its bar: `baseline` or `exp 007`.
+pub fn name(experiment: u32) -> String {
+    if experiment == 0 { "baseline".into() } else { format!("exp {experiment:03}") }
 }
 
 #[cfg(test)]

@@ -1,33 +1,27 @@
-//! Where the display goes: bars on a terminal, plain lines elsewhere.
+//! The two forms of the display: bars on a terminal, plain lines elsewhere.
 
 use std::io::Write;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::Options;
-use crate::terminal;
+use super::options::Options;
+use crate::text::clean_line;
+use crate::text::terminal::{self, Style};
 
+/// The form that fits the output.
 pub enum Output {
     Terminal(Bars),
     Plain(Box<dyn Write + Send>),
 }
 
-/// One bar for the night, one for each worker, and a line for what is prepared.
+/// One bar for the run, one for each worker, and a line for what is prepared.
 pub struct Bars {
     all: MultiProgress,
-    night: ProgressBar,
+    whole_run: ProgressBar,
     workers: Vec<ProgressBar>,
     ahead: Option<ProgressBar>,
     colour: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub enum Style {
-    Dim,
-    Yellow,
-    Green,
-    Red,
 }
 
 impl Bars {
@@ -44,13 +38,13 @@ impl Bars {
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         };
-        let night = add(
+        let whole_run = add(
             options.total.unwrap_or(0) as u64,
             match (options.total, several) {
-                (Some(_), false) => "night      {bar:30.green} {pos}/{len} {elapsed} {wide_msg}",
-                (Some(_), true) => "night              {bar:20.green} {pos}/{len} {elapsed} {wide_msg}",
-                (None, false) => "night      {pos} experiments {elapsed} {wide_msg}",
-                (None, true) => "night              {pos} experiments {elapsed} {wide_msg}",
+                (Some(_), false) => "run        {bar:30.green} {pos}/{len} {elapsed} {wide_msg}",
+                (Some(_), true) => "run                {bar:20.green} {pos}/{len} {elapsed} {wide_msg}",
+                (None, false) => "run        {pos} experiments {elapsed} {wide_msg}",
+                (None, true) => "run                {pos} experiments {elapsed} {wide_msg}",
             },
         );
         let worker = match several {
@@ -61,10 +55,10 @@ impl Bars {
         let ahead = if several { "ahead              {wide_msg}" } else { "ahead      {wide_msg}" };
         let ahead = options.ahead.then(|| add(0, ahead));
         let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Bars { all, night, workers, ahead, colour }
+        Bars { all, whole_run, workers, ahead, colour }
     }
 
-    /// What a worker does, and how far it is, from 0 to 1.
+    /// Shows the work of one worker; `share` is how far it is, from 0 to 1.
     pub fn worker(&self, worker: usize, name: &str, message: &str, share: f64) {
         let Some(bar) = self.workers.get(worker) else { return };
         bar.set_prefix(match self.workers.len() {
@@ -72,49 +66,47 @@ impl Bars {
             _ => format!("worker {worker} {name}"),
         });
         bar.set_position((share * 1000.0) as u64);
-        bar.set_message(message.to_owned());
+        bar.set_message(clean_line(message));
     }
 
-    /// What is prepared.
+    /// Shows what is prepared.
     pub fn ahead(&self, message: String) {
         if let Some(bar) = &self.ahead {
             bar.set_message(message);
         }
     }
 
-    pub fn night(&self, finished: u64, message: String) {
-        self.night.set_position(finished);
-        self.night.set_message(message);
+    /// Shows how far the run is.
+    pub fn whole_run(&self, finished: u64, message: String) {
+        self.whole_run.set_position(finished);
+        self.whole_run.set_message(message);
     }
 
     fn clear(&self) {
-        let bars = self.workers.iter().chain(&self.ahead).chain([&self.night]);
+        let bars = self.workers.iter().chain(&self.ahead).chain([&self.whole_run]);
         bars.for_each(ProgressBar::finish_and_clear);
     }
 }
 
 impl Output {
-    /// A line that stays.
+    /// Writes a line that stays.
     pub fn line(&mut self, text: &str, style: Option<Style>) {
         match self {
             Output::Terminal(bars) => {
-                let code = style.filter(|_| bars.colour).map(|style| match style {
-                    Style::Dim => "2",
-                    Style::Yellow => "33",
-                    Style::Green => "1;32",
-                    Style::Red => "31",
-                });
-                let text = code.map_or(text.to_owned(), |code| format!("\x1b[{code}m{text}\x1b[0m"));
                 // Not the bars' own `println`, which is silent once the bars are finished.
-                bars.all.suspend(|| terminal::err(&text));
+                bars.all.suspend(|| match style.filter(|_| bars.colour) {
+                    Some(style) => terminal::err_styled(text, style),
+                    None => terminal::err(text),
+                });
             }
             Output::Plain(_) => self.plain_line(text),
         }
     }
 
-    /// A line only where there are no bars.
+    /// Writes a line only where there are no bars.
     pub fn plain_line(&mut self, text: &str) {
         if let Output::Plain(out) = self {
+            let text = clean_line(text);
             let time = jiff::Zoned::now().strftime("%H:%M:%S");
             // `baseline:` begins its line: scripts wait for it.
             let line =

@@ -1,16 +1,16 @@
-//! What a training program says of how far it is.
+//! Progress lines of training programs.
 
 /// A progress line of the form `step 00012 (3.4%) | loss: 5.1 | tok/sec: 15,123 | remaining: 58s`.
 #[derive(Debug, PartialEq)]
 pub struct Progress {
     /// From 0 to 1.
     pub share: f64,
-    /// What is worth showing of it.
+    /// The parts of the line that are worth showing.
     pub text: String,
 }
 
 impl Progress {
-    /// Understands a line, if it is of this form.
+    /// Parses a line; `None` if it is not of this form.
     pub fn parse(line: &str) -> Option<Progress> {
         let mut parts = line.split('|').map(str::trim);
         let first = parts.next()?;

@@ -1,27 +1,30 @@
-//! What each keep cost: everything that was proposed since the one before it.
+//! The cost of each keep: all that was proposed since the keep before it.
 
 use std::fmt::Write as _;
 
 use autoresearch_core::{Cost, Experiment, State, Status};
 
-/// Everything that was proposed up to a keep.
+use super::line::escape_cell;
+use crate::text::clean_line;
+
+/// All that was proposed up to a keep.
 struct Share<'a> {
     /// The keep; `None` for what came after the last one.
     keep: Option<&'a Experiment>,
     experiments: usize,
-    refused: usize,
+    rejected: usize,
     cost: Cost,
 }
 
-/// The shares of all keeps but the baseline, and what came after them. Together they are all that was spent.
+/// The shares of all keeps but the baseline, and one for the proposals after them. Together they are all that was spent.
 fn shares(state: &State) -> Vec<Share<'_>> {
-    let empty = || Share { keep: None, experiments: 0, refused: 0, cost: Cost::default() };
+    let empty = || Share { keep: None, experiments: 0, rejected: 0, cost: Cost::default() };
     let mut shares = Vec::new();
     let mut share = empty();
-    let mut refused = state.rejections.iter().peekable();
+    let mut rejected = state.rejections.iter().peekable();
     for experiment in state.experiments.iter().skip(1) {
-        while let Some(rejection) = refused.next_if(|rejection| rejection.experiment <= experiment.id) {
-            share.refused += 1;
+        while let Some(rejection) = rejected.next_if(|rejection| rejection.experiment <= experiment.id) {
+            share.rejected += 1;
             share.cost = share.cost.plus(rejection.cost);
         }
         share.experiments += 1;
@@ -30,20 +33,20 @@ fn shares(state: &State) -> Vec<Share<'_>> {
             shares.push(Share { keep: Some(experiment), ..std::mem::replace(&mut share, empty()) });
         }
     }
-    for rejection in refused {
-        share.refused += 1;
+    for rejection in rejected {
+        share.rejected += 1;
         share.cost = share.cost.plus(rejection.cost);
     }
     for pending in state.pending() {
         share.cost = share.cost.plus(pending.cost);
     }
-    if share.experiments + share.refused > 0 || share.cost != Cost::default() {
+    if share.experiments + share.rejected > 0 || share.cost != Cost::default() {
         shares.push(share);
     }
     shares
 }
 
-/// What all proposals cost, in one line; `None` if they cost nothing.
+/// The cost of all proposals in one line; `None` if they cost nothing.
 fn total(state: &State) -> Option<String> {
     let Cost { tokens, dollars, calls } = state.cost;
     if state.cost == Cost::default() {
@@ -58,19 +61,19 @@ fn total(state: &State) -> Option<String> {
     Some(format!("The proposals cost {}, {tokens} tokens{calls}{each}", money(dollars)))
 }
 
-/// For a terminal: the total, and a line for each keep. Empty if nothing cost anything.
+/// Formats the total and a line for each keep, for a terminal. Empty if nothing cost anything.
 pub fn terminal(state: &State) -> String {
     let Some(total) = total(state) else { return String::new() };
     let mut text = format!("{total}\n");
-    for Share { keep, experiments, refused, cost } in shares(state) {
+    for Share { keep, experiments, rejected, cost } in shares(state) {
         let what = match keep {
-            Some(keep) => format!("{:03} {}", keep.id, keep.description),
+            Some(keep) => format!("{:03} {}", keep.id, clean_line(&keep.description)),
             None => "since the last keep".to_owned(),
         };
-        let refused = if refused > 0 { format!(", {refused} refused") } else { String::new() };
+        let rejected = if rejected > 0 { format!(", {rejected} rejected") } else { String::new() };
         let _ = writeln!(
             text,
-            "- {what}: {}, {} tokens ({}{refused})",
+            "- {what}: {}, {} tokens ({}{rejected})",
             money(cost.dollars),
             cost.tokens,
             count(experiments, "experiment")
@@ -79,25 +82,25 @@ pub fn terminal(state: &State) -> String {
     text + "\n"
 }
 
-/// For a file: the same as a table.
+/// Formats the same as a table, for a file.
 pub fn markdown(state: &State) -> String {
     let Some(total) = total(state) else { return String::new() };
     let mut text = format!(
-        "\n## What the keeps cost\n\n{total}. A keep has cost whatever was proposed since the one before it.\n\n\
-         | keep | change | experiments | refused | calls | tokens | cost |\n|---|---|---|---|---|---|---|\n"
+        "\n## Cost of the keeps\n\n{total}. A keep has cost whatever was proposed since the one before it.\n\n\
+         | keep | change | experiments | rejected | calls | tokens | cost |\n|---|---|---|---|---|---|---|\n"
     );
-    for Share { keep, experiments, refused, cost: Cost { tokens, dollars, calls } } in shares(state) {
+    for Share { keep, experiments, rejected, cost: Cost { tokens, dollars, calls } } in shares(state) {
         let (id, change) = match keep {
-            Some(keep) => (format!("{:03}", keep.id), keep.description.replace('\\', "\\\\").replace('|', "\\|")),
+            Some(keep) => (format!("{:03}", keep.id), escape_cell(&keep.description)),
             None => ("-".to_owned(), "since the last keep".to_owned()),
         };
         let dollars = money(dollars);
-        let _ = writeln!(text, "| {id} | {change} | {experiments} | {refused} | {calls} | {tokens} | {dollars} |");
+        let _ = writeln!(text, "| {id} | {change} | {experiments} | {rejected} | {calls} | {tokens} | {dollars} |");
     }
     text
 }
 
-/// US dollars: cents, and below one dollar hundredths of them.
+/// Formats US dollars with cents, and below one dollar with hundredths of them.
 fn money(dollars: f64) -> String {
     if dollars >= 1.0 { format!("${dollars:.2}") } else { format!("${dollars:.4}") }
 }
@@ -109,15 +112,15 @@ fn count(number: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::night;
+    use crate::report::fixtures::{records, run_of};
     use autoresearch_core::Journal;
-    use autoresearch_core::journal::{Record, StagedExperiment};
+    use autoresearch_core::journal::Record;
 
-    /// A night in which every experiment cost the same, with two refusals: one before the first keep, one at the end.
+    /// A run in which every experiment cost the same, with two rejections: one before the first keep, one at the end.
     fn paid() -> State {
         let mut journal = Journal::in_memory();
         let cost = Cost { tokens: 100, dollars: 0.25, calls: 2 };
-        let refusal = Record::Rejected {
+        let rejection = Record::Rejected {
             description: "x".into(),
             reason: "y".into(),
             change: serde_json::Value::Null,
@@ -127,19 +130,19 @@ mod tests {
         let mut entries = Vec::new();
         let scores =
             [("baseline", Some(1.5)), ("no", Some(1.6)), ("a | b", Some(1.4)), ("yes", Some(1.3)), ("fails", None)];
-        let records = crate::report::tests::records(&scores);
+        let records = records(&scores);
         for mut record in records {
-            if let Record::Staged(StagedExperiment { experiment, cost: place, .. }) = &mut record
+            if let Record::Staged { experiment, cost: place, .. } = &mut record
                 && *experiment > 0
             {
                 *place = cost;
                 if *experiment == 2 {
-                    entries.push(journal.append(refusal.clone()).unwrap());
+                    entries.push(journal.append(rejection.clone()).unwrap());
                 }
             }
             entries.push(journal.append(record).unwrap());
         }
-        entries.push(journal.append(refusal).unwrap());
+        entries.push(journal.append(rejection).unwrap());
         State::replay(&entries).unwrap()
     }
 
@@ -149,9 +152,9 @@ mod tests {
         assert_eq!(
             terminal(&state),
             "The proposals cost $3.00, 420 tokens in 10 calls; $1.50 for each of 2 keeps\n\
-             - 002 a | b: $1.50, 210 tokens (2 experiments, 1 refused)\n\
+             - 002 a | b: $1.50, 210 tokens (2 experiments, 1 rejected)\n\
              - 003 yes: $0.2500, 100 tokens (1 experiment)\n\
-             - since the last keep: $1.25, 110 tokens (1 experiment, 1 refused)\n\n"
+             - since the last keep: $1.25, 110 tokens (1 experiment, 1 rejected)\n\n"
         );
         let text = markdown(&state);
         assert!(
@@ -162,12 +165,12 @@ mod tests {
         let all = shares(&state).iter().fold(Cost::default(), |all, share| all.plus(share.cost));
         assert_eq!(all, state.cost);
         assert!(crate::report::terminal(&state).contains(&terminal(&state)));
-        assert!(crate::report::markdown(&state, "t", "p").contains(&text));
+        assert!(crate::report::markdown(&state, &[], "t", "p").contains(&text));
     }
 
     #[test]
-    fn nothing_is_said_of_a_night_that_cost_nothing() {
-        let state = night(&[("baseline", Some(1.5)), ("a", Some(1.4))]);
+    fn nothing_is_said_of_a_run_that_cost_nothing() {
+        let state = run_of(&[("baseline", Some(1.5)), ("a", Some(1.4))]);
         assert_eq!((terminal(&state), markdown(&state)), (String::new(), String::new()));
     }
 }

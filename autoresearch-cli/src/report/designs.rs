@@ -1,14 +1,17 @@
-//! What the report says of factorial designs.
+//! The section of the report on factorial designs.
 
 use std::fmt::Write as _;
 
 use autoresearch_agents::design::{Alias, Analysis, Effect, Step, analyses};
 use autoresearch_core::{Direction, State};
 
-/// So many effects that share a number, or are not told, are named.
+use super::line::escape_cell;
+use crate::text::{significant, significant_change};
+
+/// The most effects that are named where several share a number.
 const NAMED: usize = 4;
 
-/// For each design what was measured and a table of its effects; empty where there was no design.
+/// Formats the measured points and a table of the effects of each design; empty where there was no design.
 pub fn designs(state: &State) -> String {
     let Some(header) = &state.header else { return String::new() };
     let tell = |analysis: &Analysis| section(analysis, &header.metric, header.direction);
@@ -42,7 +45,7 @@ fn section(analysis: &Analysis, metric: &str, direction: Direction) -> String {
     }
     let _ = match (analysis.sigma, analysis.by_residual) {
         (Some(sigma), false) => {
-            writeln!(text, "The errors are those of single runs that differ by {sigma:.2e} (standard deviation).")
+            writeln!(text, "The errors are those of single trials that differ by {sigma:.2e} (standard deviation).")
         }
         (Some(sigma), true) => writeln!(
             text,
@@ -58,7 +61,7 @@ fn section(analysis: &Analysis, metric: &str, direction: Direction) -> String {
     for effect in &analysis.effects {
         let names: Vec<&str> = effect.of.iter().map(|step| step.factor.as_str()).collect();
         let cells = [names.join(" × "), words(effect, metric, direction), aliases(&effect.aliases)];
-        let _ = writeln!(text, "| {} |", cells.map(|cell| cell.replace('\\', "\\\\").replace('|', "\\|")).join(" | "));
+        let _ = writeln!(text, "| {} |", cells.map(|cell| escape_cell(&cell)).join(" | "));
     }
     if !analysis.unknown.is_empty() {
         let names: Vec<String> = analysis.unknown.iter().map(|of| of.join(" × ")).collect();
@@ -69,7 +72,8 @@ fn section(analysis: &Analysis, metric: &str, direction: Direction) -> String {
 
 /// `raising LR from 0.02 to 0.04 lowers val_bpb by 0.012000 ± 0.003000 (better)`
 fn words(effect: &Effect, metric: &str, direction: Direction) -> String {
-    let error = |factor: f64| effect.error.map(|error| format!(" ± {:.6}", factor * error)).unwrap_or_default();
+    let error =
+        |factor: f64| effect.error.map(|error| format!(" ± {}", significant(factor * error))).unwrap_or_default();
     match &effect.of[..] {
         [step] => {
             let size = effect.estimate;
@@ -79,16 +83,16 @@ fn words(effect: &Effect, metric: &str, direction: Direction) -> String {
                 _ => " (worse)",
             };
             let verb = if size > 0.0 { "raises" } else { "lowers" };
-            format!("{} {verb} {metric} by {:.6}{}{worth}", change(step), size.abs(), error(1.0))
+            format!("{} {verb} {metric} by {}{}{worth}", change(step), significant(size.abs()), error(1.0))
         }
         // An interaction is half of what one step adds to the effect of the other.
         [first, second] => format!(
-            "with {} at {} instead of {}, {} changes {metric} by {:+.6}{} more",
+            "with {} at {} instead of {}, {} changes {metric} by {}{} more",
             second.factor,
             second.to,
             second.from,
             change(first),
-            2.0 * effect.estimate,
+            significant_change(2.0 * effect.estimate),
             error(2.0)
         ),
         _ => String::new(),
@@ -124,17 +128,17 @@ fn some(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::records;
-    use autoresearch_core::journal::{Record, StagedExperiment};
+    use crate::report::fixtures::{example, records};
+    use autoresearch_core::journal::Record;
     use autoresearch_core::{Design, Journal, Patch, Revision};
 
-    /// The night of a two by two design, whose baseline is its first point.
+    /// The run of a two by two design, whose baseline is its first point.
     fn state() -> State {
         let mut records = records(&[("baseline", Some(1.5)), ("a", Some(1.6)), ("b", Some(1.7)), ("c", Some(1.55))]);
         let levels = [("0.02", "4"), ("0.04", "4"), ("0.02", "6"), ("0.04", "6")];
         let mut first = None;
         for record in &mut records {
-            let Record::Staged(StagedExperiment { experiment, parent, candidate, change, design, .. }) = record else { continue };
+            let Record::Staged { experiment, parent, candidate, change, design, .. } = record else { continue };
             let (lr, depth) = levels[*experiment as usize];
             let baseline: &Revision = first.get_or_insert(candidate.revision.clone());
             if *experiment > 0 {
@@ -166,9 +170,9 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }
-        let report = crate::report::markdown(&state(), "t", "p");
+        let report = crate::report::markdown(&state(), &[], "t", "p");
         assert!(report.contains("## Designs") && report.contains(&text), "{report}");
         assert!(crate::report::terminal(&state()).contains(&text));
-        assert_eq!(designs(&crate::report::tests::example()), "");
+        assert_eq!(designs(&example()), "");
     }
 }

@@ -1,13 +1,15 @@
-//! What the report says of excursions.
+//! The section of the report on excursions.
 
 use std::fmt::Write as _;
 
 use autoresearch_core::State;
 
-/// One line for each, and for the one that goes on; nothing where there was none.
+use crate::text::clean_line;
+
+/// Formats one line for each excursion, also for one that goes on; empty where there was none.
 pub fn excursions(state: &State) -> String {
     let named = |ids: &[u32]| {
-        let of = |id: &u32| state.experiment(*id).map(|e| format!("{id:03} {}", e.description));
+        let of = |id: &u32| state.experiment(*id).map(|e| format!("{id:03} {}", clean_line(&e.description)));
         ids.iter().filter_map(of).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::new();

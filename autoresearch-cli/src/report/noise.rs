@@ -1,14 +1,17 @@
-//! How sure a night's result is: the noise, the keeps by measurements that did not choose them, the machine's shifts.
+//! The section of the report on certainty: the noise, the keeps by measurements that did not choose them, the machine's shifts.
 
 use std::fmt::Write as _;
 
 use autoresearch_core::State;
 use autoresearch_core::audit::{self, Kept};
 
+use super::line::escape_cell;
+use crate::text::{significant, significant_change};
+
 /// A keep that luck brings with more than this probability would not be kept today.
 const ALPHA: f64 = 0.10;
 
-/// The section of the report; empty while nothing was kept.
+/// Formats the section; empty while nothing was kept.
 pub fn section(state: &State) -> String {
     let kept = audit::keeps(state);
     if kept.is_empty() {
@@ -17,16 +20,17 @@ pub fn section(state: &State) -> String {
     let noise = audit::noise(state);
     let mut text = String::new();
     match noise.sigma() {
-        Some(0.0) => text.push_str("Runs of the same code agree to the last bit: there is no noise.\n"),
+        Some(0.0) => text.push_str("Trials of the same code agree to the last bit: there is no noise.\n"),
         Some(sigma) => {
             let _ = writeln!(
                 text,
-                "One run differs from another of the same code by {sigma:.6} (standard deviation, from {} differences).",
+                "One trial differs from another of the same code by {} (standard deviation, from {} differences).",
+                significant(sigma),
                 noise.degrees()
             );
         }
         None => text.push_str(
-            "Each change was measured once: gains as small as the difference between two runs of the same code may be luck. \
+            "Each change was measured once: gains as small as the difference between two trials of the same code may be luck. \
              `autoresearch audit` measures the kept ones again and says which are real.\n",
         ),
     }
@@ -39,17 +43,17 @@ pub fn section(state: &State) -> String {
     }
     if noise.sigma().is_some_and(|sigma| sigma > 0.0) {
         text.push_str(
-            "\n| keep | change | gain when chosen | gain since | of runs | luck |\n|---|---|---|---|---|---|\n",
+            "\n| keep | change | gain when chosen | gain since | of trials | luck |\n|---|---|---|---|---|---|\n",
         );
         for keep in &kept {
-            let change = keep.experiment.description.replace('\\', "\\\\").replace('|', "\\|");
+            let change = escape_cell(&keep.experiment.description);
             let (id, since) = (keep.experiment.id, since(keep));
             let (new, old) = keep.measured;
             let luck = keep.chance.map_or("?".into(), chance);
             let _ = writeln!(
                 text,
-                "| {id:03} | {change} | {:+.6} | {since} | {new} and {old} | {luck} |",
-                keep.chosen_gain
+                "| {id:03} | {change} | {} | {since} | {new} and {old} | {luck} |",
+                significant_change(keep.chosen_gain)
             );
         }
         let doubtful: Vec<String> = kept
@@ -69,20 +73,21 @@ pub fn section(state: &State) -> String {
     for shift in &state.shifts {
         let _ = writeln!(
             text,
-            "\nThe machine shifted about experiment {:03}: the same code gave scores {:+.6} from then on. Only scores from \
+            "\nThe machine shifted about experiment {:03}: the same code gave scores {} from then on. Only scores from \
              after it were compared with later ones.",
-            shift.experiment, shift.by
+            shift.experiment,
+            significant_change(shift.by)
         );
     }
     text
 }
 
-/// The gain by runs that did not choose the candidate.
+/// The gain by trials that did not choose the candidate.
 fn since(keep: &Kept<'_>) -> String {
     match (keep.by_selection, keep.error) {
         (true, _) => "not measured again".into(),
-        (false, Some(error)) => format!("{:+.6} ± {error:.6}", keep.gain),
-        (false, None) => format!("{:+.6}", keep.gain),
+        (false, Some(error)) => format!("{} ± {}", significant_change(keep.gain), significant(error)),
+        (false, None) => significant_change(keep.gain),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the report says of short runs.
+//! The section of the report on short trials.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use autoresearch_core::State;
 use autoresearch_core::results::{Agreement, screened};
 
-use super::duration;
+use super::line::duration;
 
-/// A few lines, or nothing where nothing was screened.
+/// Formats a few lines; empty where nothing was screened.
 pub fn screening(state: &State) -> String {
     let Some(found) = screened(state) else { return String::new() };
     let mut text = format!(
-        "{} screened out after short runs, {} promoted, {} promoted as controls",
+        "{} screened out after short trials, {} promoted, {} promoted as controls",
         found.out, found.passed, found.controls
     );
     for (count, what) in [
-        (found.unscreened, "not screened, since the incumbent gave no number in a short run"),
-        (found.crashed, "crashed in a short run"),
-        (found.second_looks, "had a longer second look"),
+        (found.unscreened, "not screened, since the incumbent gave no number in a short trial"),
+        (found.crashed, "crashed in a short trial"),
+        (found.second_looks, "were measured at the next rung"),
     ] {
         if count > 0 {
             let _ = write!(text, "; {count} {what}");
@@ -61,33 +61,54 @@ fn agrees(agreement: &Agreement) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{excursions, line, markdown, tests::example};
-    use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+    use crate::report::excursions::excursions;
+    use crate::report::fixtures::example;
+    use crate::report::{line, markdown};
+    use autoresearch_core::journal::Record;
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::state::{ExcursionStep, Promotion};
     use autoresearch_core::{
         Candidate, Cost, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, Status,
     };
 
-    /// A night of candidates with these short and full scores (none: screened out), of which the first `controls` that were
-    /// measured in full failed. A full run takes 100 s, a short one 20 s; the baseline is 1.
+    /// Records of candidates with these short and full scores (none: screened out), of which the first `controls` that were
+    /// measured in full failed. A full trial takes 100 s, a short one 20 s; the baseline is 1.
     fn records(candidates: &[(f64, Option<f64>)], controls: usize) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
-        add(Record::Started(RunHeader::new("t".into(), "x".into(), Direction::Minimise)));
+        add(Record::Started {
+            tag: "t".into(),
+            base: None,
+            metric: "x".into(),
+            direction: Direction::Minimise,
+            policy: String::new(),
+            seed: 0,
+            rule: String::new(),
+        });
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
             let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
-                Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.fidelity = fidelity; start }),
-                Record::TrialMeasured({ let mut ended = TrialResult::new(experiment, attempt, side, outcome, result); ended.fidelity = fidelity; ended }),
+                Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
+                Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
             ]
         };
         let baseline = (1.0, Some(1.0));
         for (experiment, (short, full)) in (0..).zip(std::iter::once(&baseline).chain(candidates)) {
             let revision = Revision(format!("r{experiment}"));
-            add(Record::Staged({ let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision.0.clone())); staged.description = format!("idea {experiment}"); staged }));
+            add(Record::Staged {
+                experiment,
+                parent: None,
+                candidate: Candidate::new(revision.0.clone()),
+                description: format!("idea {experiment}"),
+                hypothesis: String::new(),
+                change: serde_json::Value::Null,
+                cost: Cost::default(),
+                proposer: String::new(),
+                design: None,
+                remaining: None,
+            });
             let mut attempt = 0;
             let mut next = || {
                 attempt += 1;
@@ -109,7 +130,15 @@ mod tests {
             }
             let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
             let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason.into(); decision.kept_as = to; decision }));
+            add(Record::Decided {
+                experiment,
+                status,
+                reason: reason.into(),
+                to,
+                reference: None,
+                alpha: None,
+                excursion: None,
+            });
             if experiment == 0 {
                 add(Record::Adopted { experiment });
             }
@@ -123,18 +152,18 @@ mod tests {
         State::replay(&entries).unwrap()
     }
 
-    fn night(candidates: &[(f64, Option<f64>)], controls: usize) -> State {
+    fn run_of(candidates: &[(f64, Option<f64>)], controls: usize) -> State {
         replay(records(candidates, controls))
     }
 
     #[test]
     fn hours_and_candidates_are_counted() {
         // Three out of five runs of 100 s, against six short ones of 20 s.
-        let state = night(&[(1.1, Some(1.2)), (9.0, None), (9.0, None), (9.0, None), (1.2, Some(1.1))], 1);
+        let state = run_of(&[(1.1, Some(1.2)), (9.0, None), (9.0, None), (9.0, None), (1.2, Some(1.1))], 1);
         let text = screening(&state);
         assert!(
             text.starts_with(
-                "3 screened out after short runs, 1 promoted, 1 promoted as controls; about 3m 00s saved\n"
+                "3 screened out after short trials, 1 promoted, 1 promoted as controls; about 3m 00s saved\n"
             ),
             "{text}"
         );
@@ -143,8 +172,8 @@ mod tests {
             "{text}"
         );
         let out = line(&state, &state.experiments[2]);
-        assert!(out.ends_with("; screened out: 9 against 1; short runs only; discarded"), "{out}");
-        assert!(markdown(&state, "t", "p").contains("## Screening\n\n- 3 screened out"));
+        assert!(out.ends_with("; screened out: 9 against 1; short trials only; discarded"), "{out}");
+        assert!(markdown(&state, &[], "t", "p").contains("## Screening\n\n- 3 screened out"));
         assert_eq!(screening(&example()), "");
     }
 
@@ -152,23 +181,23 @@ mod tests {
     fn controls_weigh_and_their_absence_is_said() {
         // Those that passed are in order; the control, which stands for itself and three that were thrown out, is the best.
         let passed = [(1.01, Some(1.1)), (1.02, Some(1.2)), (1.03, Some(1.3))];
-        let text = screening(&night(&passed, 0));
+        let text = screening(&run_of(&passed, 0));
         assert!(text.contains("is 1.00 (Spearman, of gains; n = 3); no candidate that failed"), "{text}");
         assert!(text.contains("it took 1m 20s more than it saved"), "{text}");
         let mut all = vec![(9.0, Some(1.05)), (9.1, None), (9.2, None), (9.3, None)];
         all.extend(passed);
-        let text = screening(&night(&all, 1));
+        let text = screening(&run_of(&all, 1));
         assert!(text.contains("is -0.83 (Spearman") && !text.contains("no candidate"), "{text}");
         assert!(!text.contains("misleads"), "four pairs are too few for that: {text}");
     }
 
     #[test]
-    fn short_runs_that_mislead_are_called_so() {
+    fn short_trials_that_mislead_are_called_so() {
         let opposite: Vec<_> = (1..=10).map(|n| (1.0 + f64::from(n), Some(20.0 - f64::from(n)))).collect();
-        assert!(screening(&night(&opposite, 2)).contains("screening at this share misleads"));
-        assert!(!screening(&night(&opposite[..9], 2)).contains("misleads"), "nine are too few");
+        assert!(screening(&run_of(&opposite, 2)).contains("screening at this share misleads"));
+        assert!(!screening(&run_of(&opposite[..9], 2)).contains("misleads"), "nine are too few");
         let same: Vec<_> = (1..=10).map(|n| (1.0 + f64::from(n), Some(2.0 + f64::from(n)))).collect();
-        assert!(!screening(&night(&same, 2)).contains("misleads"));
+        assert!(!screening(&run_of(&same, 2)).contains("misleads"));
     }
 
     #[test]
@@ -176,7 +205,7 @@ mod tests {
         let mut records = records(&[(1.1, Some(1.2)), (1.1, Some(1.3)), (1.1, Some(1.4)), (1.1, Some(1.5))], 0);
         assert_eq!(excursions(&replay(records.clone())), "");
         for record in &mut records {
-            if let Record::Decided(Decision { experiment, excursion, .. }) = record {
+            if let Record::Decided { experiment, excursion, .. } = record {
                 *excursion = match experiment {
                     1 | 4 => Some(ExcursionStep::Sacrifice),
                     3 => Some(ExcursionStep::Dropped),

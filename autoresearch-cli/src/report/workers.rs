@@ -1,4 +1,4 @@
-//! What the report says of workers: how busy they were, and what came of candidates that the incumbent moved away from.
+//! The section of the report on workers: how busy they were, and the fate of candidates whose incumbent moved.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use autoresearch_core::journal::{Entry, Record, TrialResult, TrialStart};
 use autoresearch_core::{Experiment, State, Status};
 use jiff::Timestamp;
 
-/// How busy the workers of a night were.
+/// The share of their time that the workers of a run were busy.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Occupation {
-    /// The most workers that were at work at the same time. The journal does not say how many there were: a night may go on
-    /// with another number. But a worker's next run begins after the record of its last one, so runs that overlap, each
+    /// The most workers that were at work at the same time. The journal does not say how many there were: a run may go on
+    /// with another number. But a worker's next trial begins after the record of its last one, so trials that overlap, each
     /// counted back from its record, are those of as many workers; one that never had anything to do is not missed.
     workers: usize,
-    /// All runs of experiments together.
+    /// Time of all trials together.
     busy: Duration,
     /// Workers times wall clock, without what lies between two calls of the command.
     available: Duration,
@@ -26,9 +26,9 @@ impl Occupation {
         let mut call = Call::default();
         for Entry { at, record, .. } in entries {
             match record {
-                // Made when the night was over.
+                // Made when the run was over.
                 Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. } => continue,
-                // Nobody knows when the harness before died; its last record is what is sure.
+                // Nobody knows when the lab before died; its last record is what is sure.
                 Record::Resumed => all.add(std::mem::take(&mut call)),
                 _ => {}
             }
@@ -60,7 +60,7 @@ impl Occupation {
     }
 }
 
-/// What the journal says of one call of the command.
+/// The records of one call of the command.
 #[derive(Default)]
 struct Call {
     first: Option<Timestamp>,
@@ -80,7 +80,7 @@ fn most_at_once(runs: &[(Timestamp, Timestamp)]) -> usize {
     levels.max().unwrap_or(0) as usize
 }
 
-/// A line on the workers, and one on the candidates that were moved, if there are any. Nothing where nothing ran.
+/// Formats a line on the workers, and one on the candidates that were rebased, if there are any. Empty where nothing ran.
 pub fn terminal(state: &State, entries: &[Entry]) -> String {
     let occupation = Occupation::of(entries);
     if occupation.busy.is_zero() {
@@ -88,10 +88,10 @@ pub fn terminal(state: &State, entries: &[Entry]) -> String {
     }
     let Occupation { workers, .. } = occupation;
     let what = if workers == 1 { "1 worker".to_owned() } else { format!("up to {workers} workers at the same time") };
-    format!("{what}, busy with runs {:.1} % of the time\n{}", 100.0 * occupation.share(), moves(state))
+    format!("{what}, busy with trials {:.1} % of the time\n{}", 100.0 * occupation.share(), moves(state))
 }
 
-/// The same as a section.
+/// Formats the same as a section.
 pub fn markdown(state: &State, entries: &[Entry]) -> String {
     let text = terminal(state, entries);
     if text.is_empty() {
@@ -113,11 +113,11 @@ fn moves(state: &State) -> String {
     let mut parts = Vec::new();
     if again > 0 {
         parts.push(format!(
-            "{again} found better, moved onto a newer incumbent and measured again, {kept} of them kept"
+            "{again} found better, rebased onto a newer incumbent and measured again, {kept} of them kept"
         ));
     }
     if before > 0 {
-        parts.push(format!("{before} moved before they were measured"));
+        parts.push(format!("{before} rebased before they were measured"));
     }
     if conflicts > 0 {
         parts.push(format!("{conflicts} in conflict with what was kept meanwhile, {conflicts_kept} of them kept"));
@@ -132,7 +132,7 @@ fn moves(state: &State) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{night, records};
+    use crate::report::fixtures::{records, run_of};
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Score};
 
@@ -198,14 +198,14 @@ mod tests {
         ]);
         let found = Occupation::of(&all);
         assert_eq!((found.workers, found.busy.as_secs(), found.available.as_secs()), (1, 29, 30));
-        let state = night(&[("baseline", Some(1.5))]);
-        assert_eq!(terminal(&state, &all), "1 worker, busy with runs 96.7 % of the time\n");
+        let state = run_of(&[("baseline", Some(1.5))]);
+        assert_eq!(terminal(&state, &all), "1 worker, busy with trials 96.7 % of the time\n");
         assert_eq!(markdown(&state, &[]), "");
     }
 
     #[test]
-    fn what_was_moved_is_counted() {
-        let mut state = night(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3)), ("c", Some(1.2))]);
+    fn rebased_candidates_are_counted() {
+        let mut state = run_of(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3)), ("c", Some(1.2))]);
         let all = entries(vec![(0, started()), (0, attempt(0)), (10, measured(0, 10))]);
         assert_eq!(moves(&state), "");
         let moved = |measured: bool| {
@@ -225,8 +225,8 @@ mod tests {
         let text = markdown(&state, &all);
         assert!(
             text.ends_with(
-                "- candidates of older incumbents: 1 found better, moved onto a newer incumbent and measured again, 0 of them \
-                 kept; 1 moved before they were measured; 1 in conflict with what was kept meanwhile, 1 of them kept.\n"
+                "- candidates of older incumbents: 1 found better, rebased onto a newer incumbent and measured again, 0 of them \
+                 kept; 1 rebased before they were measured; 1 in conflict with what was kept meanwhile, 1 of them kept.\n"
             ),
             "{text}"
         );

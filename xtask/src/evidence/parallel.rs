@@ -148,7 +148,7 @@ fn trained(tag: &str, devices: &str) -> Result<Came, String> {
     let options = ["--preset", "cpu", "--tag", tag, "--experiments", MANY, "--devices", devices];
     let said = night::nanochat(&options, Some(NIGHT))?;
     let share =
-        said.lines.iter().find_map(|line| line.split_once("busy with runs ")?.1.split(' ').next()?.parse().ok());
+        said.lines.iter().find_map(|line| line.split_once("busy with trials ")?.1.split(' ').next()?.parse().ok());
     let results = said.named("results:").ok_or("it named no results")?;
     let rows = night::rows(&results)?;
     let best = rows.iter().filter(|row| row.status == "keep").map(|row| row.val_bpb).next_back();

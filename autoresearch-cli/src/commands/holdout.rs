@@ -1,0 +1,46 @@
+//! The sealed holdout: data that no decision of a run has seen, measured once at its end.
+
+use autoresearch_core::journal::Record;
+use autoresearch_core::{Budget, Cancel, Outcome, Sandbox, Score, Trial};
+
+use crate::error::CommandError;
+use crate::session::{LockedRun, Session};
+
+/// The number of the first opening's trials; those of `rerun` lie below.
+const FIRST_TRIAL: u32 = 5000;
+
+/// Measures the baseline and the incumbent of a run on its holdout, and journals that it was opened. The opening counts even
+/// if the measurement fails: somebody may have looked.
+pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError> {
+    let holdout = &session.config.holdout;
+    if holdout.command.is_empty() {
+        let why = "there is no holdout to open; give the configuration a section [holdout] with a command";
+        return Err(CommandError::Other(why.into()));
+    }
+    let LockedRun { mut journal, state, base, seed } = session.lock()?;
+    let (Some(incumbent), Some(baseline)) = (&state.incumbent, state.experiments.first()) else {
+        return Err(CommandError::NothingMeasured(session.tag.clone()));
+    };
+    let mut commands = session.commands();
+    commands.run = session.placeholders.fill_all(&holdout.command);
+    commands.run_environment = session.placeholders.environment(&holdout.environment);
+    let sandbox = session.sandbox(commands, &base, "holdout")?;
+    let metric = session.config.metric.metric();
+    let budget = Budget { run: holdout.limit_seconds.0, build: session.config.budget().build };
+
+    let number = FIRST_TRIAL + state.holdout.len() as u32;
+    journal.append(Record::HoldoutOpened { best: incumbent.revision.clone() })?;
+    let mut scores: Vec<Result<Score, String>> = Vec::new();
+    for (experiment, candidate) in [(baseline.id, &baseline.candidate), (incumbent.experiment, &incumbent.candidate)] {
+        let trial = Trial::new(experiment, number, seed, budget);
+        let outcome = sandbox.run(candidate, &trial, cancel).await?;
+        scores.push(metric.read(&outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
+            Outcome::Completed(_) => error.to_string(),
+            other => other.describe(),
+        }));
+    }
+    if let (Some(best), Some(baseline)) = (scores.pop(), scores.pop()) {
+        journal.append(Record::HoldoutMeasured { baseline, best })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! `autoresearch rerun`: measures the incumbent of a run again.
+
+use std::process::ExitCode;
+
+use autoresearch_core::{Outcome, Sandbox, Trial};
+use clap::Args;
+
+use super::args::ConfigArgs;
+use super::signals::cancel_on_signal;
+use crate::error::CommandError;
+use crate::repository::Repository;
+use crate::session::{LockedRun, Session};
+use crate::text::{significant, terminal};
+
+/// The number of the first trial, beyond those of the run itself.
+const FIRST_TRIAL: u32 = 1000;
+
+/// Measure the incumbent of a run again.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Prints each score and changes nothing. Not possible while the run goes on: both would work in the\nsame folders.\n\nExample:\n  autoresearch rerun --times 5 --baseline"
+)]
+pub struct RerunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The run [default: the latest one]
+    #[arg(long)]
+    tag: Option<String>,
+    /// Number of trials.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    times: u32,
+    /// Measure the baseline, too, in turns with the incumbent.
+    #[arg(long)]
+    baseline: bool,
+    /// Use new seeds instead of the run's own.
+    #[arg(long)]
+    fresh_seeds: bool,
+}
+
+/// Measures and prints.
+pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, CommandError> {
+    let session = args.config.session(repository, args.tag)?;
+    let Session { config, .. } = &session;
+    // Held to the end, so that no run fills the slots meanwhile.
+    let LockedRun { journal: _lock, state, base, seed } = session.lock()?;
+    let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(session.tag.clone())) };
+    let sandbox = session.sandbox(session.commands(), &base, "logs")?;
+    let (metric, cancel) = (config.metric.metric(), cancel_on_signal());
+    let baseline = state.experiments.first().filter(|_| args.baseline);
+    let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
+    let measured = [baseline, Some(("", incumbent.experiment, &incumbent.candidate))];
+    for number in (FIRST_TRIAL..).take(args.times as usize) {
+        let seed = if args.fresh_seeds { fresh_seed(seed, number) } else { seed };
+        for (which, experiment, candidate) in measured.into_iter().flatten() {
+            let trial = Trial::new(experiment, number, seed, config.budget());
+            let outcome = sandbox.run(candidate, &trial, &cancel).await?;
+            let measurement = metric.read(&outcome).map_err(|error| match outcome {
+                Outcome::Completed(_) => CommandError::Other(error.to_string()),
+                other => CommandError::Other(other.describe()),
+            })?;
+            terminal::out(format_args!("{which}{}: {}", config.metric.name, significant(measurement.score.get())));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A seed that no trial of the run has: hashed from the run's seed and the trial's number.
+fn fresh_seed(seed: u64, number: u32) -> u64 {
+    let mut hash = blake3::Hasher::new_derive_key("autoresearch rerun fresh seeds");
+    hash.update(&seed.to_le_bytes()).update(&number.to_le_bytes());
+    let mut bytes = [0; 8];
+    hash.finalize_xof().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,218 @@
+//! `autoresearch run`: begins a run, or goes on with one.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use autoresearch_core::git::Lineage;
+use autoresearch_core::import::is_imported;
+use autoresearch_core::journal::Entry;
+use autoresearch_core::process::Cpus;
+use autoresearch_core::{Journal, Lab, Patch, Program, Revision, Settings, State, StopReason};
+use clap::Args;
+use toml::{Table, Value};
+
+use super::args::ConfigArgs;
+use super::dry_run::dry_run;
+use super::report::write_report;
+use super::signals::cancel_on_signal;
+use crate::display::{Display, Options};
+use crate::error::CommandError;
+use crate::policy::Policy;
+use crate::repository::Repository;
+use crate::session::Session;
+use crate::text::terminal;
+use crate::{preflight, proposers, report, slots};
+
+/// Begin a run, or go on with one that was interrupted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A run proposes, measures and keeps changes of the last commit, on the branch autoresearch/TAG. Ctrl-C\nends it; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
+)]
+pub struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Name of the run [default: the unfinished run, or today's date]
+    #[arg(long)]
+    tag: Option<String>,
+    /// End after N experiments beside the baseline.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    experiments: Option<i64>,
+    /// End after H hours, between two experiments.
+    #[arg(long, value_name = "H", allow_negative_numbers = true)]
+    hours: Option<f64>,
+    /// End when the score is at least as good as this.
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    target: Option<f64>,
+    /// Seed of the proposer and of the trials.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Start from the last commit although there are uncommitted changes.
+    #[arg(long)]
+    allow_dirty: bool,
+    /// Show what the next proposal would ask a model, and its cost. Starts nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl RunArgs {
+    /// The arguments as keys of a configuration, whose checks they pass like those of the file.
+    fn table(&self) -> Table {
+        let mut stop = Table::new();
+        let mut set = |name: &str, value: Option<Value>| value.map(|value| stop.insert(name.into(), value));
+        set("experiments", self.experiments.map(Value::Integer));
+        set("hours", self.hours.map(Value::Float));
+        set("target", self.target.map(Value::Float));
+        match stop.is_empty() {
+            true => Table::new(),
+            false => Table::from_iter([("stop".to_owned(), Value::Table(stop))]),
+        }
+    }
+}
+
+/// Runs the search to its end, or until a signal, and writes the report.
+pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, CommandError> {
+    let mut config = args.config.read_with(args.table())?;
+    let tag = match args.tag {
+        Some(tag) => tag,
+        None => repository.tag_to_run(config.stop.experiments)?,
+    };
+    let default_cap = match config.proposer.asks() {
+        true => config.stop.cap_by_default(config.proposer.is_priced()),
+        false => None,
+    };
+    let session = Session::new(repository, config, tag)?;
+    if args.dry_run {
+        terminal::out(dry_run(&session, args.seed)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !session.config.run.cpus.is_empty() && !Cpus::SUPPORTED {
+        terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
+    }
+    let program = session.program()?;
+    let prepared = prepare(&session, args.allow_dirty).await?;
+    for warning in &prepared.warnings {
+        terminal::err(format_args!("warning: {warning}"));
+    }
+    terminal::out(format_args!("run: {} ({})", session.tag, program.title));
+    terminal::out(format_args!("results: {}", session.folder().join("results.tsv").display()));
+    if let Some(cap) = default_cap {
+        terminal::out(format_args!("limit: {cap}"));
+    }
+    let removed = slots::remove_ended(&session.repository, &session.placeholders.slots(), &session.tag);
+    if removed.runs > 0 {
+        terminal::out(removed);
+    }
+
+    let display = Display::new(Options {
+        tag: session.tag.clone(),
+        metric: session.config.metric.name.clone(),
+        total: session.config.stop.experiments,
+        workers: session.plan.workers.classes.len(),
+        ahead: session.plan.prepares_ahead(),
+    });
+    let mut lab = lab(&session, program.clone(), prepared, args.seed)?.observed_by(Arc::new(display));
+    let reason = lab.run(&cancel_on_signal()).await?;
+    let (state, entries) = (lab.state(), session.repository.entries(&session.tag)?);
+    terminal::out(report::summary(state) + &report::workers(state, &entries));
+    write_report(&session.repository, &session.tag, &program.title, state, &entries)?;
+    Ok(match reason {
+        StopReason::Cancelled => ExitCode::from(130),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// A run that was checked and is locked.
+struct Prepared {
+    journal: Journal,
+    entries: Vec<Entry>,
+    lineage: Lineage,
+    base: Revision,
+    policy: Policy,
+    /// Warnings to print before it starts.
+    warnings: Vec<String>,
+}
+
+/// Checks everything that can be checked before the first trial, and opens the journal.
+async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, CommandError> {
+    let (tag, lineage) = (&session.tag, session.lineage()?);
+    let policy = session.policy()?;
+    // A run that failed before its first record has not begun.
+    let is_new = session.repository.journal_path(tag).metadata().map_or(0, |m| m.len()) == 0;
+    let mut warnings = Vec::new();
+    if is_new {
+        check_new(session, &lineage, allow_dirty)?;
+        warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
+    }
+    session.repository.make_run_folder(tag)?;
+    let (journal, entries) = Journal::open(&session.repository.journal_path(tag))?;
+    let state = State::replay(&entries)?;
+    if is_imported(&state) {
+        return Err(CommandError::Imported(tag.clone()));
+    }
+    let nothing_started = state.open.iter().all(|open| open.attempts == 0);
+    let enough = session.config.stop.experiments.is_some_and(|count| state.finished() >= count);
+    if nothing_started && enough && state.incumbent.is_some() {
+        return Err(CommandError::Complete(tag.clone()));
+    }
+    check_policy(tag, &state, &policy)?;
+    // A run that is continued starts from the commit that it began with, wherever the user is today.
+    let base = match state.header.and_then(|header| header.base) {
+        Some(base) => base,
+        None => lineage.head()?,
+    };
+    Ok(Prepared { journal, entries, lineage, base, policy, warnings })
+}
+
+/// Puts the lab together.
+fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Result<Lab<Patch>, CommandError> {
+    let Prepared { journal, entries, base, policy, lineage, .. } = prepared;
+    drop(lineage);
+    let config = &session.config;
+    let proposer = proposers::proposer(session, seed)?;
+    let sandbox = Arc::new(session.sandbox(session.commands(), &base, "logs")?);
+    let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
+    let mut settings = Settings::new(session.tag.clone(), config.budget());
+    settings.base = Some(base);
+    settings.policy = policy.to_text();
+    settings.seed = seed;
+    settings.stop = config.stop.stop();
+    settings.results = Some(session.folder().join("results.tsv"));
+    settings.remeasure_every = config.ratchet.remeasure_every();
+    settings.screening = config.screening.as_ref().map(|section| section.screening());
+    settings.workers = session.plan.workers.clone();
+    settings.excursion = config.excursion.as_ref().map(|section| section.rule());
+    Ok(Lab::new(program, proposer, sandbox, config.metric.metric(), ratchet, settings, (journal, entries))?)
+}
+
+/// A run that begins must not build on what the user did not commit, nor take over somebody's branch.
+fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<(), CommandError> {
+    if lineage.tip()?.is_some() {
+        return Err(CommandError::BranchExists(session.tag.clone()));
+    }
+    if session.repository.has_branch("autoresearch") {
+        return Err(CommandError::BranchInTheWay(session.tag.clone()));
+    }
+    let changed = lineage.uncommitted()?;
+    if !changed.is_empty() && !allow_dirty {
+        let shown = changed.iter().take(10).map(|path| format!("  {path}")).collect::<Vec<_>>().join("\n");
+        return Err(CommandError::Dirty { files: shown });
+    }
+    lineage.head().map(drop).map_err(CommandError::from)
+}
+
+/// A run with a measured baseline goes on only under the settings that it was measured with.
+fn check_policy(tag: &str, state: &State, policy: &Policy) -> Result<(), CommandError> {
+    let Some(header) = state.header.as_ref().filter(|_| state.incumbent.is_some()) else { return Ok(()) };
+    let differences = match Policy::from_text(&header.policy) {
+        Some(run) => policy.differences_from(&run),
+        None if header.policy == policy.to_text() => Vec::new(),
+        None => vec!["the run was begun by an older version of this program, which wrote no names of settings".into()],
+    };
+    match differences.is_empty() {
+        true => Ok(()),
+        false => {
+            let differences = differences.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n");
+            Err(CommandError::OtherPolicy { tag: tag.into(), differences })
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `[metric]`: the number that decides, and how it is read.
+
+use std::sync::Arc;
+
+use autoresearch_core::metric::{Clock, Statistic};
+use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
+use serde::Deserialize;
+
+use super::error::KeyError;
+use super::values;
+
+/// The section.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricSection {
+    /// The name under which the run prints it.
+    pub name: String,
+    /// The way that is better.
+    #[serde(deserialize_with = "direction")]
+    pub direction: Direction,
+    /// For people; a clock of the lab's needs it, too.
+    #[serde(default)]
+    pub unit: String,
+    /// The kind of number; `number` by default.
+    #[serde(default)]
+    pub kind: MetricKind,
+    /// The number of several repeats of a run that counts; for `number` only, the median by default.
+    pub repeats_of: Option<RepeatsOf>,
+    /// The sample of a run that counts: for `timing` only, like all that follows.
+    pub statistic: Option<Statistic>,
+    /// The clock that measures: the program's or the lab's.
+    pub clock: Option<Clock>,
+    /// The fewest samples of a run.
+    #[serde(default, deserialize_with = "samples")]
+    pub samples: Option<u32>,
+}
+
+/// The kind of number that a metric is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricKind {
+    /// One number in the summary block.
+    #[default]
+    Number,
+    /// The mean of a number for each item of an evaluation set.
+    Items,
+    /// A time.
+    Timing,
+}
+
+/// The number of several repeats of a run that counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepeatsOf {
+    /// The middle one, or the mean of the two in the middle.
+    #[default]
+    Median,
+    Mean,
+    /// The smallest number, whichever way is better.
+    Min,
+    /// The number of the last repeat.
+    Last,
+}
+
+impl MetricKind {
+    /// The kind's name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Number => "number",
+            MetricKind::Items => "items",
+            MetricKind::Timing => "timing",
+        }
+    }
+}
+
+impl RepeatsOf {
+    /// The name in a configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            RepeatsOf::Median => "median",
+            RepeatsOf::Mean => "mean",
+            RepeatsOf::Min => "min",
+            RepeatsOf::Last => "last",
+        }
+    }
+}
+
+fn samples<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    values::between::<1, 1000, D>(from).map(Some)
+}
+
+/// Reads a direction in British or American spelling.
+fn direction<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Direction, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_direction(&text).map_err(|why| serde::de::Error::custom(format!("is '{text}'; {why}")))
+}
+
+/// Parses `minimise`, `maximise`, or their American spellings.
+pub fn parse_direction(text: &str) -> Result<Direction, String> {
+    match text.to_lowercase().as_str() {
+        "minimise" | "minimize" => Ok(Direction::Minimise),
+        "maximise" | "maximize" => Ok(Direction::Maximise),
+        _ => Err("give minimise or maximise".into()),
+    }
+}
+
+impl MetricSection {
+    /// Finds keys that do not go together. `repeats` are those of a run.
+    pub fn check(&self, repeats: u32) -> Result<(), KeyError> {
+        if self.repeats_of.is_some() && self.kind != MetricKind::Number {
+            return Err(KeyError::new("metric.repeats_of", "belongs to kind = 'number'; leave it out"));
+        }
+        if self.repeats_of.is_some() && repeats == 1 {
+            return Err(KeyError::new(
+                "metric.repeats_of",
+                "has nothing to choose from, since [run] repeats is 1; give [run] repeats, or leave it out",
+            ));
+        }
+        let given = [
+            ("statistic", self.statistic.is_some()),
+            ("clock", self.clock.is_some()),
+            ("samples", self.samples.is_some()),
+        ];
+        if self.kind != MetricKind::Timing {
+            return match given.iter().find(|(_, given)| *given) {
+                Some((name, _)) => Err(KeyError::new(
+                    format!("metric.{name}"),
+                    "belongs to kind = 'timing'; leave it out, or give the kind",
+                )),
+                None => Ok(()),
+            };
+        }
+        if self.direction == Direction::Maximise {
+            let why = "is maximise, and a time is better when it is shorter; give direction = 'minimise'";
+            return Err(KeyError::new("metric.direction", why));
+        }
+        if self.clock.unwrap_or_default() != Clock::Printed && Timing::scale(&self.unit).is_none() {
+            let why = format!("is '{}', which the lab's clock does not know; give s, ms, us or ns", self.unit);
+            return Err(KeyError::new("metric.unit", why));
+        }
+        Ok(())
+    }
+
+    /// The direction's name in a configuration.
+    pub fn direction_name(&self) -> &'static str {
+        match self.direction {
+            Direction::Minimise => "minimise",
+            Direction::Maximise => "maximise",
+        }
+    }
+
+    /// The statistic's name in a configuration.
+    pub fn statistic_name(&self) -> Option<&'static str> {
+        self.statistic.map(|statistic| match statistic {
+            Statistic::Median => "median",
+            Statistic::Minimum => "minimum",
+        })
+    }
+
+    /// The clock's name in a configuration.
+    pub fn clock_name(&self) -> Option<&'static str> {
+        self.clock.map(|clock| match clock {
+            Clock::Printed => "printed",
+            Clock::Wall => "wall",
+            Clock::Cpu => "cpu",
+        })
+    }
+
+    /// The number of several repeats that counts, where there are several.
+    pub fn repeats_of(&self, repeats: u32) -> Option<RepeatsOf> {
+        (self.kind == MetricKind::Number && repeats > 1).then(|| self.repeats_of.unwrap_or_default())
+    }
+
+    /// The metric as the lab takes it.
+    pub fn metric(&self) -> Arc<dyn Metric> {
+        let MetricSection { name, direction, unit, .. } = self;
+        match self.kind {
+            // Core's metric reads the last number of a log; `repeats_of` is for the one that reads several.
+            MetricKind::Number => Arc::new(LogMetric::new(name, *direction).with_unit(unit)),
+            MetricKind::Items => Arc::new(ItemMetric::new(name, *direction).with_unit(unit)),
+            MetricKind::Timing => Arc::new(
+                Timing::new(name)
+                    .with_unit(unit)
+                    .statistic(self.statistic.unwrap_or_default())
+                    .clock(self.clock.unwrap_or_default())
+                    .at_least(self.samples.unwrap_or(3) as usize),
+            ),
+        }
+    }
+
+    /// Returns whether it is a time: then only trials made in turns may be compared.
+    pub fn is_time(&self) -> bool {
+        self.kind == MetricKind::Timing
+    }
+}

@@ -1,0 +1,102 @@
+//! `[stop]`: when a run ends, and what its proposals may cost.
+
+use std::time::Duration;
+
+use autoresearch_agents::model::Caps;
+use autoresearch_core::{Score, Stop};
+use serde::Deserialize;
+
+use super::values;
+
+/// The section; the first condition that holds ends the run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopSection {
+    /// Experiments beside the baseline.
+    #[serde(default, deserialize_with = "values::count_or_zero")]
+    pub experiments: Option<usize>,
+    /// Time since this call of the command began.
+    #[serde(default, deserialize_with = "values::hours")]
+    pub hours: Option<Duration>,
+    /// The score that is good enough.
+    #[serde(default, deserialize_with = "values::finite")]
+    pub target: Option<f64>,
+    /// Experiments and rejected proposals in a row without a keep.
+    #[serde(default, deserialize_with = "values::count")]
+    pub plateau: Option<usize>,
+    /// US dollars that all proposals together may cost. Infinity is no limit.
+    #[serde(default, deserialize_with = "values::dollars")]
+    pub dollars: Option<f64>,
+    /// Tokens that all proposals together may take.
+    pub tokens: Option<u64>,
+    /// Calls of models that all proposals together may make.
+    pub calls: Option<u64>,
+}
+
+/// The cap in dollars of a run that pays for its proposals and sets no cap itself.
+const DEFAULT_DOLLARS: f64 = 20.0;
+/// The cap in calls where the price of a model is not known.
+const DEFAULT_CALLS: u64 = 1000;
+
+/// A cap on what proposals may cost that nobody asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DefaultCap {
+    Dollars(f64),
+    Calls(u64),
+}
+
+impl StopSection {
+    /// Adds the default cap to a run that pays for its proposals and has no cap, and returns it. `priced` says that all
+    /// prices are known: a cap in dollars cannot be kept without them.
+    pub fn cap_by_default(&mut self, priced: bool) -> Option<DefaultCap> {
+        if self.dollars.is_some() || self.tokens.is_some() || self.calls.is_some() {
+            return None;
+        }
+        Some(if priced {
+            self.dollars = Some(DEFAULT_DOLLARS);
+            DefaultCap::Dollars(DEFAULT_DOLLARS)
+        } else {
+            self.calls = Some(DEFAULT_CALLS);
+            DefaultCap::Calls(DEFAULT_CALLS)
+        })
+    }
+
+    fn finite_dollars(&self) -> Option<f64> {
+        self.dollars.filter(|dollars| dollars.is_finite())
+    }
+
+    /// The conditions as the lab takes them.
+    pub fn stop(&self) -> Stop {
+        let mut stop = Stop::default();
+        stop.experiments = self.experiments;
+        stop.wall = self.hours;
+        stop.target = self.target.and_then(Score::new);
+        stop.plateau = self.plateau;
+        stop.dollars = self.finite_dollars();
+        stop.tokens = self.tokens;
+        stop.calls = self.calls;
+        stop
+    }
+
+    /// The caps on the cost of all proposals, as proposers take them.
+    pub fn caps(&self) -> Caps {
+        Caps { dollars: self.finite_dollars(), tokens: self.tokens, calls: self.calls }
+    }
+}
+
+impl std::fmt::Display for DefaultCap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DefaultCap::Dollars(dollars) => write!(
+                f,
+                "the proposals of this run may cost ${dollars:.2} altogether, which is the default; [stop] dollars = N sets \
+                 another cap, dollars = inf none"
+            ),
+            DefaultCap::Calls(calls) => write!(
+                f,
+                "this run may call models {calls} times, which is the default where a price is not known; [stop] calls = N sets \
+                 another cap"
+            ),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Errors of the command. Each message says what happened, which value, and what to do next.
+
+use std::path::PathBuf;
+
+use autoresearch_agents::ConstantError;
+use autoresearch_core::git::GitError;
+use autoresearch_core::{JournalError, LabError, ProgramError, ProposerError, SandboxError};
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::plot::PlotError;
+
+/// A subcommand failed.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error("[constants]: {0}")]
+    Constants(#[from] ConstantError),
+    #[error(
+        "the repository has uncommitted changes, and a run starts from the last commit:\n{files}\ncommit or stash them, or give --allow-dirty to run without them"
+    )]
+    Dirty { files: String },
+    #[error(
+        "the branch autoresearch/{0} exists already, but this repository has no journal of that run; give another --tag, or delete the branch: git branch -D autoresearch/{0}"
+    )]
+    BranchExists(String),
+    #[error(
+        "the repository has a branch named `autoresearch`, so that git cannot make the run's branch autoresearch/{0} beside it; rename that branch: git branch -m autoresearch autoresearch-old"
+    )]
+    BranchInTheWay(String),
+    #[error("the run {0} is complete; give a larger --experiments to go on with it, or another --tag")]
+    Complete(String),
+    #[error("there is no run {tag}; the runs of this repository are: {known}")]
+    NoRun { tag: String, known: String },
+    #[error("this repository has no run yet; `autoresearch run` starts one")]
+    NoRuns,
+    #[error(
+        "the run {0} was imported, it can only be reported: autoresearch report --tag {0}; give another --tag for a run of your own"
+    )]
+    Imported(String),
+    #[error(
+        "there is a run {0} already, and an import does not replace it; give another --tag, or remove the folder {folder}",
+        folder = .1.display()
+    )]
+    RunExists(String, PathBuf),
+    #[error("the run {0} has no measured experiment yet; go on with it: autoresearch run --tag {0}")]
+    NothingMeasured(String),
+    #[error(
+        "the run {tag} was made with other settings that decide the number:\n{differences}\ngive the run's own configuration, or another --tag for a new run"
+    )]
+    OtherPolicy { tag: String, differences: String },
+    #[error("the proposer: {0}")]
+    Proposer(#[from] ProposerError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    #[error("{0}")]
+    Other(String),
+}

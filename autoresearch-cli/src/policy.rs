@@ -1,0 +1,301 @@
+//! The policy of a run: every setting that decides the number, under names that never change.
+//!
+//! A run is continued only under the policy that it began with. The names in [`Document`] and [`VERSION`] are written into
+//! journals: renaming anything in this program must leave them as they are.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::config::{Config, ConfigError, RatchetSection, RepeatsOf};
+use crate::error::CommandError;
+use crate::placeholders::Placeholders;
+use crate::plan::WorkerPlan;
+
+/// The version of the names below.
+const VERSION: u32 = 1;
+
+/// All settings that decide the number, by name; the names are sorted, so that equal policies are equal texts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// The version of the names.
+    pub version: u32,
+    /// Values by name, with a dot between a section and its key. What is not set is not there.
+    pub entries: BTreeMap<String, Value>,
+}
+
+/// The settings as they are written into a policy.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "editable")]
+    editable: &'a [String],
+    #[serde(rename = "build")]
+    build: Build<'a>,
+    #[serde(rename = "run")]
+    run: Run<'a>,
+    #[serde(rename = "limits")]
+    limits: Limits,
+    #[serde(rename = "environment")]
+    environment: BTreeMap<&'a str, String>,
+    #[serde(rename = "metric")]
+    metric: Metric<'a>,
+    #[serde(rename = "ratchet")]
+    ratchet: &'a RatchetSection,
+    #[serde(rename = "constants")]
+    constants: &'a BTreeMap<String, String>,
+    #[serde(rename = "screening")]
+    screening: Option<Screening>,
+    #[serde(rename = "excursion")]
+    excursion: Option<Excursion>,
+    #[serde(rename = "workers")]
+    workers: Workers,
+    #[serde(rename = "locked")]
+    locked: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Build<'a> {
+    #[serde(rename = "command")]
+    command: &'a [String],
+    #[serde(rename = "limit_seconds")]
+    limit_seconds: f64,
+    #[serde(rename = "keeps")]
+    keeps: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    #[serde(rename = "command")]
+    command: &'a [String],
+    #[serde(rename = "limit_seconds")]
+    limit_seconds: f64,
+    #[serde(rename = "cpus")]
+    cpus: Vec<usize>,
+    #[serde(rename = "repeats")]
+    repeats: u32,
+}
+
+#[derive(Serialize)]
+struct Limits {
+    #[serde(rename = "memory_bytes")]
+    memory: Option<u64>,
+    #[serde(rename = "file_bytes")]
+    file_size: Option<u64>,
+    #[serde(rename = "processes")]
+    processes: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Metric<'a> {
+    #[serde(rename = "name")]
+    name: &'a str,
+    #[serde(rename = "direction")]
+    direction: &'static str,
+    #[serde(rename = "unit")]
+    unit: &'a str,
+    #[serde(rename = "kind")]
+    kind: &'static str,
+    #[serde(rename = "repeats_of")]
+    repeats_of: Option<&'static str>,
+    #[serde(rename = "statistic")]
+    statistic: Option<&'static str>,
+    #[serde(rename = "clock")]
+    clock: Option<&'static str>,
+    #[serde(rename = "samples")]
+    samples: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Screening {
+    #[serde(rename = "rungs")]
+    rungs: Vec<f64>,
+    #[serde(rename = "margin")]
+    margin: f64,
+    #[serde(rename = "second_margin")]
+    second_margin: f64,
+    #[serde(rename = "allowance")]
+    allowance: f64,
+    #[serde(rename = "repeats")]
+    repeats: usize,
+    #[serde(rename = "control")]
+    control: u32,
+    #[serde(rename = "class")]
+    class: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Excursion {
+    #[serde(rename = "after")]
+    after: usize,
+    #[serde(rename = "steps")]
+    steps: usize,
+    #[serde(rename = "tolerance")]
+    tolerance: f64,
+}
+
+#[derive(Serialize)]
+struct Workers {
+    /// Workers that share the machine without anything of their own.
+    #[serde(rename = "sharing")]
+    sharing: Option<usize>,
+    #[serde(rename = "hardware")]
+    hardware: Option<Vec<Hardware>>,
+}
+
+#[derive(Serialize)]
+struct Hardware {
+    #[serde(rename = "class")]
+    class: String,
+    #[serde(rename = "cpus")]
+    cpus: usize,
+    #[serde(rename = "gpus")]
+    gpus: usize,
+}
+
+impl Policy {
+    /// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
+    pub fn new(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
+        let Config { build, run, metric, limits, .. } = config;
+        let mut locked = BTreeMap::new();
+        for name in &config.locked {
+            let path = PathBuf::from(placeholders.fill(name));
+            let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
+            locked.insert(name.as_str(), hash(&bytes));
+        }
+        let hardware: Vec<Hardware> = plan.hardware().into_iter().map(Hardware::from).collect();
+        let count = plan.workers.classes.len();
+        let document = Document {
+            editable: &config.editable_paths,
+            build: Build {
+                command: &build.command,
+                limit_seconds: build.limit_seconds.0.as_secs_f64(),
+                keeps: &build.keeps,
+            },
+            run: Run {
+                command: &run.command,
+                limit_seconds: run.limit_seconds.0.as_secs_f64(),
+                cpus: run.cpus.iter().collect(),
+                repeats: run.repeats,
+            },
+            limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
+            environment: environment(&config.environment, placeholders),
+            metric: Metric {
+                name: &metric.name,
+                direction: metric.direction_name(),
+                unit: &metric.unit,
+                kind: metric.kind.name(),
+                repeats_of: metric.repeats_of(run.repeats).map(RepeatsOf::name),
+                statistic: metric.statistic_name(),
+                clock: metric.clock_name(),
+                samples: metric.samples,
+            },
+            ratchet: &config.ratchet,
+            constants: &config.constants,
+            screening: config.screening.as_ref().map(|section| section.screening().into()),
+            excursion: config.excursion.as_ref().map(|section| section.rule().into()),
+            workers: Workers {
+                sharing: (hardware.is_empty() && count > 1).then_some(count),
+                hardware: (!hardware.is_empty()).then_some(hardware),
+            },
+            locked,
+        };
+        let value = serde_json::to_value(&document)
+            .map_err(|e| CommandError::Other(format!("the configuration has a value that JSON cannot hold: {e}")))?;
+        let mut entries = BTreeMap::new();
+        flatten("", value, &mut entries);
+        Ok(Policy { version: VERSION, entries })
+    }
+
+    /// The policy as it is written into a journal.
+    pub fn to_text(&self) -> String {
+        serde_json::json!({ "version": self.version, "entries": self.entries }).to_string()
+    }
+
+    /// Reads a policy from a journal; `None` for one that was written before policies had names.
+    pub fn from_text(text: &str) -> Option<Policy> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// Lists the settings that differ between the policy of a run and this one, one line for each; empty if none does.
+    pub fn differences_from(&self, run: &Policy) -> Vec<String> {
+        let mut names: Vec<&String> = self.entries.keys().chain(run.entries.keys()).collect();
+        names.sort();
+        names.dedup();
+        let differs = names.into_iter().filter(|name| self.entries.get(*name) != run.entries.get(*name));
+        let shown = |value: Option<&Value>| value.map_or("not set".to_owned(), Value::to_string);
+        let mut lines: Vec<String> = differs
+            .map(|name| {
+                format!("{name}: {} in the run, {} now", shown(run.entries.get(name)), shown(self.entries.get(name)))
+            })
+            .collect();
+        if self.version != run.version {
+            lines.insert(
+                0,
+                format!("the run's settings have version {}, this program writes {}", run.version, self.version),
+            );
+        }
+        lines
+    }
+}
+
+/// The values that win: those of the outer environment where a variable is set there. A value that names a secret is hashed.
+fn environment<'a>(variables: &'a BTreeMap<String, String>, placeholders: &Placeholders) -> BTreeMap<&'a str, String> {
+    let value = |name: &str, written: &str| {
+        // A path stays as it is written, so that a repository may move.
+        let value = match std::env::var(name) {
+            Ok(outer) if outer != placeholders.fill(written) => outer,
+            _ => written.to_owned(),
+        };
+        let upper = name.to_uppercase();
+        let secret = ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| upper.contains(word));
+        if secret { format!("blake3:{}", hash(value.as_bytes())) } else { value }
+    };
+    variables.iter().map(|(name, written)| (name.as_str(), value(name, written))).collect()
+}
+
+fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..16].to_owned()
+}
+
+/// Puts the values of nested tables under names with dots, and leaves out what is not set.
+fn flatten(name: &str, value: Value, entries: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                let name = if name.is_empty() { key } else { format!("{name}.{key}") };
+                flatten(&name, value, entries);
+            }
+        }
+        Value::Null => {}
+        Value::Array(list) if list.is_empty() => {}
+        Value::String(text) if text.is_empty() && !name.starts_with("environment.") => {}
+        value => {
+            entries.insert(name.to_owned(), value);
+        }
+    }
+}
+
+impl From<crate::plan::Hardware> for Hardware {
+    fn from(hardware: crate::plan::Hardware) -> Hardware {
+        let resources = hardware.resources;
+        Hardware { class: hardware.class, cpus: resources.cpus, gpus: resources.gpus }
+    }
+}
+
+impl From<autoresearch_core::Screening> for Screening {
+    fn from(of: autoresearch_core::Screening) -> Screening {
+        let autoresearch_core::Screening { rungs, margin, second_margin, allowance, repeats, control, class, .. } = of;
+        Screening { rungs, margin, second_margin, allowance, repeats, control, class }
+    }
+}
+
+impl From<autoresearch_core::Excursion> for Excursion {
+    fn from(of: autoresearch_core::Excursion) -> Excursion {
+        Excursion { after: of.after, steps: of.steps, tolerance: of.tolerance }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! The report as Markdown.
+
+use std::fmt::Write as _;
+
+use autoresearch_core::import::is_imported;
+use autoresearch_core::journal::Entry;
+use autoresearch_core::{Direction, Experiment, State, Status};
+use jiff::tz::TimeZone;
+
+use super::designs::designs;
+use super::excursions::excursions;
+use super::line::{escape_cell, gain, rows};
+use super::screening::screening;
+use super::totals::{machines, times, totals};
+use super::{cost, deviations, holdout, noise, workers};
+use crate::text::{clean_line, clean_text, significant};
+
+/// Formats the whole report. `title` is the programme's, `plot` the plot's file name.
+pub fn markdown(state: &State, entries: &[Entry], title: &str, plot: &str) -> String {
+    let text = sections(state, title, plot) + &workers::markdown(state, entries);
+    clean_text(&text).into_owned()
+}
+
+fn sections(state: &State, title: &str, plot: &str) -> String {
+    let tag = state.header.as_ref().map_or("", |header| header.tag.as_str());
+    let mut text = format!("# {}: {tag}\n\n", clean_line(title));
+    text.push_str(&origin(state));
+    let _ = writeln!(text, "**{}**\n", totals(state));
+    if let Some(times) = times(state) {
+        let _ = writeln!(text, "{times}.\n");
+    }
+    match machines(state) {
+        machines if machines.is_empty() => {}
+        machines => text += &format!("{machines}\n"),
+    }
+    match holdout::section(state) {
+        holdout if holdout.is_empty() => {}
+        holdout => text += &format!("## The holdout\n\n{}\n", holdout.replacen("\n-", "\n\n-", 1)),
+    }
+    let _ = writeln!(text, "![Experiments and the best so far]({plot})\n");
+
+    text.push_str("## Experiments\n\n| experiment | time | change | before -> after | delta | verdict |\n|---|---|---|---|---|---|\n");
+    for cells in rows(state) {
+        let cells = cells.map(|cell| escape_cell(&cell));
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+
+    text.push_str(&largest_gains(state));
+    let sure = if is_imported(state) { String::new() } else { noise::section(state) };
+    if !sure.is_empty() {
+        let _ = write!(text, "\n## How sure this is\n\n{sure}");
+    }
+    let screening = screening(state);
+    if !screening.is_empty() {
+        let lines: String = screening.lines().map(|line| format!("- {line}.\n")).collect();
+        let _ = write!(text, "\n## Screening\n\n{lines}");
+    }
+    let excursions = excursions(state);
+    if !excursions.is_empty() {
+        let _ = write!(text, "\n## Excursions\n\n{excursions}");
+    }
+    let designs = designs(state);
+    if !designs.is_empty() {
+        let _ = write!(text, "\n## Designs\n\n{designs}");
+    }
+    text.push_str(&cost::markdown(state));
+    let odd = deviations::list(state);
+    if !odd.is_empty() {
+        let _ = write!(text, "\n## {}\n\n{odd}", deviations::TITLE);
+    }
+    text.push_str(&crashes(state));
+    if is_imported(state) {
+        text.push_str(
+            "\n## The code\n\n\
+             This run was imported from a table. The scores and the decisions are the table's; nothing was measured or judged \
+             again, and this repository need not hold its commits.\n",
+        );
+        return text;
+    }
+    let _ = write!(
+        text,
+        "\n## The code\n\n\
+         The kept changes are one commit each: `git log autoresearch/{tag}`. Take them with `git merge autoresearch/{tag}`. \
+         Every candidate, kept or not, stays under `refs/autoresearch/{tag}/exp/`.\n"
+    );
+    text
+}
+
+/// The day, the metric and the seed of a run.
+fn origin(state: &State) -> String {
+    let Some(header) = &state.header else { return String::new() };
+    let way = match header.direction {
+        Direction::Minimise => "lower is better",
+        Direction::Maximise => "higher is better",
+    };
+    let day = header.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+    let (begun, seed) = match is_imported(state) {
+        true => ("Imported", String::new()),
+        false => ("Begun", format!(" Seed {}.", header.seed)),
+    };
+    format!("{begun} {day}. The metric is `{}`; {way}.{seed}\n\n", header.metric)
+}
+
+fn largest_gains(state: &State) -> String {
+    let kept = state.experiments.iter().filter(|e| e.status == Status::Keep);
+    let mut kept: Vec<(f64, &Experiment)> =
+        kept.filter_map(|e| Some((gain(state, e)?, e))).filter(|(gain, _)| *gain > 0.0).collect();
+    kept.sort_by(|a, b| b.0.total_cmp(&a.0));
+    if kept.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n## The largest gains\n\n".to_owned();
+    for (gain, experiment) in kept.iter().take(10) {
+        let (gain, change) = (significant(*gain), clean_line(&experiment.description));
+        let _ = writeln!(text, "- {gain}: {change} (`{}`)", experiment.revision().short());
+    }
+    text
+}
+
+fn crashes(state: &State) -> String {
+    let crashed = state.experiments.iter().filter(|e| e.status == Status::Crash);
+    let lines: String = crashed
+        .map(|experiment| {
+            let log = experiment.outcome.as_ref().and_then(|outcome| outcome.log().path.clone());
+            let log = log.map_or(String::new(), |path| format!(" (log: {})", path.display()));
+            let (change, reason) = (clean_line(&experiment.description), clean_line(&experiment.reason));
+            format!("- {:03} {change}: {reason}{log}\n", experiment.id)
+        })
+        .collect();
+    if lines.is_empty() { lines } else { format!("\n## Crashes\n\n{lines}") }
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use autoresearch_core::{Direction, Journal, State};
+
+use super::fixtures::example;
+use super::*;
+
+#[test]
+fn every_experiment_has_its_line() {
+    let lines: Vec<String> = {
+        let state = example();
+        state.experiments.iter().map(|e| line(&state, e)).collect()
+    };
+    assert!(
+        lines[0].starts_with("Experiment 000 | ") && lines[0].ends_with("; baseline; 1.500000; baseline; KEPT"),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].ends_with("; LR 0.1 -> 0.2; 1.500000 -> 1.400000; -0.100000; KEPT"), "{}", lines[1]);
+    assert!(lines[2].ends_with("; a | b; 1.400000 -> 1.450000; +0.050000; discarded"), "{}", lines[2]);
+    assert!(lines[3].ends_with("; DEPTH 4 -> 40; ended with exit code 1; no number; CRASHED"), "{}", lines[3]);
+}
+
+#[test]
+fn the_report_counts_and_escapes() {
+    let text = markdown(&example(), &[], "Lower val_bpb", "progress.svg");
+    assert!(
+        text.contains(
+            "3 experiments: 1 kept, 1 discarded, 1 crashed; 0 proposals rejected; val_bpb 1.500000 -> 1.400000, -6.67%"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("| a \\| b |"), "{text}");
+    assert!(text.contains("- 003 DEPTH 4 -> 40: ended with exit code 1"), "{text}");
+    assert!(terminal(&State::default()).contains("0 experiments"));
+}
+
+#[test]
+fn a_decision_against_strict_improvement_is_named() {
+    assert!(
+        !markdown(&example(), &[], "t", "p").contains(deviations::TITLE)
+            && !terminal(&example()).contains(deviations::TITLE)
+    );
+    let table =
+        "a\t1.5\t1\tkeep\tbaseline\nb\t1.6\t1\tkeep\tsimpler\nc\t1.2\t1\tkeep\twider\nd\t1.1\t1\tdiscard\tugly\n";
+    let mut journal = Journal::in_memory();
+    let records = autoresearch_core::import::parse(table, None).records("t", Direction::Minimise);
+    let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+    let state = State::replay(&entries).unwrap();
+    let list = "- 001 simpler: 1.500000 -> 1.600000, KEPT (worse by 0.100000)\n\
+                - 003 ugly: 1.200000 -> 1.100000, discarded (better by 0.100000)\n";
+    for text in [markdown(&state, &[], "t", "p"), terminal(&state)] {
+        assert!(text.contains(deviations::TITLE) && text.contains(list), "{text}");
+        assert!(!text.contains("in all:") && !text.contains("git log"), "nothing is said that is not known: {text}");
+    }
+    let text = markdown(&state, &[], "t", "p");
+    assert!(text.contains("- 0.400000: wider") && !text.contains("0.100000: simpler"), "a loss is no gain: {text}");
+}
+
+#[test]
+fn durations_are_short() {
+    let text = [5, 65, 3600 * 8 + 12 * 60].map(|s| duration(Duration::from_secs(s)));
+    assert_eq!(text, ["5s", "1m 05s", "8h 12m"]);
+}

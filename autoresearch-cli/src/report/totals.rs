@@ -1,0 +1,69 @@
+//! The counts, the gain and the times of a run.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use autoresearch_core::import::is_imported;
+use autoresearch_core::{Experiment, State, Status};
+
+use super::line::duration;
+use super::screening::screening;
+use crate::text::significant;
+
+/// Formats the counts and the gain in one line.
+pub fn totals(state: &State) -> String {
+    let count = |status| state.experiments.iter().skip(1).filter(|e| e.status == status).count();
+    let mut text = format!(
+        "{} experiments: {} kept, {} discarded, {} crashed; {} proposals rejected",
+        state.finished(),
+        count(Status::Keep),
+        count(Status::Discard),
+        count(Status::Crash),
+        state.rejections.len(),
+    );
+    let metric = state.header.as_ref().map_or("score", |header| header.metric.as_str());
+    let baseline = state.experiments.first().and_then(Experiment::score);
+    let incumbent = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+    if let (Some(baseline), Some(incumbent)) = (baseline, incumbent) {
+        let percent = match baseline.get() {
+            0.0 => String::new(),
+            from => format!(", {:+.2}%", 100.0 * (incumbent.get() - from) / from.abs()),
+        };
+        let _ = write!(text, "; {metric} {} -> {}{percent}", significant(baseline.get()), significant(incumbent.get()));
+    }
+    text
+}
+
+/// Formats the time of a run and what it was spent on; `None` for an imported run.
+pub fn times(state: &State) -> Option<String> {
+    if is_imported(state) {
+        return None;
+    }
+    let first = state.experiments.first()?;
+    let last = state.experiments.last()?;
+    let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
+    let (trials, builds) = (duration(state.time_of_trials), duration(state.time_of_builds));
+    Some(format!("{} in all: {trials} of trials, {builds} of builds", duration(wall)))
+}
+
+/// Formats totals and times, and a few lines on short trials where there were some.
+pub fn summary(state: &State) -> String {
+    let times = times(state).map_or(String::new(), |times| format!("{times}\n"));
+    format!("{}\n{times}{}", totals(state), screening(state))
+}
+
+/// Formats a warning where numbers were measured on several machines; empty otherwise.
+pub fn machines(state: &State) -> String {
+    let measured = state.experiments.iter().flat_map(|experiment| &experiment.arm.measurements);
+    let mut machines: Vec<String> = measured.filter_map(|m| m.machine.as_ref()).map(ToString::to_string).collect();
+    machines.sort();
+    machines.dedup();
+    match machines.len() {
+        0 | 1 => String::new(),
+        count => format!(
+            "Measured on {count} machines ({}): decisions compare only numbers from one of them; the baseline and the incumbent \
+             may be from two. `autoresearch rerun --baseline` measures both here.\n",
+            machines.join("; ")
+        ),
+    }
+}

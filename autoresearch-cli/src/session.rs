@@ -1,0 +1,133 @@
+//! A [`Session`] is what every subcommand that runs candidates shares: a repository, a configuration, a run in it, and the
+//! sandbox made of them.
+
+use std::path::PathBuf;
+
+use autoresearch_core::git::Lineage;
+use autoresearch_core::import::is_imported;
+use autoresearch_core::command::Slot;
+use autoresearch_core::command::Commands;
+use autoresearch_core::{CommandSandbox, Journal, Program, Revision, State};
+
+use crate::config::Config;
+use crate::error::CommandError;
+use crate::placeholders::Placeholders;
+use crate::plan::WorkerPlan;
+use crate::policy::Policy;
+use crate::repository::Repository;
+use crate::start;
+
+/// A repository, a configuration, and the run that it is for.
+#[derive(Debug)]
+pub struct Session {
+    /// The repository with its runs.
+    pub repository: Repository,
+    /// The configuration.
+    pub config: Config,
+    /// The values of the configuration's placeholders.
+    pub placeholders: Placeholders,
+    /// The workers on this machine.
+    pub plan: WorkerPlan,
+    /// The run's name.
+    pub tag: String,
+}
+
+/// A run that was measured before and is now locked, so that no other command works in its slots.
+pub struct LockedRun {
+    /// The open journal, which holds the lock.
+    pub journal: Journal,
+    /// The state that its records add up to.
+    pub state: State,
+    /// The commit that the run started from.
+    pub base: Revision,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+impl Session {
+    /// Puts the parts together. Reads no journal and writes nothing.
+    pub fn new(repository: Repository, config: Config, tag: String) -> Result<Session, CommandError> {
+        let placeholders = Placeholders::find(repository.root.clone(), &config.preset)?;
+        let plan = WorkerPlan::new(&config).map_err(|error| config.locate(error))?;
+        Ok(Session { repository, config, placeholders, plan, tag })
+    }
+
+    /// The lineage of the run.
+    pub fn lineage(&self) -> Result<Lineage, CommandError> {
+        Ok(Lineage::open(&self.repository.root, &self.tag)?)
+    }
+
+    /// The folder of the run.
+    pub fn folder(&self) -> PathBuf {
+        self.repository.run_folder(&self.tag)
+    }
+
+    /// The folder with the slots of the run.
+    pub fn slots(&self) -> PathBuf {
+        self.placeholders.slots().join(&self.tag)
+    }
+
+    /// The settings that decide the number.
+    pub fn policy(&self) -> Result<Policy, CommandError> {
+        Policy::new(&self.config, &self.placeholders, &self.plan)
+    }
+
+    /// The human's programme, with the ranges of the configuration.
+    pub fn program(&self) -> Result<Program, CommandError> {
+        let mut program = Program::read(&self.repository.root.join(&self.config.program))?;
+        for (name, range) in &self.config.knobs {
+            program.knobs.entry(name.clone()).or_insert_with(|| range.clone());
+        }
+        Ok(program)
+    }
+
+    /// The commands that build and run candidates.
+    pub fn commands(&self) -> Commands {
+        let Session { config, placeholders, plan, .. } = self;
+        Commands {
+            editable: config.editable(),
+            build: placeholders.fill_all(&config.build.command),
+            keeps: placeholders.fill_all(&config.build.keeps).into_iter().map(PathBuf::from).collect(),
+            run: placeholders.fill_all(&config.run.command),
+            environment: placeholders.environment(&config.environment),
+            limits: config.limits.limits(),
+            cpus: config.run.cpus,
+            build_cpus: plan.build_cpus,
+            devices: plan.devices.clone(),
+            repeats: config.run.repeats,
+            ..Commands::default()
+        }
+    }
+
+    /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.
+    pub fn sandbox(&self, commands: Commands, base: &Revision, logs: &str) -> Result<CommandSandbox, CommandError> {
+        let (folder, needed) = (self.slots(), self.plan.workers.slots());
+        // Those of an earlier call with more workers, too: what it left running there must end.
+        let slots = (0..).map(|number: usize| (number, folder.join(number.to_string())));
+        let slots = slots.take_while(|(number, path)| *number < needed || path.exists());
+        let slots = slots.map(|(_, path)| Slot::new(path)).collect();
+        let lineage = self.lineage()?;
+        let constants = start::constants_patch(&self.config, &lineage, base)?;
+        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, slots, self.folder().join(logs));
+        Ok(match constants {
+            Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
+            None => sandbox,
+        })
+    }
+
+    /// Locks a run that was measured before. Fails if another command works on it.
+    pub fn lock(&self) -> Result<LockedRun, CommandError> {
+        let (journal, entries) = Journal::open(&self.repository.journal(&self.tag)?)?;
+        let state = State::replay(&entries)?;
+        if is_imported(&state) {
+            return Err(CommandError::Imported(self.tag.clone()));
+        }
+        let measured = state.header.as_ref().filter(|_| state.incumbent.is_some());
+        let header = measured.ok_or_else(|| CommandError::NothingMeasured(self.tag.clone()))?;
+        let base = header.base.clone();
+        let base = base
+            .ok_or_else(|| CommandError::Other(format!("the run {} names no commit that it starts from", self.tag)))?;
+        let seed = header.seed;
+        Ok(LockedRun { journal, state, base, seed })
+    }
+}

@@ -1,0 +1,62 @@
+//! The files that a search starts from: those of a commit, with the constants of the configuration set in them.
+
+use std::collections::BTreeMap;
+
+use autoresearch_agents::{ConstantError, constants};
+use autoresearch_core::git::Lineage;
+use autoresearch_core::{FileEdit, Patch, Revision};
+
+use crate::config::Config;
+use crate::error::CommandError;
+
+/// The editable text files of a revision by path.
+pub fn editable_files(
+    config: &Config,
+    lineage: &Lineage,
+    revision: &Revision,
+) -> Result<BTreeMap<String, String>, CommandError> {
+    let (mut files, editable) = (BTreeMap::new(), config.editable());
+    for (path, file) in lineage.tree(revision)?.iter() {
+        // A binary file cannot be edited as text.
+        if editable.allows(path)
+            && let Ok(text) = String::from_utf8(lineage.blob(file.blob)?)
+        {
+            files.insert(path.clone(), text);
+        }
+    }
+    Ok(files)
+}
+
+/// The editable files of a revision, with the constants of the configuration set in them.
+pub fn starting_files(
+    config: &Config,
+    lineage: &Lineage,
+    revision: &Revision,
+) -> Result<BTreeMap<String, String>, CommandError> {
+    let mut files = editable_files(config, lineage, revision)?;
+    if let Some(patch) = constants_patch(config, lineage, revision)? {
+        let patched = patch.apply(&files, &config.editable());
+        files.extend(patched.map_err(|e| CommandError::Other(format!("[constants]: {e}")))?);
+    }
+    Ok(files)
+}
+
+/// The patch that sets the configuration's constants; `None` if they have these values already.
+pub fn constants_patch(config: &Config, lineage: &Lineage, base: &Revision) -> Result<Option<Patch>, CommandError> {
+    let mut files = editable_files(config, lineage, base)?;
+    let before = files.clone();
+    for (name, value) in &config.constants {
+        let holds = |text: &&mut String| constants::Constant::all(text).any(|constant| constant.name == name);
+        match files.values_mut().find(holds) {
+            Some(text) => *text = constants::set(text, name, value)?,
+            None => {
+                let all: Vec<&str> =
+                    files.values().flat_map(|text| constants::Constant::all(text)).map(|c| c.name).collect();
+                return Err(ConstantError::Unknown { name: name.clone(), known: all.join(", ") }.into());
+            }
+        }
+    }
+    let changed = files.into_iter().filter(|(path, text)| before.get(path) != Some(text));
+    let edits: Vec<FileEdit> = changed.map(|(path, text)| FileEdit::Write { path, text }).collect();
+    Ok((!edits.is_empty()).then_some(Patch { edits }))
+}

@@ -1,0 +1,148 @@
+//! Mistakes that are told before the baseline, which may cost several trials, is measured.
+
+use crate::fixture::{PRINT_SUM, Repository, text};
+
+/// A repository whose trials leave a mark, so that none goes unnoticed.
+fn marking(more: &str) -> Repository {
+    let repository = Repository::running("true", more);
+    let mark = repository.root().join("mark");
+    let run = format!("touch {}\n{PRINT_SUM}", mark.display());
+    repository.configure(|text| text.replacen("\ntrue\n", &format!("\n{run}\n"), 1));
+    repository
+}
+
+/// Runs into an error before any trial.
+fn told_early(repository: &Repository, words: &[&str]) {
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "2", "--allow-dirty"]);
+    assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
+    assert!(said.contains("autoresearch.toml:") || said.contains("branch"), "the place of the key: {said}");
+    assert!(!repository.root().join("mark").exists(), "a trial ran before: {said}");
+    assert!(!repository.folder.join(".autoresearch/t").exists(), "the run has not begun: {said}");
+}
+
+#[test]
+fn a_search_without_knobs_is_told() {
+    let repository = marking("");
+    repository.write("work.txt", "const A: i64 = 50;\n");
+    repository.commit("no ranges");
+    told_early(&repository, &["[proposer] kind is the knob search", "// knob: log", "kind = \"claude\""]);
+    repository.write("work.txt", "const A: i64 = 50; // knob: int 9..1\n");
+    repository.commit("a wrong range");
+    told_early(&repository, &["[proposer] kind is the knob search", "9..1"]);
+}
+
+#[test]
+fn editable_paths_that_match_nothing_are_told() {
+    let repository = marking("");
+    repository.configure(|text| text.replace("['work.txt']", "['wrok.txt', 'src/**']"));
+    told_early(
+        &repository,
+        &["editable matches no file", "wrok.txt, src/**", "autoresearch.toml, program.md, work.txt"],
+    );
+    // One that matches nothing beside one that does may be a file that is yet to be made.
+    repository.configure(|text| text.replace("'wrok.txt'", "'work.txt'"));
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(said.contains("warning: editable: `src/**` matches no committed file"), "{said}");
+}
+
+#[test]
+fn an_agent_that_cannot_be_started_is_told() {
+    for (command, words) in [
+        ("agent = 'codex'\ncommand = ['no-such-agent']", "there is no program `no-such-agent` on PATH"),
+        ("command = ['no-such-agent', '{prompt_file}']", "there is no program `no-such-agent` on PATH"),
+        ("command = ['./agent.sh']", "is not executable; make it so: chmod +x"),
+        ("command = ['{repo}/missing.sh']", "there is no file `"),
+    ] {
+        let repository = marking(&format!("[proposer]\nkind = 'agent'\nkey = 'login'\n{command}\n"));
+        repository.write("agent.sh", "#!/bin/sh\n");
+        told_early(&repository, &["[proposer] command cannot start the agent", words]);
+    }
+    let repository = marking("[proposer]\nkind = 'agent'\nagent = 'codex'\nkey = 'login'\ncommand = ['/bin/false']\n");
+    let mut run = repository.command(&["run", "--tag", "t", "--experiments", "0", "--allow-dirty"]);
+    let output =
+        run.env("HOME", repository.root()).env_remove("CODEX_HOME").env_remove("OPENAI_API_KEY").output().unwrap();
+    assert!(text(&output).contains("warning: no login of the agent was found"), "{}", text(&output));
+}
+
+#[test]
+fn an_agent_of_the_repository_is_started_from_anywhere() {
+    for program in ["./agent.sh", "{repo}/agent.sh"] {
+        let more =
+            format!("[proposer]\nkind = 'agent'\nkey = 'login'\ncommand = ['{program}']\n[ratchet]\nrule = 'strict'\n");
+        let repository = Repository::running(PRINT_SUM, &more);
+        repository.write("agent.sh", "#!/bin/sh\nsed -i 's/= 50;/= 40;/' work.txt\necho lower A\n");
+        assert!(
+            std::process::Command::new("chmod")
+                .arg("+x")
+                .arg(repository.folder.join("agent.sh"))
+                .status()
+                .unwrap()
+                .success()
+        );
+        repository.commit("agent");
+        let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+        assert!(said.contains("50.500000 -> 40.500000; -10.000000; KEPT"), "{program}: {said}");
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_told() {
+    for (command, words) in [
+        (
+            "['no-such-program']",
+            &["[run] command cannot be started", "there is no program `no-such-program` on PATH"][..],
+        ),
+        ("['./bench.sh']", &["`bench.sh` is not in the commit"]),
+        ("['./script.sh']", &["`script.sh` is not executable", "git update-index --chmod=+x script.sh"]),
+    ] {
+        let repository = marking("");
+        repository.write("script.sh", "#!/bin/sh\necho score: 1\n");
+        repository.commit("script");
+        repository.write("bench.sh", "never committed\n");
+        repository.configure(|text| {
+            let (before, rest) = text.split_once("command = ").unwrap();
+            format!("{before}command = {command}\n{}", &rest[rest.find("[metric]").unwrap()..])
+        });
+        told_early(&repository, words);
+    }
+}
+
+#[test]
+fn a_branch_in_the_way_is_told() {
+    let repository = marking("");
+    repository.git(&["branch", "autoresearch"]);
+    told_early(&repository, &["a branch named `autoresearch`", "git branch -m autoresearch"]);
+}
+
+#[test]
+fn limits_of_the_command_line_are_checked_like_those_of_the_file() {
+    let repository = marking("");
+    for (argument, words) in [
+        ("--hours=-1", "[stop] hours is -1; give a positive number of hours"),
+        ("--hours=nan", "[stop] hours is NaN"),
+        ("--target=nan", "[stop] target is NaN"),
+        ("--experiments=-3", "[stop] experiments is -3"),
+        ("--workers=0", "[workers] count is 0"),
+    ] {
+        let said = repository.fails(&["run", "--tag", "t", argument]);
+        assert!(said.contains("the command line:") && said.contains(words), "{argument}: {said}");
+    }
+    repository.configure(|text| text + "[stop]\nhours = -8.0\n");
+    let said = repository.fails(&["run", "--tag", "t"]);
+    let line = std::fs::read_to_string(repository.config()).unwrap().lines().count();
+    assert!(said.contains(&format!("autoresearch.toml:{line}: [stop] hours is -8")), "{said}");
+}
+
+#[test]
+fn odd_places_are_told_with_their_remedy() {
+    let repository = marking("");
+    repository.git(&["clone", "-q", "--bare", ".", "../bare.git"]);
+    let bare = repository.command(&["run"]).current_dir(repository.root().join("bare.git")).output().unwrap();
+    assert!(text(&bare).contains("git clone ") && !text(&bare).contains("git init"), "{}", text(&bare));
+    std::fs::remove_file(repository.config()).unwrap();
+    let said = repository.fails(&["run"]);
+    assert!(
+        said.contains("there is no configuration autoresearch.toml") && said.contains("direction = \"minimise\""),
+        "{said}"
+    );
+}

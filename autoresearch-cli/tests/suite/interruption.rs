@@ -1,0 +1,51 @@
+//! Ends that a user or the system brings about, and what follows.
+
+use crate::fixture::{Repository, send, text};
+
+#[test]
+fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
+    let repository = Repository::new(0.4);
+    let command = ["run", "--experiments", "5"];
+    let mut child = repository.interrupted(repository.command(&command), "-INT", 2);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = repository.rows();
+    assert!(before.len() < 6);
+
+    let output = repository.run(&command);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("going on with"), "{}", text(&output));
+    let after = repository.rows();
+    assert_eq!((after.len(), &after[..before.len()]), (6, &before[..]));
+
+    // The interruption leaves no trace in the decisions.
+    let whole = Repository::new(0.0);
+    whole.run(&command);
+    assert_eq!(whole.rows(), after);
+}
+
+#[test]
+fn a_terminal_that_closes_ends_cleanly() {
+    let repository = Repository::new(0.4);
+    let arguments = ["run", "--tag", "t", "--experiments", "4"];
+    for rows in [1, 2, 3] {
+        // A terminal that closes may say so twice.
+        let mut child = repository.interrupted(repository.command(&arguments), "-HUP", rows);
+        send("-HUP", &child);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let last = repository.of_run("t", "journal.jsonl").lines().last().unwrap().to_owned();
+        assert!(last.contains("\"stopped\"") && last.contains("interrupted"), "{last}");
+    }
+    let said = repository.succeeds(&arguments);
+    assert!(said.contains("4 experiments:") && !said.contains("CRASHED"), "{said}");
+}
+
+#[test]
+fn nohup_keeps_a_run_going() {
+    let repository = Repository::new(0.4);
+    let mut nohup = std::process::Command::new("nohup");
+    nohup.arg(env!("CARGO_BIN_EXE_autoresearch")).args(["run", "--tag", "t", "--experiments", "3"]);
+    nohup.current_dir(&repository.folder).env("AUTORESEARCH_CACHE", repository.cache());
+    let mut child = repository.interrupted(nohup, "-HUP", 1);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(repository.rows().len(), 4);
+}

@@ -1,0 +1,22 @@
+//! The command as a user meets it: real processes, real git, real signals. One module for each behaviour.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fixture;
+
+mod early_errors;
+mod holdout;
+mod import;
+mod interruption;
+mod models;
+mod noise;
+mod policy;
+mod reference;
+mod rerun;
+mod run;
+mod screening;
+mod slots;
+mod text;
+mod timing;
+mod verify;
+mod workers;

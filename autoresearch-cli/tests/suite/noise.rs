@@ -1,0 +1,68 @@
+//! A run over a noisy program, its report, and its audit.
+
+use crate::fixture::Repository;
+
+/// Lower is better by a tenth of the constant; the seed and the code add noise with a standard deviation of about 1.
+const CONFIG: &str = r#"editable = ['work.txt']
+[run]
+command = ['sh', '-c', '''
+awk -v seed="$AUTORESEARCH_SEED" '
+  /^const/ { sub(";", "", $5); code = code * 31 + $5 }
+  /^const A/ { value = $5 / 10 }
+  END {
+    srand((seed * 7919 + code * 1009) % 1000003)
+    for (i = 0; i < 16; i++) rand()
+    for (i = 0; i < 12; i++) noise += rand() - 0.5
+    printf "---\nloss: %.6f\n", value + noise
+  }' work.txt
+''']
+[metric]
+name = 'loss'
+direction = 'minimise'
+"#;
+
+fn repository(rule: &str) -> Repository {
+    let config = format!("{CONFIG}[ratchet]\nrule = '{rule}'\n");
+    let work = "const A: i64 = 80; // knob: int 1..99\nconst B: i64 = 5; // knob: int 1..9\n";
+    Repository::with(&[("autoresearch.toml", &config), ("program.md", "# Lower the loss\n"), ("work.txt", work)])
+}
+
+#[test]
+fn the_default_confirms_audits_and_says_how_sure_it_is() {
+    let repository = repository("noise-aware");
+    repository.succeeds(&["run", "--tag", "night", "--experiments", "25"]);
+    let report = repository.succeeds(&["report"]);
+    assert!(report.contains("standard deviation, from") && report.contains("candidates were tested"), "{report}");
+    assert!(
+        report.contains("; discarded (by the trials that the rule compares: better by"),
+        "why a better number was not enough: {report}"
+    );
+    assert!(report.contains("| gain when chosen | gain since |") && !report.contains("not measured again"), "{report}");
+    let journal = repository.of_run("night", "journal.jsonl");
+    assert!(journal.contains(r#""rule":"noise-aware""#) && journal.contains(r#""reference":3"#));
+    let verified = repository.succeeds(&["verify", "--config", "autoresearch.toml"]);
+    assert!(verified.contains("decisions: 25 judged again: sound"), "{verified}");
+    assert!(verified.trim_end().ends_with("\nsound"), "{verified}");
+    println!("{report}");
+}
+
+#[test]
+fn an_audit_of_a_strict_run_says_which_gains_are_real() {
+    let repository = repository("strict");
+    repository.succeeds(&["run", "--tag", "night", "--experiments", "25"]);
+    let before = repository.succeeds(&["report"]);
+    assert!(before.contains("`autoresearch audit` measures the kept ones again"), "{before}");
+    let branch = || repository.git(&["rev-parse", "autoresearch/night"]);
+    let tip = branch();
+    let audited = repository.succeeds(&["audit", "--rounds", "4"]);
+    assert!(audited.contains("gain since") && audited.contains("000 baseline; loss: "), "{audited}");
+    assert!(!audited.contains("not measured again") && audited.contains("Would not be kept today"), "{audited}");
+    println!("{audited}");
+    // It counts on, and changes nothing.
+    let more = repository.succeeds(&["audit", "--rounds", "1"]);
+    assert!(more.contains("of 5 and 5") || more.contains("| 5 and 5 |"), "{more}");
+    assert_eq!(branch(), tip);
+    let verified = repository.succeeds(&["verify"]);
+    assert!(verified.trim_end().ends_with("\nsound"), "{verified}");
+    repository.succeeds(&["run", "--tag", "night", "--experiments", "27"]);
+}

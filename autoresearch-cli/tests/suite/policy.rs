@@ -1,0 +1,42 @@
+//! Settings that decide the number, when a run goes on.
+
+use crate::fixture::{Repository, text};
+
+const ENVIRONMENT: &str = "[environment]\nTHREADS = '8'\n[ratchet]\nrule = 'strict'\n";
+
+#[test]
+fn what_differs_is_told_key_by_key() {
+    let repository = Repository::running("echo ---; echo score: 1", ENVIRONMENT);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    let before = std::fs::read_to_string(repository.config()).unwrap();
+    repository.configure(|text| {
+        text.replace("[run]\n", "[run]\nlimit_seconds = 40\n")
+            .replace("name = 'score'", "name = 'score'\nunit = 'points'")
+    });
+    let go_on = ["run", "--tag", "t", "--experiments", "2"];
+    let said = repository.fails(&[&go_on[..], &["--allow-dirty"]].concat());
+    for line in
+        ["\n  metric.unit: not set in the run, \"points\" now\n", "\n  run.limit_seconds: 600.0 in the run, 40.0 now\n"]
+    {
+        assert!(said.contains(line), "{said}");
+    }
+    let verified = repository.fails(&["verify", "--config", "autoresearch.toml"]);
+    assert!(verified.contains("run.limit_seconds: 600.0 in the run, 40.0 now"), "{verified}");
+    // Another way to write the same is the same.
+    let same = before.replace("'minimise'", "'minimize'").replace("[run]\n", "[run]\nlimit_seconds = 600.0\n");
+    repository.configure(|_| same.clone());
+    repository.succeeds(&go_on);
+}
+
+#[test]
+fn the_variable_that_wins_decides_not_the_one_that_is_written() {
+    let repository = Repository::running("echo ---; echo score: $THREADS", ENVIRONMENT);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    let go_on = ["run", "--tag", "t", "--experiments", "2"];
+    let output = repository.command(&go_on).env("THREADS", "4").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("environment.THREADS: \"8\" in the run, \"4\" now"), "{}", text(&output));
+    // The same value from outside is the same.
+    let output = repository.command(&go_on).env("THREADS", "8").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+}
