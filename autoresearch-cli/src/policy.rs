@@ -1,30 +1,19 @@
 //! The policy of a run: every setting that decides the number, under names that never change.
 //!
-//! A run is continued only under the policy that it began with. The names in [`Document`] and [`VERSION`] are written into
+//! A run is continued only under the policy that it began with. The names in [`Document`] are written into
 //! journals: renaming anything in this program must leave them as they are.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use autoresearch_core::Policy;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError, RatchetSection, RepeatsOf};
 use crate::error::CommandError;
 use crate::placeholders::Placeholders;
 use crate::plan::WorkerPlan;
-
-/// The version of the names below.
-const VERSION: u32 = 1;
-
-/// All settings that decide the number, by name; the names are sorted, so that equal policies are equal texts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Policy {
-    /// The version of the names.
-    pub version: u32,
-    /// Values by name, with a dot between a section and its key. What is not set is not there.
-    pub entries: BTreeMap<String, Value>,
-}
 
 /// The settings as they are written into a policy.
 #[derive(Serialize)]
@@ -154,9 +143,8 @@ struct Hardware {
     gpus: usize,
 }
 
-impl Policy {
     /// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
-    pub fn new(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
+pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
         let Config { build, run, metric, limits, .. } = config;
         let mut locked = BTreeMap::new();
         for name in &config.locked {
@@ -205,39 +193,7 @@ impl Policy {
             .map_err(|e| CommandError::Other(format!("the configuration has a value that JSON cannot hold: {e}")))?;
         let mut entries = BTreeMap::new();
         flatten("", value, &mut entries);
-        Ok(Policy { version: VERSION, entries })
-    }
-
-    /// The policy as it is written into a journal.
-    pub fn to_text(&self) -> String {
-        serde_json::json!({ "version": self.version, "entries": self.entries }).to_string()
-    }
-
-    /// Reads a policy from a journal; `None` for one that was written before policies had names.
-    pub fn from_text(text: &str) -> Option<Policy> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// Lists the settings that differ between the policy of a run and this one, one line for each; empty if none does.
-    pub fn differences_from(&self, run: &Policy) -> Vec<String> {
-        let mut names: Vec<&String> = self.entries.keys().chain(run.entries.keys()).collect();
-        names.sort();
-        names.dedup();
-        let differs = names.into_iter().filter(|name| self.entries.get(*name) != run.entries.get(*name));
-        let shown = |value: Option<&Value>| value.map_or("not set".to_owned(), Value::to_string);
-        let mut lines: Vec<String> = differs
-            .map(|name| {
-                format!("{name}: {} in the run, {} now", shown(run.entries.get(name)), shown(self.entries.get(name)))
-            })
-            .collect();
-        if self.version != run.version {
-            lines.insert(
-                0,
-                format!("the run's settings have version {}, this program writes {}", run.version, self.version),
-            );
-        }
-        lines
-    }
+        Ok(entries.into_iter().fold(Policy::new(), |policy, (name, value)| policy.with(name, value)))
 }
 
 /// The values that win: those of the outer environment where a variable is set there. A value that names a secret is hashed.
@@ -291,8 +247,8 @@ impl From<autoresearch_core::Screening> for Screening {
     }
 }
 
-impl From<autoresearch_core::Excursion> for Excursion {
-    fn from(of: autoresearch_core::Excursion) -> Excursion {
+impl From<autoresearch_core::ExcursionRule> for Excursion {
+    fn from(of: autoresearch_core::ExcursionRule) -> Excursion {
         Excursion { after: of.after, steps: of.steps, tolerance: of.tolerance }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use autoresearch_agents::KnobProposer;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::git::{FileMode, Lineage};
 use autoresearch_core::{Context, EditablePaths, Proposer, ProposerError, Revision, Score};
 
 use crate::config::{AgentSection, KeyError, KnownAgent, ProposerSection};
@@ -143,7 +143,7 @@ fn committed_program(lineage: &Lineage, base: &Revision, path: &str) -> Result<R
     let tree = lineage.tree(base)?;
     Ok(match tree.iter().find(|(file, _)| file.as_str() == path) {
         None => Err(format!("`{path}` is not in the commit that the run starts from; commit it, or correct the path")),
-        Some((_, file)) if !file.executable => Err(format!(
+        Some((_, file)) if file.mode == FileMode::Regular => Err(format!(
             "`{path}` is not executable; make it so and commit it: git update-index --chmod=+x {path} && chmod +x {path}"
         )),
         Some(_) => Ok(()),

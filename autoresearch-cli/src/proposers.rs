@@ -64,7 +64,7 @@ fn single(
         }
         ProposerSection::Agent(agent) => {
             let mut settings = agent_settings(session, agent, name);
-            settings.night = session.config.stop.caps();
+            settings.run_caps = session.config.stop.caps();
             settings.upstream = upstream(agent, &session.placeholders)?;
             Box::new(AgentCliProposer::new(settings))
         }
@@ -81,7 +81,7 @@ pub fn nested() -> CommandError {
 pub fn surroundings(session: &Session) -> Result<Surroundings, CommandError> {
     let Session { config, placeholders, plan, .. } = session;
     let mut surroundings = Surroundings::new(config.editable());
-    surroundings.night = config.stop.caps();
+    surroundings.run_caps = config.stop.caps();
     if !config.check.command.is_empty() {
         let argv = placeholders.fill_all(&config.check.command);
         let mut limits = config.limits.limits();

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::error::CommandError;
 use crate::placeholders::Placeholders;
 use crate::plan::WorkerPlan;
-use crate::policy::Policy;
+use crate::policy;
 use crate::repository::Repository;
 use crate::start;
 
@@ -68,8 +68,8 @@ impl Session {
     }
 
     /// The settings that decide the number.
-    pub fn policy(&self) -> Result<Policy, CommandError> {
-        Policy::new(&self.config, &self.placeholders, &self.plan)
+    pub fn policy(&self) -> Result<autoresearch_core::Policy, CommandError> {
+        policy::policy(&self.config, &self.placeholders, &self.plan)
     }
 
     /// The human's programme, with the ranges of the configuration.
@@ -105,7 +105,7 @@ impl Session {
         // Those of an earlier call with more workers, too: what it left running there must end.
         let slots = (0..).map(|number: usize| (number, folder.join(number.to_string())));
         let slots = slots.take_while(|(number, path)| *number < needed || path.exists());
-        let slots = slots.map(|(_, path)| Slot::new(path)).collect();
+        let slots = slots.map(|(_, path)| Slot::new(path));
         let lineage = self.lineage()?;
         let constants = start::constants_patch(&self.config, &lineage, base)?;
         let sandbox = CommandSandbox::local(lineage, base.clone(), commands, slots, self.folder().join(logs));
@@ -117,8 +117,8 @@ impl Session {
 
     /// Locks a run that was measured before. Fails if another command works on it.
     pub fn lock(&self) -> Result<LockedRun, CommandError> {
-        let (journal, entries) = Journal::open(&self.repository.journal(&self.tag)?)?;
-        let state = State::replay(&entries)?;
+        let journal = Journal::open(&self.repository.journal(&self.tag)?)?;
+        let state = State::replay(journal.entries())?;
         if is_imported(&state) {
             return Err(CommandError::Imported(self.tag.clone()));
         }

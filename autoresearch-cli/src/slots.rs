@@ -44,11 +44,11 @@ fn has_ended(journal: &Path) -> bool {
         return true;
     }
     // Opening takes the lock, which a command that works on the run holds.
-    let Ok((_lock, entries)) = Journal::open(journal) else { return false };
+    let Ok(opened) = Journal::open(journal) else { return false };
     let after_the_end = |record: &Record| {
         matches!(record, Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. })
     };
-    let last = entries.iter().rev().find(|entry| !after_the_end(&entry.record));
+    let last = opened.entries().iter().rev().find(|entry| !after_the_end(&entry.record));
     last.is_some_and(|entry| matches!(entry.record, Record::Stopped { .. }))
 }
 

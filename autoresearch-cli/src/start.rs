@@ -33,12 +33,14 @@ pub fn starting_files(
     lineage: &Lineage,
     revision: &Revision,
 ) -> Result<BTreeMap<String, String>, CommandError> {
-    let mut files = editable_files(config, lineage, revision)?;
-    if let Some(patch) = constants_patch(config, lineage, revision)? {
-        let patched = patch.apply(&files, &config.editable());
-        files.extend(patched.map_err(|e| CommandError::Other(format!("[constants]: {e}")))?);
+    let files = editable_files(config, lineage, revision)?;
+    match constants_patch(config, lineage, revision)? {
+        Some(patch) => {
+            let patched = patch.applied_to(&files, &config.editable());
+            patched.map_err(|e| CommandError::Other(format!("[constants]: {e}")))
+        }
+        None => Ok(files),
     }
-    Ok(files)
 }
 
 /// The patch that sets the configuration's constants; `None` if they have these values already.

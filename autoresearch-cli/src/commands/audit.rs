@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use autoresearch_core::journal::Record;
-use autoresearch_core::{Experiment, Sandbox, State, Status, Trial};
+use autoresearch_core::{Experiment, Purpose, Sandbox, State, Status, Trial};
 use clap::Args;
 
 use super::args::ConfigArgs;
@@ -14,9 +14,6 @@ use crate::report;
 use crate::repository::Repository;
 use crate::session::LockedRun;
 use crate::text::{significant, terminal};
-
-/// The number of the first trial, beyond those of the run itself.
-const FIRST_TRIAL: u32 = 20_000;
 
 /// Measure the kept experiments of a run again, to see which gains are real.
 #[derive(Debug, Args)]
@@ -46,13 +43,13 @@ pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, 
         let why = format!("the run {} has kept nothing yet; there is nothing to audit", session.tag);
         return Err(CommandError::Other(why));
     }
-    sandbox.clean().await?;
+    sandbox.recover().await?;
     let done = state.experiments.first().map_or(0, |baseline| baseline.audit.len() as u32);
     for round in done..done + args.rounds {
-        // Seeds that no trial of the run had.
-        let seed = seed.wrapping_sub(u64::from(round) + 1);
+        let seed = Purpose::Audit.seed(seed, 0, u64::from(round));
         for experiment in &kept {
-            let trial = Trial::new(experiment.id, FIRST_TRIAL + round, seed, session.config.budget());
+            let trial = Trial::new(experiment.id, round + 1, seed, session.config.budget());
+            let trial = trial.for_purpose(Purpose::Audit);
             let outcome = sandbox.run(&experiment.candidate, &trial, &cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| {
                 let id = experiment.id;

@@ -102,8 +102,8 @@ fn asked(model: &str, options: &Options, dry: &DryRun) -> String {
         false => format!("no price is known for {model}"),
     };
     let more = match options.mode {
-        Mode::SingleShot => format!("{} more if the answer must be mended", options.repairs),
         Mode::Agentic => format!("up to {} in all", options.turns.max(1)),
+        _ => format!("{} more if the answer must be mended", options.repairs),
     };
     format!(
         "{}\n=== tools: {tools}\n\nmodel: {model}\nestimate: {input_tokens} tokens of prompt and up to {} of reply: {dollars} \

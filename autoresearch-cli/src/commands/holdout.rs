@@ -1,13 +1,10 @@
 //! The sealed holdout: data that no decision of a run has seen, measured once at its end.
 
 use autoresearch_core::journal::Record;
-use autoresearch_core::{Budget, Cancel, Outcome, Sandbox, Score, Trial};
+use autoresearch_core::{Budget, Cancel, Outcome, Purpose, Sandbox, Score, Trial};
 
 use crate::error::CommandError;
 use crate::session::{LockedRun, Session};
-
-/// The number of the first opening's trials; those of `rerun` lie below.
-const FIRST_TRIAL: u32 = 5000;
 
 /// Measures the baseline and the incumbent of a run on its holdout, and journals that it was opened. The opening counts even
 /// if the measurement fails: somebody may have looked.
@@ -28,11 +25,11 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
     let metric = session.config.metric.metric();
     let budget = Budget { run: holdout.limit_seconds.0, build: session.config.budget().build };
 
-    let number = FIRST_TRIAL + state.holdout.len() as u32;
+    let number = state.holdout.len() as u32 + 1;
     journal.append(Record::HoldoutOpened { best: incumbent.revision.clone() })?;
     let mut scores: Vec<Result<Score, String>> = Vec::new();
     for (experiment, candidate) in [(baseline.id, &baseline.candidate), (incumbent.experiment, &incumbent.candidate)] {
-        let trial = Trial::new(experiment, number, seed, budget);
+        let trial = Trial::new(experiment, number, seed, budget).for_purpose(Purpose::Holdout);
         let outcome = sandbox.run(candidate, &trial, cancel).await?;
         scores.push(metric.read(&outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
             Outcome::Completed(_) => error.to_string(),

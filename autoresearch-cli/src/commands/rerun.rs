@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::{Outcome, Sandbox, Trial};
+use autoresearch_core::{Outcome, Purpose, Sandbox, Trial};
 use clap::Args;
 
 use super::args::ConfigArgs;
@@ -11,9 +11,6 @@ use crate::error::CommandError;
 use crate::repository::Repository;
 use crate::session::{LockedRun, Session};
 use crate::text::{significant, terminal};
-
-/// The number of the first trial, beyond those of the run itself.
-const FIRST_TRIAL: u32 = 1000;
 
 /// Measure the incumbent of a run again.
 #[derive(Debug, Args)]
@@ -49,10 +46,10 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
     let baseline = state.experiments.first().filter(|_| args.baseline);
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let measured = [baseline, Some(("", incumbent.experiment, &incumbent.candidate))];
-    for number in (FIRST_TRIAL..).take(args.times as usize) {
-        let seed = if args.fresh_seeds { fresh_seed(seed, number) } else { seed };
+    for number in (1..).take(args.times as usize) {
+        let seed = if args.fresh_seeds { Purpose::Rerun.seed(seed, 0, u64::from(number)) } else { seed };
         for (which, experiment, candidate) in measured.into_iter().flatten() {
-            let trial = Trial::new(experiment, number, seed, config.budget());
+            let trial = Trial::new(experiment, number, seed, config.budget()).for_purpose(Purpose::Rerun);
             let outcome = sandbox.run(candidate, &trial, &cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| match outcome {
                 Outcome::Completed(_) => CommandError::Other(error.to_string()),
@@ -62,13 +59,4 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A seed that no trial of the run has: hashed from the run's seed and the trial's number.
-fn fresh_seed(seed: u64, number: u32) -> u64 {
-    let mut hash = blake3::Hasher::new_derive_key("autoresearch rerun fresh seeds");
-    hash.update(&seed.to_le_bytes()).update(&number.to_le_bytes());
-    let mut bytes = [0; 8];
-    hash.finalize_xof().fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }

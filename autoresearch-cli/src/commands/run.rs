@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
-use autoresearch_core::journal::Entry;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::{Journal, Lab, Patch, Program, Revision, Settings, State, StopReason};
+use autoresearch_core::{Journal, Lab, Patch, Policy, Program, Revision, Settings, State, StopReason};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -17,7 +16,6 @@ use super::report::write_report;
 use super::signals::cancel_on_signal;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
-use crate::policy::Policy;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
@@ -124,7 +122,6 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
 /// A run that was checked and is locked.
 struct Prepared {
     journal: Journal,
-    entries: Vec<Entry>,
     lineage: Lineage,
     base: Revision,
     policy: Policy,
@@ -144,12 +141,12 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
     }
     session.repository.make_run_folder(tag)?;
-    let (journal, entries) = Journal::open(&session.repository.journal_path(tag))?;
-    let state = State::replay(&entries)?;
+    let journal = Journal::open(&session.repository.journal_path(tag))?;
+    let state = State::replay(journal.entries())?;
     if is_imported(&state) {
         return Err(CommandError::Imported(tag.clone()));
     }
-    let nothing_started = state.open.iter().all(|open| open.attempts == 0);
+    let nothing_started = state.open.iter().all(|open| open.trials_started == 0);
     let enough = session.config.stop.experiments.is_some_and(|count| state.finished() >= count);
     if nothing_started && enough && state.incumbent.is_some() {
         return Err(CommandError::Complete(tag.clone()));
@@ -160,20 +157,20 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         Some(base) => base,
         None => lineage.head()?,
     };
-    Ok(Prepared { journal, entries, lineage, base, policy, warnings })
+    Ok(Prepared { journal, lineage, base, policy, warnings })
 }
 
 /// Puts the lab together.
 fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Result<Lab<Patch>, CommandError> {
-    let Prepared { journal, entries, base, policy, lineage, .. } = prepared;
+    let Prepared { journal, base, policy, lineage, .. } = prepared;
     drop(lineage);
     let config = &session.config;
     let proposer = proposers::proposer(session, seed)?;
     let sandbox = Arc::new(session.sandbox(session.commands(), &base, "logs")?);
-    let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
+    let ratchet = config.ratchet.ratchet(config.metric.is_time()).map_err(|error| config.locate(error))?;
     let mut settings = Settings::new(session.tag.clone(), config.budget());
     settings.base = Some(base);
-    settings.policy = policy.to_text();
+    settings.policy = policy;
     settings.seed = seed;
     settings.stop = config.stop.stop();
     settings.results = Some(session.folder().join("results.tsv"));
@@ -181,7 +178,8 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.screening = config.screening.as_ref().map(|section| section.screening());
     settings.workers = session.plan.workers.clone();
     settings.excursion = config.excursion.as_ref().map(|section| section.rule());
-    Ok(Lab::new(program, proposer, sandbox, config.metric.metric(), ratchet, settings, (journal, entries))?)
+    let lab = Lab::builder(sandbox, proposer, config.metric.metric()).ratchet(Arc::new(ratchet)).program(program);
+    Ok(lab.settings(settings).open_journal(journal).build()?)
 }
 
 /// A run that begins must not build on what the user did not commit, nor take over somebody's branch.
@@ -203,11 +201,7 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
 /// A run with a measured baseline goes on only under the settings that it was measured with.
 fn check_policy(tag: &str, state: &State, policy: &Policy) -> Result<(), CommandError> {
     let Some(header) = state.header.as_ref().filter(|_| state.incumbent.is_some()) else { return Ok(()) };
-    let differences = match Policy::from_text(&header.policy) {
-        Some(run) => policy.differences_from(&run),
-        None if header.policy == policy.to_text() => Vec::new(),
-        None => vec!["the run was begun by an older version of this program, which wrote no names of settings".into()],
-    };
+    let differences = header.policy.differences(policy);
     match differences.is_empty() {
         true => Ok(()),
         false => {

@@ -14,7 +14,6 @@ use clap::Args;
 use super::args::WorkersArgs;
 use crate::config::Config;
 use crate::error::CommandError;
-use crate::policy::Policy;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
@@ -190,13 +189,7 @@ fn look(
 /// Judges every decision again by the rule of the run's configuration.
 fn decisions(session: &Session, state: &State, entries: &[Entry]) -> Result<Check, CommandError> {
     let (config, tag, policy) = (&session.config, &session.tag, session.policy()?);
-    let differences = match state.header.as_ref().map(|header| Policy::from_text(&header.policy)) {
-        Some(Some(run)) => policy.differences_from(&run),
-        Some(None) => {
-            vec!["its settings have no names in this run, which an older version of this program made".into()]
-        }
-        None => Vec::new(),
-    };
+    let differences = state.header.as_ref().map(|header| header.policy.differences(&policy)).unwrap_or_default();
     if !differences.is_empty() {
         let differences: String = differences.iter().map(|line| format!("\n  {line}")).collect();
         let why = format!(
@@ -204,7 +197,8 @@ fn decisions(session: &Session, state: &State, entries: &[Entry]) -> Result<Chec
         );
         return Err(CommandError::Other(why));
     }
-    let (judged, wrong) = verify::decisions(entries, &config.ratchet.ratchet(config.metric.is_time()));
+    let rule = config.ratchet.ratchet(config.metric.is_time()).map_err(|error| config.locate(error))?;
+    let (judged, wrong) = verify::decisions(entries, &rule);
     Ok(Check::new(format!("decisions: {judged} judged again"), wrong))
 }
 

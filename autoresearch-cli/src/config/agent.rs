@@ -149,7 +149,7 @@ impl AgentSection {
     fn usual_key(&self) -> (&'static str, &'static str) {
         match self.auth() {
             Auth::XApiKey => ("ANTHROPIC_API_KEY", "https://api.anthropic.com"),
-            Auth::Bearer => ("OPENAI_API_KEY", "https://api.openai.com"),
+            _ => ("OPENAI_API_KEY", "https://api.openai.com"),
         }
     }
 }

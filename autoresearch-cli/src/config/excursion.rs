@@ -1,6 +1,6 @@
 //! `[excursion]`: when the search leaves its incumbent for a while.
 
-use autoresearch_core::Excursion;
+use autoresearch_core::ExcursionRule;
 use serde::Deserialize;
 
 use super::error::KeyError;
@@ -30,8 +30,8 @@ fn steps() -> usize {
 
 impl ExcursionSection {
     /// The rule as the lab takes it.
-    pub fn rule(&self) -> Excursion {
-        Excursion { after: self.after, steps: self.steps, tolerance: self.tolerance }
+    pub fn rule(&self) -> ExcursionRule {
+        ExcursionRule { after: self.after, steps: self.steps, tolerance: self.tolerance }
     }
 
     /// Finds a value that the library does not allow.

@@ -38,7 +38,7 @@ pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
             significant_change(after.get() - before.get()),
         ),
         (None, Some(after)) => (significant(after.get()), "baseline".into()),
-        (_, None) if experiment.status == Status::Discard && experiment.short.is_some() => {
+        (_, None) if experiment.status == Status::Discard && experiment.screening.is_some() => {
             (reason.clone(), "short trials only".into())
         }
         (_, None) => (reason.clone(), "no number".into()),

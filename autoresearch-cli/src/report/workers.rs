@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record, TrialResult, TrialStart};
+use autoresearch_core::journal::{Entry, Record, TrialResult};
 use autoresearch_core::{Experiment, State, Status};
 use jiff::Timestamp;
 

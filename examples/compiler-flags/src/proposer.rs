@@ -109,11 +109,12 @@ mod tests {
 
     use autoresearch_core::testkit::conformance;
     use autoresearch_core::{
-        Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+        AdoptedRevision, Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
     };
 
     /// A compiler whose programs take a time that their flags alone decide.
-    struct Even;
+    #[derive(Default)]
+    struct Even(AdoptedRevision);
 
     #[async_trait]
     impl Sandbox<Flags> for Even {
@@ -129,6 +130,10 @@ mod tests {
             let time = crc32c::crc32c(candidate.revision.0.as_bytes()) % 100;
             Ok(Outcome::Completed(RunLog::saying(format!("cpu_ms: {}", 1 + time))))
         }
+
+        async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+            self.0.adopt(from, to)
+        }
     }
 
     #[tokio::test]
@@ -136,7 +141,7 @@ mod tests {
         let flags = ["-O1", "-O2", "-O3", "-a", "-b", "-c"].map(str::to_owned).to_vec();
         let make = || Box::new(Walk::new(flags.clone(), 3)) as Box<dyn Proposer<Flags>>;
         let metric = Arc::new(LogMetric::new("cpu_ms", Direction::Minimise));
-        conformance::proposer(make, || Arc::new(Even) as Arc<dyn Sandbox<Flags>>, metric, 12, true).await;
+        conformance::proposer(make, || Arc::new(Even::default()) as Arc<dyn Sandbox<Flags>>, metric, 12, true).await;
     }
 
     #[test]
