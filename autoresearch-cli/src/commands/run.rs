@@ -144,8 +144,17 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
     }
     session.repository.make_run_folder(tag)?;
-    let (journal, entries) = Journal::open(&session.repository.journal_path(tag))?;
-    let state = State::replay(&entries)?;
+    let (mut journal, mut entries) = Journal::open(&session.repository.journal_path(tag))?;
+    let mut state = State::replay(&entries)?;
+    if !is_new && is_unbound(&state, &lineage.head()?, &policy) {
+        set_aside(session, journal)?;
+        warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
+        warnings.push(
+            "the baseline of this run was never measured: it begins anew with today's commit and configuration".into(),
+        );
+        (journal, entries) = Journal::open(&session.repository.journal_path(tag))?;
+        state = State::default();
+    }
     if is_imported(&state) {
         return Err(CommandError::Imported(tag.clone()));
     }
@@ -198,6 +207,26 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         return Err(CommandError::Dirty { files: shown });
     }
     lineage.head().map(drop).map_err(CommandError::from)
+}
+
+/// Whether a run has no measured baseline, and the program or the settings were changed since it began: nothing binds it then.
+fn is_unbound(state: &State, head: &Revision, policy: &Policy) -> bool {
+    let Some(header) = state.header.as_ref().filter(|_| state.incumbent.is_none() && !is_imported(state)) else {
+        return false;
+    };
+    header.base.as_ref() != Some(head) || header.policy != policy.to_text()
+}
+
+/// Keeps the journal of a run that never had a baseline under another name.
+fn set_aside(session: &Session, journal: Journal) -> Result<(), CommandError> {
+    let path = session.repository.journal_path(&session.tag);
+    let names = (1..).map(|number| path.with_file_name(format!("journal.failed-{number}.jsonl")));
+    let Some(kept) = names.into_iter().find(|name| !name.exists()) else { return Ok(()) };
+    std::fs::rename(&path, &kept)
+        .map_err(|e| CommandError::Other(format!("renaming {} to {}: {e}", path.display(), kept.display())))?;
+    // Released only now, so that no other command begins in between.
+    drop(journal);
+    Ok(())
 }
 
 /// A run with a measured baseline goes on only under the settings that it was measured with.
