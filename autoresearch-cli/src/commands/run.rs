@@ -151,12 +151,22 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
     if nothing_started && enough && state.incumbent.is_some() {
         return Err(CommandError::Complete(tag.clone()));
     }
-    check_policy(tag, &state, &policy)?;
-    // A run that is continued starts from the commit that it began with, wherever the user is today.
-    let base = match state.header.and_then(|header| header.base) {
+    // A run with a measured baseline goes on from the commit that it began with, wherever the user is today. Nothing binds one
+    // without: the lab starts it anew from here.
+    let bound = state.header.as_ref().filter(|_| state.is_bound()).and_then(|header| header.base.clone());
+    let base = match bound {
         Some(base) => base,
         None => lineage.head()?,
     };
+    if let Some(header) = state.header.as_ref().filter(|_| !state.is_bound()) {
+        warnings = preflight::check(session, &lineage, &base).await?;
+        if header.base.as_ref() != Some(&base) || header.policy != policy {
+            warnings.push(
+                "the baseline of this run was never measured: it begins anew with today's commit and configuration"
+                    .into(),
+            );
+        }
+    }
     Ok(Prepared { journal, lineage, base, policy, warnings })
 }
 
@@ -196,17 +206,4 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         return Err(CommandError::Dirty { files: shown });
     }
     lineage.head().map(drop).map_err(CommandError::from)
-}
-
-/// A run with a measured baseline goes on only under the settings that it was measured with.
-fn check_policy(tag: &str, state: &State, policy: &Policy) -> Result<(), CommandError> {
-    let Some(header) = state.header.as_ref().filter(|_| state.incumbent.is_some()) else { return Ok(()) };
-    let differences = header.policy.differences(policy);
-    match differences.is_empty() {
-        true => Ok(()),
-        false => {
-            let differences = differences.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n");
-            Err(CommandError::OtherPolicy { tag: tag.into(), differences })
-        }
-    }
 }
