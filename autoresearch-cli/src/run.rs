@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use autoresearch_agents::{ConstantError, constants};
+use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Entry;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::command::Slot;
-use autoresearch_core::command::Commands;
 use autoresearch_core::{
     Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Program,
     ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial, Workers,

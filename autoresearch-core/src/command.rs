@@ -11,9 +11,7 @@ use crate::cancel::Cancel;
 use crate::change::Patch;
 use crate::git::Lineage;
 use crate::revision::Revision;
-use crate::sandbox::{
-    Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial,
-};
+use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
 
 mod commands;
 mod cpus;
@@ -51,7 +49,7 @@ use workspace::{Move, Workspace};
 /// # for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
 /// #     assert!(Command::new("git").args(arguments.split(' ')).current_dir(&repository).status()?.success());
 /// # }
-/// let lineage = Lineage::open(&repository, "night")?;
+/// let lineage = Lineage::open(&repository, "faster")?;
 /// let base = lineage.head()?;
 /// let commands = Commands {
 ///     editable: EditablePaths::new(["value"]),
@@ -115,7 +113,9 @@ impl CommandSandbox {
     ) -> Result<T, E> {
         let workspace = self.workspace.clone();
         let ended = tokio::task::spawn_blocking(move || work(&workspace)).await;
-        ended.unwrap_or_else(|error| Err(SandboxError::Other(format!("work on the repository ended badly: {error}")).into()))
+        ended.unwrap_or_else(|error| {
+            Err(SandboxError::Other(format!("work on the repository ended badly: {error}")).into())
+        })
     }
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {

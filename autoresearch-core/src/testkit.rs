@@ -27,8 +27,12 @@
 pub mod conformance;
 mod faults;
 mod machine;
+#[cfg(feature = "command")]
+mod queue_executor;
 mod script;
 
 pub use faults::{Faulty, FaultyProposer};
 pub use machine::Machine;
+#[cfg(feature = "command")]
+pub use queue_executor::{QueueExecutor, QueueRunner};
 pub use script::{Fate, Script, Step};

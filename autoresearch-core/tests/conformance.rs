@@ -6,12 +6,12 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::ratchet::Side;
-use autoresearch_core::command::Slot;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
 use autoresearch_core::testkit::{Faulty, FaultyProposer, Machine, Script, Step};
-use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 fn cases() -> SandboxCases<Step> {
@@ -54,7 +54,13 @@ async fn the_sandbox_of_commands_keeps_its_contract() {
             run: vec!["sh".into(), "value.sh".into()],
             ..Commands::default()
         };
-        Arc::new(CommandSandbox::local(lineage, base, commands, vec![Slot::new(place.join("slot"))], place.join("logs")))
+        Arc::new(CommandSandbox::local(
+            lineage,
+            base,
+            commands,
+            vec![Slot::new(place.join("slot"))],
+            place.join("logs"),
+        ))
     };
     let write = |text: &str| Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: text.into() }] };
     let cases = SandboxCases {

@@ -120,9 +120,9 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
 #[cfg(unix)]
 mod real {
     use super::*;
-    use autoresearch_core::git::Lineage;
-    use autoresearch_core::command::Slot;
     use autoresearch_core::command::Commands;
+    use autoresearch_core::command::Slot;
+    use autoresearch_core::git::Lineage;
 
     /// Each change alone makes it worse, both make it better; and the second one learns slowly at first.
     const PROGRAM: &str = "echo ---; . ./a.sh; . ./b.sh; \

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use autoresearch_core::git::Lineage;
-use autoresearch_core::process::Cpus;
 use autoresearch_core::command::Slot;
 use autoresearch_core::command::{Commands, Device};
+use autoresearch_core::git::Lineage;
+use autoresearch_core::process::Cpus;
 use autoresearch_core::*;
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::metric::Clock;
 use autoresearch_core::process::Cpus;
-use autoresearch_core::command::Slot;
 use autoresearch_core::testkit::Script;
-use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// A machine that takes so many times as long as another.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::git::Lineage;
-use autoresearch_core::command::Slot;
-use autoresearch_core::verify::{self, View};
 use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::git::Lineage;
+use autoresearch_core::verify::{self, View};
 use autoresearch_core::*;
 
 /// Proposes from a list.

@@ -110,7 +110,8 @@ impl Folder {
             let to = self.work().join(path);
             make_parent(&to)?;
             fs::write(&to, &content)?;
-            let mut permissions = fs::metadata(&to)?.permissions();
+            // A script among the references stays one.
+            let mut permissions = kind.permissions();
             permissions.set_readonly(true);
             fs::set_permissions(&to, permissions)?;
             self.before.insert(path.to_owned(), content);

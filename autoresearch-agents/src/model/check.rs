@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::git::{GitError, Lineage};
+use autoresearch_core::git::{FileMode, GitError, Lineage, check_path};
 use autoresearch_core::process::{Command, GRACE, Limits, describe, log_tail};
 use autoresearch_core::{Cancel, Revision, SandboxError};
 
@@ -71,15 +71,21 @@ impl CommandCheck {
         &self,
         incumbent: &Revision,
         files: &BTreeMap<String, String>,
-    ) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
+    ) -> Result<BTreeMap<String, CopiedFile>, GitError> {
         let lineage = self.lineage.lock().unwrap_or_else(PoisonError::into_inner);
+        let listing = lineage.tree(incumbent)?;
         let mut tree = BTreeMap::new();
-        for (path, file) in lineage.tree(incumbent)?.iter() {
+        // Links and submodules are left out: a check works on the files themselves.
+        for (path, file) in listing.iter().filter(|(_, file)| file.is_file()) {
             if !files.contains_key(path) {
-                tree.insert(path.clone(), lineage.blob(file.blob)?);
+                let executable = file.mode == FileMode::Executable;
+                tree.insert(path.clone(), CopiedFile { content: lineage.blob(file.blob)?, executable });
             }
         }
-        tree.extend(files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes())));
+        tree.extend(files.iter().map(|(path, text)| {
+            let executable = listing.get(path).is_some_and(|file| file.mode == FileMode::Executable);
+            (path.clone(), CopiedFile { content: text.clone().into_bytes(), executable })
+        }));
         Ok(tree)
     }
 }
@@ -118,30 +124,53 @@ impl Check for CommandCheck {
     }
 }
 
-/// Makes `folder` hold exactly these files beside what git ignores in names: whatever a check built at the top level stays.
-fn lay_out(folder: &Path, tree: &BTreeMap<String, Vec<u8>>) -> std::io::Result<()> {
+/// A file of the copy.
+struct CopiedFile {
+    content: Vec<u8>,
+    executable: bool,
+}
+
+/// Makes `folder` hold exactly these files. Whatever a check built beside them stays.
+fn lay_out(folder: &Path, tree: &BTreeMap<String, CopiedFile>) -> std::io::Result<()> {
     let list = folder.with_file_name("files");
-    for path in std::fs::read_to_string(&list).unwrap_or_default().lines() {
-        if !tree.contains_key(path) {
-            match std::fs::remove_file(folder.join(path)) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
+    // As JSON: a name may hold a line break, and what follows it must not be taken for another name.
+    let earlier: Vec<String> =
+        std::fs::read(&list).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    for path in earlier.iter().filter(|path| !tree.contains_key(*path) && check_path(path).is_ok()) {
+        match std::fs::remove_file(folder.join(path)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+            _ => {}
         }
     }
-    let names: Vec<&str> = tree.keys().map(String::as_str).collect();
-    std::fs::write(&list, names.join("\n"))?;
-    for (path, bytes) in tree {
-        let file = folder.join(path);
+    let names: Vec<&String> = tree.keys().collect();
+    std::fs::write(&list, serde_json::to_vec(&names)?)?;
+    for (path, file) in tree {
+        check_path(path).map_err(|why| std::io::Error::new(std::io::ErrorKind::InvalidInput, why))?;
+        let to = folder.join(path);
         // What is the same keeps its time, and is not built again.
-        if std::fs::read(&file).is_ok_and(|there| there == *bytes) {
-            continue;
+        if !std::fs::read(&to).is_ok_and(|there| there == file.content) {
+            if let Some(parent) = to.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(&to, &file.content)?;
         }
-        if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent)?;
-        }
-        std::fs::write(&file, bytes)?;
+        set_executable(&to, file.executable)?;
     }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn set_executable(file: &Path, executable: bool) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let wanted = if executable { 0o755 } else { 0o644 };
+    match std::fs::metadata(file)?.permissions().mode() & 0o777 == wanted {
+        true => Ok(()),
+        false => std::fs::set_permissions(file, std::fs::Permissions::from_mode(wanted)),
+    }
+}
+
+#[cfg(not(unix))]
+fn set_executable(_file: &Path, _executable: bool) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -167,16 +196,46 @@ mod tests {
         assert_eq!(ends("aaaöööbbb", 6), "aaa\n[… 3 characters left out …]\nbbb");
     }
 
+    fn tree(names: &[&str]) -> BTreeMap<String, CopiedFile> {
+        let file = |name: &&str| CopiedFile { content: name.as_bytes().to_vec(), executable: name.ends_with(".sh") };
+        names.iter().map(|name| ((*name).to_owned(), file(name))).collect()
+    }
+
     #[test]
     fn the_copy_holds_what_the_tree_holds() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("tree");
         std::fs::create_dir(&root).unwrap();
-        let tree = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
         lay_out(&root, &tree(&["a", "b/c"])).unwrap();
         std::fs::write(root.join("built"), "").unwrap();
         lay_out(&root, &tree(&["a", "d"])).unwrap();
         assert!(root.join("a").exists() && root.join("d").exists() && root.join("built").exists());
         assert!(!root.join("b/c").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn executable_files_stay_executable() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("tree");
+        std::fs::create_dir(&root).unwrap();
+        lay_out(&root, &tree(&["check.sh", "a"])).unwrap();
+        let mode = |name: &str| std::fs::metadata(root.join(name)).unwrap().permissions().mode() & 0o111;
+        assert_eq!((mode("check.sh"), mode("a")), (0o111, 0));
+    }
+
+    #[test]
+    fn a_line_break_in_a_name_removes_nothing_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, victim) = (folder.path().join("tree"), folder.path().join("victim"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&victim, "").unwrap();
+        let name = format!("x\n{}", victim.display());
+        let mut hostile = tree(&["a"]);
+        hostile.insert(name, CopiedFile { content: Vec::new(), executable: false });
+        assert!(lay_out(&root, &hostile).is_err(), "the name is refused");
+        lay_out(&root, &tree(&["a"])).unwrap();
+        assert!(victim.exists());
     }
 }

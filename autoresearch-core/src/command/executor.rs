@@ -18,8 +18,8 @@ use crate::sandbox::{Outcome, Progress, SandboxError};
 ///
 /// ```
 /// use autoresearch_core::command::JobName;
-/// let name = JobName { run: "night".into(), experiment: 7, trial: 2 };
-/// assert_eq!(name.to_string(), "night-0007-2");
+/// let name = JobName { run: "faster".into(), experiment: 7, trial: 2 };
+/// assert_eq!(name.to_string(), "faster-0007-2");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName {
@@ -146,7 +146,7 @@ pub enum JobStatus {
 /// let folder = std::env::temp_dir().join(format!("executor-example-{}", std::process::id()));
 /// let executor = LocalExecutor::new([folder.join("slot")], folder.join("logs"));
 /// let tree = Arc::new(MemoryTree::new([("value", "score: 4\n")])?);
-/// let name = JobName { run: "night".into(), experiment: 1, trial: 1 };
+/// let name = JobName { run: "faster".into(), experiment: 1, trial: 1 };
 /// let job = Job::new(name.clone(), tree, vec!["cat".into(), "value".into()], Duration::from_secs(10));
 ///
 /// let outcome = executor.run(&job, &Cancel::new()).await?;

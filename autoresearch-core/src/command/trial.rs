@@ -11,12 +11,7 @@ use super::limits::Limits;
 use crate::sandbox::{SandboxError, Trial};
 
 /// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
-pub(super) fn job(
-    commands: &Commands,
-    run: String,
-    tree: Arc<dyn Tree>,
-    trial: &Trial,
-) -> Result<Job, SandboxError> {
+pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: &Trial) -> Result<Job, SandboxError> {
     let device = device(commands, trial)?;
     let budget = trial.budget.at(trial.fidelity);
     let of_worker = device.map(|device| device.cpus).unwrap_or_default();

@@ -11,7 +11,11 @@ use crate::revision::Revision;
 
 /// Names of the features that a repository may need and that are not supported, as `git config` spells them.
 const EXTENSIONS: [(&str, &str, &str); 3] = [
-    ("extensions.objectformat", "sha1", "make a clone with the default format: `git init --object-format=sha1`, then copy the files and commit them"),
+    (
+        "extensions.objectformat",
+        "sha1",
+        "make a clone with the default format: `git init --object-format=sha1`, then copy the files and commit them",
+    ),
     ("extensions.refstorage", "files", "convert it with `git refs migrate --ref-format=files`"),
     ("extensions.compatobjectformat", "", "make a clone with one object format, sha1"),
 ];
@@ -31,11 +35,13 @@ pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {
             GitError::Unsupported { path: path.to_owned(), feature: format!("the git feature `{name}`"), remedy }
         }
         // Older formats know no extension and the newer ones no other number.
-        None if said.contains("repository version") || said.contains("unsupported extension") => GitError::Unsupported {
-            path: path.to_owned(),
-            feature: format!("a git feature that this program does not know ({})", error.message()),
-            remedy: "make a clone with git's default format",
-        },
+        None if said.contains("repository version") || said.contains("unsupported extension") => {
+            GitError::Unsupported {
+                path: path.to_owned(),
+                feature: format!("a git feature that this program does not know ({})", error.message()),
+                remedy: "make a clone with git's default format",
+            }
+        }
         None => GitError::Git(error.message().to_owned()),
     }
 }
@@ -94,7 +100,8 @@ impl Lineage {
         }
         let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
         let is_installed = |filter: &str| {
-            let set = |key: &str| config.get_str(&format!("filter.{filter}.{key}")).is_ok_and(|value| !value.is_empty());
+            let set =
+                |key: &str| config.get_str(&format!("filter.{filter}.{key}")).is_ok_and(|value| !value.is_empty());
             set("smudge") || set("process")
         };
         for (path, _) in listing.iter().filter(|(_, file)| file.is_file()) {

@@ -1,5 +1,11 @@
 //! What the contracts of the traits promise, as checks over any implementation. Each panics with the promise that is broken.
 
+#[cfg(feature = "command")]
+mod executor;
+
+#[cfg(feature = "command")]
+pub use executor::{ExecutorCase, executor};
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::journal::{Entry, Record};
-use autoresearch_core::command::Slot;
-use autoresearch_core::command::Commands;
 use autoresearch_core::*;
 
 /// Names the folder of the night that a harness is to go on with.

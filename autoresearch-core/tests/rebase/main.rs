@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-use autoresearch_core::git::Lineage;
 use autoresearch_core::command::{Commands, Slot};
+use autoresearch_core::git::Lineage;
 use autoresearch_core::*;
 use proptest::prelude::*;
 
@@ -78,7 +78,13 @@ impl Place {
 
     fn sandbox(&self) -> CommandSandbox {
         let commands = Commands { editable: EditablePaths::new(["src/**"]), ..Commands::default() };
-        CommandSandbox::local(self.lineage(), self.head(), commands, Vec::<Slot>::new(), self.folder.path().join("logs"))
+        CommandSandbox::local(
+            self.lineage(),
+            self.head(),
+            commands,
+            Vec::<Slot>::new(),
+            self.folder.path().join("logs"),
+        )
     }
 
     fn show(&self, revision: &Revision, path: &str) -> String {

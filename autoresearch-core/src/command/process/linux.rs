@@ -26,7 +26,6 @@ use super::usage::Usage;
 use proc::{environment_range, parse_stat};
 use supervisor::{KILL, REPORT, Report, Supervisor, TERMINATE};
 
-
 mod proc;
 mod supervisor;
 
