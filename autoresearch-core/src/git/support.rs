@@ -30,7 +30,8 @@ pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {
         _ => {}
     }
     let said = error.message().to_ascii_lowercase();
-    match EXTENSIONS.iter().find(|(name, _, _)| said.contains(name.trim_start_matches("extensions."))) {
+    let spaced = said.replace([' ', '-'], "").replace("referencestorage", "refstorage");
+    match EXTENSIONS.iter().find(|(name, _, _)| spaced.contains(name.trim_start_matches("extensions."))) {
         Some((name, _, remedy)) => {
             GitError::Unsupported { path: path.to_owned(), feature: format!("the git feature `{name}`"), remedy }
         }
