@@ -79,8 +79,8 @@ pub struct CommandSandbox {
 impl CommandSandbox {
     /// A sandbox that starts from the commit `base` and gives its trials to `executor`.
     pub fn new(lineage: Lineage, base: Revision, commands: Commands, executor: Arc<dyn Executor>) -> CommandSandbox {
-        let lineage = Arc::new(std::sync::Mutex::new(lineage));
-        CommandSandbox { workspace: Arc::new(Workspace { lineage, base, preset: None, commands }), executor }
+        let (tag, lineage) = (lineage.tag().to_owned(), Arc::new(std::sync::Mutex::new(lineage)));
+        CommandSandbox { workspace: Arc::new(Workspace { lineage, tag, base, preset: None, commands }), executor }
     }
 
     /// A sandbox on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
@@ -119,10 +119,9 @@ impl CommandSandbox {
     }
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
-        let Workspace { lineage, commands, .. } = &*self.workspace;
-        let tag = self.workspace.with_lineage(|git| Ok(git.tag().to_owned()))?;
+        let Workspace { lineage, tag, commands, .. } = &*self.workspace;
         let tree = Arc::new(tree::CommitTree::new(lineage.clone(), candidate.revision.clone()));
-        trial::job(commands, tag, tree, trial)
+        trial::job(commands, tag.clone(), tree, trial)
     }
 }
 
@@ -168,13 +167,9 @@ impl Sandbox<Patch> for CommandSandbox {
     }
 
     async fn clean(&self) -> Result<(), SandboxError> {
-        let tag = self
-            .with_workspace(|workspace| {
-                let tag = workspace.with_lineage(|git| git.check_names().map(|()| git.tag().to_owned()));
-                tag.map_err(SandboxError::from)
-            })
+        self.with_workspace(|workspace| Ok::<_, SandboxError>(workspace.with_lineage(|git| git.check_names())?))
             .await?;
-        self.executor.recover(&tag, &[]).await
+        self.executor.recover(&self.workspace.tag, &[]).await
     }
 
     async fn seal(&self, candidate: &Candidate, message: &str) -> Result<Revision, SandboxError> {

@@ -190,9 +190,8 @@ async fn looks_for_keys() {
     }
 }
 
-/// Permissions bind nobody who is root, so the cases run as another user, in a copy of this program.
-#[test]
-fn permissions_that_a_candidate_takes_away_stop_nobody() {
+/// Runs a test of this file as another user if this one is root, in a copy of this program. The folder is at `HOSTILE_FOLDER`.
+fn as_an_ordinary_user(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let program = folder.path().join("program");
@@ -200,7 +199,10 @@ fn permissions_that_a_candidate_takes_away_stop_nobody() {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let place = folder.path().join("place");
     let mut inner = Command::new(&program);
-    inner.args(["--exact", "takes_permissions_away", "--nocapture"]).env("HOSTILE_FOLDER", &place);
+    inner
+        .args(["--exact", test, "--nocapture"])
+        .env("HOSTILE_FOLDER", &place)
+        .env("ANTHROPIC_API_KEY", "sesame-secret");
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
     if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
         inner.uid(65534).gid(65534);
@@ -210,6 +212,35 @@ fn permissions_that_a_candidate_takes_away_stop_nobody() {
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
     // For whoever removes the folder.
     let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(folder.path()).output();
+}
+
+/// Permissions bind nobody who is root.
+#[test]
+fn permissions_that_a_candidate_takes_away_stop_nobody() {
+    as_an_ordinary_user("takes_permissions_away");
+}
+
+#[test]
+fn a_lab_can_hide_its_own_memory_from_trials() {
+    as_an_ordinary_user("hides_its_memory");
+}
+
+#[tokio::test]
+async fn hides_its_memory() {
+    let Some(folder) = std::env::var_os("HOSTILE_FOLDER").filter(|_| std::env::var_os("ANTHROPIC_API_KEY").is_some())
+    else {
+        return;
+    };
+    let place = Place::at(Path::new(&folder));
+    let sandbox = place.sandbox(Commands::default());
+    // The parent's parent is the lab.
+    let look =
+        "lab=$(sed 's/.*) . //; s/ .*//' /proc/$PPID/stat); tr '\\0' '\\n' < /proc/$lab/environ; echo looked at $lab";
+    let seen = run(&sandbox, 1, &script(look)).await.log().tail.clone();
+    assert!(seen.contains("sesame") && seen.contains(&format!("looked at {}", std::process::id())), "{seen}");
+    process::hide_memory().unwrap();
+    let seen = run(&sandbox, 2, &script(look)).await.log().tail.clone();
+    assert!(!seen.contains("sesame") && seen.contains("looked at"), "{seen}");
 }
 
 #[tokio::test]

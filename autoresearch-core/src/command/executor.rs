@@ -109,6 +109,7 @@ impl fmt::Debug for Job {
 
 /// The state of a job that an executor knows.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "looked up rarely, and matched on")]
 pub enum JobStatus {
     /// It waits for a machine, builds or runs.
     Running,

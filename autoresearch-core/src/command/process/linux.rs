@@ -134,6 +134,15 @@ impl Tree {
     }
 }
 
+/// Keeps other processes of the same user from reading this process's memory and environment through `/proc`.
+pub(super) fn hide_memory() -> io::Result<()> {
+    // SAFETY: sets one flag of this process.
+    match unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 fn parent_of(pid: i32) -> Option<i32> {
     parse_stat(&std::fs::read(format!("/proc/{pid}/stat")).ok()?).map(|(parent, _)| parent)
 }
