@@ -25,6 +25,7 @@ const PARALLEL: &[&str] = &["--test", "parallel"];
 const REBASE: &[&str] = &["--test", "rebase"];
 const SLOTS: &[&str] = &["--test", "slots"];
 const NIGHT: &[&str] = &["--test", "night"];
+const HOSTILE: &[&str] = &["--test", "hostile"];
 const KILL: &[&str] = &["--test", "kill"];
 const ORDER: &[&str] = &["--test", "crash", "git_s_files"];
 const LIB: &[&str] = &["--lib"];
@@ -81,7 +82,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "3: git's files are on the disk before the journal names them",
-        file: "git.rs",
+        file: "git/lineage.rs",
         search: "        fsync_everything();\n",
         replace: "",
         test: ORDER,
@@ -102,7 +103,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "5: every candidate is pinned",
-        file: "workspace.rs",
+        file: "command/workspace.rs",
         search: "            git.pin(experiment, &revision)?;\n",
         replace: "            let _ = experiment;\n",
         test: NIGHT,
@@ -179,30 +180,30 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "5: what a rebase comes to is pinned",
-        file: "workspace.rs",
-        search: "            git.pin_rebase(experiment, times, &revision)?;\n",
+        file: "command/workspace.rs",
+        search: "            git.pin_rebase(*experiment, *times, &revision)?;\n",
         replace: "            let _ = (experiment, times);\n",
         test: REBASE,
     },
     Mutant {
         invariant: "5: the pin of the first candidate stays",
-        file: "git.rs",
+        file: "git/names.rs",
         search: "format!(\"{}.{times}\", self.pin_of(experiment))",
         replace: "format!(\"{}\", self.pin_of(experiment + times - times))",
         test: REBASE,
     },
     Mutant {
         invariant: "a rebase changes what may be edited, and nothing else",
-        file: "workspace.rs",
+        file: "command/workspace.rs",
         search: "find(|path| !self.commands.editable.allows(path))",
         replace: "find(|path| path.is_empty())",
         test: REBASE,
     },
     Mutant {
         invariant: "a rebase merges against what the change was made from",
-        file: "workspace.rs",
-        search: "git.merge(from, onto, &candidate.revision)",
-        replace: "git.merge(onto, onto, &candidate.revision).or_else(|_| git.merge(from, onto, onto))",
+        file: "command/workspace.rs",
+        search: "git.merge(from, onto, candidate)",
+        replace: "git.merge(onto, onto, candidate).or_else(|_| git.merge(from, onto, onto))",
         test: REBASE,
     },
     Mutant {
@@ -221,30 +222,30 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "what was built ahead is its own run's",
-        file: "workspace/run.rs",
-        search: "is_for_it.then_some(built.log)",
-        replace: "(is_for_it || trial.attempt > 0).then_some(built.log)",
+        file: "command/local/place.rs",
+        search: "(built.job == job.name && built.candidate == *job.tree.revision()).then_some(built.log)",
+        replace: "(job.repeats > 0).then_some(built.log)",
         test: SLOTS,
     },
     Mutant {
         invariant: "what was built ahead is run once",
-        file: "workspace/run.rs",
+        file: "command/local/place.rs",
         search: "unwrap_or_else(PoisonError::into_inner).take()?;",
-        replace: "unwrap_or_else(PoisonError::into_inner);\n        let built = built.as_ref().map(|b| Built { candidate: b.candidate.clone(), log: b.log.clone(), ..*b })?;",
+        replace: "unwrap_or_else(PoisonError::into_inner);\n        let built = built.as_ref().map(|b| Built { job: b.job.clone(), candidate: b.candidate.clone(), log: b.log.clone() })?;",
         test: SLOTS,
     },
     Mutant {
         invariant: "one build at a time",
-        file: "workspace/run.rs",
+        file: "command/local/phases.rs",
         search: "turn = self.builds.lock() => turn,",
         replace: "turn = self.builds.lock() => drop(turn),",
         test: SLOTS,
     },
     Mutant {
         invariant: "a worker's devices are its own",
-        file: "workspace/run.rs",
-        search: "devices.get(worker as usize)",
-        replace: "devices.get(worker as usize).and(devices.first())",
+        file: "command/trial.rs",
+        search: "Some(worker) if !commands.devices.is_empty() => match commands.devices.get(worker as usize) {",
+        replace: "Some(worker) if !commands.devices.is_empty() => match commands.devices.get(worker as usize).and(commands.devices.first()) {",
         test: SLOTS,
     },
     Mutant {
@@ -256,24 +257,38 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "10: nothing of a run survives it",
-        file: "process/linux.rs",
-        search: "let survivors = kill_children();",
-        replace: "libc::kill(command, libc::SIGKILL); let survivors = 0;",
+        file: "command/process/linux/supervisor.rs",
+        search: "text.survivors = kill_children();",
+        replace: "libc::kill(command, libc::SIGKILL); text.survivors = 0;",
         test: KILL,
     },
     Mutant {
-        invariant: "10: nothing of a run survives its harness",
-        file: "process/linux.rs",
+        invariant: "10: nothing of a run survives its lab",
+        file: "command/process/linux/supervisor.rs",
         search: "if ready[1].revents != 0 {",
         replace: "if ready[1].revents & libc::POLLIN != 0 {",
         test: KILL,
     },
     Mutant {
         invariant: "10: what escaped its supervisor is found",
-        file: "process/sweep.rs",
+        file: "command/process/sweep.rs",
         search: "any(|variable| variable == wanted)",
         replace: "any(|variable| variable.is_empty() && variable == wanted)",
         test: KILL,
+    },
+    Mutant {
+        invariant: "10: what ended after its limit has timed out",
+        file: "command/process/linux/supervisor.rs",
+        search: "text.overrun |= i64::from(text.elapsed_nanoseconds > self.limit);",
+        replace: "text.elapsed_nanoseconds = text.elapsed_nanoseconds.min(self.limit);",
+        test: LIB,
+    },
+    Mutant {
+        invariant: "a supervisor shows no key",
+        file: "command/process/linux/supervisor.rs",
+        search: "std::ptr::write_bytes(",
+        replace: "let _ = (",
+        test: HOSTILE,
     },
     Mutant {
         invariant: "11: no folder pattern opens the tools' own files",
@@ -284,7 +299,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "12: the branch moves only from where the journal says",
-        file: "git.rs",
+        file: "git/refs.rs",
         search: "if found.as_ref() != from {",
         replace: "let from = found.as_ref();\n        if found.as_ref() != from {",
         test: NIGHT,

@@ -185,10 +185,10 @@ async fn what_ends_by_itself_after_its_limit_has_not_completed() {
     let (finished, _) = run(script, Duration::from_millis(150)).await;
     assert_eq!(finished.ending, Ending::Limit);
     // It stops its supervisor, so that nobody looks at the clock until it is done.
-    let script = "kill -STOP $PPID; sleep 0.5; kill -CONT $PPID; echo score: 1";
+    let script = "kill -STOP $PPID; (sleep 0.7; kill -CONT $PPID) & sleep 0.3; echo score: 1";
     let (finished, log) = run(script, Duration::from_millis(200)).await;
     assert_eq!((finished.ending, log.as_str()), (Ending::Limit, "score: 1\n"));
-    assert!(finished.elapsed >= Duration::from_millis(500), "{:?}", finished.elapsed);
+    assert!(finished.elapsed >= Duration::from_millis(600), "{:?}", finished.elapsed);
 }
 
 #[cfg(target_os = "linux")]
@@ -205,4 +205,23 @@ async fn the_library_changes_nothing_of_the_process_that_uses_it() {
     run("echo x", LONG).await;
     assert_eq!((settings(), before.0), (before, 0));
     assert!(std::env::vars().count() > 0, "its environment is still there");
+}
+
+#[tokio::test]
+async fn limits_without_end_are_limits_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = Command {
+        argv: vec!["true".into()],
+        directory: folder.path().into(),
+        environment: vec![],
+        log: folder.path().join("log"),
+        limit: Duration::MAX,
+        grace: Duration::MAX,
+        limits: Limits::default(),
+    };
+    assert!(command.run(&Cancel::new(), &|_| {}).await.unwrap().succeeded());
+    // And a limit of nothing is over at once.
+    let command =
+        Command { limit: Duration::ZERO, grace: Duration::ZERO, argv: vec!["sleep".into(), "60".into()], ..command };
+    assert_eq!(command.run(&Cancel::new(), &|_| {}).await.unwrap().ending, Ending::Limit);
 }
