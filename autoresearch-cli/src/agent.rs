@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use autoresearch_agents::agent_cli::{Auth, Upstream};
+use autoresearch_agents::agent_cli::{Auth, DescriptionPattern, Outside, Upstream};
 use autoresearch_agents::http::KeySource;
 use autoresearch_agents::model::{Caps, Price};
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
@@ -33,6 +33,11 @@ pub struct AgentConfig {
     /// What it may read beside the editable files, relative to the repository's root.
     #[serde(default)]
     references: Vec<String>,
+    /// Treatment of new files outside the editable paths.
+    #[serde(default)]
+    outside: Outside,
+    /// Pattern that chooses the description out of the output.
+    description: Option<DescriptionPattern>,
     /// Wall clock for one proposal.
     #[serde(default = "ten_minutes")]
     limit_seconds: f64,
@@ -146,7 +151,10 @@ impl AgentConfig {
         settings.limit = Duration::try_from_secs_f64(self.limit_seconds).unwrap_or(Duration::from_secs(600));
         settings.per_proposal =
             Caps { calls: self.per_proposal.calls.or(settings.per_proposal.calls), ..self.per_proposal };
-        settings.night = night;
+        settings.run_caps = night;
+        settings.repository = Some(places.repo.clone());
+        settings.outside = self.outside;
+        settings.description = self.description.clone();
         settings.prices = self.prices.clone();
         settings
     }
@@ -220,6 +228,8 @@ mod tests {
             ("agent = 'codex'\nkey = 'login'\nper_proposal = { calls = 3 }", "login"),
             ("agent = 'codex'\nkey = 'longin'", "longin"),
             ("agent = 'codex'\nlimits = 3", "limits"),
+            ("agent = 'codex'\ndescription = '('", "regular expression"),
+            ("agent = 'codex'\noutside = 'keep'", "keep"),
             ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
         ] {
             let error = read(text).unwrap_err();

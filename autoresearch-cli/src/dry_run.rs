@@ -45,8 +45,7 @@ pub fn dry_run(home: &Home, config: &Config, tag: Option<String>, seed: u64) -> 
             let base = base.map_or_else(|| lineage.head(), Ok)?;
             let mut files = editable_files(config, &lineage, &base)?;
             if let Some(patch) = preset(config, &lineage, &base)? {
-                files =
-                    patch.applied_to(&files, &config.editable).map_err(|e| RunError::Other(e.to_string()))?;
+                files = patch.applied_to(&files, &config.editable).map_err(|e| RunError::Other(e.to_string()))?;
             }
             text.push_str("the baseline is not measured yet: 0 stands in the place of its score\n");
             let zero = Score::new(0.0).ok_or_else(|| RunError::Other("0 is no score".into()))?;

@@ -233,7 +233,8 @@ fn make(
         }
         ProposerConfig::Agent(agent) => {
             let scratch = places.slots(tag).join("agents").join(name);
-            Box::new(agent.make(places, &config.editable, config.caps(), &scratch).map_err(RunError::Other)?)
+            let agent = agent.make(places, &config.editable, config.caps(), &scratch).map_err(RunError::Other)?;
+            Box::new(agent.with_check(surroundings(config, places, root, tag)?.check))
         }
         ProposerConfig::Portfolio { .. } => {
             return Err(RunError::Other("a portfolio cannot be a member of a portfolio".into()));
@@ -244,7 +245,7 @@ fn make(
 /// What a model's proposer must know of the run.
 pub fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) -> Result<Surroundings, RunError> {
     let mut surroundings = Surroundings::new(config.editable.clone());
-    surroundings.night = config.caps();
+    surroundings.run_caps = config.caps();
     if !config.check.command.is_empty() {
         let lineage = Lineage::open(root, tag)?;
         let argv = places.fill_all(&config.check.command);
@@ -255,6 +256,7 @@ pub fn surroundings(config: &Config, places: &Places, root: &Path, tag: &str) ->
             limits.cpus = plan.build_cpus;
         }
         let check = CommandCheck::new(lineage, argv, places.slots(tag).join("check"))
+            .with_editable(config.editable.clone())
             .with_environment(places.environment(&config.environment))
             .with_limits(limit, limits);
         surroundings.check = Some(Arc::new(check));

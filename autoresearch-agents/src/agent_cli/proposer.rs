@@ -1,6 +1,7 @@
 //! The proposer over an agent: one fresh folder, session and account for each proposal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use super::litter::Litter;
 use super::prompt::prompt;
 use super::proxy::{KeyProxy, Tally, Upstream};
 use super::settings::{AgentSettings, Outside};
-use crate::model::{Caps, DryRun, Ledger, Price, Prices, Streak, report_wave};
+use crate::model::{Caps, Check, DryRun, Ledger, Price, Prices, Streak, report_wave};
 use crate::prompt::{Ask, fenced};
 use crate::text::end_of;
 
@@ -69,6 +70,12 @@ impl AgentCliProposer {
         let litter = Litter::of(settings.repository.as_deref());
         let streak = Streak::new(settings.backoff);
         AgentCliProposer { settings, litter, notes: Vec::new(), ledger, streak, end: None }
+    }
+
+    /// Sets the check that every change must pass before it is proposed. Default: none.
+    pub fn with_check(mut self, check: Option<Arc<dyn Check>>) -> AgentCliProposer {
+        self.settings.check = check;
+        self
     }
 
     /// Returns the limits of the run as they are enforced, the default in dollars included.
