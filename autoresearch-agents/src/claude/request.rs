@@ -1,4 +1,4 @@
-//! A conversation as the body of a request for a message.
+//! The body of a request for the next message of a conversation.
 
 use serde_json::{Map, Value, json};
 
