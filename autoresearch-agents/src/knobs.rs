@@ -155,8 +155,8 @@ impl Tried {
     fn new(context: &Context<'_, Patch>, sites: &[Site<'_>], observations: &[Observation]) -> Tried {
         let here = context.experiments.iter().filter(|e| e.parent.as_ref() == Some(&context.incumbent));
         let here = here.chain(context.pending.iter().copied()).map(|experiment| &experiment.description);
-        let refused = context.rejections.iter().map(|rejection| &rejection.description);
-        let descriptions = here.chain(refused).cloned().collect();
+        let rejected = context.rejections.iter().map(|rejection| &rejection.description);
+        let descriptions = here.chain(rejected).cloned().collect();
         Tried { descriptions, points: points(observations), unmeasured: pending(context, sites) }
     }
 

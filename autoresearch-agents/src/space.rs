@@ -126,7 +126,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
     let lines = SideLines::of(context);
     let changes_of = |experiment: &Experiment| match Patch::deserialize(&experiment.change) {
         Ok(patch) => changes(&patch, &context.files),
-        // What cannot be read may have changed anything; the baseline changed nothing.
+        // A change that cannot be read may have changed anything; the baseline changed nothing.
         Err(_) => Changes { others: experiment.parent.is_some(), ..Changes::default() },
     };
     let unreadable =
@@ -172,7 +172,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         let changes: Vec<Changes> = line.iter().map(|experiment| changes_of(experiment)).collect();
         let others = changes.iter().any(|changes| changes.others);
         let kept = experiment.status == Status::Keep;
-        // What it was made from may be older than the incumbent that it was decided under.
+        // Its base may be older than the incumbent that it was compared with.
         let from =
             if kept { Some(experiment.revision()) } else { line.first().and_then(|first| first.parent.as_ref()) };
         let Some((values, shift)) = from.and_then(|from| states.get(from)) else { continue };

@@ -210,7 +210,7 @@ impl AgentCliProposer {
         over_budget: Option<ProposerError>,
     ) -> Result<Draft, ProposerError> {
         let name = self.settings.agent.name();
-        if let Some(status) = tally.key_refused {
+        if let Some(status) = tally.key_rejected {
             let why = format!("the model's server rejects the key (HTTP {status}); set one that is valid");
             return Err(ProposerError::Fatal(why));
         }
@@ -257,7 +257,7 @@ impl AgentCliProposer {
     async fn check(&self, context: &Context<'_>, draft: Draft) -> (Result<Draft, ProposerError>, Option<String>) {
         let warning = draft.warning.clone();
         let Some(check) = &self.settings.check else { return (Ok(draft), warning) };
-        let refuse = |draft: Draft, reason: String, note: String| {
+        let reject = |draft: Draft, reason: String, note: String| {
             let cost = Cost::default();
             (Err(ProposerError::Refused { description: draft.description, reason, cost }), Some(note))
         };
@@ -265,7 +265,7 @@ impl AgentCliProposer {
             Ok(files) => files,
             Err(error) => {
                 let reason = format!("the change cannot be applied: {error}");
-                return refuse(draft, reason.clone(), reason);
+                return reject(draft, reason.clone(), reason);
             }
         };
         match check.check(&context.incumbent, &files).await {
@@ -273,7 +273,7 @@ impl AgentCliProposer {
             Ok(Err(words)) => {
                 let words = self.censor(words);
                 let note = format!("The check of your change failed. It printed:\n{}", fenced(&words));
-                refuse(draft, format!("the check failed: {}", end_of(&words)), note)
+                reject(draft, format!("the check failed: {}", end_of(&words)), note)
             }
             Err(error @ (SandboxError::CannotStart { .. } | SandboxError::DiskFull { .. })) => {
                 (Err(ProposerError::Fatal(format!("the check: {error}"))), None)

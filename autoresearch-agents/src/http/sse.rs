@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_end_is_refused() {
+    fn an_event_without_end_is_an_error() {
         let mut reader = Reader::new(100);
         let result = (0..200).try_for_each(|_| reader.push(b"data: xxxxxxxxxx\n").map(drop));
         assert_eq!(result, Err(TooLarge(100)));
