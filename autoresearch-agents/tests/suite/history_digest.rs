@@ -168,7 +168,7 @@ fn it_is_bounded_however_long_the_run() {
         "## Near misses",
         "## Dead ends",
         "LR: up",
-        "## Refused",
+        "## Rejected",
         "## The latest",
     ] {
         assert!(text.contains(part), "{part}: {text}");
