@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use autoresearch_book::page::{Block, Page};
+use autoresearch_book::page::{Block, Page, root};
 
 use crate::program::{said, sealed};
 use crate::{all, report};
@@ -28,7 +28,7 @@ fn every_configuration_is_read() {
 
 /// Makes a repository with everything that the book's configurations name. Returns the names of the bases.
 fn repository_of(repository: &Path, home: &Path) -> Vec<String> {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let fixtures = root().join("docs/book-tests/fixtures");
     copy(&fixtures.join("repository"), repository);
     copy(&fixtures.join("bases"), repository);
     fs::create_dir(repository.join("presets")).expect("a folder");
