@@ -20,4 +20,4 @@ mod usage;
 pub use agent::Agent;
 pub use proposer::AgentCliProposer;
 pub use proxy::{Auth, KeyProxy, Tally, Upstream};
-pub use settings::{AgentSettings, Outside};
+pub use settings::{AgentSettings, DescriptionPattern, Outside};

@@ -8,41 +8,41 @@ use thiserror::Error;
 /// A constant on one line of a source file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constant<'a> {
-    /// Its name.
+    /// Name of the constant.
     pub name: &'a str,
-    /// Its type, as written.
+    /// Type, as written.
     pub kind: &'a str,
-    /// Its value, as written.
+    /// Value, as written.
     pub value: &'a str,
-    /// The whole line, without its end.
+    /// Whole line, without its end.
     pub line: &'a str,
-    /// The text of its `knob:` annotation, if it has one.
+    /// Text of the `knob:` annotation, if there is one.
     pub range: Option<&'a str>,
 }
 
-/// What a constant may be set to.
+/// Values that a constant may be set to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Knob {
-    /// A float between the two, uniform in its logarithm.
+    /// A float between the two ends, uniform in its logarithm.
     Log(f64, f64),
-    /// A float between the two.
+    /// A float between the two ends.
     Lin(f64, f64),
-    /// An integer between the two, both included.
+    /// An integer between the two ends, both included.
     Int(i64, i64),
     /// One of these literals.
     Choice(Vec<String>),
 }
 
-/// What is wrong with a constant or a range.
+/// Fault of a constant or of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConstantError {
-    /// No such constant.
+    /// No constant has this name.
     #[error("there is no line `const {name}: … = …;`; there are: {known}")]
     Unknown {
-        /// The name.
+        /// Name that was looked for.
         name: String,
-        /// The constants that exist.
+        /// Names of the constants that exist.
         known: String,
     },
     /// The range cannot be read.
@@ -50,17 +50,17 @@ pub enum ConstantError {
         "the range `{range}` of {name} is not valid: {why}; write `log 0.01..0.1`, `lin 0..1`, `int 1..8` or `{{A, B}}`"
     )]
     Range {
-        /// The constant.
+        /// Name of the constant.
         name: String,
-        /// The range.
+        /// Text of the range.
         range: String,
-        /// What is wrong.
+        /// Reason for the failure.
         why: &'static str,
     },
 }
 
 impl<'a> Constant<'a> {
-    /// Reads a line, if it is a constant.
+    /// Reads a line, and returns the constant if it is one.
     pub fn parse(line: &'a str) -> Option<Constant<'a>> {
         let line = line.trim_end_matches('\r');
         let rest = line.trim_start();
@@ -74,12 +74,12 @@ impl<'a> Constant<'a> {
         Some(Constant { name: name.trim(), kind: kind.trim(), value, line, range })
     }
 
-    /// All constants of a source file.
+    /// Returns all constants of a source file.
     pub fn all(source: &'a str) -> impl Iterator<Item = Constant<'a>> {
         source.split('\n').filter_map(Constant::parse)
     }
 
-    /// The constant's line with another value.
+    /// Returns the constant's line with another value.
     pub fn line_with(&self, value: &str) -> String {
         // The value stands after the first ` = `, whatever else looks like it.
         match self.line.split_once(" = ") {
@@ -89,7 +89,7 @@ impl<'a> Constant<'a> {
     }
 }
 
-/// The source with one constant set to another literal.
+/// Returns a source with one constant set to another literal.
 ///
 /// ```
 /// let source = "const DEPTH: i64 = 8; // layers\n";
@@ -108,7 +108,7 @@ pub fn set(source: &str, name: &str, value: &str) -> Result<String, ConstantErro
 }
 
 impl Knob {
-    /// Reads a range; `name` is for the error.
+    /// Reads a range; `name` names the constant in an error.
     pub fn parse(name: &str, range: &str) -> Result<Knob, ConstantError> {
         let invalid = |why| ConstantError::Range { name: name.to_owned(), range: range.to_owned(), why };
         let range = range.trim();

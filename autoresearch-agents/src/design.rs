@@ -1,8 +1,8 @@
-//! Factorial designs: several constants are changed at once by a plan, and what each of them does, and what two of them do
-//! together, is told from all points of it.
+//! Factorial designs: a plan changes several constants at once, and all its points together show the effect of each constant
+//! and of each pair.
 //!
-//! A search that changes one thing at a time cannot see that two changes pay only together. [`Factorial`] says which points a
-//! design has, [`DesignProposer`] proposes them in waves, and [`analyses`] tells the effects from what a journal says.
+//! A search that changes one thing at a time cannot see that two changes pay only together. [`Factorial`] holds the points of a
+//! design, [`DesignProposer`] proposes them in waves, and [`analyses`] computes the effects from a journal.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,13 +21,21 @@ use factorial::same;
 pub use factorial::{DesignError, Factorial};
 use points::Points;
 
-/// Proposes the points of a design over constants of the editable files, each once, in an order that the seed gives.
+/// Proposes the points of a design over constants of the editable files, each once, in an order that follows from the seed.
 ///
-/// A point gives every factor one of its levels and leaves all else as it is. So while nothing but points of the design is
-/// kept, all points are candidates of the same code, whichever of them was the incumbent when one was made. When the
-/// incumbent moves by something else, the points that are left are made from the new one; [`analyses`] takes them as another
-/// block, whose scores are not compared with those of the first. The point that changes nothing is the incumbent itself: it
-/// is measured and not proposed. No state is kept, so a resumed run goes on exactly.
+/// A point gives every factor one of its levels and changes nothing else. While only points of the design are kept, all points
+/// are candidates of the same code, whichever of them is the incumbent. When another change is kept, the remaining points have
+/// the new incumbent as their base; [`analyses`] puts them into another block, whose scores are not compared with those of the
+/// first. The point that changes nothing is the incumbent itself: it is measured and not proposed. The proposer keeps no state,
+/// so a resumed run continues exactly.
+///
+/// ```
+/// use autoresearch_agents::{DesignProposer, Factorial};
+/// let levels = |levels: &[&str]| levels.iter().map(|level| (*level).to_owned()).collect();
+/// let factors = [("DEPTH".to_owned(), levels(&["4", "6"])), ("LR".to_owned(), levels(&["0.02", "0.04"]))];
+/// let proposer = DesignProposer::new(Factorial::new("rates", factors, &[])?, 1);
+/// # Ok::<(), autoresearch_agents::design::DesignError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct DesignProposer {
     design: Factorial,
@@ -35,12 +43,12 @@ pub struct DesignProposer {
 }
 
 impl DesignProposer {
-    /// A proposer of the points of a design.
+    /// A proposer of the points of `design`, in an order that follows from `seed`.
     pub fn new(design: Factorial, seed: u64) -> DesignProposer {
         DesignProposer { design, seed }
     }
 
-    /// The factors' constants, with the files that they stand in.
+    /// Returns each factor's constant with the path of its file.
     fn constants<'a>(
         &self,
         context: &'a Context<'_, Patch>,
@@ -82,7 +90,7 @@ impl Proposer<Patch> for DesignProposer {
         let points = Points::new(name, context.experiments, context.pending.iter().copied());
         let mut taken: Vec<BTreeMap<String, String>> = points.taken();
         taken.extend(points.root(&context.incumbent).and_then(|root| points.levels(root)));
-        let refused: HashSet<&str> =
+        let rejected: HashSet<&str> =
             context.rejections.iter().map(|rejection| rejection.description.as_str()).collect();
         let mut wave = Vec::new();
         let all = self.design.shuffled(self.seed);
@@ -102,10 +110,10 @@ impl Proposer<Patch> for DesignProposer {
             let told =
                 levels.iter().map(|(factor, level)| format!("{factor} = {level}")).collect::<Vec<_>>().join(", ");
             let description = format!("{name}: {told}");
-            if edits.is_empty() || taken.iter().any(|point| alike(point, levels)) || refused.contains(&*description) {
+            if edits.is_empty() || taken.iter().any(|point| alike(point, levels)) || rejected.contains(&*description) {
                 continue;
             }
-            let why = format!("It is a point of the design {name}, whose effects are told from all of its points.");
+            let why = format!("It is a point of the design {name}, whose effects follow from all of its points.");
             let design = Some(Box::new(Design { name: name.to_owned(), levels: levels.clone() }));
             wave.push(Ok(Proposal { design, ..Proposal::new(Patch { edits }, description).because(why) }));
         }
@@ -118,7 +126,7 @@ impl Proposer<Patch> for DesignProposer {
     }
 }
 
-/// Whether two points are the same one.
+/// Returns true if two points are the same.
 fn alike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
     a.len() == b.len() && a.iter().all(|(factor, level)| b.get(factor).is_some_and(|other| same(level, other)))
 }

@@ -20,7 +20,7 @@ mod patches;
 /// The longest mutation.
 const LONGEST: usize = 16 << 10;
 
-/// What a reader must hold to for every input; the error says what it did instead.
+/// A property that must hold for every input; the error describes the violation.
 type Check = fn(&[u8]) -> Result<(), String>;
 
 /// Runs a check over the corpus of `reader` and its mutations, and prints the input that fails.
@@ -203,7 +203,7 @@ fn fuzz_of_streams() {
     });
 }
 
-/// What a response comes to, whatever pieces it comes in; and no bill is nonsense.
+/// Checks that a response gives the same reply however it is cut, with a finite bill.
 pub fn same_reply_however_cut(make: fn() -> Box<dyn ReplyBuilder>, input: &[u8]) -> Result<(), String> {
     let read = |piece: usize| {
         let (mut builder, mut reading) = (make(), Reading::default());

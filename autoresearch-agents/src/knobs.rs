@@ -1,4 +1,4 @@
-//! Searches over annotated constants that need no model.
+//! Searches over annotated constants, without a model.
 
 use std::collections::HashSet;
 
@@ -14,52 +14,56 @@ mod grid;
 mod neighbour;
 mod tpe;
 
-/// So many unheard-of proposals are looked for before the space counts as exhausted.
+/// Draws without an untried proposal after which the space counts as exhausted.
 const TRIES: usize = 200;
 
-/// How the next values are chosen.
+/// Choice of the next values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Search {
-    /// One constant, sometimes two, by a step from the incumbent's value; now and then one drawn anew from its whole range.
-    /// A constant whose last change was kept is tried again in the same direction; one that failed often is tried less.
+    /// Changes one constant, sometimes two, by a step from the incumbent's value, and now and then draws one from its whole
+    /// range. A constant whose last change was kept is tried again in the same direction; one that failed often is tried less.
     #[default]
     Neighbour,
-    /// All constants, each drawn from its whole range (Bergstra and Bengio, "Random Search for Hyper-Parameter
+    /// Draws every constant from its whole range (Bergstra and Bengio, "Random Search for Hyper-Parameter
     /// Optimization", JMLR 2012).
     Random,
-    /// All points of a grid of four values for each range, spread from the beginning, each once.
+    /// Visits the points of a grid of four values for each range once each, in an order that is spread from the beginning.
     Grid,
-    /// All constants, each drawn where past values were better than others: the tree-structured Parzen estimator of Bergstra
-    /// et al. (NeurIPS 2011). It learns from every past experiment, whoever proposed it, whose constants are known.
+    /// Draws every constant where past values were better than others: the tree-structured Parzen estimator of Bergstra
+    /// et al. (NeurIPS 2011). It learns from every past experiment whose constants are known, by any proposer.
     Tpe,
 }
 
 /// Proposes new values for the constants that carry a `knob:` range, in the file or in the programme.
 ///
-/// The same seed and history give the same proposal, and no state is kept: a resumed run goes on exactly. A wave draws each
-/// of its proposals from the stream that it would have had alone, and none of them is the same as another or as a pending
-/// one.
+/// The same seed and history give the same proposal, and the proposer keeps no state, so a resumed run continues exactly. Each
+/// proposal of a wave is drawn from the stream that it would have alone, and differs from the others and from those in flight.
+///
+/// ```
+/// use autoresearch_agents::{KnobProposer, Search};
+/// let proposer = KnobProposer::new(7).with_search(Search::Tpe);
+/// ```
 #[derive(Debug, Clone)]
 pub struct KnobProposer {
     seed: u64,
     search: Search,
 }
 
-/// Literals for some of the sites, by their place.
+/// Literals for some of the sites, by their place, and the reason for them.
 struct Idea {
     values: Vec<(usize, String)>,
     why: String,
 }
 
 impl KnobProposer {
-    /// A search of the neighbourhood with a seed of its own.
+    /// A search by steps from the incumbent, with a seed of its own.
     pub fn new(seed: u64) -> KnobProposer {
         KnobProposer { seed, search: Search::default() }
     }
 
-    /// The same with another search.
+    /// Sets the choice of the next values. Default: neighbour.
     pub fn with_search(mut self, search: Search) -> KnobProposer {
         self.search = search;
         self
@@ -82,7 +86,7 @@ impl Proposer<Patch> for KnobProposer {
         while wave.len() < most.max(1) {
             match self.propose_one(context, &sites, &observations, wave.len(), &mut tried) {
                 Ok(proposal) => wave.push(Ok(proposal)),
-                // What there is comes first; the next wave will find the space as exhausted as this one did.
+                // The found ones come first; the next wave will find the space exhausted, too.
                 Err(ProposerError::Exhausted(_)) if !wave.is_empty() => break,
                 Err(error) => return Err(error),
             }
@@ -92,7 +96,7 @@ impl Proposer<Patch> for KnobProposer {
 }
 
 impl KnobProposer {
-    /// What the search learns from: a step in the neighbourhood may lead to a point that was measured on another incumbent.
+    /// Returns the observations that the search learns from. Steps need none: they may repeat a point of another incumbent.
     fn observations(&self, context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
         match self.search {
             Search::Neighbour => Vec::new(),
@@ -100,7 +104,7 @@ impl KnobProposer {
         }
     }
 
-    /// The proposal at this place of a wave. It counts as tried from then on.
+    /// Returns the proposal at this place of a wave, which counts as tried from then on.
     fn propose_one(
         &self,
         context: &Context<'_, Patch>,
@@ -131,19 +135,19 @@ impl KnobProposer {
     }
 }
 
-/// All sites, each from anywhere in its range.
+/// Draws a literal for every site from its whole range.
 fn at_random(sites: &[Site<'_>], rng: &mut impl Rng) -> Idea {
     let values = sites.iter().map(|site| site.knob.draw(rng)).enumerate().collect();
     Idea { values, why: "Nothing is known there yet.".into() }
 }
 
-/// What need not be proposed again.
+/// Proposals that need not be made again.
 struct Tried {
-    /// Descriptions, of experiments on this incumbent, of all that is pending and of all that was refused.
+    /// Descriptions of the experiments on this incumbent, of those in flight, and of rejected proposals.
     descriptions: HashSet<String>,
-    /// Points that were measured, on whatever incumbent.
+    /// Points that were measured on any incumbent.
     points: HashSet<Vec<String>>,
-    /// Points that are pending, or that stand in this wave already.
+    /// Points in flight or in this wave.
     unmeasured: Vec<Vec<String>>,
 }
 
@@ -151,8 +155,8 @@ impl Tried {
     fn new(context: &Context<'_, Patch>, sites: &[Site<'_>], observations: &[Observation]) -> Tried {
         let here = context.experiments.iter().filter(|e| e.parent.as_ref() == Some(&context.incumbent));
         let here = here.chain(context.pending.iter().copied()).map(|experiment| &experiment.description);
-        let refused = context.rejections.iter().map(|rejection| &rejection.description);
-        let descriptions = here.chain(refused).cloned().collect();
+        let rejected = context.rejections.iter().map(|rejection| &rejection.description);
+        let descriptions = here.chain(rejected).cloned().collect();
         Tried { descriptions, points: points(observations), unmeasured: pending(context, sites) }
     }
 
@@ -161,13 +165,13 @@ impl Tried {
     }
 }
 
-/// The points that are known whole.
+/// Returns the points whose every literal is known.
 fn points(observations: &[Observation]) -> HashSet<Vec<String>> {
     observations.iter().filter_map(|observation| observation.values.iter().cloned().collect()).collect()
 }
 
-/// The points that pending changes lead to, those that change nothing but constants: what was made from an older incumbent
-/// will be moved onto this one.
+/// Returns the points of experiments in flight that change only constants: those with an older base will be rebased onto this
+/// incumbent.
 fn pending(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Vec<String>> {
     let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
     let changes = pending.map(|patch| changes(&patch, &context.files)).filter(|changes| !changes.others);
@@ -178,7 +182,7 @@ fn pending(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Vec<String>>
     changes.map(|changes| sites.iter().map(|site| value(&changes, site)).collect()).collect()
 }
 
-/// The first of some ideas that changes something and was not tried, as a proposal. It is tried from then on.
+/// Returns the first untried idea that changes something as a proposal. It counts as tried from then on.
 fn first(
     sites: &[Site<'_>],
     tried: &mut Tried,

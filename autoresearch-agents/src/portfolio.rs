@@ -71,7 +71,7 @@ impl<C> Portfolio<C> {
         for (at, turns) in turns.iter().enumerate() {
             let share = if best > 0.0 { worth(turns) / best } else { 0.0 };
             let bonus = self.curiosity * (all.max(1.0).ln() / turns.count).sqrt();
-            // Whoever was never asked comes first; equal ones by lot.
+            // A member that was never asked comes first; equal ones in random order.
             let index = if turns.count == 0.0 { f64::INFINITY } else { share + bonus };
             order.push((index, rng.random(), at));
         }

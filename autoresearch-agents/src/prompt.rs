@@ -12,7 +12,6 @@ use crate::digest::{Strategy, digest, strategies, strategy};
 /// Way in which a model makes a proposal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Mode {
     /// One answer in a fixed form, and repairs.
     #[default]

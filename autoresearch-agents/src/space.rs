@@ -1,4 +1,4 @@
-//! The space that annotated constants span, and what past experiments say of its points, whoever proposed them.
+//! The space of the annotated constants, and past experiments of any proposer as its points.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ mod changes;
 
 pub(crate) use changes::{Changes, changes};
 
-/// One constant that may be changed.
+/// One constant that may be changed, with its place and its range.
 #[derive(Debug, Clone)]
 pub(crate) struct Site<'a> {
     pub path: &'a str,
@@ -23,13 +23,13 @@ pub(crate) struct Site<'a> {
 /// An experiment as a point of the space.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Observation {
-    /// The literal of each site, where it is known.
+    /// Literal of each site, where it is known.
     pub values: Vec<Option<String>>,
-    /// Less is better; infinite for a crash.
+    /// Loss, of which less is better; infinite for a crash.
     pub loss: f64,
 }
 
-/// The constants of the context's files that carry a `knob:` range, in the file or in the programme.
+/// Returns the constants with a `knob:` range in the file or in the programme.
 pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>, ProposerError> {
     let mut sites = Vec::new();
     let overridden = &context.program.knobs;
@@ -56,7 +56,7 @@ pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>
 }
 
 impl Site<'_> {
-    /// The edit that gives the constant another literal.
+    /// Returns the edit that gives the constant another literal.
     pub fn edit(&self, value: &str) -> FileEdit {
         FileEdit::Replace {
             path: self.path.to_owned(),
@@ -67,8 +67,8 @@ impl Site<'_> {
 }
 
 impl Knob {
-    /// The ends of the numbers that stand for its values, the second one excluded: logarithms for `log`, places in the list
-    /// for choices.
+    /// Returns the ends of the numbers that stand for its values, the second one excluded: logarithms for `log`, places in
+    /// the list for choices.
     pub(crate) fn ends(&self) -> (f64, f64) {
         match self {
             Knob::Log(low, high) => (low.ln(), high.ln()),
@@ -78,7 +78,7 @@ impl Knob {
         }
     }
 
-    /// The number that stands for a literal, if it lies in the range.
+    /// Returns the number that stands for a literal, if it lies in the range.
     pub(crate) fn number(&self, literal: &str) -> Option<f64> {
         let literal = literal.replace('_', "");
         let (low, high) = self.ends();
@@ -92,7 +92,7 @@ impl Knob {
         (low..high).contains(&number).then_some(number)
     }
 
-    /// The literal that a number stands for.
+    /// Returns the literal that a number stands for.
     pub(crate) fn literal(&self, number: f64) -> String {
         match self {
             Knob::Log(low, high) => float(number.exp().clamp(*low, *high), *low, *high),
@@ -105,29 +105,28 @@ impl Knob {
         }
     }
 
-    /// A literal from anywhere in the range, each number that stands for one as likely as the other.
+    /// Draws a literal from the whole range, uniform in the numbers that stand for its values.
     pub(crate) fn draw(&self, rng: &mut impl Rng) -> String {
         let (low, high) = self.ends();
         self.literal(low + rng.random::<f64>() * (high - low))
     }
 }
 
-/// A Rust float literal with two significant digits, within the range: finer steps drown in the noise of a run.
+/// Returns a Rust float literal with two significant digits within the range: finer steps drown in the noise.
 pub(crate) fn float(value: f64, low: f64, high: f64) -> String {
     let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
     let text = rounded.clamp(low, high).to_string();
     if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
 }
 
-/// The experiments whose point in the space is known at least in part, the baseline among them.
+/// Returns the experiments whose point in the space is known at least in part, the baseline included.
 ///
-/// Scores are compared across changes of other code as if that had shifted all of them alike: what was measured before a
-/// kept change of something else than constants is taken as better by that change's gain.
+/// A kept change of other code is taken to shift all scores alike: earlier scores count as better by that change's gain.
 pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
     let lines = SideLines::of(context);
     let changes_of = |experiment: &Experiment| match Patch::deserialize(&experiment.change) {
         Ok(patch) => changes(&patch, &context.files),
-        // What cannot be read may have changed anything; the baseline changed nothing.
+        // A change that cannot be read may have changed anything; the baseline changed nothing.
         Err(_) => Changes { others: experiment.parent.is_some(), ..Changes::default() },
     };
     let unreadable =
@@ -173,7 +172,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         let changes: Vec<Changes> = line.iter().map(|experiment| changes_of(experiment)).collect();
         let others = changes.iter().any(|changes| changes.others);
         let kept = experiment.status == Status::Keep;
-        // What it was made from may be older than the incumbent that it was decided under.
+        // Its base may be older than the incumbent that it was compared with.
         let from =
             if kept { Some(experiment.revision()) } else { line.first().and_then(|first| first.parent.as_ref()) };
         let Some((values, shift)) = from.and_then(|from| states.get(from)) else { continue };
@@ -192,7 +191,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
     found
 }
 
-/// Experiments that others were made on although they were not kept: the sacrifices of excursions, by what ran.
+/// Sacrifices of excursions by the revision that ran: experiments that others have as their base although they were not kept.
 struct SideLines<'a>(HashMap<&'a Revision, &'a Experiment>);
 
 impl<'a> SideLines<'a> {
@@ -203,12 +202,12 @@ impl<'a> SideLines<'a> {
             let tip = &e.candidate.revision;
             e.status == Status::Discard && (tips.contains(tip) || (on_one && *tip == context.incumbent))
         });
-        // Others' tables may call two commits the same; what is on the lineage is no side line.
+        // Imported tables may name two commits alike; a revision of the lineage is on no side line.
         let kept: HashSet<&Revision> = context.experiments.iter().filter_map(|e| e.kept_as.as_ref()).collect();
         SideLines(sacrificed.map(|e| (&e.candidate.revision, e)).filter(|(tip, _)| !kept.contains(tip)).collect())
     }
 
-    /// The sacrifices between the lineage and a revision, in their order; none for a revision of the lineage.
+    /// Returns the sacrifices between the lineage and a revision, in their order; none for a revision of the lineage.
     fn up_to(&self, revision: &Revision) -> Vec<&'a Experiment> {
         let first = self.0.get(revision).copied();
         let parent = |e: &&'a Experiment| self.0.get(e.parent.as_ref()?).copied().filter(|before| before.id < e.id);
@@ -254,7 +253,7 @@ mod tests {
         assert_eq!(Knob::Lin(0.0, 1.0).number("1.5"), None);
     }
 
-    /// A night in which somebody kept LR 0.04 -> 0.02, lost with DEPTH 8 -> 4, kept a change of other code, crashed with
+    /// A run that kept LR 0.04 -> 0.02, lost with DEPTH 8 -> 4, kept a change of other code, crashed with
     /// LR 0.02 -> 0.1, and rewrote the file with DEPTH 8 -> 9; the files are those of its end.
     #[test]
     fn experiments_of_whatever_proposer_are_points() {

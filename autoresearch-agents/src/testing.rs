@@ -1,13 +1,13 @@
-//! What the tests share.
+//! Inputs that several tests share.
 
 use proptest::prelude::*;
 
-/// How many inputs each fuzzing test tries: few by default, `AUTORESEARCH_FUZZ_CASES` for more.
+/// Number of inputs of each fuzzing test: few by default, `AUTORESEARCH_FUZZ_CASES` for more.
 pub fn fuzz_cases() -> u32 {
     std::env::var("AUTORESEARCH_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
 
-/// JSON in which the words of a vendor's events stand in all kinds of places, and texts that are no JSON.
+/// JSON with the words of a vendor's events in all kinds of places, and texts that are no JSON.
 fn event(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     let word = proptest::sample::select(words);
     let leaf = prop_oneof![

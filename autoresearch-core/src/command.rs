@@ -11,9 +11,7 @@ use crate::cancel::Cancel;
 use crate::change::Patch;
 use crate::git::Lineage;
 use crate::revision::Revision;
-use crate::sandbox::{
-    Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial,
-};
+use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
 
 mod commands;
 mod cpus;
@@ -51,7 +49,7 @@ use workspace::{Move, Workspace};
 /// # for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
 /// #     assert!(Command::new("git").args(arguments.split(' ')).current_dir(&repository).status()?.success());
 /// # }
-/// let lineage = Lineage::open(&repository, "night")?;
+/// let lineage = Lineage::open(&repository, "faster")?;
 /// let base = lineage.head()?;
 /// let commands = Commands {
 ///     editable: EditablePaths::new(["value"]),
@@ -81,8 +79,8 @@ pub struct CommandSandbox {
 impl CommandSandbox {
     /// A sandbox that starts from the commit `base` and gives its trials to `executor`.
     pub fn new(lineage: Lineage, base: Revision, commands: Commands, executor: Arc<dyn Executor>) -> CommandSandbox {
-        let lineage = Arc::new(std::sync::Mutex::new(lineage));
-        CommandSandbox { workspace: Arc::new(Workspace { lineage, base, preset: None, commands }), executor }
+        let (tag, lineage) = (lineage.tag().to_owned(), Arc::new(std::sync::Mutex::new(lineage)));
+        CommandSandbox { workspace: Arc::new(Workspace { lineage, tag, base, preset: None, commands }), executor }
     }
 
     /// A sandbox on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
@@ -115,14 +113,15 @@ impl CommandSandbox {
     ) -> Result<T, E> {
         let workspace = self.workspace.clone();
         let ended = tokio::task::spawn_blocking(move || work(&workspace)).await;
-        ended.unwrap_or_else(|error| Err(SandboxError::Other(format!("work on the repository ended badly: {error}")).into()))
+        ended.unwrap_or_else(|error| {
+            Err(SandboxError::Other(format!("work on the repository ended badly: {error}")).into())
+        })
     }
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
-        let Workspace { lineage, commands, .. } = &*self.workspace;
-        let tag = self.workspace.with_lineage(|git| Ok(git.tag().to_owned()))?;
+        let Workspace { lineage, tag, commands, .. } = &*self.workspace;
         let tree = Arc::new(tree::CommitTree::new(lineage.clone(), candidate.revision.clone()));
-        trial::job(commands, tag, tree, trial)
+        trial::job(commands, tag.clone(), tree, trial)
     }
 }
 
@@ -172,13 +171,9 @@ impl Sandbox<Patch> for CommandSandbox {
     }
 
     async fn recover(&self) -> Result<(), SandboxError> {
-        let tag = self
-            .with_workspace(|workspace| {
-                let tag = workspace.with_lineage(|git| git.check_names().map(|()| git.tag().to_owned()));
-                tag.map_err(SandboxError::from)
-            })
+        self.with_workspace(|workspace| Ok::<_, SandboxError>(workspace.with_lineage(|git| git.check_names())?))
             .await?;
-        self.executor.recover(&tag, &[]).await
+        self.executor.recover(&self.workspace.tag, &[]).await
     }
 
     async fn commit(

@@ -4,6 +4,7 @@
 //! below `refs/autoresearch/<tag>/` that keep every candidate reachable. No type of the git library appears in a signature.
 
 mod check;
+mod checkout;
 mod commits;
 mod conflict;
 mod error;
@@ -12,13 +13,13 @@ mod merge;
 mod names;
 mod path;
 mod refs;
-mod support;
+mod repository;
 mod tree;
 
+pub use checkout::stays_inside;
 pub use conflict::Conflict;
 pub use error::GitError;
 pub use lineage::{Lineage, root_of};
 pub use merge::Merge;
 pub use path::{PathError, check_path};
-pub use support::stays_inside;
 pub use tree::{FileMode, Listing, ObjectId, TreeFile, collision};

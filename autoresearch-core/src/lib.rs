@@ -45,6 +45,8 @@ pub mod testkit;
 
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
+#[cfg(feature = "command")]
+pub use command::{CommandSandbox, Device, Executor, LocalExecutor, process};
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Settings, Workers};
 pub use machine::MachineId;
@@ -64,5 +66,3 @@ pub use sandbox::{
 };
 pub use state::{Experiment, State, Status};
 pub use stop::{Stop, StopReason};
-#[cfg(feature = "command")]
-pub use command::{CommandSandbox, Device, Executor, LocalExecutor, process};

@@ -34,10 +34,14 @@ pub mod conformance;
 mod faults;
 mod machine;
 pub mod ratchet;
+#[cfg(feature = "command")]
+mod queue_executor;
 mod script;
 mod search;
 pub mod simulate;
 
 pub use faults::{Faulty, FaultyProposer};
 pub use machine::SimulatedMachine;
+#[cfg(feature = "command")]
+pub use queue_executor::{QueueExecutor, QueueRunner};
 pub use script::{Fate, Script, Step};

@@ -41,6 +41,9 @@ fn main() {
         modules,
         "/// The pages whose Rust blocks are compiled.\npub const COMPILED: &[&str] = &{compiled:?};"
     );
+    if compiled.is_empty() {
+        println!("cargo::error=no page with a Rust block was found below {}", root.display());
+    }
     if let Err(error) = fs::write(Path::new(&out).join("pages.rs"), modules) {
         println!("cargo::error=pages.rs: {error}");
     }

@@ -1,9 +1,9 @@
 //! The end of an agent's session: its message, its failure, its denied steps, and its account of the cost.
 
-use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::settings::DescriptionPattern;
 use super::usage::read;
 use crate::model::Usage;
 use crate::text::{clean, end_of, one_line};
@@ -107,14 +107,17 @@ struct Closing {
 ///
 /// A pattern chooses the description if there is one and it matches. Else it is in the JSON object that the prompt asks for,
 /// else in the last line of a plain output, whose first lines are mostly a banner, or in the first line of a message.
-pub(super) fn describe_change(message: &str, is_plain_output: bool, pattern: Option<&Regex>) -> (String, String) {
+pub(super) fn describe_change(
+    message: &str,
+    is_plain_output: bool,
+    pattern: Option<&DescriptionPattern>,
+) -> (String, String) {
     let message = clean(message);
     let closing = message.rmatch_indices('{').take(BRACES).find_map(|(at, _)| {
         let mut objects = serde_json::Deserializer::from_str(message.get(at..)?).into_iter::<Closing>();
         objects.next()?.ok().filter(|closing| !closing.description.trim().is_empty())
     });
-    let chosen = pattern.and_then(|pattern| pattern.captures_iter(&message).last());
-    let chosen = chosen.and_then(|groups| groups.get(1).or(groups.get(0)).map(|group| group.as_str()));
+    let chosen = pattern.and_then(|pattern| pattern.choose(&message));
     let hypothesis = closing.as_ref().map(|closing| one_line(&closing.hypothesis, HYPOTHESIS));
     match (chosen, closing) {
         (Some(chosen), _) if !chosen.trim().is_empty() => {
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn a_pattern_chooses_the_description() {
         let chosen = |pattern: &str| {
-            let pattern = Regex::new(pattern).unwrap();
+            let pattern = pattern.parse().unwrap();
             let output =
                 "v1\nCommit: first\nCommit: lower \u{1b}[1mit\u{1b}[0m\n{\"description\":\"d\",\"hypothesis\":\"h\"}";
             describe_change(output, true, Some(&pattern))

@@ -1,6 +1,7 @@
 //! The proposer over an agent: one fresh folder, session and account for each proposal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use super::litter::Litter;
 use super::prompt::prompt;
 use super::proxy::{KeyProxy, Tally, Upstream};
 use super::settings::{AgentSettings, Outside};
-use crate::model::{Caps, DryRun, Ledger, Price, Prices, Streak, report_wave};
+use crate::model::{Caps, Check, DryRun, Ledger, Price, Prices, Streak, report_wave};
 use crate::prompt::{Ask, fenced};
 use crate::text::end_of;
 
@@ -69,6 +70,12 @@ impl AgentCliProposer {
         let litter = Litter::of(settings.repository.as_deref());
         let streak = Streak::new(settings.backoff);
         AgentCliProposer { settings, litter, notes: Vec::new(), ledger, streak, end: None }
+    }
+
+    /// Sets the check that every change must pass before it is proposed. Default: none.
+    pub fn with_check(mut self, check: Option<Arc<dyn Check>>) -> AgentCliProposer {
+        self.settings.check = check;
+        self
     }
 
     /// Returns the limits of the run as they are enforced, the default in dollars included.
@@ -203,7 +210,7 @@ impl AgentCliProposer {
         over_budget: Option<ProposerError>,
     ) -> Result<Draft, ProposerError> {
         let name = self.settings.agent.name();
-        if let Some(status) = tally.key_refused {
+        if let Some(status) = tally.key_rejected {
             let why = format!("the model's server rejects the key (HTTP {status}); set one that is valid");
             return Err(ProposerError::Fatal(why));
         }
@@ -250,7 +257,7 @@ impl AgentCliProposer {
     async fn check(&self, context: &Context<'_>, draft: Draft) -> (Result<Draft, ProposerError>, Option<String>) {
         let warning = draft.warning.clone();
         let Some(check) = &self.settings.check else { return (Ok(draft), warning) };
-        let refuse = |draft: Draft, reason: String, note: String| {
+        let reject = |draft: Draft, reason: String, note: String| {
             let cost = Cost::default();
             (Err(ProposerError::Rejected { description: draft.description, reason, cost }), Some(note))
         };
@@ -258,7 +265,7 @@ impl AgentCliProposer {
             Ok(files) => files,
             Err(error) => {
                 let reason = format!("the change cannot be applied: {error}");
-                return refuse(draft, reason.clone(), reason);
+                return reject(draft, reason.clone(), reason);
             }
         };
         match check.check(&context.incumbent, &files).await {
@@ -266,7 +273,7 @@ impl AgentCliProposer {
             Ok(Err(words)) => {
                 let words = self.censor(words);
                 let note = format!("The check of your change failed. It printed:\n{}", fenced(&words));
-                refuse(draft, format!("the check failed: {}", end_of(&words)), note)
+                reject(draft, format!("the check failed: {}", end_of(&words)), note)
             }
             Err(error @ (SandboxError::CannotStart { .. } | SandboxError::DiskFull { .. })) => {
                 (Err(ProposerError::Fatal(format!("the check: {error}"))), None)

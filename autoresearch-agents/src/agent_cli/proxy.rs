@@ -183,7 +183,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         refusal(StatusCode::BAD_GATEWAY, &format!("the server cannot be reached: {}", list_causes(&e.without_url())))
     })?;
     if answer.status() == StatusCode::UNAUTHORIZED {
-        lock(&shared.tally).key_refused = Some(answer.status().as_u16());
+        lock(&shared.tally).key_rejected = Some(answer.status().as_u16());
         // Its words may quote the key.
         return Err(refusal(StatusCode::UNAUTHORIZED, "the model's server rejects the key"));
     }

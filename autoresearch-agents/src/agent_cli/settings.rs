@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,10 +43,9 @@ pub struct AgentSettings {
     pub upstream: Option<Upstream>,
     /// Treatment of files that it leaves outside the editable paths. Default: drop them.
     pub outside: Outside,
-    /// Pattern that chooses the description out of its output: the first group of the last match, or the whole match where
-    /// the pattern has no group. Default: the JSON object that the prompt asks for, else the last line of a plain agent's
-    /// output, else the first line of a message.
-    pub description: Option<Regex>,
+    /// Pattern that chooses the description out of its output. Default: the JSON object that the prompt asks for, else the last
+    /// line of a plain agent's output, else the first line of a message.
+    pub description: Option<DescriptionPattern>,
     /// Check that its change must pass before it is proposed. Default: none.
     pub check: Option<Arc<dyn Check>>,
     /// Limits of one proposal. The proxy rejects requests that might pass them. Default: 100 calls.
@@ -72,6 +72,44 @@ pub enum Outside {
     Drop,
     /// Rejects the proposal.
     Reject,
+}
+
+/// A regular expression that chooses a description out of an agent's output: the first group of the last match, or the whole
+/// match where the pattern has no group.
+///
+/// ```
+/// use autoresearch_agents::agent_cli::DescriptionPattern;
+/// let pattern: DescriptionPattern = "(?m)^Commit: (.*)$".parse()?;
+/// assert_eq!(pattern.choose("v1\nCommit: lower it\n"), Some("lower it"));
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct DescriptionPattern(Regex);
+
+impl DescriptionPattern {
+    /// Returns the chosen part of an output, if the pattern matches.
+    pub fn choose<'a>(&self, output: &'a str) -> Option<&'a str> {
+        let groups = self.0.captures_iter(output).last()?;
+        groups.get(1).or(groups.get(0)).map(|group| group.as_str())
+    }
+}
+
+impl FromStr for DescriptionPattern {
+    type Err = String;
+
+    fn from_str(pattern: &str) -> Result<DescriptionPattern, String> {
+        let regex = Regex::new(pattern);
+        regex.map(DescriptionPattern).map_err(|error| format!("{pattern:?} is no regular expression: {error}"))
+    }
+}
+
+impl TryFrom<String> for DescriptionPattern {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<DescriptionPattern, String> {
+        pattern.parse()
+    }
 }
 
 impl AgentSettings {

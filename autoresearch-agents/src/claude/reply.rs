@@ -1,4 +1,4 @@
-//! Puts the events of a streamed message together.
+//! Assembles a streamed message from its events.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use crate::http::Headers;
 use crate::http::sse::Event;
 use crate::model::{Call, Reply, ReplyBuilder, ReplyError, Stop, Usage, read_server_error};
 
-/// A message that is coming.
+/// A message that is being assembled.
 pub(super) struct Message {
-    /// What goes into the cache stays there for an hour.
+    /// True if the cache is for an hour.
     long: bool,
     blocks: BTreeMap<u64, Block>,
     usage: Option<Usage>,
-    /// The server has said what the output is; until then it is estimated from the bytes that came.
+    /// True once the server has counted the output; until then it is estimated from the received bytes.
     counted: bool,
     bytes: u64,
     stop: Option<Stop>,
@@ -23,7 +23,7 @@ pub(super) struct Message {
 
 struct Block {
     value: Value,
-    /// The pieces of a call's arguments.
+    /// Pieces of a call's arguments.
     json: String,
 }
 
@@ -32,7 +32,7 @@ impl Message {
         Message { long, blocks: BTreeMap::new(), usage: None, counted: false, bytes: 0, stop: None, done: false }
     }
 
-    /// Takes what the server says of the tokens so far; each number replaces the one before.
+    /// Reads the server's token counts; each number replaces the one before.
     fn count(&mut self, said: &Value) {
         let usage = self.usage.get_or_insert_default();
         let set = |place: &mut u64, name: &str| {

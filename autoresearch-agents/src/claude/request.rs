@@ -1,4 +1,4 @@
-//! A conversation as the body of a request for a message.
+//! The body of a request for the next message of a conversation.
 
 use serde_json::{Map, Value, json};
 
@@ -25,7 +25,7 @@ pub(super) fn body(settings: &ClaudeSettings, conversation: &Conversation) -> Va
             Turn::Model(content) => ("assistant", content.clone()),
             Turn::Results(results) => {
                 let result = |result: &crate::model::CallResult| {
-                    // An empty text is refused.
+                    // The server rejects an empty text.
                     let text = if result.text.is_empty() { "(nothing)" } else { &result.text };
                     json!({ "type": "tool_result", "tool_use_id": result.id, "content": text, "is_error": result.failed })
                 };

@@ -1,4 +1,4 @@
-//! What the points of a design show: the effect of each factor, and what two of them do together.
+//! Effects of a design: of each factor, and of each pair of factors together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,57 +9,57 @@ use super::factorial::same;
 use super::points::{Block, Points, Sample, is_measured};
 use super::regression::Fit;
 
-/// What a journal says of one design.
+/// Effects of one design, computed from a journal.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Analysis {
-    /// The design's name.
+    /// Name of the design.
     pub name: String,
-    /// The levels of each factor that were proposed, in their order: by value if they are numbers.
+    /// Proposed levels of each factor, in the order of their values if they are numbers.
     pub factors: BTreeMap<String, Vec<String>>,
-    /// How many points have a score, the one that changes nothing among them.
+    /// Number of points with a score, the one that changes nothing included.
     pub measured: usize,
-    /// How many crashed.
+    /// Number of points that crashed.
     pub crashed: usize,
-    /// How many were proposed and have no score for another reason: they wait, or were discarded by short runs.
+    /// Number of points without a score for another reason: they are in flight, or were discarded by screening.
     pub without: usize,
-    /// In how many blocks the measured points lie: each is other code but for the factors, or another machine.
+    /// Number of blocks of the measured points: each has other code besides the factors, or another machine.
     pub blocks: usize,
-    /// What single measurements of the same code differ by, as a standard deviation in the metric's unit, if it is known.
+    /// Standard deviation of single measurements of the same code, in the metric's unit, if it is known.
     pub sigma: Option<f64>,
-    /// Whether that is only what the model leaves over, since nothing was measured twice.
+    /// True if `sigma` is the residual of the model, since nothing was measured twice.
     pub by_residual: bool,
-    /// The effects that the measured points tell, main effects first.
+    /// Effects that the measured points determine, main effects first.
     pub effects: Vec<Effect>,
-    /// The effects that they do not tell, neither alone nor together with others.
+    /// Effects that they do not determine, neither alone nor together with others.
     pub unknown: Vec<Vec<String>>,
 }
 
-/// The effect of one factor, or the interaction of two.
+/// Effect of one factor, or interaction of two.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Effect {
-    /// The change of each factor that it is about: one, or two for an interaction.
+    /// Step of each factor involved: one, or two for an interaction.
     pub of: Vec<Step>,
-    /// In the metric's unit. For one factor: by how much the score rises with the step, on average over the levels of the
-    /// others. For two: half of what the second step adds to the effect of the first (Box, Hunter and Hunter, "Statistics for
+    /// Estimate in the metric's unit. For one factor: the rise of the score with the step, averaged over the levels of the
+    /// others. For two: half the change of the first step's effect by the second (Box, Hunter and Hunter, "Statistics for
     /// Experimenters", 2nd edition, 2005, chapter 5).
     pub estimate: f64,
-    /// Its standard error, if the noise is known.
+    /// Standard error of the estimate, if the noise is known.
     pub error: Option<f64>,
-    /// The effects that stand in the same number: the measured points cannot tell them apart.
+    /// Effects in the same estimate, which the measured points cannot tell apart.
     pub aliases: Vec<Alias>,
 }
 
-/// From one level of a factor to the next.
+/// Step from one level of a factor to the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step {
-    /// The factor.
+    /// Name of the factor.
     pub factor: String,
-    /// The lower level.
+    /// Lower level.
     pub from: String,
-    /// The next one.
+    /// Next level.
     pub to: String,
 }
 
@@ -67,31 +67,31 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Alias {
-    /// The factors that it is about.
+    /// Factors involved.
     pub of: Vec<String>,
-    /// How often it counts in the other's number, which is also a minus; for factors of more than two levels only roughly.
+    /// Weight in the other effect's estimate, which may be negative; approximate for factors of more than two levels.
     pub part: f64,
 }
 
-/// The columns of one term of the model.
+/// Columns of one term of the model.
 struct Term {
-    /// The factors, by their place: one or two.
+    /// Places of the factors: one or two.
     of: Vec<usize>,
-    /// Its columns: from the first, so many.
+    /// First column and number of columns.
     first: usize,
     count: usize,
 }
 
-/// What a journal says of each of its designs, in the order in which they began.
+/// Computes the effects of each design in a journal, in the order in which the designs started.
 ///
 /// The model has a mean for each block, the main effects and the interactions of two factors, and is fitted by least squares
-/// over the points that have a score, each weighted by how often it was measured: points that crashed or wait are left out, and
-/// what cannot be told apart without them is said. Blocks keep like with like: points that were made from different code are
-/// compared only with those beside them (blocking, as in Box, Hunter and Hunter, chapter 4). A point that was moved onto
-/// another incumbent counts with what was measured before it was moved.
+/// over the points that have a score, each weighted by its number of measurements: points that crashed or are in flight are left
+/// out, and effects that are indistinguishable without them are named. Points with different code are compared only within
+/// their block (blocking, as in Box, Hunter and Hunter, chapter 4). A rebased point counts with the measurements before its
+/// rebase.
 ///
-/// The errors come from [`State::noise`]; where that knows nothing, from points that were measured more than once; where there
-/// are none, from what the model leaves over.
+/// Errors come from [`State::noise`]; without it from points that were measured more than once; without any from the residual
+/// of the model.
 pub fn analyses(state: &State) -> Vec<Analysis> {
     let all = || state.experiments.iter().chain(state.pending());
     let mut names: Vec<(u32, &str)> = all().filter_map(|e| Some((e.id, e.design.as_ref()?.name.as_str()))).collect();
@@ -107,7 +107,7 @@ pub fn analyses(state: &State) -> Vec<Analysis> {
 fn analysis(state: &State, points: &Points<'_>, name: &str) -> Analysis {
     let factors = levels(points);
     let mut samples = points.samples(state);
-    // The code that the points were made from may lie off the design.
+    // The base of the points may lie off the design.
     samples.retain(|sample| coordinates(&factors, sample).is_some());
     let crash = |member: &&Experiment| state.experiment(member.id).is_some_and(|e| e.status == Status::Crash);
     let scoreless = || points.members().iter().copied().filter(|member| !is_measured(member));
@@ -148,7 +148,7 @@ fn analysis(state: &State, points: &Points<'_>, name: &str) -> Analysis {
     }
 }
 
-/// The levels of each factor over all points that were proposed.
+/// Returns the levels of each factor over all proposed points.
 fn levels(points: &Points<'_>) -> BTreeMap<String, Vec<String>> {
     let mut factors: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let all = points.members().iter().filter_map(|member| member.design.as_ref()).flat_map(|design| &design.levels);
@@ -168,7 +168,7 @@ fn levels(points: &Points<'_>) -> BTreeMap<String, Vec<String>> {
     factors
 }
 
-/// The place of each level of a sample; `None` if one of them is not in the design.
+/// Returns the place of each level of a sample, or `None` if one is not in the design.
 fn coordinates(factors: &BTreeMap<String, Vec<String>>, sample: &Sample) -> Option<Vec<usize>> {
     let place = |(factor, levels): (&String, &Vec<String>)| {
         let level = sample.levels.get(factor)?;
@@ -177,7 +177,7 @@ fn coordinates(factors: &BTreeMap<String, Vec<String>>, sample: &Sample) -> Opti
     factors.iter().map(place).collect()
 }
 
-/// The entry of a level in each column of its factor: the effects of all levels sum to zero, and of two levels the first is
+/// Returns the entry of a level in each column of its factor: the effects of all levels sum to zero, and of two levels the first is
 /// −1 and the second +1.
 fn code(level: usize, levels: usize) -> Vec<f64> {
     let entry = |column: usize| match level {
@@ -188,12 +188,12 @@ fn code(level: usize, levels: usize) -> Vec<f64> {
     (0..levels.saturating_sub(1)).map(entry).collect()
 }
 
-/// All products of an entry of `a` with one of `b`.
+/// Returns all products of an entry of `a` with one of `b`.
 fn products(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect()
 }
 
-/// The columns of the model, and which of them belong to which effect.
+/// Returns the columns of the model and the terms that they belong to.
 fn model(factors: &BTreeMap<String, Vec<String>>, samples: &[Sample], blocks: &[&Block]) -> (Vec<Vec<f64>>, Vec<Term>) {
     let counts: Vec<usize> = factors.values().map(Vec::len).collect();
     let pairs = (0..counts.len()).flat_map(|a| (a + 1..counts.len()).map(move |b| vec![a, b]));
@@ -223,13 +223,13 @@ fn model(factors: &BTreeMap<String, Vec<String>>, samples: &[Sample], blocks: &[
     (columns, terms)
 }
 
-/// The names of a term's factors.
+/// Returns the names of a term's factors.
 fn named(term: &Term, factors: &BTreeMap<String, Vec<String>>) -> Vec<String> {
     let names: Vec<&String> = factors.keys().collect();
     term.of.iter().filter_map(|at| names.get(*at)).map(|name| (*name).clone()).collect()
 }
 
-/// The effects of a term that the fit tells, one for each step from one level to the next.
+/// Returns the effects of a term that the fit determines, one for each step between levels.
 fn effects(
     term: &Term,
     terms: &[Term],

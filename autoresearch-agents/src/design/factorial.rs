@@ -1,4 +1,4 @@
-//! The points of a design: all combinations of the levels, or a fraction of them that is chosen by generators.
+//! The points of a design: all combinations of the levels, or a fraction of them chosen by generators.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-/// The most points of a design: more are not measured in any night.
+/// Most points of a design: no run measures more.
 const MOST: usize = 4096;
-/// The most generators: the defining relation doubles with each.
+/// Most generators: the defining relation doubles with each.
 const MOST_GENERATORS: usize = 16;
 
-/// What is wrong with a design, in a sentence that says what to do.
+/// Fault of a design, with the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct DesignError(String);
@@ -21,7 +21,7 @@ pub struct DesignError(String);
 ///
 /// A fraction is given by generators such as `WARMDOWN = DEPTH * LR`: the level of the factor on the left is not free, but
 /// the product of the others', where the first level of each counts as −1 and the second as +1. With `p` generators 1 in 2^p
-/// points is left, and effects can no longer be told apart from others, their aliases (Box, Hunter and Hunter, "Statistics
+/// points remains, and some effects become indistinguishable from others, their aliases (Box, Hunter and Hunter, "Statistics
 /// for Experimenters", 2nd edition, 2005, chapter 6).
 ///
 /// ```
@@ -35,7 +35,7 @@ pub struct DesignError(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Factorial {
     name: String,
-    /// The levels of each factor, in their order.
+    /// Levels of each factor, in their order.
     factors: BTreeMap<String, Vec<String>>,
     generators: Vec<Generator>,
 }
@@ -48,14 +48,14 @@ struct Generator {
     negative: bool,
 }
 
-/// A product of factors' signs that is the same for all points: a bit for each factor, and whether it is −1.
+/// A product of factors' signs that is the same for all points: a bit for each factor, and true for −1.
 type Word = (u64, bool);
 
 impl Factorial {
-    /// A design of this name. `fraction` holds the generators; a full design has none.
+    /// A design named `name`. `fraction` holds the generators; a full design has none.
     ///
     /// # Errors
-    /// When it has no points, too many, or effects that are the same as the mean or as each other's main effects.
+    /// The design has no points or too many, or main effects that are aliased with the mean or with each other.
     pub fn new(
         name: impl Into<String>,
         factors: impl IntoIterator<Item = (String, Vec<String>)>,
@@ -143,17 +143,17 @@ impl Factorial {
         self.generators.iter().any(|generator| generator.factor == factor)
     }
 
-    /// Its name.
+    /// Returns the name of the design.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The factors with their levels.
+    /// Returns the factors with their levels.
     pub fn factors(&self) -> &BTreeMap<String, Vec<String>> {
         &self.factors
     }
 
-    /// The level of each factor at every point, in the standard order: the first free factor changes fastest.
+    /// Returns the level of each factor at every point, in the standard order: the first free factor changes fastest.
     pub fn points(&self) -> Vec<BTreeMap<String, String>> {
         let free: Vec<(&String, &Vec<String>)> =
             self.factors.iter().filter(|(name, _)| !self.generated(name)).collect();
@@ -179,21 +179,20 @@ impl Factorial {
         points
     }
 
-    /// The same points in the order that a seed gives: what changes on the machine through a night must not look like the
-    /// effect of a factor.
+    /// Returns the points in an order that follows from a seed: a drift of the machine must not look like an effect.
     pub fn shuffled(&self, seed: u64) -> Vec<BTreeMap<String, String>> {
         let mut points = self.points();
         points.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         points
     }
 
-    /// The length of the shortest product of factors that is the same for all points; `None` for a full design. With 3 main
+    /// Returns the resolution: the length of the shortest product of factors that is the same for all points; `None` for a full design. With 3 main
     /// effects are aliased with interactions of two factors, with 4 such interactions with each other, from 5 on neither.
     pub fn resolution(&self) -> Option<u32> {
         self.words().iter().map(|(word, _)| word.count_ones()).min()
     }
 
-    /// The effects that cannot be told apart from that of these factors (one for a main effect, several for an interaction),
+    /// Returns the aliases of the effect of these factors (one for a main effect, several for an interaction),
     /// the shortest first, with a minus where they count against it. Those of more than two factors are left out.
     pub fn aliases(&self, effect: &[&str]) -> Vec<String> {
         let names: Vec<&String> = self.factors.keys().collect();
@@ -209,7 +208,7 @@ impl Factorial {
         short.into_iter().map(text).collect()
     }
 
-    /// The defining relation: all products of the generators' words.
+    /// Returns the defining relation: all products of the generators' words.
     fn words(&self) -> Vec<Word> {
         let names: Vec<&String> = self.factors.keys().collect();
         let bit = |name: &String| names.iter().position(|known| *known == name).map_or(0, |at| 1u64 << at);
@@ -224,7 +223,7 @@ impl Factorial {
     }
 }
 
-/// Whether two literals are the same value.
+/// Returns true if two literals are the same value.
 pub(super) fn same(a: &str, b: &str) -> bool {
     let number = |text: &str| text.trim().replace('_', "").parse::<f64>().ok();
     a.trim() == b.trim() || number(a).is_some_and(|a| number(b) == Some(a))
@@ -242,7 +241,7 @@ mod tests {
         Factorial::new("d", factors, &fraction.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
     }
 
-    /// The signs of a factor over all points.
+    /// Returns the signs of a factor over all points.
     fn signs(design: &Factorial, of: &[&str]) -> Vec<f64> {
         let sign =
             |point: &BTreeMap<String, String>| of.iter().map(|name| point[*name].parse::<f64>().unwrap()).product();

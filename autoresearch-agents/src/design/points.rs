@@ -1,4 +1,4 @@
-//! The points of a design as they stand in a journal: which levels were measured, on what code.
+//! The points of a design in a journal: their levels, their code, and their measurements.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,29 +7,29 @@ use serde::Deserialize;
 
 use crate::space::changes;
 
-/// The level of each factor.
+/// Level of each factor.
 pub(super) type Levels = BTreeMap<String, String>;
 
-/// A point that was measured.
+/// A measured point.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Sample {
     pub levels: Levels,
-    /// What its score may be compared with: those of the same code but for the factors, from the same machine.
+    /// Block of the points whose scores are comparable: the same code besides the factors, and the same machine.
     pub block: Block,
-    /// Its measurements, one at least.
+    /// Measurements, at least one.
     pub scores: Vec<f64>,
 }
 
-/// The experiment that made the code which points were made from, but for the points themselves; and the machine.
+/// Experiment that made the common base of some points, and the machine.
 pub(super) type Block = (u32, Option<String>);
 
-/// The experiments of one design among all.
+/// The experiments of one design.
 pub(super) struct Points<'a> {
-    /// The experiments of the design, by their number.
+    /// Experiments of the design in the order of their numbers.
     members: Vec<&'a Experiment>,
-    /// Who made a revision, by the name that it ran under and by the one that it was kept as.
+    /// Experiment that made a revision, by its candidate's revision and by its kept one.
     makers: HashMap<&'a Revision, &'a Experiment>,
-    /// The experiments that are not decided.
+    /// Experiments in flight.
     pending: HashSet<u32>,
     name: &'a str,
 }
@@ -55,12 +55,12 @@ impl<'a> Points<'a> {
         &self.members
     }
 
-    /// The points that need not be proposed again: measured, failed, or under way.
+    /// Returns the points that need not be proposed again: measured, failed, or in flight.
     pub fn taken(&self) -> Vec<Levels> {
         self.members.iter().filter_map(|member| self.counts(member).map(|(levels, ..)| levels)).collect()
     }
 
-    /// What was measured, and the code that the points were made from, where that is a point of the design itself.
+    /// Returns the measured points, and their base where that is a point of the design itself.
     pub fn samples(&self, state: &State) -> Vec<Sample> {
         let mut samples = Vec::new();
         let mut roots: BTreeMap<u32, &Experiment> = BTreeMap::new();
@@ -80,11 +80,11 @@ impl<'a> Points<'a> {
         samples
     }
 
-    /// What an experiment says of the design: the levels, what it was made from, and what was measured.
+    /// Returns the levels, the base and the measurements of an experiment.
     ///
-    /// One that was given up unmeasured, because it would have been the same as another where it was to be moved to, says
-    /// nothing. One that was moved to another parent counts with what was measured before. If that was nothing, it counts as what it
-    /// became: a factor that its change leaves alone has the level of the new parent then.
+    /// An experiment that ended unmeasured, because its rebase would have repeated another one, counts for nothing. A rebased
+    /// one counts with the measurements before its rebase; without any it counts with its new base, whose levels it has where
+    /// its change leaves a factor alone.
     fn counts(&self, member: &'a Experiment) -> Option<(Levels, &'a Revision, &'a [Measurement])> {
         let design = member.design.as_ref()?;
         let given_up = !self.pending.contains(&member.id) && member.status == Status::Discard;
@@ -107,7 +107,7 @@ impl<'a> Points<'a> {
         }
     }
 
-    /// The levels of the change of `member`, made to `parent`.
+    /// Returns the levels of the change of `member` on the base `parent`.
     fn moved(&self, member: &Experiment, parent: &Revision, depth: usize) -> Option<Levels> {
         let mut levels = self.levels_within(self.makers.get(parent)?, depth.checked_sub(1)?)?;
         for (factor, (_, new)) in constants(member)? {
@@ -118,7 +118,7 @@ impl<'a> Points<'a> {
         Some(levels)
     }
 
-    /// The level of each factor in the candidate of an experiment, if the journal says so.
+    /// Returns the level of each factor in the candidate of an experiment, if the journal tells.
     pub fn levels(&self, maker: &Experiment) -> Option<Levels> {
         self.levels_within(maker, self.members.len() + 1)
     }
@@ -130,7 +130,7 @@ impl<'a> Points<'a> {
                 false => self.moved(maker, maker.parent.as_ref()?, depth),
             };
         }
-        // A point that was made from it shows what stood there before, and shares what it does not change.
+        // A point based on it shows the former levels, and shares those that it does not change.
         let is_made_from = |member: &&&Experiment| {
             let first = member.rebased.first().map_or(&member.parent, |earlier| &earlier.parent);
             first.as_ref().and_then(|parent| self.makers.get(parent)).is_some_and(|other| other.id == maker.id)
@@ -149,7 +149,7 @@ impl<'a> Points<'a> {
         experiment.design.as_ref().filter(|design| design.name == self.name).map(|design| &design.levels)
     }
 
-    /// The latest experiment on the way to a revision that is no point of the design.
+    /// Returns the latest experiment on the way to a revision that is no point of the design.
     pub fn root(&self, revision: &Revision) -> Option<&'a Experiment> {
         let mut maker = *self.makers.get(revision)?;
         for _ in 0..=self.members.len() {
@@ -162,25 +162,25 @@ impl<'a> Points<'a> {
     }
 }
 
-/// Whether there is a score of it, also one from before it was moved.
+/// Returns true if an experiment has a score, including one from before its rebase.
 pub(super) fn is_measured(experiment: &Experiment) -> bool {
     let mut arms = experiment.rebased.iter().map(|earlier| &earlier.arm).chain([&experiment.arm]);
     arms.any(|arm| !arm.measurements.is_empty())
 }
 
-/// The constants that a point's change sets, with what stood there before.
+/// Returns the constants that a point's change sets, with their former literals.
 fn constants(member: &Experiment) -> Option<BTreeMap<String, (Option<String>, String)>> {
     let patch = Patch::deserialize(&member.change).ok()?;
     Some(changes(&patch, &BTreeMap::new()).constants)
 }
 
-/// The measurements that did not choose an experiment, which its score is the mean of.
+/// Returns the measurements whose mean is the score: those that did not choose the experiment.
 fn unbiased(experiment: &Experiment) -> &[Measurement] {
     let all = &experiment.arm.measurements;
     all.get(all.len().saturating_sub(experiment.reference as usize)..).unwrap_or_default()
 }
 
-/// The mean of measurements from the machine of the latest.
+/// Makes a sample of the measurements from the machine of the latest one.
 fn sample(levels: Levels, root: u32, measured: &[Measurement]) -> Option<Sample> {
     let machine = &measured.last()?.machine;
     let scores: Vec<f64> = measured.iter().filter(|m| m.machine == *machine).map(|m| m.score.get()).collect();
@@ -189,7 +189,7 @@ fn sample(levels: Levels, root: u32, measured: &[Measurement]) -> Option<Sample>
 }
 
 impl Sample {
-    /// The mean.
+    /// Returns the mean score.
     pub fn score(&self) -> f64 {
         self.scores.iter().sum::<f64>() / self.scores.len() as f64
     }

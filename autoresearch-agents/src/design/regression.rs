@@ -1,27 +1,27 @@
 //! Weighted least squares over columns that may depend on each other.
 
-/// A column that is none beyond so small a share of itself counts as dependent on those before it.
+/// Share of a column's length below which its rest counts as zero, so that the column depends on those before it.
 const DEPENDENT: f64 = 1e-8;
 
 /// A fit by least squares.
 ///
-/// Columns are taken in their order: one that depends on those before it is left out, and what it would have explained goes to
+/// Columns are used in their order: one that depends on those before it is left out, and its share goes to
 /// them (the alias matrix of Box and Wilson, "On the Experimental Attainment of Optimum Conditions", JRSS B 1951).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fit {
-    /// Of each column, its place among those that are in the fit.
+    /// Place of each column among those in the fit.
     place: Vec<Option<usize>>,
-    /// Of each column that is left out, how much of each of those in the fit it is.
+    /// Coefficients of each left-out column by the columns in the fit.
     parts: Vec<Vec<f64>>,
     coefficients: Vec<f64>,
-    /// The inverse of the triangular factor.
+    /// Inverse of the triangular factor.
     inverse: Vec<Vec<f64>>,
-    /// The weighted sum of squares that is left, and its degrees of freedom.
+    /// Weighted residual sum of squares and its degrees of freedom.
     pub residual: (f64, usize),
 }
 
 impl Fit {
-    /// Fits `scores`, each the mean of so many measurements as its weight, by `columns`, each with one entry for each score.
+    /// Fits `scores` by `columns`, each with one entry for each score. The weight of a score is its number of measurements.
     pub fn new(columns: &[Vec<f64>], scores: &[f64], weights: &[f64]) -> Fit {
         let roots: Vec<f64> = weights.iter().map(|weight| weight.sqrt()).collect();
         let weigh = |column: &[f64]| -> Vec<f64> { column.iter().zip(&roots).map(|(x, root)| x * root).collect() };
@@ -59,7 +59,7 @@ impl Fit {
         }
     }
 
-    /// The sum of columns' coefficients times these factors, and its variance for measurements of variance 1. `None` if one of
+    /// Returns the sum of columns' coefficients times these factors, and its variance for measurements of variance 1. `None` if one of
     /// the columns is not in the fit.
     pub fn contrast(&self, factors: &[(usize, f64)]) -> Option<(f64, f64)> {
         let mut all = vec![0.0; self.coefficients.len()];
@@ -71,7 +71,7 @@ impl Fit {
         Some((dot(&all, &self.coefficients), spread.map(|x| x * x).sum()))
     }
 
-    /// How much of the column `other`, which is left out, goes to `column`.
+    /// Returns the part of the left-out column `other` that goes to `column`.
     pub fn alias(&self, column: usize, other: usize) -> Option<f64> {
         let at = (*self.place.get(column)?)?;
         let none = self.place.get(other)?.is_none();
@@ -83,7 +83,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// The shares of an orthonormal basis in a column, and what is left of it. Twice, since rounding leaves a little at first.
+/// Returns the shares of an orthonormal basis in a column, and its rest. It projects twice, since rounding leaves a little.
 fn project(basis: &[Vec<f64>], mut column: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
     let mut shares = vec![0.0; basis.len()];
     for _ in 0..2 {
@@ -96,7 +96,7 @@ fn project(basis: &[Vec<f64>], mut column: Vec<f64>) -> (Vec<f64>, Vec<f64>) {
     (shares, column)
 }
 
-/// The inverse of an upper triangle that is given by its columns, by rows.
+/// Returns the inverse, by rows, of an upper triangle given by its columns.
 fn invert(triangle: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let size = triangle.len();
     let mut inverse = vec![vec![0.0; size]; size];

@@ -1,32 +1,32 @@
-//! What to do next, when it is not obvious.
+//! Suggestions for the direction of the next proposals.
 
 use autoresearch_core::{Context, Experiment, Status};
 
-/// So many experiments without a keep are a plateau, and each further so many ask for another strategy.
+/// Experiments without a keep that make a plateau; each further such number brings another strategy.
 const PATIENCE: usize = 8;
-/// So many of the latest experiments show whether changes crash.
+/// Number of the latest experiments that show how often changes crash.
 const LATEST: usize = 8;
 
-/// A direction for the next proposals.
+/// Direction of the next proposals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// Go on with what was kept lately.
+    /// Continue in the direction of the latest keeps.
     Exploit,
-    /// Try what was never touched.
+    /// Try something that no experiment has touched.
     Explore,
-    /// Put changes together that failed narrowly.
+    /// Combine changes that failed narrowly.
     CombineNearMisses,
-    /// Make less of it: smaller changes, less code.
+    /// Make smaller changes and remove code.
     Simplify,
-    /// Question what was decided early.
+    /// Question early decisions.
     RevertEarly,
 }
 
 impl std::fmt::Display for Strategy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Strategy::Exploit => "exploit: go on with what was kept lately, further in the same direction",
+            Strategy::Exploit => "exploit: continue in the direction of the latest keeps",
             Strategy::Explore => "explore: try something that no experiment has touched yet",
             Strategy::CombineNearMisses => "combine near misses: put discarded changes together that failed narrowly",
             Strategy::Simplify => "simplify: make small changes, remove code, and see what is not needed",
@@ -37,7 +37,7 @@ impl std::fmt::Display for Strategy {
     }
 }
 
-/// What to do next: exploit while there are keeps; on a plateau one of the others after the other, ever again.
+/// Returns the direction of the next proposal: exploit while there are keeps, and on a plateau the others in turn.
 pub fn strategy<C>(context: &Context<'_, C>) -> Strategy {
     let tried = context.experiments.get(1..).unwrap_or_default();
     let kept = tried.iter().filter(|experiment| experiment.status == Status::Keep).count();
@@ -59,8 +59,8 @@ pub fn strategy<C>(context: &Context<'_, C>) -> Strategy {
     }
 }
 
-/// Directions for so many proposals at the same time: what [`strategy`] says first, then the others that there is something
-/// to work on for, and all of them again.
+/// Returns directions for `count` proposals at the same time: first that of [`strategy`], then the others that have something
+/// to work on, then all of them again.
 pub fn strategies<C>(context: &Context<'_, C>, count: usize) -> Vec<Strategy> {
     let kept = context.experiments.iter().skip(1).filter(|experiment| experiment.status == Status::Keep).count();
     let first = strategy(context);
@@ -76,8 +76,8 @@ pub fn strategies<C>(context: &Context<'_, C>, count: usize) -> Vec<Strategy> {
     std::iter::once(first).chain(others).cycle().take(count).collect()
 }
 
-/// The discards with what they gained, mostly less than nothing, the closest first: those that missed by less than what a
-/// kept change gained in the median.
+/// Returns the discards with their gains, mostly negative, the closest first: those that missed by less than the median gain
+/// of a kept change.
 pub(super) fn near_misses<'a, C>(context: &Context<'a, C>) -> Vec<(f64, &'a Experiment)> {
     let gain = |experiment: &Experiment| Some(context.direction.gain(experiment.before?, experiment.score()?));
     let of = |status| {

@@ -1,6 +1,6 @@
-//! Text of bounded length, in which foreign words are marked as such.
+//! Text of bounded length, in which quotations are marked as such.
 
-/// One line of at most `most` characters, without anything that a terminal would obey.
+/// Returns a text as one line of at most `most` characters, without characters that a terminal would obey.
 pub(super) fn line(text: &str, most: usize) -> String {
     let plain = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let plain = plain.collect::<Vec<_>>().join(" ");
@@ -10,18 +10,18 @@ pub(super) fn line(text: &str, most: usize) -> String {
     }
 }
 
-/// Foreign words in quotes, on one line.
+/// Returns a text in quotes, on one line.
 pub(super) fn quoted(text: &str, most: usize) -> String {
     format!("\"{}\"", line(text, most).replace('"', "'"))
 }
 
-/// The last lines of a log, each behind a bar: whatever they say, they cannot end the quotation.
+/// Returns the last lines of a log, each behind a bar, so that no content can end the quotation.
 pub(super) fn bars(log: &str, lines: usize, most: usize) -> Vec<String> {
     let all = all_bars(log, most);
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().to_vec()
 }
 
-/// The first lines of a text, quoted like that, and how many there are more.
+/// Returns the first lines of a text behind bars, and the number of those left out.
 pub(super) fn first_bars(text: &str, lines: usize, most: usize) -> Vec<String> {
     let mut bars = all_bars(text, most);
     let more = bars.len().saturating_sub(lines);
@@ -35,11 +35,11 @@ fn all_bars(text: &str, most: usize) -> Vec<String> {
     lines.map(|text| format!("    | {text}")).collect()
 }
 
-/// A part of the digest: a heading, and lines that are left out from the end where there is no room.
+/// A part of the digest: a heading and lines, of which the last are left out where there is no room.
 pub(super) struct Section {
     pub heading: String,
     pub lines: Vec<String>,
-    /// What stands for the lines that are left out, with their number before it.
+    /// Words after the number of lines that are left out.
     pub rest: &'static str,
 }
 
@@ -48,7 +48,7 @@ impl Section {
         Section { heading: heading.into(), lines, rest }
     }
 
-    /// The text in at most `room` bytes; empty if nothing of it fits.
+    /// Returns the section in at most `room` bytes, or nothing if not one line fits.
     pub fn fit(&self, room: usize) -> String {
         if self.lines.is_empty() {
             return String::new();
@@ -73,7 +73,7 @@ impl Section {
         if text.len() > room { String::new() } else { text }
     }
 
-    /// How long the whole text is.
+    /// Returns the length of the whole section in bytes.
     pub fn len(&self) -> usize {
         self.lines.iter().map(|line| line.len() + 1).sum::<usize>() + self.heading.len() + 5
     }

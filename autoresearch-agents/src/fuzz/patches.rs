@@ -1,7 +1,7 @@
-//! Patches: nothing but what is asked for is edited, and only where there is one place for it.
+//! Patches: only the requested places are edited, and only where each is unique.
 //!
 //! An input is a list of sections, each below a line `=== KIND`: the files (`file PATH`), the edits (`search` with `replace`,
-//! `write PATH`, `delete PATH`, `diff`), and in the corpus what comes of it: the text of `a.rs` (`gives`), or words of the error (`refused`).
+//! `write PATH`, `delete PATH`, `diff`), and in the corpus the result: the text of `a.rs` (`gives`), or words of the error (`refused`).
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ impl Case {
     }
 }
 
-/// The same edits by the words of the documentation; a diff is judged by what it may do.
+/// Applies edits by the words of the documentation; a diff is checked by its lines instead.
 fn by_the_book(files: &BTreeMap<String, String>, edits: &[FileEdit]) -> Option<BTreeMap<String, Option<String>>> {
     let mut all = files.clone();
     for edit in edits {
@@ -141,7 +141,7 @@ fn fuzz_of_patches() {
     fuzz("patches", check);
 }
 
-/// The cases of the corpus come to what they say.
+/// Every case of the corpus has its stated result.
 #[test]
 fn every_patch_of_the_corpus_has_its_result() {
     let folder = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/patches");

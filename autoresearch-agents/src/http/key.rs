@@ -1,4 +1,4 @@
-//! Keys: where they come from, and a wrapper that never prints them.
+//! Keys: their sources, and a wrapper that never prints them.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,24 +6,31 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use thiserror::Error;
 
-/// A key. It has no `Display`, is never serialised, and its `Debug` says nothing.
+/// A key. It has no `Display`, is never serialised, and its `Debug` hides it.
+///
+/// ```
+/// let key = autoresearch_agents::http::Secret::new("sk-1234567890\n");
+/// assert_eq!(format!("{key:?}"), "Secret(…)");
+/// assert_eq!(key.censor("wrong key: sk-1234567890"), "wrong key: [key]");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a key; white space around it is a file's or a command's, not the key's.
+    /// Wraps a key, without the white space that files and commands leave around it.
     pub fn new(key: impl AsRef<str>) -> Secret {
         Secret(key.as_ref().trim().to_owned())
     }
 
-    /// The key itself, for the one header that carries it.
+    /// Returns the key itself, for the one header that carries it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// `text` without the key: what a server echoes must not end in a log or in the journal.
+    /// Returns `text` with `[key]` in place of the key. Every text that may quote the key passes through here on its way to a
+    /// log, the journal or a prompt. A key shorter than eight characters is left alone.
     pub fn censor(&self, text: &str) -> String {
-        // Shorter than this it is no key, and replacing it would garble the text.
+        // Replacing a shorter text would garble ordinary words.
         if self.0.len() < 8 { text.to_owned() } else { text.replace(&self.0, "[key]") }
     }
 }
@@ -34,19 +41,19 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Where a key comes from.
+/// Source of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum KeySource {
     /// An environment variable.
     Env(String),
-    /// A file that holds nothing else.
+    /// A file that holds only the key.
     File(PathBuf),
-    /// A command that prints it, such as a password manager.
+    /// A command that prints the key, such as a password manager.
     Command(Vec<String>),
 }
 
-/// Why there is no key. No message holds any part of one.
+/// Reason why there is no key. No message holds any part of one.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -59,7 +66,7 @@ pub enum KeyError {
     /// The command failed.
     #[error("`{0}`, which should print the key, {1}")]
     Command(String, String),
-    /// There is no key in it, or no usable one.
+    /// The source holds no usable key.
     #[error("the key from {0} is empty, or holds characters that no header may hold")]
     Unusable(String),
 }

@@ -1,22 +1,22 @@
-//! A reader of server-sent events that takes pieces of any size and never panics, whatever they hold.
+//! A reader of server-sent events, in pieces of any size and of any content.
 
 use thiserror::Error;
 
-/// One event.
+/// One server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its name; empty if it has none.
+    /// Name of the event; empty without one.
     pub name: String,
-    /// Its data lines, joined by line feeds.
+    /// Data lines, joined by line feeds.
     pub data: String,
 }
 
-/// An event is larger than any server sends.
+/// An event that is larger than this many bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("an event of the response is larger than {0} bytes")]
 pub struct TooLarge(pub usize);
 
-/// Puts events together from the pieces of a response.
+/// Assembles events from the pieces of a response.
 #[derive(Debug)]
 pub struct Reader {
     limit: usize,
@@ -35,12 +35,12 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// A reader of events of up to `limit` bytes.
+    /// A reader of events of at most `limit` bytes. Default: 16 MiB.
     pub fn new(limit: usize) -> Reader {
         Reader { limit, line: Vec::new(), name: String::new(), data: None, after_cr: false, began: false }
     }
 
-    /// Takes the next piece, and returns the events that it completes.
+    /// Reads the next piece, and returns the events that it completes.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<Vec<Event>, TooLarge> {
         let mut events = Vec::new();
         while let Some(first) = bytes.first() {
@@ -64,7 +64,7 @@ impl Reader {
         Ok(events)
     }
 
-    /// Takes one line without its end; an empty one ends an event.
+    /// Reads one line without its end; an empty one ends an event.
     fn take(&mut self, line: &[u8]) -> Option<Event> {
         let line = String::from_utf8_lossy(line);
         let line = if std::mem::replace(&mut self.began, true) { &line } else { line.trim_start_matches('\u{feff}') };
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_end_is_refused() {
+    fn an_event_without_end_is_an_error() {
         let mut reader = Reader::new(100);
         let result = (0..200).try_for_each(|_| reader.push(b"data: xxxxxxxxxx\n").map(drop));
         assert_eq!(result, Err(TooLarge(100)));

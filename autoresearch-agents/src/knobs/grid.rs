@@ -1,13 +1,13 @@
-//! All points of a grid, each once, in an order whose beginnings are spread over the whole space.
+//! All points of a grid once each, in an order whose beginnings are spread over the whole space.
 
 use super::Idea;
 use crate::constants::Knob;
 use crate::space::Site;
 
-/// A range has so many values on the grid, its ends among them. A list has all of its own.
+/// Values of a range on the grid, its ends included. A list has all of its own.
 const LEVELS: usize = 4;
 
-/// The values of each site.
+/// Returns the values of each site.
 pub(super) struct Grid(Vec<Vec<String>>);
 
 impl Grid {
@@ -15,12 +15,12 @@ impl Grid {
         Grid(sites.iter().map(|site| levels(&site.knob)).collect())
     }
 
-    /// How many points there are.
+    /// Number of points.
     pub fn points(&self) -> u128 {
         self.0.iter().fold(1, |all, levels| all.saturating_mul(levels.len() as u128))
     }
 
-    /// The `nth` point of the order that a seed gives.
+    /// Returns the `nth` point of the order that follows from a seed.
     pub fn point(&self, nth: u128, seed: u64) -> Idea {
         let all = self.points().max(1);
         // Steps of a golden section, of which none meets the same point twice before all were met.

@@ -1,4 +1,4 @@
-//! Local steps from the incumbent, guided by what was kept.
+//! Local steps from the incumbent, guided by the kept changes.
 
 use autoresearch_core::{Context, Patch, ProposerError, Status};
 use rand::{Rng, RngExt, seq::IndexedRandom};
@@ -7,15 +7,15 @@ use super::Idea;
 use crate::constants::{Constant, Knob};
 use crate::space::{Site, changes, float};
 
-/// How a constant fared since it was last kept.
+/// Record of a constant since its last kept change.
 #[derive(Default)]
 struct Past {
     failures: u32,
-    /// The direction of its last kept change: 1 for up, -1 for down.
+    /// Direction of the last kept change: 1 for up, -1 for down.
     kept: Option<i32>,
 }
 
-/// A constant, and what the past says of it.
+/// A constant with its record.
 type Known<'s> = (Site<'s>, Past);
 
 /// Draws changes of one constant, sometimes of two.
@@ -26,7 +26,7 @@ impl<'s> Neighbourhood<'s> {
         Neighbourhood(sites.iter().cloned().zip(pasts(context, sites)).collect())
     }
 
-    /// The next draw: which sites get which literals, and why.
+    /// Returns the next draw: literals by site, and the reason.
     pub fn draw(&self, rng: &mut impl Rng) -> Result<Idea, ProposerError> {
         let count = if rng.random_bool(0.75) { 1 } else { 2 };
         let weight = |at: &usize| match self.0.get(*at).map(|(_, past)| past) {
@@ -57,7 +57,7 @@ fn reason((site, past): &Known<'_>) -> String {
     }
 }
 
-/// What the experiments so far say of each constant.
+/// Returns the record of each constant.
 fn pasts(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Past> {
     let mut pasts: Vec<Past> = sites.iter().map(|_| Past::default()).collect();
     for (patch, experiment) in context.changes() {
@@ -76,7 +76,7 @@ fn pasts(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Past> {
     pasts
 }
 
-/// A new literal for a constant.
+/// Draws a new literal for a constant.
 fn step((site, past): &Known<'_>, rng: &mut impl Rng) -> String {
     let anew = rng.random_bool(0.2);
     let sign = match past.kept {

@@ -1,5 +1,5 @@
 //! Draws from a tree-structured Parzen estimator (Bergstra, Bardenet, Bengio and Kégl, "Algorithms for Hyper-Parameter
-//! Optimization", NeurIPS 2011), one for each constant, as the crate `tpe` has it.
+//! Optimization", NeurIPS 2011), one for each constant, by the crate `tpe`.
 
 use autoresearch_core::ProposerError;
 use rand::Rng;
@@ -9,16 +9,16 @@ use super::Idea;
 use crate::constants::Knob;
 use crate::space::{Observation, Site};
 
-/// So many points are drawn at random before the estimator is asked: fewer say nothing of what is good.
+/// Points that are drawn at random before the estimator is used, which cannot learn from fewer.
 const AT_RANDOM: usize = 10;
-/// The share of the observations that counts as good.
+/// Share of the observations that counts as good.
 const GOOD: f64 = 0.15;
-/// So many draws from the good ones compete for each literal.
+/// Draws from the good ones that compete for each literal.
 const CANDIDATES: usize = 24;
 
-/// What is taken for the scores of points that are not measured yet, so that draws at the same time differ: the worst of those
-/// that are known (the constant liar of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
-/// optimization", 2010, with its maximum, which spreads the points most). It repels the estimator from what is pending.
+/// Returns the scores that stand for points in flight, so that draws at the same time differ: the worst known one
+/// (the constant liar of Ginsbourger, Le Riche and Carraro, "Kriging is well-suited to parallelize
+/// optimization", 2010, with its maximum, which spreads the points most). It repels the estimator from points in flight.
 pub(super) fn lies(observations: &[Observation], unmeasured: &[Vec<String>]) -> Vec<Observation> {
     let finite = observations.iter().map(|observation| observation.loss).filter(|loss| loss.is_finite());
     let Some(loss) = finite.reduce(f64::max) else { return Vec::new() };
@@ -26,7 +26,7 @@ pub(super) fn lies(observations: &[Observation], unmeasured: &[Vec<String>]) -> 
     unmeasured.iter().map(lie).collect()
 }
 
-/// A literal for every site, learnt from the observations and the lies.
+/// Draws a literal for every site by the observations and the stand-ins.
 pub(super) fn draw(
     sites: &[Site<'_>],
     observations: &[Observation],

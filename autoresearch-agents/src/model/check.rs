@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::git::{FileMode, GitError, Lineage};
+use autoresearch_core::git::{FileMode, GitError, Lineage, check_path};
 use autoresearch_core::process::{Command, GRACE, Limits, describe, log_tail};
 use autoresearch_core::{Cancel, EditablePaths, Revision, SandboxError};
 
@@ -114,7 +114,8 @@ impl CommandCheck {
     ) -> Result<BTreeMap<String, CopiedFile>, GitError> {
         let lineage = self.lineage.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tree = BTreeMap::new();
-        for (path, file) in lineage.tree(incumbent)?.iter() {
+        // Links and submodules are left out: a check works on the files themselves.
+        for (path, file) in lineage.tree(incumbent)?.iter().filter(|(_, file)| file.is_file()) {
             let bytes = match files.get(path) {
                 Some(text) => text.clone().into_bytes(),
                 // A text file that the proposal removes is editable, and missing from `files`.
@@ -181,7 +182,7 @@ fn lay_out(folder: &Path, tree: &BTreeMap<String, CopiedFile>) -> std::io::Resul
     // JSON, since a path may hold a line break.
     let list = folder.with_file_name("files");
     let before: Vec<String> = serde_json::from_slice(&std::fs::read(&list).unwrap_or_default()).unwrap_or_default();
-    for path in before.iter().filter(|path| !tree.contains_key(*path)) {
+    for path in before.iter().filter(|path| !tree.contains_key(*path) && check_path(path).is_ok()) {
         match std::fs::remove_file(folder.join(path)) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -189,6 +190,7 @@ fn lay_out(folder: &Path, tree: &BTreeMap<String, CopiedFile>) -> std::io::Resul
     }
     std::fs::write(&list, serde_json::to_vec(&tree.keys().collect::<Vec<_>>())?)?;
     for (path, copied) in tree {
+        check_path(path).map_err(|why| std::io::Error::new(std::io::ErrorKind::InvalidInput, why))?;
         let file = folder.join(path);
         // An unchanged file keeps its time, so that it is not built again.
         if !std::fs::read(&file).is_ok_and(|there| there == copied.bytes) {

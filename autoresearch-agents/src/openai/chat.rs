@@ -1,5 +1,5 @@
-//! Chat Completions, no more of it than compatible servers have: functions, `response_format`, and no field of the usage
-//! taken for granted.
+//! Chat Completions, in the subset that compatible servers have: functions, `response_format`, and every field of the usage
+//! optional.
 
 use std::collections::BTreeMap;
 
@@ -59,9 +59,9 @@ pub(super) fn body(settings: &OpenAiSettings, conversation: &Conversation) -> Va
     body
 }
 
-/// A completion that is coming.
+/// A completion that is being assembled.
 pub(super) struct Completion {
-    /// The request's tokens, estimated.
+    /// Estimated tokens of the request.
     input: u64,
     text: String,
     refusal: String,
@@ -72,7 +72,7 @@ pub(super) struct Completion {
     done: bool,
 }
 
-/// The pieces of a call so far.
+/// Pieces of a call.
 #[derive(Default)]
 struct Pieces {
     id: String,
@@ -94,8 +94,8 @@ impl Completion {
         }
     }
 
-    /// Takes one piece of the reply, or all of it.
-    fn take(&mut self, data: &Value) -> Result<(), ReplyError> {
+    /// Reads one piece of the reply, or the whole reply.
+    fn read_piece(&mut self, data: &Value) -> Result<(), ReplyError> {
         if data["error"].is_object() {
             return Err(read_server_error(data, None, &Headers::new()));
         }
@@ -140,11 +140,11 @@ impl ReplyBuilder for Completion {
         }
         let data: Value = serde_json::from_str(&event.data)
             .map_err(|error| ReplyError::Retry(format!("an event of the response is not valid JSON: {error}")))?;
-        self.take(&data)
+        self.read_piece(&data)
     }
 
     fn read_document(&mut self, reply: Value) -> Result<(), ReplyError> {
-        self.take(&reply)?;
+        self.read_piece(&reply)?;
         self.done = true;
         Ok(())
     }
@@ -158,7 +158,7 @@ impl ReplyBuilder for Completion {
     }
 
     fn usage(&self) -> Option<Usage> {
-        // Servers that count nothing get an estimate.
+        // Some servers count nothing: their usage is estimated.
         let calls: usize = self.calls.values().map(|call| call.arguments.len()).sum();
         let output = ((self.text.len() + calls) as u64).div_ceil(4);
         let estimate = Usage { input: self.input, output, ..Usage::default() };
@@ -172,7 +172,7 @@ impl ReplyBuilder for Completion {
         let mut calls = Vec::new();
         let mut echoed = Vec::new();
         for (at, Pieces { id, name, arguments }) in self.calls {
-            // Some servers leave the number out; the result must name the call all the same.
+            // Some servers leave the id out, which the result must name.
             let id = if id.is_empty() { format!("call_{at}") } else { id };
             let parsed: Result<Value, _> = serde_json::from_str(if arguments.is_empty() { "{}" } else { &arguments });
             let valid = if parsed.is_ok() { arguments.as_str() } else { "{}" };

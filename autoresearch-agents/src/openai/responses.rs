@@ -1,4 +1,4 @@
-//! The Responses interface: nothing is stored by the server, so every request holds the whole conversation.
+//! The Responses interface. The server stores nothing, so every request holds the whole conversation.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(super) fn body(settings: &OpenAiSettings, conversation: &Conversation) -> Va
     body
 }
 
-/// Requests with the same beginning go where it is cached. FNV-1a, since it must stay the same for ever.
+/// Returns the cache key of a prompt's beginning. It is an FNV-1a hash, which is stable over versions.
 fn cache_key(rules: &str) -> String {
     let hash = rules
         .bytes()
@@ -58,12 +58,12 @@ fn cache_key(rules: &str) -> String {
     format!("autoresearch-{hash:016x}")
 }
 
-/// A response that is coming.
+/// A response that is being assembled.
 pub(super) struct Response {
-    /// The request's tokens, estimated.
+    /// Estimated tokens of the request.
     input: u64,
     items: Vec<Value>,
-    /// The response as a whole, once it is complete.
+    /// Whole response, once it is complete.
     end: Option<Value>,
     began: bool,
     bytes: u64,

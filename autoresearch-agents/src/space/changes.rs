@@ -1,4 +1,4 @@
-//! What patches do to constants.
+//! Changes of constants by patches.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use autoresearch_core::{FileEdit, Patch};
 
 use crate::constants::Constant;
 
-/// What a patch does to constants.
+/// Changes of constants by one patch.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Changes {
-    /// By name: the literal before, where the patch shows it, and after.
+    /// Literals by name: the former one, where the patch shows it, and the new one.
     pub constants: BTreeMap<String, (Option<String>, String)>,
-    /// It changes something else, too.
+    /// True if the patch changes something else, too.
     pub others: bool,
 }
 
-/// What a patch does to constants, as far as its text says. `files` are those of today, which help with edits that show only
-/// a part of a line.
+/// Returns the changes of constants that the text of a patch shows. `files` are the present ones, which help with edits that
+/// show only a part of a line.
 pub(crate) fn changes(patch: &Patch, files: &BTreeMap<String, String>) -> Changes {
     let mut changes = Changes::default();
     for edit in &patch.edits {
@@ -43,7 +43,7 @@ pub(crate) fn changes(patch: &Patch, files: &BTreeMap<String, String>) -> Change
 }
 
 impl Changes {
-    /// Adds the difference between lines. Where `shown` is false the old lines are not those that the patch replaced.
+    /// Adds the difference between lines. If `shown` is false, the old lines are not those that the patch replaced.
     fn compare<'t>(&mut self, old: impl Iterator<Item = &'t str>, new: impl Iterator<Item = &'t str>, shown: bool) {
         let split = |lines: &mut dyn Iterator<Item = &'t str>| {
             let (mut constants, mut skeleton) = (BTreeMap::new(), Vec::new());
@@ -64,7 +64,7 @@ impl Changes {
         for (name, value) in new {
             let was = old.get(name).filter(|_| shown).map(|was| (*was).to_owned());
             if was.as_deref() != Some(value) {
-                // Of two edits of one constant the first shows what stood there.
+                // Of two edits of one constant the first shows the former literal.
                 let was = self.constants.remove(name).map_or(was, |(was, _)| was);
                 self.constants.insert(name.to_owned(), (was, value.to_owned()));
             }
@@ -72,7 +72,7 @@ impl Changes {
     }
 }
 
-/// Both sides of a replacement as whole lines, if either of them stands in the text only once.
+/// Returns both sides of a replacement as whole lines, if either of them occurs in the text exactly once.
 fn whole_lines(text: &str, search: &str, replace: &str) -> Option<(String, String)> {
     let is_whole = |part: &str| part.lines().all(|line| Constant::parse(line).is_some());
     if is_whole(search) && is_whole(replace) {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use autoresearch_core::journal::Entry;
 use autoresearch_core::*;
 
-/// The number that a file's text measures, or how it crashes.
+/// Score of a file's text, or the message of its crash.
 pub type Measure = fn(&str) -> Result<f64, String>;
 
 /// States are texts of `train.rs`; the same text is the same state.
@@ -60,7 +60,7 @@ impl Sandbox for Files {
     }
 }
 
-/// A run of so many experiments at most: how it ended, the journal's entries and what they mean.
+/// Runs at most `experiments` experiments: returns the reason for the end, the journal's entries and the state.
 pub async fn run_lab(
     source: &str,
     measure: Measure,
@@ -75,7 +75,7 @@ pub async fn run_lab(
     (reason, entries, lab.state().clone())
 }
 
-/// The same with several workers, whose proposals are made ahead.
+/// Runs a lab with several workers, whose proposals are made ahead.
 pub async fn run_parallel_lab(
     source: &str,
     measure: Measure,
@@ -89,7 +89,7 @@ pub async fn run_parallel_lab(
     (reason, lab.state().clone())
 }
 
-/// A laboratory for such a run that was not begun.
+/// Returns a lab for such a run that has not started.
 pub fn lab(source: &str, measure: Measure, proposer: impl Proposer + 'static, experiments: usize) -> Lab<Patch> {
     lab_over(source, measure, proposer, experiments, Workers::default(), Journal::in_memory())
 }
@@ -111,7 +111,7 @@ fn lab_over(
     Lab::builder(sandbox, Box::new(proposer), metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
 }
 
-/// What a journal is kept in.
+/// Medium of a journal in memory.
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What a model is told stays bounded, names what matters, and keeps data apart from instructions.
+//! The history for a model stays bounded, names the important experiments, and keeps data apart from instructions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -127,14 +127,14 @@ fn it_is_bounded_however_long_the_run() {
         "## Near misses",
         "## Dead ends",
         "LR: up",
-        "## Refused",
+        "## Rejected",
         "## The latest",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
 
-/// Whatever a candidate prints, it stays behind the bar; whatever a message or a description says, it stays on its line.
+/// Output of a candidate stays behind its bar, and a message or a description on its line.
 #[test]
 fn instructions_in_a_log_stay_quoted() {
     let injection =

@@ -18,22 +18,26 @@ use crate::sandbox::{Outcome, Progress, SandboxError};
 ///
 /// ```
 /// use autoresearch_core::command::JobName;
-/// let name = JobName { run: "night".into(), experiment: 7, trial: 2 };
-/// assert_eq!(name.to_string(), "night-0007-2");
+/// assert_eq!(JobName::new("faster", "0007-2").to_string(), "faster-0007-2");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName {
     /// The tag of the run: letters, digits, `-`, `_` and `.`.
     pub run: String,
-    /// The number of the experiment.
-    pub experiment: u32,
-    /// The number of the trial within its experiment.
-    pub trial: u32,
+    /// The [name](crate::sandbox::Trial::name) of the trial within its run, made of the same characters.
+    pub trial: String,
+}
+
+impl JobName {
+    /// Names the job of a trial of a run.
+    pub fn new(run: impl Into<String>, trial: impl Into<String>) -> JobName {
+        JobName { run: run.into(), trial: trial.into() }
+    }
 }
 
 impl fmt::Display for JobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:04}-{}", self.run, self.experiment, self.trial)
+        write!(f, "{}-{}", self.run, self.trial)
     }
 }
 
@@ -109,6 +113,7 @@ impl fmt::Debug for Job {
 
 /// The state of a job that an executor knows.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "looked up rarely, and matched on")]
 pub enum JobStatus {
     /// It waits for a machine, builds or runs.
     Running,
@@ -146,7 +151,7 @@ pub enum JobStatus {
 /// let folder = std::env::temp_dir().join(format!("executor-example-{}", std::process::id()));
 /// let executor = LocalExecutor::new([folder.join("slot")], folder.join("logs"));
 /// let tree = Arc::new(MemoryTree::new([("value", "score: 4\n")])?);
-/// let name = JobName { run: "night".into(), experiment: 1, trial: 1 };
+/// let name = JobName::new("faster", "0001");
 /// let job = Job::new(name.clone(), tree, vec!["cat".into(), "value".into()], Duration::from_secs(10));
 ///
 /// let outcome = executor.run(&job, &Cancel::new()).await?;

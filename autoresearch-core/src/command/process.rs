@@ -191,6 +191,17 @@ impl Command {
     }
 }
 
+/// Keeps other processes of the same user, trials above all, from reading this process's memory and environment, where keys are.
+///
+/// A program calls it once at its start, if it wants that; the library never does. It holds for the whole process: there is no
+/// core dump any more, and a debugger of the same user cannot attach. It does not bind root, so a lab that runs as root must
+/// keep its keys elsewhere. Does nothing on other systems than Linux.
+pub fn hide_memory() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    linux::hide_memory()?;
+    Ok(())
+}
+
 /// Makes a name that no other running command has.
 fn run_name() -> OsString {
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -63,7 +63,9 @@ impl MemoryTree {
     pub fn new<P: Into<String>, T: Into<Vec<u8>>>(
         files: impl IntoIterator<Item = (P, T)>,
     ) -> Result<MemoryTree, SandboxError> {
-        MemoryTree::with_modes(files.into_iter().map(|(path, content)| (path.into(), FileMode::Regular, content.into())))
+        MemoryTree::with_modes(
+            files.into_iter().map(|(path, content)| (path.into(), FileMode::Regular, content.into())),
+        )
     }
 
     /// A tree of files of any kind, by path, kind and content.

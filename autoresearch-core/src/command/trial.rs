@@ -11,12 +11,7 @@ use super::limits::Limits;
 use crate::sandbox::{SandboxError, Trial};
 
 /// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
-pub(super) fn job(
-    commands: &Commands,
-    run: String,
-    tree: Arc<dyn Tree>,
-    trial: &Trial,
-) -> Result<Job, SandboxError> {
+pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: &Trial) -> Result<Job, SandboxError> {
     let device = device(commands, trial)?;
     let budget = trial.budget.at(trial.fidelity);
     let of_worker = device.map(|device| device.cpus).unwrap_or_default();
@@ -31,7 +26,7 @@ pub(super) fn job(
     run_environment.extend(commands.run_environment.iter().cloned());
     run_environment.extend(device.into_iter().flat_map(|device| device.environment.iter().cloned()));
 
-    let name = JobName { run, experiment: trial.experiment, trial: trial.number };
+    let name = JobName::new(run, trial.name());
     Ok(Job {
         build: Step {
             argv: commands.build.clone(),

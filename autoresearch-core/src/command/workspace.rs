@@ -13,6 +13,8 @@ use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
 #[derive(Debug, Clone)]
 pub(super) struct Workspace {
     pub(super) lineage: Arc<Mutex<Lineage>>,
+    /// The name of the run, so that it can be read while another thread works on the repository.
+    pub(super) tag: String,
     pub(super) base: Revision,
     pub(super) preset: Option<(Patch, String)>,
     pub(super) commands: Commands,

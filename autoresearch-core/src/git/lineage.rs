@@ -8,8 +8,7 @@ use std::sync::{Arc, Once};
 use git2::{ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions};
 
 use super::error::{GitError, OrGit};
-use super::names::check_tag;
-use super::support::{check_supported, open_failure};
+use super::repository::{check_supported, check_tag, missing_object, open_failure};
 use super::tree::{FileMode, Listing, ObjectId, list};
 use crate::change::EditablePaths;
 use crate::revision::Revision;
@@ -117,7 +116,7 @@ impl Lineage {
     pub fn blob(&self, id: ObjectId) -> Result<Vec<u8>, GitError> {
         match self.repository.find_blob(id.oid()?) {
             Ok(blob) => Ok(blob.content().to_owned()),
-            Err(error) if error.code() == ErrorCode::NotFound => Err(self.missing(id)),
+            Err(error) if error.code() == ErrorCode::NotFound => Err(missing_object(&self.repository, id)),
             Err(error) => Err(error).or_git(),
         }
     }

@@ -50,7 +50,7 @@ impl Lineage {
         let mut after = Listing::clone(&ours);
         for (path, file) in &merge.changed {
             match file {
-                Some(file) => after.insert(path.clone(), file.clone()),
+                Some(file) => after.insert(path.clone(), *file),
                 None => after.remove(path),
             };
         }

@@ -84,16 +84,3 @@ fn taken(reference: &str, wanted: String) -> GitError {
     let old = reference.strip_prefix("refs/heads/").unwrap_or(reference).to_owned();
     GitError::NameTaken { taken: reference.to_owned(), old, wanted }
 }
-
-/// Checks that a tag can be part of the name of a branch and of a folder.
-pub(super) fn check_tag(tag: &str) -> Result<(), GitError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let is_bad = tag.is_empty()
-        || tag.len() > 200
-        || !tag.chars().all(fits)
-        || tag.starts_with(['.', '-'])
-        || tag.ends_with('.')
-        || tag.ends_with(".lock")
-        || tag.contains("..");
-    if is_bad { Err(GitError::BadTag(tag.to_owned())) } else { Ok(()) }
-}

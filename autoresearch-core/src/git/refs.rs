@@ -28,11 +28,13 @@ impl Lineage {
         match self.repository.find_reference(&name) {
             // Left by a call that never reached the journal: it was never acknowledged.
             Ok(reference) if reference.target() != Some(id) => {
-                self.write_ref(&name, || self.repository.reference(&name, id, true, "autoresearch: staged again")).or_git()?;
+                self.write_ref(&name, || self.repository.reference(&name, id, true, "autoresearch: staged again"))
+                    .or_git()?;
             }
             Ok(_) => {}
             Err(_) => {
-                self.write_ref(&name, || self.repository.reference(&name, id, false, "autoresearch: staged")).or_git()?;
+                self.write_ref(&name, || self.repository.reference(&name, id, false, "autoresearch: staged"))
+                    .or_git()?;
             }
         }
         failpoint::point("git: candidate pinned");

@@ -7,6 +7,12 @@
 //! | [`ratchet`] | the properties of [`crate::testkit::ratchet`] |
 //! | [`proposer`] | a proposal has a description of one line; its change survives the journal; its cost is a finite number; a deterministic proposer proposes the same after every interruption |
 
+#[cfg(feature = "command")]
+mod executor;
+
+#[cfg(feature = "command")]
+pub use executor::{ExecutorCase, executor};
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Nothing of a command survives it, whatever it does: real processes that leave their session, fork twice, ignore requests
 //! to end, hold the output open, fork on, or kill their supervisor; after a timeout, a cancellation, a clean exit, and the
-//! death of the harness itself.
+//! death of the lab itself.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -132,9 +132,9 @@ async fn a_log_flood_is_bounded_and_keeps_its_ends() {
     assert!(String::from_utf8_lossy(&log).contains("bytes left out"));
 }
 
-/// The harness of the next test: runs one command of the suite until somebody kills it.
+/// The lab of the next test: runs one command of the suite until somebody kills it.
 #[tokio::test]
-async fn harness_to_be_killed() {
+async fn lab_to_be_killed() {
     let Ok(folder) = std::env::var("KILL_SUITE_FOLDER") else { return };
     let (case, script) = CASES[std::env::var("KILL_SUITE_INDEX").unwrap().parse::<usize>().unwrap()];
     let mut command = command(case, script, Path::new(&folder), Duration::from_secs(60));
@@ -143,12 +143,12 @@ async fn harness_to_be_killed() {
 }
 
 #[tokio::test]
-async fn nothing_survives_the_harness() {
+async fn nothing_survives_the_lab() {
     for (index, (case, _)) in CASES.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
-        let name = format!("harness {case}");
-        let mut harness = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "kill::harness_to_be_killed"])
+        let name = format!("lab {case}");
+        let mut lab = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "kill::lab_to_be_killed"])
             .env("KILL_SUITE_FOLDER", folder.path())
             .env("KILL_SUITE_INDEX", index.to_string())
             .env(MARK, mark(&name))
@@ -162,14 +162,14 @@ async fn nothing_survives_the_harness() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if *case == "kills its supervisor" {
-            // Then nobody is left to see the harness die: what a run that goes on does first.
+            // Then nobody is left to see the lab die: what a run that goes on does first.
             tokio::time::sleep(Duration::from_millis(400)).await;
-            harness.kill().unwrap();
-            harness.wait().unwrap();
+            lab.kill().unwrap();
+            lab.wait().unwrap();
             sweep(MARK, mark(&name).as_ref());
         } else {
-            harness.kill().unwrap();
-            harness.wait().unwrap();
+            lab.kill().unwrap();
+            lab.wait().unwrap();
         }
         assert_gone(&name).await;
     }

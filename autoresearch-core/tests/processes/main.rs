@@ -4,6 +4,8 @@
 mod aa;
 mod conformance;
 mod crash;
+mod executor;
+mod hostile;
 mod kill;
 mod night;
 mod slots;

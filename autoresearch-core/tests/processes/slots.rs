@@ -315,7 +315,7 @@ async fn a_slot_that_is_not_there_is_a_clear_error() {
 }
 
 #[tokio::test]
-async fn what_an_earlier_harness_left_in_any_slot_is_ended() {
+async fn what_an_earlier_lab_left_in_any_slot_is_ended() {
     let place = Place::new();
     let sandbox = place.sandbox(Commands::default());
     let left = [0, 1, 2].map(|slot| {

@@ -44,9 +44,12 @@ impl Block {
 /// Folders without pages of the book: build outputs, and inputs of tests.
 const SKIPPED: &[&str] = &["target", "node_modules", "tests", "testdata", "fixtures"];
 
-/// The root of the repository.
+/// The root of the repository. Cargo names the folder of this package when it runs a build script or a test; a compiled-in
+/// path might be that of another checkout with the same target folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.join("../..")
 }
 
 /// All Markdown files below `root`, in alphabetical order.

@@ -4,7 +4,6 @@ use crate::http::Secret;
 
 /// Header in which a server expects the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Auth {
     /// `x-api-key`, as Anthropic expects it.
     XApiKey,

@@ -18,7 +18,7 @@ pub struct Tally {
     /// Tokens of the forwarded requests and their answers.
     pub usage: Usage,
     /// HTTP status with which the server rejected the real key, if it did.
-    pub key_refused: Option<u16>,
+    pub key_rejected: Option<u16>,
 }
 
 /// State that all connections of a proxy share.

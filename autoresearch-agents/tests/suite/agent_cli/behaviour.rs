@@ -91,7 +91,7 @@ async fn a_banner_is_no_description() {
     let script =
         "echo 'MyAgent v1.2 - model x'; sed -i s/5/4/ value.sh; echo 'Commit: four'; echo; echo 'Applied the edit'";
     assert_eq!(proposal_of(script, |_| {}).await.unwrap().description, "Applied the edit");
-    let set = |settings: &mut AgentSettings| settings.description = regex::Regex::new("(?m)^Commit: (.*)$").ok();
+    let set = |settings: &mut AgentSettings| settings.description = "(?m)^Commit: (.*)$".parse().ok();
     assert_eq!(proposal_of(script, set).await.unwrap().description, "four");
 }
 

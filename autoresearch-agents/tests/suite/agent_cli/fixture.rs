@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
-use autoresearch_core::git::Lineage;
-use autoresearch_core::command::Slot;
 use autoresearch_core::command::Commands;
+use autoresearch_core::command::Slot;
+use autoresearch_core::git::Lineage;
 use autoresearch_core::*;
 
 /// A folder with a repository in it, whose program prints `score: 5`.
@@ -16,10 +16,10 @@ pub struct Place {
     folder: tempfile::TempDir,
 }
 
-/// What became of a run.
+/// A finished run.
 pub struct FinishedRun {
     pub state: State,
-    /// What the lab told of attempts that failed.
+    /// Errors of proposals that the lab reported.
     pub troubles: Vec<String>,
 }
 
@@ -116,12 +116,12 @@ impl Place {
         Ok(FinishedRun { state: lab.state().clone(), troubles })
     }
 
-    /// What an agent wrote into a file beside the repository.
+    /// Returns the text of a file that an agent wrote beside the repository.
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_default()
     }
 
-    /// What is left of the agents' folders.
+    /// Returns the agents' folders that are left.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.path().join("scratch")).into_iter().flatten().flatten();
         entries.map(|entry| entry.path()).collect()

@@ -22,7 +22,7 @@ impl Asked {
     }
 }
 
-/// What it answers: a status, and a body of JSON or of events.
+/// Its answer: a status, and a body of JSON or of events.
 pub type Answer = (u16, String);
 
 pub struct Server {

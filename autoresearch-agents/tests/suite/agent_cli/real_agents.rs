@@ -18,7 +18,7 @@ use super::fixture::{FinishedRun, Place};
 use super::mock::{Answer, Asked, Server, events};
 
 const KEY: &str = "sk-real-key-3f9a1c";
-/// What the agent is told to make of the score, one after the other.
+/// Scores that the agent is told to set, one after the other.
 const SCORES: [u32; 3] = [4, 6, 3];
 
 /// The program of an agent, if they are installed.
@@ -84,14 +84,14 @@ impl Watch {
         Watch { stop, thread: Some(std::thread::spawn(look)) }
     }
 
-    /// How many dumps there were, and how many held the key.
+    /// Returns the number of dumps, and of those that held the key.
     fn end(mut self) -> (usize, usize) {
         self.stop.store(true, Ordering::SeqCst);
         self.thread.take().unwrap().join().unwrap()
     }
 }
 
-/// What must hold of every run, and the line of evidence.
+/// Checks a run and prints its line of evidence.
 fn check(name: &str, run: &FinishedRun, server: &Server, (dumps, keys): (usize, usize), edited: &str, path: &str) {
     assert_eq!(run.troubles, Vec::<String>::new());
     assert_eq!(run.decisions(), [Status::Keep, Status::Discard, Status::Keep]);

@@ -139,7 +139,7 @@ async fn a_cancelled_run_leaves_no_agent_behind() {
     }
 }
 
-/// Whether a process is there, as more than a zombie.
+/// Returns true if a process exists as more than a zombie.
 fn runs(pid: &str) -> bool {
     let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     assert!(!pid.trim().is_empty());

@@ -18,7 +18,7 @@ use super::vendors::*;
 
 const TIMEOUTS: Timeouts = Timeouts { connect: 5.0, first_byte: 1.5, between_bytes: 1.0, whole: 4.0 };
 
-/// What the server counts.
+/// Counts of the server.
 #[derive(Debug, Default)]
 struct Books {
     requests: usize,
@@ -135,7 +135,7 @@ impl Server {
     }
 }
 
-/// What a reply that broke off is billed with: what came of it, by estimate where the server says nothing before the end.
+/// Returns the bill of a reply that broke off: its received part, estimated where the server counts nothing before the end.
 fn partial(interface: Interface, seen: &Seen, frames: &[String]) -> (u64, u64) {
     let bytes: usize = frames
         .iter()
@@ -226,7 +226,7 @@ fn seed() -> u64 {
     std::env::var("AUTORESEARCH_FAULT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7)
 }
 
-/// What a search is known by.
+/// Returns the text that identifies a search.
 fn lineage(state: &State) -> String {
     let experiments = state.experiments.iter();
     let experiments =

@@ -96,7 +96,7 @@ pub fn lab(proposer: Box<dyn Proposer>, stop: Stop) -> Lab<Patch> {
     Lab::builder(Arc::new(Files), proposer, metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
 }
 
-/// What a proposer makes, up to `most` times or the first error.
+/// Returns up to `most` results of a proposer, up to the first error.
 pub async fn proposals(inner: Box<dyn Proposer>, most: usize) -> Vec<Result<Proposal, ProposerError>> {
     let results = Arc::new(Mutex::new(Vec::new()));
     let mut lab = lab(Box::new(Probe { inner, results: results.clone(), most }), Stop::default());
@@ -119,7 +119,7 @@ pub async fn once(inner: Box<dyn Proposer>) -> Result<Proposal, ProposerError> {
     proposals(inner, 1).await.remove(0)
 }
 
-/// What a test sets.
+/// Settings of a test.
 #[derive(Clone)]
 pub struct Setup {
     pub options: Options,

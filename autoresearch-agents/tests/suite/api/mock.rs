@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a client asked.
+/// A request of a client.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub path: String,
@@ -16,7 +16,7 @@ pub struct Seen {
     pub body: Value,
 }
 
-/// What the server does.
+/// An answer of the server.
 #[derive(Debug, Clone)]
 pub struct Act {
     pub status: u16,
@@ -63,7 +63,7 @@ type Handler = Box<dyn FnMut(&Seen) -> Act + Send>;
 pub struct Mock {
     pub url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    /// How long each connection was held.
+    /// Time for which each connection was held.
     held: Arc<Mutex<Vec<Duration>>>,
 }
 
@@ -101,7 +101,7 @@ impl Mock {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How many connections were held longer than this.
+    /// Returns the number of connections that were held longer than `limit`.
     pub fn held_longer_than(&self, limit: Duration) -> usize {
         self.held.lock().unwrap().iter().filter(|held| **held > limit).count()
     }

@@ -1,4 +1,4 @@
-//! What comes of each kind of reply.
+//! The result of each kind of reply.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -206,7 +206,7 @@ async fn a_patch_that_does_not_compile_is_mended_with_the_compiler_s_words() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stays_unusable_is_refused_with_its_cost() {
+async fn an_answer_that_stays_unusable_is_rejected_with_its_cost() {
     for interface in INTERFACES {
         let mock = Mock::script(vec![Act::stream(interface.text("sorry", End::Complete, 10, 50))]).await;
         match once(setup(&mock.url).proposer(interface)).await {
@@ -265,7 +265,7 @@ async fn a_pause_goes_on_and_a_full_window_ends_the_proposal() {
 }
 
 #[tokio::test]
-async fn a_huge_answer_is_read_and_refused() {
+async fn a_huge_answer_is_read_and_rejected() {
     for interface in INTERFACES {
         let huge = "x".repeat(5 << 20);
         let mock = Mock::script(vec![

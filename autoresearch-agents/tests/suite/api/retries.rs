@@ -1,4 +1,4 @@
-//! What is tried again, after how long, and what is not.
+//! Retries: the errors that get one, their pauses, and those that get none.
 
 use std::time::{Duration, Instant};
 

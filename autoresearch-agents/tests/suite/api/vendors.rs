@@ -1,4 +1,4 @@
-//! How each interface writes a reply.
+//! Replies in the form of each interface.
 
 use serde_json::{Value, json};
 

@@ -101,7 +101,7 @@ async fn what_does_not_fit_is_mended_alone_and_paid_for_alone() {
 }
 
 #[tokio::test]
-async fn an_unusable_wave_is_refused_with_its_cost() {
+async fn an_unusable_wave_is_rejected_with_its_cost() {
     for interface in INTERFACES {
         let mock = Mock::script(vec![Act::stream(interface.text("sorry", End::Complete, 10, 50))]).await;
         match wave(&mut *setup(&mock.url).proposer(interface), 4).await {
@@ -163,7 +163,7 @@ async fn conversations_go_side_by_side_with_different_directions() {
     }
 }
 
-/// What is on its way for one conversation counts for the others.
+/// A call in flight for one conversation counts for the others.
 #[tokio::test]
 async fn conversations_share_the_budget_of_the_run() {
     for interface in INTERFACES {

@@ -166,7 +166,9 @@ impl Phases<'_> {
         let slot = &self.place.slot;
         let file = normalised(&slot.path().join(program));
         program.contains('/')
-            && [slot.path().to_owned(), slot.scratch(), slot.built()].iter().any(|own| file.starts_with(normalised(own)))
+            && [slot.path().to_owned(), slot.scratch(), slot.built()]
+                .iter()
+                .any(|own| file.starts_with(normalised(own)))
     }
 }
 

@@ -21,10 +21,7 @@ struct Record {
 
 /// Returns the path of a job's log in the folder `logs`.
 pub(super) fn log_path(logs: &Path, name: &JobName) -> PathBuf {
-    logs.join(match name.trial {
-        1 => format!("{:04}.log", name.experiment),
-        trial => format!("{:04}-{trial}.log", name.experiment),
-    })
+    logs.join(format!("{}.log", name.trial))
 }
 
 fn record_path(logs: &Path, name: &JobName) -> PathBuf {

@@ -26,7 +26,6 @@ use super::usage::Usage;
 use proc::{environment_range, parse_stat};
 use supervisor::{KILL, REPORT, Report, Supervisor, TERMINATE};
 
-
 mod proc;
 mod supervisor;
 
@@ -132,6 +131,15 @@ impl Tree {
             next += 1;
         }
         found.split_off(1)
+    }
+}
+
+/// Keeps other processes of the same user from reading this process's memory and environment through `/proc`.
+pub(super) fn hide_memory() -> io::Result<()> {
+    // SAFETY: sets one flag of this process.
+    match unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

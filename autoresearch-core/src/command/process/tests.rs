@@ -60,7 +60,7 @@ async fn a_program_that_is_not_there_cannot_start() {
 }
 
 #[tokio::test]
-async fn the_harness_s_environment_and_files_stay_out_of_sight() {
+async fn the_lab_s_environment_and_files_stay_out_of_sight() {
     let (finished, log) = run("env; ls /proc/self/fd", LONG).await;
     assert!(describe(finished.ending).is_none());
     assert!(log.contains("GIVEN=yes"));
@@ -143,10 +143,85 @@ async fn a_command_and_all_that_it_starts_run_on_the_cpus_given() {
     assert!(finished.unwrap().succeeded());
     assert_eq!(log, format!("Cpus_allowed_list:\t{last}\n").repeat(2));
     let here = std::fs::read_to_string("/proc/self/status").unwrap();
-    assert!(here.contains(&format!("Cpus_allowed_list:\t{allowed}\n")), "the harness itself is not pinned");
+    assert!(here.contains(&format!("Cpus_allowed_list:\t{allowed}\n")), "the lab itself is not pinned");
 
     let limits = Limits { cpus: Cpus::new([1023]).unwrap(), ..Limits::default() };
     let (refused, log) = run_with("echo never", LONG, limits, &Cancel::new()).await;
     let error = refused.unwrap_err().to_string();
     assert!(error.contains("1023") && error.contains(allowed) && log.is_empty(), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_limit_is_kept_while_the_task_is_blocked() {
+    let cancel = Cancel::new();
+    let blocked = async {
+        tokio::task::yield_now().await;
+        std::thread::sleep(Duration::from_secs(2));
+    };
+    let limit = Duration::from_millis(300);
+    let run = run_with("sleep 1; echo score: 1", limit, Limits::default(), &cancel);
+    let ((finished, log), ()) = tokio::join!(run, blocked);
+    let finished = finished.unwrap();
+    assert_eq!((finished.ending, log.as_str()), (Ending::Limit, ""), "it was ended at its limit");
+    assert!(finished.elapsed >= limit && finished.elapsed < Duration::from_secs(1), "{:?}", finished.elapsed);
+
+    // And what is done in time is not blamed for the wait.
+    let blocked = async {
+        tokio::task::yield_now().await;
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    let run = run_with("sleep 0.1; echo score: 1", Duration::from_millis(600), Limits::default(), &cancel);
+    let ((finished, _), ()) = tokio::join!(run, blocked);
+    let finished = finished.unwrap();
+    assert!(finished.succeeded() && finished.elapsed < Duration::from_millis(600), "{finished:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_ends_by_itself_after_its_limit_has_not_completed() {
+    // It ignores the request to end, and is done within the grace period.
+    let script = "trap '' TERM; sleep 0.3; echo score: 1; exit 0";
+    let (finished, _) = run(script, Duration::from_millis(150)).await;
+    assert_eq!(finished.ending, Ending::Limit);
+    // It stops its supervisor, so that nobody looks at the clock until it is done.
+    let script = "kill -STOP $PPID; (sleep 0.7; kill -CONT $PPID) & sleep 0.3; echo score: 1";
+    let (finished, log) = run(script, Duration::from_millis(200)).await;
+    assert_eq!((finished.ending, log.as_str()), (Ending::Limit, "score: 1\n"));
+    assert!(finished.elapsed >= Duration::from_millis(600), "{:?}", finished.elapsed);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_library_changes_nothing_of_the_process_that_uses_it() {
+    let settings = || {
+        let mut is_set: libc::c_int = -1;
+        // SAFETY: writes a number that lives on this stack.
+        unsafe { libc::prctl(libc::PR_GET_CHILD_SUBREAPER, &mut is_set) };
+        // SAFETY: asks for a number.
+        (is_set, unsafe { libc::prctl(libc::PR_GET_DUMPABLE) })
+    };
+    let before = settings();
+    run("echo x", LONG).await;
+    assert_eq!((settings(), before.0), (before, 0));
+    assert!(std::env::vars().count() > 0, "its environment is still there");
+}
+
+#[tokio::test]
+async fn limits_without_end_are_limits_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = Command {
+        argv: vec!["true".into()],
+        directory: folder.path().into(),
+        environment: vec![],
+        log: folder.path().join("log"),
+        limit: Duration::MAX,
+        grace: Duration::MAX,
+        limits: Limits::default(),
+    };
+    assert!(command.run(&Cancel::new(), &|_| {}).await.unwrap().succeeded());
+    // And a limit of nothing is over at once.
+    let command =
+        Command { limit: Duration::ZERO, grace: Duration::ZERO, argv: vec!["sleep".into(), "60".into()], ..command };
+    assert_eq!(command.run(&Cancel::new(), &|_| {}).await.unwrap().ending, Ending::Limit);
 }

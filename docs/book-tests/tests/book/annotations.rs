@@ -14,7 +14,7 @@ fn problem(block: &Block) -> Option<String> {
         "" => return Some("has no language: write ```sh, ```rust, ```toml, ```text …".into()),
         "rust" => &["no_run", "compile_fail", "should_panic", "excerpt", "file"],
         "sh" => &["run"],
-        "toml" => &["cargo", "file", "tables"],
+        "toml" => &["cargo", "file"],
         "python" => &["file"],
         "text" => &["output", "file"],
         "markdown" => &["file"],

@@ -1,4 +1,4 @@
-//! The names of tests in the book are those of tests. (`cargo xtask evidence house` checks the path of one experiment.)
+//! Names in the book are those of the code. (`cargo xtask evidence house` checks the path of one experiment.)
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,6 +25,32 @@ fn every_invariant_names_tests_that_exist() {
             .map(|name| format!("docs/durability.md: no test file of the core is called {name}"))
             .collect::<Vec<_>>(),
     );
+}
+
+#[test]
+fn the_names_in_the_glossary_are_those_of_the_code() {
+    let text = fs::read_to_string(root().join("docs/glossary.md")).expect("docs/glossary.md");
+    let mut source = String::new();
+    for member in ["autoresearch-core", "autoresearch-agents", "autoresearch-cli"] {
+        gather(&root().join(member).join("src"), &mut source);
+    }
+    let known: BTreeSet<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let cells =
+        text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.trim_matches('|').split('|').nth(2));
+    let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 30, "the glossary names only {names:?}");
+    let is_name = |name: &&&str| name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
+    let missing = names.iter().filter(is_name).filter(|name| name.split("::").any(|part| !known.contains(part)));
+    report(&missing.map(|name| format!("docs/glossary.md: no source has the name {name}")).collect::<Vec<_>>());
+}
+
+fn gather(folder: &std::path::Path, source: &mut String) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path().is_dir() {
+            true => gather(&entry.path(), source),
+            false => source.push_str(&fs::read_to_string(entry.path()).unwrap_or_default()),
+        }
+    }
 }
 
 /// The names of all folders and Rust files below `folder`.

@@ -166,7 +166,7 @@ impl Supervisor {
                     }
                 }
             }
-            let end = ending.map_or_else(|| ended.unwrap_or_else(|| now()), |(asked, _)| asked);
+            let end = ending.map_or_else(|| ended.unwrap_or_else(now), |(asked, _)| asked);
             text.elapsed_nanoseconds = end.saturating_sub(started);
             // Also if this process was stopped or asleep when the limit passed.
             text.overrun |= i64::from(text.elapsed_nanoseconds > self.limit);
@@ -196,7 +196,6 @@ fn now() -> i64 {
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time);
         time
     };
-    #[expect(clippy::unnecessary_cast, reason = "not on 32-bit systems")]
     let (seconds, nanoseconds) = (time.tv_sec as i64, time.tv_nsec as i64);
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }

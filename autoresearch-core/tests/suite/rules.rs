@@ -1,6 +1,5 @@
 //! Every shipped rule has all properties of a rule of acceptance, and for each property there is a rule that the check
 //! notices.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,0 +1,353 @@
+//! An executor over a queue directory: jobs are folders, taken by a runner that may live elsewhere.
+//!
+//! It is small on purpose. It shows what an engine such as Slurm needs of the seam: jobs that are shipped, outlive whoever asked
+//! for them, and are found again by name.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::cancel::Cancel;
+use crate::command::{Cpus, Executor, Job, JobName, JobStatus, Limits, LocalExecutor, MemoryTree, Slot, Step, export};
+use crate::git::FileMode;
+use crate::sandbox::{Outcome, Progress, SandboxError};
+
+/// Interval at which both sides look at the directory.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A job's order, as it lies in its folder.
+const ORDER: &str = "job.json";
+/// Its files.
+const FILES: &str = "tree";
+/// Put there by whoever wants it to end.
+const CANCEL: &str = "cancel";
+/// Put there by the runner that took it.
+const TAKEN: &str = "taken";
+/// Its end, put there by the runner.
+const END: &str = "end.json";
+
+/// A job as it is shipped.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    run: String,
+    trial: String,
+    build: Phase,
+    keeps: Vec<PathBuf>,
+    main: Phase,
+    repeats: u32,
+}
+
+/// A step as it is shipped.
+#[derive(Serialize, Deserialize)]
+struct Phase {
+    argv: Vec<String>,
+    environment: Vec<(String, OsString)>,
+    limit: Duration,
+    memory: Option<u64>,
+    file_size: Option<u64>,
+    processes: Option<u64>,
+    cpus: Vec<usize>,
+}
+
+/// The end of a job. What went wrong with the runner itself is no outcome.
+#[derive(Serialize, Deserialize)]
+enum End {
+    Outcome(Outcome),
+    Cancelled,
+    Failed(String),
+}
+
+impl From<&Step> for Phase {
+    fn from(step: &Step) -> Phase {
+        let Limits { memory, file_size, processes, cpus } = step.limits;
+        let cpus = cpus.iter().collect();
+        let (argv, environment) = (step.argv.clone(), step.environment.clone());
+        Phase { argv, environment, limit: step.limit, memory, file_size, processes, cpus }
+    }
+}
+
+impl Phase {
+    fn step(self) -> Result<Step, SandboxError> {
+        let Phase { argv, environment, limit, memory, file_size, processes, cpus } = self;
+        let cpus = Cpus::new(cpus).map_err(SandboxError::Other)?;
+        Ok(Step { argv, environment, limit, limits: Limits { memory, file_size, processes, cpus } })
+    }
+}
+
+/// Puts jobs into a directory and waits for their ends.
+#[derive(Debug, Clone)]
+pub struct QueueExecutor {
+    queue: PathBuf,
+}
+
+impl QueueExecutor {
+    /// An executor over the directory `queue`, which [`QueueRunner`]s take jobs from.
+    pub fn new(queue: impl Into<PathBuf>) -> QueueExecutor {
+        QueueExecutor { queue: queue.into() }
+    }
+
+    fn folder(&self, name: &JobName) -> PathBuf {
+        self.queue.join(name.to_string())
+    }
+
+    /// Ships a job: its folder appears at once, with everything in it.
+    fn submit(&self, job: &Job) -> Result<(), SandboxError> {
+        let folder = self.folder(&job.name);
+        if folder.exists() && !folder.join(END).exists() {
+            return Err(SandboxError::Other(format!(
+                "the job {} is running already; wait for it, or cancel it first",
+                job.name
+            )));
+        }
+        let partial = self.queue.join(format!("{}.partial", job.name));
+        let failed = |e| SandboxError::io(format!("queueing {}", job.name), e);
+        remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;
+        fs::create_dir_all(&partial).map_err(failed)?;
+        export(&*job.tree, &partial.join(FILES))?;
+        let JobName { run, trial } = job.name.clone();
+        let (build, main) = (Phase::from(&job.build), Phase::from(&job.run));
+        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
+        write(&partial.join(ORDER), &order)?;
+        fs::rename(&partial, &folder).map_err(failed)
+    }
+
+    /// Waits for the end of a job that is in the queue.
+    async fn wait(&self, name: &JobName, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        let folder = self.folder(name);
+        loop {
+            match read::<End>(&folder.join(END))? {
+                Some(End::Outcome(outcome)) => return Ok(outcome),
+                Some(End::Cancelled) => return Err(SandboxError::Cancelled),
+                Some(End::Failed(why)) => return Err(SandboxError::Other(why)),
+                None => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                () = cancel.cancelled() => {
+                    self.cancel(name).await?;
+                    return Err(SandboxError::Cancelled);
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for QueueExecutor {
+    async fn run(&self, job: &Job, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        if cancel.is_cancelled() {
+            return Err(SandboxError::Cancelled);
+        }
+        self.submit(job)?;
+        (job.progress)(Progress::Phase(crate::sandbox::Phase::Run));
+        self.wait(&job.name, cancel).await
+    }
+
+    async fn find(&self, name: &JobName) -> Result<Option<JobStatus>, SandboxError> {
+        let folder = self.folder(name);
+        Ok(match read::<End>(&folder.join(END))? {
+            Some(End::Outcome(outcome)) => Some(JobStatus::Ended(outcome)),
+            Some(_) => None,
+            None => folder.exists().then_some(JobStatus::Running),
+        })
+    }
+
+    async fn attach(&self, name: &JobName, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        if !self.folder(name).exists() {
+            return Err(SandboxError::Other(format!("there is no job {name}; start it")));
+        }
+        self.wait(name, cancel).await
+    }
+
+    async fn cancel(&self, name: &JobName) -> Result<(), SandboxError> {
+        let folder = self.folder(name);
+        while folder.exists() && !folder.join(END).exists() {
+            fs::write(folder.join(CANCEL), "").map_err(|e| SandboxError::io(format!("cancelling {name}"), e))?;
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    async fn recover(&self, run: &str, keep: &[JobName]) -> Result<(), SandboxError> {
+        for folder in folders(&self.queue) {
+            if folder.join(END).exists() {
+                continue;
+            }
+            if let Some(order) = read::<Order>(&folder.join(ORDER))?.filter(|order| order.run == run) {
+                let name = JobName::new(order.run, order.trial);
+                if !keep.contains(&name) {
+                    self.cancel(&name).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes jobs from a queue directory and runs them, on a thread of its own. Dropped, it dies as if it were killed: jobs that it
+/// was running stay in the queue, and the next runner starts them again.
+#[derive(Debug)]
+pub struct QueueRunner {
+    dead: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl QueueRunner {
+    /// Starts a runner for the directory `queue` with `slots` slots.
+    pub fn start(queue: &Path, slots: usize) -> Result<QueueRunner, SandboxError> {
+        let failed = |e| SandboxError::io("starting a queue runner", e);
+        fs::create_dir_all(queue).map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (queue, dead) = (queue.to_owned(), Arc::new(AtomicBool::new(false)));
+        let stop = dead.clone();
+        let work = move || runtime.block_on(serve(&queue, slots, &stop));
+        let thread = std::thread::Builder::new().name("queue".into()).spawn(work).map_err(failed)?;
+        Ok(QueueRunner { dead, thread: Some(thread) })
+    }
+}
+
+impl Drop for QueueRunner {
+    fn drop(&mut self) {
+        self.dead.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the runner has failed its jobs' test by now.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves a queue until it is told to die; then whatever it was running ends with it.
+async fn serve(queue: &Path, slots: usize, stop: &AtomicBool) {
+    let place = queue.with_extension("runner");
+    let folders_of_slots = (0..slots).map(|slot| Slot::new(place.join(slot.to_string())));
+    let local = Arc::new(LocalExecutor::new(folders_of_slots, place.join("logs")));
+    // What an earlier runner left taken is free again.
+    for folder in folders(queue) {
+        let _ = fs::remove_file(folder.join(TAKEN));
+    }
+    let mut jobs = tokio::task::JoinSet::new();
+    let mut busy: HashMap<PathBuf, (usize, Cancel)> = HashMap::new();
+    while !stop.load(Ordering::Acquire) {
+        while let Some(ended) = jobs.try_join_next() {
+            if let Ok(folder) = ended {
+                busy.remove(&folder);
+            }
+        }
+        for folder in folders(queue) {
+            if let Some((_, cancel)) = busy.get(&folder) {
+                if folder.join(CANCEL).exists() {
+                    cancel.cancel();
+                }
+                continue;
+            }
+            if folder.join(END).exists() || folder.join(TAKEN).exists() {
+                continue;
+            }
+            let free = (0..slots).find(|slot| busy.values().all(|(taken, _)| taken != slot));
+            if let Some(slot) = free
+                && fs::write(folder.join(TAKEN), "").is_ok()
+            {
+                let (cancel, local) = (Cancel::new(), local.clone());
+                if folder.join(CANCEL).exists() {
+                    cancel.cancel();
+                }
+                busy.insert(folder.clone(), (slot, cancel.clone()));
+                jobs.spawn(async move {
+                    let end = execute(&local, &folder, slot, &cancel).await.unwrap_or_else(|error| match error {
+                        SandboxError::Cancelled => End::Cancelled,
+                        error => End::Failed(error.to_string()),
+                    });
+                    let _ = write(&folder.join(END), &end);
+                    folder
+                });
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Cancel) -> Result<End, SandboxError> {
+    let order: Order = read(&folder.join(ORDER))?.ok_or_else(|| SandboxError::Other("a job has no order".into()))?;
+    let tree = MemoryTree::with_modes(collect(&folder.join(FILES))?)?;
+    let name = JobName::new(order.run, order.trial);
+    let mut job = Job::new(name, Arc::new(tree), Vec::new(), Duration::ZERO);
+    (job.build, job.run) = (order.build.step()?, order.main.step()?);
+    (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
+    Ok(End::Outcome(local.run(&job, cancel).await?))
+}
+
+/// Reads the files of a shipped tree.
+fn collect(root: &Path) -> Result<Vec<(String, FileMode, Vec<u8>)>, SandboxError> {
+    let (mut files, mut left) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = left.pop() {
+        let failed = |e| SandboxError::io(format!("reading {}", folder.display()), e);
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let found = fs::symlink_metadata(&path).map_err(failed)?;
+            if found.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).ok().and_then(Path::to_str);
+            let name = name.ok_or_else(|| SandboxError::Other(format!("{} is not UTF-8", path.display())))?.to_owned();
+            if found.is_symlink() {
+                let target = fs::read_link(&path).map_err(failed)?;
+                files.push((name, FileMode::Symlink, target.into_os_string().into_encoded_bytes()));
+            } else {
+                let mode = if is_executable(&found) { FileMode::Executable } else { FileMode::Regular };
+                files.push((name, mode, fs::read(&path).map_err(failed)?));
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(unix)]
+fn is_executable(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_found: &fs::Metadata) -> bool {
+    false
+}
+
+/// Lists the folders of whole jobs.
+fn folders(queue: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(queue).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = entries
+        .filter(|path| path.join(ORDER).exists() && path.extension().is_none_or(|end| end != "partial"))
+        .collect();
+    folders.sort();
+    folders
+}
+
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, value: &impl Serialize) -> Result<(), SandboxError> {
+    let failed = |e| SandboxError::io(format!("writing {}", path.display()), e);
+    let text = serde_json::to_vec(value).map_err(|e| failed(e.into()))?;
+    let partial = path.with_extension("json.partial");
+    fs::write(&partial, text).and_then(|()| fs::rename(&partial, path)).map_err(failed)
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, SandboxError> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|e| SandboxError::Other(e.to_string())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SandboxError::io(format!("reading {}", path.display()), error)),
+    }
+}

@@ -1,0 +1,290 @@
+//! What a proposal or a candidate does is its own outcome: names, modes, processes, leftovers, and looks at its parent.
+#![cfg(target_os = "linux")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use autoresearch_core::command::Commands;
+use autoresearch_core::git::Lineage;
+use autoresearch_core::*;
+
+/// A repository with an executable script `run.sh`.
+struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    fn at(folder: &Path) -> Place {
+        let place = Place { folder: folder.to_owned() };
+        std::fs::create_dir_all(place.repo()).unwrap();
+        std::fs::write(place.repo().join("run.sh"), "#!/bin/sh\necho score: 10\n").unwrap();
+        std::fs::set_permissions(place.repo().join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+        for arguments in ["init -q --template=", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
+            let git = Command::new("git").args(arguments.split(' ')).current_dir(place.repo()).output().unwrap();
+            assert!(git.status.success(), "{}", String::from_utf8_lossy(&git.stderr));
+        }
+        place
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.folder.join("repo")
+    }
+
+    fn slot(&self) -> PathBuf {
+        self.folder.join("slot")
+    }
+
+    fn sandbox(&self, commands: Commands) -> CommandSandbox {
+        let lineage = Lineage::open(&self.repo(), "t").unwrap();
+        let base = lineage.head().unwrap();
+        let commands = Commands { editable: EditablePaths::new(["**"]), run: vec!["./run.sh".into()], ..commands };
+        CommandSandbox::local(lineage, base, commands, [self.slot()], self.folder.join("logs"))
+    }
+}
+
+fn write(path: &str, text: &str) -> Patch {
+    Patch { edits: vec![FileEdit::Write { path: path.into(), text: text.into() }] }
+}
+
+fn script(text: &str) -> Patch {
+    write("run.sh", &format!("#!/bin/sh\n{text}\n"))
+}
+
+async fn run(sandbox: &CommandSandbox, number: u32, patch: &Patch) -> Outcome {
+    let base = sandbox.baseline().await.unwrap().revision;
+    let candidate = sandbox.stage(number, &base, patch, "a change").await.unwrap();
+    let trial = Trial::new(number, 1, 0, Duration::from_secs(30).into());
+    sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::at(folder.path());
+    let sandbox = place.sandbox(Commands::default());
+    for (number, first_line) in ["#!/no/such/shell", "#!", "#!/etc/hostname", "#!/bin"].into_iter().enumerate() {
+        let outcome =
+            run(&sandbox, number as u32 + 1, &write("run.sh", &format!("{first_line}\necho score: 1\n"))).await;
+        // The kernel lets a shell try what it cannot run itself; what comes of that is the candidate's as well.
+        assert!(matches!(outcome, Outcome::Crashed { .. } | Outcome::Completed(_)), "{first_line}: {outcome:?}");
+        if first_line.contains("such") {
+            let Outcome::Crashed { message, .. } = outcome else { panic!("{first_line}") };
+            assert!(message.contains("`./run.sh`: its first line names a program that is not there"), "{message}");
+        }
+    }
+    let outcome = run(&sandbox, 9, &script("echo score: 3")).await;
+    assert!(matches!(outcome, Outcome::Completed(_)), "the next one is not to blame: {outcome:?}");
+
+    // A program of the configuration that is not there is nobody's crash.
+    let lineage = Lineage::open(&place.repo(), "t").unwrap();
+    let base = lineage.head().unwrap();
+    let commands = Commands { run: vec!["no-such-program".into()], ..Commands::default() };
+    let sandbox = CommandSandbox::local(lineage, base, commands, [place.slot()], folder.path().join("logs"));
+    let baseline = sandbox.baseline().await.unwrap();
+    let trial = Trial::new(0, 1, 0, Duration::from_secs(30).into());
+    let error = sandbox.run(&baseline, &trial, &Cancel::new()).await.unwrap_err();
+    assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn names_that_no_file_can_have_are_rejected_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::at(folder.path());
+    let sandbox = place.sandbox(Commands::default());
+    let base = sandbox.baseline().await.unwrap().revision;
+    let refs = || std::fs::read_dir(place.repo().join(".git/refs/autoresearch/t/exp")).unwrap().count();
+    let before = refs();
+    let long = format!("src/{}.rs", "a".repeat(300));
+    let deep = "d/".repeat(2000) + "x";
+    for path in [long.as_str(), deep.as_str(), "src/x\n/tmp/victim", "a\0b", "a\u{1b}[2Jb", "a\rb", "a\u{202e}b"] {
+        let diff = FileEdit::Diff { diff: format!("--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n") };
+        for patch in
+            [write(path, "x"), Patch { edits: vec![FileEdit::Write { path: "ok".into(), text: "x".into() }, diff] }]
+        {
+            let rejected = sandbox.stage(1, &base, &patch, "odd").await;
+            let Err(StageError::Rejected(why)) = rejected else { panic!("{path:?}: {rejected:?}") };
+            assert!(!why.contains(|c: char| c.is_control() && c != '\n'), "the message is safe to show: {why:?}");
+        }
+    }
+    assert_eq!(refs(), before, "nothing was staged");
+    // A NUL in a description reaches no C string.
+    let candidate = sandbox.stage(1, &base, &write("ok", "x"), "odd \0 \u{1b}[31mname").await.unwrap();
+    let kept = sandbox.commit(&candidate, None, "kept \0 too").await.unwrap();
+    let git =
+        Command::new("git").args(["log", "-1", "--format=%B", &kept.0]).current_dir(place.repo()).output().unwrap();
+    assert!(String::from_utf8(git.stdout).unwrap().starts_with("kept \u{fffd} too"));
+}
+
+#[tokio::test]
+async fn leftovers_are_removed_as_soon_as_a_trial_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::at(folder.path());
+    let sandbox = place.sandbox(Commands::default());
+    let litter =
+        "mkdir -p deep/er; echo x > deep/er/file; echo x > checkpoint; echo x > $TMPDIR/cache; echo changed >> run.sh";
+    for (number, ending) in ["echo score: 1", "exit 3", "kill -9 $$"].into_iter().enumerate() {
+        run(&sandbox, number as u32 + 1, &script(&format!("{litter}; {ending}"))).await;
+        let left: Vec<String> = walk(&place.folder).into_iter().filter(|path| path.contains("slot")).collect();
+        assert_eq!(left, ["slot/run.sh"], "after `{ending}`");
+    }
+}
+
+/// The files below the folder, relative to it, the repository and the logs left out.
+fn walk(root: &Path) -> Vec<String> {
+    let (mut files, mut left) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type().unwrap().is_dir() {
+                true => left.push(entry.path()),
+                false => files.push(entry.path().strip_prefix(root).unwrap().display().to_string()),
+            }
+        }
+    }
+    files.retain(|path| !path.starts_with("repo") && !path.starts_with("logs"));
+    files
+}
+
+#[tokio::test]
+async fn a_trial_sees_no_key_neither_its_own_nor_its_parent_s() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut inner = Command::new(std::env::current_exe().unwrap());
+    inner.args(["--exact", "hostile::looks_for_keys", "--nocapture"]).env("HOSTILE_FOLDER", folder.path());
+    for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "ROCR_TOKEN"] {
+        inner.env(name, "sesame-secret");
+    }
+    inner.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID").env("CUDA_VISIBLE_DEVICES", "1").env("HIP_VISIBLE_DEVICES", "2");
+    inner
+        .env("VIRTUAL_ENV", "/venv")
+        .env("HF_HOME", "/hf")
+        .env("https_proxy", "http://proxy:1")
+        .env("MINE", "passed on");
+    inner.env("http_proxy", "http://me:sesame-secret@proxy:1").env("SSL_CERT_FILE", "/cert");
+    let output = inner.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What the test before runs with keys in its environment.
+#[tokio::test]
+async fn looks_for_keys() {
+    let Some(folder) = std::env::var_os("HOSTILE_FOLDER") else { return };
+    let place = Place::at(Path::new(&folder));
+    let sandbox = place.sandbox(Commands { pass: vec!["MINE".into(), "NOT_SET".into()], ..Commands::default() });
+    let look = "env; tr '\\0' '\\n' < /proc/$PPID/environ; cat /proc/$PPID/cmdline; echo done";
+    let log = run(&sandbox, 1, &script(look)).await.log().tail.clone();
+    assert!(log.contains("done") && !log.contains("sesame"), "{log}");
+    for given in [
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES=1",
+        "HIP_VISIBLE_DEVICES=2",
+        "VIRTUAL_ENV=/venv",
+        "HF_HOME=/hf",
+        "https_proxy=http://proxy:1",
+        "SSL_CERT_FILE=/cert",
+        "MINE=passed on",
+    ] {
+        assert!(log.lines().any(|line| line == given), "{given}: {log}");
+    }
+}
+
+/// Runs a test of this file as another user if this one is root, in a copy of this program. The folder is at `HOSTILE_FOLDER`.
+fn as_an_ordinary_user(test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let program = folder.path().join("program");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let place = folder.path().join("place");
+    let mut inner = Command::new(&program);
+    inner
+        .args(["--exact", test, "--nocapture"])
+        .env("HOSTILE_FOLDER", &place)
+        .env("ANTHROPIC_API_KEY", "sesame-secret");
+    inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
+    if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
+        inner.uid(65534).gid(65534);
+    }
+    let output = inner.output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    // For whoever removes the folder.
+    let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(folder.path()).output();
+}
+
+/// Permissions bind nobody who is root.
+#[test]
+fn permissions_that_a_candidate_takes_away_stop_nobody() {
+    as_an_ordinary_user("hostile::takes_permissions_away");
+}
+
+#[test]
+fn a_lab_can_hide_its_own_memory_from_trials() {
+    as_an_ordinary_user("hostile::hides_its_memory");
+}
+
+#[tokio::test]
+async fn hides_its_memory() {
+    let Some(folder) = std::env::var_os("HOSTILE_FOLDER").filter(|_| std::env::var_os("ANTHROPIC_API_KEY").is_some())
+    else {
+        return;
+    };
+    let place = Place::at(Path::new(&folder));
+    let sandbox = place.sandbox(Commands::default());
+    // The parent's parent is the lab.
+    let look =
+        "lab=$(sed 's/.*) . //; s/ .*//' /proc/$PPID/stat); tr '\\0' '\\n' < /proc/$lab/environ; echo looked at $lab";
+    let seen = run(&sandbox, 1, &script(look)).await.log().tail.clone();
+    assert!(seen.contains("sesame") && seen.contains(&format!("looked at {}", std::process::id())), "{seen}");
+    process::hide_memory().unwrap();
+    let seen = run(&sandbox, 2, &script(look)).await.log().tail.clone();
+    assert!(!seen.contains("sesame") && seen.contains("looked at"), "{seen}");
+}
+
+#[tokio::test]
+async fn takes_permissions_away() {
+    let Some(folder) = std::env::var_os("HOSTILE_FOLDER") else { return };
+    let place = Place::at(Path::new(&folder));
+    let sandbox = place.sandbox(Commands::default());
+    let cases = [
+        "mkdir -p out/mod; touch out/mod/f; chmod 555 out/mod",
+        "mkdir -p $TMPDIR/mod/deep; touch $TMPDIR/mod/deep/f; chmod 555 $TMPDIR/mod/deep; chmod 0 $TMPDIR/mod",
+        "echo x > out; chmod 444 out",
+        "chmod 0 run.sh",
+        "chmod 555 .",
+        "chmod 0 $TMPDIR; chmod 0 .",
+    ];
+    for (number, case) in cases.into_iter().enumerate() {
+        let number = number as u32 * 2 + 1;
+        run(&sandbox, number, &script(&format!("{case}; echo score: 1"))).await;
+        let next = run(&sandbox, number + 1, &script("echo score: 2; ls -A; ls -A $TMPDIR")).await;
+        assert_eq!(next.log().tail, "score: 2\nrun.sh\n", "after `{case}`: {next:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_emptied_is_moved_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::at(folder.path());
+    let sandbox = place.sandbox(Commands::default());
+    run(&sandbox, 1, &script("echo score: 1")).await;
+    // Not even root removes what is immutable. Not every file system knows that.
+    let stuck = place.slot().join("stuck");
+    std::fs::create_dir(&stuck).unwrap();
+    std::fs::write(stuck.join("file"), "x").unwrap();
+    let set =
+        |flag: &str, path: &Path| Command::new("chattr").arg(flag).arg(path).output().is_ok_and(|o| o.status.success());
+    if !set("+i", &stuck) {
+        eprintln!("skipped: files cannot be made immutable here");
+        return;
+    }
+    let next = run(&sandbox, 2, &script("echo score: 2; ls -A")).await;
+    let aside = folder.path().join("slot.abandoned-1/stuck");
+    let was_moved = aside.exists();
+    set("-i", if was_moved { &aside } else { &stuck });
+    assert_eq!(next.log().tail, "score: 2\nrun.sh\n");
+    assert!(was_moved);
+    sandbox.recover().await.unwrap();
+    assert!(!folder.path().join("slot.abandoned-1").exists(), "it is removed as soon as that succeeds");
+}
