@@ -158,7 +158,9 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         Some(base) => base,
         None => lineage.head()?,
     };
-    if let Some(header) = state.header.as_ref().filter(|_| !state.is_bound()) {
+    if state.is_bound() {
+        warnings = lineage.check_files(&base)?;
+    } else if let Some(header) = &state.header {
         warnings = preflight::check(session, &lineage, &base).await?;
         if header.base.as_ref() != Some(&base) || header.policy != policy {
             warnings.push(
@@ -188,7 +190,7 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.screening = config.screening.as_ref().map(|section| section.screening());
     settings.workers = session.plan.workers.clone();
     settings.excursion = config.excursion.as_ref().map(|section| section.rule());
-    let lab = Lab::builder(sandbox, proposer, config.metric.metric()).ratchet(Arc::new(ratchet)).program(program);
+    let lab = Lab::builder(sandbox, proposer, config.metric()).ratchet(Arc::new(ratchet)).program(program);
     Ok(lab.settings(settings).open_journal(journal).build()?)
 }
 

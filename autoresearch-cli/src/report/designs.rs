@@ -6,7 +6,7 @@ use autoresearch_agents::design::{Alias, Analysis, Effect, Step, analyses};
 use autoresearch_core::{Direction, State};
 
 use super::line::escape_cell;
-use crate::text::{significant, significant_change};
+use crate::text::{signed, significant};
 
 /// The most effects that are named where several share a number.
 const NAMED: usize = 4;
@@ -92,7 +92,7 @@ fn words(effect: &Effect, metric: &str, direction: Direction) -> String {
             second.to,
             second.from,
             change(first),
-            significant_change(2.0 * effect.estimate),
+            signed(2.0 * effect.estimate),
             error(2.0)
         ),
         _ => String::new(),
