@@ -32,12 +32,25 @@ const LABEL: usize = 38;
 const LABELS: usize = 24;
 
 /// Draws the staircase into both files.
-pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError> {
-    let failed = |path: &Path, why: String| PlotError { path: path.display().to_string(), why };
-    // Registering the same font again replaces it, which changes nothing.
+pub fn staircase(state: &State, svg_path: &Path, png_path: &Path) -> Result<(), PlotError> {
+    svg(state, svg_path)?;
+    register();
+    draw(&BitMapBackend::new(png_path, SIZE).into_drawing_area(), state).map_err(|why| failed(png_path, why))
+}
+
+/// Draws the staircase into an SVG file.
+pub fn svg(state: &State, path: &Path) -> Result<(), PlotError> {
+    register();
+    draw(&SVGBackend::new(path, SIZE).into_drawing_area(), state).map_err(|why| failed(path, why))
+}
+
+/// Makes the font known. Registering it again replaces it, which changes nothing.
+fn register() {
     let _ = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
-    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))?;
-    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+}
+
+fn failed(path: &Path, why: String) -> PlotError {
+    PlotError { path: path.display().to_string(), why }
 }
 
 /// The part of the y axis that is worth seeing: from the incumbent to the baseline, with room on both sides.

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::audit::AuditArgs;
 use super::import::ImportArgs;
+use super::pictures::PicturesArgs;
 use super::report::ReportArgs;
 use super::rerun::RerunArgs;
 use super::run::RunArgs;
@@ -34,4 +35,6 @@ pub enum Command {
     /// Print this reference of all commands as Markdown.
     #[command(hide = true)]
     Reference,
+    #[command(hide = true)]
+    Pictures(PicturesArgs),
 }
