@@ -195,9 +195,12 @@ mod real {
             message.contains("sacrifices, which were not kept by themselves:\n- experiment 2: step 1"),
             "{message}"
         );
-        assert_eq!(test_fixtures::git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]), "A=8\nB=1; SLOW=16\n");
-        let pins =
-            ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"].map(|name| test_fixtures::git(&repo, &["rev-parse", name]));
+        assert_eq!(
+            test_fixtures::git(&repo, &["show", "autoresearch/t:a.sh", "autoresearch/t:b.sh"]),
+            "A=8\nB=1; SLOW=16\n"
+        );
+        let pins = ["refs/autoresearch/t/exp/3^", "refs/autoresearch/t/exp/2"]
+            .map(|name| test_fixtures::git(&repo, &["rev-parse", name]));
         assert_eq!(pins[0], pins[1]);
 
         let entries = Journal::read(&path).unwrap();

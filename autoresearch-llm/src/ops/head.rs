@@ -95,7 +95,7 @@ pub fn token_losses(
     })
 }
 
-/// The same in single steps, with all logits at once.
+/// Computes the loss in single steps, with all logits at once.
 pub fn plain(x: &Tensor, weight: &Tensor, targets: &Tensor, softcap: f64, reduction: Reduction) -> Tensor {
     let logits = x.linear(&weight.to_kind(x.kind()), None::<&Tensor>).to_kind(exact(x.kind()));
     cross_entropy(&((logits / softcap).tanh() * softcap), targets, reduction)

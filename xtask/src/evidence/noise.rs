@@ -141,8 +141,17 @@ fn sequential_null() -> Result<Line, String> {
 }
 
 fn properties() -> Result<Line, String> {
-    let output =
-        sh::output(sh::cargo().args(["test", "--locked", "-p", CORE, "--test", "suite", "--", "--nocapture", "noise::"]))?;
+    let output = sh::output(sh::cargo().args([
+        "test",
+        "--locked",
+        "-p",
+        CORE,
+        "--test",
+        "suite",
+        "--",
+        "--nocapture",
+        "noise::",
+    ]))?;
     let (mut within, mut rates) = (true, Vec::new());
     for line in output.lines().filter_map(|line| line.split_once("evidence type-one ")) {
         let words: Vec<String> = line.1.split_whitespace().map(str::to_owned).collect();
@@ -158,7 +167,8 @@ fn properties() -> Result<Line, String> {
 }
 
 fn aa_night() -> Result<Line, String> {
-    let arguments = ["test", "--release", "--locked", "-p", CORE, "--test", "processes", "--", "--ignored", "--nocapture", "aa::"];
+    let arguments =
+        ["test", "--release", "--locked", "-p", CORE, "--test", "processes", "--", "--ignored", "--nocapture", "aa::"];
     let words = figure::words_after(&sh::output(sh::cargo().args(arguments))?, "aa-night")?;
     let number = |key| figure::number(&words, key);
     let (nights, proposals) = (number("nights")?, number("proposals")?);

@@ -25,7 +25,7 @@ pub fn printed_on(device: &str, arguments: &[&str], name: &str) -> Result<Vec<St
 
 /// Of every operation, against finite differences.
 pub fn gradients() -> Result<Line, String> {
-    let words = printed(&["--test", "ops", "--", "--nocapture"], "gradcheck")?;
+    let words = printed(&["--test", "suite", "--", "--nocapture", "ops::"], "gradcheck")?;
     let (operations, error) = (figure::number(&words, "operations")?, figure::number(&words, "max_error")?);
     let value = format!("{error:.1e} at most, of {operations} operations in double precision");
     Ok(Line::Measured(error < 1e-6, value, "1e-6 from finite differences"))

@@ -11,7 +11,7 @@ use autoresearch_llm::corpus::public::Public;
 use autoresearch_llm::download::{Download, Patience, download};
 use sha2::{Digest, Sha256};
 
-const QUICK: Patience = Patience { pause: Duration::from_millis(10), stall: Duration::from_millis(500) };
+const QUICK: Patience = Patience { backoff: Duration::from_millis(10), stall: Duration::from_millis(500) };
 
 /// What the server does with one request; after the last of its script it serves well.
 #[derive(Clone, Copy, Debug, PartialEq)]
