@@ -1,4 +1,4 @@
-//! What can go wrong with data, each time with what to do about it.
+//! Errors of the data, each with its remedy.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! How a run ends that cannot go on: in a sentence.
+//! Failures that end a training, each told in a sentence.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "not
 ///
 /// # Errors
 ///
-/// Whatever ended `work`.
+/// The error or panic that ended `work`.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, String> {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));

@@ -10,7 +10,7 @@ use crate::shards::{self, Shard};
 use crate::tokenizer::Tokenizer;
 use crate::workload::{Fixed, MANIFEST, ShardEntry, Split, Workload};
 
-/// The tokenizer is trained on so many bytes of documents at most.
+/// Largest number of bytes of documents that the tokenizer is trained on.
 const TRAINED_BYTES: usize = 1 << 30;
 /// Number of documents that are tokenised at a time.
 const CHUNK: usize = 4096;
@@ -20,7 +20,7 @@ const CHUNK: usize = 4096;
 pub enum Corpus {
     /// The offline default.
     Crates,
-    /// A public data set, so many training shards of it, from a mirror instead of the public server.
+    /// A public data set: its name, the number of training shards, and a mirror instead of the public server.
     Public(Public, usize, Option<String>),
     /// Files for training, and for validation.
     Files(Vec<PathBuf>, Vec<PathBuf>),

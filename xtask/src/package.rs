@@ -5,7 +5,7 @@ use crate::{places, setup, sh};
 
 /// The crates that are published, each after those that it depends on.
 const CRATES: &[&str] = &["autoresearch-core", "autoresearch-agents", "autoresearch-llm", "autoresearch-cli"];
-/// What every package must hold.
+/// Files and folders that every package must hold.
 const FILES: &[&str] = &["Cargo.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/"];
 
 /// Checks everything; options go to `cargo package`, e.g. `--allow-dirty`.

@@ -30,7 +30,7 @@ struct Package {
     checksum: Option<String>,
 }
 
-/// Files are cut at blank lines into documents of about so many bytes.
+/// Files are cut at blank lines into documents of about this number of bytes.
 const DOCUMENT: usize = 1000;
 
 /// The versions that the corpus is pinned to.

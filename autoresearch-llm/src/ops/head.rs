@@ -12,7 +12,7 @@ use super::function::{Forward, custom};
 /// Targets of this value count neither in the loss nor in the gradients.
 pub const IGNORED: i64 = -1;
 
-/// How many tokens a chunk holds, if the caller does not say: so that its logits fit in the cache of a CPU's core or keep
+/// Number of tokens in a chunk, if the caller gives none: so that its logits fit in the cache of a CPU's core or keep
 /// a GPU busy.
 pub fn chunk(vocab_size: i64, device: Device) -> i64 {
     let elements = if device == Device::Cpu { 1 << 18 } else { 1 << 25 };

@@ -1,4 +1,4 @@
-//! How exactly products are computed.
+//! The precision in which products are computed.
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 

@@ -1,6 +1,6 @@
-//! The figures of the main job: a night of research on a fresh machine.
+//! The figures of the main job: a run of research on a fresh machine.
 
-use super::{bad_input, cuda, durable_core, latency, night};
+use super::{bad_input, cuda, durable_core, latency, main_run};
 use crate::figure::{self, Line, Measure};
 use crate::{setup, sh};
 
@@ -10,16 +10,16 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("val-bpb-formula", val_bpb_formula),
     ("packing", packing),
     ("tokenizer-round-trip", tokenizer),
-    ("harness-overhead", harness_overhead),
+    ("git-overhead", git_overhead),
     ("bad-input", bad_input::bad_input),
     ("edit-to-running", latency::edit_to_running),
     ("cuda", cuda::cuda),
     ("tests", tests),
-    ("night", night::night),
-    ("tip-reproduces", night::tip_reproduces),
+    ("main-run", main_run::main_run),
+    ("incumbent-reproduces", main_run::incumbent_reproduces),
 ];
 
-/// What the core must never depend on.
+/// Crates that the core must never depend on.
 const HEAVY: &[&str] =
     &["reqwest", "hyper", "rustls", "openssl", "openssl-sys", "native-tls", "curl", "tch", "torch-sys", "tokenizers"];
 
@@ -73,9 +73,9 @@ fn tokenizer() -> Result<Line, String> {
     ))
 }
 
-fn harness_overhead() -> Result<Line, String> {
+fn git_overhead() -> Result<Line, String> {
     let text = durable_core::measured("git-overhead")?;
-    // The second number is without the commands, which are not the harness.
+    // The second number is without the commands, which are not the lab.
     let millis = durable_core::before(&text, "ms")?;
     Ok(Line::Measured(millis.get(1).is_some_and(|millis| *millis <= 300.0), text, "300 ms without the commands"))
 }
