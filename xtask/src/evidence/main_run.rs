@@ -134,7 +134,7 @@ fn run() -> Result<MainRun, String> {
     let setup_and_build = said.baseline.ok_or("it never began with the baseline")?;
     let results = named("results:").ok_or("it named no results")?;
     let tag =
-        named("night:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
+        named("run:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
     let rows = rows(&results)?;
     Ok(MainRun { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
 }
