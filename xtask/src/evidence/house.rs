@@ -35,8 +35,6 @@ pub const FIGURES: &[(&str, Measure)] = &[
 
 const MAX_LINES: usize = 400;
 const MAX_MEDIAN: usize = 140;
-/// The one file that is read as a whole, by people and by models.
-const TRAINER: &str = "autoresearch-llm/train.rs";
 const MAX_README: usize = 700;
 const MAX_BUILD_SECONDS: f64 = 20.0;
 
@@ -74,6 +72,7 @@ fn experiment_path() -> Result<Line, String> {
     Ok(Line::Measured(good, value, "at most 12 functions in at most 5 files, each as the code has it"))
 }
 
+/// `train.rs`, which is read as a whole by people and by models, lies outside of src and is no part of this.
 fn file_lengths() -> Result<Line, String> {
     let root = places::root();
     let mut lengths = Vec::new();
@@ -89,7 +88,6 @@ fn file_lengths() -> Result<Line, String> {
     }
     let median = lengths.get(lengths.len() / 2).map_or(0, |(lines, _)| *lines);
     let value = format!("{} of {} files of src over {MAX_LINES} lines, median {median}", long.len(), lengths.len());
-    debug_assert!(!long.iter().any(|(_, file)| file == TRAINER), "train.rs is not in src");
     Ok(Line::Measured(long.is_empty() && median <= MAX_MEDIAN, value, "0 but train.rs, median at most 140"))
 }
 
