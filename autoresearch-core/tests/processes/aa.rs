@@ -117,7 +117,7 @@ async fn a_change_of_the_seed_alone_is_never_kept() {
 
 /// How much noise there is depends on the machine, so this is a measurement and no test.
 #[tokio::test]
-#[ignore = "a measurement: cargo xtask evidence noise --only aa-night"]
+#[ignore = "a measurement: cargo xtask evidence noise --only aa-run"]
 async fn changes_of_a_comment_in_a_timed_program() {
     let (mut aware, mut worst, mut strict) = (0, 0, 0);
     for seed in 1..=NIGHTS {
@@ -126,5 +126,5 @@ async fn changes_of_a_comment_in_a_timed_program() {
         worst = worst.max(kept);
         strict += night(TIMING, other_comment, Arc::new(Strict), seed).await.0;
     }
-    println!("evidence aa-night nights {NIGHTS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
+    println!("evidence aa-run runs {NIGHTS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
 }

@@ -244,7 +244,7 @@ fn random_kills_lose_nothing() {
             acknowledged = place.journal();
         }
     }
-    println!("evidence kill-loop kills {kills} lost {lost} nights {nights} tips_equal {equal}");
+    println!("evidence kill-loop kills {kills} lost {lost} runs {nights} equal {equal}");
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     assert_eq!((lost, equal), (0, nights));
 }

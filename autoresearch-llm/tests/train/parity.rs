@@ -24,7 +24,7 @@ fn config() -> Config {
     }
 }
 
-/// What the reference computed.
+/// Tensors that the reference computed.
 struct Fixture(BTreeMap<String, Tensor>);
 
 impl Fixture {

@@ -17,7 +17,7 @@ struct Mutant {
     /// Stands exactly once in the file.
     search: &'static str,
     replace: &'static str,
-    /// What must fail: the arguments of `cargo test`.
+    /// The tests that must fail, as arguments of `cargo test`.
     test: &'static [&'static str],
 }
 
@@ -330,7 +330,7 @@ const MUTANTS: &[Mutant] = &[
 /// Long enough for every test here; a mutant that hangs is seen, too.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// How many protections some test holds.
+/// Counts the protections that some test holds.
 pub fn mutations() -> Result<Line, String> {
     let folder = std::env::temp_dir().join(format!("autoresearch-mutants-{}", std::process::id()));
     let result = in_copy(&folder);
@@ -363,7 +363,7 @@ fn in_copy(folder: &Path) -> Result<Vec<String>, String> {
     Ok(unseen)
 }
 
-/// Whether the tests fail.
+/// Runs the tests and says whether one fails.
 fn test(copy: &Path, target: &Path, arguments: &[&str]) -> Result<&'static str, String> {
     let cargo = |last: &[&str]| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

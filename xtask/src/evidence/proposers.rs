@@ -14,9 +14,9 @@ pub const FIGURES: &[(&str, Measure)] = &[
 ];
 
 const AGENTS: &str = "autoresearch-agents";
-/// So many inputs each fuzzing test is given.
+/// Number of inputs of each fuzzing test.
 const INPUTS: &str = "1000000";
-/// What the inputs follow from.
+/// Seed of the inputs.
 const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
@@ -47,7 +47,7 @@ fn cassettes() -> Result<Line, String> {
     let words = printed(AGENTS, "suite", "faulty_runs", "cassettes")?;
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
-    Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
+    Ok(Line::Measured(identical, value.into(), "the same run replayed from its cassettes"))
 }
 
 fn claude() -> Result<Line, String> {
@@ -58,7 +58,7 @@ fn codex() -> Result<Line, String> {
     agent("agent-codex")
 }
 
-/// A night of the real agent against a mock of its vendor.
+/// A run of the real agent against a mock of its vendor.
 fn agent(name: &str) -> Result<Line, String> {
     let folder = match agents::agents() {
         Ok(folder) => folder,
