@@ -26,6 +26,7 @@ const PARALLEL: &[&str] = &["--test", "suite", "parallel::"];
 const REBASE: &[&str] = &["--test", "suite", "rebase::"];
 const SLOTS: &[&str] = &["--test", "processes", "slots::"];
 const NIGHT: &[&str] = &["--test", "processes", "night::"];
+const HOSTILE: &[&str] = &["--test", "processes", "hostile::"];
 const KILL: &[&str] = &["--test", "processes", "kill::"];
 const ORDER: &[&str] = &["--test", "processes", "git_s_files"];
 const LIB: &[&str] = &["--lib"];

@@ -1,6 +1,6 @@
 //! The figures of the proposers: quality and cost of the ideas.
 
-use super::{Line, Measure, number, printed};
+use crate::figure::{self, Line, Measure, number, printed};
 use crate::{agents, sh};
 
 /// All of them.
@@ -66,7 +66,7 @@ fn agent(name: &str) -> Result<Line, String> {
     };
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "-p", AGENTS, "--test", "suite", "--", "--nocapture", "real"]);
-    let words = super::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
+    let words = figure::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
     let number = |key| number(&words, key);
     let (experiments, edits, seen) = (number("experiments")?, number("edits_by_tool")?, number("key_seen")?);
     let value = format!("{experiments} experiments, {edits} edits by its own tool, the key seen {seen} times");
@@ -88,7 +88,7 @@ fn fuzz() -> Result<Line, String> {
     };
     let (output, _) = run(AGENTS, &["fuzz_of"])?;
     let (mut readers, mut corpus, mut fewest) = (0, 0.0, f64::INFINITY);
-    for words in super::all_words_after(&output, "evidence fuzz-") {
+    for words in figure::all_words_after(&output, "evidence fuzz-") {
         readers += 1;
         corpus += number(&words, "corpus")?;
         fewest = fewest.min(number(&words, "inputs")?);
