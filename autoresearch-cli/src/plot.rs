@@ -31,13 +31,21 @@ const LABEL: usize = 38;
 /// The most labels.
 const LABELS: usize = 24;
 
-/// Draws the staircase into both files.
+/// Draws the staircase into an SVG and a PNG file.
 pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError> {
-    let failed = |path: &Path, why: String| PlotError { path: path.display().to_string(), why };
+    staircase_svg(state, svg)?;
+    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+}
+
+/// Draws the staircase into an SVG file.
+pub fn staircase_svg(state: &State, svg: &Path) -> Result<(), PlotError> {
     // Registering the same font again replaces it, which changes nothing.
     let _ = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
-    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))?;
-    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))
+}
+
+fn failed(path: &Path, why: String) -> PlotError {
+    PlotError { path: path.display().to_string(), why }
 }
 
 /// The part of the y axis that is worth seeing: from the incumbent to the baseline, with room on both sides.

@@ -15,6 +15,7 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
+use crate::config::DefaultCap;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::policy::Policy;
@@ -76,9 +77,10 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         Some(tag) => tag,
         None => repository.tag_to_run(config.stop.experiments)?,
     };
-    let default_cap = match config.proposer.asks() {
-        true => config.stop.cap_by_default(config.proposer.is_priced()),
-        false => None,
+    let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
+        (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
+        (true, false) => Some(DefaultCap::Unknown),
+        (false, _) => None,
     };
     let session = Session::new(repository, config, tag)?;
     if args.dry_run {
@@ -89,7 +91,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
     }
     let program = session.program()?;
-    let prepared = prepare(&session, args.allow_dirty).await?;
+    let prepared = prepare(&session, args.allow_dirty, args.seed).await?;
     for warning in &prepared.warnings {
         terminal::err(format_args!("warning: {warning}"));
     }
@@ -133,7 +135,7 @@ struct Prepared {
 }
 
 /// Checks everything that can be checked before the first trial, and opens the journal.
-async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, CommandError> {
+async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prepared, CommandError> {
     let (tag, lineage) = (&session.tag, session.lineage()?);
     let policy = session.policy()?;
     // A run that failed before its first record has not begun.
@@ -164,6 +166,9 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         return Err(CommandError::Complete(tag.clone()));
     }
     check_policy(tag, &state, &policy)?;
+    if let Some(header) = state.header.as_ref().filter(|header| header.seed != seed) {
+        return Err(CommandError::OtherSeed { tag: tag.clone(), then: header.seed, now: seed });
+    }
     // A run that is continued starts from the commit that it began with, wherever the user is today.
     let base = match state.header.and_then(|header| header.base) {
         Some(base) => base,
