@@ -130,7 +130,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
     let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
     let keeps = chart.draw_series(dots).map_err(text)?;
-    keeps.label("kept, and the best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
+    keeps.label("kept: the incumbent").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
 
     // To the left of a new best, at its height, nothing was ever measured: there is room for its label.
     let kept: Vec<&Experiment> = of(Status::Keep).collect();
@@ -171,7 +171,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.present().map_err(text)
 }
 
-/// The place of each experiment on the x axis: in the order of the decisions, in which the best so far only goes one way. With several
+/// The place of each experiment on the x axis: in the order of the decisions, in which the incumbent's score only goes one way. With several
 /// workers that is not the order of the numbers.
 fn places(state: &State) -> HashMap<u32, f64> {
     (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
@@ -190,7 +190,7 @@ fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
         corners.extend(corners.last().map(|(_, before)| (x, *before)));
         corners.push((x, score.get()));
     }
-    corners.extend(corners.last().map(|(_, best)| (last, *best)));
+    corners.extend(corners.last().map(|(_, incumbent)| (last, *incumbent)));
     corners
 }
 
