@@ -6,6 +6,7 @@ mod cli;
 mod dry_run;
 mod holdout;
 mod import;
+mod picture;
 mod reference;
 mod report;
 mod rerun;
@@ -35,6 +36,7 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Audit(args) => audit::audit(repository, args).await,
         Command::Rerun(args) => rerun::rerun(repository, args).await,
         Command::Import(args) => import::import(&repository, args),
+        Command::Picture(args) => picture::picture(&repository, args),
         Command::Reference => Ok(ExitCode::SUCCESS),
     }
 }

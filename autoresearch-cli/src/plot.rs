@@ -31,13 +31,21 @@ const LABEL: usize = 38;
 /// The most labels.
 const LABELS: usize = 24;
 
-/// Draws the staircase into both files.
+/// Draws the staircase into an SVG and a PNG file.
 pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError> {
-    let failed = |path: &Path, why: String| PlotError { path: path.display().to_string(), why };
+    staircase_svg(state, svg)?;
+    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+}
+
+/// Draws the staircase into an SVG file.
+pub fn staircase_svg(state: &State, svg: &Path) -> Result<(), PlotError> {
     // Registering the same font again replaces it, which changes nothing.
     let _ = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
-    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))?;
-    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))
+}
+
+fn failed(path: &Path, why: String) -> PlotError {
+    PlotError { path: path.display().to_string(), why }
 }
 
 /// The part of the y axis that is worth seeing: from the incumbent to the baseline, with room on both sides.
@@ -122,7 +130,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
     let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
     let keeps = chart.draw_series(dots).map_err(text)?;
-    keeps.label("kept, and the best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
+    keeps.label("kept: the incumbent").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
 
     // To the left of a new best, at its height, nothing was ever measured: there is room for its label.
     let kept: Vec<&Experiment> = of(Status::Keep).collect();
@@ -163,7 +171,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.present().map_err(text)
 }
 
-/// The place of each experiment on the x axis: in the order of the decisions, in which the best so far only goes one way. With several
+/// The place of each experiment on the x axis: in the order of the decisions, in which the incumbent's score only goes one way. With several
 /// workers that is not the order of the numbers.
 fn places(state: &State) -> HashMap<u32, f64> {
     (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
@@ -182,7 +190,7 @@ fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
         corners.extend(corners.last().map(|(_, before)| (x, *before)));
         corners.push((x, score.get()));
     }
-    corners.extend(corners.last().map(|(_, best)| (last, *best)));
+    corners.extend(corners.last().map(|(_, incumbent)| (last, *incumbent)));
     corners
 }
 

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::audit::AuditArgs;
 use super::import::ImportArgs;
+use super::picture::PictureArgs;
 use super::report::ReportArgs;
 use super::rerun::RerunArgs;
 use super::run::RunArgs;
@@ -31,6 +32,8 @@ pub enum Command {
     Audit(AuditArgs),
     Rerun(RerunArgs),
     Import(ImportArgs),
+    #[command(hide = true)]
+    Picture(PictureArgs),
     /// Print this reference of all commands as Markdown.
     #[command(hide = true)]
     Reference,

@@ -14,6 +14,7 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
+use crate::config::DefaultCap;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::repository::Repository;
@@ -74,9 +75,10 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         Some(tag) => tag,
         None => repository.tag_to_run(config.stop.experiments)?,
     };
-    let default_cap = match config.proposer.asks() {
-        true => config.stop.cap_by_default(config.proposer.is_priced()),
-        false => None,
+    let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
+        (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
+        (true, false) => Some(DefaultCap::Unknown),
+        (false, _) => None,
     };
     let session = Session::new(repository, config, tag)?;
     if args.dry_run {
@@ -87,7 +89,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
     }
     let program = session.program()?;
-    let prepared = prepare(&session, args.allow_dirty).await?;
+    let prepared = prepare(&session, args.allow_dirty, args.seed).await?;
     for warning in &prepared.warnings {
         terminal::err(format_args!("warning: {warning}"));
     }
@@ -130,7 +132,7 @@ struct Prepared {
 }
 
 /// Checks everything that can be checked before the first trial, and opens the journal.
-async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, CommandError> {
+async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prepared, CommandError> {
     let (tag, lineage) = (&session.tag, session.lineage()?);
     let policy = session.policy()?;
     // A run that failed before its first record has not begun.
@@ -143,6 +145,12 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
     session.repository.make_run_folder(tag)?;
     let journal = Journal::open(&session.repository.journal_path(tag))?;
     let state = State::replay(journal.entries())?;
+    if !is_new && is_unbound(&state, &lineage.head()?, &policy) {
+        warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
+        warnings.push(
+            "the baseline of this run was never measured: it begins anew with today's commit and configuration".into(),
+        );
+    }
     if is_imported(&state) {
         return Err(CommandError::Imported(tag.clone()));
     }
@@ -152,8 +160,11 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         return Err(CommandError::Complete(tag.clone()));
     }
     check_policy(tag, &state, &policy)?;
+    if let Some(header) = state.header.as_ref().filter(|header| state.is_bound() && header.seed != seed) {
+        return Err(CommandError::OtherSeed { tag: tag.clone(), then: header.seed, now: seed });
+    }
     // A run that is continued starts from the commit that it began with, wherever the user is today.
-    let base = match state.header.and_then(|header| header.base) {
+    let base = match state.header.as_ref().filter(|_| state.is_bound()).and_then(|header| header.base.clone()) {
         Some(base) => base,
         None => lineage.head()?,
     };
@@ -198,9 +209,17 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
     lineage.head().map(drop).map_err(CommandError::from)
 }
 
+/// Whether a run has no measured baseline, and the program or the settings were changed since it began: nothing binds it then.
+fn is_unbound(state: &State, head: &Revision, policy: &Policy) -> bool {
+    let Some(header) = state.header.as_ref().filter(|_| !state.is_bound()) else {
+        return false;
+    };
+    header.base.as_ref() != Some(head) || header.policy != *policy
+}
+
 /// A run with a measured baseline goes on only under the settings that it was measured with.
 fn check_policy(tag: &str, state: &State, policy: &Policy) -> Result<(), CommandError> {
-    let Some(header) = state.header.as_ref().filter(|_| state.incumbent.is_some()) else { return Ok(()) };
+    let Some(header) = state.header.as_ref().filter(|_| state.is_bound()) else { return Ok(()) };
     let differences = header.policy.differences(policy);
     match differences.is_empty() {
         true => Ok(()),

@@ -101,7 +101,7 @@ mod tests {
                 experiment,
                 parent: None,
                 candidate: Candidate::new(revision.0.clone()),
-                description: format!("idea {experiment}"),
+                description: format!("change {experiment}"),
                 hypothesis: String::new(),
                 change: serde_json::Value::Null,
                 cost: Cost::default(),
@@ -213,8 +213,8 @@ mod tests {
                 };
             }
         }
-        let expected = "- over 001 idea 1: dropped after 2 experiments on it\n\
-                        - over 004 idea 4: goes on, after 0 experiments on it\n";
+        let expected = "- over 001 change 1: dropped after 2 experiments on it\n\
+                        - over 004 change 4: goes on, after 0 experiments on it\n";
         assert_eq!(excursions(&replay(records)), expected);
     }
 }

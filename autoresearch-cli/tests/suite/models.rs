@@ -125,6 +125,10 @@ fn a_spent_budget_and_a_missing_key_are_said_in_words() {
     let (_root, output) = run(&format!("{base}[stop]\ntokens = 5000"), &["--experiments", "4"]);
     let said = text(&output);
     assert!(output.status.success() && said.contains("of 5000 tokens are spent"), "{said}");
+    // Without a cap there is one by default, which is named at the start.
+    let (_root, output) = run(&base, &["--experiments", "1"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("limit: the proposals of this run may cost $20.00"), "{said}");
     let (_root, output) = run(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
     let said = text(&output);
     assert!(!output.status.success() && said.contains("NO_SUCH_KEY is not set"), "{said}");
@@ -188,6 +192,9 @@ fn a_dry_run_prints_the_prompt_and_its_cost_before_the_first_run_and_in_its_midd
     }
     assert!(!said.contains("0 stands in the place"), "{said}");
     assert_eq!(seen.lock().unwrap().len(), asked, "nothing is sent");
+    let pictures = root.root().join("pictures");
+    root.succeeds(&["picture", pictures.to_str().unwrap()]);
+    assert!(["terminal.svg", "staircase.svg"].iter().all(|name| pictures.join(name).metadata().unwrap().len() > 1000));
     let report = text(&root.command(&["report"]).output().unwrap());
     assert!(report.contains("The proposals cost $0.") && report.contains("2 calls; $0."), "{report}");
     assert!(report.contains("- 001 40 it is: $0.") && report.contains("1500 tokens (1 experiment)"), "{report}");

@@ -40,3 +40,26 @@ fn the_variable_that_wins_decides_not_the_one_that_is_written() {
     let output = repository.command(&go_on).env("THREADS", "8").output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
 }
+
+#[test]
+fn nothing_binds_a_run_whose_baseline_was_never_measured() {
+    let repository = Repository::running("echo no number", "[ratchet]\nrule = 'strict'\n");
+    let command = ["run", "--tag", "t", "--experiments", "1"];
+    let said = repository.fails(&command);
+    assert!(said.contains("the baseline gave no number"), "{said}");
+    // The program is mended in the repository, and its limit in the configuration.
+    repository.configure(|text| text.replace("echo no number", crate::fixture::PRINT_SUM));
+    repository.configure(|text| text.replace("[metric]", "limit_seconds = 50\n[metric]"));
+    repository.write("work.txt", "const A: i64 = 7; // knob: int 1..99\n");
+    repository.commit("mended");
+    let said = repository.succeeds(&command);
+    assert!(said.contains("baseline; 7.000000; baseline; KEPT"), "{said}");
+    assert!(said.contains("begins anew with today's commit"), "{said}");
+    assert!(repository.of_run("t", "journal.failed-1.jsonl").contains("started"));
+    let verified = repository.succeeds(&["verify"]);
+    assert!(verified.ends_with("\nsound\n"), "{verified}");
+    // From then on it is bound.
+    repository.configure(|text| text.replace("limit_seconds = 50", "limit_seconds = 60"));
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "2", "--allow-dirty"]);
+    assert!(said.contains("run.limit_seconds: 50.0 in the run, 60.0 now"), "{said}");
+}
