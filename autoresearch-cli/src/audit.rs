@@ -3,14 +3,11 @@
 use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Record;
-use autoresearch_core::{Cancel, Experiment, Journal, Sandbox, State, Status, Trial};
+use autoresearch_core::{Cancel, Experiment, Journal, Purpose, Sandbox, State, Status, Trial};
 
 use crate::config::Config;
 use crate::places::Places;
 use crate::run::{Home, RunError, commands, sandbox};
-
-/// Attempts of an audit count from here, beyond those of the run itself.
-const ATTEMPTS: u32 = 20_000;
 
 /// Measures every kept experiment, the baseline included, `rounds` times: all of them in each round with the same seed, so
 /// that a slower hour of the machine falls on all alike. What is measured is journaled at once; no decision changes.
@@ -23,14 +20,14 @@ pub async fn audit(
     on_score: impl Fn(&Experiment, f64),
 ) -> Result<State, RunError> {
     let path = home.journal(tag)?;
-    let (mut journal, entries) = Journal::open(&path)?;
-    let mut state = State::replay(&entries)?;
+    let mut journal = Journal::open(&path)?;
+    let mut state = State::replay(journal.entries())?;
     if is_imported(&state) {
         return Err(RunError::Imported(tag.into()));
     }
     let base = state.header.as_ref().and_then(|header| header.base.clone());
     let base = base.ok_or_else(|| RunError::Other(format!("the run {tag} names no commit that it starts from")))?;
-    let seed = state.header.as_ref().map_or(0, |header| header.seed);
+    let run_seed = state.header.as_ref().map_or(0, |header| header.seed);
     let places = Places::find(home.root.clone(), &config.preset)?;
     let (lineage, commands) = (Lineage::open(&home.root, tag)?, commands(config, &places)?);
     let sandbox = sandbox(config, &places, commands, lineage, &base, tag, home.run(tag).join("logs"))?;
@@ -39,13 +36,13 @@ pub async fn audit(
     if kept.len() < 2 {
         return Err(RunError::Other(format!("the run {tag} has kept nothing yet; there is nothing to audit")));
     }
-    sandbox.clean().await?;
+    sandbox.recover().await?;
     let done = state.experiments.first().map_or(0, |baseline| baseline.audit.len() as u32);
     for round in done..done + rounds {
-        // Seeds that no run of the night had.
-        let seed = seed.wrapping_sub(u64::from(round) + 1);
+        // The same for all, and one that no trial of the search had.
+        let seed = Purpose::Audit.seed(run_seed, 0, u64::from(round) + 1);
         for experiment in &kept {
-            let trial = Trial::new(experiment.id, ATTEMPTS + round, seed, config.budget());
+            let trial = Trial::new(experiment.id, round + 1, seed, config.budget()).for_purpose(Purpose::Audit);
             let outcome = sandbox.run(&experiment.candidate, &trial, cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| {
                 RunError::Other(format!("experiment {}, which ran before, gave no number: {error}", experiment.id))

@@ -118,8 +118,8 @@ impl Observer for Display {
             Event::ExperimentStarted { experiment, description } => inner.staged(*experiment, description),
             Event::TrialStarted { experiment, worker } => inner.running(*experiment, *worker),
             Event::TrialEnded { experiment, worker } => inner.board.rests(*experiment, *worker),
-            Event::Rebased { experiment, onto, better, conflict } => {
-                inner.rebased(*experiment, *onto, *better, conflict.is_some());
+            Event::Rebased { experiment, onto, in_merge_queue, conflict } => {
+                inner.rebased(*experiment, *onto, *in_merge_queue, conflict.is_some());
             }
             Event::Phase { experiment, worker, phase } => {
                 let doing = match phase {

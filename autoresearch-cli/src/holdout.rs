@@ -8,16 +8,15 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::import::is_imported;
 use autoresearch_core::journal::Record;
 use autoresearch_core::state::HoldoutUse;
-use autoresearch_core::{Budget, Cancel, Direction, Experiment, Journal, Outcome, Sandbox, Score, State, Trial};
+use autoresearch_core::{
+    Budget, Cancel, Direction, Experiment, Journal, Outcome, Purpose, Sandbox, Score, State, Trial,
+};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::config::{Config, ten_minutes};
 use crate::places::Places;
 use crate::run::{Home, RunError, commands, sandbox};
-
-/// The runs of the first opening count from here; those of `rerun` lie below.
-const ATTEMPTS: u32 = 5000;
 
 /// `[holdout]`: how a state is measured on it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -40,8 +39,8 @@ pub async fn open(home: &Home, config: &Config, tag: &str, cancel: &Cancel) -> R
         let why = "there is no holdout to open; give the configuration a section [holdout] with a command";
         return Err(RunError::Other(why.into()));
     }
-    let (mut journal, entries) = Journal::open(&home.journal(tag)?)?;
-    let mut state = State::replay(&entries)?;
+    let mut journal = Journal::open(&home.journal(tag)?)?;
+    let mut state = State::replay(journal.entries())?;
     if is_imported(&state) {
         return Err(RunError::Imported(tag.into()));
     }
@@ -62,11 +61,12 @@ pub async fn open(home: &Home, config: &Config, tag: &str, cancel: &Cancel) -> R
     let limit = Duration::try_from_secs_f64(config.holdout.limit_seconds).unwrap_or(Duration::from_secs(600));
     let budget = Budget { run: limit, build: config.budget().build };
 
-    let attempt = ATTEMPTS + state.holdout.len() as u32;
+    let number = state.holdout.len() as u32 + 1;
+    let seed = Purpose::Holdout.seed(header.seed, 0, number.into());
     state.apply(&journal.append(Record::HoldoutOpened { best: incumbent.revision.clone() })?)?;
     let mut scores: Vec<Result<Score, String>> = Vec::new();
     for (experiment, candidate) in [(baseline.id, &baseline.candidate), (incumbent.experiment, &incumbent.candidate)] {
-        let trial = Trial::new(experiment, attempt, header.seed, budget);
+        let trial = Trial::new(experiment, number, seed, budget).for_purpose(Purpose::Holdout);
         let outcome = sandbox.run(candidate, &trial, cancel).await?;
         scores.push(metric.read(&outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
             Outcome::Completed(_) => error.to_string(),

@@ -50,7 +50,7 @@ pub fn import(home: &Home, request: &Request) -> Result<(String, Imported), RunE
 }
 
 fn write(path: &Path, table: &Imported, tag: &str, direction: Direction) -> Result<State, JournalError> {
-    let (mut journal, _) = Journal::open(path)?;
+    let mut journal = Journal::open(path)?;
     let mut state = State::default();
     for record in table.records(tag, direction) {
         state.apply(&journal.append(record)?)?;

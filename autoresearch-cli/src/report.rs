@@ -47,7 +47,7 @@ fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
             (format!("{:.6} -> {:.6}", before.get(), after.get()), format!("{:+.6}", after.get() - before.get()))
         }
         (None, Some(after)) => (format!("{:.6}", after.get()), "baseline".into()),
-        (_, None) if experiment.status == Status::Discard && experiment.short.is_some() => {
+        (_, None) if experiment.status == Status::Discard && experiment.screening.is_some() => {
             (experiment.reason.clone(), "short runs only".into())
         }
         (_, None) => (experiment.reason.clone(), "no number".into()),
@@ -287,7 +287,7 @@ pub mod tests {
     use super::*;
     use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
     use autoresearch_core::ratchet::Side;
-    use autoresearch_core::{Candidate, Cost, Journal, Measurement, Outcome, Revision, RunLog, Score};
+    use autoresearch_core::{Candidate, Journal, Measurement, Outcome, Revision, RunLog, Score};
 
     /// A small night: baseline, a keep, a discard, a crash.
     pub fn example() -> State {
@@ -305,18 +305,36 @@ pub mod tests {
     pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
-        add(Record::Started({ let mut header = RunHeader::new("test".into(), "val_bpb".into(), Direction::Minimise); header.seed = 1; header }));
+        add(Record::Started({
+            let mut header = RunHeader::new("test", "val_bpb", Direction::Minimise);
+            header.seed = 1;
+            header
+        }));
         let mut best = f64::INFINITY;
         for (number, (description, score)) in experiments.iter().enumerate() {
             let experiment = number as u32;
             let revision = Revision(format!("{:07x}", 0xabc0000 + number));
             let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-            add(Record::Staged({ let mut staged = StagedExperiment::new(experiment, None, candidate); staged.description = (*description).into(); staged }));
-            add(Record::TrialStarted({ let mut start = TrialStart::new(experiment, 1, Side::Candidate); start.seed = 1; start }));
+            add(Record::Staged({
+                let mut staged = StagedExperiment::new(experiment, None, candidate);
+                staged.description = (*description).into();
+                staged
+            }));
+            add(Record::TrialStarted({
+                let mut start = TrialStart::new(experiment, 1, Side::Candidate);
+                start.seed = 1;
+                start
+            }));
             let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
             let keep = score.is_some_and(|s| s < best);
             best = best.min(score.unwrap_or(best));
-            add(Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, Outcome::Completed(RunLog::default()), result)));
+            add(Record::TrialMeasured(TrialResult::new(
+                experiment,
+                1,
+                Side::Candidate,
+                Outcome::Completed(RunLog::default()),
+                result,
+            )));
             let status = if keep {
                 Status::Keep
             } else if score.is_some() {
@@ -325,7 +343,12 @@ pub mod tests {
                 Status::Crash
             };
             let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
-            add(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason.into(); decision.kept_as = keep.then_some(revision); decision }));
+            add(Record::Decided({
+                let mut decision = Decision::new(experiment, status);
+                decision.reason = reason.into();
+                decision.kept_as = keep.then_some(revision);
+                decision
+            }));
             if keep {
                 add(Record::Adopted { experiment });
             }

@@ -12,8 +12,8 @@ use autoresearch_core::process::Cpus;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::{
-    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Program,
-    ProgramError, ProposerError, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial, Workers,
+    Cancel, CommandSandbox, FileEdit, Journal, JournalError, Lab, LabError, Observer, Outcome, Patch, Policy, Program,
+    ProgramError, ProposerError, Purpose, Revision, Sandbox, SandboxError, Settings, State, StopReason, Trial, Workers,
 };
 use thiserror::Error;
 
@@ -186,18 +186,20 @@ impl Night {
             check_new(&lineage, &tag, allow_dirty)?;
         }
         make_folder(&folder)?;
-        let (journal, entries) = Journal::open(&folder.join("journal.jsonl"))?;
-        let state = State::replay(&entries)?;
+        let journal = Journal::open(&folder.join("journal.jsonl"))?;
+        let state = State::replay(journal.entries())?;
         if is_imported(&state) {
             return Err(RunError::Imported(tag));
         }
-        if state.open.iter().all(|open| open.attempts == 0)
+        if state.open.iter().all(|open| open.trials_started == 0)
             && config.stop.experiments.is_some_and(|count| state.incumbent.is_some() && state.finished() >= count)
         {
             return Err(RunError::Complete(tag));
         }
-        // A run that is continued starts from the commit that it began with, wherever the user is today.
-        let base = match state.header.and_then(|header| header.base) {
+        // A run that is continued starts from the commit that it began with, wherever the user is today; until its baseline is
+        // measured nothing is bound, and a mended program counts.
+        let bound = state.is_bound();
+        let base = match state.header.filter(|_| bound).and_then(|header| header.base) {
             Some(base) => base,
             None => lineage.head()?,
         };
@@ -215,16 +217,21 @@ impl Night {
         )?);
         let mut settings = Settings::new(tag.clone(), config.budget());
         settings.base = Some(base);
-        settings.policy = policy;
+        settings.policy = Policy::of_hash(policy);
         settings.seed = seed;
         settings.stop = config.stop();
         settings.results = Some(folder.join("results.tsv"));
-        settings.remeasure_every = config.ratchet.remeasure_every();
+        settings.remeasure_every = config.ratchet.remeasure_every().or(Some(0));
         settings.screening = config.screening.as_ref().map(|screening| screening.screening());
         settings.workers = workers.clone();
         settings.excursion = config.excursion.as_ref().map(|excursion| excursion.excursion());
         let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
-        let lab = Lab::builder(sandbox, proposer, metric).ratchet(ratchet).program(program.clone()).settings(settings).open_journal((journal, entries)).build()?;
+        let lab = Lab::builder(sandbox, proposer, metric)
+            .ratchet(ratchet)
+            .program(program.clone())
+            .settings(settings)
+            .open_journal(journal)
+            .build()?;
         Ok(Night { tag, folder, program, workers, lab })
     }
 
@@ -281,11 +288,11 @@ pub async fn rerun(
     let baseline = state.experiments.first().filter(|_| wanted.baseline);
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let best = ("", incumbent.experiment, &incumbent.candidate);
-    // Beyond the attempts of the run itself.
-    for attempt in (1000u32..).take(wanted.times as usize) {
+    for number in 1..=wanted.times {
         for (which, experiment, candidate) in baseline.into_iter().chain([best]) {
-            let seed = if wanted.fresh_seeds { header.seed.wrapping_add(u64::from(attempt)) } else { header.seed };
-            let trial = Trial::new(experiment, attempt, seed, config.budget());
+            let fresh = Purpose::Rerun.seed(header.seed, 0, number.into());
+            let seed = if wanted.fresh_seeds { fresh } else { header.seed };
+            let trial = Trial::new(experiment, number, seed, config.budget()).for_purpose(Purpose::Rerun);
             let outcome = sandbox.run(candidate, &trial, cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| match outcome {
                 Outcome::Completed(_) => RunError::Other(error.to_string()),

@@ -6,7 +6,7 @@ use std::path::Path;
 use autoresearch_core::git::{GitError, Lineage};
 use autoresearch_core::import::is_imported;
 use autoresearch_core::verify::{self, View, Violation};
-use autoresearch_core::{Journal, JournalError, State};
+use autoresearch_core::{Journal, JournalError, Policy, State};
 
 use crate::config::Config;
 use crate::places::Places;
@@ -132,7 +132,7 @@ fn look(home: &Home, tag: &str, path: &Path, config: Option<&Config>) -> Result<
     };
     if let Some(config) = config {
         let policy = config.policy(&Places::find(home.root.clone(), &config.preset)?)?;
-        if state.header.as_ref().is_some_and(|header| header.policy != policy) {
+        if state.header.as_ref().is_some_and(|header| header.policy != Policy::of_hash(&*policy)) {
             let why = format!("this is not the configuration that the run {tag} was made with; give the one that was");
             return Err(RunError::Other(why));
         }

@@ -88,7 +88,7 @@ impl<'a> Points<'a> {
     fn counts(&self, member: &'a Experiment) -> Option<(Levels, &'a Revision, &'a [Measurement])> {
         let design = member.design.as_ref()?;
         let given_up = !self.pending.contains(&member.id) && member.status == Status::Discard;
-        if given_up && member.short.is_none() && !is_measured(member) {
+        if given_up && member.screening.is_none() && !is_measured(member) {
             return None;
         }
         match member.rebased.first() {

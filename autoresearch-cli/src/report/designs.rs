@@ -134,7 +134,9 @@ mod tests {
         let levels = [("0.02", "4"), ("0.04", "4"), ("0.02", "6"), ("0.04", "6")];
         let mut first = None;
         for record in &mut records {
-            let Record::Staged(StagedExperiment { experiment, parent, candidate, change, design, .. }) = record else { continue };
+            let Record::Staged(StagedExperiment { experiment, parent, candidate, change, design, .. }) = record else {
+                continue;
+            };
             let (lr, depth) = levels[*experiment as usize];
             let baseline: &Revision = first.get_or_insert(candidate.revision.clone());
             if *experiment > 0 {

@@ -65,29 +65,39 @@ mod tests {
     use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::state::{ExcursionStep, Promotion};
-    use autoresearch_core::{
-        Candidate, Cost, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, Status,
-    };
+    use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, Status};
 
     /// A night of candidates with these short and full scores (none: screened out), of which the first `controls` that were
     /// measured in full failed. A full run takes 100 s, a short one 20 s; the baseline is 1.
     fn records(candidates: &[(f64, Option<f64>)], controls: usize) -> Vec<Record> {
         let mut records = vec![];
         let mut add = |record| records.push(record);
-        add(Record::Started(RunHeader::new("t".into(), "x".into(), Direction::Minimise)));
+        add(Record::Started(RunHeader::new("t", "x", Direction::Minimise)));
         let run = |experiment, attempt, side, score: f64, fidelity: f64| {
             let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
             let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
             let result = Ok(Measurement::new(Score::new(score).unwrap()));
             [
-                Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.fidelity = fidelity; start }),
-                Record::TrialMeasured({ let mut ended = TrialResult::new(experiment, attempt, side, outcome, result); ended.fidelity = fidelity; ended }),
+                Record::TrialStarted({
+                    let mut start = TrialStart::new(experiment, attempt, side);
+                    start.fidelity = fidelity;
+                    start
+                }),
+                Record::TrialMeasured({
+                    let mut ended = TrialResult::new(experiment, attempt, side, outcome, result);
+                    ended.fidelity = fidelity;
+                    ended
+                }),
             ]
         };
         let baseline = (1.0, Some(1.0));
         for (experiment, (short, full)) in (0..).zip(std::iter::once(&baseline).chain(candidates)) {
             let revision = Revision(format!("r{experiment}"));
-            add(Record::Staged({ let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision.0.clone())); staged.description = format!("idea {experiment}"); staged }));
+            add(Record::Staged({
+                let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision.0.clone()));
+                staged.description = format!("idea {experiment}");
+                staged
+            }));
             let mut attempt = 0;
             let mut next = || {
                 attempt += 1;
@@ -109,7 +119,12 @@ mod tests {
             }
             let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
             let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason.into(); decision.kept_as = to; decision }));
+            add(Record::Decided({
+                let mut decision = Decision::new(experiment, status);
+                decision.reason = reason.into();
+                decision.kept_as = to;
+                decision
+            }));
             if experiment == 0 {
                 add(Record::Adopted { experiment });
             }

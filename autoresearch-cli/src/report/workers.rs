@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record, TrialResult, TrialStart};
+use autoresearch_core::journal::{Entry, Record, TrialResult};
 use autoresearch_core::{Experiment, State, Status};
 use jiff::Timestamp;
 
@@ -133,6 +133,7 @@ fn moves(state: &State) -> String {
 mod tests {
     use super::*;
     use crate::report::tests::{night, records};
+    use autoresearch_core::journal::TrialStart;
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Score};
 
@@ -148,7 +149,13 @@ mod tests {
 
     fn attempt(experiment: u32) -> Record {
         let (attempt, side, seed, fidelity, class) = (1, Side::Candidate, 1, 1.0, String::new());
-        Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.seed = seed; start.fidelity = fidelity; start.class = class; start })
+        Record::TrialStarted({
+            let mut start = TrialStart::new(experiment, attempt, side);
+            start.seed = seed;
+            start.fidelity = fidelity;
+            start.class = class;
+            start
+        })
     }
 
     fn measured(experiment: u32, seconds: u64) -> Record {
@@ -214,7 +221,7 @@ mod tests {
             let candidate = Candidate::new("moved");
             let at = if measured { decision } else { decision - 2 };
             let parent = Revision("abc0000".into());
-            records.insert(at, Record::Rebased { experiment: 1, parent, candidate, better: measured });
+            records.insert(at, Record::Rebased { experiment: 1, parent, candidate, in_merge_queue: measured });
             let mut journal = autoresearch_core::Journal::in_memory();
             let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
             State::replay(&entries).unwrap().experiments.pop().unwrap()

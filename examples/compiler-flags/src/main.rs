@@ -96,13 +96,13 @@ async fn search(
 
     let mut settings = Settings::new("compiler-flags", BUDGET);
     settings.base = Some(Revision(BASELINE.into()));
-    settings.policy = format!(
+    settings.policy = autoresearch_core::Policy::of_hash(format!(
         "{version}; kernel {:08x}, {} rounds, checksum {checksum}; best of {}, at least {} % faster",
         crc32c::crc32c(KERNEL.as_bytes()),
         cli.rounds,
         cli.repeats,
         100.0 * MIN_GAIN
-    );
+    ));
     settings.seed = cli.seed;
     settings.stop = Stop::after(cli.experiments);
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
@@ -113,8 +113,13 @@ async fn search(
     let program = Program::parse("Find the flags that make the kernel fastest and leave its output as it is.")?;
     let metric = Arc::new(SameOutput::new(checksum));
     let ratchet = Arc::new(Clearly(MIN_GAIN));
-    let mut lab =
-        Lab::builder(Arc::new(sandbox), Box::new(walk), metric).ratchet(ratchet).program(program).settings(settings).open_journal(journal).build()?.observed_by(observer);
+    let mut lab = Lab::builder(Arc::new(sandbox), Box::new(walk), metric)
+        .ratchet(ratchet)
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()?
+        .observed_by(observer);
     let reason = lab.run(cancel).await?;
     Ok((lab.state().clone(), reason))
 }

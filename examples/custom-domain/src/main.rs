@@ -13,20 +13,27 @@ const TOWNS: usize = 12;
 /// A change: the part of the tour from one place to another is travelled the other way.
 type Turn = (usize, usize);
 
-/// Proposes every turn, one after the other, again and again.
+/// Proposes every turn of the best tour so far, one after the other, until none is left.
 struct EveryTurn;
 
 #[async_trait]
 impl Proposer<Turn> for EveryTurn {
     async fn propose(&mut self, context: &Context<'_, Turn>) -> Result<Proposal<Turn>, ProposerError> {
-        let turns: Vec<Turn> = (0..TOWNS).flat_map(|from| (from + 1..TOWNS).map(move |to| (from, to))).collect();
-        let (from, to) = turns[context.proposals() % turns.len()];
-        Ok(Proposal::new((from, to), format!("turn {from} to {to}")))
+        let kept = context.experiments.iter().rfind(|e| e.status == Status::Keep).map_or(0, |kept| kept.id);
+        let tried = context.changes().filter(|(_, tried)| tried.id > kept).map(|(turn, _)| turn);
+        let rejected = context.rejected_changes().filter(|(_, rejected)| rejected.experiment > kept);
+        let known: Vec<Turn> = tried.chain(rejected.map(|(turn, _)| turn)).collect();
+        let mut turns = (0..TOWNS).flat_map(|from| (from + 1..TOWNS).map(move |to| (from, to)));
+        match turns.find(|turn| !known.contains(turn)) {
+            Some((from, to)) => Ok(Proposal::new((from, to), format!("turn {from} to {to}"))),
+            None => Err(ProposerError::Exhausted("no turn makes the tour shorter".into())),
+        }
     }
 }
 
 /// A state is a tour, and its name lists the towns in order.
-struct Tours;
+#[derive(Default)]
+struct Tours(AdoptedRevision);
 
 #[async_trait]
 impl Sandbox<Turn> for Tours {
@@ -48,19 +55,16 @@ impl Sandbox<Turn> for Tours {
         Ok(Outcome::Completed(RunLog::saying(format!("length: {length:.9}"))))
     }
 
-    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
-        Ok(())
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.0.adopt(from, to)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let program = Program::parse("Find the shortest tour.")?;
     let metric = Arc::new(LogMetric::new("length", Direction::Minimise));
-    let mut settings = Settings::new("tour", Duration::from_secs(1));
-    settings.stop.plateau = Some(200);
-    let (tours, journal) = (Arc::new(Tours), Journal::in_memory());
-    let mut lab = Lab::builder(tours, Box::new(EveryTurn), metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build()?;
+    let lab = Lab::builder(Arc::new(Tours::default()), Box::new(EveryTurn), metric);
+    let mut lab = lab.ratchet(Arc::new(Strict)).tag("tour").budget(Duration::from_secs(1)).build()?;
     let why = lab.run(&Cancel::new()).await?;
 
     let (state, shortest) = (lab.state(), 2.0 * TOWNS as f64 * (TAU / TOWNS as f64 / 2.0).sin());
