@@ -23,6 +23,7 @@ pub struct Compiler {
     rounds: u32,
     repeats: u32,
     folder: TempDir,
+    adopted: AdoptedRevision,
 }
 
 impl Compiler {
@@ -31,7 +32,7 @@ impl Compiler {
         let folder = tempfile::tempdir().map_err(|e| SandboxError::io("making a temporary folder", e))?;
         std::fs::write(folder.path().join("kernel.c"), KERNEL)
             .map_err(|e| SandboxError::io("writing the kernel's source", e))?;
-        Ok(Compiler { program: program.into(), rounds, repeats, folder })
+        Ok(Compiler { program: program.into(), rounds, repeats, folder, adopted: AdoptedRevision::default() })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -119,8 +120,8 @@ impl Sandbox<Flags> for Compiler {
         process::outcome(&last, "the kernel", log)
     }
 
-    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
-        Ok(())
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.adopted.adopt(from, to)
     }
 }
 
