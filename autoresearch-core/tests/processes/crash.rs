@@ -379,7 +379,19 @@ fn no_configuration_of_the_repository_runs_anything() {
         std::fs::write(&own, text).unwrap();
         HOOKS.iter().for_each(|name| trap(&hooks.join(name), &canary));
 
-        let status = place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        let go_on = || place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        // A filter would make other files of them: such a run does not start, and runs no filter to find that out.
+        assert_eq!(go_on().code(), Some(FAILED), "{}", place.errors());
+        assert!(place.errors().contains("filter=x in .gitattributes"), "{}", place.errors());
+        assert!(!canary.exists(), "a filter ran");
+        std::fs::write(place.repo().join(".gitattributes"), "* diff=x merge=x text=auto\n").unwrap();
+        let quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false"];
+        place.git(&[&quiet[..], &["add", ".gitattributes"]].concat());
+        let message = ["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "no filter"];
+        place.git(&[&quiet[..], &message].concat());
+        let _ = std::fs::remove_file(&canary);
+
+        let status = go_on();
         assert!(status.success(), "{}", place.errors());
         let ran = std::fs::read_to_string(&canary).unwrap_or_default();
         assert_eq!(ran, "", "these ran");
