@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use autoresearch_core::ratchet::{NoiseAwareSettings, RuleError, SequentialSettings};
 use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
 use serde::Deserialize;
 
@@ -110,51 +111,52 @@ impl RatchetConfig {
                 return Err(format!("[ratchet] {name} is {count}; give a number from {least} to 1000"));
             }
         }
-        Ok(())
+        self.ratchet(false).map(drop)
     }
 
-    /// The rule. For a `time` it compares only runs made in turns.
-    pub fn ratchet(&self, time: bool) -> Constrained<Box<dyn Ratchet>> {
+    /// The rule. For a `time` it compares only trials made in turns.
+    pub fn ratchet(&self, time: bool) -> Result<Constrained<Box<dyn Ratchet>>, String> {
+        self.rule(time).map_err(|error| format!("[ratchet] {error}"))
+    }
+
+    fn rule(&self, time: bool) -> Result<Constrained<Box<dyn Ratchet>>, RuleError> {
         let rule: Box<dyn Ratchet> = match self.rule {
             Rule::Strict => {
-                let rule = MinGain(self.min_gain.unwrap_or_default());
+                let rule = MinGain::new(self.min_gain.unwrap_or_default())?;
                 match self.pairs.or(time.then_some(PAIRS)) {
-                    Some(pairs) => Box::new(Paired::new(rule, pairs)),
+                    Some(pairs) => Box::new(Paired::new(rule, pairs)?),
                     None => Box::new(rule),
                 }
             }
-            Rule::NoiseAware => Box::new(self.noise_aware(time)),
+            Rule::NoiseAware => Box::new(self.noise_aware(time)?),
             Rule::Ladder => Box::new(Ladder),
             Rule::Sequential => {
-                let usual = Sequential::default();
-                Box::new(Sequential {
-                    baseline: self.baseline.unwrap_or(usual.baseline),
-                    screen: self.screen.unwrap_or(usual.screen),
-                    alpha: self.alpha.unwrap_or(usual.alpha),
-                    tau: self.tau.unwrap_or(usual.tau),
-                    pairs: self.pairs.unwrap_or(usual.pairs),
-                    audit: self.audit.unwrap_or(usual.audit),
-                    line_price: self.line_price.unwrap_or(usual.line_price),
-                })
+                let mut settings = SequentialSettings::default();
+                set(&mut settings.baseline, self.baseline);
+                set(&mut settings.screen, self.screen);
+                set(&mut settings.alpha, self.alpha);
+                set(&mut settings.tau, self.tau);
+                set(&mut settings.pairs, self.pairs);
+                set(&mut settings.audit, self.audit);
+                set(&mut settings.line_price, self.line_price);
+                Box::new(Sequential::new(settings)?)
             }
         };
         Constrained::new(rule, self.limits.clone())
     }
 
-    fn noise_aware(&self, time: bool) -> NoiseAware {
-        let usual = NoiseAware::default();
-        let confirm = self.confirm.unwrap_or(usual.confirm);
-        NoiseAware {
-            baseline: self.baseline.unwrap_or(usual.baseline),
-            screen: self.screen.unwrap_or(usual.screen),
-            confirm,
-            confirm_at_most: self.confirm_at_most.unwrap_or(usual.confirm_at_most.max(confirm)),
-            alpha: self.alpha.unwrap_or(usual.alpha),
-            false_keeps: self.false_keeps.unwrap_or(usual.false_keeps),
-            audit: self.audit.unwrap_or(usual.audit),
-            line_price: self.line_price.unwrap_or(usual.line_price),
-            paired: self.paired.unwrap_or(usual.paired || time),
-        }
+    fn noise_aware(&self, time: bool) -> Result<NoiseAware, RuleError> {
+        let mut settings = NoiseAwareSettings::default();
+        set(&mut settings.baseline, self.baseline);
+        set(&mut settings.screen, self.screen);
+        set(&mut settings.confirm, self.confirm);
+        settings.confirm_at_most = self.confirm_at_most.unwrap_or(settings.confirm_at_most.max(settings.confirm));
+        set(&mut settings.alpha, self.alpha);
+        settings.false_keeps = self.false_keeps.or(settings.false_keeps);
+        set(&mut settings.audit, self.audit);
+        set(&mut settings.line_price, self.line_price);
+        settings.paired = self.paired.unwrap_or(settings.paired || time);
+        NoiseAware::new(settings)
     }
 
     /// After how many experiments without a measurement of it the incumbent is measured again.
@@ -165,6 +167,11 @@ impl RatchetConfig {
             (_, None) => Some(REMEASURE_EVERY),
         }
     }
+}
+
+/// Replaces a default by the configured value, if there is one.
+fn set<T: Copy>(setting: &mut T, configured: Option<T>) {
+    *setting = configured.unwrap_or(*setting);
 }
 
 impl Rule {

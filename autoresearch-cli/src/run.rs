@@ -223,7 +223,7 @@ impl Night {
         settings.screening = config.screening.as_ref().map(|screening| screening.screening());
         settings.workers = workers.clone();
         settings.excursion = config.excursion.as_ref().map(|excursion| excursion.excursion());
-        let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()));
+        let ratchet = Arc::new(config.ratchet.ratchet(config.metric.is_time()).map_err(RunError::Other)?);
         let lab = Lab::new(program.clone(), proposer, sandbox, metric, ratchet, settings, (journal, entries))?;
         Ok(Night { tag, folder, program, workers, lab })
     }

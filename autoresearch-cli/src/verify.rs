@@ -136,7 +136,8 @@ fn look(home: &Home, tag: &str, path: &Path, config: Option<&Config>) -> Result<
             let why = format!("this is not the configuration that the run {tag} was made with; give the one that was");
             return Err(RunError::Other(why));
         }
-        let (judged, wrong) = verify::decisions(&entries, &config.ratchet.ratchet(config.metric.is_time()));
+        let rule = config.ratchet.ratchet(config.metric.is_time()).map_err(RunError::Other)?;
+        let (judged, wrong) = verify::decisions(&entries, &rule);
         report.checks.push(Check::new(format!("decisions: {judged} judged again"), wrong));
     }
     match git {

@@ -60,7 +60,7 @@ fn the_default_confirms_audits_and_says_how_sure_it_is() {
     assert!(report.contains("; discarded (better by"), "why a better number was not enough: {report}");
     assert!(report.contains("| gain when chosen | gain since |") && !report.contains("not measured again"), "{report}");
     let journal = std::fs::read_to_string(folder.path().join(".autoresearch/night/journal.jsonl")).unwrap();
-    assert!(journal.contains(r#""rule":"noise-aware""#) && journal.contains(r#""reference":3"#));
+    assert!(journal.contains(r#""rule":{"name":"noise-aware""#) && journal.contains(r#""reference":3"#));
     let verified = run(folder.path(), &["verify", "--config", "autoresearch.toml"]);
     assert!(verified.contains("decisions: 25 judged again: sound"), "{verified}");
     assert!(verified.trim_end().ends_with("\nsound"), "{verified}");
