@@ -66,7 +66,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("sequential", Arc::new(Sequential::default()), false),
     ];
     let mut lines = Vec::new();
-    println!("{runs} runs of 500 trials (of 60 where a gain is fixed) for each cell, seeds 0 to {}; in standard deviations of one trial", runs - 1);
+    println!(
+        "{runs} runs of 500 trials (of 60 where a gain is fixed) for each cell, seeds 0 to {}; in standard deviations of one trial",
+        runs - 1
+    );
     println!(
         "| proposals | rule | true gain | false keeps | share | in 100 | power | record bias | proposals tried |\n\
          |---|---|---|---|---|---|---|---|---|"

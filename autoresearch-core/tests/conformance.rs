@@ -9,7 +9,7 @@ use std::sync::Arc;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::slot::Slot;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
-use autoresearch_core::testkit::{Faulty, FaultyProposer, SimulatedMachine, Script, Step};
+use autoresearch_core::testkit::{Faulty, FaultyProposer, Script, SimulatedMachine, Step};
 use autoresearch_core::workspace::Commands;
 use autoresearch_core::*;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::testkit::{SimulatedMachine as Machine, Script, Step};
+use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// What a proposer was told of where it is: the tip, its score, the score to beat, and the sacrifices.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use autoresearch_core::journal::{Entry, Record};
 use autoresearch_core::ratchet::Side;
-use autoresearch_core::testkit::{Fate, SimulatedMachine as Machine, Script, Step};
+use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -60,10 +60,8 @@ fn rules_around_rules_have_all_properties() {
     check_ratchet(|| Paired::new(MinGain::new(0.1).unwrap(), 3).unwrap());
     check_in_any_unit(|| Constrained::new(NoiseAware::default(), Default::default()).unwrap());
     let limited = || Constrained::new(Strict, [("memory".to_owned(), Limit::AtMost(8.0))].into()).unwrap();
-    let measured = |score: Score| Measurement {
-        secondary: [("memory".to_owned(), 7.0)].into(),
-        ..Measurement::new(score)
-    };
+    let measured =
+        |score: Score| Measurement { secondary: [("memory".to_owned(), 7.0)].into(), ..Measurement::new(score) };
     RatchetCheck::new(limited).measured_as(measured).in_any_unit().run().unwrap();
     conformance::ratchet(limited, (-3.0, 5.0));
 }

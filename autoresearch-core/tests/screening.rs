@@ -8,7 +8,7 @@ use std::time::Duration;
 use autoresearch_core::journal::Record;
 use autoresearch_core::results::{Screened, screened};
 use autoresearch_core::state::Promotion;
-use autoresearch_core::testkit::{SimulatedMachine as Machine, Script, Step};
+use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// Screening without controls, on a fifth of the budget.

@@ -48,7 +48,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::ratchet::{Noise, Side};
-use autoresearch_core::testkit::{Fate, SimulatedMachine as Machine, Script, Step};
+use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

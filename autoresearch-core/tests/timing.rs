@@ -45,7 +45,8 @@ async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
         settings.paired = true;
         NoiseAware::new(settings).unwrap()
     };
-    let rules: [Arc<dyn Ratchet>; 3] = [Arc::new(Strict), Arc::new(Paired::new(Strict, 2).unwrap()), Arc::new(noise_aware)];
+    let rules: [Arc<dyn Ratchet>; 3] =
+        [Arc::new(Strict), Arc::new(Paired::new(Strict, 2).unwrap()), Arc::new(noise_aware)];
     for ratchet in rules {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");

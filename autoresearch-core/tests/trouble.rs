@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::testkit::{SimulatedMachine as Machine, Script, Step};
+use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// A machine on which everything crashes between two runs: a lost accelerator, until somebody resets it.

@@ -78,7 +78,8 @@ pub(crate) fn mean_of(measurements: &[Measurement]) -> Option<Score> {
     }
     // A sum may exceed the greatest number where the mean does not, and rounding may take a sum of shares beyond it.
     let of_shares = || {
-        let (least, most) = scores().fold((f64::MAX, f64::MIN), |(least, most), score| (least.min(score), most.max(score)));
+        let (least, most) =
+            scores().fold((f64::MAX, f64::MIN), |(least, most), score| (least.min(score), most.max(score)));
         scores().map(|score| score / count).sum::<f64>().clamp(least, most)
     };
     Score::new(scores().sum::<f64>() / count).or_else(|| Score::new(of_shares()))

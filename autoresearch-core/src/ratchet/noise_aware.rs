@@ -99,6 +99,9 @@ impl Default for NoiseAwareSettings {
 const PLAIN: f64 = 3.0;
 /// About this share of changes without effect passes the screen.
 const PASS: f64 = 0.2;
+/// So many earlier trials of the incumbent are counted on when fresh ones are planned: health checks in between add to them,
+/// and the plan is not to depend on an interruption.
+const SURE: usize = 3;
 /// The number of false keeps that the level starts from, where none is promised.
 const FALSE_KEEPS: f64 = 0.5;
 /// The least level where no number of false keeps is promised: below it a gain is asked for that most searches never see.
@@ -206,7 +209,7 @@ impl NoiseAware {
         let Screened { price, sigma, tie, seen } = screened;
         let shift = evidence.shift().filter(|_| !self.0.paired);
         let alone = self.0.paired || shift.is_some();
-        let earlier = if alone { 0 } else { trials.earlier.len() };
+        let earlier = if alone { 0 } else { trials.earlier.len().min(SURE) };
         // One fresh trial of the incumbent fewer than of the candidate, where its earlier ones count too.
         let partners = |fresh: usize| if alone { fresh } else { (fresh - 1).max(1) };
         let few_values = exact::takes_few_values(&[&trials.reference(), &trials.candidate]);
@@ -256,7 +259,9 @@ impl NoiseAware {
             let test = format!("luck explains that with a probability of {chance:.3}");
             // A spread that is known, too, must not explain it: where scores are of several values that test sees more.
             return match chance <= level && gain > price && (error == 0.0 || t > needed) {
-                false => Verdict::Discard(format!("{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}")),
+                false => Verdict::Discard(format!(
+                    "{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}"
+                )),
                 // Nothing was chosen for its luck, if there is none.
                 true if audited < self.0.audit && !never_differed => audit,
                 true => Verdict::Keep(format!("{found} ({test}, at most {level:.3}){shifted}")),
@@ -280,7 +285,9 @@ impl NoiseAware {
         let before: Vec<f64> = reference.iter().map(|score| sign * score).collect();
         let after: Vec<f64> = confirmation.iter().map(|score| sign * score - price).collect();
         match self.0.paired {
-            true => exact::sign_test(&before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>()),
+            true => {
+                exact::sign_test(&before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>())
+            }
             false => exact::rank_sum(&before, &after),
         }
     }

@@ -218,7 +218,10 @@ mod tests {
     #[test]
     fn a_great_loss_has_a_small_e_value() {
         let values: Vec<f64> = [0.0, -5.0, -19.9, -20.1, -100.0, -1e9].map(|sum| e_value(1.0, sum, 1.0, 1e3)).to_vec();
-        assert!(values.is_sorted_by(|more, fewer| more > fewer) && values.iter().all(|value| *value < 1.0), "{values:?}");
+        assert!(
+            values.is_sorted_by(|more, fewer| more > fewer) && values.iter().all(|value| *value < 1.0),
+            "{values:?}"
+        );
         assert!((e_value(1.0, -19.99, 1.0, 1e3) / e_value(1.0, -20.01, 1.0, 1e3) - 1.0).abs() < 0.01);
     }
 
