@@ -17,7 +17,7 @@ pub fn section(state: &State) -> String {
     let noise = audit::noise(state);
     let mut text = String::new();
     match noise.sigma() {
-        Some(0.0) => text.push_str("Runs of the same code agree to the last bit: there is no noise.\n"),
+        Some(0.0) => text.push_str("Trials of the same code have agreed to the last bit so far; any difference would refute that there is no noise.\n"),
         Some(sigma) => {
             let _ = writeln!(
                 text,

@@ -165,7 +165,7 @@ impl Case {
         let mut case = self.with(|at, _| 0.5 + spread(at), |at, _| if at == lucky { 0.52 } else { spread(at) });
         // The next trial of the candidate belongs to what is judged.
         case.candidate.push(if case.candidate.len() == lucky { 0.52 } else { 0.0 });
-        case.more[1] = (0..12).map(|at| spread(at)).collect();
+        case.more[1] = (0..12).map(spread).collect();
         case
     }
 }
