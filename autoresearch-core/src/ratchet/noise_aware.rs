@@ -262,6 +262,8 @@ mod tests {
     use crate::metric::Direction;
     use crate::ratchet::Arm;
 
+    type Change = fn(&mut NoiseAwareSettings);
+
     /// Evidence in the middle of an experiment whose incumbent was measured before, and whose noise is known from that.
     fn evidence(earlier: &[f64], interleaved: &[f64], candidate: &[f64]) -> Evidence {
         let incumbent = Arm::of([earlier, interleaved].concat());
@@ -309,7 +311,7 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_errors_that_name_them() {
-        let wrong: [(fn(&mut NoiseAwareSettings), &str); 6] = [
+        let wrong: [(Change, &str); 6] = [
             (|settings| settings.alpha = 1.5, "alpha is 1.5; give a number from 0.000001 to 0.5"),
             (|settings| settings.alpha = f64::NAN, "alpha is NaN; give a number from 0.000001 to 0.5"),
             (|settings| settings.screen = -1.0, "screen is -1; give a number from 0 to 10"),
