@@ -143,57 +143,57 @@ struct Hardware {
     gpus: usize,
 }
 
-    /// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
+/// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
 pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
-        let Config { build, run, metric, limits, .. } = config;
-        let mut locked = BTreeMap::new();
-        for name in &config.locked {
-            let path = PathBuf::from(placeholders.fill(name));
-            let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
-            locked.insert(name.as_str(), hash(&bytes));
-        }
-        let hardware: Vec<Hardware> = plan.hardware().into_iter().map(Hardware::from).collect();
-        let count = plan.workers.classes.len();
-        let document = Document {
-            editable: &config.editable_paths,
-            build: Build {
-                command: &build.command,
-                limit_seconds: build.limit_seconds.0.as_secs_f64(),
-                keeps: &build.keeps,
-            },
-            run: Run {
-                command: &run.command,
-                limit_seconds: run.limit_seconds.0.as_secs_f64(),
-                cpus: run.cpus.iter().collect(),
-                repeats: run.repeats,
-            },
-            limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
-            environment: environment(&config.environment, placeholders),
-            metric: Metric {
-                name: &metric.name,
-                direction: metric.direction_name(),
-                unit: &metric.unit,
-                kind: metric.kind.name(),
-                repeats_of: metric.repeats_of(run.repeats).map(RepeatsOf::name),
-                statistic: metric.statistic_name(),
-                clock: metric.clock_name(),
-                samples: metric.samples,
-            },
-            ratchet: &config.ratchet,
-            constants: &config.constants,
-            screening: config.screening.as_ref().map(|section| section.screening().into()),
-            excursion: config.excursion.as_ref().map(|section| section.rule().into()),
-            workers: Workers {
-                sharing: (hardware.is_empty() && count > 1).then_some(count),
-                hardware: (!hardware.is_empty()).then_some(hardware),
-            },
-            locked,
-        };
-        let value = serde_json::to_value(&document)
-            .map_err(|e| CommandError::Other(format!("the configuration has a value that JSON cannot hold: {e}")))?;
-        let mut entries = BTreeMap::new();
-        flatten("", value, &mut entries);
-        Ok(entries.into_iter().fold(Policy::new(), |policy, (name, value)| policy.with(name, value)))
+    let Config { build, run, metric, limits, .. } = config;
+    let mut locked = BTreeMap::new();
+    for name in &config.locked {
+        let path = PathBuf::from(placeholders.fill(name));
+        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
+        locked.insert(name.as_str(), hash(&bytes));
+    }
+    let hardware: Vec<Hardware> = plan.hardware().into_iter().map(Hardware::from).collect();
+    let count = plan.workers.classes.len();
+    let document = Document {
+        editable: &config.editable_paths,
+        build: Build {
+            command: &build.command,
+            limit_seconds: build.limit_seconds.0.as_secs_f64(),
+            keeps: &build.keeps,
+        },
+        run: Run {
+            command: &run.command,
+            limit_seconds: run.limit_seconds.0.as_secs_f64(),
+            cpus: run.cpus.iter().collect(),
+            repeats: run.repeats,
+        },
+        limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
+        environment: environment(&config.environment, placeholders),
+        metric: Metric {
+            name: &metric.name,
+            direction: metric.direction_name(),
+            unit: &metric.unit,
+            kind: metric.kind.name(),
+            repeats_of: metric.repeats_of(run.repeats).map(RepeatsOf::name),
+            statistic: metric.statistic_name(),
+            clock: metric.clock_name(),
+            samples: metric.samples,
+        },
+        ratchet: &config.ratchet,
+        constants: &config.constants,
+        screening: config.screening.as_ref().map(|section| section.screening().into()),
+        excursion: config.excursion.as_ref().map(|section| section.rule().into()),
+        workers: Workers {
+            sharing: (hardware.is_empty() && count > 1).then_some(count),
+            hardware: (!hardware.is_empty()).then_some(hardware),
+        },
+        locked,
+    };
+    let value = serde_json::to_value(&document)
+        .map_err(|e| CommandError::Other(format!("the configuration has a value that JSON cannot hold: {e}")))?;
+    let mut entries = BTreeMap::new();
+    flatten("", value, &mut entries);
+    Ok(entries.into_iter().fold(Policy::new(), |policy, (name, value)| policy.with(name, value)))
 }
 
 /// The values that win: those of the outer environment where a variable is set there. A value that names a secret is hashed.

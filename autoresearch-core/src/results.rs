@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::failpoint;
-use crate::metric::{Measurement, Score};
+use crate::metric::{Measurement, Score, significant};
 use crate::ratchet::{Arm, Comparison, Evidence, Ratchet, Strict, Verdict};
 use crate::sandbox::SandboxError;
 use crate::state::{Experiment, State, Status};
@@ -27,7 +27,7 @@ pub fn table(state: &State) -> String {
         let description = experiment.description.replace(['\t', '\n', '\r'], " ");
         let commit = experiment.revision().short();
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{commit}\t{score:.6}\t{memory:.1}\t{}\t{description}", experiment.status);
+        let _ = writeln!(text, "{commit}\t{}\t{memory:.1}\t{}\t{description}", significant(score), experiment.status);
     }
     text
 }

@@ -148,7 +148,13 @@ mod tests {
 
     fn attempt(experiment: u32) -> Record {
         let (attempt, side, seed, fidelity, class) = (1, Side::Candidate, 1, 1.0, String::new());
-        Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.seed = seed; start.fidelity = fidelity; start.class = class; start })
+        Record::TrialStarted({
+            let mut start = TrialStart::new(experiment, attempt, side);
+            start.seed = seed;
+            start.fidelity = fidelity;
+            start.class = class;
+            start
+        })
     }
 
     fn measured(experiment: u32, seconds: u64) -> Record {

@@ -212,15 +212,6 @@ fn an_imported_run_is_not_judged() {
 }
 
 #[test]
-fn a_keep_has_a_finite_score() {
-    // Each number is finite, and their sum is not.
-    breaks(11, "without a finite score", |records| {
-        records[8] = measured(1, 1, Some(-f64::MAX));
-        records.splice(9..9, [attempt(1, 2), measured(1, 2, Some(-f64::MAX))]);
-    });
-}
-
-#[test]
 fn what_gave_no_number_is_never_kept() {
     breaks(9, "kept without a measurement", |records| records[8] = measured(1, 1, None));
     breaks(8, "kept without a measurement", |records| drop(records.remove(8)));
