@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autoresearch_agents::agent_cli::{Auth, DescriptionPattern, Outside, Upstream};
 use autoresearch_agents::http::KeySource;
-use autoresearch_agents::model::{Caps, Price};
+use autoresearch_agents::model::{Backoff, Caps, Price};
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::EditablePaths;
 use serde::Deserialize;
@@ -36,6 +36,9 @@ pub struct AgentConfig {
     /// Treatment of new files outside the editable paths.
     #[serde(default)]
     outside: Outside,
+    /// Waits after proposals in a row that came to nothing.
+    #[serde(default)]
+    backoff: Backoff,
     /// Pattern that chooses the description out of the output.
     description: Option<DescriptionPattern>,
     /// Wall clock for one proposal.
@@ -154,6 +157,7 @@ impl AgentConfig {
         settings.run_caps = night;
         settings.repository = Some(places.repo.clone());
         settings.outside = self.outside;
+        settings.backoff = self.backoff;
         settings.description = self.description.clone();
         settings.prices = self.prices.clone();
         settings
