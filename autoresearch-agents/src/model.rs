@@ -24,7 +24,7 @@ mod wave;
 
 pub use backoff::Backoff;
 pub(crate) use backoff::Streak;
-pub use caps::{Caps, DEFAULT_RUN_DOLLARS};
+pub use caps::{Caps, DEFAULT_RUN_CALLS, DEFAULT_RUN_DOLLARS};
 pub use check::{Check, CommandCheck};
 pub(crate) use conversation::{Call, CallResult, Conversation, Reply, Stop, Tool, Turn};
 pub use dry_run::DryRun;

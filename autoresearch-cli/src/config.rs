@@ -26,7 +26,7 @@ pub mod workers;
 pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
 pub use file::Config;
-pub use metric::{RepeatsOf, parse_direction};
+pub use metric::parse_direction;
 pub use proposer::ProposerSection;
 pub use ratchet::RatchetSection;
 pub use stop::DefaultCap;
@@ -87,13 +87,14 @@ fn parse(source: &Source) -> Result<Config, Mistake> {
 }
 
 fn check(config: &Config) -> Result<(), KeyError> {
+    config.run.check()?;
     config.metric.check(config.run.repeats)?;
     config.ratchet.check()?;
     config.screening.as_ref().map_or(Ok(()), |screening| screening.check())?;
     config.excursion.as_ref().map_or(Ok(()), |excursion| excursion.check())?;
     config.workers.check()?;
     combination::check(config)?;
-    config.proposer.check("proposer", &config.environment)
+    config.proposer.check("proposer", &config.variables_of_trials())
 }
 
 impl Mistake {

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::{Event, Experiment, Observer, Phase, State, Status};
+use autoresearch_core::{Event, Experiment, Observer, Phase, State, Status, StopReason};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::report;
@@ -20,7 +20,7 @@ use output::{Bars, Output};
 use progress::Progress;
 
 use crate::text::terminal::Style;
-use crate::text::{clean_line, significant, significant_change};
+use crate::text::{clean_line, signed, significant};
 
 /// Without a terminal, the shortest time between two lines on the progress of an experiment.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
@@ -92,8 +92,7 @@ impl Observer for Display {
                 inner.out.line(&text, Some(Style::Yellow));
             }
             Event::Remeasured { score, shift } => {
-                let moved = shift
-                    .map_or(String::new(), |by| format!("; the machine has shifted by {}", significant_change(by)));
+                let moved = shift.map_or(String::new(), |by| format!("; the machine has shifted by {}", signed(by)));
                 let style = if shift.is_some() { Style::Yellow } else { Style::Dim };
                 let text = format!("the incumbent, measured again: {}{moved}", significant(score.get()));
                 inner.out.line(&text, Some(style));
@@ -128,8 +127,7 @@ impl Observer for Display {
             }
             Event::Stopped { reason, .. } => {
                 inner.out.clear();
-                let took = inner.began.elapsed();
-                inner.out.line(&format!("stopped: {reason} ({} after the start)", report::duration(took)), None);
+                inner.stopped(reason);
                 return;
             }
             _ => {}
@@ -227,6 +225,19 @@ impl Inner {
             Status::Crash => Style::Red,
         };
         self.out.line(&report::line(state, experiment), Some(style));
+    }
+
+    /// Says why the run ended; a reason of several lines keeps them.
+    fn stopped(&mut self, reason: &StopReason) {
+        let (took, reason_text) = (report::duration(self.began.elapsed()), reason.to_string());
+        let mut lines = reason_text.lines();
+        let first = lines.next().unwrap_or_default();
+        self.out.line(&format!("stopped: {first} ({took} after the start)"), None);
+        lines.for_each(|line| self.out.line(&format!("  {line}"), None));
+        if matches!(reason, StopReason::Rejected { .. }) {
+            let next = "mend what these reasons name (the programme, editable, [check]); the same command goes on";
+            self.out.line(next, Some(Style::Yellow));
+        }
     }
 
     fn whole_run(&self, state: &State, options: &Options) {

@@ -56,14 +56,6 @@ pub enum CommandError {
     RunExists(String, PathBuf),
     #[error("the run {0} has no measured experiment yet; go on with it: autoresearch run --tag {0}")]
     NothingMeasured(String),
-    #[error(
-        "the run {tag} was made with other settings that decide the number:\n{differences}\ngive the run's own configuration, or another --tag for a new run"
-    )]
-    OtherPolicy { tag: String, differences: String },
-    #[error(
-        "the run {tag} was begun with --seed {then}, and this call has {now}; give --seed {then}, or another tag for a new run"
-    )]
-    OtherSeed { tag: String, then: u64, now: u64 },
     #[error("the proposer: {0}")]
     Proposer(#[from] ProposerError),
     #[error(transparent)]

@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::{register_font, text_anchor};
 use thiserror::Error;
 
-use crate::text::clean_line;
+use crate::text::one_line;
 
 /// The plot could not be drawn or written.
 #[derive(Debug, Error)]
@@ -154,7 +154,8 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         }
         let (anchor, shift) = if left { (text_anchor::HPos::Right, -0.008) } else { (text_anchor::HPos::Left, 0.004) };
         let style = (FONT, 18).into_font().color(&INK).pos(text_anchor::Pos::new(anchor, text_anchor::VPos::Center));
-        let text_of = Text::new(shortened(&experiment.description), (x + shift * last, height), style);
+        // Cleaned, too: a control character would make the SVG invalid.
+        let text_of = Text::new(one_line(&experiment.description, LABEL), (x + shift * last, height), style);
         chart.draw_series([text_of]).map_err(text)?;
     }
     chart
@@ -192,15 +193,6 @@ fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
     }
     corners.extend(corners.last().map(|(_, incumbent)| (last, *incumbent)));
     corners
-}
-
-fn shortened(text: &str) -> String {
-    // A control character would make the SVG invalid.
-    let text = clean_line(text);
-    match text.char_indices().nth(LABEL) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
 }
 
 #[cfg(test)]

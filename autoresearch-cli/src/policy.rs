@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use autoresearch_core::Policy;
+use autoresearch_core::metric::Repeats;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, RatchetSection, RepeatsOf};
+use crate::config::{Config, ConfigError, RatchetSection};
 use crate::error::CommandError;
 use crate::placeholders::Placeholders;
 use crate::plan::WorkerPlan;
@@ -64,6 +65,9 @@ struct Run<'a> {
     cpus: Vec<usize>,
     #[serde(rename = "repeats")]
     repeats: u32,
+    /// The values of the variables that the command inherits by `pass`.
+    #[serde(rename = "pass")]
+    pass: BTreeMap<&'a str, String>,
 }
 
 #[derive(Serialize)]
@@ -87,7 +91,7 @@ struct Metric<'a> {
     #[serde(rename = "kind")]
     kind: &'static str,
     #[serde(rename = "repeats_of")]
-    repeats_of: Option<&'static str>,
+    repeats_of: Option<Repeats>,
     #[serde(rename = "statistic")]
     statistic: Option<&'static str>,
     #[serde(rename = "clock")]
@@ -166,6 +170,7 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             limit_seconds: run.limit_seconds.0.as_secs_f64(),
             cpus: run.cpus.iter().collect(),
             repeats: run.repeats,
+            pass: passed(&run.pass),
         },
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
         environment: environment(&config.environment, placeholders),
@@ -174,7 +179,7 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             direction: metric.direction_name(),
             unit: &metric.unit,
             kind: metric.kind.name(),
-            repeats_of: metric.repeats_of(run.repeats).map(RepeatsOf::name),
+            repeats_of: metric.repeats_of(run.repeats),
             statistic: metric.statistic_name(),
             clock: metric.clock_name(),
             samples: metric.samples,
@@ -196,19 +201,29 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
     Ok(entries.into_iter().fold(Policy::new(), |policy, (name, value)| policy.with(name, value)))
 }
 
-/// The values that win: those of the outer environment where a variable is set there. A value that names a secret is hashed.
+/// The values that win: those of the outer environment where a variable is set there.
 fn environment<'a>(variables: &'a BTreeMap<String, String>, placeholders: &Placeholders) -> BTreeMap<&'a str, String> {
     let value = |name: &str, written: &str| {
         // A path stays as it is written, so that a repository may move.
-        let value = match std::env::var(name) {
+        match std::env::var(name) {
             Ok(outer) if outer != placeholders.fill(written) => outer,
             _ => written.to_owned(),
-        };
-        let upper = name.to_uppercase();
-        let secret = ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| upper.contains(word));
-        if secret { format!("blake3:{}", hash(value.as_bytes())) } else { value }
+        }
     };
-    variables.iter().map(|(name, written)| (name.as_str(), value(name, written))).collect()
+    variables.iter().map(|(name, written)| (name.as_str(), journaled(name, value(name, written)))).collect()
+}
+
+/// The values of variables that a run inherits by name, as far as they are set.
+fn passed(names: &[String]) -> BTreeMap<&str, String> {
+    let set = names.iter().filter_map(|name| Some((name.as_str(), std::env::var(name).ok()?)));
+    set.map(|(name, value)| (name, journaled(name, value))).collect()
+}
+
+/// The value of a variable as a journal may hold it: that of a secret is hashed.
+fn journaled(name: &str, value: String) -> String {
+    let upper = name.to_uppercase();
+    let secret = ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| upper.contains(word));
+    if secret { format!("blake3:{}", hash(value.as_bytes())) } else { value }
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -14,7 +14,8 @@ use crate::start;
 
 /// Checks a run that starts from `base`. Returns what is worth saying and stops nothing.
 pub async fn check(session: &Session, lineage: &Lineage, base: &Revision) -> Result<Vec<String>, CommandError> {
-    let mut warnings = editable_paths(session, lineage, base)?;
+    let mut warnings = lineage.check_files(base)?;
+    warnings.extend(editable_paths(session, lineage, base)?);
     commands(session, lineage, base)?;
     let section = &session.config.proposer;
     let members: Vec<&ProposerSection> = match section {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use autoresearch_agents::agent_cli::Upstream;
 use autoresearch_agents::http::KeySource;
-use autoresearch_agents::model::{Caps, CommandCheck, Options, Surroundings};
+use autoresearch_agents::model::{Caps, Check, CommandCheck, Options, Surroundings};
 use autoresearch_agents::{
     Agent, AgentCliProposer, AgentSettings, ClaudeProposer, DesignProposer, KnobProposer, MergeProposer,
     OpenAiProposer, Portfolio, ReplayProposer,
@@ -66,6 +66,7 @@ fn single(
             let mut settings = agent_settings(session, agent, name);
             settings.run_caps = session.config.stop.caps();
             settings.upstream = upstream(agent, &session.placeholders)?;
+            settings.check = check(session, &format!("check-{name}"))?;
             Box::new(AgentCliProposer::new(settings))
         }
         ProposerSection::Portfolio(_) => return Err(nested()),
@@ -79,22 +80,29 @@ pub fn nested() -> CommandError {
 
 /// The parts of a run that a model's proposer works with.
 pub fn surroundings(session: &Session) -> Result<Surroundings, CommandError> {
-    let Session { config, placeholders, plan, .. } = session;
-    let mut surroundings = Surroundings::new(config.editable());
-    surroundings.run_caps = config.stop.caps();
-    if !config.check.command.is_empty() {
-        let argv = placeholders.fill_all(&config.check.command);
-        let mut limits = config.limits.limits();
-        if plan.workers.ahead {
-            // Beside trials, like a build ahead.
-            limits.cpus = plan.build_cpus;
-        }
-        let check = CommandCheck::new(session.lineage()?, argv, session.slots().join("check"))
-            .with_environment(placeholders.environment(&config.environment))
-            .with_limits(config.check.limit_seconds.0, limits);
-        surroundings.check = Some(Arc::new(check));
-    }
+    let mut surroundings = Surroundings::new(session.config.editable());
+    surroundings.run_caps = session.config.stop.caps();
+    surroundings.check = check(session, "check")?;
     Ok(surroundings)
+}
+
+/// The check that a patch must pass before it is proposed, if there is one. Its copy of the tree lies under `name`.
+fn check(session: &Session, name: &str) -> Result<Option<Arc<dyn Check>>, CommandError> {
+    let Session { config, placeholders, plan, .. } = session;
+    if config.check.command.is_empty() {
+        return Ok(None);
+    }
+    let argv = placeholders.fill_all(&config.check.command);
+    let mut limits = config.limits.limits();
+    if plan.workers.ahead {
+        // Beside trials, like a build ahead.
+        limits.cpus = plan.build_cpus;
+    }
+    let check = CommandCheck::new(session.lineage()?, argv, session.slots().join(name))
+        .with_editable(config.editable())
+        .with_environment(placeholders.environment(&config.environment))
+        .with_limits(config.check.limit_seconds.0, limits);
+    Ok(Some(Arc::new(check)))
 }
 
 /// Fills in the placeholders of paths; relative ones are below the repository's root.
@@ -139,6 +147,9 @@ fn agent_settings(session: &Session, section: &AgentSection, name: &str) -> Agen
     settings.per_proposal =
         Caps { calls: section.per_proposal.calls.or(settings.per_proposal.calls), ..section.per_proposal };
     settings.prices = section.prices().clone();
+    settings.repository = Some(placeholders.repo.clone());
+    settings.outside = section.outside;
+    settings.description = section.description.clone();
     settings
 }
 

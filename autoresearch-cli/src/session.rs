@@ -95,6 +95,7 @@ impl Session {
             build_cpus: plan.build_cpus,
             devices: plan.devices.clone(),
             repeats: config.run.repeats,
+            pass: config.run.pass.clone(),
             ..Commands::default()
         }
     }

@@ -1,8 +1,11 @@
 //! Text for people: no escape sequences, numbers with the digits that count.
 
-mod clean;
-mod number;
 pub mod terminal;
 
-pub use clean::{clean_line, clean_text};
-pub use number::{significant, significant_change};
+pub use autoresearch_core::metric::{signed, significant};
+pub use autoresearch_core::text::{clean, one_line};
+
+/// Returns `text` as one line of any length, cleaned.
+pub fn clean_line(text: &str) -> String {
+    one_line(text, usize::MAX)
+}

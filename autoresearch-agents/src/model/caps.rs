@@ -8,6 +8,10 @@ use serde::Deserialize;
 /// US dollars that all proposals of a run may cost together where no limit in dollars is set.
 pub const DEFAULT_RUN_DOLLARS: f64 = 20.0;
 
+/// Calls that all proposals of a run may make together where the price of a model is not known and no limit in calls is set: a
+/// limit in dollars counts nothing there.
+pub const DEFAULT_RUN_CALLS: u64 = 1000;
+
 /// Limits on spending. A missing one does not limit.
 ///
 /// ```

@@ -16,7 +16,7 @@ use super::verify::VerifyArgs;
     name = "autoresearch",
     version,
     max_term_width = 100,
-    after_help = "Start in a git repository with a file autoresearch.toml; docs/configuration.md says what goes into it.\n\nExample:\n  autoresearch run --experiments 100"
+    after_help = "Start in a git repository with a file autoresearch.toml; docs/configuration.md says what goes into it.\n\nExit codes: 0 for work that is done, also when a run ends by [stop]; 1 for an error, or a violation that\nverify finds; 2 for a wrong command line; 130 for an interruption.\n\nExample:\n  autoresearch run --experiments 100"
 )]
 pub struct Cli {
     #[command(subcommand)]

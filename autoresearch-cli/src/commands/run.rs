@@ -14,7 +14,6 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
-use crate::config::DefaultCap;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::repository::Repository;
@@ -75,10 +74,9 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         Some(tag) => tag,
         None => repository.tag_to_run(config.stop.experiments)?,
     };
-    let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
-        (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
-        (true, false) => Some(DefaultCap::Unknown),
-        (false, _) => None,
+    let default_cap = match config.proposer.asks() {
+        true => config.stop.cap_by_default(config.proposer.is_priced()),
+        false => None,
     };
     let session = Session::new(repository, config, tag)?;
     if args.dry_run {
@@ -89,7 +87,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
     }
     let program = session.program()?;
-    let prepared = prepare(&session, args.allow_dirty, args.seed).await?;
+    let prepared = prepare(&session, args.allow_dirty).await?;
     for warning in &prepared.warnings {
         terminal::err(format_args!("warning: {warning}"));
     }
@@ -132,7 +130,7 @@ struct Prepared {
 }
 
 /// Checks everything that can be checked before the first trial, and opens the journal.
-async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prepared, CommandError> {
+async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, CommandError> {
     let (tag, lineage) = (&session.tag, session.lineage()?);
     let policy = session.policy()?;
     // A run that failed before its first record has not begun.
@@ -145,12 +143,6 @@ async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prep
     session.repository.make_run_folder(tag)?;
     let journal = Journal::open(&session.repository.journal_path(tag))?;
     let state = State::replay(journal.entries())?;
-    if !is_new && is_unbound(&state, &lineage.head()?, &policy) {
-        warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
-        warnings.push(
-            "the baseline of this run was never measured: it begins anew with today's commit and configuration".into(),
-        );
-    }
     if is_imported(&state) {
         return Err(CommandError::Imported(tag.clone()));
     }
@@ -159,15 +151,24 @@ async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prep
     if nothing_started && enough && state.incumbent.is_some() {
         return Err(CommandError::Complete(tag.clone()));
     }
-    check_policy(tag, &state, &policy)?;
-    if let Some(header) = state.header.as_ref().filter(|header| state.is_bound() && header.seed != seed) {
-        return Err(CommandError::OtherSeed { tag: tag.clone(), then: header.seed, now: seed });
-    }
-    // A run that is continued starts from the commit that it began with, wherever the user is today.
-    let base = match state.header.as_ref().filter(|_| state.is_bound()).and_then(|header| header.base.clone()) {
+    // A run with a measured baseline goes on from the commit that it began with, wherever the user is today. Nothing binds one
+    // without: the lab starts it anew from here.
+    let bound = state.header.as_ref().filter(|_| state.is_bound()).and_then(|header| header.base.clone());
+    let base = match bound {
         Some(base) => base,
         None => lineage.head()?,
     };
+    if state.is_bound() {
+        warnings = lineage.check_files(&base)?;
+    } else if let Some(header) = &state.header {
+        warnings = preflight::check(session, &lineage, &base).await?;
+        if header.base.as_ref() != Some(&base) || header.policy != policy {
+            warnings.push(
+                "the baseline of this run was never measured: it begins anew with today's commit and configuration"
+                    .into(),
+            );
+        }
+    }
     Ok(Prepared { journal, lineage, base, policy, warnings })
 }
 
@@ -189,7 +190,7 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.screening = config.screening.as_ref().map(|section| section.screening());
     settings.workers = session.plan.workers.clone();
     settings.excursion = config.excursion.as_ref().map(|section| section.rule());
-    let lab = Lab::builder(sandbox, proposer, config.metric.metric()).ratchet(Arc::new(ratchet)).program(program);
+    let lab = Lab::builder(sandbox, proposer, config.metric()).ratchet(Arc::new(ratchet)).program(program);
     Ok(lab.settings(settings).open_journal(journal).build()?)
 }
 
@@ -207,25 +208,4 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         return Err(CommandError::Dirty { files: shown });
     }
     lineage.head().map(drop).map_err(CommandError::from)
-}
-
-/// Whether a run has no measured baseline, and the program or the settings were changed since it began: nothing binds it then.
-fn is_unbound(state: &State, head: &Revision, policy: &Policy) -> bool {
-    let Some(header) = state.header.as_ref().filter(|_| !state.is_bound()) else {
-        return false;
-    };
-    header.base.as_ref() != Some(head) || header.policy != *policy
-}
-
-/// A run with a measured baseline goes on only under the settings that it was measured with.
-fn check_policy(tag: &str, state: &State, policy: &Policy) -> Result<(), CommandError> {
-    let Some(header) = state.header.as_ref().filter(|_| state.is_bound()) else { return Ok(()) };
-    let differences = header.policy.differences(policy);
-    match differences.is_empty() {
-        true => Ok(()),
-        false => {
-            let differences = differences.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n");
-            Err(CommandError::OtherPolicy { tag: tag.into(), differences })
-        }
-    }
 }

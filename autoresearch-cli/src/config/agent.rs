@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use autoresearch_agents::agent_cli::Auth;
+use autoresearch_agents::agent_cli::{Auth, DescriptionPattern, Outside};
 use autoresearch_agents::http::KeySource;
 use autoresearch_agents::model::{Caps, Price};
 use serde::Deserialize;
@@ -32,6 +32,11 @@ pub struct AgentSection {
     /// Files that it may read beside the editable ones, relative to the repository's root.
     #[serde(default)]
     pub references: Vec<String>,
+    /// Treatment of new files that it leaves outside the editable paths; they are dropped by default.
+    #[serde(default)]
+    pub outside: Outside,
+    /// Pattern that chooses the description out of its output.
+    pub description: Option<DescriptionPattern>,
     /// Wall clock for one proposal; ten minutes by default.
     #[serde(default)]
     pub limit_seconds: Seconds,
@@ -76,7 +81,8 @@ enum AuthKind {
 }
 
 impl AgentSection {
-    /// Finds the mistakes that can be found without opening anything. `key` is where the section stands.
+    /// Finds the mistakes that can be found without opening anything. `key` is where the section stands, `for_experiments` the
+    /// variables of experiments, with the key that names each.
     pub fn check(&self, key: &str, for_experiments: &BTreeMap<String, String>) -> Result<(), KeyError> {
         let wrong = |name: &str, why: &str| Err(KeyError::new(format!("{key}.{name}"), why));
         let named = if let Some(KeyOrLogin::Env(name)) = &self.key { name.as_str() } else { self.usual_key().0 };
@@ -160,7 +166,7 @@ mod tests {
 
     fn read(text: &str) -> Result<AgentSection, String> {
         let section: AgentSection = toml::from_str(text).map_err(|e| e.to_string())?;
-        let environment = BTreeMap::from([("OWN_KEY".into(), String::new())]);
+        let environment = BTreeMap::from([("OWN_KEY".into(), "environment.OWN_KEY".into())]);
         section.check("proposer", &environment).map_err(|e| e.to_string())?;
         Ok(section)
     }
@@ -181,7 +187,11 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap().program(), program);
         }
+        let section = read("agent = 'codex'\noutside = 'reject'\ndescription = '^SUMMARY: (.*)$'").unwrap();
+        assert_eq!(section.outside, Outside::Reject);
+        assert_eq!(section.description.unwrap().choose("SUMMARY: lower A"), Some("lower A"));
         let section = read("agent = 'claude-code'").unwrap();
+        assert_eq!((section.outside, section.description.is_none()), (Outside::Drop, true));
         assert_eq!(section.key_source(), Some(KeySource::Env("ANTHROPIC_API_KEY".into())));
         assert_eq!((section.server(), section.has_login()), ("https://api.anthropic.com", false));
         for (text, word) in [
@@ -194,6 +204,8 @@ mod tests {
             ("agent = 'codex'\nkey = 'login'\nper_proposal = { calls = 3 }", "login"),
             ("agent = 'codex'\nkey = 'longin'", "longin"),
             ("agent = 'codex'\nlimits = 3", "limits"),
+            ("agent = 'codex'\noutside = 'keep'", "keep"),
+            ("agent = 'codex'\ndescription = '('", "unclosed group"),
             ("agent = 'codex'\nkey = { env = 'OWN_KEY' }", "to every experiment"),
         ] {
             let error = read(text).unwrap_err();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use autoresearch_core::{Budget, EditablePaths};
+use autoresearch_core::{Budget, EditablePaths, Metric};
 use serde::Deserialize;
 
 use super::excursion::ExcursionSection;
@@ -33,7 +34,7 @@ pub struct Config {
     pub build: BuildSection,
     /// The run.
     pub run: RunSection,
-    /// The check of a model's patch; none by default.
+    /// The check of a patch of a model or an agent; none by default.
     #[serde(default)]
     pub check: CheckSection,
     /// The limits of each command; none by default.
@@ -91,6 +92,18 @@ impl Config {
     /// The paths that proposals may change.
     pub fn editable(&self) -> EditablePaths {
         EditablePaths::new(self.editable_paths.iter().cloned())
+    }
+
+    /// The variables that trials see, by their names, with the key that names each.
+    pub fn variables_of_trials(&self) -> BTreeMap<String, String> {
+        let written = self.environment.keys().map(|name| (name.clone(), format!("environment.{name}")));
+        let passed = self.run.pass.iter().map(|name| (name.clone(), "run.pass".to_owned()));
+        passed.chain(written).collect()
+    }
+
+    /// The number that decides, as the lab reads it.
+    pub fn metric(&self) -> Arc<dyn Metric> {
+        self.metric.metric(self.run.repeats)
     }
 
     /// The limits of one trial.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoresearch_core::metric::{Clock, Statistic};
+use autoresearch_core::metric::{Clock, Repeats, Statistic};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
 use serde::Deserialize;
 
@@ -25,7 +25,7 @@ pub struct MetricSection {
     #[serde(default)]
     pub kind: MetricKind,
     /// The number of several repeats of a run that counts; for `number` only, the median by default.
-    pub repeats_of: Option<RepeatsOf>,
+    pub repeats_of: Option<Repeats>,
     /// The sample of a run that counts: for `timing` only, like all that follows.
     pub statistic: Option<Statistic>,
     /// The clock that measures: the program's or the lab's.
@@ -48,20 +48,6 @@ pub enum MetricKind {
     Timing,
 }
 
-/// The number of several repeats of a run that counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RepeatsOf {
-    /// The middle one, or the mean of the two in the middle.
-    #[default]
-    Median,
-    Mean,
-    /// The smallest number, whichever way is better.
-    Min,
-    /// The number of the last repeat.
-    Last,
-}
-
 impl MetricKind {
     /// The kind's name in a configuration.
     pub fn name(self) -> &'static str {
@@ -69,18 +55,6 @@ impl MetricKind {
             MetricKind::Number => "number",
             MetricKind::Items => "items",
             MetricKind::Timing => "timing",
-        }
-    }
-}
-
-impl RepeatsOf {
-    /// The name in a configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            RepeatsOf::Median => "median",
-            RepeatsOf::Mean => "mean",
-            RepeatsOf::Min => "min",
-            RepeatsOf::Last => "last",
         }
     }
 }
@@ -167,16 +141,21 @@ impl MetricSection {
     }
 
     /// The number of several repeats that counts, where there are several.
-    pub fn repeats_of(&self, repeats: u32) -> Option<RepeatsOf> {
-        (self.kind == MetricKind::Number && repeats > 1).then(|| self.repeats_of.unwrap_or_default())
+    pub fn repeats_of(&self, repeats: u32) -> Option<Repeats> {
+        (self.kind == MetricKind::Number && repeats > 1).then(|| self.repeats_of.unwrap_or(Repeats::Median))
     }
 
-    /// The metric as the lab takes it.
-    pub fn metric(&self) -> Arc<dyn Metric> {
+    /// The metric as the lab takes it. `repeats` are those of a run.
+    pub fn metric(&self, repeats: u32) -> Arc<dyn Metric> {
         let MetricSection { name, direction, unit, .. } = self;
         match self.kind {
-            // Core's metric reads the last number of a log; `repeats_of` is for the one that reads several.
-            MetricKind::Number => Arc::new(LogMetric::new(name, *direction).with_unit(unit)),
+            MetricKind::Number => {
+                let metric = LogMetric::new(name, *direction).with_unit(unit);
+                Arc::new(match self.repeats_of(repeats) {
+                    Some(which) => metric.repeats_of(which),
+                    None => metric,
+                })
+            }
             MetricKind::Items => Arc::new(ItemMetric::new(name, *direction).with_unit(unit)),
             MetricKind::Timing => Arc::new(
                 Timing::new(name)

@@ -153,18 +153,19 @@ impl ProposerSection {
         }
     }
 
-    /// Finds the mistakes that can be found before anything is opened or asked. `key` is where the section stands.
-    pub fn check(&self, key: &str, environment: &BTreeMap<String, String>) -> Result<(), KeyError> {
+    /// Finds the mistakes that can be found before anything is opened or asked. `key` is where the section stands, `variables`
+    /// are those of experiments, with the key that names each.
+    pub fn check(&self, key: &str, variables: &BTreeMap<String, String>) -> Result<(), KeyError> {
         match self {
             ProposerSection::Knobs(_) | ProposerSection::Replay(_) | ProposerSection::Merge(_) => Ok(()),
             ProposerSection::Design(design) => design.factorial(key).map(drop),
             ProposerSection::Claude(settings) => {
-                check_model(key, &settings.options, &settings.unknown, "ANTHROPIC_API_KEY", environment)
+                check_model(key, &settings.options, &settings.unknown, "ANTHROPIC_API_KEY", variables)
             }
             ProposerSection::Openai(settings) => {
-                check_model(key, &settings.options, &settings.unknown, "OPENAI_API_KEY", environment)
+                check_model(key, &settings.options, &settings.unknown, "OPENAI_API_KEY", variables)
             }
-            ProposerSection::Agent(agent) => agent.check(key, environment),
+            ProposerSection::Agent(agent) => agent.check(key, variables),
             ProposerSection::Portfolio(PortfolioSection { members, .. }) => {
                 if members.is_empty() {
                     let why = "is empty; add a table for each proposer, by name";
@@ -175,7 +176,7 @@ impl ProposerSection {
                     if matches!(member, ProposerSection::Replay(_) | ProposerSection::Portfolio(_)) {
                         return Err(KeyError::new(key, "cannot take turns with others; make it the only proposer"));
                     }
-                    member.check(&key, environment)?;
+                    member.check(&key, variables)?;
                 }
                 Ok(())
             }
@@ -233,7 +234,7 @@ fn check_model(
     options: &Options,
     unknown: &BTreeMap<String, toml::Value>,
     usual: &str,
-    environment: &BTreeMap<String, String>,
+    variables: &BTreeMap<String, String>,
 ) -> Result<(), KeyError> {
     let wrong = |name: &str, why: String| Err(KeyError::new(format!("{key}.{name}"), why));
     if let Some(name) = unknown.keys().next() {
@@ -243,7 +244,7 @@ fn check_model(
         Some(KeySource::Env(name)) => name.as_str(),
         _ => usual,
     };
-    check_not_shared([named, usual], environment)?;
+    check_not_shared([named, usual], variables)?;
     let Timeouts { connect, first_byte, between_bytes, whole } = options.timeouts;
     let Retry { first, most, patience, .. } = options.retry;
     if [connect, first_byte, between_bytes, whole].into_iter().any(|limit| !(limit > 0.0 && limit < 1e9)) {
@@ -259,16 +260,16 @@ fn check_model(
     check_dollars(&format!("{key}.per_proposal.dollars"), options.per_proposal.dollars)
 }
 
-/// Makes sure that no experiment gets a proposer's key: experiments run code that a model wrote.
+/// Makes sure that no experiment gets a proposer's key: experiments run code that a model wrote. `variables` are those of
+/// experiments, with the key that names each.
 pub(super) fn check_not_shared<const N: usize>(
     names: [&str; N],
-    environment: &BTreeMap<String, String>,
+    variables: &BTreeMap<String, String>,
 ) -> Result<(), KeyError> {
-    match names.into_iter().find(|name| environment.contains_key(*name)) {
-        Some(name) => Err(KeyError::new(
-            format!("environment.{name}"),
-            format!("would give {name}, the proposer's key, to every experiment; remove it"),
-        )),
+    match names.into_iter().find_map(|name| Some((name, variables.get(name)?))) {
+        Some((name, key)) => {
+            Err(KeyError::new(key, format!("would give {name}, the proposer's key, to every experiment; remove it")))
+        }
         None => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 use autoresearch_core::process::Cpus;
 use serde::Deserialize;
 
+use super::error::KeyError;
 use super::values::{self, Seconds};
 
 /// `[run]`: the program that prints the metric.
@@ -20,6 +21,22 @@ pub struct RunSection {
     /// Repeats of the command for one measurement; 1 by default.
     #[serde(default = "once", deserialize_with = "values::between::<1, 1000, _>")]
     pub repeats: u32,
+    /// Names of further variables of the outer environment that the build and the run inherit, where they are set.
+    #[serde(default)]
+    pub pass: Vec<String>,
+}
+
+impl RunSection {
+    /// Finds names that no variable can have.
+    pub fn check(&self) -> Result<(), KeyError> {
+        match self.pass.iter().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            Some(name) => {
+                let why = format!("has {name:?}, which is no name of a variable; give names alone, as [\"HF_HOME\"]");
+                Err(KeyError::new("run.pass", why))
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 fn once() -> u32 {
@@ -41,7 +58,7 @@ pub struct BuildSection {
     pub keeps: Vec<String>,
 }
 
-/// `[check]`: the command that a model's patch must pass before it costs an experiment; none by default.
+/// `[check]`: the command that a patch of a model or an agent must pass before it costs an experiment; none by default.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckSection {

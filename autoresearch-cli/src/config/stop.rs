@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autoresearch_agents::model::Caps;
+use autoresearch_agents::model::{Caps, DEFAULT_RUN_CALLS, DEFAULT_RUN_DOLLARS};
 use autoresearch_core::{Score, Stop};
 use serde::Deserialize;
 
@@ -33,11 +33,6 @@ pub struct StopSection {
     pub calls: Option<u64>,
 }
 
-/// The cap in dollars of a run that pays for its proposals and sets no cap itself.
-const DEFAULT_DOLLARS: f64 = 20.0;
-/// The cap in calls where the price of a model is not known.
-const DEFAULT_CALLS: u64 = 1000;
-
 /// A cap on what proposals may cost that nobody asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DefaultCap {
@@ -48,19 +43,20 @@ pub enum DefaultCap {
 }
 
 impl StopSection {
-    /// Adds the default cap to a run that pays for its proposals and has no cap, and returns it. `priced` says that all
-    /// prices are known: a cap in dollars cannot be kept without them.
+    /// Adds the default cap to a run that pays for its proposals and sets none of that kind, and returns it. `priced` says that
+    /// all prices are known: without them a cap in dollars counts nothing, and calls are counted instead.
     pub fn cap_by_default(&mut self, priced: bool) -> Option<DefaultCap> {
-        if self.dollars.is_some() || self.tokens.is_some() || self.calls.is_some() {
-            return None;
+        match (priced, self.dollars, self.calls) {
+            (true, None, _) => {
+                self.dollars = Some(DEFAULT_RUN_DOLLARS);
+                Some(DefaultCap::Dollars(DEFAULT_RUN_DOLLARS))
+            }
+            (false, _, None) => {
+                self.calls = Some(DEFAULT_RUN_CALLS);
+                Some(DefaultCap::Calls(DEFAULT_RUN_CALLS))
+            }
+            _ => None,
         }
-        Some(if priced {
-            self.dollars = Some(DEFAULT_DOLLARS);
-            DefaultCap::Dollars(DEFAULT_DOLLARS)
-        } else {
-            self.calls = Some(DEFAULT_CALLS);
-            DefaultCap::Calls(DEFAULT_CALLS)
-        })
     }
 
     fn finite_dollars(&self) -> Option<f64> {
@@ -80,9 +76,9 @@ impl StopSection {
         stop
     }
 
-    /// The caps on the cost of all proposals, as proposers take them.
+    /// The caps on the cost of all proposals, as proposers take them: without one in dollars they keep their own default.
     pub fn caps(&self) -> Caps {
-        Caps { dollars: self.finite_dollars(), tokens: self.tokens, calls: self.calls }
+        Caps { dollars: self.dollars, tokens: self.tokens, calls: self.calls }
     }
 }
 

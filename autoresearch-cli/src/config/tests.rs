@@ -3,6 +3,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::*;
+use autoresearch_core::metric::Repeats;
 
 const MINIMAL: &str = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
 
@@ -197,7 +198,13 @@ fn paid_proposals_have_a_cap_by_default() {
     let (text, caps) = cap("[proposer]\nkind = 'openai'\nmodel = 'own'\n").unwrap();
     assert!(text.contains("1000 times") && caps.calls == Some(1000) && caps.dollars.is_none(), "{text}");
     assert_eq!(cap("[proposer]\nkind = 'claude'\n[stop]\ndollars = inf\n"), None);
-    assert_eq!(cap("[proposer]\nkind = 'claude'\n[stop]\ncalls = 7\n"), None);
+    let (_, caps) = cap("[proposer]\nkind = 'claude'\n[stop]\ncalls = 7\n").unwrap();
+    assert_eq!((caps.dollars, caps.calls), (Some(20.0), Some(7)), "each kind of cap has its own default");
+    assert_eq!(cap("[proposer]\nkind = 'openai'\nmodel = 'own'\n[stop]\ncalls = 7\n"), None);
+    // Infinity reaches the proposer, which has a default of its own otherwise.
+    let config = read(&format!("{MINIMAL}[proposer]\nkind = 'claude'\n[stop]\ndollars = inf\n"), None).unwrap();
+    assert_eq!(config.stop.caps().or_default_dollars().dollars, Some(f64::INFINITY));
+    assert_eq!(config.stop.stop().dollars, None);
 }
 
 #[test]
@@ -210,8 +217,8 @@ fn repeats_need_a_choice_that_fits() {
             None,
         )
     };
-    let of = |metric: &str| with("repeats = 5", metric).unwrap().metric.repeats_of(5).map(RepeatsOf::name);
-    assert_eq!((of(""), of("repeats_of = 'min'")), (Some("median"), Some("min")));
+    let of = |metric: &str| with("repeats = 5", metric).unwrap().metric.repeats_of(5);
+    assert_eq!((of(""), of("repeats_of = 'min'")), (Some(Repeats::Median), Some(Repeats::Min)));
     assert_eq!(with("", "").unwrap().metric.repeats_of(1), None);
     assert!(with("", "repeats_of = 'mean'").unwrap_err().to_string().contains("[run] repeats is 1"));
     assert!(with("repeats = 5", "repeats_of = 'best'").unwrap_err().to_string().contains("expected one of `median`"));

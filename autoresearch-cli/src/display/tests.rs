@@ -35,3 +35,16 @@ fn without_a_terminal_there_are_plain_lines() {
     assert!(lines[1].ends_with("rejected: A 1 -> 2: same"), "progress lines wait: {text}");
     assert!(lines[3].contains("KEPT") && !text.contains('\x1b'), "{text}");
 }
+
+#[test]
+fn a_run_that_ends_for_rejected_proposals_says_which_and_what_to_do() {
+    let captured = Captured::default();
+    let display = Display::plain(Options::default(), Box::new(captured.clone()));
+    let reason = StopReason::Rejected { count: 20, last: "- wider: no edits\n- deeper: not editable".into() };
+    display.on_event(&Event::Stopped { reason: &reason, state: &State::default() });
+    let text = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().map(|line| &line[9..]).collect();
+    assert!(lines[0].starts_with("stopped: 20 proposals in a row were rejected; the last ones were: ("), "{text}");
+    assert_eq!(lines[1..3], ["- wider: no edits", "- deeper: not editable"]);
+    assert!(lines[3].starts_with("mend what these reasons name") && lines[3].ends_with("the same command goes on"));
+}

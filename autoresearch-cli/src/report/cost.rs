@@ -132,11 +132,11 @@ mod tests {
             [("baseline", Some(1.5)), ("no", Some(1.6)), ("a | b", Some(1.4)), ("yes", Some(1.3)), ("fails", None)];
         let records = records(&scores);
         for mut record in records {
-            if let Record::Staged { experiment, cost: place, .. } = &mut record
-                && *experiment > 0
+            if let Record::Staged(staged) = &mut record
+                && staged.experiment > 0
             {
-                *place = cost;
-                if *experiment == 2 {
+                staged.cost = cost;
+                if staged.experiment == 2 {
                     entries.push(journal.append(rejection.clone()).unwrap());
                 }
             }

@@ -6,7 +6,7 @@ use autoresearch_agents::design::{Alias, Analysis, Effect, Step, analyses};
 use autoresearch_core::{Direction, State};
 
 use super::line::escape_cell;
-use crate::text::{significant, significant_change};
+use crate::text::{signed, significant};
 
 /// The most effects that are named where several share a number.
 const NAMED: usize = 4;
@@ -92,7 +92,7 @@ fn words(effect: &Effect, metric: &str, direction: Direction) -> String {
             second.to,
             second.from,
             change(first),
-            significant_change(2.0 * effect.estimate),
+            signed(2.0 * effect.estimate),
             error(2.0)
         ),
         _ => String::new(),
@@ -128,9 +128,9 @@ fn some(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{example, records};
+    use crate::report::fixtures::{example, records, replay};
     use autoresearch_core::journal::Record;
-    use autoresearch_core::{Design, Journal, Patch, Revision};
+    use autoresearch_core::{Design, Patch, Revision};
 
     /// The run of a two by two design, whose baseline is its first point.
     fn state() -> State {
@@ -138,24 +138,22 @@ mod tests {
         let levels = [("0.02", "4"), ("0.04", "4"), ("0.02", "6"), ("0.04", "6")];
         let mut first = None;
         for record in &mut records {
-            let Record::Staged { experiment, parent, candidate, change, design, .. } = record else { continue };
-            let (lr, depth) = levels[*experiment as usize];
-            let baseline: &Revision = first.get_or_insert(candidate.revision.clone());
-            if *experiment > 0 {
-                *parent = Some(baseline.clone());
+            let Record::Staged(staged) = record else { continue };
+            let (lr, depth) = levels[staged.experiment as usize];
+            let baseline: &Revision = first.get_or_insert(staged.candidate.revision.clone());
+            if staged.experiment > 0 {
+                staged.parent = Some(baseline.clone());
                 let mut patch = Patch { edits: Vec::new() };
                 for (name, from, to) in [("LR", "0.02", lr), ("DEPTH", "4", depth)].iter().filter(|(_, a, b)| a != b) {
                     let line = |value: &str| format!("const {name}: f64 = {value};");
                     patch.edits.extend(Patch::replace("a.rs", line(from), line(to)).edits);
                 }
-                *change = serde_json::to_value(patch).unwrap();
+                staged.change = serde_json::to_value(patch).unwrap();
                 let levels = [("LR".to_owned(), lr.to_owned()), ("DEPTH".to_owned(), depth.to_owned())].into();
-                *design = Some(Box::new(Design { name: "pair".into(), levels }));
+                staged.design = Some(Box::new(Design { name: "pair".into(), levels }));
             }
         }
-        let mut journal = Journal::in_memory();
-        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
-        State::replay(&entries).unwrap()
+        replay(records)
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! States and records for the tests of reports.
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::ratchet::Side;
-use autoresearch_core::{
-    Candidate, Cost, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, State, Status,
-};
+use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, State, Status};
 
 /// A small run: baseline, a keep, a discard, a crash.
 pub fn example() -> State {
@@ -13,79 +11,72 @@ pub fn example() -> State {
 
 /// A run of these descriptions and scores, under the strict rule.
 pub fn run_of(experiments: &[(&str, Option<f64>)]) -> State {
+    replay(records(experiments))
+}
+
+/// The state that these records add up to.
+pub fn replay(records: Vec<Record>) -> State {
     let mut journal = Journal::in_memory();
-    let append = |record| journal.append(record).unwrap();
-    State::replay(&records(experiments).into_iter().map(append).collect::<Vec<_>>()).unwrap()
+    let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
+    State::replay(&entries).unwrap()
+}
+
+/// The first record of a run that minimises `val_bpb`.
+pub fn started() -> Record {
+    Record::Started(RunHeader::new("test", "val_bpb", Direction::Minimise))
+}
+
+/// The record of an experiment whose candidate has a revision of its own.
+pub fn staged(experiment: u32, description: &str) -> Record {
+    let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision(experiment).0));
+    staged.description = description.into();
+    Record::Staged(staged)
+}
+
+/// The revision of an experiment's candidate.
+pub fn revision(experiment: u32) -> Revision {
+    Revision(format!("{:07x}", 0x0abc_0000 + experiment))
+}
+
+/// The start of a trial of a candidate on the full budget.
+pub fn trial_started(experiment: u32, trial: u32) -> Record {
+    Record::TrialStarted(TrialStart::new(experiment, trial, Side::Candidate))
+}
+
+/// A measurement of this score and nothing else.
+pub fn measurement(score: f64) -> Measurement {
+    Measurement::new(Score::new(score).unwrap())
+}
+
+/// The decision on an experiment; a keep makes its candidate the incumbent.
+pub fn decided(experiment: u32, status: Status, reason: &str) -> Record {
+    let mut decision = Decision::new(experiment, status);
+    decision.reason = reason.into();
+    decision.kept_as = (status == Status::Keep).then(|| revision(experiment));
+    Record::Decided(decision)
 }
 
 /// The records of such a run.
 pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
-    let mut records = vec![];
-    let mut add = |record| records.push(record);
-    add(Record::Started {
-        tag: "test".into(),
-        base: None,
-        metric: "val_bpb".into(),
-        direction: Direction::Minimise,
-        policy: "p".into(),
-        seed: 1,
-        rule: String::new(),
-    });
+    let mut records = vec![started()];
     let mut best = f64::INFINITY;
-    for (number, (description, score)) in experiments.iter().enumerate() {
-        let experiment = number as u32;
-        let revision = Revision(format!("{:07x}", 0xabc0000 + number));
-        let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
-        add(Record::Staged {
-            experiment,
-            parent: None,
-            candidate,
-            description: (*description).into(),
-            hypothesis: String::new(),
-            change: serde_json::Value::Null,
-            cost: Cost::default(),
-            proposer: String::new(),
-            design: None,
-            remaining: None,
-        });
-        add(Record::TrialStarted {
-            experiment,
-            attempt: 1,
-            side: Side::Candidate,
-            seed: 1,
-            fidelity: 1.0,
-            class: String::new(),
-        });
-        let result = score.map(|s| Measurement::new(Score::new(s).unwrap())).ok_or("it crashed".to_owned());
-        let keep = score.is_some_and(|s| s < best);
-        best = best.min(score.unwrap_or(best));
-        add(Record::TrialMeasured {
-            experiment,
-            attempt: 1,
-            side: Side::Candidate,
-            fidelity: 1.0,
-            outcome: Outcome::Completed(RunLog::default()),
-            result,
-        });
-        let status = if keep {
-            Status::Keep
-        } else if score.is_some() {
-            Status::Discard
-        } else {
-            Status::Crash
+    for (experiment, (description, score)) in (0..).zip(experiments) {
+        let result = score.map(measurement).ok_or("it crashed".to_owned());
+        let (status, reason) = match score {
+            Some(score) if *score < best => (Status::Keep, ""),
+            Some(_) => (Status::Discard, ""),
+            None => (Status::Crash, "ended with exit code 1"),
         };
-        let reason = if status == Status::Crash { "ended with exit code 1" } else { "" };
-        add(Record::Decided {
-            experiment,
-            status,
-            reason: reason.into(),
-            to: keep.then_some(revision),
-            reference: None,
-            alpha: None,
-            excursion: None,
-        });
-        if keep {
-            add(Record::Adopted { experiment });
+        best = best.min(score.unwrap_or(best));
+        let outcome = Outcome::Completed(RunLog::default());
+        records.extend([
+            staged(experiment, description),
+            trial_started(experiment, 1),
+            Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result)),
+            decided(experiment, status, reason),
+        ]);
+        if status == Status::Keep {
+            records.push(Record::Adopted { experiment });
         }
     }
     records

@@ -6,7 +6,7 @@ use autoresearch_core::import::is_imported;
 use autoresearch_core::{Experiment, State, Status};
 use jiff::tz::TimeZone;
 
-use crate::text::{clean_line, significant, significant_change};
+use crate::text::{clean_line, signed, significant};
 
 /// Formats one experiment: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(state: &State, experiment: &Experiment) -> String {
@@ -35,7 +35,7 @@ pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
     let (mut scores, delta) = match (experiment.before, experiment.score()) {
         (Some(before), Some(after)) => (
             format!("{} -> {}", significant(before.get()), significant(after.get())),
-            significant_change(after.get() - before.get()),
+            signed(after.get() - before.get()),
         ),
         (None, Some(after)) => (significant(after.get()), "baseline".into()),
         (_, None) if experiment.status == Status::Discard && experiment.screening.is_some() => {

@@ -13,12 +13,12 @@ use super::line::{escape_cell, gain, rows};
 use super::screening::screening;
 use super::totals::{machines, times, totals};
 use super::{cost, deviations, holdout, noise, workers};
-use crate::text::{clean_line, clean_text, significant};
+use crate::text::{clean, clean_line, significant};
 
 /// Formats the whole report. `title` is the programme's, `plot` the plot's file name.
 pub fn markdown(state: &State, entries: &[Entry], title: &str, plot: &str) -> String {
     let text = sections(state, title, plot) + &workers::markdown(state, entries);
-    clean_text(&text).into_owned()
+    clean(&text).into_owned()
 }
 
 fn sections(state: &State, title: &str, plot: &str) -> String {

@@ -6,7 +6,7 @@ use autoresearch_core::State;
 use autoresearch_core::audit::{self, Kept};
 
 use super::line::escape_cell;
-use crate::text::{significant, significant_change};
+use crate::text::{signed, significant};
 
 /// A keep that luck brings with more than this probability would not be kept today.
 const ALPHA: f64 = 0.10;
@@ -53,7 +53,7 @@ pub fn section(state: &State) -> String {
             let _ = writeln!(
                 text,
                 "| {id:03} | {change} | {} | {since} | {new} and {old} | {luck} |",
-                significant_change(keep.chosen_gain)
+                signed(keep.chosen_gain)
             );
         }
         let doubtful: Vec<String> = kept
@@ -76,7 +76,7 @@ pub fn section(state: &State) -> String {
             "\nThe machine shifted about experiment {:03}: the same code gave scores {} from then on. Only scores from \
              after it were compared with later ones.",
             shift.experiment,
-            significant_change(shift.by)
+            signed(shift.by)
         );
     }
     text
@@ -86,8 +86,8 @@ pub fn section(state: &State) -> String {
 fn since(keep: &Kept<'_>) -> String {
     match (keep.by_selection, keep.error) {
         (true, _) => "not measured again".into(),
-        (false, Some(error)) => format!("{} ± {}", significant_change(keep.gain), significant(error)),
-        (false, None) => significant_change(keep.gain),
+        (false, Some(error)) => format!("{} ± {}", signed(keep.gain), significant(error)),
+        (false, None) => signed(keep.gain),
     }
 }
 

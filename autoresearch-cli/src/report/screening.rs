@@ -62,94 +62,53 @@ fn agrees(agreement: &Agreement) -> String {
 mod tests {
     use super::*;
     use crate::report::excursions::excursions;
-    use crate::report::fixtures::example;
+    use crate::report::fixtures::{decided, example, measurement, replay, staged, started};
     use crate::report::{line, markdown};
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::journal::{Record, TrialResult, TrialStart};
     use autoresearch_core::ratchet::Side;
     use autoresearch_core::state::{ExcursionStep, Promotion};
-    use autoresearch_core::{
-        Candidate, Cost, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, Status,
-    };
+    use autoresearch_core::{Outcome, RunLog, Status};
+
+    /// The records of a trial: 100 s on the full budget, 20 s on a share of it.
+    fn trial(experiment: u32, trial: u32, side: Side, score: f64, fidelity: f64) -> [Record; 2] {
+        let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
+        let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
+        let mut start = TrialStart::new(experiment, trial, side);
+        let mut result = TrialResult::new(experiment, trial, side, outcome, Ok(measurement(score)));
+        (start.fidelity, result.fidelity) = (fidelity, fidelity);
+        [Record::TrialStarted(start), Record::TrialMeasured(result)]
+    }
 
     /// Records of candidates with these short and full scores (none: screened out), of which the first `controls` that were
-    /// measured in full failed. A full trial takes 100 s, a short one 20 s; the baseline is 1.
+    /// measured in full failed. The baseline is 1.
     fn records(candidates: &[(f64, Option<f64>)], controls: usize) -> Vec<Record> {
-        let mut records = vec![];
-        let mut add = |record| records.push(record);
-        add(Record::Started {
-            tag: "t".into(),
-            base: None,
-            metric: "x".into(),
-            direction: Direction::Minimise,
-            policy: String::new(),
-            seed: 0,
-            rule: String::new(),
-        });
-        let run = |experiment, attempt, side, score: f64, fidelity: f64| {
-            let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
-            let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
-            let result = Ok(Measurement::new(Score::new(score).unwrap()));
-            [
-                Record::TrialStarted { experiment, attempt, side, seed: 0, fidelity, class: String::new() },
-                Record::TrialMeasured { experiment, attempt, side, fidelity, outcome, result },
-            ]
-        };
+        let mut records = vec![started()];
         let baseline = (1.0, Some(1.0));
         for (experiment, (short, full)) in (0..).zip(std::iter::once(&baseline).chain(candidates)) {
-            let revision = Revision(format!("r{experiment}"));
-            add(Record::Staged {
-                experiment,
-                parent: None,
-                candidate: Candidate::new(revision.0.clone()),
-                description: format!("change {experiment}"),
-                hypothesis: String::new(),
-                change: serde_json::Value::Null,
-                cost: Cost::default(),
-                proposer: String::new(),
-                design: None,
-                remaining: None,
-            });
-            let mut attempt = 0;
-            let mut next = || {
-                attempt += 1;
-                attempt
-            };
+            records.push(staged(experiment, &format!("idea {experiment}")));
+            let mut trials = 1..;
+            let mut next = || trials.next().unwrap();
+            if experiment == 1 {
+                records.extend(trial(experiment, next(), Side::Incumbent, 1.0, 0.2));
+            }
             if experiment > 0 {
-                if experiment == 1 {
-                    run(experiment, next(), Side::Incumbent, 1.0, 0.2).into_iter().for_each(&mut add);
-                }
-                run(experiment, next(), Side::Candidate, *short, 0.2).into_iter().for_each(&mut add);
+                records.extend(trial(experiment, next(), Side::Candidate, *short, 0.2));
             }
             if let Some(full) = full {
                 let control = candidates.iter().take(experiment as usize).filter(|(_, full)| full.is_some()).count();
                 if experiment > 0 {
                     let promotion = if control <= controls { Promotion::Control } else { Promotion::Passed };
-                    add(Record::Promoted { experiment, promotion, reason: String::new() });
+                    records.push(Record::Promoted { experiment, promotion, reason: String::new() });
                 }
-                run(experiment, next(), Side::Candidate, *full, 1.0).into_iter().for_each(&mut add);
+                records.extend(trial(experiment, next(), Side::Candidate, *full, 1.0));
             }
-            let (status, to) = if experiment == 0 { (Status::Keep, Some(revision)) } else { (Status::Discard, None) };
-            let reason = if full.is_none() { "screened out: 9 against 1" } else { "" };
-            add(Record::Decided {
-                experiment,
-                status,
-                reason: reason.into(),
-                to,
-                reference: None,
-                alpha: None,
-                excursion: None,
-            });
+            let status = if experiment == 0 { Status::Keep } else { Status::Discard };
+            records.push(decided(experiment, status, if full.is_none() { "screened out: 9 against 1" } else { "" }));
             if experiment == 0 {
-                add(Record::Adopted { experiment });
+                records.push(Record::Adopted { experiment });
             }
         }
         records
-    }
-
-    fn replay(records: Vec<Record>) -> State {
-        let mut journal = Journal::in_memory();
-        let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
-        State::replay(&entries).unwrap()
     }
 
     fn run_of(candidates: &[(f64, Option<f64>)], controls: usize) -> State {
@@ -205,16 +164,16 @@ mod tests {
         let mut records = records(&[(1.1, Some(1.2)), (1.1, Some(1.3)), (1.1, Some(1.4)), (1.1, Some(1.5))], 0);
         assert_eq!(excursions(&replay(records.clone())), "");
         for record in &mut records {
-            if let Record::Decided { experiment, excursion, .. } = record {
-                *excursion = match experiment {
+            if let Record::Decided(decision) = record {
+                decision.excursion = match decision.experiment {
                     1 | 4 => Some(ExcursionStep::Sacrifice),
                     3 => Some(ExcursionStep::Dropped),
                     _ => None,
                 };
             }
         }
-        let expected = "- over 001 change 1: dropped after 2 experiments on it\n\
-                        - over 004 change 4: goes on, after 0 experiments on it\n";
+        let expected = "- over 001 idea 1: dropped after 2 experiments on it\n\
+                        - over 004 idea 4: goes on, after 0 experiments on it\n";
         assert_eq!(excursions(&replay(records)), expected);
     }
 }

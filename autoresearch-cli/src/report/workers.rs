@@ -132,34 +132,24 @@ fn moves(state: &State) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixtures::{records, run_of};
+    use crate::report::fixtures::{measurement, records, replay, run_of, started, trial_started};
+    use autoresearch_core::journal::VERSION;
     use autoresearch_core::ratchet::Side;
-    use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Score};
+    use autoresearch_core::{Candidate, Outcome, Revision, RunLog, Score};
 
     /// Records with the second at which each was written.
     fn entries(records: Vec<(i64, Record)>) -> Vec<Entry> {
         let at = |second| Timestamp::from_second(1_000_000 + second).unwrap();
-        (0..).zip(records).map(|(seq, (second, record))| Entry { v: 1, seq, at: at(second), record }).collect()
+        (0..).zip(records).map(|(seq, (second, record))| Entry { v: VERSION, seq, at: at(second), record }).collect()
     }
 
-    fn started() -> Record {
-        records(&[]).remove(0)
-    }
-
-    fn attempt(experiment: u32) -> Record {
-        let (attempt, side, seed, fidelity, class) = (1, Side::Candidate, 1, 1.0, String::new());
-        Record::TrialStarted({
-            let mut start = TrialStart::new(experiment, attempt, side);
-            start.seed = seed;
-            start.fidelity = fidelity;
-            start.class = class;
-            start
-        })
+    fn start(experiment: u32) -> Record {
+        trial_started(experiment, 1)
     }
 
     fn measured(experiment: u32, seconds: u64) -> Record {
         let log = RunLog { elapsed: Duration::from_secs(seconds), ..RunLog::default() };
-        let (outcome, result) = (Outcome::Completed(log), Ok(Measurement::new(Score::new(1.0).unwrap())));
+        let (outcome, result) = (Outcome::Completed(log), Ok(measurement(1.0)));
         Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result))
     }
 
@@ -172,15 +162,15 @@ mod tests {
         // Two workers: 20 s of 2 x 20; a day; one worker, killed after 5 s; a day; the lost run again.
         let all = entries(vec![
             (0, started()),
-            (0, attempt(0)),
-            (0, attempt(1)),
+            (0, start(0)),
+            (0, start(1)),
             (10, measured(0, 10)),
             (20, measured(1, 20)),
             (20, stopped()),
-            (90_000, attempt(2)),
-            (90_005, attempt(3)),
+            (90_000, start(2)),
+            (90_005, start(3)),
             (180_000, Record::Resumed),
-            (180_000, attempt(2)),
+            (180_000, start(2)),
             (180_010, measured(2, 10)),
             (180_010, stopped()),
             (200_000, Record::Audited { experiment: 0, seed: 1, score: Score::new(1.0).unwrap() }),
@@ -192,13 +182,13 @@ mod tests {
 
     #[test]
     fn builds_ahead_are_no_workers() {
-        // One worker runs while the next is built: attempts overlap, runs do not.
+        // One worker runs while the next is built: starts overlap, trials do not.
         let all = entries(vec![
             (0, started()),
-            (0, attempt(0)),
-            (1, attempt(1)),
+            (0, start(0)),
+            (1, start(1)),
             (10, measured(0, 9)),
-            (11, attempt(2)),
+            (11, start(2)),
             (20, measured(1, 10)),
             (30, measured(2, 10)),
         ]);
@@ -212,7 +202,7 @@ mod tests {
     #[test]
     fn rebased_candidates_are_counted() {
         let mut state = run_of(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3)), ("c", Some(1.2))]);
-        let all = entries(vec![(0, started()), (0, attempt(0)), (10, measured(0, 10))]);
+        let all = entries(vec![(0, started()), (0, start(0)), (10, measured(0, 10))]);
         assert_eq!(moves(&state), "");
         let moved = |measured: bool| {
             let mut records = records(&[("baseline", Some(1.5)), ("a", Some(1.6))]);
@@ -220,10 +210,8 @@ mod tests {
             let candidate = Candidate::new("moved");
             let at = if measured { decision } else { decision - 2 };
             let parent = Revision("abc0000".into());
-            records.insert(at, Record::Rebased { experiment: 1, parent, candidate, better: measured });
-            let mut journal = autoresearch_core::Journal::in_memory();
-            let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
-            State::replay(&entries).unwrap().experiments.pop().unwrap()
+            records.insert(at, Record::Rebased { experiment: 1, parent, candidate, in_merge_queue: measured });
+            replay(records).experiments.pop().unwrap()
         };
         state.experiments.push(moved(true));
         state.experiments.push(moved(false));

@@ -1,11 +1,11 @@
 //! Writes to the terminal. The reader may be gone (`autoresearch report | head`, a closed window): that ends no run.
 //!
-//! All text passes [`clean_text`], so that nothing that a candidate printed or a model wrote can command the terminal.
+//! All text passes [`clean`], so that nothing that a candidate printed or a model wrote can command the terminal.
 
 use std::fmt::Display;
 use std::io::Write;
 
-use super::clean::clean_text;
+use super::clean;
 
 /// A colour or weight of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub enum Style {
 
 /// Writes a line, or several, to standard output.
 pub fn out(text: impl Display) {
-    write(std::io::stdout(), &clean_text(&text.to_string()));
+    write(std::io::stdout(), &clean(&text.to_string()));
 }
 
 /// Writes a line, or several, to standard error.
 pub fn err(text: impl Display) {
-    write(std::io::stderr(), &clean_text(&text.to_string()));
+    write(std::io::stderr(), &clean(&text.to_string()));
 }
 
 /// Writes a line to standard error in a style.
@@ -34,7 +34,7 @@ pub fn err_styled(text: &str, style: Style) {
         Style::Green => "1;32",
         Style::Red => "31",
     };
-    write(std::io::stderr(), &format!("\x1b[{code}m{}\x1b[0m", clean_text(text)));
+    write(std::io::stderr(), &format!("\x1b[{code}m{}\x1b[0m", clean(text)));
 }
 
 fn write(mut to: impl Write, text: &str) {

@@ -114,7 +114,7 @@ fn a_model_thinks_while_experiments_run_unless_it_must_not() {
             let (kind, experiment) = (format!("\"type\":\"{kind}\""), format!("\"experiment\":{experiment},"));
             journal.lines().position(|line| line.contains(&kind) && line.contains(&experiment)).unwrap()
         };
-        assert_eq!(line_of("intent", 2) < line_of("measured", 1), ahead, "{journal}");
+        assert_eq!(line_of("staged", 2) < line_of("trial_measured", 1), ahead, "{journal}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::health::AGREEING_TRIALS;
 use super::in_flight::InFlight;
 use super::{Change, Lab, LabError, excursion};
 use crate::journal::{Decision, Record};
+use crate::metric::significant;
 use crate::observer::Event;
 use crate::ratchet::on_one_machine;
 use crate::sandbox::{Candidate, Outcome, Revision, Sandbox, SandboxError};
@@ -92,7 +93,7 @@ impl<C: Change> Lab<C> {
     /// The commit message of a kept experiment.
     fn message(&self, experiment: &Experiment, reason: &str) -> String {
         let name = self.metric.name();
-        let after = experiment.score().map_or("unmeasured".into(), |score| format!("{:.6}", score.get()));
+        let after = experiment.score().map_or("unmeasured".into(), |score| significant(score.get()));
         let before = self.state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reverts = match &experiment.conflict {
             Some(_) => {
@@ -100,8 +101,9 @@ impl<C: Change> Lab<C> {
             }
             None => "",
         };
-        let change = before
-            .map_or(format!("{name}: {after}"), |before| format!("{name}: {:.6} -> {after} ({reason})", before.get()));
+        let change = before.map_or(format!("{name}: {after}"), |before| {
+            format!("{name}: {} -> {after} ({reason})", significant(before.get()))
+        });
         let hypothesis = match experiment.hypothesis.trim() {
             "" => String::new(),
             text => format!("{text}\n\n"),

@@ -6,6 +6,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
+use crate::metric::significant;
 use crate::ratchet::{Noise, Side};
 use crate::state::{OpenExperiment, Promotion, RungResult, State};
 
@@ -147,9 +148,12 @@ fn tolerance(margin: f64, noise: Noise, trials: usize) -> f64 {
 
 fn explain(result: &RungResult, behind: f64, tolerated: f64) -> String {
     let share = format!("{} of the budget", percent(result.fidelity));
-    let scores = format!("{:.6} against {:.6}", result.score.get(), result.incumbent.get());
+    let scores = format!("{} against {}", significant(result.score.get()), significant(result.incumbent.get()));
     match behind > 0.0 {
-        true => format!("{scores} on {share}, behind by {behind:.6} where {tolerated:.6} passes"),
+        true => {
+            let (behind, tolerated) = (significant(behind), significant(tolerated));
+            format!("{scores} on {share}, behind by {behind} where {tolerated} passes")
+        }
         false => format!("{scores} on {share}"),
     }
 }
