@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoresearch_core::process::{self, Command, Finished};
 use autoresearch_core::{
-    Cancel, Candidate, Machine, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+    AdoptedRevision, Cancel, Candidate, Machine, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError,
+    StageError, Trial,
 };
 use tempfile::TempDir;
 
