@@ -123,10 +123,13 @@ fn every_beginning_of_a_night_is_sound() {
 #[test]
 fn a_run_begins_with_its_start_and_begins_once() {
     breaks(0, "begins with one record", |records| drop(records.remove(0)));
-    let first_decision = night().iter().position(|record| matches!(record, Record::Decided(_))).unwrap();
-    breaks(first_decision as u64 + 1, "begins with one record", |records| {
-        records.insert(first_decision + 1, started())
-    });
+    let mut twice = entries(night());
+    let at = twice.iter().position(|entry| matches!(entry.record, Record::Decided(_))).unwrap() + 1;
+    twice.insert(at, Entry { record: started(), ..twice[at].clone() });
+    twice.iter_mut().zip(0..).for_each(|(entry, seq)| entry.seq = seq);
+    let found = journal(&twice);
+    assert!(found.len() == 1 && found[0].what.contains("begins with one record"), "{found:?}");
+    assert_eq!(found[0].seq, Some(at as u64));
 }
 
 #[test]

@@ -38,7 +38,7 @@ const SHORT_NIGHT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo '
 const DETOURS: &[&str] = &[
     "echo 'score: 9'",
     "echo 'score: 5.5' # on the way",
-    "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED % 2))\";; esac",
+    "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED > 0))\";; esac",
     "case $AUTORESEARCH_FIDELITY in 0.2) echo 'score: 4.2';; *) echo 'score: 3';; esac",
     "echo 'score: 8'",
 ];
