@@ -1,4 +1,4 @@
-//! The GPT of the night: one file, one device, a fixed training time, judged by val_bpb. This is the file that is researched.
+//! The GPT under research: one file, one device, a fixed training time, judged by val_bpb. Experiments edit this file.
 //!
 //! Everything below may be changed: architecture, optimizer, schedules, sizes. Data, evaluation and the training clock come
 //! from the library beside it and may not. The design is karpathy's train.py (nanochat): rotary positions, QK-norm, sliding
@@ -75,7 +75,7 @@ impl Config {
         config.checked()
     }
 
-    /// Refuses what cannot work, before anything is allocated.
+    /// Rejects settings that cannot work, before anything is allocated.
     fn checked(self) -> Result<Config, String> {
         let Config { sequence_len, vocab_size, n_layer, n_head, n_kv_head, n_embd, window_pattern } = &self;
         if [*sequence_len, *vocab_size, *n_layer, *n_head, *n_kv_head, *n_embd].into_iter().any(|size| size < 1) {
@@ -96,7 +96,7 @@ impl Config {
         self.n_embd / self.n_head
     }
 
-    /// How far each layer looks back, in tokens. The last layer sees everything.
+    /// The window of each layer: how many tokens it looks back. The last layer sees everything.
     fn windows(&self) -> Vec<i64> {
         let letters: Vec<char> = self.window_pattern.chars().collect();
         let window = |i: usize| match letters[i % letters.len()] {
@@ -114,7 +114,7 @@ impl Config {
 
 /// Channels of the residual stream that gate the value embeddings.
 const VE_GATE_CHANNELS: i64 = 32;
-/// Logits stay between minus and plus this.
+/// Bound of the logits, which are capped softly to stay between minus and plus this.
 const SOFTCAP: f64 = 15.0;
 
 fn norm(x: &Tensor) -> Tensor {
@@ -275,7 +275,7 @@ impl Gpt {
         Ok(model)
     }
 
-    /// What short windows are computed with.
+    /// The kernel that computes short windows.
     fn attention_kernel(&self) -> Kernel {
         let Config { n_head: queries, n_kv_head: keys, sequence_len, .. } = self.config;
         let heads = Heads { queries, keys, dimension: self.config.head_dim() };
@@ -294,7 +294,7 @@ impl Gpt {
         6 * (self.num_params() - embeddings as i64 - scalars) + attention
     }
 
-    /// The hidden states that the head sees: batch x sequence x channels.
+    /// Computes the hidden states that the head sees: batch x sequence x channels.
     fn hidden(&self, idx: &Tensor) -> Tensor {
         let t = idx.size()[1];
         assert!(t <= self.config.sequence_len, "{t} tokens, but the model's context is {}", self.config.sequence_len);
@@ -311,7 +311,7 @@ impl Gpt {
         norm(&x)
     }
 
-    /// Logits of the next token, float, of the shape batch x sequence x vocabulary. Up to the length of the context.
+    /// Computes the logits of the next token in float, batch x sequence x vocabulary, for up to the length of the context.
     pub fn logits(&self, idx: &Tensor) -> Tensor {
         let logits = linear(&self.hidden(idx), &self.lm_head).to_kind(Kind::Float);
         (logits / SOFTCAP).tanh() * SOFTCAP
@@ -370,7 +370,7 @@ struct Muon {
     params: Vec<Tensor>,
     rows: i64,
     cols: i64,
-    /// What Newton-Schulz computes in: the activations' precision.
+    /// The kind that Newton-Schulz computes in: the activations' precision.
     low: Kind,
     momentum: Tensor,
     second_momentum: Tensor,
@@ -427,7 +427,7 @@ impl Muon {
     }
 }
 
-/// The nearest (semi-)orthogonal matrices, nearly: of the shape matrices x rows x columns.
+/// Approximates the nearest (semi-)orthogonal matrices, of the shape matrices x rows x columns.
 fn polar_express(g: &Tensor) -> Tensor {
     let norm = g.norm_scalaropt_dim(2.0, [-2i64, -1].as_slice(), true);
     let mut x = g / (norm * 1.02 + 1e-6);
@@ -472,7 +472,7 @@ impl MuonAdamW {
         MuonAdamW { adamw, muon: shapes.iter().map(of_shape).collect() }
     }
 
-    /// One step; gradients are dropped, so that the next pass writes them instead of adding.
+    /// Makes one step and drops the gradients, so that the next pass writes them instead of adding.
     fn step(&mut self, lrm: f64, momentum: f64, weight_decay: f64) {
         self.adamw.iter_mut().for_each(|group| ok(group.step(lrm)));
         no_grad(|| self.muon.iter_mut().for_each(|group| group.step(MATRIX_LR * lrm, momentum, weight_decay)));

@@ -9,6 +9,7 @@
 mod agent;
 mod answer;
 mod change;
+mod description;
 mod folder;
 mod litter;
 mod prompt;
@@ -18,6 +19,7 @@ mod settings;
 mod usage;
 
 pub use agent::Agent;
+pub use description::DescriptionPattern;
 pub use proposer::AgentCliProposer;
 pub use proxy::{Auth, KeyProxy, Tally, Upstream};
-pub use settings::{AgentSettings, DescriptionPattern, Outside};
+pub use settings::{AgentSettings, Outside};

@@ -45,9 +45,9 @@ impl<C: DeserializeOwned> ReplayProposer<C> {
         let mut proposals = Vec::new();
         for entry in entries {
             let (description, hypothesis, change, proposer) = match &entry.record {
-                Record::Staged(StagedExperiment { parent: Some(_), description, hypothesis, change, proposer, .. }) => {
-                    (description, hypothesis.as_str(), change, proposer)
-                }
+                Record::Staged(StagedExperiment {
+                    parent: Some(_), description, hypothesis, change, proposer, ..
+                }) => (description, hypothesis.as_str(), change, proposer),
                 Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer),
                 _ => continue,
             };

@@ -257,7 +257,7 @@ mod tests {
     /// LR 0.02 -> 0.1, and rewrote the file with DEPTH 8 -> 9; the files are those of its end.
     #[test]
     fn experiments_of_whatever_proposer_are_points() {
-        use autoresearch_core::{Journal, Program, Revision, State, import, journal::Record};
+        use autoresearch_core::{Journal, Program, Revision, State, import, journal, journal::Record};
         let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\nd\t0.7\tkeep\ne\t\tcrash\nf\t0.8\tdiscard\n";
         let line = |name: &str, kind: &str, value: &str| format!("const {name}: {kind} = {value};");
         let lr = |from: &str, to: &str| Patch::replace("a.rs", line("LR", "f64", from), line("LR", "f64", to));
@@ -272,7 +272,7 @@ mod tests {
         ];
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
-            if let Record::Staged(StagedExperiment { experiment: at @ 1.., change, .. }) = record {
+            if let Record::Staged(journal::StagedExperiment { experiment: at @ 1.., change, .. }) = record {
                 *change = serde_json::to_value(&patches[*at as usize - 1]).unwrap();
             }
         }
@@ -302,7 +302,7 @@ mod tests {
     /// LR 0.04 -> 0.02 is kept while DEPTH 8 -> 4 runs, which was made from the baseline as well.
     #[test]
     fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
-        use autoresearch_core::{Journal, Program, State, import, journal::Record};
+        use autoresearch_core::{Journal, Program, State, import, journal, journal::Record};
         let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\n";
         let set = |name: &str, kind: &str, from: &str, to: &str| {
             let line = |value: &str| format!("const {name}: {kind} = {value};");
@@ -311,8 +311,10 @@ mod tests {
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
             match record {
-                Record::Staged(StagedExperiment { experiment: 1, change, .. }) => *change = set("LR", "f64", "0.04", "0.02"),
-                Record::Staged(StagedExperiment { experiment: 2, change, parent, .. }) => {
+                Record::Staged(journal::StagedExperiment { experiment: 1, change, .. }) => {
+                    *change = set("LR", "f64", "0.04", "0.02")
+                }
+                Record::Staged(journal::StagedExperiment { experiment: 2, change, parent, .. }) => {
                     (*change, *parent) = (set("DEPTH", "i64", "8", "4"), Some(Revision("a".into())));
                 }
                 _ => {}
@@ -334,7 +336,7 @@ mod tests {
     #[test]
     fn experiments_on_side_lines_are_points_with_their_sacrifices() {
         use autoresearch_core::state::ExcursionStep;
-        use autoresearch_core::{Journal, Program, State, import, journal::Record};
+        use autoresearch_core::{Journal, Program, State, import, journal, journal::Record};
         let table =
             "commit\tval\tstatus\na\t1.0\tkeep\nb\t1.1\tdiscard\nc\t1.2\tdiscard\nd\t0.9\tkeep\ne\t0.95\tdiscard\n";
         let set = |name: &str, kind: &str, from: &str, to: &str| {
@@ -350,13 +352,15 @@ mod tests {
         let mut records = import::parse(table, None).records("x", Direction::Minimise);
         for record in &mut records {
             match record {
-                Record::Staged(StagedExperiment { experiment: at @ 1.., change, parent, .. }) => {
+                Record::Staged(journal::StagedExperiment { experiment: at @ 1.., change, parent, .. }) => {
                     *change = patches[*at as usize - 1].clone();
                     if let 2 | 3 = at {
                         *parent = Some(Revision("b".into()));
                     }
                 }
-                Record::Decided(Decision { experiment: 1 | 4, excursion, .. }) => *excursion = Some(ExcursionStep::Sacrifice),
+                Record::Decided(journal::Decision { experiment: 1 | 4, excursion, .. }) => {
+                    *excursion = Some(ExcursionStep::Sacrifice)
+                }
                 _ => {}
             }
         }

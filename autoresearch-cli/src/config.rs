@@ -29,6 +29,7 @@ pub use file::Config;
 pub use metric::parse_direction;
 pub use proposer::ProposerSection;
 pub use ratchet::RatchetSection;
+pub use stop::DefaultCap;
 
 use error::{Invalid, Place};
 use source::{Source, ValueError};

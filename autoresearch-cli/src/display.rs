@@ -73,17 +73,17 @@ impl Observer for Display {
         let inner = &mut *self.inner();
         match event {
             Event::RunStarted { state } => inner.began(state, &self.options),
-            Event::ProposalRequested { experiment } => inner.board.thinks(*experiment),
+            Event::ProposalRequested { experiment } => inner.board.start_proposing(*experiment),
             Event::Staged { experiment, .. } => {
-                inner.board.thought();
-                inner.board.waits(*experiment);
+                inner.board.finish_proposing();
+                inner.board.note_waiting(*experiment);
             }
             Event::Rejected { description, reason } => {
-                inner.board.thought();
+                inner.board.finish_proposing();
                 inner.out.line(&format!("rejected: {description}: {reason}"), Some(Style::Dim));
             }
             Event::Retrying { error, pause } => {
-                inner.board.thought();
+                inner.board.finish_proposing();
                 let text = format!("trouble: {error}; trying again in {:.0} s", pause.as_secs_f64());
                 inner.out.line(&text, Some(Style::Yellow));
             }
@@ -109,7 +109,7 @@ impl Observer for Display {
             }
             Event::ExperimentStarted { experiment, description } => inner.staged(*experiment, description),
             Event::TrialStarted { experiment, worker } => inner.running(*experiment, *worker),
-            Event::TrialEnded { experiment, worker } => inner.board.rests(*experiment, *worker),
+            Event::TrialEnded { experiment, worker } => inner.board.finish_trial(*experiment, *worker),
             Event::Rebased { experiment, onto, in_merge_queue, conflict } => {
                 inner.rebased(*experiment, *onto, *in_merge_queue, conflict.is_some());
             }
@@ -119,11 +119,11 @@ impl Observer for Display {
                     Phase::Run => "starting",
                 };
                 let message = format!("{doing} | {}", inner.board.description(*experiment));
-                inner.board.now(*experiment, *worker, message, 0.0);
+                inner.board.show_progress(*experiment, *worker, message, 0.0);
             }
             Event::Line { experiment, worker, line } => inner.progress(*experiment, *worker, line),
             Event::Decided { experiment, state } => {
-                inner.board.decided(experiment.id);
+                inner.board.finish_experiment(experiment.id);
                 inner.decided(state, experiment);
                 inner.whole_run(state, &self.options);
             }
@@ -144,7 +144,7 @@ impl Inner {
         if done > 0 {
             self.out.line(&format!("going on with {}: {done} experiments are done", options.tag), None);
         }
-        state.pending().for_each(|pending| self.board.waits(pending.id));
+        state.pending().for_each(|pending| self.board.note_waiting(pending.id));
         self.whole_run(state, options);
     }
 
@@ -159,7 +159,7 @@ impl Inner {
 
     fn staged(&mut self, experiment: u32, description: &str) {
         let description = &clean_line(description);
-        self.board.staged(experiment, description);
+        self.board.note_staged(experiment, description);
         if experiment == 0 {
             self.out.plain_line("baseline: building and running the unchanged program");
         } else if self.workers == 1 {
@@ -169,9 +169,9 @@ impl Inner {
 
     /// Notes the start of a trial. With several workers, a plain line names the worker that an experiment begins on.
     fn running(&mut self, experiment: u32, worker: Option<u32>) {
-        self.board.runs(experiment, worker);
+        self.board.start_trial(experiment, worker);
         if let (Some(worker), true) = (worker, self.workers > 1 && experiment > 0)
-            && let Some(description) = self.board.first_run(experiment)
+            && let Some(description) = self.board.first_description(experiment)
         {
             self.out.plain_line(&format!("worker {worker}: experiment {experiment:03}: {description}"));
         }
@@ -197,7 +197,7 @@ impl Inner {
         };
         self.out.line(&text, Some(style));
         if !conflict {
-            self.board.waits(experiment);
+            self.board.note_waiting(experiment);
         }
     }
 
@@ -206,7 +206,7 @@ impl Inner {
         // What changes first: a narrow terminal cuts the end.
         let text = clean_line(progress.as_ref().map_or(line, |p| &p.text));
         let message = format!("{text} | {}", self.board.description(experiment));
-        self.board.now(experiment, worker, message, progress.as_ref().map_or(0.0, |p| p.share));
+        self.board.show_progress(experiment, worker, message, progress.as_ref().map_or(0.0, |p| p.share));
         if let (Output::Plain(_), Some(worker), Some(progress)) = (&self.out, worker, progress)
             && self.board.is_due(worker, PLAIN_PAUSE)
         {
@@ -245,16 +245,16 @@ impl Inner {
     fn whole_run(&self, state: &State, options: &Options) {
         let Output::Terminal(bars) = &self.out else { return };
         let keeps = state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
-        let best = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let left = options.total.and_then(|total| {
             let durations: Vec<Duration> = state.experiments.iter().map(report::took).collect();
             let mean = durations.iter().sum::<Duration>().checked_div(durations.len() as u32)?;
             Some(mean * u32::try_from(total.saturating_sub(state.finished())).ok()? / self.workers as u32)
         });
-        let best = best
-            .map_or(String::new(), |best| format!("best {} {}, {keeps} kept", options.metric, significant(best.get())));
+        let score = score
+            .map_or(String::new(), |score| format!("{} {}, {keeps} kept", options.metric, significant(score.get())));
         let left = left.map_or(String::new(), |left| format!(", about {} left", report::duration(left)));
-        bars.whole_run(state.finished() as u64, format!("{best}{left}"));
+        bars.whole_run(state.finished() as u64, format!("{score}{left}"));
     }
 }
 

@@ -1,7 +1,8 @@
-//! A table of results that somebody else wrote, in karpathy's five columns or something like them, read as a run.
+//! Reads a table of results that somebody else wrote, in karpathy's five columns or something like them, as a run.
 //!
-//! Such tables are written by hand or by an agent, so their spelling is not to be relied on. What is understood is taken;
-//! what is not is named with its line, and never guessed.
+//! Such tables are written by hand or by an agent, so their spelling is not to be relied on. Rows that are understood are taken;
+//! the others are named with their line, and never guessed. Cells are split here and not by the `csv` crate: to it an opening
+//! quote may swallow all lines below, and a quote after a space is none, while both are common in tables written by hand.
 
 use crate::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Direction, Measurement, Score};
@@ -11,7 +12,7 @@ use crate::sandbox::{Candidate, Outcome, Revision, RunLog};
 use crate::state::{State, Status};
 
 /// The name of the only entry in the policy of imported runs. Nothing is known of what decided their numbers, so none can be
-/// gone on with.
+/// resumed.
 const POLICY: &str = "imported";
 
 // The first name of a kind that the header has is taken.
@@ -42,10 +43,10 @@ const DISCARD: &[&str] =
     &["discard", "discards", "discarded", "revert", "reverted", "reject", "rejected", "dropped", "worse"];
 const CRASH: &[&str] =
     &["crash", "crashed", "crashes", "oom", "outofmemory", "timeout", "timedout", "fail", "failed", "error", "errored"];
-/// What stands where there is no number.
+/// Texts that stand for a missing number.
 const NOTHING: &[&str] = &["", "-", "--", "n/a", "na", "none", "null"];
 
-/// What a table says.
+/// The run that a table tells of.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -53,7 +54,7 @@ pub struct Imported {
     pub metric: String,
     /// The experiments in the table's order. The first is a keep, the baseline, and every keep has a score.
     pub rows: Vec<Row>,
-    /// What was not understood, by line.
+    /// Rows that were not understood, by line.
     pub problems: Vec<Problem>,
 }
 
@@ -61,29 +62,29 @@ pub struct Imported {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Row {
-    /// Its line in the table, from 1.
+    /// The row's line in the table, from 1.
     pub line: usize,
     /// The commit, `-` if none is named.
     pub commit: String,
     /// The number; a crash has none.
     pub score: Option<Score>,
-    /// The peak memory, if it was noted.
+    /// The peak memory in gigabytes, if it was noted.
     pub memory_gb: Option<f64>,
     /// The decision.
     pub status: Status,
     /// The decision in the table's own spelling.
     pub recorded: String,
-    /// One line.
+    /// The description, in one line.
     pub description: String,
 }
 
-/// Something that was not understood.
+/// A row that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The line in the table, from 1.
     pub line: usize,
-    /// What is wrong, and what became of the row.
+    /// The fault, and the fate of the row.
     pub why: String,
 }
 
@@ -96,7 +97,7 @@ impl std::fmt::Display for Problem {
 /// Reads a table, separated by tabs, or by commas if its first line has no tab.
 ///
 /// The columns are found by the names in the header; without a header they are karpathy's. `metric` names the column that
-/// decides; without it that is the first column which is nothing else.
+/// decides; by default that is the first column that no other role claims.
 ///
 /// ```
 /// use autoresearch_core::{Status, import};
@@ -161,7 +162,7 @@ fn split(line: &str, commas: bool) -> Vec<String> {
         false => line.split('\t').map(str::to_owned).collect(),
     };
     for cell in &mut cells {
-        // What a terminal would obey is no part of a text.
+        // A control character, which a terminal would obey, is no part of a text.
         *cell = cell.replace(char::is_control, " ").trim().to_owned();
     }
     let filled = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
@@ -206,15 +207,15 @@ fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-/// Where everything stands in a row.
+/// The position of each role in a row.
 struct Columns {
     commit: Option<usize>,
     metric: usize,
-    /// With what a gigabyte is in its unit.
+    /// With the size of a gigabyte in the column's unit.
     memory: Option<(usize, f64)>,
     status: usize,
     description: Option<usize>,
-    /// How many columns the header has.
+    /// The number of columns in the header.
     width: usize,
 }
 
@@ -305,7 +306,7 @@ impl Columns {
 }
 
 impl Imported {
-    /// The records of a run that went like this, in the order in which a run writes them. Nothing is judged anew.
+    /// The records of such a run, in the order in which a run writes them. Nothing is judged anew.
     pub fn records(&self, tag: &str, direction: Direction) -> Vec<Record> {
         let policy = Policy::new().with(POLICY, true);
         let mut records =
@@ -346,7 +347,7 @@ impl Imported {
     }
 }
 
-/// Whether a run was imported: it can be reported, and nothing else.
+/// Whether a run was imported. Such a run can be reported, and nothing else.
 pub fn is_imported(state: &State) -> bool {
     state.header.as_ref().is_some_and(|header| header.policy.get(POLICY).is_some())
 }

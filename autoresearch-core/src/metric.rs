@@ -1,4 +1,4 @@
-//! The one number that decides, read from what a run left behind.
+//! The one number that decides, read from the output of a trial.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,10 +19,10 @@ pub(crate) use items::MAX_ITEM_BYTES;
 pub use items::{ITEMS, ItemMetric};
 pub use log::{LogMetric, Repeats};
 pub(crate) use log::{secondary, summary};
-pub use significant::{significant, signed};
+pub use significant::{signed, significant};
 pub use timing::{Clock, Statistic, Timing};
 
-/// Which way is better.
+/// The better direction of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -43,7 +43,7 @@ impl Direction {
         }
     }
 
-    /// By how much `candidate` is better than `incumbent`, in the metric's unit: positive is better.
+    /// The gain of `candidate` over `incumbent`, in the metric's unit: positive is better.
     pub fn gain(self, incumbent: Score, candidate: Score) -> f64 {
         match self {
             Direction::Minimise => incumbent.0 - candidate.0,
@@ -58,7 +58,8 @@ impl Direction {
 pub struct Score(f64);
 
 impl Score {
-    /// `None` for NaN and infinities. Negative zero becomes zero, so that equal scores are equal bit for bit.
+    /// A score of this value, or `None` for NaN and infinities. Negative zero becomes zero, so that equal scores are equal bit
+    /// for bit.
     pub fn new(value: f64) -> Option<Score> {
         value.is_finite().then_some(Score(value + 0.0))
     }
@@ -88,35 +89,35 @@ impl fmt::Display for Score {
     }
 }
 
-/// What one run measured.
+/// The measurement of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// The number that decides.
     pub score: Score,
-    /// Other numbers worth remembering, by name; they may be limited by a ratchet but do not decide.
+    /// Other finite numbers worth remembering, by name; they may be limited by a ratchet but do not decide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secondary: BTreeMap<String, f64>,
     /// The score of each item of a shared evaluation set, in the set's order, for rules that compare item by item. Empty for
     /// most metrics, and forgotten in memory once the experiment is discarded; the journal has them all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<f64>,
-    /// Where it was measured, if numbers from different machines do not compare.
+    /// The machine of the trial, if numbers from different machines do not compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
 }
 
 impl Measurement {
-    /// A score and nothing else.
+    /// A measurement of a score and nothing else.
     pub fn new(score: Score) -> Measurement {
         Measurement { score, secondary: BTreeMap::new(), items: Vec::new(), machine: None }
     }
 }
 
-/// Why a completed run has no score. The experiment counts as crashed.
+/// The reason for which a trial has no score. The experiment counts as crashed.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// The run printed no such number.
+    /// The trial printed no such number.
     #[error("the output has no line `{0}: <number>`")]
     Missing(String),
     /// The number is NaN or infinite, or is no number at all.
@@ -124,26 +125,59 @@ pub enum MetricError {
     NotFinite {
         /// The metric's name.
         name: String,
-        /// What stood in its place.
+        /// The text in its place.
         value: String,
     },
-    /// The run completed, and its number does not count: a constraint of the metric's own is violated.
+    /// The trial completed, and its number does not count: a constraint of the metric's own is violated.
     #[error("{0}")]
     Refused(String),
-    /// The run did not complete.
+    /// The trial did not complete.
     #[error("the run did not complete: {0}")]
     NotCompleted(String),
 }
 
-/// Reads the number of a run.
+/// Reads the number of a trial.
 ///
 /// # Contract
-/// `read` is pure: the same outcome gives the same measurement. Only [`Outcome::Completed`] may give one.
+/// - `read` is pure: the same outcome gives the same measurement.
+/// - Only [`Outcome::Completed`] may give one.
+/// - All secondary values and items are finite, or the journal could not hold them.
+///
+/// `testkit::conformance::metric` checks it.
+///
+/// ```
+/// use autoresearch_core::{Direction, Measurement, Metric, MetricError, Outcome, RunLog, Score};
+///
+/// /// Counts the lines of the output; fewer are better.
+/// struct Lines;
+///
+/// impl Metric for Lines {
+///     fn name(&self) -> &str {
+///         "lines"
+///     }
+///
+///     fn direction(&self) -> Direction {
+///         Direction::Minimise
+///     }
+///
+///     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError> {
+///         let Outcome::Completed(log) = outcome else {
+///             return Err(MetricError::NotCompleted(outcome.describe()));
+///         };
+///         let score = Score::new(log.tail.lines().count() as f64).filter(|score| score.get() > 0.0);
+///         Ok(Measurement::new(score.ok_or(MetricError::Missing("lines".into()))?))
+///     }
+/// }
+///
+/// let measurement = Lines.read(&Outcome::Completed(RunLog::saying("one\ntwo\n")))?;
+/// assert_eq!(measurement.score.get(), 2.0);
+/// # Ok::<(), MetricError>(())
+/// ```
 pub trait Metric: Send + Sync {
-    /// The metric's name, as in the output and in `results.tsv`.
+    /// The metric's name, as in the output and in `results.tsv`: not empty, on one line.
     fn name(&self) -> &str;
 
-    /// Which way is better.
+    /// The better direction.
     fn direction(&self) -> Direction;
 
     /// The unit for reports ("bits per byte", "ms"); empty for none.
@@ -151,7 +185,9 @@ pub trait Metric: Send + Sync {
         ""
     }
 
-    /// Reads the number.
+    /// Reads the number of a completed trial.
+    ///
+    /// # Errors
+    /// If the trial has no finite number, or one that does not count: the experiment counts as crashed.
     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError>;
 }
-

@@ -17,8 +17,8 @@ mod sequential;
 mod strict;
 mod trials;
 
-pub(crate) use arm::mean_of as mean;
 pub use arm::Arm;
+pub(crate) use arm::mean_of as mean;
 pub use constrained::{Constrained, Limit};
 pub use ladder::Ladder;
 pub(crate) use machines::{latest_machine, on_one_machine};

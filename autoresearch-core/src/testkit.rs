@@ -33,9 +33,9 @@
 pub mod conformance;
 mod faults;
 mod machine;
-pub mod ratchet;
 #[cfg(feature = "command")]
 mod queue_executor;
+pub mod ratchet;
 mod script;
 mod search;
 pub mod simulate;

@@ -8,10 +8,10 @@ use tch::{Device, Kind, Tensor};
 use crate::error::DataError;
 use crate::loader::{Loader, Prefetch};
 
-/// So many batches are ready ahead.
+/// Number of batches prepared ahead.
 const AHEAD: usize = 4;
 
-/// How a step of `total_batch_size` tokens is done on one device: the rows of a pass, each of `seq_len` tokens, and the
+/// Divides a step of `total_batch_size` tokens for one device: the rows of a pass, each of `seq_len` tokens, and the
 /// passes whose gradients are added up. `device_batch_size` rows are the most that memory has room for, so a smaller step
 /// needs no second edit.
 ///
@@ -26,17 +26,17 @@ const AHEAD: usize = 4;
 ///
 /// Not even one row, or passes that do not divide the step.
 pub fn passes(total_batch_size: i64, device_batch_size: i64, seq_len: i64) -> Result<(i64, i64), DataError> {
-    let refused = |why: String| Err(DataError::Setting(why));
+    let invalid = |why: String| Err(DataError::Setting(why));
     if device_batch_size < 1 || seq_len < 1 {
-        return refused(format!("DEVICE_BATCH_SIZE is {device_batch_size}: a pass has at least one row"));
+        return invalid(format!("DEVICE_BATCH_SIZE is {device_batch_size}: a pass has at least one row"));
     }
     let rows = device_batch_size.min(total_batch_size / seq_len);
     if rows < 1 {
-        return refused(format!("TOTAL_BATCH_SIZE {total_batch_size} is less than one row of {seq_len} tokens"));
+        return invalid(format!("TOTAL_BATCH_SIZE {total_batch_size} is less than one row of {seq_len} tokens"));
     }
     match total_batch_size % (rows * seq_len) {
         0 => Ok((rows, total_batch_size / (rows * seq_len))),
-        _ => refused(format!(
+        _ => invalid(format!(
             "TOTAL_BATCH_SIZE {total_batch_size} is no multiple of DEVICE_BATCH_SIZE {rows} x {seq_len} tokens"
         )),
     }
@@ -78,7 +78,7 @@ impl Batches {
         Ok((inputs, targets, epoch))
     }
 
-    /// How long [`Batches::next`] waited for packed rows so far, all calls together.
+    /// Time that [`Batches::next`] has waited for packed rows, over all calls.
     pub fn waited(&self) -> Duration {
         self.waited.get()
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_that_cannot_be_divided_is_refused_in_a_sentence() {
+    fn a_step_that_cannot_be_divided_is_invalid_in_a_sentence() {
         for (total, device, seq_len, expected) in [
             (100_000, 8, 256, "TOTAL_BATCH_SIZE 100000 is no multiple of DEVICE_BATCH_SIZE 8 x 256 tokens"),
             (768, 2, 256, "TOTAL_BATCH_SIZE 768 is no multiple of DEVICE_BATCH_SIZE 2 x 256 tokens"),

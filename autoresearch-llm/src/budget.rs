@@ -39,7 +39,7 @@ impl TimeBudget {
         self.began = Some(Instant::now());
     }
 
-    /// It ends, when the device has done it. Returns how long it took.
+    /// Ends the step, once the device has done it. Returns the time that it took.
     pub fn end_step(&mut self) -> Duration {
         synchronize(self.device);
         self.last = self.began.take().map_or(Duration::ZERO, |began| began.elapsed());
@@ -55,7 +55,7 @@ impl TimeBudget {
         if self.budget.is_zero() { 1.0 } else { (self.spent.as_secs_f64() / self.budget.as_secs_f64()).min(1.0) }
     }
 
-    /// Whether training ends here.
+    /// Returns true when training ends here.
     pub fn finished(&self) -> bool {
         self.steps >= self.untimed_steps && self.spent >= self.budget
     }

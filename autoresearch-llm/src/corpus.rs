@@ -9,34 +9,35 @@ use crate::error::DataError;
 pub mod crates;
 pub mod local;
 pub mod public;
+pub mod read;
 
 /// Documents that will become one shard of each split that they go to.
 #[derive(Debug, Clone)]
 pub struct Part {
     /// A name for the shard.
     pub name: String,
-    /// Where the documents go.
+    /// The split that the documents go to.
     pub goes: Goes,
     /// The documents.
     pub source: Source,
 }
 
-/// Which split documents go to.
+/// The choice of the split for documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goes {
-    /// All to training.
+    /// All documents go to training.
     Train,
-    /// All to validation.
+    /// All documents go to validation.
     Val,
-    /// About one in thirty to validation, chosen by a hash of the document itself: the same document always goes the
+    /// About one document in thirty goes to validation, chosen by a hash of the document itself: the same document always goes the
     /// same way, whatever else is in the corpus.
     ByContent,
 }
 
-/// How documents are read.
+/// The place and format of documents.
 #[derive(Debug, Clone)]
 pub enum Source {
-    /// They are here.
+    /// Documents in memory.
     Memory(Vec<String>),
     /// The column `text` of a parquet file.
     Parquet(PathBuf),
@@ -51,9 +52,9 @@ impl Part {
     pub fn load(&self) -> Result<(Vec<String>, Vec<String>), DataError> {
         let documents = match &self.source {
             Source::Memory(documents) => documents.clone(),
-            Source::Parquet(path) => local::parquet(path)?,
-            Source::JsonLines(path) => local::json_lines(path)?,
-            Source::Text(path) => local::text(path)?,
+            Source::Parquet(path) => read::parquet(path)?,
+            Source::JsonLines(path) => read::json_lines(path)?,
+            Source::Text(path) => read::text(path)?,
         };
         let documents: Vec<String> = documents.into_iter().filter(|text| !text.trim().is_empty()).collect();
         Ok(match self.goes {
@@ -73,12 +74,12 @@ pub fn cache_folder() -> Result<PathBuf, DataError> {
         .ok_or_else(|| DataError::Setting("no home directory is known; set AUTORESEARCH_CACHE to a folder".into()))
 }
 
-/// Lower-case hexadecimal.
+/// Formats bytes as lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a file, read in pieces.
+/// Computes the SHA-256 of a file, read in pieces.
 pub(crate) fn file_sha256(path: &Path) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     let mut file = std::fs::File::open(path).map_err(|e| DataError::read(path, e))?;

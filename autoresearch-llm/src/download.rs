@@ -14,14 +14,14 @@ use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, RANGE, RETRY_AFT
 use crate::corpus::file_sha256;
 use crate::error::DataError;
 
-/// So often a file is tried. An attempt that brought new bytes does not count.
-const ATTEMPTS: u32 = 5;
-/// So many files at a time.
+/// Tries for one file, one after the other. A try that brought new bytes does not count.
+const TRIES: u32 = 5;
+/// Number of files that are downloaded at the same time.
 const PARALLEL: usize = 4;
 /// A server that says nothing for so long has stalled.
 const STALL: Duration = Duration::from_secs(30);
-/// No pause is longer, whatever a server asks for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+/// Longest backoff, even when a server asks for more.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
 
 /// One file to be downloaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +32,18 @@ pub struct Download {
     pub path: PathBuf,
 }
 
-/// How patient a download is.
+/// The patience of a download: backoff after failures, and the wait for a silent server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// The first pause after a failure; it doubles each time.
-    pub pause: Duration,
-    /// How long a silent server is waited for.
+    /// Backoff after the first failure; it doubles with each further one.
+    pub backoff: Duration,
+    /// Time after which a silent server counts as a failure.
     pub stall: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { pause: Duration::from_secs(1), stall: STALL }
+        Patience { backoff: Duration::from_secs(1), stall: STALL }
     }
 }
 
@@ -66,17 +66,17 @@ pub fn download_all(downloads: &[Download]) -> Result<(), DataError> {
     })
 }
 
-/// Why an attempt failed, and whether another makes sense.
+/// The reason why a try failed, and whether another one makes sense.
 struct Failure {
     why: String,
     again: bool,
-    pause: Option<Duration>,
+    backoff: Option<Duration>,
     progress: bool,
 }
 
 impl Failure {
     fn transient(why: impl ToString) -> Failure {
-        Failure { why: why.to_string(), again: true, pause: None, progress: false }
+        Failure { why: why.to_string(), again: true, backoff: None, progress: false }
     }
 }
 
@@ -97,7 +97,7 @@ pub fn download(download: &Download, patience: Patience, bars: &MultiProgress) -
 
     let mut failures = 0;
     loop {
-        let failure = match attempt(&client, download, &bar)? {
+        let failure = match try_once(&client, download, &bar)? {
             Ok(()) => {
                 bar.finish_and_clear();
                 return Ok(());
@@ -105,17 +105,17 @@ pub fn download(download: &Download, patience: Patience, bars: &MultiProgress) -
             Err(failure) => failure,
         };
         failures = if failure.progress { 1 } else { failures + 1 };
-        if !failure.again || failures >= ATTEMPTS {
+        if !failure.again || failures >= TRIES {
             bar.abandon();
             return Err(failed(failure.why));
         }
-        let doubled = patience.pause.saturating_mul(1 << (failures - 1));
-        std::thread::sleep(failure.pause.unwrap_or(doubled).min(LONGEST_PAUSE));
+        let doubled = patience.backoff.saturating_mul(1 << (failures - 1));
+        std::thread::sleep(failure.backoff.unwrap_or(doubled).min(LONGEST_BACKOFF));
     }
 }
 
 /// The outer error is ours (the disk), the inner one the network's.
-fn attempt(client: &Client, download: &Download, bar: &ProgressBar) -> Result<Result<(), Failure>, DataError> {
+fn try_once(client: &Client, download: &Download, bar: &ProgressBar) -> Result<Result<(), Failure>, DataError> {
     let Download { url, path } = download;
     let (part, tag) = (beside(path, "part"), beside(path, "etag"));
     let have = part.metadata().map_or(0, |m| m.len());
@@ -137,9 +137,9 @@ fn attempt(client: &Client, download: &Download, bar: &ProgressBar) -> Result<Re
     }
     if !status.is_success() {
         let again = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
-        let pause =
+        let backoff =
             header(response.headers(), RETRY_AFTER.as_str()).and_then(|s| s.parse().ok()).map(Duration::from_secs);
-        return Ok(Err(Failure { why: format!("the server answered {status}"), again, pause, progress: false }));
+        return Ok(Err(Failure { why: format!("the server answered {status}"), again, backoff, progress: false }));
     }
     let resumed = status == StatusCode::PARTIAL_CONTENT
         && header(response.headers(), CONTENT_RANGE.as_str())

@@ -1,4 +1,4 @@
-//! What can go wrong with data, each time with what to do about it.
+//! Errors of the data, each with its remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub enum DataError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the mistake.
         why: String,
     },
     /// The corpus holds nothing.
@@ -31,7 +31,7 @@ pub enum DataError {
         path: PathBuf,
         /// The line, from 1, where that makes sense.
         line: Option<usize>,
-        /// What is wrong, and what to do.
+        /// Description of the mistake and its remedy.
         why: String,
     },
     /// A file cannot be read.
@@ -58,7 +58,7 @@ pub enum DataError {
     Download {
         /// From where.
         url: String,
-        /// What went wrong last.
+        /// Description of the last failure.
         why: String,
     },
     /// A setting makes no sense.

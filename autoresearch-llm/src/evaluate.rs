@@ -26,7 +26,7 @@ pub enum EvalError {
         /// Tokens of the evaluation.
         tokens: usize,
     },
-    /// It is NaN or infinite.
+    /// The loss is NaN or infinite.
     #[error("val_bpb is {0}, which is not a finite number")]
     NotFinite(f64),
 }

@@ -1,11 +1,11 @@
-//! How a run ends that cannot go on: in a sentence.
+//! Failures that end a training, each told in a sentence.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::ops::function::text_of;
 
-/// What libtorch says when memory runs out, on CUDA and on the CPU.
+/// The messages of libtorch when memory runs out, on CUDA and on the CPU.
 const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "not enough memory"];
 
 /// Runs `work`. Errors and panics become one sentence; if memory ran out it names the knob to turn.
@@ -14,7 +14,7 @@ const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "can't allocate memory", "not
 ///
 /// # Errors
 ///
-/// Whatever ended `work`.
+/// The error or panic that ended `work`.
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T, String> {
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map_or(String::new(), |at| format!(" at {at}"));
@@ -28,7 +28,7 @@ pub fn guarded<T>(work: impl FnOnce() -> Result<T, Box<dyn Error>>) -> Result<T,
     }
 }
 
-/// What an operation of [`crate::ops`] gave. It fails as those of the bindings do: with a panic, which ends the run with its
+/// Unwraps the result of an operation of [`crate::ops`]. It fails as those of the bindings do: with a panic, which ends the run with its
 /// message.
 ///
 /// # Panics
@@ -48,7 +48,7 @@ fn sentence(text: &str) -> String {
     }
 }
 
-/// What comes before the C++ frames.
+/// Returns the part of a message before its C++ frames.
 fn first_lines(text: &str) -> String {
     let end = ["\\nException raised from", "\nException raised from", "\\nframe #", "\nframe #"];
     let end = end.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());

@@ -11,9 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use crate::error::DataError;
 use crate::shards::Shard;
 
-/// The buffer holds at least so many documents when one is chosen.
+/// Least number of documents in the buffer when one is chosen.
 const BUFFER: usize = 1000;
-/// And is refilled by so many at a time, fewer at the end of a shard.
+/// Number of documents that a refill adds to the buffer; fewer at the end of a shard.
 const REFILL: usize = 128;
 
 /// An endless stream of batches.

@@ -1,13 +1,13 @@
-//! The line of a training step, for people and for the harness, which reads it while a run goes on.
+//! The line of a training step, for people and for the lab, which reads it while a trial is in flight.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Lines come no faster: a log of every step of a fast run would be long.
-const PAUSE: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is said of a step.
+/// The figures of one training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// From 0.
@@ -16,15 +16,15 @@ pub struct Step {
     pub progress: f64,
     /// The training loss in nats; what is shown is its running mean.
     pub loss: f64,
-    /// What learning rates are multiplied by.
+    /// Factor of the learning rates.
     pub lrm: f64,
-    /// How long the step took.
+    /// Time that the step took.
     pub duration: Duration,
     /// Tokens per second of this step.
     pub tokens_per_second: f64,
     /// Model FLOPs utilisation, see [`crate::device::mfu_percent`].
     pub mfu_percent: f64,
-    /// Of the data, from 1.
+    /// Epoch of the data, from 1.
     pub epoch: u32,
     /// Training seconds left.
     pub remaining: f64,
@@ -63,7 +63,7 @@ impl Log {
     /// The output is closed.
     pub fn step(&mut self, step: Step, last: bool) -> io::Result<()> {
         let smoothed = self.smoothed(&step);
-        if !last && self.shown.is_some_and(|at| at.elapsed() <= PAUSE) {
+        if !last && self.shown.is_some_and(|at| at.elapsed() <= INTERVAL) {
             return Ok(());
         }
         self.shown = Some(Instant::now());

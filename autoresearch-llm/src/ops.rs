@@ -16,12 +16,13 @@ pub mod flash;
 pub mod function;
 pub mod gradcheck;
 pub mod head;
+mod heads;
 pub mod memory;
 pub mod mlp;
 pub mod norm;
 pub mod precision;
 
-/// How operations are computed in this process.
+/// The form in which operations are computed in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Form {
     /// The fast way.
@@ -40,7 +41,7 @@ pub struct UnknownForm(String);
 ///
 /// # Errors
 ///
-/// It names none. Operations are then fused, for who does not ask.
+/// The variable names no form. Operations that do not ask are then fused.
 pub fn form() -> Result<Form, UnknownForm> {
     static FORM: OnceLock<Result<Form, UnknownForm>> = OnceLock::new();
     let named = || match std::env::var("AUTORESEARCH_OPERATIONS").unwrap_or_default().as_str() {
@@ -51,7 +52,7 @@ pub fn form() -> Result<Form, UnknownForm> {
     FORM.get_or_init(named).clone()
 }
 
-/// Whether the plain forms are wanted.
+/// Returns true when the plain forms are asked for.
 fn wants_plain() -> bool {
     form() == Ok(Form::Plain)
 }

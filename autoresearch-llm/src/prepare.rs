@@ -10,17 +10,17 @@ use crate::shards::{self, Shard};
 use crate::tokenizer::Tokenizer;
 use crate::workload::{Fixed, MANIFEST, ShardEntry, Split, Workload};
 
-/// The tokenizer is trained on so many bytes of documents at most.
+/// Largest number of bytes of documents that the tokenizer is trained on.
 const TRAINED_BYTES: usize = 1 << 30;
-/// So many documents are tokenised at a time.
+/// Number of documents that are tokenised at a time.
 const CHUNK: usize = 4096;
 
-/// Where documents come from.
+/// The origin of documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Corpus {
     /// The offline default.
     Crates,
-    /// A public data set, so many training shards of it, from another place than the public one.
+    /// A public data set: its name, the number of training shards, and a mirror instead of the public server.
     Public(Public, usize, Option<String>),
     /// Files for training, and for validation.
     Files(Vec<PathBuf>, Vec<PathBuf>),
@@ -68,7 +68,7 @@ pub fn prepare(folder: &Path, corpus: &Corpus, fixed: &Fixed, say: &dyn Fn(&str)
         return Ok(workload);
     }
     std::fs::create_dir_all(folder).map_err(|e| DataError::write(folder, e))?;
-    // Without the manifest the folder counts as empty, whatever becomes of this attempt.
+    // Without the manifest the folder counts as empty, also when this preparation fails.
     let manifest = folder.join(MANIFEST);
     match std::fs::remove_file(&manifest) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(DataError::write(&manifest, e)),

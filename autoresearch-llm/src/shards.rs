@@ -48,12 +48,12 @@ impl Shard {
         if ordered { Ok(shard) } else { Err(DataError::corrupt(path, "its documents overlap")) }
     }
 
-    /// How many tokens it holds.
+    /// Returns the number of tokens in the shard.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// How many documents it holds.
+    /// Returns the number of documents in the shard.
     pub fn documents(&self) -> usize {
         self.documents
     }
@@ -66,7 +66,7 @@ impl Shard {
         u64::from_le_bytes(self.map[at..at + 8].try_into().unwrap_or_default()) as usize
     }
 
-    /// How long a document is, in tokens.
+    /// Returns the length of a document in tokens.
     pub fn length(&self, document: usize) -> usize {
         self.begin(document + 1) - self.begin(document)
     }

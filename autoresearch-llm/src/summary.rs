@@ -42,7 +42,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What else a run measured.
+/// The further measurements of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Details {
     /// Tokens trained on per second of training time.
@@ -51,12 +51,12 @@ pub struct Details {
     pub data_wait_percent: f64,
     /// From the start of the process to the first step.
     pub startup_seconds: f64,
-    /// What val_bpb took.
+    /// Time that val_bpb took.
     pub evaluation_seconds: f64,
 }
 
 impl Details {
-    /// All numbers of a run as one line of JSON, for programs. It goes before the block, which stays the last thing printed.
+    /// Formats all numbers of a run as one line of JSON, for programs. It goes before the block, which stays the last thing printed.
     ///
     /// ```
     /// # use autoresearch_llm::summary::{Details, Summary};

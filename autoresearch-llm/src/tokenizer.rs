@@ -12,14 +12,14 @@ use tokenizers::{AddedToken, SplitDelimiterBehavior};
 
 use crate::error::DataError;
 
-/// How text is cut before pairs are merged: GPT-4's pattern, with numbers of at most two digits.
+/// The pattern that cuts text before pairs are merged: GPT-4's, with numbers of at most two digits.
 pub const SPLIT_PATTERN: &str =
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+";
 /// Tokens that no text becomes.
 pub const SPECIAL_TOKENS: [&str; 4] = ["<|reserved_0|>", "<|reserved_1|>", "<|reserved_2|>", "<|reserved_3|>"];
 /// The token that every document begins with.
 pub const BOS: &str = SPECIAL_TOKENS[0];
-/// So many characters of a document count when the tokenizer is trained.
+/// Number of a document's first characters that the tokenizer is trained on.
 const TRAINED_CHARS: usize = 10_000;
 /// The 256 bytes and the special tokens.
 const SMALLEST: usize = 256 + SPECIAL_TOKENS.len();
@@ -114,7 +114,7 @@ impl Tokenizer {
         self.inner.decode(&ids, false).map_err(failed)
     }
 
-    /// How many bytes each token stands for in val_bpb: those of its text decoded alone, so 3 for a token that is only a
+    /// Length in bytes that each token has in val_bpb: that of its text decoded alone, so 3 for a token that is only a
     /// part of a character (it decodes to U+FFFD), as in karpathy's `prepare.py`; 0 for special tokens.
     pub fn token_bytes(&self) -> Result<Vec<i32>, DataError> {
         let length = |id: usize| {

@@ -12,7 +12,7 @@ use crate::shards::Shard;
 /// The manifest's name in the folder of prepared data. It is written last: without it the folder counts as empty.
 pub const MANIFEST: &str = "workload.json";
 
-/// Which documents.
+/// A part of the documents: for training or for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// For training.
@@ -28,11 +28,11 @@ pub struct Fixed {
     pub vocab_size: usize,
     /// The context length in tokens.
     pub max_seq_len: usize,
-    /// How many tokens val_bpb is measured on.
+    /// Number of tokens that val_bpb is measured on.
     pub eval_tokens: usize,
     /// The training time in seconds, start-up and evaluation excluded.
     pub time_budget_seconds: f64,
-    /// How many of the first steps do not count into the training time. karpathy's 11: there, they compile.
+    /// Number of first steps that do not count into the training time. karpathy's 11: there, they compile.
     pub untimed_steps: u64,
 }
 
@@ -41,11 +41,11 @@ pub struct Fixed {
 pub struct Workload {
     /// The manifest's format.
     pub version: u32,
-    /// Where the documents come from.
+    /// Origin of the documents.
     pub corpus: String,
     /// SHA-256 over all documents in their order, training first.
     pub corpus_sha256: String,
-    /// What it was prepared from and with: other settings make it stale.
+    /// Settings that it was prepared from: others make it stale.
     pub settings: String,
     /// The numbers that no experiment changes.
     #[serde(flatten)]
@@ -65,11 +65,11 @@ pub struct Workload {
 pub struct ShardEntry {
     /// Its name in the folder.
     pub file: String,
-    /// How many tokens it holds.
+    /// Number of tokens in it.
     pub tokens: usize,
-    /// How many documents.
+    /// Number of documents in it.
     pub documents: usize,
-    /// How many bytes of text they were.
+    /// Length in bytes of the documents' text.
     pub bytes: usize,
 }
 
@@ -161,7 +161,7 @@ impl Workload {
         Loader::new(self.shards(split)?, batch, seq_len)
     }
 
-    /// How many bytes of text each token stands for, by token; 0 for special tokens.
+    /// Length in bytes of each token's text, by token; 0 for special tokens.
     pub fn token_bytes(&self) -> Result<Vec<i32>, DataError> {
         let path = self.folder.join("token_bytes.json");
         let bytes = std::fs::read(&path).map_err(|e| DataError::read(&path, e))?;
@@ -176,7 +176,7 @@ impl Workload {
     }
 }
 
-/// A share of the full budget as the harness gives it.
+/// The share of the full budget that the lab gives a trial.
 fn fidelity(text: &str) -> Result<f64, DataError> {
     let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share <= 1.0);
     share.ok_or_else(|| {

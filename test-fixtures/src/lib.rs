@@ -2,6 +2,8 @@
 //!
 //! A failure here is one of the machine that runs the tests, so everything panics with what git said.
 
+#![cfg_attr(test, allow(clippy::expect_used))]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask agents`: the agents that the tests put through a night, from the registry that npm is configured with.
+//! `cargo xtask agents`: the agents that the tests put through a run, from the registry that npm is configured with.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +47,7 @@ fn missing(folder: &Path) -> Option<String> {
     })
 }
 
-/// Whether one of the words is the version.
+/// Returns true when one of the words is the version.
 fn names(printed: &str, version: &str) -> bool {
     printed.split_whitespace().any(|word| word == version)
 }

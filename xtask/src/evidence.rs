@@ -14,8 +14,8 @@ mod house;
 mod ladder;
 mod latency;
 mod main_job;
+mod main_run;
 mod mutants;
-mod night;
 mod noise;
 mod operations;
 mod pace;
@@ -74,7 +74,7 @@ pub fn evidence(arguments: &[String]) -> Result<(), String> {
         eprintln!("{line}\n  (took {:.0} s)", began.elapsed().as_secs_f64());
         lines.push(line);
     }
-    night::clean();
+    main_run::clean();
     println!("{}", lines.join("\n"));
     if short == 0 { Ok(()) } else { Err(format!("{short} of {} figures are short", lines.len())) }
 }

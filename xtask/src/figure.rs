@@ -3,15 +3,15 @@
 use crate::sh;
 use crate::test::THOROUGH;
 
-/// What became of a figure.
+/// The result of measuring a figure.
 pub enum Line {
-    /// Whether it reaches its bar, the value, and the bar.
+    /// True if it reaches its bar; the value; the bar.
     Measured(bool, String, &'static str),
     /// It cannot be measured here.
     Skip(String),
 }
 
-/// What measures a figure. An error counts as short.
+/// A function that measures a figure. An error counts as short.
 pub type Measure = fn() -> Result<Line, String>;
 
 /// The words after `evidence NAME` in what one test of a package without libtorch prints, in its long form.

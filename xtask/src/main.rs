@@ -6,6 +6,7 @@ mod agents;
 mod evidence;
 mod figure;
 mod nanochat;
+mod package;
 mod places;
 mod setup;
 mod sh;
@@ -16,11 +17,12 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
-  nanochat [OPTIONS]  set-up, then the main job: a night of experiments on the GPT trainer
+  nanochat [OPTIONS]  set-up, then the main job: a main_run of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
                       more random histories, a kill at every write boundary
+  package [OPTIONS]   pack and verify the crates that are published (options go to `cargo package`)
   public-api          write autoresearch-core/public-api.txt anew from the code
   evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise,
                       parallel, house);
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         "agents" => agents::agents().map(|folder| println!("{}", folder.display())),
         "nanochat" => nanochat::nanochat(&rest),
         "test" => test::test(&rest),
+        "package" => package::package(&rest),
         "public-api" => evidence::store_public_api(),
         "evidence" => evidence::evidence(&rest),
         "" | "help" | "--help" | "-h" => {

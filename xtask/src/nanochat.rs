@@ -1,4 +1,4 @@
-//! The main job: set-up, data, then a night of experiments.
+//! The main job: set-up, data, then a run of experiments.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,18 +27,18 @@ pub fn nanochat(arguments: &[String]) -> Result<(), String> {
         .env("CARGO_TARGET_DIR", cache.join("target"))
         .env("LIBTORCH", &libtorch);
     sh::run(&mut prepare)?;
-    sh::exec(night(&preset, &for_run, &libtorch).env("AUTORESEARCH_CACHE", &cache))
+    sh::exec(main_run(&preset, &for_run, &libtorch).env("AUTORESEARCH_CACHE", &cache))
 }
 
-/// The command line of the night itself.
-fn night(preset: &str, arguments: &[String], libtorch: &Path) -> Command {
-    let mut night = sh::cargo();
-    night
+/// The command line of the run itself.
+fn main_run(preset: &str, arguments: &[String], libtorch: &Path) -> Command {
+    let mut main_run = sh::cargo();
+    main_run
         .args(["run", "--locked", "--package", "autoresearch-cli", "--bin", "autoresearch", "--", "run"])
         .args(["--config", "examples/nanochat/autoresearch.toml", "--preset", preset])
         .args(arguments)
         .env("LIBTORCH", libtorch);
-    night
+    main_run
 }
 
 /// The preset, the options for `prepare`, and those for `autoresearch run`.

@@ -17,7 +17,7 @@ pub fn cache() -> Result<PathBuf, String> {
         .ok_or_else(|| "no home directory is known; set AUTORESEARCH_CACHE to a folder for data and builds".into())
 }
 
-/// Whether there is an NVIDIA driver.
+/// Returns true when there is an NVIDIA driver.
 pub fn nvidia() -> bool {
     ["/proc/driver/nvidia/version", "/dev/nvidiactl"].iter().any(|path| Path::new(path).exists())
 }

@@ -12,7 +12,7 @@ use crate::{places, sh};
 
 /// The only version that fits the bindings (tch 0.24).
 const TORCH: &str = "2.11.0";
-/// What the CPU part of libtorch is linked against.
+/// Packages that the CPU part of libtorch is linked against.
 const CUDA_RUNTIME: [&str; 2] = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
 /// Disk that the wheels need while they are unpacked, in GB: without and with all CUDA libraries.
 const SPACE_GB: (u64, u64) = (3, 12);
@@ -112,7 +112,7 @@ fn from_header(text: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{patch}"))
 }
 
-/// What the marker says of a complete installation: every library with its size, torch's own and those it is linked
+/// Content of the marker of a complete installation: every library with its size, torch's own and those it is linked
 /// against.
 fn describe(venv: &Path, cuda: bool) -> Result<String, String> {
     let packages = site_packages(venv)?;

@@ -52,7 +52,7 @@ pub fn exec(command: &mut Command) -> Result<(), String> {
     run(command)
 }
 
-/// What a command prints, or how it failed with the end of what it printed.
+/// Runs a command and returns its output, or the failure with the end of the output.
 pub fn output(command: &mut Command) -> Result<String, String> {
     let output =
         command.stdin(Stdio::null()).output().map_err(|e| format!("cannot start `{}`: {e}", shown(command)))?;

@@ -5,6 +5,9 @@ use crate::{agents, setup, sh};
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
 pub const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
 
+/// libtest's number of tests at once; one of the user's own wins.
+const THREADS: &str = "RUST_TEST_THREADS";
+
 /// Runs the tests; `--thorough` is ours, every other option goes to `cargo test`.
 pub fn test(arguments: &[String]) -> Result<(), String> {
     let libtorch = setup::setup()?;
@@ -13,6 +16,11 @@ pub fn test(arguments: &[String]) -> Result<(), String> {
     cargo.args(arguments.iter().filter(|argument| *argument != "--thorough"));
     if arguments.iter().any(|argument| argument == "--thorough") {
         cargo.env(THOROUGH, "1");
+    }
+    // Many tests wait for processes that sleep: more of them than cores at once costs little.
+    if std::env::var_os(THREADS).is_none() {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
+        cargo.env(THREADS, (2 * cores).to_string());
     }
     match agents::agents() {
         Ok(folder) => drop(cargo.env("AUTORESEARCH_TEST_AGENTS", folder)),

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::settings::DescriptionPattern;
+use super::description::DescriptionPattern;
 use super::usage::read;
 use crate::model::Usage;
 use crate::text::{clean, end_of, one_line};

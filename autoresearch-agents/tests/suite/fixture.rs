@@ -71,7 +71,7 @@ pub async fn run_lab(
     let journal = Journal::over(Box::new(memory.clone()), "memory".as_ref()).unwrap();
     let mut lab = lab_over(source, measure, proposer, experiments, Workers::default(), journal);
     let reason = lab.run(&Cancel::new()).await.unwrap();
-    let (_, entries) = Journal::over(Box::new(memory), "memory".as_ref()).unwrap();
+    let entries = Journal::over(Box::new(memory), "memory".as_ref()).unwrap().entries().to_vec();
     (reason, entries, lab.state().clone())
 }
 
@@ -100,7 +100,7 @@ fn lab_over(
     proposer: impl Proposer + 'static,
     experiments: usize,
     workers: Workers,
-    journal: (Journal, Vec<Entry>),
+    journal: Journal,
 ) -> Lab<Patch> {
     let mut settings = Settings::new("run", Duration::from_secs(1));
     settings.stop = Stop::after(experiments);
@@ -108,7 +108,13 @@ fn lab_over(
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower it.").unwrap();
     let sandbox = Arc::new(Files::new(source, measure));
-    Lab::builder(sandbox, Box::new(proposer), metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
+    Lab::builder(sandbox, Box::new(proposer), metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap()
 }
 
 /// Medium of a journal in memory.

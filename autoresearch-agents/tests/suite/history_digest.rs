@@ -34,7 +34,7 @@ fn recorded() -> State {
 
 /// A run of so many experiments: the score falls slowly, every fifth is kept, every seventh crashes with a long log.
 fn long(experiments: u32) -> State {
-    let mut records = vec![Record::Started(RunHeader::new("long".into(), "score".into(), Direction::Minimise))];
+    let mut records = vec![Record::Started(RunHeader::new("long", "score", Direction::Minimise))];
     let mut best = 1.0;
     let mut parent: Option<Revision> = None;
     for experiment in 0..=experiments {
@@ -50,7 +50,14 @@ fn long(experiments: u32) -> State {
         };
         let line = |value: u32| format!("const LR: f64 = {value}.0;");
         let change = serde_json::to_value(Patch::replace("train.rs", line(experiment), line(experiment + 1))).unwrap();
-        records.push(Record::Staged({ let mut staged = StagedExperiment::new(experiment, parent.clone(), Candidate::new(format!("c{experiment}"))); staged.description = format!("change number {experiment} {}", "which has a long story ".repeat(20)); staged.hypothesis = "it may help ".repeat(30); staged.change = change; staged }));
+        records.push(Record::Staged({
+            let mut staged =
+                StagedExperiment::new(experiment, parent.clone(), Candidate::new(format!("c{experiment}")));
+            staged.description = format!("change number {experiment} {}", "which has a long story ".repeat(20));
+            staged.hypothesis = "it may help ".repeat(30);
+            staged.change = change;
+            staged
+        }));
         records.push(Record::TrialStarted(TrialStart::new(experiment, 1, Side::Candidate)));
         let log = RunLog::saying("some output\n".repeat(200));
         let crash = status == Status::Crash;
@@ -64,7 +71,12 @@ fn long(experiments: u32) -> State {
         records.push(Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result)));
         let to = (status == Status::Keep).then(|| Revision(format!("k{experiment}")));
         let reason = if crash { format!("signal {}", experiment % 20) } else { "by its number".into() };
-        records.push(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason; decision.kept_as = to.clone(); decision }));
+        records.push(Record::Decided({
+            let mut decision = Decision::new(experiment, status);
+            decision.reason = reason;
+            decision.kept_as = to.clone();
+            decision
+        }));
         if to.is_some() {
             records.push(Record::Adopted { experiment });
             (parent, best) = (to, score);

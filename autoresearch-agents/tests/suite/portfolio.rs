@@ -1,8 +1,8 @@
 //! Proposers take turns by what they bring for what they cost.
 
-use crate::fixture::{Measure, constant, run_lab};
+use crate::fixture::{Measure, TRAINER, constant, run_lab, run_parallel_lab, trained};
 use async_trait::async_trait;
-use autoresearch_agents::Portfolio;
+use autoresearch_agents::{KnobProposer, Portfolio};
 use autoresearch_core::*;
 
 const SOURCE: &str = "const GAIN: i64 = 1;\nconst NOISE: i64 = 1;\n";
@@ -80,19 +80,49 @@ async fn a_portfolio_is_exhausted_when_all_are() {
     assert_eq!(reason, StopReason::Exhausted("a: that was all; b: that was all".into()).clone());
 }
 
-/// Refused proposals count as turns: who proposes nothing new does not go on forever.
+/// Rejected proposals count as turns of their member.
 #[tokio::test]
-async fn who_is_refused_is_asked_less() {
-    struct Refused;
+async fn a_member_that_is_rejected_is_asked_less() {
+    struct Rejected;
     #[async_trait]
-    impl Proposer for Refused {
+    impl Proposer for Rejected {
         async fn propose(&mut self, _: &Context<'_>) -> Result<Proposal, ProposerError> {
             Ok(Proposal::new(Patch::replace("train.rs", "nowhere", "here"), "nothing"))
         }
     }
     let members: Vec<(String, Box<dyn Proposer>)> =
-        vec![("refused".into(), Box::new(Refused)), ("good".into(), steps("GAIN", 2, 0.01, 1000))];
+        vec![("rejected".into(), Box::new(Rejected)), ("good".into(), steps("GAIN", 2, 0.01, 1000))];
     let (_, _, state) = run_lab(SOURCE, MEASURE, Portfolio::new(0, members), 40).await;
     assert!((1..20).contains(&state.rejections.len()), "{}", state.rejections.len());
-    assert!(state.rejections.iter().all(|rejection| rejection.proposer == "refused"));
+    assert!(state.rejections.iter().all(|rejection| rejection.proposer == "rejected"));
+}
+
+/// Makes two drafts at a time, of which the second comes to nothing.
+struct HalfUseful(KnobProposer);
+
+#[async_trait]
+impl Proposer for HalfUseful {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        self.0.propose(context).await
+    }
+
+    async fn propose_wave(&mut self, context: &Context<'_>, _: usize) -> Result<Wave, ProposerError> {
+        let cost = |dollars| Cost { tokens: 10, dollars, calls: 1 };
+        let proposal = self.0.propose(context).await?.at_cost(cost(0.25));
+        Ok(vec![Ok(proposal), Err(RejectedDraft::new("edits run.py", "run.py may not be changed", cost(0.5)))])
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_draft_of_a_wave_is_journaled_beside_the_proposals_with_its_own_cost() {
+    let member = Box::new(HalfUseful(KnobProposer::new(1))) as Box<dyn Proposer>;
+    let portfolio = Portfolio::new(0, vec![("half".into(), member)]);
+    let (_, state) = run_parallel_lab(TRAINER, trained, portfolio, 4, 2).await;
+    assert!(state.experiments.iter().skip(1).all(|experiment| experiment.cost.dollars == 0.25));
+    let drafts: Vec<_> = state.rejections.iter().filter(|draft| draft.description == "edits run.py").collect();
+    assert!(drafts.len() >= 4, "{:?}", state.rejections);
+    for draft in drafts {
+        assert_eq!((draft.cost.dollars, draft.proposer.as_str()), (0.5, "half"));
+        assert_eq!(draft.reason, "run.py may not be changed");
+    }
 }

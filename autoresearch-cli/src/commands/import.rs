@@ -27,7 +27,7 @@ pub struct ImportArgs {
     /// Column with the metric [default: the first column with no other meaning]
     #[arg(long, value_name = "COLUMN")]
     metric: Option<String>,
-    /// Better scores: minimise for lower ones, maximise for higher ones.
+    /// minimise if lower scores are better, else maximise.
     #[arg(long, default_value = "minimise", value_parser = parse_direction)]
     direction: Direction,
 }

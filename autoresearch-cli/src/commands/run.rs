@@ -14,6 +14,7 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
+use crate::config::DefaultCap;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::repository::Repository;
@@ -74,9 +75,10 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         Some(tag) => tag,
         None => repository.tag_to_run(config.stop.experiments)?,
     };
-    let default_cap = match config.proposer.asks() {
-        true => config.stop.cap_by_default(config.proposer.is_priced()),
-        false => None,
+    let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
+        (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
+        (true, false) => Some(DefaultCap::Unknown),
+        (false, _) => None,
     };
     let session = Session::new(repository, config, tag)?;
     if args.dry_run {

@@ -18,7 +18,7 @@ use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
 
-/// Looks at a run that goes on meanwhile before its violations are believed.
+/// Checks of a run that goes on meanwhile before its violations are believed.
 const TRIES: usize = 10;
 
 /// One kind of check: its subject, its violations, and notes on it.
@@ -123,17 +123,17 @@ pub fn verify(repository: Repository, args: VerifyArgs) -> Result<ExitCode, Comm
 
 fn check(repository: &Repository, tag: &str, path: &Path, session: Option<&Session>) -> Result<Report, CommandError> {
     for _ in 1..TRIES {
-        let (report, length) = look(repository, tag, path, session)?;
+        let (report, length) = check_once(repository, tag, path, session)?;
         // A run that goes on is ahead of the records that were read before: those are read again.
         if report.violations() == 0 || Journal::read(path).map_or(0, |entries| entries.len()) == length {
             return Ok(report);
         }
     }
-    Ok(look(repository, tag, path, session)?.0)
+    Ok(check_once(repository, tag, path, session)?.0)
 }
 
-/// Looks at the run once. Returns the number of records as well.
-fn look(
+/// Checks the run once. Returns the number of records as well.
+fn check_once(
     repository: &Repository,
     tag: &str,
     path: &Path,

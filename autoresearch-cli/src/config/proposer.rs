@@ -131,6 +131,11 @@ impl ProposerSection {
         }
     }
 
+    /// Returns whether the cost of its proposals becomes known: not that of an unknown agent with a login of its own.
+    pub fn reports_costs(&self) -> bool {
+        !matches!(self, ProposerSection::Agent(agent) if agent.has_login() && agent.agent.is_none())
+    }
+
     /// Returns whether the prices of all models that it asks are known.
     pub fn is_priced(&self) -> bool {
         let known = |prices: &BTreeMap<String, Price>, model: &str| {

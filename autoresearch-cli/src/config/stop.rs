@@ -38,6 +38,8 @@ pub struct StopSection {
 pub enum DefaultCap {
     Dollars(f64),
     Calls(u64),
+    /// The cost of proposals is not known to the run, and no cap on it can be kept.
+    Unknown,
 }
 
 impl StopSection {
@@ -87,6 +89,10 @@ impl std::fmt::Display for DefaultCap {
                 f,
                 "the proposals of this run may cost ${dollars:.2} altogether, which is the default; [stop] dollars = N sets \
                  another cap, dollars = inf none"
+            ),
+            DefaultCap::Unknown => f.write_str(
+                "the agent does not tell what its calls cost, so that no cap on it can be kept; [stop] experiments = N or hours = N \
+                 ends the run",
             ),
             DefaultCap::Calls(calls) => write!(
                 f,

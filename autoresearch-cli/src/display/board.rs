@@ -39,6 +39,7 @@ impl Worker {
 }
 
 impl Board {
+    /// A board of idle workers; `ahead` says that anything is prepared while trials run.
     pub fn new(workers: usize, ahead: bool) -> Board {
         Board {
             parallel: ahead || workers > 1,
@@ -51,6 +52,7 @@ impl Board {
         }
     }
 
+    /// The workers by their numbers.
     pub fn workers(&self) -> &[Worker] {
         &self.workers
     }
@@ -61,29 +63,31 @@ impl Board {
     }
 
     /// The description of an experiment when it is asked for the first time since it was staged.
-    pub fn first_run(&mut self, experiment: u32) -> Option<&str> {
+    pub fn first_description(&mut self, experiment: u32) -> Option<&str> {
         self.unsaid.remove(&experiment).then(|| self.description(experiment))
     }
 
-    pub fn thinks(&mut self, experiment: u32) {
+    /// Notes that the proposer is asked for an experiment.
+    pub fn start_proposing(&mut self, experiment: u32) {
         self.thinking = true;
         if !self.parallel {
-            self.now(experiment, Some(0), "thinking of something to try".into(), 0.0);
+            self.show_progress(experiment, Some(0), "waiting for a proposal".into(), 0.0);
         }
     }
 
-    pub fn thought(&mut self) {
+    /// Notes that the proposer has answered.
+    pub fn finish_proposing(&mut self) {
         self.thinking = false;
     }
 
     /// Notes that an experiment is there and not in flight.
-    pub fn waits(&mut self, experiment: u32) {
-        self.leaves(experiment);
+    pub fn note_waiting(&mut self, experiment: u32) {
+        self.clear_experiment(experiment);
         self.waiting.insert(experiment);
     }
 
     /// Notes that the first trial of an experiment begins.
-    pub fn staged(&mut self, experiment: u32, description: &str) {
+    pub fn note_staged(&mut self, experiment: u32, description: &str) {
         self.descriptions.insert(experiment, description.to_owned());
         self.unsaid.insert(experiment);
         if !self.parallel {
@@ -92,7 +96,7 @@ impl Board {
     }
 
     /// Notes that a trial begins on this worker, or its build ahead. The same experiment may run on others, too.
-    pub fn runs(&mut self, experiment: u32, worker: Option<u32>) {
+    pub fn start_trial(&mut self, experiment: u32, worker: Option<u32>) {
         self.waiting.remove(&experiment);
         match worker {
             Some(worker) => {
@@ -108,7 +112,7 @@ impl Board {
     }
 
     /// Notes that a trial leaves this worker, or what was built ahead.
-    pub fn rests(&mut self, experiment: u32, worker: Option<u32>) {
+    pub fn finish_trial(&mut self, experiment: u32, worker: Option<u32>) {
         match worker {
             Some(worker) => {
                 if let Some(worker) = self.worker(worker) {
@@ -127,21 +131,22 @@ impl Board {
     }
 
     /// Notes that nothing of an experiment is in flight any more.
-    fn leaves(&mut self, experiment: u32) {
+    fn clear_experiment(&mut self, experiment: u32) {
         self.waiting.remove(&experiment);
         self.built.remove(&experiment);
         let on = |worker: &&mut Worker| worker.experiment == Some(experiment);
         self.workers.iter_mut().filter(on).for_each(|worker| *worker = Worker::idle());
     }
 
-    pub fn decided(&mut self, experiment: u32) {
-        self.leaves(experiment);
+    /// Notes that an experiment is decided.
+    pub fn finish_experiment(&mut self, experiment: u32) {
+        self.clear_experiment(experiment);
         self.descriptions.remove(&experiment);
         self.unsaid.remove(&experiment);
     }
 
     /// Notes the progress of a trial.
-    pub fn now(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
+    pub fn show_progress(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
         let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker as usize)) else { return };
         (worker.name, worker.message, worker.share) = (name(experiment), message, share);
     }
@@ -162,7 +167,7 @@ impl Board {
             let numbers: Vec<String> = experiments.iter().map(|number| format!("{number:03}")).collect();
             (!numbers.is_empty()).then(|| format!("{what} {}", numbers.join(", ")))
         };
-        let thinking = self.thinking.then(|| "thinking of something to try".to_owned());
+        let thinking = self.thinking.then(|| "waiting for a proposal".to_owned());
         let parts = [thinking, list("built ahead", &self.built), list("waiting", &self.waiting)];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".into() } else { parts.join(" | ") }
@@ -185,52 +190,52 @@ mod tests {
     #[test]
     fn each_worker_has_its_experiment_and_the_rest_is_ahead() {
         let mut board = Board::new(2, true);
-        board.thinks(1);
-        assert_eq!(board.ahead(), "thinking of something to try");
-        board.thought();
+        board.start_proposing(1);
+        assert_eq!(board.ahead(), "waiting for a proposal");
+        board.finish_proposing();
         for experiment in [1, 2, 3, 4] {
-            board.waits(experiment);
+            board.note_waiting(experiment);
         }
-        board.runs(1, None);
-        board.runs(2, Some(0));
-        board.runs(3, Some(1));
+        board.start_trial(1, None);
+        board.start_trial(2, Some(0));
+        board.start_trial(3, Some(1));
         assert_eq!(board.ahead(), "built ahead 001 | waiting 004");
-        board.now(3, Some(1), "step 7".into(), 0.5);
-        board.now(1, None, "Compiling".into(), 0.0);
+        board.show_progress(3, Some(1), "step 7".into(), 0.5);
+        board.show_progress(1, None, "Compiling".into(), 0.0);
         assert_eq!(shown(&board), ["exp 002 ", "exp 003 step 7"], "a build ahead is on no worker");
-        board.rests(2, Some(0));
-        board.runs(1, Some(0));
+        board.finish_trial(2, Some(0));
+        board.start_trial(1, Some(0));
         assert_eq!(shown(&board), ["exp 001 ", "exp 003 step 7"]);
-        board.decided(3);
-        board.decided(1);
+        board.finish_experiment(3);
+        board.finish_experiment(1);
         assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
         // Moved onto another parent, it waits again.
-        board.runs(4, Some(1));
-        board.waits(4);
+        board.start_trial(4, Some(1));
+        board.note_waiting(4);
         assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
     }
 
     #[test]
     fn an_experiment_may_run_on_several_workers() {
         let mut board = Board::new(3, true);
-        board.runs(0, Some(0));
-        board.runs(0, Some(1));
-        board.now(0, Some(1), "step 1".into(), 0.1);
+        board.start_trial(0, Some(0));
+        board.start_trial(0, Some(1));
+        board.show_progress(0, Some(1), "step 1".into(), 0.1);
         assert_eq!(shown(&board), ["baseline ", "baseline step 1", "idle "]);
-        board.rests(0, Some(0));
+        board.finish_trial(0, Some(0));
         assert_eq!(shown(&board), ["idle ", "baseline step 1", "idle "]);
-        board.decided(0);
+        board.finish_experiment(0);
         assert_eq!(shown(&board), ["idle ", "idle ", "idle "]);
     }
 
     #[test]
     fn one_worker_shows_whatever_happens() {
         let mut board = Board::new(1, false);
-        board.thinks(4);
-        assert_eq!(shown(&board), ["exp 004 thinking of something to try"]);
-        board.staged(4, "LR up");
-        board.runs(4, Some(0));
-        board.now(4, Some(0), "starting".into(), 0.0);
+        board.start_proposing(4);
+        assert_eq!(shown(&board), ["exp 004 waiting for a proposal"]);
+        board.note_staged(4, "LR up");
+        board.start_trial(4, Some(0));
+        board.show_progress(4, Some(0), "starting".into(), 0.0);
         assert_eq!((shown(&board), board.description(4)), (vec!["exp 004 starting".to_owned()], "LR up"));
     }
 }

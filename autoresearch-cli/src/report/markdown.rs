@@ -37,7 +37,7 @@ fn sections(state: &State, title: &str, plot: &str) -> String {
         holdout if holdout.is_empty() => {}
         holdout => text += &format!("## The holdout\n\n{}\n", holdout.replacen("\n-", "\n\n-", 1)),
     }
-    let _ = writeln!(text, "![Experiments and the best so far]({plot})\n");
+    let _ = writeln!(text, "![Experiments and the incumbent's score]({plot})\n");
 
     text.push_str("## Experiments\n\n| experiment | time | change | before -> after | delta | verdict |\n|---|---|---|---|---|---|\n");
     for cells in rows(state) {

@@ -82,6 +82,7 @@ fn an_agent_of_the_repository_is_started_from_anywhere() {
         repository.commit("agent");
         let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
         assert!(said.contains("50.500000 -> 40.500000; -10.000000; KEPT"), "{program}: {said}");
+        assert!(said.contains("limit: the agent does not tell what its calls cost"), "{said}");
     }
 }
 

@@ -16,18 +16,18 @@ fn a_holdout_stays_sealed_until_it_is_opened_and_each_opening_is_remembered() {
          \"\"\"]\n",
         seen.display()
     );
-    // A night that reads its own variables would crash here if it had that of the holdout.
+    // A run that reads its own variables would crash here if it had that of the holdout.
     let guarded = config_before.replace("echo ---", "test -z \"$HOLDOUT_DATA\" || exit 9\necho ---");
     std::fs::write(&config, format!("{guarded}{holdout}")).unwrap();
-    let output = repository.run(&["run", "--tag", "night", "--experiments", "6", "--allow-dirty"]);
+    let output = repository.run(&["run", "--tag", "t", "--experiments", "6", "--allow-dirty"]);
     assert!(output.status.success(), "{}", text(&output));
-    assert!(!seen.exists(), "the night never ran it");
+    assert!(!seen.exists(), "the run never ran it");
     let sealed = text(&repository.run(&["report"]));
     assert!(!sealed.contains("holdout"), "{sealed}");
 
     let opened = repository.run(&["report", "--open-holdout"]);
     assert!(opened.status.success(), "{}", text(&opened));
-    assert_eq!(std::fs::read_to_string(&seen).unwrap().lines().count(), 2, "the baseline and the best");
+    assert_eq!(std::fs::read_to_string(&seen).unwrap().lines().count(), 2, "the baseline and the incumbent");
     let shown = text(&opened);
     assert!(shown.contains("The holdout was opened once") && shown.contains("after experiment 6"), "{shown}");
     assert!(
@@ -43,7 +43,7 @@ fn a_holdout_stays_sealed_until_it_is_opened_and_each_opening_is_remembered() {
     assert!(again.contains("The holdout has been opened 2 times"), "{again}");
     let verified = repository.run(&["verify"]);
     assert!(verified.status.success(), "{}", text(&verified));
-    let more = repository.run(&["run", "--tag", "night", "--experiments", "8", "--allow-dirty"]);
+    let more = repository.run(&["run", "--tag", "t", "--experiments", "8", "--allow-dirty"]);
     assert!(more.status.success(), "{}", text(&more));
     assert!(text(&repository.run(&["report"])).contains("2 experiments were made since"));
 

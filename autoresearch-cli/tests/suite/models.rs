@@ -125,6 +125,10 @@ fn a_spent_budget_and_a_missing_key_are_said_in_words() {
     let (_root, output) = run(&format!("{base}[stop]\ntokens = 5000"), &["--experiments", "4"]);
     let said = text(&output);
     assert!(output.status.success() && said.contains("of 5000 tokens are spent"), "{said}");
+    // Without a cap there is one by default, which is named at the start.
+    let (_root, output) = run(&base, &["--experiments", "1"]);
+    let said = text(&output);
+    assert!(output.status.success() && said.contains("limit: the proposals of this run may cost $20.00"), "{said}");
     let (_root, output) = run(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
     let said = text(&output);
     assert!(!output.status.success() && said.contains("NO_SUCH_KEY is not set"), "{said}");

@@ -30,7 +30,7 @@ fn repository(rule: &str) -> Repository {
 #[test]
 fn the_default_confirms_audits_and_says_how_sure_it_is() {
     let repository = repository("noise-aware");
-    repository.succeeds(&["run", "--tag", "night", "--experiments", "25"]);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "25"]);
     let report = repository.succeeds(&["report"]);
     assert!(report.contains("standard deviation, from") && report.contains("candidates were tested"), "{report}");
     assert!(
@@ -38,7 +38,7 @@ fn the_default_confirms_audits_and_says_how_sure_it_is() {
         "why a better number was not enough: {report}"
     );
     assert!(report.contains("| gain when chosen | gain since |") && !report.contains("not measured again"), "{report}");
-    let journal = repository.of_run("night", "journal.jsonl");
+    let journal = repository.of_run("t", "journal.jsonl");
     assert!(journal.contains(r#""rule":"noise-aware""#) && journal.contains(r#""reference":3"#));
     let verified = repository.succeeds(&["verify", "--config", "autoresearch.toml"]);
     assert!(verified.contains("decisions: 25 judged again: sound"), "{verified}");
@@ -49,10 +49,10 @@ fn the_default_confirms_audits_and_says_how_sure_it_is() {
 #[test]
 fn an_audit_of_a_strict_run_says_which_gains_are_real() {
     let repository = repository("strict");
-    repository.succeeds(&["run", "--tag", "night", "--experiments", "25"]);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "25"]);
     let before = repository.succeeds(&["report"]);
     assert!(before.contains("`autoresearch audit` measures the kept ones again"), "{before}");
-    let branch = || repository.git(&["rev-parse", "autoresearch/night"]);
+    let branch = || repository.git(&["rev-parse", "autoresearch/t"]);
     let tip = branch();
     let audited = repository.succeeds(&["audit", "--rounds", "4"]);
     assert!(audited.contains("gain since") && audited.contains("000 baseline; loss: "), "{audited}");
@@ -64,5 +64,5 @@ fn an_audit_of_a_strict_run_says_which_gains_are_real() {
     assert_eq!(branch(), tip);
     let verified = repository.succeeds(&["verify"]);
     assert!(verified.trim_end().ends_with("\nsound"), "{verified}");
-    repository.succeeds(&["run", "--tag", "night", "--experiments", "27"]);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "27"]);
 }

@@ -7,7 +7,7 @@ fn a_run_with_short_trials_and_excursions_says_what_came_of_them() {
     let repository = Repository::new(0.0);
     let config = repository.config();
     let mut text_of = std::fs::read_to_string(&config).unwrap();
-    // A short run of this program tells the opposite of the full one.
+    // A short trial of this program tells the opposite of the full one.
     text_of =
         text_of.replace("print \"score: \" s", "print \"score: \" (ENVIRON[\"AUTORESEARCH_FIDELITY\"] < 1 ? -s : s)");
     text_of += "[screening]\nrungs = [0.25]\nallowance = 1000\n[excursion]\nafter = 2\nsteps = 2\ntolerance = 1000\n";

@@ -12,7 +12,7 @@ fn a_time_is_decided_by_pairs_on_one_machine() {
         "repeats = 3\n[ratchet]\nrule = 'strict'\npairs = 2\n[metric]\nkind = 'timing'\nstatistic = 'minimum'",
     );
     std::fs::write(&config, &timing).unwrap();
-    let output = repository.run(&["run", "--tag", "night", "--experiments", "6", "--allow-dirty"]);
+    let output = repository.run(&["run", "--tag", "t", "--experiments", "6", "--allow-dirty"]);
     assert!(output.status.success(), "{}", text(&output));
     let journal = std::fs::read_to_string(repository.only_run().join("journal.jsonl")).unwrap();
     let kept =

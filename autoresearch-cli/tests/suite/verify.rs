@@ -82,17 +82,17 @@ fn a_run_is_verified_and_each_fault_has_its_words() {
 #[test]
 fn a_run_that_goes_on_is_sound() {
     let repository = Repository::new(0.05);
-    let mut night = repository.command(&["run", "--experiments", "20", "--tag", "t"]);
-    let mut night = night.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut running = repository.command(&["run", "--experiments", "20", "--tag", "t"]);
+    let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = repository.folder.join(".autoresearch/t/journal.jsonl");
-    let mut looks = 0;
-    while night.try_wait().unwrap().is_none() {
+    let mut checks = 0;
+    while running.try_wait().unwrap().is_none() {
         if journal.exists() {
             let output = repository.run(&["verify", "--tag", "t"]);
             assert!(output.status.success(), "{}", text(&output));
-            looks += 1;
+            checks += 1;
         }
     }
-    assert!(looks > 5, "{looks}");
+    assert!(checks > 5, "{checks}");
     assert!(repository.run(&["verify"]).status.success());
 }

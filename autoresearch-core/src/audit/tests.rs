@@ -8,8 +8,8 @@ fn score(value: f64) -> Score {
     Score::new(value).unwrap()
 }
 
-/// A night of experiments with these scores; all are kept, with the last so many scores as reference.
-fn night(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State {
+/// The state of a run of experiments with these scores; all are kept, with the last so many scores as reference.
+fn search(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64)]) -> State {
     let mut records = vec![Record::Started({
         let mut header = RunHeader::new("t", "loss", Direction::Minimise);
         header.rule.name = "noise-aware".into();
@@ -63,7 +63,7 @@ const BASELINE: (&[f64], Option<u32>) = (&[1.00, 1.02, 0.98, 1.01, 0.99], None);
 
 #[test]
 fn only_runs_that_did_not_choose_a_keep_count() {
-    let state = night(&[BASELINE, (&[0.90, 0.91, 0.92, 0.95, 0.96, 0.94], Some(3))], &[]);
+    let state = search(&[BASELINE, (&[0.90, 0.91, 0.92, 0.95, 0.96, 0.94], Some(3))], &[]);
     let [kept] = keeps(&state)[..] else { panic!() };
     assert!((kept.chosen_gain - 0.09).abs() < 1e-9, "1.00 to the mean of the first three: {}", kept.chosen_gain);
     assert!((kept.gain - 0.05).abs() < 1e-9 && kept.measured == (3, 5) && !kept.by_selection);
@@ -74,14 +74,14 @@ fn only_runs_that_did_not_choose_a_keep_count() {
 
 #[test]
 fn a_lucky_keep_is_doubtful_once_it_is_measured_again() {
-    let nights: [(&[f64], Option<u32>); 3] = [(&[1.00], None), (&[0.97], None), (&[0.80], None)];
-    let once = night(&nights, &[]);
+    let trials: [(&[f64], Option<u32>); 3] = [(&[1.00], None), (&[0.97], None), (&[0.80], None)];
+    let once = search(&trials, &[]);
     assert!(keeps(&once).iter().all(|kept| kept.by_selection && kept.doubtful(0.1).is_none()), "one run each");
     let again: Vec<(u32, f64)> = [[1.00, 1.00, 0.80], [1.02, 1.01, 0.81], [0.98, 0.99, 0.79]]
         .iter()
         .flat_map(|round| round.iter().enumerate().map(|(number, value)| (number as u32, *value)))
         .collect();
-    let state = night(&nights, &again);
+    let state = search(&trials, &again);
     let kept = keeps(&state);
     assert_eq!(kept.iter().map(|kept| kept.doubtful(0.1)).collect::<Vec<_>>(), [Some(true), Some(false)]);
     assert!(kept[0].gain.abs() < 1e-9 && (kept[0].chosen_gain - 0.03).abs() < 1e-9);
@@ -90,7 +90,7 @@ fn a_lucky_keep_is_doubtful_once_it_is_measured_again() {
 #[test]
 fn rounds_are_paired_by_their_seed_also_after_the_machine_has_shifted() {
     let trials: [(&[f64], Option<u32>); 3] = [(&[10.0], None), (&[9.0], None), (&[8.9], None)];
-    let mut state = night(&trials, &[]);
+    let mut state = search(&trials, &[]);
     let noise = [0.0, 0.1, -0.1];
     let mut audited = |id: usize, seed: u64, value: f64| {
         state.experiments[id].audit.push(crate::state::AuditScore { seed, score: score(value) });

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The paths that proposals may change: exact files, whole folders as `folder/**`, or every file as `**`.
 ///
-/// Some files are found by tools on their own, and through them a candidate could reconfigure the build or the harness:
+/// Some files are found by tools on their own, and through them a candidate could reconfigure the build or the lab:
 /// everything in `.cargo`, `rust-toolchain`, `rust-toolchain.toml`, and all names that begin with `.git`, such as
 /// `.gitattributes`, at any depth and in any case. No folder covers them: each must be listed by its exact path.
 /// What is inside a `.git` may never be edited, even if it is listed.

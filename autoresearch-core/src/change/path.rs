@@ -46,7 +46,8 @@ pub fn check_path(path: &str) -> Result<(), PatchError> {
 
 /// Control characters, and those that turn or break the line they are shown in.
 fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A path as it can be shown: escaped, and cut where it is long.

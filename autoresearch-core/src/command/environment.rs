@@ -104,6 +104,9 @@ pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAP
 /// Words of a name that make a variable a secret, whatever it begins with.
 const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
+/// Bytes from which on a value can be a secret.
+const SHORTEST_SECRET: usize = 8;
+
 /// Returns the variables of this process that a command inherits.
 pub(crate) fn inherited() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, value)| {
@@ -117,9 +120,31 @@ pub(crate) fn passed(names: &[String]) -> impl Iterator<Item = (String, OsString
     names.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?)))
 }
 
+/// Replaces the keys of this process in a text that goes on to journals, prompts and people: the values of its variables whose
+/// names speak of a secret. A trial may have found one in spite of everything, or it was passed on by name.
+pub(crate) fn censor(text: String) -> String {
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    censor_values(text, variables)
+}
+
+fn censor_values(mut text: String, variables: impl Iterator<Item = (String, String)>) -> String {
+    for (name, value) in variables {
+        // Short values are words like `true`, and paths name the place of a key.
+        if value.len() >= SHORTEST_SECRET && !value.starts_with('/') && is_secret(&name) && text.contains(&value) {
+            text = text.replace(&value, &format!("[{name} is hidden]"));
+        }
+    }
+    text
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    SECRETS.iter().any(|word| name.contains(word))
+}
+
 fn is_inherited(name: &str) -> bool {
-    let is_secret = || SECRETS.iter().any(|word| name.to_ascii_uppercase().contains(word));
-    INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_secret()
+    INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_secret(name)
 }
 
 /// Tells whether a proxy's address carries a login.
@@ -161,6 +186,20 @@ mod tests {
         ] {
             assert!(is_inherited(name), "{name}");
         }
+    }
+
+    #[test]
+    fn keys_are_hidden_in_texts() {
+        let variables = [
+            ("MY_API_KEY", "sk-0123456789"),
+            ("TOKENIZERS", "false"),
+            ("KEY_FILE", "/home/u/key"),
+            ("A", "plain text"),
+        ];
+        let variables = || variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let text = "key sk-0123456789, false, /home/u/key, plain text, sk-0123456789";
+        let hidden = "key [MY_API_KEY is hidden], false, /home/u/key, plain text, [MY_API_KEY is hidden]";
+        assert_eq!(censor_values(text.into(), variables()), hidden);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::devices::Device;
 use super::limits::Limits;
 use crate::cancel::Cancel;
 use crate::git::{Listing, ObjectId};
@@ -83,6 +84,8 @@ pub struct Job {
     pub run: Step,
     /// Executions of the run's command, at least 1.
     pub repeats: u32,
+    /// The accelerators that the run may use, as variables that show them. An executor that assigns devices itself ignores them.
+    pub devices: Device,
     /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
     pub slot: u32,
     /// Told the phases and the newest output.
@@ -99,6 +102,7 @@ impl Job {
             keeps: Vec::new(),
             run: Step { argv, limit, ..Step::default() },
             repeats: 1,
+            devices: Device::default(),
             slot: 0,
             progress: Arc::new(|_| {}),
         }
@@ -132,6 +136,8 @@ pub enum JobStatus {
 ///   that took longer than its limit has timed out, even if it ended by itself afterwards.
 /// - A job sees its own files, the variables of its steps, and the variables that its machine passes on; never a key of the lab,
 ///   and nothing that another job left behind.
+/// - `TMPDIR` names a folder for temporary files that is the job's own and empty at its start. The run may write the scores of
+///   items into the file that `AUTORESEARCH_ITEMS` names; the executor keeps it as an artifact of the outcome.
 /// - The output that is kept is bounded, however much a job writes; its beginning and its end are kept.
 /// - A cancelled job ends with [`SandboxError::Cancelled`]. Cancelling a job that has ended, or that nobody knows, succeeds.
 /// - Jobs of different names run at the same time if they have different slots.

@@ -24,7 +24,6 @@ pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: 
     let mut run_environment = environment.clone();
     run_environment.push(("AUTORESEARCH_FIDELITY".into(), trial.fidelity.to_string().into()));
     run_environment.extend(commands.run_environment.iter().cloned());
-    run_environment.extend(device.into_iter().flat_map(|device| device.environment.iter().cloned()));
 
     let name = JobName::new(run, trial.name());
     Ok(Job {
@@ -42,6 +41,7 @@ pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: 
             limits: Limits { cpus: or(of_worker, commands.cpus), ..commands.limits },
         },
         repeats: commands.repeats.max(1),
+        devices: device.cloned().unwrap_or_default(),
         slot: trial.slot,
         progress: trial.progress.clone(),
         ..Job::new(name, tree, Vec::new(), budget.run)

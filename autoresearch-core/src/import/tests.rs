@@ -229,3 +229,11 @@ proptest! {
         prop_assert_eq!(table(&replayed(&back)).lines().count(), text.lines().count());
     }
 }
+
+#[test]
+fn a_tiny_score_in_the_table_is_not_the_value_of_a_crash() {
+    let imported = parse("commit\terror\tmemory_gb\tstatus\tdescription\na\t5e-8\t1\tkeep\tbaseline\n", None);
+    let written = table(&replayed(&imported));
+    assert!(written.contains("a\t5.00000e-8\t1.0\tkeep\tbaseline"), "{written}");
+    assert_eq!(brief(&parse(&written, None)), brief(&imported));
+}

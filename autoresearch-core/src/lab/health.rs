@@ -91,8 +91,12 @@ impl<C: Change> Lab<C> {
         let read = match result {
             Ok(outcome) => self.read(&outcome),
             Err(SandboxError::Cancelled) => return Ok(()),
-            // The sandbox fails on the incumbent, too: it is no candidate's fault.
-            Err(error) if is_about_sandbox => return Err(error.into()),
+            // The sandbox fails on the incumbent, too: it is no candidate's fault, and a person must act.
+            Err(error) if is_about_sandbox => {
+                let failure = Some(error.to_string());
+                self.record(Record::HealthChecked { failure, measurement: None, reference: None })?;
+                return Err(error.into());
+            }
             Err(error) => Err(error.to_string()),
         };
         let Some(HealthCheck::Measuring { incumbent, before, mut now, .. }) = check else {

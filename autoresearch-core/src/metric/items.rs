@@ -6,14 +6,14 @@ use std::io::Read;
 use super::{Direction, Measurement, Metric, MetricError, Score, secondary, summary};
 use crate::sandbox::Outcome;
 
-/// The artifact with the items' scores. A run is told by the variable `AUTORESEARCH_ITEMS` where to write them.
+/// The artifact with the items' scores. The variable `AUTORESEARCH_ITEMS` tells a trial where to write them.
 pub const ITEMS: &str = "items";
-/// A file of more bytes is no list of scores.
+/// The greatest size of a list of scores, in bytes.
 pub(crate) const MAX_ITEM_BYTES: u64 = 64 << 20;
 
 /// Reads one number for each item of an evaluation set from the artifact [`ITEMS`]; their mean is the score.
 ///
-/// The run writes them, always in the same order, into the file that the variable `AUTORESEARCH_ITEMS` names: numbers
+/// The trial writes them, always in the same order, into the file that the variable `AUTORESEARCH_ITEMS` names: numbers
 /// separated by white space or commas, or a JSON list of numbers. Each must be finite. Other `key: number` lines of the
 /// summary block become secondary metrics, as with [`super::LogMetric`].
 ///

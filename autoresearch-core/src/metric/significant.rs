@@ -6,14 +6,17 @@
 /// ```
 /// use autoresearch_core::metric::significant;
 /// assert_eq!(significant(0.9979), "0.997900");
+/// assert_eq!(significant(0.0005), "0.000500");
 /// assert_eq!(significant(5e-8), "5.00000e-8");
 /// assert_eq!(significant(0.0), "0.000000");
 /// ```
 pub fn significant(value: f64) -> String {
-    match value.abs() {
-        size if size == 0.0 || (LEAST..MOST).contains(&size) => format!("{value:.6}"),
-        size if size.is_finite() => format!("{value:.5e}"),
-        _ => value.to_string(),
+    let fixed = format!("{value:.6}");
+    let close = |shown: f64| (shown - value).abs() <= ROUNDING * value.abs();
+    match value.abs() < MOST && fixed.parse().is_ok_and(close) {
+        true => fixed,
+        false if value.is_finite() => format!("{value:.5e}"),
+        false => value.to_string(),
     }
 }
 
@@ -28,8 +31,8 @@ pub fn signed(value: f64) -> String {
     if value.is_sign_negative() { significant(value) } else { format!("+{}", significant(value)) }
 }
 
-/// Below this, six decimals show fewer than four digits.
-const LEAST: f64 = 1e-3;
+/// The greatest share of a number that six decimals may hide.
+const ROUNDING: f64 = 1e-3;
 /// From here on a number has more digits than a person reads.
 const MOST: f64 = 1e12;
 

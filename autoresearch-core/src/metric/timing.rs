@@ -1,22 +1,22 @@
-//! An honest time: several samples of one run, a statistic that resists outliers, and the machine it belongs to.
+//! An honest time: several samples of one trial, a statistic that resists outliers, and the machine that it belongs to.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Direction, Measurement, Metric, MetricError, Score, secondary, summary};
 use crate::sandbox::{Outcome, RunLog};
 
-/// Which of a run's samples is its score.
+/// The statistic of a trial's samples that is its score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Statistic {
-    /// The middle one (of an even number, the mean of both in the middle): what a run usually takes.
+    /// The middle one (of an even number, the mean of both in the middle): the usual time.
     #[default]
     Median,
-    /// The least: what the program takes when nothing disturbs it. For deterministic work on a busy machine.
+    /// The least: the time when nothing disturbs the program. For deterministic work on a busy machine.
     Minimum,
 }
 
-/// Where the samples come from.
+/// The source of the samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
@@ -24,19 +24,19 @@ pub enum Clock {
     /// start and time mere microseconds, but it is the candidate's own word.
     #[default]
     Printed,
-    /// The harness's wall clock, around each repeat of the run's command as a whole.
+    /// The lab's wall clock, around each repeat of the trial's command as a whole.
     Wall,
     /// The processor time of each repeat with all its processes, as the system counts it.
     Cpu,
 }
 
-/// Reads the samples of one run, where less is better.
+/// Reads the samples of one trial, where less is better.
 ///
-/// Refused are samples that are not positive, and fewer than asked for (three by default). `NAME_spread` is reported beside
+/// Rejected are samples that are not positive, and fewer than asked for (three by default). `NAME_spread` is reported beside
 /// the score: the distance of the quartiles as a share of the median. So is the number of samples. The measurement names its
 /// machine, and the lab compares it only with others from there.
 ///
-/// One number of one run says little: let [`crate::ratchet::Paired`], or another rule that measures in turns, decide.
+/// One number of one trial says little: let [`crate::ratchet::Paired`], or another rule that measures in turns, decide.
 ///
 /// ```
 /// use autoresearch_core::{Metric, Outcome, RunLog, Timing};
@@ -57,7 +57,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// The median of at least three printed samples.
+    /// A metric that reads the median of at least three printed samples.
     pub fn new(name: impl Into<String>) -> Timing {
         Timing {
             name: name.into(),
@@ -68,31 +68,31 @@ impl Timing {
         }
     }
 
-    /// Names the unit for reports. For the harness's clocks it is also the scale: see [`Timing::scale`].
+    /// Names the unit for reports. For the lab's clocks it is also the scale: see [`Timing::scale`].
     pub fn with_unit(mut self, unit: impl Into<String>) -> Timing {
         self.unit = unit.into();
         self
     }
 
-    /// Another statistic.
+    /// Sets the statistic. Default the median.
     pub fn statistic(mut self, statistic: Statistic) -> Timing {
         self.statistic = statistic;
         self
     }
 
-    /// Another clock.
+    /// Sets the clock. Default the printed samples.
     pub fn clock(mut self, clock: Clock) -> Timing {
         self.clock = clock;
         self
     }
 
-    /// The fewest samples that make a measurement, at least one.
+    /// Sets the fewest samples that make a measurement, at least one. Default 3.
     pub fn at_least(mut self, samples: usize) -> Timing {
         self.samples = samples.max(1);
         self
     }
 
-    /// How many of a unit are in a second: of `s` (or none), `ms`, `us` and `ns`; `None` for others, which only a program that
+    /// The number of a unit in a second: of `s` (or none), `ms`, `us` and `ns`; `None` for others, which only a program that
     /// prints its samples can have.
     pub fn scale(unit: &str) -> Option<f64> {
         match unit {
@@ -109,7 +109,7 @@ impl Timing {
             return self.printed(&log.tail);
         }
         let scale = Timing::scale(&self.unit).ok_or_else(|| {
-            MetricError::Refused(format!("the harness's clock has no unit `{}`; give s, ms, us or ns", self.unit))
+            MetricError::Refused(format!("the lab's clock has no unit `{}`; give s, ms, us or ns", self.unit))
         })?;
         let walls: Vec<_> = match log.repeats.as_slice() {
             [] => vec![log.elapsed],
@@ -126,7 +126,7 @@ impl Timing {
         Ok(times.into_iter().map(|time| time.as_secs_f64() * scale).collect())
     }
 
-    /// The numbers of all lines `name: …`, after the first line `---` if there is one: before it stands what the build said.
+    /// The numbers of all lines `name: …`, after the first line `---` if there is one: before it stands the build's output.
     fn printed(&self, tail: &str) -> Result<Vec<f64>, MetricError> {
         let lines = || tail.split(['\n', '\r']).map(str::trim);
         let from = lines().position(|line| line == "---").map_or(0, |at| at + 1);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn numbers_that_are_no_times_have_no_score() {
         let metric = Timing::new("t").at_least(3);
         for (tail, word) in [
             ("t: 1\nt: 2\n", "2 of the 3"),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_harness_s_clocks_are_read_in_the_unit() {
+    fn the_lab_s_clocks_are_read_in_the_unit() {
         let repeat = |wall, cpu| Repeat {
             wall: Duration::from_millis(wall),
             cpu: (cpu > 0).then(|| Duration::from_millis(cpu)),
@@ -249,7 +249,7 @@ mod tests {
         let wall = Timing::new("t").with_unit("ms").clock(Clock::Wall);
         assert_eq!(wall.read(&three).unwrap().score.get(), 25.0);
         assert_eq!(wall.clone().clock(Clock::Cpu).read(&three).unwrap().score.get(), 11.0);
-        assert!(wall.read(&log(&[])).is_err(), "one run is too few");
+        assert!(wall.read(&log(&[])).is_err(), "one repeat is too few");
         assert_eq!(wall.clone().at_least(1).read(&log(&[])).unwrap().score.get(), 1000.0);
         let missing = log(&[repeat(30, 10), repeat(20, 0), repeat(25, 11)]);
         assert!(wall.clone().clock(Clock::Cpu).read(&missing).is_err());

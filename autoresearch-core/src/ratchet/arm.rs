@@ -76,8 +76,13 @@ pub(crate) fn mean_of(measurements: &[Measurement]) -> Option<Score> {
     if count == 0.0 {
         return None;
     }
-    // A sum may exceed the greatest number where the mean does not.
-    Score::new(scores().sum::<f64>() / count).or_else(|| Score::new(scores().map(|score| score / count).sum()))
+    // A sum may exceed the greatest number where the mean does not, and rounding may take a sum of shares beyond it.
+    let of_shares = || {
+        let (least, most) =
+            scores().fold((f64::MAX, f64::MIN), |(least, most), score| (least.min(score), most.max(score)));
+        scores().map(|score| score / count).sum::<f64>().clamp(least, most)
+    };
+    Score::new(scores().sum::<f64>() / count).or_else(|| Score::new(of_shares()))
 }
 
 #[cfg(test)]
@@ -86,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_sum_that_overflows_still_has_a_mean() {
-        assert_eq!(Arm::of([f64::MAX, f64::MAX]).mean().map(Score::get), Some(f64::MAX));
+        assert_eq!(Arm::of([f64::MAX; 3]).mean().map(Score::get), Some(f64::MAX));
         assert_eq!(Arm::of([f64::MAX, -f64::MAX]).mean().map(Score::get), Some(0.0));
         assert_eq!(Arm::of([f64::NAN]).mean(), None, "nothing has no mean");
     }

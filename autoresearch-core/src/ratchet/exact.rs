@@ -92,7 +92,8 @@ pub(super) fn sign_e_value(wins: usize, losses: usize) -> f64 {
     let decided = (wins + losses) as i32;
     let always = if losses == 0 { 1.0 } else { 0.0 };
     // The integral of 2 p^w (1-p)^l from 1/2 to 1, which is a tail of the binomial distribution over w + l + 1.
-    let tail: f64 = (0..=wins).map(|count| combinations(wins + losses + 1, count)).sum::<f64>() / 2.0f64.powi(decided + 1);
+    let tail: f64 =
+        (0..=wins).map(|count| combinations(wins + losses + 1, count)).sum::<f64>() / 2.0f64.powi(decided + 1);
     let spread = 2.0 * tail / (f64::from(decided + 1) * combinations(wins + losses, wins));
     2.0f64.powi(decided) * (always + spread) / 2.0
 }
@@ -129,7 +130,10 @@ mod tests {
         assert!(takes_few_values(&[&[1.0; 3]]), "equal scores are no proof of no noise");
         assert!(!takes_few_values(&[&[1.0], &[2.0]]), "nothing was measured twice");
         assert!(!takes_few_values(&[&[1.0, 1.5], &[2.0]]), "one difference has no common step with another");
-        assert!(!takes_few_values(&[&[0.997912, 0.998341, 0.997730], &[0.996001, 0.996518]]), "six digits are many values");
+        assert!(
+            !takes_few_values(&[&[0.997912, 0.998341, 0.997730], &[0.996001, 0.996518]]),
+            "six digits are many values"
+        );
         // Two codes that differ by something else than the step.
         assert!(takes_few_values(&[&[0.90, 0.91, 0.90], &[0.9537, 0.9637]]));
     }

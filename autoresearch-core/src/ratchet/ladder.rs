@@ -1,7 +1,7 @@
 //! One finite evaluation set for a whole run: a gain must exceed what choosing among many candidates on it explains.
 
 use super::{Arm, Disclosure, Evidence, Ratchet, Verdict};
-use crate::metric::{significant, signed};
+use crate::metric::{signed, significant};
 
 /// Keeps a candidate only if its mean gain over the items of a shared evaluation set exceeds the standard error of that mean.
 ///
@@ -69,7 +69,12 @@ impl Ratchet for Ladder {
             before.iter().zip(&after).map(|(before, after)| direction.sign() * (after - before)).collect();
         let (gain, error) = mean_and_error(&gains);
         if gain > error {
-            Verdict::Keep(format!("better by {} over {} items, standard error {}", significant(gain), gains.len(), significant(error)))
+            Verdict::Keep(format!(
+                "better by {} over {} items, standard error {}",
+                significant(gain),
+                gains.len(),
+                significant(error)
+            ))
         } else if *added_lines < 0 && gains.iter().all(|gain| *gain == 0.0) {
             Verdict::Keep(format!("equal on each of {} items, with {} lines less", gains.len(), -added_lines))
         } else if gain > 0.0 {

@@ -4,6 +4,10 @@ use super::trials::{NOTHING, Trials, baseline, fresh_reference, gain, in_sigma};
 use super::{Evidence, Ratchet, RuleError, Side, Verdict, exact};
 use crate::metric::significant;
 
+mod settings;
+
+pub use settings::NoiseAwareSettings;
+
 /// Keeps a candidate only if fresh trials show a gain that the noise of the trials does not explain.
 ///
 /// 1. The baseline is measured several times: that is the first estimate of the noise.
@@ -37,68 +41,13 @@ use crate::metric::significant;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct NoiseAware(NoiseAwareSettings);
 
-/// The settings of [`NoiseAware`]. Each has a default that suits most searches.
-///
-/// ```
-/// use autoresearch_core::ratchet::{NoiseAware, NoiseAwareSettings};
-/// let mut settings = NoiseAwareSettings::default();
-/// settings.alpha = 0.05;
-/// assert!(NoiseAware::new(settings).is_ok());
-/// settings.alpha = 1.5;
-/// let error = NoiseAware::new(settings).unwrap_err();
-/// assert_eq!(error.to_string(), "alpha is 1.5; give a number from 0.000001 to 0.5");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
-pub struct NoiseAwareSettings {
-    /// Trials of the baseline, 2 to 1000. Default 5.
-    pub baseline: usize,
-    /// The gain of the first trial with which a candidate is confirmed, in standard deviations of one trial, 0 to 10.
-    /// Default 1.
-    pub screen: f64,
-    /// The fewest fresh trials that confirm a candidate, 1 to 1000. Default 2.
-    pub confirm: usize,
-    /// The most, given to candidates that are better only by a little, where the end of the run is known; at least `confirm`.
-    /// Default 3.
-    pub confirm_at_most: usize,
-    /// The greatest probability with which a change without effect that is confirmed may be kept, 0.000001 to 0.5.
-    /// Default 0.10.
-    pub alpha: f64,
-    /// The number of changes without effect that may be kept in a whole run, 0.001 to 1000, where its end is known: shared
-    /// among all candidates that will be confirmed, however small the level of each becomes. Candidates share the incumbent's
-    /// measurements, so about twice as many are kept in a run in which nothing helps.
-    ///
-    /// `None`, the default, promises no number: it starts from 0.5, and no level falls below 0.05.
-    pub false_keeps: Option<f64>,
-    /// Fresh trials of a kept candidate that the next ones are compared with, 0 to 1000. Default 3.
-    pub audit: usize,
-    /// The gain that each added line must bring, in the metric's unit, 0 or more; lines removed are credited. Default 0.
-    pub line_price: f64,
-    /// Compare only trials made in turns, never earlier ones: for machines that drift all the time, as in timing. Default
-    /// false.
-    pub paired: bool,
-}
-
-impl Default for NoiseAwareSettings {
-    fn default() -> NoiseAwareSettings {
-        NoiseAwareSettings {
-            baseline: 5,
-            screen: 1.0,
-            confirm: 2,
-            confirm_at_most: 3,
-            alpha: 0.10,
-            false_keeps: None,
-            audit: 3,
-            line_price: 0.0,
-            paired: false,
-        }
-    }
-}
-
 /// A candidate that is better by so many standard deviations in its first trial needs no more than the fewest trials.
 const PLAIN: f64 = 3.0;
 /// About this share of changes without effect passes the screen.
 const PASS: f64 = 0.2;
+/// So many earlier trials of the incumbent are counted on when fresh ones are planned: health checks in between add to them,
+/// and the plan is not to depend on an interruption.
+const SURE: usize = 3;
 /// The number of false keeps that the level starts from, where none is promised.
 const FALSE_KEEPS: f64 = 0.5;
 /// The least level where no number of false keeps is promised: below it a gain is asked for that most searches never see.
@@ -110,16 +59,7 @@ impl NoiseAware {
     /// # Errors
     /// If a setting is out of its range.
     pub fn new(settings: NoiseAwareSettings) -> Result<NoiseAware, RuleError> {
-        RuleError::count("baseline", settings.baseline, 2)?;
-        RuleError::number("screen", settings.screen, 0.0, 10.0)?;
-        RuleError::count("confirm", settings.confirm, 1)?;
-        RuleError::count("confirm_at_most", settings.confirm_at_most, settings.confirm)?;
-        RuleError::number("alpha", settings.alpha, 1e-6, 0.5)?;
-        if let Some(false_keeps) = settings.false_keeps {
-            RuleError::number("false_keeps", false_keeps, 1e-3, 1e3)?;
-        }
-        RuleError::count("audit", settings.audit, 0)?;
-        RuleError::number("line_price", settings.line_price, 0.0, f64::MAX)?;
+        settings.check()?;
         Ok(NoiseAware(settings))
     }
 }
@@ -206,7 +146,7 @@ impl NoiseAware {
         let Screened { price, sigma, tie, seen } = screened;
         let shift = evidence.shift().filter(|_| !self.0.paired);
         let alone = self.0.paired || shift.is_some();
-        let earlier = if alone { 0 } else { trials.earlier.len() };
+        let earlier = if alone { 0 } else { trials.earlier.len().min(SURE) };
         // One fresh trial of the incumbent fewer than of the candidate, where its earlier ones count too.
         let partners = |fresh: usize| if alone { fresh } else { (fresh - 1).max(1) };
         let few_values = exact::takes_few_values(&[&trials.reference(), &trials.candidate]);
@@ -256,7 +196,9 @@ impl NoiseAware {
             let test = format!("luck explains that with a probability of {chance:.3}");
             // A spread that is known, too, must not explain it: where scores are of several values that test sees more.
             return match chance <= level && gain > price && (error == 0.0 || t > needed) {
-                false => Verdict::Discard(format!("{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}")),
+                false => Verdict::Discard(format!(
+                    "{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}"
+                )),
                 // Nothing was chosen for its luck, if there is none.
                 true if audited < self.0.audit && !never_differed => audit,
                 true => Verdict::Keep(format!("{found} ({test}, at most {level:.3}){shifted}")),
@@ -280,7 +222,9 @@ impl NoiseAware {
         let before: Vec<f64> = reference.iter().map(|score| sign * score).collect();
         let after: Vec<f64> = confirmation.iter().map(|score| sign * score - price).collect();
         match self.0.paired {
-            true => exact::sign_test(&before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>()),
+            true => {
+                exact::sign_test(&before.iter().zip(&after).map(|(before, after)| after - before).collect::<Vec<_>>())
+            }
             false => exact::rank_sum(&before, &after),
         }
     }
@@ -317,6 +261,8 @@ mod tests {
     use super::*;
     use crate::metric::Direction;
     use crate::ratchet::Arm;
+
+    type Change = fn(&mut NoiseAwareSettings);
 
     /// Evidence in the middle of an experiment whose incumbent was measured before, and whose noise is known from that.
     fn evidence(earlier: &[f64], interleaved: &[f64], candidate: &[f64]) -> Evidence {
@@ -365,7 +311,7 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_errors_that_name_them() {
-        let wrong: [(fn(&mut NoiseAwareSettings), &str); 6] = [
+        let wrong: [(Change, &str); 6] = [
             (|settings| settings.alpha = 1.5, "alpha is 1.5; give a number from 0.000001 to 0.5"),
             (|settings| settings.alpha = f64::NAN, "alpha is NaN; give a number from 0.000001 to 0.5"),
             (|settings| settings.screen = -1.0, "screen is -1; give a number from 0 to 10"),

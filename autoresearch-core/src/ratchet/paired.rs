@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn the_baseline_is_kept() {
-        let verdict = Paired::new(Strict, 2).unwrap().judge(&Evidence::new(Arm::default(), arm(&[1.0]), Direction::Minimise, 0));
+        let verdict =
+            Paired::new(Strict, 2).unwrap().judge(&Evidence::new(Arm::default(), arm(&[1.0]), Direction::Minimise, 0));
         assert!(matches!(verdict, Verdict::Keep(_)));
     }
 }

@@ -211,14 +211,26 @@ fn e_value(count: f64, sum: f64, variance: f64, tau: f64) -> f64 {
 /// Beyond so many standard errors of loss an e-value is taken from its limit.
 const FAR: f64 = -20.0;
 
+/// An upper bound of the standard deviation that holds with a probability of 80 %: little known noise counts for more.
+fn upper(noise: &Noise) -> Option<f64> {
+    let degrees = f64::from(noise.degrees());
+    let low = ChiSquared::new(degrees).ok()?.inverse_cdf(0.2);
+    Some(noise.sigma()? * (degrees / low).sqrt())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    type Change = fn(&mut SequentialSettings);
+
     #[test]
     fn a_great_loss_has_a_small_e_value() {
         let values: Vec<f64> = [0.0, -5.0, -19.9, -20.1, -100.0, -1e9].map(|sum| e_value(1.0, sum, 1.0, 1e3)).to_vec();
-        assert!(values.is_sorted_by(|more, fewer| more > fewer) && values.iter().all(|value| *value < 1.0), "{values:?}");
+        assert!(
+            values.is_sorted_by(|more, fewer| more > fewer) && values.iter().all(|value| *value < 1.0),
+            "{values:?}"
+        );
         assert!((e_value(1.0, -19.99, 1.0, 1e3) / e_value(1.0, -20.01, 1.0, 1e3) - 1.0).abs() < 0.01);
     }
 
@@ -229,7 +241,7 @@ mod tests {
             change(&mut settings);
             Sequential::new(settings).map_err(|error| error.to_string())
         };
-        let wrong: [(fn(&mut SequentialSettings), &str); 5] = [
+        let wrong: [(Change, &str); 5] = [
             (|settings| settings.pairs = 0, "pairs is 0"),
             (|settings| settings.alpha = f64::NAN, "alpha is NaN"),
             (|settings| settings.tau = 0.0, "tau is 0"),
@@ -241,11 +253,4 @@ mod tests {
             assert!(error.starts_with(text) && error.contains("; give a"), "{error}");
         }
     }
-}
-
-/// An upper bound of the standard deviation that holds with a probability of 80 %: little known noise counts for more.
-fn upper(noise: &Noise) -> Option<f64> {
-    let degrees = f64::from(noise.degrees());
-    let low = ChiSquared::new(degrees).ok()?.inverse_cdf(0.2);
-    Some(noise.sigma()? * (degrees / low).sqrt())
 }

@@ -96,7 +96,9 @@ pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
         0 if noise.degrees() == 0 => Verdict::Keep("the baseline".into()),
         0 if sigma == 0.0 => {
             let count = latest.len();
-            Verdict::Keep(format!("the baseline; {count} trials agree to the last bit, which any later difference refutes"))
+            Verdict::Keep(format!(
+                "the baseline; {count} trials agree to the last bit, which any later difference refutes"
+            ))
         }
         0 => Verdict::Keep(format!(
             "the baseline; sigma is {} over {} trials{left_out}",

@@ -1,5 +1,7 @@
-use super::*;
 use std::collections::HashSet;
+use std::time::Duration;
+
+use super::*;
 
 #[test]
 fn a_budget_without_an_end_stays_without_one() {

@@ -40,7 +40,12 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
         self.sandbox.rebase(rebase).await
     }
 
-    async fn build(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Option<Outcome>, SandboxError> {
+    async fn build(
+        &self,
+        candidate: &Candidate,
+        trial: &Trial,
+        cancel: &Cancel,
+    ) -> Result<Option<Outcome>, SandboxError> {
         self.sandbox.build(candidate, trial, cancel).await
     }
 

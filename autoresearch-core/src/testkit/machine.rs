@@ -187,7 +187,7 @@ impl SimulatedMachine {
         Journal::over(Box::new(Disk(self.clone())), path)
     }
 
-    /// Lets short runs with an odd seed print a score that is greater by `by`: their noise.
+    /// Lets every second trial on a rung print a score that is greater by `by`: their noise. The run's seed must be 0.
     pub fn shake_short_runs(&self, by: f64) {
         self.inner().jitter = by;
     }
@@ -265,6 +265,11 @@ impl SimulatedMachine {
     }
 }
 
+/// Whether a trial repeats others of its candidate an odd number of times, as its seed shows.
+fn is_odd_repeat(trial: &Trial) -> bool {
+    (1..64).step_by(2).any(|repeat| trial.purpose.seed(0, trial.experiment, repeat) == trial.seed)
+}
+
 fn nth(revision: &Revision) -> Result<usize, SandboxError> {
     let digits = revision.0.trim_start_matches("kept-");
     digits.parse().map_err(|_| SandboxError::Other(format!("there is no candidate {revision}")))
@@ -325,7 +330,7 @@ impl Sandbox<Step> for SimulatedMachine {
             let takes = inner.step(number).and_then(|step| step.takes);
             match trial.fidelity < 1.0 {
                 true => {
-                    let jitter = if trial.seed % 2 == 1 { inner.jitter } else { 0.0 };
+                    let jitter = if is_odd_repeat(trial) { inner.jitter } else { 0.0 };
                     (inner.pace, takes, jitter, short.map_or(fate, Fate::Score))
                 }
                 false => (inner.pace, takes, 0.0, fate),

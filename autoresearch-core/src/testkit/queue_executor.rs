@@ -113,7 +113,8 @@ impl QueueExecutor {
         fs::create_dir_all(&partial).map_err(failed)?;
         export(&*job.tree, &partial.join(FILES))?;
         let JobName { run, trial } = job.name.clone();
-        let (build, main) = (Phase::from(&job.build), Phase::from(&job.run));
+        let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
+        main.environment.extend(job.devices.environment.iter().cloned());
         let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)

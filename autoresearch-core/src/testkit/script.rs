@@ -8,43 +8,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError, Wave};
 
-/// What becomes of a candidate when it runs.
+/// The fate of a candidate when it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It completes, and prints this score.
+    /// The trial completes, and prints this score.
     Score(f64),
-    /// It completes, and prints this in place of a score.
+    /// The trial completes, and prints this in place of a score.
     Prints(String),
-    /// It crashes.
+    /// The trial crashes.
     Crash,
-    /// It is killed at its limit, after it printed a splendid score.
+    /// The trial is killed at its limit, after it printed a splendid score.
     Timeout,
-    /// It runs out of memory, after it printed a splendid score.
+    /// The trial runs out of memory, after it printed a splendid score.
     OutOfMemory,
-    /// The machinery fails once, then it completes with this score.
+    /// The sandbox fails once, then the trial completes with this score.
     Trouble(f64),
 }
 
-/// A change for [`super::Machine`], with its fate.
+/// A change for [`super::SimulatedMachine`], with its fate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Step {
-    /// What becomes of it.
+    /// The fate of the candidate.
     pub fate: Fate,
-    /// Lines that it adds.
+    /// Lines that the change adds.
     pub added_lines: i64,
-    /// It cannot be applied.
+    /// Whether the change cannot be applied.
     pub refused: bool,
     /// Two steps with the same name lead to the same files. Without a name it is like no other.
     pub twin: Option<u32>,
-    /// Where effects add up ([`super::Machine::add_up`]): steps with the same name cannot be merged with each other.
+    /// Where effects add up ([`super::SimulatedMachine::add_up`]): steps with the same name cannot be merged with each other.
     pub region: Option<u32>,
     /// Where effects add up: of steps with the same name only the first one has its effect.
     pub redundant: Option<u32>,
-    /// In a short run it completes with this score, if not with the same fate.
+    /// The score of a trial on a part of the budget, if its fate is not the same.
     pub short: Option<f64>,
-    /// How long it runs, if that is not up to the machine.
+    /// The duration of a trial, if that is not up to the machine.
     pub takes: Option<Duration>,
 }
 
@@ -63,65 +63,65 @@ impl Step {
         }
     }
 
-    /// It completes with this score.
+    /// A step whose trials complete with this score.
     pub fn score(score: f64) -> Step {
         Step::new(Fate::Score(score))
     }
 
-    /// It crashes.
+    /// A step whose trials crash.
     pub fn crash() -> Step {
         Step::new(Fate::Crash)
     }
 
-    /// It cannot be applied.
+    /// A step that cannot be applied.
     pub fn refused() -> Step {
         Step { refused: true, ..Step::crash() }
     }
 
-    /// With so many added lines.
+    /// Sets the number of added lines. Default 1.
     pub fn lines(mut self, added: i64) -> Step {
         self.added_lines = added;
         self
     }
 
-    /// With another score in short runs.
+    /// Sets another score for trials on a part of the budget.
     pub fn short(mut self, score: f64) -> Step {
         self.short = Some(score);
         self
     }
 
-    /// Runs so long.
+    /// Sets the duration of a trial.
     pub fn takes(mut self, time: Duration) -> Step {
         self.takes = Some(time);
         self
     }
 
-    /// Changes what other steps with this name change, too.
+    /// Makes the step change the same as other steps with this name.
     pub fn region(mut self, name: u32) -> Step {
         self.region = Some(name);
         self
     }
 
-    /// Has no effect after another step with this name.
+    /// Makes the step have no effect after another one with this name.
     pub fn redundant(mut self, name: u32) -> Step {
         self.redundant = Some(name);
         self
     }
 
-    /// Leads to the same files as other steps of this name.
+    /// Makes the step lead to the same files as other steps of this name.
     pub fn twin(mut self, name: u32) -> Step {
         self.twin = Some(name);
         self
     }
 }
 
-/// Proposes the changes of a list in order, by the number of proposals so far: a search that is continued goes on with the
-/// next one. Then it is exhausted.
+/// Proposes the changes of a list in order, by the number of proposals so far: a resumed search goes on with the next
+/// one. Then it is exhausted.
 #[derive(Debug, Clone)]
 pub struct Script<C>(Arc<[C]>);
 
 impl<C> Script<C> {
-    /// A proposer of these.
+    /// A proposer of these changes.
     pub fn new(changes: impl IntoIterator<Item = C>) -> Script<C> {
         Script(changes.into_iter().collect())
     }

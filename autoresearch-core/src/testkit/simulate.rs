@@ -235,7 +235,14 @@ impl Simulation {
 
     async fn one(&self, rule: Arc<dyn Ratchet>, seed: u64) -> Result<Counts, LabError> {
         let rng = Mutex::new(StdRng::seed_from_u64(seed));
-        let world = Arc::new(World { simulation: *self, rng, truth: Mutex::default(), effect: Mutex::default(), trials: AtomicUsize::new(0), adopted: AdoptedRevision::default() });
+        let world = Arc::new(World {
+            simulation: *self,
+            rng,
+            truth: Mutex::default(),
+            effect: Mutex::default(),
+            trials: AtomicUsize::new(0),
+            adopted: AdoptedRevision::default(),
+        });
         let mut settings = Settings::new("simulated", Duration::from_secs(1));
         if let Some(experiments) = self.experiments {
             settings.stop = Stop::after(experiments);
@@ -333,15 +340,16 @@ impl Proposer<f64> for Random {
         }
         let exponential = |mean: f64| Exp::new(1.0 / mean).map_err(|error| ProposerError::Fatal(error.to_string()));
         let harm = exponential(effects.harm)?;
-        let effect = match (self.0.draw(|rng| (rng.random_bool(effects.good), rng.random_bool(effects.bad))), effects.gain) {
-            ((true, _), Gain::Exponential(mean)) => {
-                let help = exponential(mean)?;
-                self.0.draw(|rng| rng.sample(help))
-            }
-            ((true, _), Gain::Fixed(gain)) => gain,
-            ((false, true), _) => -self.0.draw(|rng| rng.sample(harm)),
-            ((false, false), _) => 0.0,
-        };
+        let effect =
+            match (self.0.draw(|rng| (rng.random_bool(effects.good), rng.random_bool(effects.bad))), effects.gain) {
+                ((true, _), Gain::Exponential(mean)) => {
+                    let help = exponential(mean)?;
+                    self.0.draw(|rng| rng.sample(help))
+                }
+                ((true, _), Gain::Fixed(gain)) => gain,
+                ((false, true), _) => -self.0.draw(|rng| rng.sample(harm)),
+                ((false, false), _) => 0.0,
+            };
         Ok(Proposal::new(effect, ""))
     }
 }

@@ -1,4 +1,4 @@
-//! A/A nights: proposals that change nothing, over real git and real processes. What is kept is kept by luck.
+//! A/A runs: proposals that change nothing, over real git and real processes. Whatever is kept is kept by luck.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -11,7 +11,7 @@ use autoresearch_core::command::Slot;
 use autoresearch_core::git::Lineage;
 use autoresearch_core::*;
 
-/// Proposals of a night.
+/// Proposals of a run.
 const PROPOSALS: usize = 40;
 
 /// Times a loop by the clock on the wall: all the noise of this machine.
@@ -54,8 +54,8 @@ fn other_seed(text: &str, number: usize) -> String {
     format!("offset={number}\n{}", text.split_once('\n').unwrap().1)
 }
 
-/// How many of the night's proposals were kept, and how many runs of candidates it took.
-async fn night(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn Ratchet>, seed: u64) -> (usize, u32) {
+/// The number of a run's proposals that were kept, and of trials of candidates.
+async fn search(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn Ratchet>, seed: u64) -> (usize, u32) {
     let folder = tempfile::tempdir().unwrap();
     let repo = folder.path().join("repo");
     std::fs::create_dir(&repo).unwrap();
@@ -101,11 +101,11 @@ const NIGHTS: u64 = 3;
 async fn a_change_of_the_seed_alone_is_never_kept() {
     let (mut aware, mut runs, mut sequential, mut strict) = (0, 0, 0, 0);
     for seed in 1..=NIGHTS {
-        let (kept, took) = night(SEEDED, other_seed, Arc::new(NoiseAware::default()), seed * 1_000_000).await;
+        let (kept, took) = search(SEEDED, other_seed, Arc::new(NoiseAware::default()), seed * 1_000_000).await;
         aware += kept;
         runs += took;
-        sequential += night(SEEDED, other_seed, Arc::new(Sequential::default()), seed * 1_000_000).await.0;
-        strict += night(SEEDED, other_seed, Arc::new(Strict), seed * 1_000_000).await.0;
+        sequential += search(SEEDED, other_seed, Arc::new(Sequential::default()), seed * 1_000_000).await.0;
+        strict += search(SEEDED, other_seed, Arc::new(Strict), seed * 1_000_000).await.0;
     }
     let proposals = PROPOSALS as u64 * NIGHTS;
     println!(
@@ -117,14 +117,14 @@ async fn a_change_of_the_seed_alone_is_never_kept() {
 
 /// How much noise there is depends on the machine, so this is a measurement and no test.
 #[tokio::test]
-#[ignore = "a measurement: cargo xtask evidence noise --only aa-night"]
+#[ignore = "a measurement: cargo xtask evidence noise --only aa-run"]
 async fn changes_of_a_comment_in_a_timed_program() {
     let (mut aware, mut worst, mut strict) = (0, 0, 0);
     for seed in 1..=NIGHTS {
-        let kept = night(TIMING, other_comment, Arc::new(NoiseAware::default()), seed).await.0;
+        let kept = search(TIMING, other_comment, Arc::new(NoiseAware::default()), seed).await.0;
         aware += kept;
         worst = worst.max(kept);
-        strict += night(TIMING, other_comment, Arc::new(Strict), seed).await.0;
+        strict += search(TIMING, other_comment, Arc::new(Strict), seed).await.0;
     }
-    println!("evidence aa-night nights {NIGHTS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
+    println!("evidence aa-run runs {NIGHTS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
 }

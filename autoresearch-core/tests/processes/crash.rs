@@ -38,7 +38,7 @@ const SHORT_NIGHT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo '
 const DETOURS: &[&str] = &[
     "echo 'score: 9'",
     "echo 'score: 5.5' # on the way",
-    "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED % 2))\";; esac",
+    "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED > 0))\";; esac",
     "case $AUTORESEARCH_FIDELITY in 0.2) echo 'score: 4.2';; *) echo 'score: 3';; esac",
     "echo 'score: 8'",
 ];
@@ -244,7 +244,7 @@ fn random_kills_lose_nothing() {
             acknowledged = place.journal();
         }
     }
-    println!("evidence kill-loop kills {kills} lost {lost} nights {nights} tips_equal {equal}");
+    println!("evidence kill-loop kills {kills} lost {lost} runs {nights} equal {equal}");
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     assert_eq!((lost, equal), (0, nights));
 }
@@ -379,7 +379,19 @@ fn no_configuration_of_the_repository_runs_anything() {
         std::fs::write(&own, text).unwrap();
         HOOKS.iter().for_each(|name| trap(&hooks.join(name), &canary));
 
-        let status = place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        let go_on = || place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        // A filter would make other files of them: such a run does not start, and runs no filter to find that out.
+        assert_eq!(go_on().code(), Some(FAILED), "{}", place.errors());
+        assert!(place.errors().contains("filter=x in .gitattributes"), "{}", place.errors());
+        assert!(!canary.exists(), "a filter ran");
+        std::fs::write(place.repo().join(".gitattributes"), "* diff=x merge=x text=auto\n").unwrap();
+        let quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false"];
+        place.git(&[&quiet[..], &["add", ".gitattributes"]].concat());
+        let message = ["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "no filter"];
+        place.git(&[&quiet[..], &message].concat());
+        let _ = std::fs::remove_file(&canary);
+
+        let status = go_on();
         assert!(status.success(), "{}", place.errors());
         let ran = std::fs::read_to_string(&canary).unwrap_or_default();
         assert_eq!(ran, "", "these ran");

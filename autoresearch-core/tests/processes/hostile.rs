@@ -152,9 +152,10 @@ async fn a_trial_sees_no_key_neither_its_own_nor_its_parent_s() {
     let folder = tempfile::tempdir().unwrap();
     let mut inner = Command::new(std::env::current_exe().unwrap());
     inner.args(["--exact", "hostile::looks_for_keys", "--nocapture"]).env("HOSTILE_FOLDER", folder.path());
-    for name in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "ROCR_TOKEN"] {
+    for name in ["ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "ROCR_TOKEN"] {
         inner.env(name, "sesame-secret");
     }
+    inner.env("OPENAI_API_KEY", "sk-other-sesame");
     inner.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID").env("CUDA_VISIBLE_DEVICES", "1").env("HIP_VISIBLE_DEVICES", "2");
     inner
         .env("VIRTUAL_ENV", "/venv")
@@ -171,10 +172,14 @@ async fn a_trial_sees_no_key_neither_its_own_nor_its_parent_s() {
 async fn looks_for_keys() {
     let Some(folder) = std::env::var_os("HOSTILE_FOLDER") else { return };
     let place = Place::at(Path::new(&folder));
-    let sandbox = place.sandbox(Commands { pass: vec!["MINE".into(), "NOT_SET".into()], ..Commands::default() });
-    let look = "env; tr '\\0' '\\n' < /proc/$PPID/environ; cat /proc/$PPID/cmdline; echo done";
+    let sandbox = place.sandbox(Commands {
+        pass: ["MINE", "NOT_SET", "OPENAI_API_KEY"].map(str::to_owned).to_vec(),
+        ..Commands::default()
+    });
+    // Turned around, so that what is hidden in the text does not hide a leak.
+    let look = "env; (env; tr '\\0' '\\n' < /proc/$PPID/environ) | grep -v ^OPENAI | rev; echo done";
     let log = run(&sandbox, 1, &script(look)).await.log().tail.clone();
-    assert!(log.contains("done") && !log.contains("sesame"), "{log}");
+    assert!(log.contains("done") && !log.contains("sesame") && !log.contains("emases"), "{log}");
     for given in [
         "CUDA_DEVICE_ORDER=PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES=1",
@@ -184,6 +189,8 @@ async fn looks_for_keys() {
         "https_proxy=http://proxy:1",
         "SSL_CERT_FILE=/cert",
         "MINE=passed on",
+        // Passed on by name, and hidden in what goes on to journals and prompts.
+        "OPENAI_API_KEY=[OPENAI_API_KEY is hidden]",
     ] {
         assert!(log.lines().any(|line| line == given), "{given}: {log}");
     }
@@ -198,10 +205,7 @@ fn as_an_ordinary_user(test: &str) {
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let place = folder.path().join("place");
     let mut inner = Command::new(&program);
-    inner
-        .args(["--exact", test, "--nocapture"])
-        .env("HOSTILE_FOLDER", &place)
-        .env("ANTHROPIC_API_KEY", "sesame-secret");
+    inner.args(["--exact", test, "--nocapture"]).env("HOSTILE_FOLDER", &place).env("HOSTILE_MARK", "sesame-mark");
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
     if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
         inner.uid(65534).gid(65534);
@@ -226,8 +230,7 @@ fn a_lab_can_hide_its_own_memory_from_trials() {
 
 #[tokio::test]
 async fn hides_its_memory() {
-    let Some(folder) = std::env::var_os("HOSTILE_FOLDER").filter(|_| std::env::var_os("ANTHROPIC_API_KEY").is_some())
-    else {
+    let Some(folder) = std::env::var_os("HOSTILE_FOLDER").filter(|_| std::env::var_os("HOSTILE_MARK").is_some()) else {
         return;
     };
     let place = Place::at(Path::new(&folder));

@@ -213,7 +213,7 @@ async fn a_keep_that_was_decided_is_carried_out_after_a_crash() {
     let path = place.folder.path().join("run/journal.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     let kept: Vec<&str> = text.lines().collect();
-    let decision = kept.iter().rposition(|line| line.contains("\"decision\"")).unwrap();
+    let decision = kept.iter().rposition(|line| line.contains("\"decided\"")).unwrap();
     std::fs::write(&path, kept[..=decision].join("\n") + "\n").unwrap();
     place.git(&["update-ref", "refs/heads/autoresearch/test", &format!("{}~1", tip.trim())]);
 

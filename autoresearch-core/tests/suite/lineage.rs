@@ -78,3 +78,83 @@ async fn strict_improvement_decides_one_row_otherwise_and_ends_at_the_same_numbe
     assert_eq!(otherwise, [32], "experiment 32 stands in row 34");
     assert_eq!(state.incumbent.unwrap().arm.mean().unwrap().get(), 0.969686);
 }
+
+/// A journal of format 2, recorded by [`record_a_journal`]: a promise that later programs read it.
+const RECORDED: &str = include_str!("../data/journal-v2.jsonl");
+
+/// A candidate is a number; its score is the number's distance from 3. Numbers below 0 cannot be staged, and those above 100
+/// crash.
+#[derive(Default)]
+struct Numbers(AdoptedRevision);
+
+#[async_trait::async_trait]
+impl Sandbox<f64> for Numbers {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        Ok(Candidate::new("10"))
+    }
+
+    async fn stage(&self, _: u32, _: &Revision, number: &f64, _: &str) -> Result<Candidate, StageError> {
+        match *number {
+            0.0.. => Ok(Candidate::new(number.to_string())),
+            _ => Err(StageError::Rejected("a number below 0".into())),
+        }
+    }
+
+    async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+        let number: f64 = candidate.revision.0.parse().unwrap();
+        let log = RunLog::saying(format!("score: {}", (number - 3.0).abs()));
+        Ok(if number > 100.0 { Outcome::Crashed { message: "too large".into(), log } } else { Outcome::Completed(log) })
+    }
+
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        self.0.adopt(from, to)
+    }
+}
+
+fn over_numbers(journal: &std::path::Path, experiments: usize) -> Lab<f64> {
+    let numbers = [9.0, -1.0, 12.0, 9.0, 200.0, 8.0, 8.5, 6.0, 7.0, 6.5, 4.0, 5.0, 3.0];
+    let mut settings = Settings::new("recorded", Duration::from_secs(60));
+    settings.policy = Policy::new().with("numbers", 13);
+    settings.stop = Stop::after(experiments);
+    settings.remeasure_every = Some(2);
+    settings.screening = Some(Screening::new([0.5]));
+    settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 1.0 });
+    let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+    let lab = Lab::builder(Arc::new(Numbers::default()), Box::new(Script::new(numbers)), metric);
+    lab.ratchet(Arc::new(Strict)).settings(settings).journal(journal).build().unwrap()
+}
+
+/// `AUTORESEARCH_RECORD=FILE cargo test -p autoresearch-core --test lineage record_a_journal -- --ignored` records it anew.
+#[tokio::test]
+#[ignore = "writes the fixture"]
+async fn record_a_journal() {
+    let Some(path) = std::env::var_os("AUTORESEARCH_RECORD") else { return };
+    over_numbers(path.as_ref(), 7).run(&Cancel::new()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_recorded_journal_replays_resumes_and_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    std::fs::write(&path, RECORDED).unwrap();
+    let entries = Journal::read(&path).unwrap();
+    let state = State::replay(&entries).unwrap();
+    assert_eq!(
+        (state.finished(), state.rejections.len(), state.header.as_ref().unwrap().rule.name.as_str()),
+        (7, 2, "strict")
+    );
+    assert_eq!(verify::journal(&entries), []);
+    assert_eq!(verify::decisions(&entries, &Strict), (state.finished() - 1, vec![]), "all but the crash");
+
+    let mut lab = over_numbers(&path, 11);
+    lab.run(&Cancel::new()).await.unwrap();
+    assert_eq!(lab.state().finished(), 11);
+    assert_eq!(lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get(), 0.0, "3 is the best number");
+    assert_eq!(lab.state().experiments[..=7], state.experiments[..=7], "what was decided stays decided");
+    drop(lab);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with(RECORDED), "no record is rewritten");
+    assert_eq!(verify::journal(&Journal::read(&path).unwrap()), []);
+    // Nothing of Rust is in the policy: the names are literal.
+    assert!(RECORDED.contains(r#""policy":{"v":1,"numbers":13}"#));
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::ratchet::{NoiseAwareSettings, SequentialSettings};
+use autoresearch_core::testkit::simulate::{Effects, Gain, Scores, Simulation};
 use autoresearch_core::*;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -162,7 +163,7 @@ fn luck_is_kept_no_more_often_than_stated() {
         let rate = kept_by_luck(&rule, trials);
         println!("evidence type-one rule noise-aware alpha {alpha} rate {rate} trials {trials}");
         assert!(rate <= bound(alpha) && rate > alpha / 4.0, "{rate} at {alpha}");
-        // One test, the first of the night, may spend this share of the level.
+        // One test, the first of the run, may spend this share of the level.
         let first = alpha * 0.0536;
         let mut settings = SequentialSettings::default();
         (settings.alpha, settings.pairs) = (alpha, 50);
@@ -226,7 +227,7 @@ fn a_baseline_is_measured_until_its_noise_is_known() {
 }
 
 #[test]
-fn a_first_run_beside_another_program_s_does_not_hide_the_night() {
+fn a_first_run_beside_another_program_s_does_not_hide_every_gain() {
     let judge = |scores: &[f64]| {
         NoiseAware::default().judge(&Evidence::new(
             Arm::default(),
@@ -243,7 +244,7 @@ fn a_first_run_beside_another_program_s_does_not_hide_the_night() {
     let wild = [1.0, 1.01, 9.0, 1.02, 0.99].repeat(3);
     assert!(matches!(judge(&wild), Verdict::Keep(_)));
 
-    let state = night(NoiseAware::default(), vec![0.0, 0.0, -6.0], 0.0, (1, -50.0), 3);
+    let state = search(NoiseAware::default(), vec![0.0, 0.0, -6.0], 0.0, (1, -50.0), 3);
     assert!(state.noise.sigma().unwrap() < 3.0 && state.experiments[0].arm.measurements.len() == 6);
     assert_eq!((state.experiments[0].reference, state.experiments[3].status), (5, Status::Keep));
     // Every run counts, not the last of each experiment: here each is said to take a second.
@@ -298,11 +299,11 @@ impl Proposer<f64> for Offsets {
     }
 }
 
-fn night(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usize, f64), seed: u64) -> State {
-    night_in(Journal::in_memory(), rule, offsets, drift, jump, seed)
+fn search(rule: impl Ratchet + 'static, offsets: Vec<f64>, drift: f64, jump: (usize, f64), seed: u64) -> State {
+    search_in(Journal::in_memory(), rule, offsets, drift, jump, seed)
 }
 
-fn night_in(
+fn search_in(
     journal: Journal,
     rule: impl Ratchet + 'static,
     offsets: Vec<f64>,
@@ -340,7 +341,7 @@ fn the_same_measurements_are_judged_the_same_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let offsets = (0..40).map(|n| if n % 8 == 7 { -4.0 - f64::from(n) / 4.0 } else { 0.0 }).collect();
-        night_in(Journal::open(&path).unwrap(), rule, offsets, 0.0, (20, 5.0), at as u64);
+        search_in(Journal::open(&path).unwrap(), rule, offsets, 0.0, (20, 5.0), at as u64);
         let rule = rules().into_iter().nth(at).unwrap().1;
         let entries = Journal::read(&path).unwrap();
         assert_eq!(verify::decisions(&entries, rule.as_ref()), (40, vec![]), "{name}");
@@ -358,7 +359,7 @@ fn the_same_measurements_are_judged_the_same_again() {
 fn a_machine_that_gets_slower_at_once_is_seen_and_hides_nothing() {
     let mut found = 0;
     for seed in 0..20 {
-        let state = night(NoiseAware::default(), offsets(), 0.0, (30, 25.0), seed);
+        let state = search(NoiseAware::default(), offsets(), 0.0, (30, 25.0), seed);
         assert!(!state.shifts.is_empty(), "the shift is seen");
         // One or two runs after it may have been taken for the old machine's, but never the other way round.
         assert!(state.shifts.iter().all(|shift| shift.by > 3.0 && shift.by < 30.0), "{:?}", state.shifts);
@@ -370,7 +371,7 @@ fn a_machine_that_gets_slower_at_once_is_seen_and_hides_nothing() {
     }
     assert!(found >= 17, "what is better is kept on the slower machine: {found} of 20");
     // Without looking at the machine it would not be: strict improvement compares with the faster one.
-    assert_eq!(night(Strict, offsets(), 0.0, (30, 25.0), 0).experiments.last().unwrap().status, Status::Discard);
+    assert_eq!(search(Strict, offsets(), 0.0, (30, 25.0), 0).experiments.last().unwrap().status, Status::Discard);
 }
 
 #[test]
@@ -378,8 +379,58 @@ fn a_machine_that_gets_faster_all_the_time_is_no_improvement() {
     let kept = |state: &State| state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
     let (mut aware, mut greedy) = (0, 0);
     for seed in 0..20 {
-        aware += kept(&night(paired(), vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
-        greedy += kept(&night(Strict, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
+        aware += kept(&search(paired(), vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
+        greedy += kept(&search(Strict, vec![0.0; 60], -0.05, (usize::MAX, 0.0), seed));
     }
-    assert!(aware <= 30 && greedy > 4 * aware, "{aware} kept in 20 nights, {greedy} by strict improvement");
+    assert!(aware <= 30 && greedy > 4 * aware, "{aware} kept in 20 runs, {greedy} by strict improvement");
+}
+
+/// Scores of few values: pass rates of twenty items, and steps of which three in a row are often equal.
+const FEW_VALUES: [Scores; 3] = [
+    Scores::PassRate { items: 20, base: 0.9 },
+    Scores::PassRate { items: 20, base: 0.5 },
+    Scores::Steps { draws: 4, success: 0.12 },
+];
+
+#[tokio::test]
+async fn luck_is_kept_less_than_once_in_a_hundred_proposals_where_scores_take_few_values() {
+    for scores in FEW_VALUES {
+        for (name, rule) in [
+            ("noise-aware", Arc::new(NoiseAware::default()) as Arc<dyn Ratchet>),
+            ("sequential", Arc::new(Sequential::default())),
+        ] {
+            let mut simulation = Simulation::new(Effects::none());
+            (simulation.scores, simulation.runs) = (scores, 60);
+            let found = simulation.run(rule).await.unwrap();
+            let hundred = found.false_keeps_in_a_hundred();
+            println!("evidence few-values scores {scores:?} rule {name} in-hundred {hundred:.3}");
+            assert!(hundred <= 1.0, "{hundred} in a hundred of {scores:?} by {name}");
+            assert!(found.bias.mean < 0.3, "{:?} of {scores:?} by {name}", found.bias);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_real_gain_is_found_where_scores_take_few_values() {
+    for (scores, gain, least) in
+        [(Scores::PassRate { items: 20, base: 0.3 }, 2.0, 0.4), (Scores::Steps { draws: 4, success: 0.12 }, 3.0, 0.6)]
+    {
+        let mut simulation = Simulation::new(Effects::some(0.15, Gain::Fixed(gain)));
+        (simulation.scores, simulation.trials, simulation.runs) = (scores, 60, 100);
+        let power = simulation.run(Arc::new(NoiseAware::default())).await.unwrap().power;
+        assert!(power > least, "{power} of gains of {gain} sigma in {scores:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_promised_number_of_false_keeps_is_about_kept_in_long_runs_too() {
+    let mut simulation = Simulation::new(Effects::none());
+    (simulation.trials, simulation.experiments, simulation.runs) = (usize::MAX, Some(1000), 20);
+    let promised = Arc::new(noise_aware(|settings| settings.false_keeps = Some(0.5)));
+    let kept = simulation.run(promised).await.unwrap().false_keeps;
+    let without = simulation.run(Arc::new(NoiseAware::default())).await.unwrap().false_keeps;
+    println!("evidence false-keeps promised 0.5 kept {:.2} without {:.2}", kept.mean, without.mean);
+    // Candidates share the incumbent's measurements, hence about twice as many; three standard errors.
+    assert!(kept.mean <= 1.0 + 3.0 * kept.error.max(0.2), "{kept:?}");
+    assert!(without.mean > 2.0 * kept.mean, "the level that promises nothing keeps more: {without:?}");
 }

@@ -17,6 +17,10 @@ fn plain() -> Screening {
 }
 
 fn lab(machine: &Machine, script: &[Step], screening: Screening) -> Lab<Step> {
+    built(machine, script, screening).unwrap()
+}
+
+fn built(machine: &Machine, script: &[Step], screening: Screening) -> Result<Lab<Step>, LabError> {
     let mut settings = Settings::new("t", Duration::from_secs(1));
     settings.screening = Some(screening);
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
@@ -29,7 +33,6 @@ fn lab(machine: &Machine, script: &[Step], screening: Screening) -> Lab<Step> {
         .settings(settings)
         .open_journal(journal)
         .build()
-        .unwrap()
 }
 
 async fn night(baseline: Step, jitter: f64, script: &[Step], screening: Screening) -> (Machine, State) {
@@ -169,8 +172,8 @@ async fn short_runs_that_say_the_opposite_are_found_out() {
 #[tokio::test]
 async fn settings_that_cannot_be_meant_are_refused_before_anything_runs() {
     let machine = Machine::new(Step::score(5.0));
-    let error = lab(&machine, &[], Screening::new([2.0])).run(&Cancel::new()).await.unwrap_err();
-    assert!(error.to_string().contains("between 0 and 1"), "{error}");
+    let error = built(&machine, &[], Screening::new([2.0])).err().unwrap().to_string();
+    assert!(error.contains("between 0 and 1"), "{error}");
     assert_eq!((machine.runs(), machine.durable().len()), (0, 0));
 }
 

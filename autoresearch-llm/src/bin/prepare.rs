@@ -16,7 +16,7 @@ struct Arguments {
     /// A preset, whose table `workload` gives what the other options leave open.
     #[arg(long)]
     preset: PathBuf,
-    /// Where the prepared data goes [default: data/nanochat-PRESET in the cache].
+    /// Folder for the prepared data [default: data/nanochat-PRESET in the cache].
     #[arg(long)]
     out: Option<PathBuf>,
     /// crates (the offline default), climbmix, fineweb-edu, tinystories or tinyshakespeare.
@@ -25,7 +25,7 @@ struct Arguments {
     /// Text, JSON Lines or parquet files, or folders of them, instead of a corpus.
     #[arg(long)]
     data: Vec<PathBuf>,
-    /// The same for validation; without it about one document in thirty is held out.
+    /// Files or folders for validation; without them about one document in thirty is held out.
     #[arg(long, requires = "data")]
     val: Vec<PathBuf>,
     /// The number of tokens, special ones included.
@@ -34,13 +34,13 @@ struct Arguments {
     /// The context length in tokens.
     #[arg(long)]
     max_seq_len: Option<usize>,
-    /// How many tokens val_bpb is measured on.
+    /// Number of tokens that val_bpb is measured on.
     #[arg(long)]
     eval_tokens: Option<usize>,
-    /// How many training shards of a public data set are downloaded.
+    /// Number of training shards of a public data set to download.
     #[arg(long)]
     num_shards: Option<usize>,
-    /// A mirror of the public data set's place.
+    /// A mirror of the public data set's server.
     #[arg(long)]
     base_url: Option<String>,
 }

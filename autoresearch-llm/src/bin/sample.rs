@@ -25,13 +25,13 @@ struct Arguments {
     /// The text to go on with.
     #[arg(long, default_value = "")]
     prompt: String,
-    /// How many tokens to print.
+    /// Number of tokens to print.
     #[arg(long, default_value_t = 200)]
     tokens: usize,
     /// 0 takes the likeliest token each time; higher is more varied.
     #[arg(long, default_value_t = 0.8)]
     temperature: f64,
-    /// The same seed gives the same text.
+    /// Seed of the choices: the same seed gives the same text.
     #[arg(long, default_value_t = 42)]
     seed: i64,
 }

@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Goes, Part, Source, hex, local};
+use super::{Goes, Part, Source, hex, read};
 use crate::error::DataError;
 
 const MANIFEST: &str = include_str!("../../corpus/crates.toml");
@@ -30,10 +30,10 @@ struct Package {
     checksum: Option<String>,
 }
 
-/// Files are cut at blank lines into documents of about so many bytes.
+/// Files are cut at blank lines into documents of about this number of bytes.
 const DOCUMENT: usize = 1000;
 
-/// What the corpus is pinned to.
+/// The versions that the corpus is pinned to.
 pub fn settings() -> String {
     let list = hex(&Sha256::digest([MANIFEST, LOCK].concat()));
     format!("crates {} {SIZES:?} {DOCUMENT}", &list[..16])
@@ -130,7 +130,7 @@ fn unpack(bytes: &[u8], into: &mut BTreeSet<([u8; 32], String)>) -> std::io::Res
         let Ok(text) = String::from_utf8(content) else { continue };
         // A whole file is many rows long, and packing would keep little but its head. A licence stands in every crate,
         // and some code in several: each text once.
-        for document in local::paragraphs(&text.replace("\r\n", "\n"), DOCUMENT) {
+        for document in read::paragraphs(&text.replace("\r\n", "\n"), DOCUMENT) {
             into.insert((Sha256::digest(&document).into(), document));
         }
     }

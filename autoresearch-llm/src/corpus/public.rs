@@ -59,7 +59,7 @@ impl Public {
     }
 
     /// Downloads what is missing into `folder`: the first `shards` training shards, and the validation split. `base`
-    /// replaces the public place, for mirrors.
+    /// replaces the public server, for mirrors.
     pub fn parts(self, folder: &Path, shards: usize, base: Option<&str>) -> Result<Vec<Part>, DataError> {
         let public = if self == Public::TinyShakespeare { GITHUB } else { HUGGING_FACE };
         let base = base.unwrap_or(public).trim_end_matches('/');

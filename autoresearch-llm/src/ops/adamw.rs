@@ -6,12 +6,12 @@ use torch_sys::C_tensor;
 use super::ffi;
 use super::function::drop_grad;
 
-/// What one step needs to know.
+/// Parameters of one AdamW step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settings {
     /// Learning rate.
     pub lr: f64,
-    /// How much of the running means of gradients and of their squares is kept.
+    /// Shares of the running means of gradients and of their squares that a step keeps.
     pub betas: (f64, f64),
     /// Added to the root of the mean square.
     pub eps: f64,

@@ -11,13 +11,14 @@ use tch::{Device, IndexOp, Kind, TchError, Tensor};
 
 use super::flash;
 use super::function::{Forward, custom};
+pub use super::heads::Heads;
 
-/// So many queries make a block.
+/// Number of queries in a block.
 const BLOCK: i64 = 128;
-/// Beyond so many keys, keeping the probabilities of a block costs more than computing them a second time.
+/// Number of keys above which keeping a block's probabilities costs more than computing them a second time.
 const LONGEST: i64 = 1024;
 
-/// What computes attention.
+/// The kernel that computes attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kernel {
     /// [`flash::flash`], for short windows. Over the whole context [`Kernel::Plain`] has a choice of kernels of its own,
@@ -29,18 +30,7 @@ pub enum Kernel {
     Plain,
 }
 
-/// The sizes that the choice of a kernel depends on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Of queries.
-    pub queries: i64,
-    /// Of keys and values.
-    pub keys: i64,
-    /// Channels of each.
-    pub dimension: i64,
-}
-
-/// How far back a layer looks, made once for all steps.
+/// The attention window of a layer: how far back a query looks. It is made once for all steps.
 #[derive(Debug)]
 pub struct Window {
     reach: i64,
@@ -48,9 +38,9 @@ pub struct Window {
     device: Device,
     /// True where a query (row) sees a key (column); none where it sees all before it.
     mask: Option<Tensor>,
-    /// The same to be added to scores, on a CPU.
+    /// The mask as numbers that are added to scores, on a CPU.
     bias: Option<Tensor>,
-    /// Whether FlashAttention runs here, asked once.
+    /// True when FlashAttention runs here; asked once.
     flash: OnceCell<bool>,
 }
 
@@ -70,13 +60,13 @@ impl Window {
         }
     }
 
-    /// What [`Window::attend`] computes `tokens` tokens with.
+    /// Returns the kernel with which [`Window::attend`] computes `tokens` tokens.
     pub fn kernel(&self, kind: Kind, heads: Heads, tokens: i64) -> Kernel {
         let kernel = fastest(self.device, kind, heads, tokens, self.reach);
-        let refused = || !*self.flash.get_or_init(|| flash::works(self.device, kind, heads.dimension));
+        let missing = || !*self.flash.get_or_init(|| flash::works(self.device, kind, heads.dimension));
         match kernel {
             _ if super::wants_plain() => Kernel::Plain,
-            Kernel::Flash if refused() => Kernel::Plain,
+            Kernel::Flash if missing() => Kernel::Plain,
             kernel => kernel,
         }
     }
@@ -100,7 +90,7 @@ impl Window {
         }
     }
 
-    /// The same as one operation of libtorch.
+    /// Computes attention as one operation of libtorch.
     ///
     /// # Errors
     ///
@@ -127,7 +117,7 @@ impl Window {
     }
 }
 
-/// The kernel that suits, if it is there.
+/// Chooses the kernel that suits device, kind and shapes, whether or not this machine has it.
 fn fastest(device: Device, kind: Kind, heads: Heads, tokens: i64, reach: i64) -> Kernel {
     let exact = matches!(kind, Kind::Float | Kind::Double);
     if device == Device::Cpu && exact && heads.queries == heads.keys && tokens.min(reach + BLOCK) <= LONGEST {

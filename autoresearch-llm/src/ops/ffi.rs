@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use tch::TchError;
 use torch_sys::C_tensor;
 
-/// What a pass hands over to C++.
+/// Data that a pass hands over to C++.
 #[repr(C)]
 pub(super) struct Sink {
     opaque: [u8; 0],
@@ -71,7 +71,7 @@ unsafe extern "C" {
     pub(super) fn autoresearch_cuda_memory(index: c_int, now: *mut i64, peak: *mut i64) -> *mut c_char;
 }
 
-/// What the shim said, as a result.
+/// Turns the shim's message into a result; none is success.
 pub(super) fn checked(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
         return Ok(());

@@ -6,9 +6,9 @@
 use tch::{Device, Kind, TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::attention::Heads;
 use super::ffi;
 use super::function::{Forward, custom};
+use super::heads::Heads;
 use crate::failure::ok;
 
 /// Causal attention of tokens to themselves and up to `reach` tokens before: `q` is batch x heads x sequence x dimension,
@@ -44,7 +44,7 @@ pub fn flash(q: &Tensor, k: &Tensor, v: &Tensor, reach: i64) -> Result<Tensor, T
     custom(&[&rows(q)?, &rows(k)?, &rows(v)?], forward, backward)?.f_transpose(1, 2)
 }
 
-/// Whether the kernel is made for these: what can be said without asking it.
+/// Returns true when the kernel supports this device, kind and shape, as far as its documentation says.
 pub(super) fn fits(device: Device, kind: Kind, heads: Heads) -> bool {
     let Heads { queries, keys, dimension } = heads;
     matches!(device, Device::Cuda(_))
@@ -55,13 +55,13 @@ pub(super) fn fits(device: Device, kind: Kind, heads: Heads) -> bool {
         && queries % keys == 0
 }
 
-/// Whether this GPU and this libtorch have it: both passes on a few zeros say so.
+/// Returns true when this GPU and this libtorch have the kernel: both passes are run on a few zeros.
 pub(super) fn works(device: Device, kind: Kind, dimension: i64) -> bool {
     let leaf = Tensor::zeros([1, 1, 8, dimension], (kind, device)).set_requires_grad(true);
     tch::with_grad(|| flash(&leaf, &leaf, &leaf, 4).and_then(|output| output.sum(Kind::Float).f_backward())).is_ok()
 }
 
-/// The tensors that a call of the shim makes.
+/// Calls the shim and takes the tensors that it makes.
 fn passed<const N: usize>(
     call: impl FnOnce(*mut *mut C_tensor) -> *mut std::ffi::c_char,
 ) -> Result<[Tensor; N], TchError> {

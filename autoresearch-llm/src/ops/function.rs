@@ -9,12 +9,12 @@ use torch_sys::C_tensor;
 
 use super::ffi;
 
-/// What a forward pass gives.
+/// The result of a forward pass.
 #[derive(Debug)]
 pub struct Forward {
     /// The result.
     pub output: Tensor,
-    /// What the backward pass needs. Inputs, the output itself and other tensors may be kept; all are freed after it.
+    /// Tensors that the backward pass needs. Inputs, the output itself and other tensors may be kept; all are freed after it.
     pub saved: Vec<Tensor>,
 }
 
@@ -86,7 +86,7 @@ where
     Ok(unsafe { Tensor::from_ptr(output) })
 }
 
-/// Whether operations are recorded for gradients on this thread.
+/// Returns true when operations are recorded for gradients on this thread.
 pub fn grad_enabled() -> bool {
     // SAFETY: it reads a thread-local flag.
     unsafe { ffi::autoresearch_grad_enabled() != 0 }
@@ -162,7 +162,7 @@ fn fail(sink: *mut ffi::Sink, text: &str) {
     unsafe { ffi::autoresearch_fail(sink, text.as_ptr().cast(), text.len()) }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()

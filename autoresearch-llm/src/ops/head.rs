@@ -12,7 +12,7 @@ use super::function::{Forward, custom};
 /// Targets of this value count neither in the loss nor in the gradients.
 pub const IGNORED: i64 = -1;
 
-/// How many tokens a chunk holds, if the caller does not say: so that its logits fit in the cache of a CPU's core or keep
+/// Number of tokens in a chunk, if the caller gives none: so that its logits fit in the cache of a CPU's core or keep
 /// a GPU busy.
 pub fn chunk(vocab_size: i64, device: Device) -> i64 {
     let elements = if device == Device::Cpu { 1 << 18 } else { 1 << 25 };
@@ -95,7 +95,7 @@ pub fn token_losses(
     })
 }
 
-/// The same in single steps, with all logits at once.
+/// Computes the loss in single steps, with all logits at once.
 pub fn plain(x: &Tensor, weight: &Tensor, targets: &Tensor, softcap: f64, reduction: Reduction) -> Tensor {
     let logits = x.linear(&weight.to_kind(x.kind()), None::<&Tensor>).to_kind(exact(x.kind()));
     cross_entropy(&((logits / softcap).tanh() * softcap), targets, reduction)

@@ -42,7 +42,7 @@ pub fn measure<T>(work: impl FnOnce() -> T) -> (T, Memory) {
     (result, Memory { now: bytes(meter.0), peak: bytes(meter.1) })
 }
 
-/// What libtorch's allocator says of a CUDA device, since the process began.
+/// Memory of a CUDA device as libtorch's allocator reports it, since the process began.
 ///
 /// # Errors
 ///

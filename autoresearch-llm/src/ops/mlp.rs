@@ -53,7 +53,7 @@ pub fn relu_square_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchErro
     )
 }
 
-/// The same in single steps, with a weight or without.
+/// Computes the layer in single steps, with a weight or without.
 pub fn plain(x: &Tensor, weight: Option<&Tensor>) -> Tensor {
     let square = x.relu().square();
     weight.map_or_else(|| square.shallow_clone(), |weight| square.linear(&weight.to_kind(x.kind()), None::<&Tensor>))

@@ -65,7 +65,7 @@ pub fn rotary_norm(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor, Tch
     )
 }
 
-/// The same in single steps.
+/// Computes the norm in single steps.
 pub fn plain(x: &Tensor) -> Tensor {
     x.rms_norm(x.size().last().copied().unwrap_or(1), None::<&Tensor>, None)
 }
@@ -77,7 +77,7 @@ pub fn plain_rotary(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
     plain(&Tensor::cat(&[x1 * cos + x2 * sin, x2 * cos - x1 * sin], 3))
 }
 
-/// What a row is multiplied by: batch x ... x 1, in float32 at least.
+/// Factor of each row: batch x ... x 1, in float32 at least.
 fn scale(x: &Tensor) -> Tensor {
     let sums = if x.kind() == Kind::Double { Kind::Double } else { Kind::Float };
     let size = x.size().last().copied().unwrap_or(1).max(1) as f64;

@@ -1,4 +1,4 @@
-//! How exactly products are computed.
+//! The precision in which products are computed.
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
@@ -36,7 +36,7 @@ fn set(fast: bool) -> Result<(), TchError> {
     ffi::checked(unsafe { ffi::autoresearch_matmul_precision(i32::from(fast)) })
 }
 
-/// Whether products of numbers that bf16 cannot hold come out right, of the sizes and layouts of training.
+/// Checks, in the sizes and layouts of training, that products of numbers that bf16 cannot hold come out right.
 fn exact() -> bool {
     no_grad(|| {
         // 1 + 2^-12 takes 13 bits; bf16 has 8.

@@ -29,7 +29,7 @@ fn peak(rows: i64, sequence_len: i64) -> f64 {
     counted.peak as f64
 }
 
-/// What grows with the tokens is measured at two sizes and drawn on in a line to 128 rows of 2048. What the CPU allocates
+/// Memory that grows with the tokens is measured at two sizes and drawn on in a line to 128 rows of 2048. What the CPU allocates
 /// besides tensors of the graph (its kernels' buffers) is in both, so the line errs upwards.
 #[test]
 #[ignore = "it needs 4 GB; `cargo xtask evidence trainer` runs it"]

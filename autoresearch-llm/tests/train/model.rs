@@ -161,7 +161,7 @@ fn a_checkpoint_is_the_model() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is accepted trains a step; all else is refused in a sentence.
+    /// Accepted settings train a step; all others are rejected in a sentence.
     #[test]
     fn a_configuration_works_or_is_refused(
         (n_embd, n_head, n_kv_head) in prop_oneof![

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_core::{
-    Budget, Cancel, Event, Journal, Lab, Observer, Outcome, Policy, Program, Revision, Sandbox, Settings, State, Status, Stop,
-    StopReason, Trial,
+    Budget, Cancel, Event, Journal, Lab, Observer, Outcome, Policy, Program, Revision, Sandbox, Settings, State,
+    Status, Stop, StopReason, Trial,
 };
 use clap::Parser;
 

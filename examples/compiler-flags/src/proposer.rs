@@ -109,7 +109,8 @@ mod tests {
 
     use autoresearch_core::testkit::conformance;
     use autoresearch_core::{
-        AdoptedRevision, Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError, Trial,
+        AdoptedRevision, Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError,
+        Trial,
     };
 
     /// A compiler whose programs take a time that their flags alone decide.

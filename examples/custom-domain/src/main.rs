@@ -78,6 +78,9 @@ mod tests {
         let source = include_str!("main.rs").split("\n#[cfg(test)]").next().unwrap_or_default();
         let (_, code) = source.split_once('\n').unwrap_or_default();
         let readme = include_str!("../../../autoresearch-core/README.md");
-        assert!(readme.contains(code.trim()), "autoresearch-core/README.md shows examples/custom-domain/src/main.rs as it is");
+        assert!(
+            readme.contains(code.trim()),
+            "autoresearch-core/README.md shows examples/custom-domain/src/main.rs as it is"
+        );
     }
 }

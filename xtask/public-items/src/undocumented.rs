@@ -150,3 +150,61 @@ fn has_doctest(item: &Item) -> bool {
         language.split(',').all(|word| ["", "rust", "no_run", "should_panic", "edition2024"].contains(&word.trim()))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const SOURCE: &str = "//! A crate.
+        /// Has a sentence, and its constructor a doctest.
+        pub struct Shown(());
+        impl Shown {
+            /// Makes one.
+            ///
+            /// ```
+            /// let _ = fixture::Shown::new();
+            /// ```
+            pub fn new() -> Shown { Shown(()) }
+        }
+        /// Has a sentence.
+        pub struct Hidden { pub field: u8 }
+        impl Hidden {
+            /// Opens one.
+            ///
+            /// ```text
+            /// no doctest
+            /// ```
+            pub fn open() -> Result<Self, ()> { Err(()) }
+            fn private() -> Self { Hidden { field: 1 } }
+        }
+        /// Has a sentence.
+        pub trait Bare { fn method(&self); }
+        mod inner { pub fn reached() {} pub fn unreached() {} }
+        pub use inner::reached;
+        pub use inner::reached as again;
+    ";
+
+    #[test]
+    fn what_lacks_a_sentence_or_a_doctest_is_named_once() -> Result<(), Box<dyn Error>> {
+        let folder = std::env::temp_dir().join(format!("public-items-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let source = folder.join("fixture.rs");
+        fs::write(&source, SOURCE)?;
+        let mut rustdoc = Command::new("rustdoc");
+        rustdoc.args(["--edition", "2024", "--crate-type", "lib", "-Z", "unstable-options", "--output-format", "json"]);
+        let status = rustdoc.env("RUSTC_BOOTSTRAP", "1").arg("-o").arg(&folder).arg(&source).status()?;
+        assert!(status.success(), "{status}");
+        let found = undocumented(&folder.join("fixture.json"));
+        fs::remove_dir_all(&folder)?;
+        let expected = [
+            "fixture::Bare::method: no sentence",
+            "fixture::Hidden: no doctest on the type or on open",
+            "fixture::Hidden::field: no sentence",
+            "fixture::reached: no sentence",
+            "trait fixture::Bare: no doctest",
+        ];
+        assert_eq!(found?, expected);
+        Ok(())
+    }
+}

@@ -28,7 +28,7 @@ const CASES: &[Case] = &[
     ("nothing prepared", nothing_prepared, &["no prepared data", "run `prepare`"]),
     ("malformed program.md", malformed_program, &["front matter", "never closed", "+++"]),
     ("dirty repository", dirty, &["uncommitted changes", "work.sh", "commit or stash"]),
-    ("branch exists", branch_exists, &["autoresearch/night exists already", "another --tag"]),
+    ("branch exists", branch_exists, &["autoresearch/march exists already", "another --tag"]),
     ("unknown preset", unknown_preset, &["no preset `fast`"]),
     ("no disk space", no_space, &["no space is left", "same command"]),
 ];
@@ -202,11 +202,11 @@ fn git(repo: &Path, arguments: &[&str]) -> Result<String, String> {
     sh::output(Command::new("git").args(arguments).current_dir(repo))
 }
 
-/// Runs a night there, and sees to it that nothing of the user's changes.
-fn night(bench: &Bench, repo: &Path, arguments: &[&str]) -> Result<Option<Output>, String> {
+/// Starts a run there, and sees to it that nothing of the user's changes.
+fn start_run(bench: &Bench, repo: &Path, arguments: &[&str]) -> Result<Option<Output>, String> {
     let mut command = Command::new(bench.built.join("autoresearch"));
     command
-        .args(["run", "--tag", "night"])
+        .args(["run", "--tag", "march"])
         .args(arguments)
         .current_dir(repo)
         .env("AUTORESEARCH_CACHE", bench.folder.join("cache"));
@@ -225,24 +225,24 @@ fn unchanged(repo: &Path, work: impl FnOnce() -> Result<Option<Output>, String>)
 fn malformed_program(bench: &Bench) -> Result<Option<Output>, String> {
     let repo = repository(bench)?;
     fs::write(repo.join("program.md"), "+++\n[knobs]\n").map_err(|e| e.to_string())?;
-    night(bench, &repo, &[])
+    start_run(bench, &repo, &[])
 }
 
 fn dirty(bench: &Bench) -> Result<Option<Output>, String> {
     let repo = repository(bench)?;
     fs::write(repo.join("work.sh"), "echo 'score: 2'\n").map_err(|e| e.to_string())?;
-    night(bench, &repo, &[])
+    start_run(bench, &repo, &[])
 }
 
 fn branch_exists(bench: &Bench) -> Result<Option<Output>, String> {
     let repo = repository(bench)?;
-    git(&repo, &["branch", "autoresearch/night"])?;
-    night(bench, &repo, &[])
+    git(&repo, &["branch", "autoresearch/march"])?;
+    start_run(bench, &repo, &[])
 }
 
 fn unknown_preset(bench: &Bench) -> Result<Option<Output>, String> {
     let repo = repository(bench)?;
-    night(bench, &repo, &["--preset", "fast"])
+    start_run(bench, &repo, &["--preset", "fast"])
 }
 
 /// On a file system of its own that is full. Without the right to mount one the case cannot be run.
@@ -254,7 +254,7 @@ fn no_space(bench: &Bench) -> Result<Option<Output>, String> {
         mount -t tmpfs -o size=1m none "$1" 2>/dev/null || exit 77
         cp -r "$2" "$1/repo" && cd "$1/repo" && git rev-parse HEAD > "$3.before"
         head -c 2m /dev/zero > "$1/full" 2>/dev/null
-        AUTORESEARCH_CACHE="$3" "$4" run --tag night
+        AUTORESEARCH_CACHE="$3" "$4" run --tag march
         code=$?
         git rev-parse HEAD | cmp - "$3.before" && cmp work.sh "$2/work.sh" && cmp .git/index "$2/.git/index" && git fsck || exit 78
         exit $code

@@ -1,4 +1,4 @@
-//! What the trainer chooses on a CPU, beside what it might choose: turn by turn, the cpu preset's sizes, steady state. A choice
+//! The choices of the trainer on a CPU, beside the alternatives: turn by turn, the cpu preset's sizes, steady state. A choice
 //! stands as long as nothing beside it is more than 2 % faster.
 
 use std::fs;
@@ -21,7 +21,7 @@ pub const FIGURES: &[(&str, Measure)] =
 const ROUNDS: usize = 5;
 const MEASURED: Until = Until::Steady(Duration::from_secs(6));
 
-/// What is compared: a program and what is set in its environment.
+/// A side of the comparison: a program and the variables of its environment.
 struct Variant {
     name: String,
     program: PathBuf,

@@ -33,7 +33,7 @@ struct Contest {
     tokens: usize,
 }
 
-/// What a training gave.
+/// The result of a training.
 #[derive(Debug, Clone, Copy)]
 struct Training {
     tokens_per_second: f64,

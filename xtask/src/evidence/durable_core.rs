@@ -22,9 +22,9 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("mutations", mutants::mutations),
 ];
 
-/// What the lab is compared with.
+/// The program that the lab is compared with.
 const OPTUNA: &str = "5.0.0";
-/// So often, odd.
+/// Number of repeats; odd, so that there is a median.
 const ROUNDS: usize = 5;
 
 /// The words after `evidence NAME` in what a test of the core prints.
@@ -81,12 +81,12 @@ fn kill_loop() -> Result<Line, String> {
     let words = printed("processes", "crash::random_kills", "kill-loop")?;
     let number = |key| figure::number(&words, key);
     let (kills, lost) = (number("kills")?, number("lost")?);
-    let (nights, equal) = (number("nights")?, number("tips_equal")?);
-    let value = format!("{lost} records lost by {kills} kills, {equal} of {nights} nights end at the same commit");
-    Ok(Line::Measured(kills >= 200.0 && lost == 0.0 && equal == nights, value, "0 by at least 200, all"))
+    let (runs, equal) = (number("runs")?, number("equal")?);
+    let value = format!("{lost} records lost by {kills} kills, {equal} of {runs} runs end at the same commit");
+    Ok(Line::Measured(kills >= 200.0 && lost == 0.0 && equal == runs, value, "0 by at least 200, all"))
 }
 
-/// What the core's example `measure` prints.
+/// Runs the core's example `measure` and returns its output.
 pub fn measured(what: &str) -> Result<String, String> {
     let arguments =
         ["run", "--locked", "-q", "--release", "-p", "autoresearch-core", "--example", "measure", "--", what];

@@ -32,7 +32,7 @@ pub struct Built {
     target: PathBuf,
     libtorch: PathBuf,
     source: String,
-    /// What `prepare` made.
+    /// Folder that `prepare` made.
     pub data: PathBuf,
 }
 
@@ -43,7 +43,7 @@ impl Built {
     pub fn new(folder: &Path, libtorch: &Path) -> Result<Built, String> {
         let clone = folder.join("clone");
         sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(&clone))?;
-        // Where the night builds, so that nothing is built for this alone.
+        // Where the run builds, so that nothing is built for this alone.
         let target = places::cache()?.join("target");
         let target = std::path::absolute(&target).unwrap_or(target);
         let data = folder.join("data");

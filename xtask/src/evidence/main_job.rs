@@ -1,6 +1,6 @@
-//! The figures of the main job: a night of research on a fresh machine.
+//! The figures of the main job: a run of research on a fresh machine.
 
-use super::{bad_input, cuda, durable_core, latency, night};
+use super::{bad_input, cuda, durable_core, latency, main_run};
 use crate::figure::{self, Line, Measure};
 use crate::{setup, sh};
 
@@ -10,16 +10,16 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("val-bpb-formula", val_bpb_formula),
     ("packing", packing),
     ("tokenizer-round-trip", tokenizer),
-    ("harness-overhead", harness_overhead),
+    ("git-overhead", git_overhead),
     ("bad-input", bad_input::bad_input),
     ("edit-to-running", latency::edit_to_running),
     ("cuda", cuda::cuda),
     ("tests", tests),
-    ("night", night::night),
-    ("tip-reproduces", night::tip_reproduces),
+    ("main-run", main_run::main_run),
+    ("incumbent-reproduces", main_run::incumbent_reproduces),
 ];
 
-/// What the core must never depend on.
+/// Crates that the core must never depend on.
 const HEAVY: &[&str] =
     &["reqwest", "hyper", "rustls", "openssl", "openssl-sys", "native-tls", "curl", "tch", "torch-sys", "tokenizers"];
 
@@ -43,28 +43,28 @@ fn core_is_light() -> Result<Line, String> {
 }
 
 /// The words after `evidence NAME` in what a test of the trainer prints.
-fn printed(test: &str, name: &str) -> Result<Vec<String>, String> {
+fn printed(module: &str, name: &str) -> Result<Vec<String>, String> {
     let libtorch = setup::setup()?;
     let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", test, "--", "--nocapture"]);
+    cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", "suite", "--", "--nocapture", module]);
     figure::words_after(&sh::output(cargo.env("LIBTORCH", libtorch))?, name)
 }
 
 fn val_bpb_formula() -> Result<Line, String> {
-    let difference = figure::number(&printed("val_bpb", "val_bpb")?, "max_abs_diff")?;
+    let difference = figure::number(&printed("val_bpb::", "val_bpb")?, "max_abs_diff")?;
     let value = format!("differs from the Python formula by {difference:e} at most");
     Ok(Line::Measured(difference <= 1e-6, value, "1e-6"))
 }
 
 fn packing() -> Result<Line, String> {
-    let words = printed("packing", "packing")?;
+    let words = printed("packing::", "packing")?;
     let (tokens, mismatches) = (figure::number(&words, "tokens_compared")?, figure::number(&words, "mismatches")?);
     let value = format!("{mismatches} of {tokens} tokens differ from prepare.py's algorithm");
     Ok(Line::Measured(mismatches == 0.0 && tokens > 100_000.0, value, "0 of more than 100000"))
 }
 
 fn tokenizer() -> Result<Line, String> {
-    let words = printed("tokenizer", "tokenizer")?;
+    let words = printed("tokenizer::", "tokenizer")?;
     let (cases, failures) = (figure::number(&words, "cases")?, figure::number(&words, "failures")?);
     Ok(Line::Measured(
         failures == 0.0 && cases >= 4000.0,
@@ -73,9 +73,9 @@ fn tokenizer() -> Result<Line, String> {
     ))
 }
 
-fn harness_overhead() -> Result<Line, String> {
+fn git_overhead() -> Result<Line, String> {
     let text = durable_core::measured("git-overhead")?;
-    // The second number is without the commands, which are not the harness.
+    // The second number is without the commands, which are not the lab.
     let millis = durable_core::before(&text, "ms")?;
     Ok(Line::Measured(millis.get(1).is_some_and(|millis| *millis <= 300.0), text, "300 ms without the commands"))
 }

@@ -17,7 +17,7 @@ struct Mutant {
     /// Stands exactly once in the file.
     search: &'static str,
     replace: &'static str,
-    /// What must fail: the arguments of `cargo test`.
+    /// The tests that must fail, as arguments of `cargo test`.
     test: &'static [&'static str],
 }
 
@@ -26,6 +26,7 @@ const PARALLEL: &[&str] = &["--test", "suite", "parallel::"];
 const REBASE: &[&str] = &["--test", "suite", "rebase::"];
 const SLOTS: &[&str] = &["--test", "processes", "slots::"];
 const NIGHT: &[&str] = &["--test", "processes", "night::"];
+const HOSTILE: &[&str] = &["--test", "processes", "hostile::"];
 const KILL: &[&str] = &["--test", "processes", "kill::"];
 const ORDER: &[&str] = &["--test", "processes", "git_s_files"];
 const LIB: &[&str] = &["--lib"];
@@ -54,9 +55,9 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "1: the incumbent moves after the durable decision",
-        file: "lab/experiment.rs",
-        search: "self.record(Record::Decided { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
-        replace: "if let Some(to) = &to { self.sandbox.promote(from.as_ref(), to).await?; }\n        self.record(Record::Decided { experiment: id, status, reason, to: to.clone(), reference, alpha, excursion })?;",
+        file: "lab/decide.rs",
+        search: "        self.record(Record::Decided(Decision { experiment, status, reason, kept_as, reference, alpha, excursion }))?;",
+        replace: "        if let Some(to) = &to { self.sandbox.adopt(from.as_ref(), to).await?; }\n        self.record(Record::Decided(Decision { experiment, status, reason, kept_as, reference, alpha, excursion }))?;",
         test: SEMANTICS,
     },
     Mutant {
@@ -69,7 +70,7 @@ const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "2: an incumbent that somebody moved stops the search",
         file: "lab.rs",
-        search: "self.sandbox.promote(Some(&incumbent.revision), &incumbent.revision).await?;",
+        search: "self.sandbox.adopt(Some(&incumbent.revision), &incumbent.revision).await?;",
         replace: "let _ = incumbent;",
         test: SEMANTICS,
     },
@@ -117,43 +118,43 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "7: an open experiment is finished, not forgotten",
-        file: "lab/runs.rs",
-        search: "self.state.open.iter().map(|open| (!open.better,",
-        replace: "self.state.open.iter().filter(|open| open.attempts != 1).map(|open| (!open.better,",
+        file: "lab/trials.rs",
+        search: "let open = self.state.open.iter();",
+        replace: "let open = self.state.open.iter().filter(|open| open.trials_started != 1);",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "8: one decision per experiment",
-        file: "state.rs",
-        search: "let place = find(&mut self.open, experiment)?;",
-        replace: "let Ok(place) = find(&mut self.open, experiment) else { return Ok(()) };",
+        file: "state/apply.rs",
+        search: "let Decision { experiment, status, reason, kept_as, reference, alpha, excursion } = decision;\n        let place = self.place_of_open(experiment)?;",
+        replace: "let Decision { experiment, status, reason, kept_as, reference, alpha, excursion } = decision;\n        let Ok(place) = self.place_of_open(experiment) else { return Ok(()) };",
         test: LIB,
     },
     Mutant {
         invariant: "9: lost runs are capped",
-        file: "lab/next.rs",
-        search: "lost >= self.settings.lost_runs.max(1) {",
-        replace: "lost == u32::MAX {",
+        file: "lab/schedule.rs",
+        search: "lost >= settings.loss_limit.max(1)",
+        replace: "lost == u32::MAX",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "9: every run is announced",
-        file: "lab/runs.rs",
-        search: "        self.record(Record::TrialStarted { experiment, attempt, side, seed, fidelity, class })?;\n",
-        replace: "",
+        file: "lab/trials.rs",
+        search: "        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class }))?;\n",
+        replace: "        let _ = (TrialStart::new(experiment, number, side), class);\n",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "every link is measured: a change of a former incumbent is not kept as it is",
-        file: "lab/next.rs",
-        search: "Verdict::Keep(_) | Verdict::Measure(_) => Next::Move(true),",
-        replace: "Verdict::Keep(reason) => Next::Decide(Status::Keep, reason),\n                Verdict::Measure(_) => Next::Move(true),",
+        file: "lab/schedule.rs",
+        search: "Verdict::Keep(_) | Verdict::Measure(_) => Step::Rebase { into_queue: true },",
+        replace: "Verdict::Keep(reason) => Step::Decide(Status::Keep, reason),\n            Verdict::Measure(_) => Step::Rebase { into_queue: true },",
         test: PARALLEL,
     },
     Mutant {
         invariant: "every link is measured: replay refuses a keep that is no change of the incumbent",
-        file: "state.rs",
-        search: "if status == Status::Keep && standing != Standing::Current {",
+        file: "state/apply.rs",
+        search: "if status == Status::Keep && !is_current {",
         replace: "if false {",
         test: LIB,
     },
@@ -166,16 +167,16 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "runs of another incumbent are not mixed",
-        file: "state.rs",
-        search: "open.experiment.conflict.is_some() && running.incumbent != incumbent => {}",
-        replace: "open.lost == u32::MAX => {}",
+        file: "state/apply.rs",
+        search: "Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}",
+        replace: "Side::Incumbent if open.lost == u32::MAX && incumbent.is_some() => {}",
         test: PARALLEL,
     },
     Mutant {
         invariant: "one run at a time in a slot and on a worker",
-        file: "lab/bench.rs",
-        search: "self.slots[place.slot] = (Some(candidate.clone()), true);",
-        replace: "self.slots[place.slot].0 = Some(candidate.clone());",
+        file: "lab/in_flight.rs",
+        search: "*slot = (Some(candidate.clone()), true);",
+        replace: "slot.0 = Some(candidate.clone());",
         test: PARALLEL,
     },
     Mutant {
@@ -330,7 +331,7 @@ const MUTANTS: &[Mutant] = &[
 /// Long enough for every test here; a mutant that hangs is seen, too.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// How many protections some test holds.
+/// Counts the protections that some test holds.
 pub fn mutations() -> Result<Line, String> {
     let folder = std::env::temp_dir().join(format!("autoresearch-mutants-{}", std::process::id()));
     let result = in_copy(&folder);
@@ -363,7 +364,7 @@ fn in_copy(folder: &Path) -> Result<Vec<String>, String> {
     Ok(unseen)
 }
 
-/// Whether the tests fail.
+/// Runs the tests and says whether one fails.
 fn test(copy: &Path, target: &Path, arguments: &[&str]) -> Result<&'static str, String> {
     let cargo = |last: &[&str]| {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -14,23 +14,23 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("record-bias", record_bias),
     ("sequential-null", sequential_null),
     ("properties", properties),
-    ("aa-night", aa_night),
+    ("aa-run", aa_run),
     ("seed-only", seed_only),
     ("ladder", ladder::attack),
 ];
 
 const CORE: &str = "autoresearch-core";
-/// Nights of each cell.
-const NIGHTS: &str = "500";
-/// The published table rests on so many nights of each cell, as far as its own spread tells.
-const PUBLISHED_NIGHTS: f64 = 100.0;
-/// So many standard errors of both tables together may lie between them.
+/// Runs of each cell.
+const RUNS: &str = "500";
+/// The published table rests on this number of runs of each cell, as far as its own spread tells.
+const PUBLISHED_RUNS: f64 = 100.0;
+/// Number of standard errors of both tables together that may lie between them.
 const ERRORS: f64 = 3.0;
 /// So much the share of false keeps and the record bias may differ.
 const SHARE: f64 = 0.06;
 const BIAS: f64 = 0.2;
 
-/// A row of the published table: true gain, share of false keeps, record bias. Of nights in which nothing helps, instead of the
+/// A row of the published table: true gain, share of false keeps, record bias. Of runs in which nothing helps, instead of the
 /// share the number of false keeps.
 struct Published {
     row: &'static str,
@@ -52,7 +52,7 @@ fn simulated() -> Result<&'static Cells, String> {
     static CELLS: OnceLock<Result<Cells, String>> = OnceLock::new();
     let cells = CELLS.get_or_init(|| {
         let arguments =
-            ["run", "--release", "--locked", "-q", "-p", CORE, "--example", "simulate", "--", "--nights", NIGHTS];
+            ["run", "--release", "--locked", "-q", "-p", CORE, "--example", "simulate", "--", "--nights", RUNS];
         let output = sh::output(sh::cargo().args(arguments))?;
         let table: Vec<&str> = output.lines().filter(|line| !line.starts_with("evidence")).collect();
         eprintln!("{}", table.join("\n"));
@@ -75,7 +75,7 @@ fn cell(row: &str, rule: &str) -> Result<&'static Vec<String>, String> {
 
 /// Holds one rule against the published rows.
 fn against(rule: &str, of: fn(&Published) -> [f64; 3], null: f64) -> Result<Line, String> {
-    let wider = (1.0 + NIGHTS.parse::<f64>().unwrap_or(1.0) / PUBLISHED_NIGHTS).sqrt();
+    let wider = (1.0 + RUNS.parse::<f64>().unwrap_or(1.0) / PUBLISHED_RUNS).sqrt();
     let (mut fine, mut parts) = (true, Vec::new());
     for published in &PUBLISHED {
         let words = cell(published.row, rule)?;
@@ -141,8 +141,17 @@ fn sequential_null() -> Result<Line, String> {
 }
 
 fn properties() -> Result<Line, String> {
-    let output =
-        sh::output(sh::cargo().args(["test", "--locked", "-p", CORE, "--test", "suite", "--", "--nocapture", "noise::"]))?;
+    let output = sh::output(sh::cargo().args([
+        "test",
+        "--locked",
+        "-p",
+        CORE,
+        "--test",
+        "suite",
+        "--",
+        "--nocapture",
+        "noise::",
+    ]))?;
     let (mut within, mut rates) = (true, Vec::new());
     for line in output.lines().filter_map(|line| line.split_once("evidence type-one ")) {
         let words: Vec<String> = line.1.split_whitespace().map(str::to_owned).collect();
@@ -157,18 +166,19 @@ fn properties() -> Result<Line, String> {
     Ok(Line::Measured(within && rates.len() == 6, value, "no violation; type-I rates within their level"))
 }
 
-fn aa_night() -> Result<Line, String> {
-    let arguments = ["test", "--release", "--locked", "-p", CORE, "--test", "processes", "--", "--ignored", "--nocapture", "aa::"];
-    let words = figure::words_after(&sh::output(sh::cargo().args(arguments))?, "aa-night")?;
+fn aa_run() -> Result<Line, String> {
+    let arguments =
+        ["test", "--release", "--locked", "-p", CORE, "--test", "processes", "--", "--ignored", "--nocapture", "aa::"];
+    let words = figure::words_after(&sh::output(sh::cargo().args(arguments))?, "aa-run")?;
     let number = |key| figure::number(&words, key);
-    let (nights, proposals) = (number("nights")?, number("proposals")?);
+    let (runs, proposals) = (number("runs")?, number("proposals")?);
     let (aware, worst, strict) = (number("default")?, number("worst")?, number("strict")?);
     let value = format!(
-        "in {nights} nights of {proposals} comments in a timed program the default kept {aware}, at most {worst} in one \
-         night; strict improvement {strict}"
+        "in {runs} runs of {proposals} comments in a timed program the default kept {aware}, at most {worst} in one \
+         run; strict improvement {strict}"
     );
-    let fine = proposals >= 40.0 && worst <= 1.0 && strict >= 2.0 * nights.min(2.0) && strict > 2.0 * aware;
-    Ok(Line::Measured(fine, value, "at most 1 in a night by the default, several by strict improvement"))
+    let fine = proposals >= 40.0 && worst <= 1.0 && strict >= 2.0 * runs.min(2.0) && strict > 2.0 * aware;
+    Ok(Line::Measured(fine, value, "at most 1 in a run by the default, several by strict improvement"))
 }
 
 fn seed_only() -> Result<Line, String> {

@@ -9,7 +9,7 @@ use crate::{places, setup, sh};
 /// karpathy's peak in GB, for comparison: 45060.2 MB in his published block.
 pub const KARPATHY_GB: f64 = 45.06;
 
-/// What a test of the trainer prints after `evidence NAME`.
+/// Runs a test of the trainer and returns the words after `evidence NAME`.
 pub fn printed(arguments: &[&str], name: &str) -> Result<Vec<String>, String> {
     printed_on("cpu", arguments, name)
 }
@@ -25,7 +25,7 @@ pub fn printed_on(device: &str, arguments: &[&str], name: &str) -> Result<Vec<St
 
 /// Of every operation, against finite differences.
 pub fn gradients() -> Result<Line, String> {
-    let words = printed(&["--test", "ops", "--", "--nocapture"], "gradcheck")?;
+    let words = printed(&["--test", "suite", "--", "--nocapture", "ops::"], "gradcheck")?;
     let (operations, error) = (figure::number(&words, "operations")?, figure::number(&words, "max_error")?);
     let value = format!("{error:.1e} at most, of {operations} operations in double precision");
     Ok(Line::Measured(error < 1e-6, value, "1e-6 from finite differences"))
@@ -109,7 +109,7 @@ pub fn built(preset: &str) -> Result<PathBuf, String> {
     result
 }
 
-/// A training of so many seconds.
+/// A training of a given number of seconds.
 pub fn trained_with(train: &Path, data: &Path, device: &str, seconds: &str) -> Command {
     let mut train = Command::new(train);
     train.env("AUTORESEARCH_DATA", data).env("AUTORESEARCH_DEVICE", device).env("AUTORESEARCH_TIME_BUDGET", seconds);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::night;
+use super::main_run;
 use crate::figure::{self, Line, Measure, number, printed};
 use crate::sh;
 
@@ -15,11 +15,11 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("links", links),
     ("histories", histories),
     ("kills", kills),
-    ("cpu-night", cpu_night),
+    ("cpu-run", cpu_run),
 ];
 
 const CORE: &str = "autoresearch-core";
-/// One real second stands for so many: a whole recorded night in seven minutes, and what the lab itself takes counts a hundred
+/// Simulated seconds in one real second: a whole recorded run in seven minutes, and what the lab itself takes counts a hundred
 /// times.
 const SCALE: &str = "100";
 /// An accelerator with one worker works at least so long, and a loop that does one thing after the other as long as its parts
@@ -28,17 +28,17 @@ const BUSY: f64 = 0.98;
 const SEQUENTIAL: std::ops::RangeInclusive<f64> = 0.83..=0.86;
 const SOONER: f64 = 12.0;
 
-/// Each night of the trainer is interrupted after so long: the same time for both.
-const NIGHT: Duration = Duration::from_secs(12 * 60);
+/// Each run of the trainer is interrupted after this time, the same for both.
+const RUN_TIME: Duration = Duration::from_secs(12 * 60);
 /// More than it could do in that time.
 const MANY: &str = "1000";
 
-type Nights = BTreeMap<String, Vec<String>>;
+type Runs = BTreeMap<String, Vec<String>>;
 
-/// The simulated nights by their number of workers. One simulation serves all figures.
-fn simulated() -> Result<&'static Nights, String> {
-    static NIGHTS: OnceLock<Result<Nights, String>> = OnceLock::new();
-    let nights = NIGHTS.get_or_init(|| {
+/// The simulated runs by their number of workers. One simulation serves all figures.
+fn simulated() -> Result<&'static Runs, String> {
+    static RUNS: OnceLock<Result<Runs, String>> = OnceLock::new();
+    let runs = RUNS.get_or_init(|| {
         let arguments =
             ["run", "--release", "--locked", "-q", "-p", CORE, "--example", "parallel", "--", "--scale", SCALE];
         let output = sh::output(sh::cargo().args(arguments))?;
@@ -47,17 +47,17 @@ fn simulated() -> Result<&'static Nights, String> {
         let lines = figure::all_words_after(&output, "evidence parallel workers ");
         Ok(lines.into_iter().filter_map(|words| Some((words.first()?.clone(), words))).collect())
     });
-    nights.as_ref().map_err(Clone::clone)
+    runs.as_ref().map_err(Clone::clone)
 }
 
-fn simulated_night(workers: &str) -> Result<&'static Vec<String>, String> {
-    simulated()?.get(workers).ok_or_else(|| format!("the simulation has no night with {workers} workers"))
+fn simulated_run(workers: &str) -> Result<&'static Vec<String>, String> {
+    simulated()?.get(workers).ok_or_else(|| format!("the simulation has no run with {workers} workers"))
 }
 
-/// The share of the night in which the accelerator works: one worker with all prepared ahead, beside the loop that waits.
+/// The share of the run in which the accelerator works: one worker with all prepared ahead, beside the loop that waits.
 fn busy() -> Result<Line, String> {
-    let one = number(simulated_night("1")?, "busy")?;
-    let sequential = number(simulated_night("sequential")?, "busy")?;
+    let one = number(simulated_run("1")?, "busy")?;
+    let sequential = number(simulated_run("sequential")?, "busy")?;
     Ok(Line::Measured(
         one >= BUSY && SEQUENTIAL.contains(&sequential),
         format!(
@@ -71,8 +71,8 @@ fn busy() -> Result<Line, String> {
 
 /// How much sooner sixteen workers reach the best score of the sequential loop, on the same tape.
 fn sooner() -> Result<Line, String> {
-    let times = number(simulated_night("16")?, "sooner")?;
-    let busy = number(simulated_night("16")?, "busy")?;
+    let times = number(simulated_run("16")?, "sooner")?;
+    let busy = number(simulated_run("16")?, "busy")?;
     Ok(Line::Measured(
         times >= SOONER,
         format!("{times:.1} times sooner, {:.1} % busy", 100.0 * busy),
@@ -80,7 +80,7 @@ fn sooner() -> Result<Line, String> {
     ))
 }
 
-/// Keeps of the simulated nights that were not measured on what stands before them.
+/// Keeps of the simulated runs that were not measured on what stands before them.
 fn links() -> Result<Line, String> {
     let mut unmeasured = 0.0;
     let mut keeps = Vec::new();
@@ -91,8 +91,8 @@ fn links() -> Result<Line, String> {
     let same = keeps.windows(2).all(|pair| pair[0] == pair[1]);
     Ok(Line::Measured(
         unmeasured == 0.0 && same,
-        format!("{unmeasured} of {} keeps in {} nights", keeps.iter().sum::<f64>(), keeps.len()),
-        "0, and the same number of keeps in every night",
+        format!("{unmeasured} of {} keeps in {} runs", keeps.iter().sum::<f64>(), keeps.len()),
+        "0, and the same number of keeps in every run",
     ))
 }
 
@@ -107,9 +107,9 @@ fn histories() -> Result<Line, String> {
     ))
 }
 
-/// SIGKILL at every write boundary of a night of three workers with a real repository and real processes.
+/// SIGKILL at every write boundary of a run of three workers with a real repository and real processes.
 fn kills() -> Result<Line, String> {
-    let words = printed(CORE, "processes", "workers::a_harness_of_several", "crash-workers")?;
+    let words = printed(CORE, "processes", "workers::a_lab_of_several", "crash-workers")?;
     let (kills, violations) = (number(&words, "kills")?, number(&words, "violations")?);
     Ok(Line::Measured(
         violations == 0.0 && kills >= 300.0,
@@ -118,7 +118,7 @@ fn kills() -> Result<Line, String> {
     ))
 }
 
-/// What a night of the trainer on the CPU came to.
+/// The result of a run of the trainer on the CPU.
 struct Came {
     experiments: usize,
     best: f64,
@@ -126,8 +126,8 @@ struct Came {
     minutes: f64,
 }
 
-/// The night over the GPT trainer: two workers of one core each beside one worker of both.
-fn cpu_night() -> Result<Line, String> {
+/// The run over the GPT trainer: two workers of one core each beside one worker of both.
+fn cpu_run() -> Result<Line, String> {
     if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
         return Ok(Line::Skip("this machine has one core".into()));
     }
@@ -146,11 +146,11 @@ fn cpu_night() -> Result<Line, String> {
 
 fn trained(tag: &str, devices: &str) -> Result<Came, String> {
     let options = ["--preset", "cpu", "--tag", tag, "--experiments", MANY, "--devices", devices];
-    let said = night::nanochat(&options, Some(NIGHT))?;
+    let said = main_run::nanochat(&options, Some(RUN_TIME))?;
     let share =
         said.lines.iter().find_map(|line| line.split_once("busy with trials ")?.1.split(' ').next()?.parse().ok());
     let results = said.named("results:").ok_or("it named no results")?;
-    let rows = night::rows(&results)?;
+    let rows = main_run::rows(&results)?;
     let best = rows.iter().filter(|row| row.status == "keep").map(|row| row.val_bpb).next_back();
     Ok(Came {
         // The baseline is none.

@@ -1,6 +1,6 @@
 //! The figures of the proposers: quality and cost of the ideas.
 
-use super::{Line, Measure, number, printed};
+use crate::figure::{self, Line, Measure, number, printed};
 use crate::{agents, sh};
 
 /// All of them.
@@ -14,9 +14,9 @@ pub const FIGURES: &[(&str, Measure)] = &[
 ];
 
 const AGENTS: &str = "autoresearch-agents";
-/// So many inputs each fuzzing test is given.
+/// Number of inputs of each fuzzing test.
 const INPUTS: &str = "1000000";
-/// What the inputs follow from.
+/// Seed of the inputs.
 const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
@@ -47,7 +47,7 @@ fn cassettes() -> Result<Line, String> {
     let words = printed(AGENTS, "suite", "faulty_runs", "cassettes")?;
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
-    Ok(Line::Measured(identical, value.into(), "the same night replayed from its cassettes"))
+    Ok(Line::Measured(identical, value.into(), "the same run replayed from its cassettes"))
 }
 
 fn claude() -> Result<Line, String> {
@@ -58,7 +58,7 @@ fn codex() -> Result<Line, String> {
     agent("agent-codex")
 }
 
-/// A night of the real agent against a mock of its vendor.
+/// A run of the real agent against a mock of its vendor.
 fn agent(name: &str) -> Result<Line, String> {
     let folder = match agents::agents() {
         Ok(folder) => folder,
@@ -66,7 +66,7 @@ fn agent(name: &str) -> Result<Line, String> {
     };
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "-p", AGENTS, "--test", "suite", "--", "--nocapture", "real"]);
-    let words = super::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
+    let words = figure::words_after(&sh::output(cargo.env("AUTORESEARCH_TEST_AGENTS", folder))?, name)?;
     let number = |key| number(&words, key);
     let (experiments, edits, seen) = (number("experiments")?, number("edits_by_tool")?, number("key_seen")?);
     let value = format!("{experiments} experiments, {edits} edits by its own tool, the key seen {seen} times");
@@ -88,7 +88,7 @@ fn fuzz() -> Result<Line, String> {
     };
     let (output, _) = run(AGENTS, &["fuzz_of"])?;
     let (mut readers, mut corpus, mut fewest) = (0, 0.0, f64::INFINITY);
-    for words in super::all_words_after(&output, "evidence fuzz-") {
+    for words in figure::all_words_after(&output, "evidence fuzz-") {
         readers += 1;
         corpus += number(&words, "corpus")?;
         fewest = fewest.min(number(&words, "inputs")?);

@@ -15,7 +15,7 @@ const THREADS: usize = 2;
 const ROUNDS: usize = 5;
 /// Turns of a minute, odd.
 const MINUTES: usize = 3;
-/// How long a steady state is measured.
+/// Length of a measurement in the steady state.
 const STEADY: Until = Until::Steady(Duration::from_secs(12));
 /// The budget that start-up counts in, from the start of the process.
 const MINUTE: Until = Until::After(Duration::from_secs(60));

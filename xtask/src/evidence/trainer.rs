@@ -25,7 +25,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("speed-with-start-up", speed_with_start_up),
 ];
 
-/// What the parity tests print, run once, on fixtures that PyTorch computed just now; on those that are committed where it
+/// Output of the parity tests, run once, on fixtures that PyTorch computed just now; on those that are committed where it
 /// cannot be installed.
 fn parity() -> Result<&'static (String, &'static str), String> {
     static PRINTED: OnceLock<Result<(String, &'static str), String>> = OnceLock::new();

@@ -1,8 +1,6 @@
 use autoresearch_core::journal::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::ratchet::Side;
-use autoresearch_core::{
-    Candidate, Cost, Design, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score,
-};
+use autoresearch_core::{Candidate, Design, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,7 +20,7 @@ fn revision(experiment: u32) -> Revision {
 
 impl Night {
     fn new(start: &[(&'static str, &'static str)], score: f64) -> Night {
-        let started = Record::Started(RunHeader::new("t".into(), "score".into(), Direction::Minimise));
+        let started = Record::Started(RunHeader::new("t", "score", Direction::Minimise));
         let mut night = Night { records: vec![started], experiments: 0, start: start.to_vec() };
         night.intent(None, None, serde_json::Value::Null);
         night.measured(0, &[score]);
@@ -33,7 +31,13 @@ impl Night {
     fn intent(&mut self, parent: Option<u32>, design: Option<Design>, change: serde_json::Value) -> u32 {
         let experiment = self.experiments;
         self.experiments += 1;
-        self.records.push(Record::Staged({ let mut staged = StagedExperiment::new(experiment, parent.map(revision), Candidate::new(revision(experiment).0)); staged.change = change; staged.design = design.map(Box::new); staged }));
+        self.records.push(Record::Staged({
+            let mut staged =
+                StagedExperiment::new(experiment, parent.map(revision), Candidate::new(revision(experiment).0));
+            staged.change = change;
+            staged.design = design.map(Box::new);
+            staged
+        }));
         experiment
     }
 
@@ -53,10 +57,20 @@ impl Night {
         let before = self.records.iter().filter(begun).count() as u32;
         for (attempt, score) in (before + 1..).zip(scores) {
             let (side, seed, fidelity, class) = (Side::Candidate, 0, 1.0, String::new());
-            self.records.push(Record::TrialStarted({ let mut start = TrialStart::new(experiment, attempt, side); start.seed = seed; start.fidelity = fidelity; start.class = class; start }));
+            self.records.push(Record::TrialStarted({
+                let mut start = TrialStart::new(experiment, attempt, side);
+                start.seed = seed;
+                start.fidelity = fidelity;
+                start.class = class;
+                start
+            }));
             let result = Ok(Measurement::new(Score::new(*score).unwrap()));
             let outcome = Outcome::Completed(RunLog::default());
-            self.records.push(Record::TrialMeasured({ let mut ended = TrialResult::new(experiment, attempt, side, outcome, result); ended.fidelity = fidelity; ended }));
+            self.records.push(Record::TrialMeasured({
+                let mut ended = TrialResult::new(experiment, attempt, side, outcome, result);
+                ended.fidelity = fidelity;
+                ended
+            }));
         }
     }
 
@@ -64,7 +78,15 @@ impl Night {
         let to = (status == Status::Keep).then(|| revision(experiment));
         let (reason, kept) = (String::new(), to.is_some());
         let (reference, alpha, excursion) = (None, None, None);
-        self.records.push(Record::Decided({ let mut decision = Decision::new(experiment, status); decision.reason = reason; decision.kept_as = to; decision.reference = reference; decision.alpha = alpha; decision.excursion = excursion; decision }));
+        self.records.push(Record::Decided({
+            let mut decision = Decision::new(experiment, status);
+            decision.reason = reason;
+            decision.kept_as = to;
+            decision.reference = reference;
+            decision.alpha = alpha;
+            decision.excursion = excursion;
+            decision
+        }));
         if kept {
             self.records.push(Record::Adopted { experiment });
         }
@@ -228,7 +250,7 @@ fn a_point_that_is_kept_begins_no_block() {
     night.measured(kept, &[truth(&points[1])]);
     night.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, better: true });
+    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: true });
     night.measured(moved, &[truth(&points[3])]);
     night.decided(moved, Status::Discard);
     // And one that was moved before it was measured is what it became: T = 2 with C = 2.
@@ -254,7 +276,7 @@ fn a_point_that_was_moved_before_it_was_measured_is_what_it_became() {
     night.measured(kept, &[0.5]);
     night.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, better: false });
+    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: false });
     night.measured(moved, &[0.25]);
     night.decided(moved, Status::Discard);
     let again = night.point(kept, &[("A", "2"), ("B", "1")], &points[2]);

@@ -104,7 +104,16 @@ impl Place {
         of_lab.base = Some(base);
         of_lab.stop = Stop::after(experiments);
         let ear = Arc::new(Ear::default());
-        let mut lab = Lab::builder(Arc::new(sandbox), Box::new(AgentCliProposer::new(settings)), Arc::new(LogMetric::new("score", Direction::Minimise))).ratchet(Arc::new(Strict)).program(Program::parse("Lower the score.").unwrap()).settings(of_lab).open_journal(Journal::open(&run.join("journal.jsonl"))?).build()?
+        let mut lab = Lab::builder(
+            Arc::new(sandbox),
+            Box::new(AgentCliProposer::new(settings)),
+            Arc::new(LogMetric::new("score", Direction::Minimise)),
+        )
+        .ratchet(Arc::new(Strict))
+        .program(Program::parse("Lower the score.").unwrap())
+        .settings(of_lab)
+        .open_journal(Journal::open(&run.join("journal.jsonl"))?)
+        .build()?
         .observed_by(ear.clone());
         // An agent that never comes to a proposal would be asked for ever.
         let long = Duration::from_secs(120);

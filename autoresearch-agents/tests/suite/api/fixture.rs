@@ -93,7 +93,13 @@ pub fn lab(proposer: Box<dyn Proposer>, stop: Stop) -> Lab<Patch> {
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower the score.").unwrap();
     let journal = Journal::in_memory();
-    Lab::builder(Arc::new(Files), proposer, metric).ratchet(Arc::new(Strict)).program(program).settings(settings).open_journal(journal).build().unwrap()
+    Lab::builder(Arc::new(Files), proposer, metric)
+        .ratchet(Arc::new(Strict))
+        .program(program)
+        .settings(settings)
+        .open_journal(journal)
+        .build()
+        .unwrap()
 }
 
 /// Returns up to `most` results of a proposer, up to the first error.

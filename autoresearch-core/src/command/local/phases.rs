@@ -107,6 +107,7 @@ impl Phases<'_> {
         })?;
         let mut step = self.job.run.clone();
         step.argv = step.argv.iter().map(|argument| argument.replace(BUILT, built)).collect();
+        step.environment.extend(self.job.devices.environment.iter().cloned());
         step.environment.push(("AUTORESEARCH_ITEMS".into(), self.place.items().into()));
         log.phase = Phase::Run;
         log.machine = Some(MachineId::here());

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::super::environment::censor;
+
 /// Bytes that are kept of the beginning and of the end.
 const HEAD: u64 = 4 << 20;
 const RING: u64 = 4 << 20;
@@ -90,7 +92,8 @@ impl Pump {
     pub(super) fn newest_line(&self) -> Option<String> {
         let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&recent);
-        text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+        let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty());
+        line.map(|line| censor(line.to_owned()))
     }
 
     /// Waits for the rest of the output. To be called when the command has ended and is swept away: a writer that escaped
@@ -157,7 +160,8 @@ fn readable(_output: &PipeReader, _milliseconds: u16) -> bool {
     true
 }
 
-/// Reads the end of a log, for metrics and messages: some tens of kilobytes, progress lines that were overwritten by `\r` left out.
+/// Reads the end of a log, for metrics and messages: some tens of kilobytes, progress lines that were overwritten by `\r` left
+/// out, and keys of this process hidden.
 pub fn log_tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -172,7 +176,7 @@ pub fn log_tail(path: &Path) -> io::Result<String> {
         kept.push_str(body.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or(""));
         kept.push_str(end);
     }
-    Ok(kept)
+    Ok(censor(kept))
 }
 
 #[cfg(test)]

@@ -35,8 +35,7 @@ pub(super) enum Scale {
 }
 
 /// In ascending order.
-const EXTREMES: [f64; 8] =
-    [f64::MIN, -1e300, -f64::MIN_POSITIVE, -5e-324, 5e-324, f64::MIN_POSITIVE, 1e300, f64::MAX];
+const EXTREMES: [f64; 8] = [f64::MIN, -1e300, -f64::MIN_POSITIVE, -5e-324, 5e-324, f64::MIN_POSITIVE, 1e300, f64::MAX];
 
 /// The spread of trials of one code in cases that are made, as shares of it: irregular, or it would be of few values.
 const SPREAD: [f64; 7] = [0.13, 0.71, 0.02, 0.97, 0.44, 0.58, 0.29];
@@ -163,13 +162,10 @@ impl Case {
     /// One trial of the candidate, of at least two, is a little better than the incumbent's, and all others are far worse.
     pub(super) fn lucky_once(&self) -> Case {
         let (spread, lucky) = (self.spread(), self.tested % (self.candidate.len() + 1).max(2));
-        let mut case = self.with(
-            |at, _| 0.5 + spread(at),
-            |at, _| if at == lucky { 0.52 } else { spread(at) },
-        );
+        let mut case = self.with(|at, _| 0.5 + spread(at), |at, _| if at == lucky { 0.52 } else { spread(at) });
         // The next trial of the candidate belongs to what is judged.
         case.candidate.push(if case.candidate.len() == lucky { 0.52 } else { 0.0 });
-        case.more[1] = (0..12).map(|at| spread(at)).collect();
+        case.more[1] = (0..12).map(spread).collect();
         case
     }
 }

@@ -50,7 +50,7 @@ pub fn store() -> Result<(), String> {
     fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-/// What public-items prints for the core in this checkout.
+/// Runs public-items on the core of a checkout and returns the lines that it prints.
 fn items(checkout: &Path, arguments: &[&str]) -> Result<Vec<String>, String> {
     let target = sh::target()?;
     // One folder for each checkout: cargo does not notice when another one replaced the JSON.

@@ -1,5 +1,6 @@
 //! The rooms of autoresearch-core and which of them may use which, as DESIGN has it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::graph::uses;
@@ -8,36 +9,56 @@ use super::graph::uses;
 /// longest name that leads to it.
 type Room = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The traits with the types of their signatures; then, each on the ones before it: rules and metrics, the log and its fold,
-/// what reads them, the lab. Git and the command sandbox know the traits and nothing of the lab.
+/// From the bottom: the traits with the types of their signatures; rules and metrics; the log; the state, which is its fold; views
+/// of both; the lab. Git and the command sandbox know the traits and nothing of the lab. A proposer is asked with a view of the
+/// state, so that its trait stands above it.
 const ROOMS: &[Room] = &[
-    ("root", &["", "prelude"], &["traits", "rules", "state", "journal", "views", "lab", "git", "command", "testkit"]),
-    ("failpoints", &["failpoints", "crash"], &[]),
+    ("root", &["", "prelude"], EVERYTHING),
+    ("failpoints", &["failpoint", "failpoints", "crash"], &[]),
     (
         "traits",
-        &["program", "proposer", "change", "sandbox", "revision", "cancel", "metric", "ratchet", "machine", "text"],
+        &[
+            "program",
+            "proposal",
+            "change",
+            "text",
+            "sandbox",
+            "revision",
+            "cancel",
+            "machine",
+            "policy",
+            "metric",
+            "ratchet",
+            "ratchet::arm",
+            "ratchet::noise",
+        ],
         &[],
     ),
     ("rules", &["ratchet::", "metric::"], &["traits"]),
-    ("state", &["state"], &["traits", "rules"]),
-    ("journal", &["journal"], &["traits", "rules", "state", "failpoints"]),
-    ("lab", &["lab", "stop", "observer"], &["traits", "rules", "state", "journal", "failpoints"]),
-    ("views", &["audit", "import", "results"], &["traits", "rules", "state", "journal"]),
+    ("journal", &["journal"], &["traits", "rules", "failpoints"]),
+    ("state", &["state"], &["traits", "rules", "journal"]),
+    ("proposer", &["proposer"], &["traits", "rules", "journal", "state"]),
+    ("views", &["audit", "import", "results"], &["traits", "rules", "journal", "state", "failpoints"]),
+    ("lab", &["lab", "stop", "observer"], &["traits", "rules", "journal", "state", "proposer", "views", "failpoints"]),
     ("git", &["git"], &["traits", "failpoints"]),
     ("command", &["command", "workspace", "process", "slot"], &["traits", "git", "failpoints"]),
-    ("verify", &["verify"], &["traits", "rules", "state", "journal", "views", "git"]),
-    (
-        "testkit",
-        &["testkit"],
-        &["traits", "rules", "state", "journal", "views", "lab", "git", "command", "verify", "failpoints"],
-    ),
+    ("verify", &["verify"], &["traits", "rules", "journal", "state", "views", "git"]),
+    ("testkit", &["testkit"], EVERYTHING),
 ];
+
+/// The rooms below the root and the testkit.
+const EVERYTHING: &[&str] =
+    &["traits", "rules", "journal", "state", "proposer", "views", "lab", "git", "command", "verify", "failpoints"];
 
 /// Describes every use that the rooms do not allow, one line each, and every module without a room.
 pub fn found(core: &Path) -> Result<Vec<String>, String> {
     let src = core.join("src");
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for one in uses(&src.join("lib.rs"))? {
+        // The first line of each file's use of another is enough to find the rest.
+        if !seen.insert((one.from.clone(), one.to.clone())) {
+            continue;
+        }
         let name = |path: &Path| path.strip_prefix(&src).unwrap_or(path).display().to_string();
         let (from, to) = (name(&one.from), name(&one.to));
         let missing = |file: &str| format!("{file} is in no room of xtask/src/evidence/house/layers.rs");
@@ -50,6 +71,7 @@ pub fn found(core: &Path) -> Result<Vec<String>, String> {
             _ => {}
         }
     }
+    found.sort();
     found.dedup();
     Ok(found)
 }
@@ -74,8 +96,10 @@ mod tests {
     fn a_trait_file_and_the_rules_below_it_are_two_rooms() {
         assert_eq!(room("ratchet.rs").unwrap().0, "traits");
         assert_eq!(room("ratchet/paired.rs").unwrap().0, "rules");
+        assert_eq!(room("ratchet/arm.rs").unwrap().0, "traits");
         assert_eq!(room("lab/settings.rs").unwrap().0, "lab");
         assert_eq!(room("lib.rs").unwrap().0, "root");
+        assert_eq!(room("metric.rs").unwrap().0, "traits");
         assert!(room("laboratory.rs").is_none());
     }
 

@@ -9,7 +9,7 @@ use proptest::test_runner::TestRunner;
 
 const TEXTS: &[&str] = &[
     include_str!("tokenizer.rs"),
-    include_str!("../train.rs"),
+    include_str!("../../train.rs"),
     "Don't you'll we've 12345 kings' \u{4f60}\u{597d} na\u{ef}ve \u{1f980}\u{1f980} tabs\t\tand   spaces \r\n\r\n  end",
 ];
 

@@ -11,12 +11,12 @@ use crate::figure::Line;
 use crate::{places, sh};
 
 const EXPERIMENTS: usize = 8;
-/// The exit status of a night that was interrupted.
+/// The exit status of a run that was interrupted.
 const INTERRUPTED: i32 = 130;
 const CONFIG: &str = "examples/nanochat/autoresearch.toml";
 
-/// A night that was run for this evidence.
-struct Night {
+/// The finished run of this evidence.
+struct MainRun {
     clone: PathBuf,
     cache: PathBuf,
     tag: String,
@@ -41,10 +41,10 @@ fn in_clone(clone: &Path, cache: &Path) -> Command {
     command
 }
 
-/// Runs the night once, for all figures that need it.
-fn once() -> Result<&'static Night, String> {
-    static NIGHT: OnceLock<Result<Night, String>> = OnceLock::new();
-    NIGHT.get_or_init(run).as_ref().map_err(Clone::clone)
+/// Runs the search once, for all figures that need it.
+fn once() -> Result<&'static MainRun, String> {
+    static FINISHED: OnceLock<Result<MainRun, String>> = OnceLock::new();
+    FINISHED.get_or_init(run).as_ref().map_err(Clone::clone)
 }
 
 fn folder() -> PathBuf {
@@ -65,7 +65,7 @@ fn fresh_clone() -> Result<(PathBuf, PathBuf), String> {
     Ok((clone, cache))
 }
 
-/// What a night said.
+/// The output of a run.
 pub(super) struct Said {
     /// On its standard output: the names of files, and the summary.
     pub(super) lines: Vec<String>,
@@ -127,7 +127,7 @@ pub(super) fn nanochat(arguments: &[&str], until: Option<Duration>) -> Result<Sa
     Ok(Said { lines: names, baseline, all })
 }
 
-fn run() -> Result<Night, String> {
+fn run() -> Result<MainRun, String> {
     let (clone, cache) = fresh_clone()?;
     let said = nanochat(&["--experiments", &EXPERIMENTS.to_string()], None)?;
     let (named, all) = (|key: &str| said.named(key), said.all);
@@ -136,7 +136,7 @@ fn run() -> Result<Night, String> {
     let tag =
         named("run:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
     let rows = rows(&results)?;
-    Ok(Night { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
+    Ok(MainRun { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
 }
 
 /// The rows of a table of results, the baseline first.
@@ -153,26 +153,26 @@ fn row(line: &str) -> Option<Row> {
 }
 
 /// The rows of that status beside the baseline.
-fn count(night: &Night, status: &str) -> usize {
-    night.rows.iter().skip(1).filter(|row| row.status == status).count()
+fn count(main_run: &MainRun, status: &str) -> usize {
+    main_run.rows.iter().skip(1).filter(|row| row.status == status).count()
 }
 
 /// A command of `autoresearch` in the clone.
-fn autoresearch(night: &Night, command: &str) -> Command {
-    let mut cargo = in_clone(&night.clone, &night.cache);
+fn autoresearch(main_run: &MainRun, command: &str) -> Command {
+    let mut cargo = in_clone(&main_run.clone, &main_run.cache);
     cargo.args(["run", "--locked", "-q", "-p", "autoresearch-cli", "--bin", "autoresearch", "--", command]);
     cargo
 }
 
 /// It ends by itself, in time, and its decisions follow from its numbers.
-pub fn night() -> Result<Line, String> {
-    let night = once()?;
+pub fn main_run() -> Result<Line, String> {
+    let main_run = once()?;
     let mut wrong = Vec::new();
-    if night.rows.len() != EXPERIMENTS + 1 {
-        wrong.push(format!("{} rows", night.rows.len()));
+    if main_run.rows.len() != EXPERIMENTS + 1 {
+        wrong.push(format!("{} rows", main_run.rows.len()));
     }
     let mut best = f64::NAN;
-    for Row { val_bpb, status, description } in &night.rows {
+    for Row { val_bpb, status, description } in &main_run.rows {
         match status.as_str() {
             "crash" => {}
             "keep" | "discard" if !val_bpb.is_finite() || *val_bpb <= 0.0 => {
@@ -183,23 +183,23 @@ pub fn night() -> Result<Line, String> {
         }
     }
     // Judges every decision again, and looks at the journal, the commits and the table.
-    let mut verify = autoresearch(night, "verify");
-    verify.args(["--config", CONFIG, "--preset", "cpu", "--tag", &night.tag]);
+    let mut verify = autoresearch(main_run, "verify");
+    verify.args(["--config", CONFIG, "--preset", "cpu", "--tag", &main_run.tag]);
     let verified = sh::output(&mut verify)?;
-    if !verified.contains(&format!("decisions: {} judged again: sound", EXPERIMENTS - count(night, "crash"))) {
+    if !verified.contains(&format!("decisions: {} judged again: sound", EXPERIMENTS - count(main_run, "crash"))) {
         wrong.push(verified);
     }
-    let baseline = night.rows.first().map_or(f64::NAN, |row| row.val_bpb);
+    let baseline = main_run.rows.first().map_or(f64::NAN, |row| row.val_bpb);
     let value = format!(
         "{:.1} min after {:.1} min of set-up and build; val_bpb {baseline:.6} -> {best:.6}; {} kept, {} discarded, {} crashed; wrong decisions: {wrong:?}",
-        night.research / 60.0,
-        night.setup_and_build / 60.0,
-        count(night, "keep"),
-        count(night, "discard"),
-        count(night, "crash"),
+        main_run.research / 60.0,
+        main_run.setup_and_build / 60.0,
+        count(main_run, "keep"),
+        count(main_run, "discard"),
+        count(main_run, "crash"),
     );
     Ok(Line::Measured(
-        wrong.is_empty() && night.research <= 1200.0,
+        wrong.is_empty() && main_run.research <= 1200.0,
         value,
         "8 experiments in 20 min, no wrong decision",
     ))
@@ -207,20 +207,20 @@ pub fn night() -> Result<Line, String> {
 
 /// The lineage's tip, run again three times in turns with the baseline, gives what was recorded.
 ///
-/// The training time is fixed, so a machine that became slower changes every number of a night alike (seen: 10 % of the
-/// steps within ten minutes). The baseline, run again beside the tip, tells by how much; what is left is compared with the
+/// The training time is fixed, so a machine that became slower changes every number of a run alike (seen: 10 % of the
+/// steps within ten minutes). The baseline, run again beside the incumbent, tells by how much; what is left is compared with the
 /// spread of single runs.
-pub fn tip_reproduces() -> Result<Line, String> {
-    let night = once()?;
-    let mut rerun = autoresearch(night, "rerun");
-    rerun.args(["--times", "3", "--baseline", "--config", CONFIG, "--preset", "cpu", "--tag", &night.tag]);
+pub fn incumbent_reproduces() -> Result<Line, String> {
+    let main_run = once()?;
+    let mut rerun = autoresearch(main_run, "rerun");
+    rerun.args(["--times", "3", "--baseline", "--config", CONFIG, "--preset", "cpu", "--tag", &main_run.tag]);
     let output = sh::output(&mut rerun)?;
     let again = |key: &str| -> Result<Vec<f64>, String> {
         let found: Vec<f64> = output.lines().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect();
         if found.len() == 3 { Ok(found) } else { Err(format!("3 reruns were asked for: {output}")) }
     };
     let (tip, baseline) = (again("val_bpb:")?, again("baseline val_bpb:")?);
-    let kept = || night.rows.iter().filter(|row| row.status == "keep").map(|row| row.val_bpb);
+    let kept = || main_run.rows.iter().filter(|row| row.status == "keep").map(|row| row.val_bpb);
     let (first, last) = kept().next().zip(kept().next_back()).ok_or("nothing was kept")?;
 
     let (drift, off) = (mean(&baseline) - first, mean(&tip) - last);

@@ -68,7 +68,7 @@ fn on_disk(documents: &[Vec<Vec<u16>>]) -> (tempfile::TempDir, Vec<Arc<Shard>>) 
     (folder, shards)
 }
 
-/// How many tokens were compared, and how many differed.
+/// Numbers of tokens that were compared and that differed.
 fn compare(documents: &[Vec<Vec<u16>>], batch: usize, seq_len: usize, batches: usize) -> (usize, usize) {
     let (_folder, shards) = on_disk(documents);
     let mut loader = Loader::new(shards, batch, seq_len).unwrap();

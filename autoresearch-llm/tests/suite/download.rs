@@ -11,16 +11,16 @@ use autoresearch_llm::corpus::public::Public;
 use autoresearch_llm::download::{Download, Patience, download};
 use sha2::{Digest, Sha256};
 
-const QUICK: Patience = Patience { pause: Duration::from_millis(10), stall: Duration::from_millis(500) };
+const QUICK: Patience = Patience { backoff: Duration::from_millis(10), stall: Duration::from_millis(500) };
 
-/// What the server does with one request; after the last of its script it serves well.
+/// The answer of the server to one request; after the last of its script it serves well.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Act {
     Serve,
     Status(&'static str),
-    /// Announces everything and closes after so many bytes.
+    /// Announces everything and closes after this number of bytes.
     Cut(usize),
-    /// Sends so many bytes and then nothing, with the connection open.
+    /// Sends this number of bytes and then nothing, with the connection open.
     Stall(usize),
     /// Sends all, with one byte wrong.
     Wrong,

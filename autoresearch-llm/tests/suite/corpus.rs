@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use autoresearch_llm::corpus::{Goes, Part, local};
+use autoresearch_llm::corpus::{Goes, Part, local, read};
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -81,7 +81,7 @@ fn a_long_text_is_cut_at_blank_lines_and_loses_nothing() {
     let path = folder.path().join("long.txt");
     let text: String = (0..5000).map(|i| format!("Speech {i}:\nWords and words.\n\n")).collect();
     std::fs::write(&path, &text).unwrap();
-    let documents = local::text(&path).unwrap();
+    let documents = read::text(&path).unwrap();
     assert!(documents.len() > 50 && documents.iter().all(|d| d.len() < 2100 && d.starts_with("Speech")));
     assert_eq!(documents.concat(), text);
     assert!(matches!(local::parts(&[path], &[]).unwrap()[0].goes, Goes::ByContent));

@@ -1,5 +1,6 @@
 //! The way to FlashAttention and back, without a GPU: `reference/flash.cpp` has its operators on the CPU, by definition.
-//! Apart from the other tests, because they stay registered as long as the process lives.
+//! They stay registered as long as the process lives, and only calls by name reach them: the rest never asks for
+//! FlashAttention on a CPU.
 
 #![allow(clippy::unwrap_used)]
 

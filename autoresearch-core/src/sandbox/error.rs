@@ -1,0 +1,63 @@
+//! Errors of sandboxes: failures of our own machinery, which say nothing about a candidate.
+
+use thiserror::Error;
+
+/// Reason why a change could not be staged.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// The proposal is at fault: it is rejected and costs no experiment.
+    #[error("{0}")]
+    Rejected(String),
+    /// The machinery is at fault.
+    #[error(transparent)]
+    Failed(#[from] SandboxError),
+}
+
+/// Our machinery failed; the experiment is not to blame.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// The trial was cancelled; it will be made again when the run goes on.
+    #[error("cancelled")]
+    Cancelled,
+    /// The disk is full.
+    #[error("no space is left on the disk while {doing}; free some and run the same command again, nothing is lost")]
+    DiskFull {
+        /// What was being done.
+        doing: String,
+    },
+    /// Reading or writing failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A command of the configuration cannot be started at all.
+    #[error("cannot start `{command}`: {source}; is it installed and on PATH?")]
+    CannotStart {
+        /// The program.
+        command: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The backend of the sandbox failed: git, a container engine, a cluster.
+    #[error(transparent)]
+    Backend(Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl SandboxError {
+    /// Wraps an input/output error, and recognises a full disk.
+    pub fn io(doing: impl Into<String>, source: std::io::Error) -> SandboxError {
+        let doing = doing.into();
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => SandboxError::DiskFull { doing },
+            _ => SandboxError::Io { doing, source },
+        }
+    }
+}

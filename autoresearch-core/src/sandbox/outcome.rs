@@ -1,0 +1,127 @@
+//! Outcomes: the end of a run, and its traces.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::MachineId;
+
+/// The phases of a trial.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The candidate is being built.
+    Build,
+    /// It runs.
+    #[default]
+    Run,
+}
+
+/// The traces of a run, however it ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunLog {
+    /// The phase in which it ended.
+    pub phase: Phase,
+    /// The end of its output, some tens of kilobytes at most.
+    pub tail: String,
+    /// File with the whole output.
+    pub path: Option<PathBuf>,
+    /// Wall clock of the build.
+    pub build: Duration,
+    /// Wall clock of the run.
+    pub elapsed: Duration,
+    /// The peak resident memory seen, in bytes, of all its processes together.
+    pub peak_memory: Option<u64>,
+    /// Processor time of all its processes, the build's while it is built.
+    #[serde(default)]
+    pub cpu: Option<Duration>,
+    /// Files worth keeping, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub artifacts: BTreeMap<String, PathBuf>,
+    /// Time of each repeat of the run's command, by the lab's clock. Empty where it is run once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<Repeat>,
+    /// The machine that it ran on, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
+    #[serde(skip)]
+    pub machine: Option<MachineId>,
+}
+
+/// One of several repeats of a run's command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// Wall clock from its start to its end.
+    pub wall: Duration,
+    /// Processor time of all its processes, where the system tells.
+    pub cpu: Option<Duration>,
+}
+
+impl RunLog {
+    /// The log of a run that printed `text`, for sandboxes that run nothing outside.
+    pub fn saying(text: impl Into<String>) -> RunLog {
+        RunLog { tail: text.into(), ..RunLog::default() }
+    }
+}
+
+/// The end of a run. All of these are results of research, not failures of our machinery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Outcome {
+    /// It ended by itself with success.
+    Completed(RunLog),
+    /// It failed to build, or ended with an error or a signal.
+    Crashed {
+        /// One line: how it ended.
+        message: String,
+        /// Its traces.
+        log: RunLog,
+    },
+    /// It was killed at the end of its budget.
+    TimedOut {
+        /// Its traces.
+        log: RunLog,
+    },
+    /// It ran out of memory.
+    OutOfMemory {
+        /// Its traces.
+        log: RunLog,
+    },
+}
+
+impl Outcome {
+    /// The traces of the run.
+    pub fn log(&self) -> &RunLog {
+        match self {
+            Outcome::Completed(log)
+            | Outcome::Crashed { log, .. }
+            | Outcome::TimedOut { log }
+            | Outcome::OutOfMemory { log } => log,
+        }
+    }
+
+    pub(crate) fn log_mut(&mut self) -> &mut RunLog {
+        match self {
+            Outcome::Completed(log)
+            | Outcome::Crashed { log, .. }
+            | Outcome::TimedOut { log }
+            | Outcome::OutOfMemory { log } => log,
+        }
+    }
+
+    /// The end of the run, in one line.
+    pub fn describe(&self) -> String {
+        let in_phase = match self.log().phase {
+            Phase::Build => "the build ",
+            Phase::Run => "the run ",
+        };
+        match self {
+            Outcome::Completed(_) => "completed".into(),
+            Outcome::Crashed { message, .. } => message.clone(),
+            Outcome::TimedOut { log } => {
+                format!("{in_phase}was killed at its limit after {:.0} s", log.elapsed.max(log.build).as_secs_f64())
+            }
+            Outcome::OutOfMemory { .. } => format!("{in_phase}ran out of memory"),
+        }
+    }
+}
