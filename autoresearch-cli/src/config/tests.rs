@@ -236,3 +236,12 @@ fn the_blocks_of_the_book_are_read() {
         proposer.map(ProposerSection::read).transpose().unwrap_or_else(|error| panic!("{block}\n{}", error.message));
     }
 }
+
+#[test]
+fn the_reference_workload_is_read_under_its_presets() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat/autoresearch.toml");
+    for (preset, seconds) in [("cpu", 100), ("h100", 600)] {
+        let config = Config::read(&path, Some(preset), &toml::Table::new()).unwrap();
+        assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
+    }
+}
