@@ -312,3 +312,12 @@ fn every_key_is_in_the_book() {
         }
     }
 }
+
+#[test]
+fn the_reference_workload_is_read_under_its_presets() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat/autoresearch.toml");
+    for (preset, seconds) in [("cpu", 100), ("h100", 600)] {
+        let config = Config::read(&path, Some(preset), &toml::Table::new()).unwrap();
+        assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
+    }
+}
