@@ -30,7 +30,7 @@ use crate::{preflight, proposers, report, slots};
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Name of the run [default: the unfinished run, or today's date]
+    /// Name of the run [default: the unfinished run, or the date]
     #[arg(long)]
     tag: Option<String>,
     /// End after N experiments beside the baseline.
@@ -166,7 +166,7 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         warnings = preflight::check(session, &lineage, &base).await?;
         if header.base.as_ref() != Some(&base) || header.policy != policy {
             warnings.push(
-                "the baseline of this run was never measured: it begins anew with today's commit and configuration"
+                "the baseline of this run was never measured: it begins anew with the last commit and this configuration"
                     .into(),
             );
         }

@@ -121,8 +121,7 @@ mod tests {
         let lines = bars(&state, &options, Duration::from_secs(300), &running, 100);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(
-            lines[0].starts_with("run        ━━━━━━━━━━━━━━━")
-                && lines[0].contains(" 3/6 5m best val_bpb 1.400000, 1 kept"),
+            lines[0].starts_with("run        ━━━━━━━━━━━━━━━") && lines[0].contains(" 3/6 5m val_bpb 1.400000, 1 kept"),
             "{lines:?}"
         );
         assert!(
