@@ -248,7 +248,7 @@ async fn what_a_patch_may_not_do_is_refused_and_costs_nothing() {
         (write("src/a.txt/below", "x\n"), "folder"),
         (write("src/a.txt", "a\0b"), "NUL"),
         (write("src/.cargo/config.toml", "[build]\n"), "may not be edited"),
-        (write("src/../outside", "x"), "may not be edited"),
+        (write("src/../outside", "x"), "leaves its folder"),
         (
             FileEdit::Diff { diff: "--- a/src/a.txt\n+++ b/src/a.txt\n@@ -1 +1 @@\n-nothing\n+x\n".into() },
             "nearest line is 1",

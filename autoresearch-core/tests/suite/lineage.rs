@@ -124,7 +124,7 @@ fn over_numbers(journal: &std::path::Path, experiments: usize) -> Lab<f64> {
     lab.ratchet(Arc::new(Strict)).settings(settings).journal(journal).build().unwrap()
 }
 
-/// `AUTORESEARCH_RECORD=FILE cargo test -p autoresearch-core --test lineage record_a_journal -- --ignored` records it anew.
+/// `AUTORESEARCH_RECORD=FILE cargo test -p autoresearch-core --test suite record_a_journal -- --ignored` records it anew.
 #[tokio::test]
 #[ignore = "writes the fixture"]
 async fn record_a_journal() {

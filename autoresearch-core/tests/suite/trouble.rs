@@ -252,7 +252,7 @@ async fn careless_answers_are_cleaned_and_counted() {
     assert_eq!(reason.unwrap(), StopReason::Cancelled);
     let state = lab.state();
     let kept = &state.experiments[1];
-    assert_eq!((kept.description.as_str(), kept.hypothesis.as_str(), kept.cost.dollars), ("a b [31m c", "x y", 0.0));
+    assert_eq!((kept.description.as_str(), kept.hypothesis.as_str(), kept.cost.dollars), ("a b c", "x y", 0.0));
     let reasons: Vec<&str> = state.rejections.iter().map(|rejected| rejected.reason.as_str()).collect();
     assert!(reasons.len() == 2 && reasons.iter().all(|reason| reason.contains("more proposals came")), "{reasons:?}");
     drop(lab);
