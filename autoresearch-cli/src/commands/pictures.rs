@@ -16,8 +16,8 @@ use crate::text::terminal::{self, Style};
 use crate::{plot, report};
 
 /// Width of the terminal, in characters.
-const COLUMNS: usize = 112;
-/// Decided experiments on the screen, the baseline included.
+const COLUMNS: usize = 120;
+/// Experiment whose trial goes on: those before it, the baseline included, are on the screen.
 const SHOWN: u32 = 13;
 
 /// Draw terminal.svg and staircase.svg of a recorded run. Times are those of the time zone: give TZ=UTC.
