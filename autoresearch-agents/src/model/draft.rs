@@ -199,7 +199,7 @@ mod tests {
             ("rm", json!({}), "no tool `rm`"),
             ("read_file", json!({ "path": "/etc/passwd" }), "no editable file"),
             ("read_file", json!([]), "form asked for"),
-            ("edit", json!({ "kind": "write", "path": "../b", "text": "" }), "may not be edited"),
+            ("edit", json!({ "kind": "write", "path": "../b", "text": "" }), "leaves its folder"),
         ] {
             assert!(done(&mut draft, name, arguments).unwrap_err().contains(word), "{name}");
         }
