@@ -67,7 +67,7 @@ fn a_run_of_three_workers_survives_its_death_and_goes_on_with_two() {
 
     // With two GPUs a run has other means than before.
     let other = repository.run(&run("cuda:0+1"));
-    assert!(!other.status.success() && text(&other).contains("settings that decide the number"), "{}", text(&other));
+    assert!(!other.status.success() && text(&other).contains("started with other settings"), "{}", text(&other));
 
     let output = repository.run(&run("cuda:0,cuda:1"));
     let said = text(&output);
