@@ -128,7 +128,8 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     discarded.label("discarded").legend(|(x, y)| Circle::new((x + 8, y), 4, DISCARDED.filled()));
     let far = of(Status::Discard).filter(|e| !inside(e)).filter_map(place);
     let far = chart.draw_series(far.map(|at| TriangleMarker::new(at, 6, DISCARDED.filled()))).map_err(text)?;
-    far.label("off the axis").legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, DISCARDED.filled()));
+    // Spaces, since a viewer without the plot's own font takes a wider one.
+    far.label("off the axis     ").legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, DISCARDED.filled()));
     let edge = match direction {
         Direction::Minimise => high,
         Direction::Maximise => low,
@@ -138,7 +139,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
     let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
     let keeps = chart.draw_series(dots).map_err(text)?;
-    keeps.label("kept, best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
+    keeps.label("kept").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
 
     let points: Vec<Point<'_>> = of(Status::Keep)
         .filter_map(|experiment| place(experiment).map(|(x, y)| Point { x, y, text: &experiment.description }))
@@ -198,8 +199,7 @@ fn labels(points: &[Point<'_>], axis: std::ops::Range<f64>, last: f64, direction
         let width = text.chars().count() as f64 * character;
         let (end, begin) = (point.x - 0.008 * last, point.x + 0.004 * last);
         let below = point.y + better * line;
-        let places =
-            [(end, point.y, true), (end, below, true), (begin, below, false), (begin, below + better * line, false)];
+        let places = [(end, point.y, true), (end, below, true), (begin, below, false)];
         let fits = |(x, y, left): &(f64, f64, bool)| {
             let span = if *left { (x - width, *x) } else { (*x, x + width) };
             // A step of the staircase reaches from its point to the next one, and down to it.
