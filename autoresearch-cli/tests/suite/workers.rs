@@ -42,7 +42,7 @@ fn repository() -> Repository {
     Repository::with(&[("autoresearch.toml", CONFIG), ("program.md", "# Lower the sum\n"), ("work.txt", WORK)])
 }
 
-/// What the trials saw of the machine.
+/// Returns the devices and processors that the trials saw.
 fn seen(repository: &Repository) -> Vec<String> {
     let text = std::fs::read_to_string(repository.cache().join("seen")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
