@@ -62,9 +62,15 @@ impl Site<'_> {
     /// commented out does, the ends of the lines tell them apart.
     pub fn edit(&self, value: &str) -> FileEdit {
         let (line, new) = (self.constant.line, self.constant.line_with(value));
-        let is_unique =
-            |(before, after): &(&str, &str)| self.source.matches(&format!("{before}{line}{after}")).count() == 1;
-        let around = [("", ""), ("\n", ""), ("", "\n"), ("\n", "\n")].into_iter().find(is_unique);
+        // The line is a part of the source.
+        let start = (line.as_ptr() as usize).saturating_sub(self.source.as_ptr() as usize);
+        let above = self.source.get(..start).unwrap_or_default();
+        let below = self.source.get(start + line.len()..).unwrap_or_default();
+        let is_it_alone = |(before, after): &(&str, &str)| {
+            let stands_here = above.ends_with(before) && below.starts_with(after);
+            stands_here && self.source.matches(&format!("{before}{line}{after}")).count() == 1
+        };
+        let around = [("", ""), ("\n", ""), ("", "\n"), ("\n", "\n")].into_iter().find(is_it_alone);
         let (before, after) = around.unwrap_or_default();
         FileEdit::Replace {
             path: self.path.to_owned(),

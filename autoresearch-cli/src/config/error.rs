@@ -59,7 +59,7 @@ fn shown(key: &str) -> String {
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The file.
+    /// Path of the file.
     pub name: String,
     /// The line's number, from 1.
     pub line: usize,

@@ -98,14 +98,14 @@ impl Repository {
         self.command(arguments).output().unwrap()
     }
 
-    /// What a command says that succeeds.
+    /// Runs a command that must succeed, and returns all that it said.
     pub fn succeeds(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         text(&output)
     }
 
-    /// What a command says that fails with exit code 1.
+    /// Runs a command that must fail with exit code 1, and returns all that it said.
     pub fn fails(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));

@@ -149,7 +149,7 @@ fn everything_in(root: &Repository) -> (Vec<(std::path::PathBuf, Vec<u8>)>, Vec<
     (found, refs.stdout)
 }
 
-/// What a dry run prints, which changes nothing and has no key.
+/// Makes a dry run, which must change nothing and needs no key, and returns all that it said.
 fn dry_run(root: &Repository) -> String {
     let before = everything_in(root);
     let mut command = root.command(&["run", "--dry-run"]);

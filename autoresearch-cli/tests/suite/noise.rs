@@ -39,7 +39,7 @@ fn the_default_confirms_audits_and_says_how_sure_it_is() {
     );
     assert!(report.contains("| gain when chosen | gain since |") && !report.contains("not measured again"), "{report}");
     let journal = repository.of_run("t", "journal.jsonl");
-    assert!(journal.contains(r#""rule":"noise-aware""#) && journal.contains(r#""reference":3"#));
+    assert!(journal.contains(r#""rule":{"name":"noise-aware""#) && journal.contains(r#""reference":3"#));
     let verified = repository.succeeds(&["verify", "--config", "autoresearch.toml"]);
     assert!(verified.contains("decisions: 25 judged again: sound"), "{verified}");
     assert!(verified.trim_end().ends_with("\nsound"), "{verified}");

@@ -10,19 +10,21 @@ fn a_run_with_short_trials_and_excursions_says_what_came_of_them() {
     // A short trial of this program tells the opposite of the full one.
     text_of =
         text_of.replace("print \"score: \" s", "print \"score: \" (ENVIRON[\"AUTORESEARCH_FIDELITY\"] < 1 ? -s : s)");
-    text_of += "[screening]\nrungs = [0.25]\nallowance = 1000\n[excursion]\nafter = 2\nsteps = 2\ntolerance = 1000\n";
+    text_of += "[screening]\nrungs = [0.25]\nallowance = 1000\n[excursion]\nafter = 1\nsteps = 2\ntolerance = 1000\n";
     std::fs::write(&config, text_of).unwrap();
     repository.git(&["commit", "-qam", "screening"]);
     let output = repository.run(&["run", "--experiments", "14"]);
     assert!(output.status.success(), "{}", text(&output));
     let said = text(&output);
     assert!(said.contains("0 screened out after short trials, 14 promoted, 0 promoted as controls"), "{said}");
-    assert!(
-        said.contains(
-            "at 25 % of the budget the rank correlation with the full budget is -1.00 (Spearman, of gains; n = 14)"
-        ),
-        "{said}"
-    );
+    let correlation = |value: &str| {
+        let text = format!(
+            "at 25 % of the budget the rank correlation with the full budget is {value} (Spearman, of gains; n = 14)"
+        );
+        said.contains(&text)
+    };
+    // Gains that differ by rounding alone may change places.
+    assert!(correlation("-1.00") || correlation("-0.99"), "{said}");
     assert!(said.contains("misleads") && said.contains("more than it saved"), "{said}");
     let report = std::fs::read_to_string(repository.only_run().join("report.md")).unwrap();
     assert!(report.contains("## Screening") && report.contains("## Excursions\n\n- over 0"), "{report}");
@@ -34,5 +36,5 @@ fn a_run_with_short_trials_and_excursions_says_what_came_of_them() {
     std::fs::write(&config, plain).unwrap();
     let tag = repository.only_run().file_name().unwrap().to_str().unwrap().to_owned();
     let output = repository.run(&["run", "--tag", &tag, "--experiments", "20", "--allow-dirty"]);
-    assert!(!output.status.success() && text(&output).contains("settings that decide the number"), "{}", text(&output));
+    assert!(!output.status.success() && text(&output).contains("started with other settings"), "{}", text(&output));
 }

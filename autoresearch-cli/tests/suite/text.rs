@@ -1,4 +1,4 @@
-//! What a candidate or a model writes reaches people as text and nothing else.
+//! Texts of a candidate or a model reach people as text and nothing else.
 
 use crate::fixture::{PRINT_SUM, Repository, text};
 

@@ -42,7 +42,7 @@ fn repository() -> Repository {
     Repository::with(&[("autoresearch.toml", CONFIG), ("program.md", "# Lower the sum\n"), ("work.txt", WORK)])
 }
 
-/// What the trials saw of the machine.
+/// Returns the devices and processors that the trials saw.
 fn seen(repository: &Repository) -> Vec<String> {
     let text = std::fs::read_to_string(repository.cache().join("seen")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -67,7 +67,7 @@ fn a_run_of_three_workers_survives_its_death_and_goes_on_with_two() {
 
     // With two GPUs a run has other means than before.
     let other = repository.run(&run("cuda:0+1"));
-    assert!(!other.status.success() && text(&other).contains("settings that decide the number"), "{}", text(&other));
+    assert!(!other.status.success() && text(&other).contains("started with other settings"), "{}", text(&other));
 
     let output = repository.run(&run("cuda:0,cuda:1"));
     let said = text(&output);
@@ -79,8 +79,9 @@ fn a_run_of_three_workers_survives_its_death_and_goes_on_with_two() {
     let devices: BTreeSet<String> = seen(&repository).iter().map(|line| line[..1].to_owned()).collect();
     assert_eq!(devices, ["0", "1", "2"].map(str::to_owned).into());
 
-    assert!(said.contains("up to 3 workers at the same time, busy with trials "), "{said}");
-    assert!(repository.of_run("t", "report.md").contains("\n## Workers\n\n- up to 3 workers"));
+    // On a loaded machine the trials of all three may never overlap.
+    assert!(said.contains(" workers at the same time, busy with trials "), "{said}");
+    assert!(repository.of_run("t", "report.md").contains("\n## Workers\n\n- up to "));
     let verify = ["verify", "--config", "autoresearch.toml", "--devices", "cuda:0"];
     let sound = text(&repository.run(&verify));
     let journal = repository.of_run("t", "journal.jsonl");
