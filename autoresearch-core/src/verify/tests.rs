@@ -29,7 +29,7 @@ fn staged(experiment: u32, parent: Option<&str>) -> Record {
     })
 }
 
-fn started(experiment: u32, trial: u32) -> Record {
+fn trial_started(experiment: u32, trial: u32) -> Record {
     Record::TrialStarted({
         let mut start = TrialStart::new(experiment, trial, Side::Candidate);
         start.seed = 1;
@@ -74,22 +74,22 @@ fn run() -> Vec<Record> {
     vec![
         started(),
         staged(0, None),
-        started(0, 1),
+        trial_started(0, 1),
         measured(0, 1, Some(5.0)),
         decision(0, Status::Keep),
         Record::Adopted { experiment: 0 },
         staged(1, Some("k0")),
-        started(1, 1),
+        trial_started(1, 1),
         measured(1, 1, Some(4.0)),
         decision(1, Status::Keep),
         Record::Adopted { experiment: 1 },
         rejected(),
         staged(2, Some("k1")),
-        started(2, 1),
+        trial_started(2, 1),
         measured(2, 1, None),
         decision(2, Status::Crash),
         staged(3, Some("k1")),
-        started(3, 1),
+        trial_started(3, 1),
         measured(3, 1, Some(4.5)),
         decision(3, Status::Discard),
         Record::Stopped { reason: "enough".into() },
@@ -153,7 +153,7 @@ fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
 #[test]
 fn an_experiment_is_decided_once() {
     breaks(10, "is not open", |records| records.insert(10, decision(1, Status::Keep)));
-    // A number that is not the next one, and one that was given already.
+    // A number that is not the next one, and one that is given already.
     breaks(12, "begins out of turn", |records| records[12] = staged(3, Some("k1")));
     breaks(12, "begins out of turn", |records| records[12] = staged(1, Some("k1")));
     breaks(7, "begins out of turn", |records| records.insert(7, staged(1, Some("k0"))));
@@ -161,15 +161,15 @@ fn an_experiment_is_decided_once() {
 
 #[test]
 fn several_experiments_are_open_and_decided_in_any_order() {
-    // The first stays open to the end, and the others start from the baseline.
+    // The first stays open to the end, and the others have the baseline as their parent.
     let mut open = run();
     (open[12], open[16]) = (staged(2, Some("k0")), staged(3, Some("k0")));
     open.drain(9..11);
     assert_eq!(journal(&entries(open.clone())), []);
-    // It is decided last, and kept as the change of the incumbent that it is.
+    // It is decided last, and kept as a change of the incumbent.
     open.splice(18..18, [decision(1, Status::Keep), Record::Adopted { experiment: 1 }]);
     assert_eq!(journal(&entries(open)), []);
-    // What another change was kept meanwhile for cannot be kept as it is.
+    // A change of a former incumbent cannot be kept as it is.
     breaks(18, "no change of the incumbent", |records| {
         records[16] = staged(3, Some("k0"));
         records[18] = measured(3, 1, Some(3.5));
@@ -184,7 +184,7 @@ fn a_keep_is_not_worse_than_the_incumbent_before_it() {
     let mut equal = run();
     equal[8] = measured(1, 1, Some(5.0));
     assert!(journal(&entries(equal)).is_empty(), "less code for the same score");
-    // The other way round what was better is worse.
+    // In the other direction the better score is the worse one.
     breaks(9, "worse than 5", |records| {
         let Record::Started(RunHeader { direction, .. }) = &mut records[0] else { panic!() };
         *direction = Direction::Maximise;
@@ -219,9 +219,9 @@ fn what_gave_no_number_is_never_kept() {
     breaks(9, "kept without a measurement", |records| records[8] = measured(1, 1, None));
     breaks(8, "kept without a measurement", |records| drop(records.remove(8)));
     breaks(11, "its last run gave no number", |records| {
-        records.splice(9..9, [started(1, 2), measured(1, 2, None)]);
+        records.splice(9..9, [trial_started(1, 2), measured(1, 2, None)]);
     });
-    breaks(10, "before its last run ended", |records| records.insert(9, started(1, 2)));
+    breaks(10, "before its last trial ended", |records| records.insert(9, trial_started(1, 2)));
     for outcome in [
         Outcome::Crashed { message: "it ended with exit code 1".into(), log: RunLog::default() },
         Outcome::TimedOut { log: RunLog::default() },
@@ -236,12 +236,12 @@ fn what_gave_no_number_is_never_kept() {
 
 #[test]
 fn runs_are_counted_without_gaps() {
-    breaks(7, "trial 2 follows trial 0", |records| records[7] = started(1, 2));
+    breaks(7, "trial 2 follows trial 0", |records| records[7] = trial_started(1, 2));
     breaks(8, "is not in flight", |records| records[8] = measured(1, 2, Some(4.0)));
     // A trial that was lost with the lab is no gap, and neither is one that failed before the lab died.
     let mut lost = run();
-    let again = [started(1, 2), measured(1, 2, None), started(1, 3), measured(1, 3, Some(4.0))];
-    lost.splice(7..9, [vec![started(1, 1), Record::Resumed], again.to_vec()].concat());
+    let again = [trial_started(1, 2), measured(1, 2, None), trial_started(1, 3), measured(1, 3, Some(4.0))];
+    lost.splice(7..9, [vec![trial_started(1, 1), Record::Resumed], again.to_vec()].concat());
     assert_eq!(journal(&entries(lost)), []);
 }
 
@@ -257,7 +257,7 @@ fn an_experiment_starts_from_what_was_kept() {
     let never = "starts from no state that was ever kept";
     breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, Some("c0")));
     breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, None));
-    // Not what nobody kept, and not a candidate of what was.
+    // A parent is neither a candidate that was discarded nor the candidate behind a keep.
     breaks(16, never, |records| records[16] = staged(3, Some("k2")));
     breaks(12, never, |records| records[12] = staged(2, Some("c1")));
     // The incumbent may have moved while the proposal was made.
@@ -323,7 +323,7 @@ fn a_table_is_the_journals_or_lacks_the_last_decision() {
     assert_eq!(results(&state(FIRST), &path), Ok(View::Whole));
     assert_eq!(results(&state(10), &path), Ok(View::Behind), "decided and not carried out");
     assert_eq!(results(&state(11), &path), Ok(View::Behind));
-    // The next one may have been open when this one was decided.
+    // The next experiment may have been open when this one was decided.
     assert_eq!(results(&state(13), &path), Ok(View::Behind));
     let late = results(&state(16), &path).unwrap_err();
     assert!(late.what.contains("line 3 is ``") && late.what.contains("4.000000\t"), "{late}");
