@@ -1,4 +1,4 @@
-//! What the lab costs beside the experiments themselves.
+//! Measures the cost of the lab beside the experiments themselves.
 //!
 //! `cargo bench -p autoresearch-core`; the bars are 20 µs per trial in memory, at any length of the run, and 60 ms per
 //! experiment over git, the commands included.

@@ -1,10 +1,10 @@
-//! What workers, work ahead and the merge queue bring: the real lab with a real journal, and experiments that only take time.
+//! Measures the gain by workers, by work ahead and by the merge queue: the real lab with a real journal, and experiments that only take time.
 //!
 //! ```sh
 //! cargo run --release -p autoresearch-core --example parallel
 //! ```
 //!
-//! The tape is a recorded night (126 rows, tests/data): each row is a change that moves the score by as much as it did there,
+//! The tape is a recorded run (126 rows, tests/data): each row is a change that moves the score by as much as it did there,
 //! or crashes; effects add up. A run takes 300 s, a build 8 s, and a proposal 45 s; those of a wave are made side by side, as
 //! agents and conversations are. All of it is scaled, so what the lab itself takes counts that much more.
 
@@ -23,7 +23,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const RUN: f64 = 300.0;
 const BUILD: f64 = 8.0;
 const PROPOSAL: f64 = 45.0;
-/// The recorded night discarded a gain of 0.000028 as flat, and kept one of 0.000031.
+/// The recorded run discarded a gain of 0.000028 as flat, and kept one of 0.000031.
 const WORTH_IT: f64 = 0.00003;
 const TABLE: &str = include_str!("../tests/data/h100-mar8.tsv");
 /// Sums of the same effects in another order differ by less.
@@ -37,7 +37,7 @@ struct Row {
     effect: Option<f64>,
 }
 
-/// The recorded night as changes, and the score of its baseline.
+/// The recorded run as changes, and the score of its baseline.
 fn tape() -> Result<(f64, Vec<Row>), Failure> {
     let rows = import::parse(TABLE, None).rows;
     let mut best = rows.first().and_then(|row| row.score).ok_or("the tape has no baseline")?.get();
@@ -172,8 +172,8 @@ impl Observer for Staircase {
     }
 }
 
-/// What a night came to, in the tape's seconds.
-struct Came {
+/// Result of a search, in the tape's seconds.
+struct SearchResult {
     busy: f64,
     seconds: f64,
     runs: usize,
@@ -185,7 +185,7 @@ struct Came {
     state: State,
 }
 
-async fn night(workers: Workers, rows: usize, scale: f64) -> Result<Came, Failure> {
+async fn search(workers: Workers, rows: usize, scale: f64) -> Result<SearchResult, Failure> {
     let (baseline, mut tape) = tape()?;
     tape.truncate(rows);
     let count = workers.classes.len();
@@ -223,7 +223,7 @@ async fn night(workers: Workers, rows: usize, scale: f64) -> Result<Came, Failur
     let steps = staircase.0.lock().map_err(|_| "poisoned")?.clone();
     let best = steps.last().ok_or("no decision")?.1;
     let reached = steps.iter().find(|(_, score)| *score <= best + ROUNDING).ok_or("never reached")?.0;
-    Ok(Came {
+    Ok(SearchResult {
         busy: worked.as_secs_f64() / ((ended - began).as_secs_f64() * count as f64),
         seconds: seconds(ended - began),
         runs: runs.len(),
@@ -252,40 +252,40 @@ async fn main() -> Result<(), Failure> {
         "| workers | busy | seconds | runs | kept | rebased | best | reached after |\n|---|---|---|---|---|---|---|---|"
     );
     // They only sleep, so they need not wait for each other.
-    let nights =
+    let searches =
         [("sequential", Workers::default()), ("1", Workers::new(1)), ("4", Workers::new(4)), ("16", Workers::new(16))];
     let tasks: Vec<_> =
-        nights.into_iter().map(|(name, workers)| (name, tokio::spawn(night(workers, rows, scale)))).collect();
-    let mut came = Vec::new();
+        searches.into_iter().map(|(name, workers)| (name, tokio::spawn(search(workers, rows, scale)))).collect();
+    let mut results = Vec::new();
     for (name, task) in tasks {
-        let night = task.await??;
+        let result = task.await??;
         println!(
             "| {name} | {:.1} % | {:.0} | {} | {} | {} | {:.6} | {:.0} |",
-            100.0 * night.busy,
-            night.seconds,
-            night.runs,
-            night.keeps,
-            night.rebased,
-            night.best,
-            night.best_after
+            100.0 * result.busy,
+            result.seconds,
+            result.runs,
+            result.keeps,
+            result.rebased,
+            result.best,
+            result.best_after
         );
-        came.push((name, night));
+        results.push((name, result));
     }
-    let best = came[0].1.best;
-    for (name, night) in &came {
-        let reached = night.best <= best + ROUNDING;
-        let sooner = if reached { came[0].1.best_after / night.best_after } else { 0.0 };
+    let best = results[0].1.best;
+    for (name, result) in &results {
+        let reached = result.best <= best + ROUNDING;
+        let sooner = if reached { results[0].1.best_after / result.best_after } else { 0.0 };
         println!(
             "evidence parallel workers {name} busy {:.4} sooner {sooner:.2} keeps {} unmeasured_links {}",
-            night.busy,
-            night.keeps,
-            unmeasured_links(&night.state)
+            result.busy,
+            result.keeps,
+            unmeasured_links(&result.state)
         );
     }
     Ok(())
 }
 
-/// Keeps whose score was not measured on the state that the lineage has before them.
+/// Number of keeps whose score was not measured on the state that the lineage has before them.
 fn unmeasured_links(state: &State) -> usize {
     let kept: Vec<&Experiment> = state.experiments.iter().filter(|e| e.status == Status::Keep).collect();
     let wrong = kept.windows(2).filter(|pair| {

@@ -1,7 +1,7 @@
 //! The figures of docs/noise.md: the shipped rules on simulated runs whose truth is known.
 //!
 //! ```sh
-//! cargo run --release -p autoresearch-core --example simulate -- --nights 500
+//! cargo run --release -p autoresearch-core --example simulate -- --runs 500
 //! ```
 //!
 //! [`autoresearch_core::testkit::simulate`] does the work; give it a rule of your own in the same way.
@@ -56,8 +56,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let runs = match (arguments.next().as_deref(), arguments.next()) {
         (None, _) => 500,
-        (Some("--nights"), Some(count)) => count.parse()?,
-        _ => return Err("usage: simulate [--nights RUNS]".into()),
+        (Some("--runs"), Some(count)) => count.parse()?,
+        _ => return Err("usage: simulate [--runs RUNS]".into()),
     };
     let rules: [Rule; 4] = [
         ("greedy", Arc::new(Greedy), false),

@@ -14,11 +14,11 @@ pub struct Kept<'a> {
     pub experiment: &'a Experiment,
     /// The gain when the experiment was chosen, in the metric's unit.
     pub chosen_gain: f64,
-    /// The gain by measurements that chose neither of both; by those that did, where there are no others.
+    /// The gain by measurements that chose neither revision, if there are any; else by those that did.
     pub gain: f64,
     /// The number of measurements behind that gain: of this experiment, and of the one before it.
     pub measured: (usize, usize),
-    /// Whether those measurements chose the experiment: then the gain is too good on average.
+    /// True if those measurements chose the experiment, so that the gain is too good on average.
     pub by_selection: bool,
     /// The gain's standard error, if the noise is known.
     pub error: Option<f64>,
@@ -27,13 +27,13 @@ pub struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// Whether a test at the level `alpha` would not keep it. `None` while the noise is not known.
+    /// True if a test at the level `alpha` would not keep it. `None` while the noise is not known.
     pub fn doubtful(&self, alpha: f64) -> Option<bool> {
         self.chance.map(|chance| chance > alpha)
     }
 }
 
-/// The noise between trials of the same code, from everything that is known by now.
+/// Computes the noise between trials of the same code, from the run and its audits.
 pub fn noise(state: &State) -> Noise {
     let mut noise = state.noise;
     for experiment in &state.experiments {

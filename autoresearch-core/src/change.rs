@@ -52,7 +52,7 @@ pub enum FileEdit {
     },
 }
 
-/// The reason for which a patch is refused. Nothing is changed, and no experiment is spent.
+/// Reason why a patch is rejected. Nothing is changed, and no experiment is spent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatchError {
@@ -112,7 +112,7 @@ pub enum PatchError {
     Unsupported {
         /// Path of the file.
         path: String,
-        /// The thing that it asks for.
+        /// The kind of change that it asks for.
         what: &'static str,
     },
     /// A file that exists is no text.
@@ -132,7 +132,7 @@ pub enum PatchError {
 }
 
 impl FileEdit {
-    /// The paths that this edit touches. All of them must be editable, even those of a diff that is refused later.
+    /// The paths that this edit touches. All of them must be editable, even those of a diff that is rejected later.
     pub fn paths(&self) -> Result<Vec<String>, PatchError> {
         match self {
             FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } | FileEdit::Delete { path } => {
@@ -231,7 +231,7 @@ impl Patch {
     }
 }
 
-/// The text that an edit of `path` sees.
+/// Returns the text that an edit of `path` sees.
 fn current<'a>(
     changed: &'a BTreeMap<String, Option<String>>,
     files: &'a BTreeMap<String, String>,

@@ -347,7 +347,7 @@ impl Imported {
     }
 }
 
-/// Whether a run was imported. Such a run can be reported, and nothing else.
+/// True if the run was imported. An imported run can be reported, but not resumed.
 pub fn is_imported(state: &State) -> bool {
     state.header.as_ref().is_some_and(|header| header.policy.get(POLICY).is_some())
 }

@@ -38,7 +38,7 @@ struct Versioned {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// Another process writes it.
+    /// The journal is locked: another process writes it.
     #[error(
         "{0} is in use: this run is already going on in another process; stop that one, or start a run with another tag"
     )]
@@ -48,17 +48,17 @@ pub enum JournalError {
         "line {line} of {path} is damaged ({why}), which is more than a crash in the middle of a write leaves; restore the file from a copy, or start a run with another tag"
     )]
     Damaged {
-        /// The file.
+        /// Path of the journal.
         path: PathBuf,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The damage, in words.
         why: String,
     },
-    /// Another version of the format.
+    /// The journal is written in another version of the format.
     #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
     Version {
-        /// The file.
+        /// Path of the journal.
         path: PathBuf,
         /// Its format.
         found: u32,
@@ -68,7 +68,7 @@ pub enum JournalError {
     Contradiction {
         /// The record's number.
         seq: u64,
-        /// What is wrong.
+        /// The contradiction, in words.
         why: String,
     },
     /// The disk is full.
@@ -82,7 +82,7 @@ pub enum JournalError {
     /// Reading or writing failed.
     #[error("the journal {path}: {source}")]
     Io {
-        /// The file.
+        /// Path of the journal.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
@@ -119,10 +119,10 @@ fn io(path: &Path, source: std::io::Error) -> JournalError {
 
 /// Storage for a journal's bytes: a file, unless a test wants otherwise.
 pub trait Medium: Send {
-    /// Everything that was written.
+    /// Reads all bytes that were written.
     fn read(&mut self) -> std::io::Result<Vec<u8>>;
 
-    /// Cuts off what follows the first `length` bytes, durably.
+    /// Cuts the bytes after the first `length` off, durably.
     fn truncate(&mut self, length: u64) -> std::io::Result<()>;
 
     /// Adds bytes at the end. They need not be durable before [`Medium::sync`].
@@ -153,7 +153,7 @@ pub struct Journal {
     path: PathBuf,
     entries: Vec<Entry>,
     next: u64,
-    /// Whether a decision stands in it: from then on the run cannot start anew.
+    /// True if it holds a decision: from then on the run cannot start anew.
     is_bound: bool,
     failed: bool,
 }
@@ -165,17 +165,17 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// A journal that is kept nowhere, for searches that need not survive.
+    /// A journal without a file, for searches that need not survive the process.
     pub fn in_memory() -> Journal {
         Journal { medium: None, path: PathBuf::new(), entries: Vec::new(), next: 0, is_bound: false, failed: false }
     }
 
-    /// The entries that it held when it was opened.
+    /// The entries that the journal held when it was opened.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// Takes the entries out, which a state keeps in another form.
+    /// Moves the entries out of the journal, since a state keeps them in another form.
     pub(crate) fn take_entries(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
     }
@@ -198,7 +198,7 @@ impl Journal {
         Ok(opened)
     }
 
-    /// A journal over any medium; `path` names it in messages. Keeping other writers away is the medium's business.
+    /// A journal over any medium; `path` names it in messages. The medium keeps other writers away.
     pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<Journal, JournalError> {
         let bytes = medium.read().map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
@@ -211,13 +211,13 @@ impl Journal {
         Ok(Journal { medium: Some(medium), path: path.to_owned(), entries, next, is_bound, failed: false })
     }
 
-    /// Reads a journal without locking it, for reports on a run that may still be going on.
+    /// Reads a journal without locking it, for reports on a run that may still be running.
     pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
         Ok(Journal::read_with_tail(path)?.0)
     }
 
-    /// Like [`Journal::read`], and whether the last line is torn, by a crash in the middle of a write or because it is just
-    /// being written. Opening the journal cuts it off.
+    /// Like [`Journal::read`]; also returns `true` if the last line is torn, by a crash in the middle of a write or because it
+    /// is just being written. Opening the journal cuts it off.
     pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, bool), JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
@@ -226,9 +226,9 @@ impl Journal {
 
     /// Writes a record and waits until it is on the disk.
     ///
-    /// A record that could not be read back, as one with a number that is not finite, is refused before it is written, and
-    /// so is a second start over a measured baseline. After any other error nothing is written any more: what is on the
-    /// disk then is only known when it is read again.
+    /// A record that could not be read back, as one with a number that is not finite, is rejected before it is written, and
+    /// so is a second start over a measured baseline. After any other error nothing is written any more, since the content
+    /// of the disk is only known when it is read again.
     pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
         if self.is_bound && matches!(record, Record::Started(_)) {
             return Err(JournalError::AlreadyStarted(self.path.clone()));
@@ -239,8 +239,8 @@ impl Journal {
             if self.failed {
                 return Err(JournalError::Failed(self.path.clone()));
             }
-            let line = written(&entry).map_err(|why| JournalError::Unreadable { seq: self.next, why })?;
-            // Also if the system call is interrupted for good: failed until proven otherwise.
+            let line = format_line(&entry).map_err(|why| JournalError::Unreadable { seq: self.next, why })?;
+            // Failed until the write has succeeded, also if it never returns.
             self.failed = true;
             medium.append(&line).and_then(|()| medium.sync()).map_err(|e| io(&self.path, e))?;
             self.failed = false;
@@ -251,8 +251,8 @@ impl Journal {
     }
 }
 
-/// The line of an entry, if it can be read back.
-fn written(entry: &Entry) -> Result<Vec<u8>, String> {
+/// Formats an entry as a line, and checks that it can be read back.
+fn format_line(entry: &Entry) -> Result<Vec<u8>, String> {
     let body = serde_json::value::to_raw_value(entry).map_err(|e| e.to_string())?;
     let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
     let mut line = serde_json::to_vec(&Line { crc, body: &body }).map_err(|e| e.to_string())?;
@@ -261,7 +261,7 @@ fn written(entry: &Entry) -> Result<Vec<u8>, String> {
     Ok(line)
 }
 
-/// A file that is locked by whoever opened it.
+/// A file on the disk, locked by [`lock`].
 struct OnDisk(File);
 
 impl Medium for OnDisk {
@@ -300,7 +300,7 @@ impl Medium for OnDisk {
 /// Locks the file against other writers.
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     // A process that is just being started holds a copy of every descriptor, and with it the lock, until its exec: a
-    // moment's patience tells it from a second writer.
+    // short wait tells it from a second writer.
     for _ in 0..20 {
         match file.try_lock() {
             Ok(()) => return Ok(()),
@@ -311,7 +311,8 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     Err(JournalError::Locked(path.to_owned()))
 }
 
-/// The valid entries, and how many bytes they take. Only a tail without any whole line may be invalid.
+/// Parses the valid entries. Also returns the number of bytes that they take. Only a tail without any whole line may be
+/// invalid.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError> {
     let damaged = |line, why| JournalError::Damaged { path: path.to_owned(), line, why };
     let mut entries = Vec::new();
@@ -327,7 +328,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
             }
             (Err(_), Some(_)) => continue,
         };
-        // The version first: another one has records that this program does not know.
+        // The version is checked first: another one has records that this program does not know.
         if let Ok(Versioned { v: found }) = serde_json::from_str(body)
             && found != VERSION
         {
@@ -340,8 +341,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
         entries.push(entry);
         valid += line.len();
     }
-    // A crash tears one line: each is durable before the next is written. And that line's end may be what is damaged: then
-    // the next record hides in it.
+    // A crash tears one line: each is durable before the next is written. If the end of a line in the middle is
+    // damaged, the next record hides in that line.
     let tail = &bytes[valid..];
     if let Some((line, why)) = torn
         && (tail.split_inclusive(|byte| *byte == b'\n').count() > 1 || hides_a_record(tail))
@@ -351,7 +352,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
     Ok((entries, valid))
 }
 
-/// Whether a whole record stands in a torn tail behind its beginning.
+/// True if a torn tail holds a whole record after its beginning.
 fn hides_a_record(tail: &[u8]) -> bool {
     const START: &[u8] = b"{\"crc\":";
     let starts = (1..tail.len()).filter(|at| tail[*at..].starts_with(START));
@@ -359,7 +360,7 @@ fn hides_a_record(tail: &[u8]) -> bool {
     starts.into_iter().any(|at| checksum(line(at)).is_ok())
 }
 
-/// The body of a line, if the line is whole.
+/// Returns the body of a line, if the line is whole.
 fn checksum(line: &[u8]) -> Result<&str, String> {
     let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
     let line: Line<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;

@@ -49,7 +49,8 @@ pub trait Change: Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Change for C {}
 
-/// Failure of our own machinery. The journal holds everything up to here; the same command goes on.
+/// A failure of the lab or of its parts, as opposed to one of a candidate. The journal holds everything up to here, and the
+/// same command resumes the run.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LabError {
@@ -62,10 +63,10 @@ pub enum LabError {
     /// The proposer cannot go on without a person.
     #[error("the proposer cannot go on: {0}")]
     Proposer(String),
-    /// The unchanged state does not run, so there is nothing to improve on.
+    /// The unchanged program gave no number, so there is nothing to improve on.
     #[error("the baseline gave no number: {why}\n{tail}\nmake the unchanged program run first; its log is {log}")]
     Baseline {
-        /// The end of its trial.
+        /// The reason, from the end of its trial.
         why: String,
         /// The last lines of its output.
         tail: String,
@@ -122,11 +123,11 @@ pub struct Lab<C> {
     ratchet: Arc<dyn Ratchet>,
     settings: Settings,
     journal: Journal,
-    /// Shared with the proposer while it is asked: later records go into a copy.
+    /// Shared with the proposer while it is asked; later records then go into a copy.
     state: Arc<State>,
-    /// Number of decided experiments that the proposer was told of.
+    /// Number of decided experiments that the proposer has observed.
     observed: usize,
-    /// The experiments as proposers may see them, if they may not see everything.
+    /// The experiments as the proposer sees them, under a rule that does not disclose everything.
     disclosed: Option<Disclosed>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
 }
@@ -161,7 +162,7 @@ impl<C: Change> Lab<C> {
         self
     }
 
-    /// Runs experiments until a stop condition holds. A run that was interrupted goes on where it was.
+    /// Runs experiments until a stop condition holds. An interrupted run continues where it was.
     ///
     /// It may be called again after an orderly end, for instance with another [`Lab::set_stop`]. It needs a tokio runtime
     /// with time.
@@ -186,7 +187,7 @@ impl<C: Change> Lab<C> {
     /// The loop: advance experiments, start trials, request proposals, await the next completion, handle it.
     ///
     /// One task owns the journal and the state; proposals, builds and trials are awaited all at once. With one worker and
-    /// nothing ahead that is karpathy's loop: one thing after the other.
+    /// nothing ahead this is karpathy's loop, one step at a time.
     async fn search(&mut self, in_flight: &mut InFlight<C>) -> Result<StopReason, LabError> {
         self.stage_baseline().await?;
         loop {
@@ -220,7 +221,7 @@ impl<C: Change> Lab<C> {
         }
     }
 
-    /// Takes every step that needs no worker: decisions, promotions, and rebases into the merge queue. One may lead to others.
+    /// Takes every step that needs no worker: decisions, promotions, and rebases into the merge queue. Each may lead to others.
     async fn advance_experiments(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
         loop {
             self.cancel_obsolete_trials(in_flight)?;
@@ -242,7 +243,7 @@ impl<C: Change> Lab<C> {
         }
     }
 
-    /// The next step of an open experiment.
+    /// Determines the next step of an open experiment.
     fn next_step(&self, in_flight: &InFlight<C>, experiment: u32) -> Step {
         match self.state.open(experiment) {
             Some(open) => {
@@ -257,13 +258,13 @@ impl<C: Change> Lab<C> {
     async fn recover(&mut self) -> Result<(), LabError> {
         self.sandbox.recover().await?;
         let header = self.header();
-        let differences = self.state.header.as_ref().map(|then| then.differences(&header));
+        let differences = self.state.header.as_ref().map(|recorded| recorded.differences(&header));
         match differences {
             Some(differences) if !differences.is_empty() && self.state.is_bound() => {
                 return Err(LabError::Changed(differences));
             }
             Some(differences) if differences.is_empty() => {}
-            // Until a baseline is measured nothing is bound: a mended program or configuration starts anew.
+            // Before a baseline is measured the run may start anew with a mended program or configuration.
             Some(_) | None => self.record(Record::Started(header))?,
         }
         if self.state.open.iter().any(|open| !open.running.is_empty()) {
@@ -272,7 +273,7 @@ impl<C: Change> Lab<C> {
         if let Some((from, to)) = self.state.unadopted.clone() {
             self.adopt_incumbent(from.as_ref(), &to).await?;
         } else if let Some(incumbent) = &self.state.incumbent {
-            // Nothing to move: this finds out whether somebody else moved it.
+            // There is nothing to move; the call fails if somebody else has moved the incumbent.
             self.sandbox.adopt(Some(&incumbent.revision), &incumbent.revision).await?;
         }
         self.write_results()?;
@@ -291,7 +292,7 @@ impl<C: Change> Lab<C> {
         header
     }
 
-    /// Stages the baseline as experiment 0, unless that has happened.
+    /// Stages the baseline as experiment 0, unless it is staged already.
     async fn stage_baseline(&mut self) -> Result<(), LabError> {
         if !self.state.open.is_empty() || self.state.incumbent.is_some() {
             return Ok(());
@@ -307,14 +308,15 @@ impl<C: Change> Lab<C> {
         self.record(Record::Staged(staged))
     }
 
-    /// After a failure of our own: cancels everything in flight, and records its trials as taken back, as they are not lost.
+    /// Cancels everything in flight after a failure of the lab, and records its trials as cancelled, so that they do not count as
+    /// lost.
     async fn abandon(&mut self, in_flight: &mut InFlight<C>) {
         in_flight.cancel_all().await;
         let running =
             self.state.open.iter().flat_map(|open| open.running.iter().map(|run| (open.experiment.id, run.trial)));
         for (experiment, trial) in running.collect::<Vec<_>>() {
             let reason = "the run ended with an error".to_owned();
-            // The error itself may be that nothing can be written.
+            // Writing may be what has failed.
             if self.record(Record::TrialCancelled { experiment, trial, reason }).is_err() {
                 return;
             }
@@ -323,14 +325,14 @@ impl<C: Change> Lab<C> {
 
     fn record(&mut self, record: Record) -> Result<(), LabError> {
         let entry = self.journal.append(record)?;
-        Ok(Arc::make_mut(&mut self.state).take(entry)?)
+        Ok(Arc::make_mut(&mut self.state).apply_owned(entry)?)
     }
 
-    /// Tells the proposer of the experiments decided since it was told last; later, if it is being asked.
+    /// Lets the proposer observe the experiments decided since the last time. If it is being asked, a later call does so.
     fn let_proposer_observe(&mut self) {
         let Ok(mut proposer) = self.proposer.try_lock() else { return };
         let experiments = match &mut self.disclosed {
-            Some(disclosed) => disclosed.of(&self.state),
+            Some(disclosed) => disclosed.experiments(&self.state),
             None => &self.state.experiments,
         };
         experiments.iter().skip(self.observed).for_each(|experiment| proposer.observe(experiment));

@@ -35,7 +35,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// 1 where higher is better, -1 where lower is.
+    /// Returns 1 if higher is better, -1 if lower is.
     pub(crate) fn sign(self) -> f64 {
         match self {
             Direction::Minimise => -1.0,
@@ -43,7 +43,7 @@ impl Direction {
         }
     }
 
-    /// The gain of `candidate` over `incumbent`, in the metric's unit: positive is better.
+    /// Computes the gain of `candidate` over `incumbent`, in the metric's unit: positive is better.
     pub fn gain(self, incumbent: Score, candidate: Score) -> f64 {
         match self {
             Direction::Minimise => incumbent.0 - candidate.0,
@@ -52,19 +52,19 @@ impl Direction {
     }
 }
 
-/// A finite number: NaN and infinities cannot be made into one, so they can never be kept.
+/// A finite number. NaN and infinities are no scores, so they can never be kept.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Score(f64);
 
 impl Score {
-    /// A score of this value, or `None` for NaN and infinities. Negative zero becomes zero, so that equal scores are equal bit
+    /// Makes a score of this value; `None` for NaN and infinities. Negative zero becomes zero, so that equal scores are equal bit
     /// for bit.
     pub fn new(value: f64) -> Option<Score> {
         value.is_finite().then_some(Score(value + 0.0))
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -98,7 +98,7 @@ pub struct Measurement {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secondary: BTreeMap<String, f64>,
     /// The score of each item of a shared evaluation set, in the set's order, for rules that compare item by item. Empty for
-    /// most metrics, and forgotten in memory once the experiment is discarded; the journal has them all.
+    /// most metrics. After a discard only the journal has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<f64>,
     /// The machine of the trial, if numbers from different machines do not compare.
@@ -107,28 +107,28 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    /// A measurement of a score and nothing else.
+    /// Makes a measurement of a score alone.
     pub fn new(score: Score) -> Measurement {
         Measurement { score, secondary: BTreeMap::new(), items: Vec::new(), machine: None }
     }
 }
 
-/// The reason for which a trial has no score. The experiment counts as crashed.
+/// Reason why a trial has no score. The experiment then counts as crashed.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum MetricError {
-    /// The trial printed no such number.
+    /// The trial did not print the metric.
     #[error("the output has no line `{0}: <number>`")]
     Missing(String),
-    /// The number is NaN or infinite, or is no number at all.
+    /// The text is NaN, infinite, or no number at all.
     #[error("{name} is {value}, which is not a finite number")]
     NotFinite {
         /// The metric's name.
         name: String,
-        /// The text in its place.
+        /// The text that was printed.
         value: String,
     },
-    /// The trial completed, and its number does not count: a constraint of the metric's own is violated.
+    /// The trial completed, but its number violates a constraint of the metric.
     #[error("{0}")]
     Refused(String),
     /// The trial did not complete.
@@ -136,12 +136,12 @@ pub enum MetricError {
     NotCompleted(String),
 }
 
-/// Reads the number of a trial.
+/// Reads the measurement of a trial.
 ///
 /// # Contract
 /// - `read` is pure: the same outcome gives the same measurement.
-/// - Only [`Outcome::Completed`] may give one.
-/// - All secondary values and items are finite, or the journal could not hold them.
+/// - Only [`Outcome::Completed`] may give a measurement.
+/// - All secondary values and items are finite, since the journal can hold no others.
 ///
 /// `testkit::conformance::metric` checks it.
 ///
@@ -185,9 +185,9 @@ pub trait Metric: Send + Sync {
         ""
     }
 
-    /// Reads the number of a completed trial.
+    /// Reads the measurement of a completed trial.
     ///
     /// # Errors
-    /// If the trial has no finite number, or one that does not count: the experiment counts as crashed.
+    /// If the trial has no finite number, or one that does not count. The experiment then counts as crashed.
     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError>;
 }

@@ -11,7 +11,7 @@ use crate::stop::StopReason;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The run starts, or goes on after an interruption.
+    /// The run starts, or is resumed after an interruption.
     RunStarted {
         /// The state of the run so far.
         state: &'a State,
@@ -40,7 +40,7 @@ pub enum Event<'a> {
         /// The reason.
         reason: &'a str,
     },
-    /// The proposer or the machinery failed and is tried again.
+    /// The proposer or the sandbox failed and is tried again.
     Retrying {
         /// The failure.
         error: &'a str,
@@ -56,12 +56,12 @@ pub enum Event<'a> {
     Remeasured {
         /// Its score this time.
         score: Score,
-        /// By how much the machine has shifted, if it has: from now on only scores since then are compared.
+        /// The shift of the machine, in the metric's unit, if there is one: only scores since then are compared.
         shift: Option<f64>,
     },
     /// The incumbent itself does not run any more: the machine is at fault. No experiment is spent until it runs again.
     Paused {
-        /// Why it gave no number.
+        /// Reason why it gave no number.
         why: &'a str,
         /// Time until it is tried again.
         pause: Duration,
@@ -87,15 +87,15 @@ pub enum Event<'a> {
         /// Its worker; `None` if it was built ahead and does not run.
         worker: Option<u32>,
     },
-    /// An experiment's change was made to another base, since the incumbent moved.
+    /// An experiment's change was applied to another base, since the incumbent moved.
     Rebased {
         /// Number of the experiment.
         experiment: u32,
         /// The experiment that made its new base, or whose change it conflicts with.
         onto: u32,
-        /// Whether it joined the merge queue: it was found better than its old base, and is measured again for that.
+        /// True if it joined the merge queue, since it was better than its old base; it is measured again.
         in_merge_queue: bool,
-        /// Both sides of the conflict, if it could not be.
+        /// Both sides of the conflict, if it could not be applied.
         conflict: Option<&'a str>,
     },
     /// A phase of a trial starts.

@@ -1,4 +1,4 @@
-//! The fingerprint of the settings that decide the number, compared key by key when a run goes on.
+//! The fingerprint of the settings that decide the number, compared key by key when a run is resumed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct Policy {
     entries: BTreeMap<String, Value>,
 }
 
-/// The version that is written.
+/// Version of new policies.
 const VERSION: u32 = 1;
 
 impl Default for Policy {
@@ -58,7 +58,7 @@ impl Policy {
         self.entries.get(name)
     }
 
-    /// The entries that differ between this policy, of the journal, and today's, in the order of their names.
+    /// Lists the entries that differ between this policy, of the journal, and the present one, in the order of their names.
     pub fn differences(&self, now: &Policy) -> Vec<Difference> {
         let mut differences = Vec::new();
         if self.v != now.v {
@@ -75,7 +75,7 @@ impl Policy {
     }
 }
 
-/// A setting that is not what it was when the run began.
+/// A setting with another value than when the run began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
@@ -83,12 +83,12 @@ pub struct Difference {
     pub name: String,
     /// Its value in the journal.
     pub then: String,
-    /// Its value today.
+    /// Its present value.
     pub now: String,
 }
 
 impl Difference {
-    /// The difference of a setting between the journal and today.
+    /// Makes the difference of a setting between the journal and the present.
     pub fn new(name: impl Into<String>, then: impl fmt::Display, now: impl fmt::Display) -> Difference {
         Difference { name: name.into(), then: then.to_string(), now: now.to_string() }
     }

@@ -1,4 +1,4 @@
-//! The research programme: what a human writes in `program.md` to steer a run.
+//! The research programme: the `program.md` with which a human steers a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub enum ProgramError {
     /// The file could not be read as UTF-8 text.
     #[error("cannot read the programme {path}: {source}; write one, or name another file with `program = …`")]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: String,
         /// The cause.
         source: std::io::Error,

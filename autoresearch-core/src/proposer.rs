@@ -20,7 +20,7 @@ use crate::state::{Experiment, RejectedProposal, State};
 pub struct Context<'a, C = Patch> {
     /// The human's programme.
     pub program: &'a Program,
-    /// The revision that the change is applied to: the incumbent; on an excursion the tip of its side line.
+    /// The revision that the change is applied to: the incumbent; on an excursion the end of its side line.
     pub incumbent: Revision,
     /// Its score.
     pub score: Score,
@@ -31,7 +31,7 @@ pub struct Context<'a, C = Patch> {
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
     pub sacrifices: &'a [u32],
-    /// Which way is better.
+    /// The better direction of the metric.
     pub direction: Direction,
     /// The editable files of that revision, by path relative to the root. Empty for sandboxes that have no files.
     pub files: Arc<BTreeMap<String, String>>,
@@ -72,7 +72,7 @@ impl<'a, C> Context<'a, C> {
         })
     }
 
-    /// The knowledge at the start, if the baseline `incumbent` should have this score: for a look at what it would ask.
+    /// Makes the context at the start of a run, assuming this score of the baseline `incumbent`: for a preview of a prompt.
     pub fn first(
         program: &'a Program,
         incumbent: Revision,
@@ -99,7 +99,7 @@ impl<'a, C> Context<'a, C> {
         }
     }
 
-    /// Number of proposals made before this one, whatever became of them: a seed for proposers that must be reproducible.
+    /// Counts the proposals before this one, rejected ones included: a seed for proposers that must be reproducible.
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }
@@ -137,7 +137,7 @@ pub enum ProposerError {
     Rejected {
         /// Its description, in one line.
         description: String,
-        /// Why there is nothing to run.
+        /// Reason why there is no change to try.
         reason: String,
         /// Its cost.
         cost: Cost,
@@ -150,8 +150,8 @@ pub enum ProposerError {
     Fatal(String),
 }
 
-/// What one call of [`Proposer::propose_wave`] made, in its order: proposals, and drafts that came to nothing. Every entry is
-/// journaled with its own cost.
+/// The result of one call of [`Proposer::propose_wave`], in its order: proposals, and drafts that came to nothing. Every entry
+/// is journaled with its own cost.
 pub type Wave<C = Patch> = Vec<Result<Proposal<C>, RejectedDraft>>;
 
 /// A draft that never became a proposal of its wave: it was paid for, and is remembered as a rejected proposal.
@@ -160,7 +160,7 @@ pub type Wave<C = Patch> = Vec<Result<Proposal<C>, RejectedDraft>>;
 pub struct RejectedDraft {
     /// One line that names the draft.
     pub description: String,
-    /// Why it cannot be an experiment; the proposer reads it in [`Context::rejections`].
+    /// Reason why it cannot be an experiment; the proposer reads it in [`Context::rejections`].
     pub reason: String,
     /// Its cost, beside the costs of the wave's other entries.
     pub cost: Cost,
@@ -221,6 +221,6 @@ pub trait Proposer<C = Patch>: Send {
         Ok(vec![Ok(self.propose(context).await?)])
     }
 
-    /// Told of every finished experiment, the baseline included.
+    /// Observes every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}
 }

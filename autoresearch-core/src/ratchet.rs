@@ -1,4 +1,4 @@
-//! The decision: is the candidate really better?
+//! The rule of acceptance: the trait, the evidence that it judges, and its verdict.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -28,7 +28,7 @@ pub use paired::Paired;
 pub use sequential::{Sequential, SequentialSettings};
 pub use strict::{MinGain, Strict};
 
-/// Everything that a ratchet may use.
+/// The evidence on which a ratchet decides.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evidence {
@@ -40,21 +40,21 @@ pub struct Evidence {
     pub direction: Direction,
     /// Lines that the change adds, minus those that it removes. Zero where code is not counted.
     pub added_lines: i64,
-    /// How many of the incumbent's latest measurements were made for this candidate, in turns with its own. Default 0.
+    /// Number of the incumbent's latest measurements that were made for this candidate, in turns with its own. Default 0.
     pub interleaved: usize,
     /// The noise between trials of the same code, from everything measured before this experiment.
     pub noise: Noise,
-    /// How many candidates before this one were measured more than once: each of them might have been kept by luck.
+    /// Number of candidates before this one that were measured more than once: each of them might have been kept by luck.
     pub tested: usize,
-    /// How many of the `tested` candidates were kept.
+    /// Number of the `tested` candidates that were kept.
     pub kept: usize,
     /// The expected number of further experiments when this one began. `None` where the end of the run is not known.
     pub remaining: Option<f64>,
 }
 
 impl Evidence {
-    /// Evidence of two arms for a change that adds (or, negative, removes) `added_lines` lines. Nothing is known of the noise
-    /// and of earlier experiments.
+    /// Makes evidence of two arms for a change that adds (or, negative, removes) `added_lines` lines, with unknown noise and
+    /// without earlier experiments.
     pub fn new(incumbent: Arm, candidate: Arm, direction: Direction, added_lines: i64) -> Evidence {
         Evidence {
             incumbent,
@@ -134,36 +134,36 @@ pub trait Ratchet: Send + Sync {
     /// rule may ask for more measurements of it, but it is kept in any case.
     fn judge(&self, evidence: &Evidence) -> Verdict;
 
-    /// The rule's name, for the journal and reports. Empty by default.
+    /// Returns the rule's name, for the journal and reports. Empty by default.
     fn name(&self) -> &str {
         ""
     }
 
-    /// The measurements that a decision of this rule compares. [`Comparison::Own`] by default.
+    /// Returns the measurements that a decision of this rule compares. [`Comparison::Own`] by default.
     fn comparison(&self) -> Comparison {
         Comparison::Own
     }
 
-    /// How many of a kept candidate's latest measurements the next candidates are compared with, at least 1: those that chose
-    /// it are too good on average. All of them by default.
+    /// Returns the number of a kept candidate's latest measurements that the next candidates are compared with, at least 1. Those
+    /// that chose it are too good on average. All of them by default.
     fn reference(&self, evidence: &Evidence) -> usize {
         evidence.candidate.measurements.len()
     }
 
-    /// The probability (0 to 1) with which the test of this candidate would have kept a change without effect. `None`, the
+    /// Returns the probability (0 to 1) with which the test of this candidate would have kept a change without effect. `None`, the
     /// default, if there was no test.
     fn alpha(&self, _evidence: &Evidence) -> Option<f64> {
         None
     }
 
-    /// Whether the first trial of each candidate, too, has a seed of its own. False by default: a rule that compares single
-    /// trials wants the same seed for all. A rule that measures the noise does not, or candidates would be chosen for their
+    /// True if the first trial of each candidate has a seed of its own, too. False by default: a rule that compares single trials
+    /// needs the same seed for all. A rule that measures the noise needs fresh ones, or candidates would be chosen for their
     /// luck with one seed.
     fn fresh_seeds(&self) -> bool {
         false
     }
 
-    /// The part of the measurements that proposers may be told. [`Disclosure::Everything`] by default.
+    /// Returns the part of the measurements that proposers may be told. [`Disclosure::Everything`] by default.
     fn discloses(&self) -> Disclosure {
         Disclosure::Everything
     }
@@ -232,7 +232,7 @@ pub struct DecisionRule {
 }
 
 impl DecisionRule {
-    /// The name and the comparison of `ratchet`.
+    /// Describes `ratchet` by its name and its comparison.
     pub fn of(ratchet: &dyn Ratchet) -> DecisionRule {
         DecisionRule { name: ratchet.name().to_owned(), comparison: ratchet.comparison() }
     }
@@ -244,8 +244,8 @@ pub enum Disclosure {
     /// Every score, reason and log.
     #[default]
     Everything,
-    /// Of a discarded experiment only that it was discarded, and of a kept one its score, rounded to a whole multiple of one
-    /// item's share. Logs only of crashes.
+    /// The status of each experiment; of kept ones also the score, rounded to a whole multiple of one item's share; of crashed
+    /// ones also the log.
     RoundedBest,
 }
 
@@ -288,5 +288,5 @@ impl RuleError {
     }
 }
 
-/// The greatest count of trials that a setting may ask for.
+/// Most trials that a setting may ask for.
 const MOST: usize = 1000;

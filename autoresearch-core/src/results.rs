@@ -32,7 +32,8 @@ pub fn table(state: &State) -> String {
     text
 }
 
-/// The peak memory of an experiment's run in GiB: what the run says of its accelerator, else the peak resident memory.
+/// Returns the peak memory of an experiment's trial in GiB: of its accelerator if the trial prints it, else the peak resident
+/// memory.
 pub fn memory_gb(experiment: &Experiment) -> f64 {
     let said = experiment.arm.measurements.iter().filter_map(|m| m.secondary.get("peak_vram_mb")).next_back();
     let seen = experiment.outcome.as_ref().and_then(|outcome| outcome.log().peak_memory);
@@ -79,7 +80,7 @@ pub fn write(path: &Path, state: &State) -> Result<(), SandboxError> {
     write_atomically(path, table(state).as_bytes())
 }
 
-/// Writes a file by way of a temporary one beside it.
+/// Writes a file through a temporary one beside it.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), SandboxError> {
     let failed = |e| SandboxError::io(format!("writing {}", path.display()), e);
     let temporary = path.with_extension("tmp");

@@ -22,7 +22,7 @@ pub use crate::revision::Revision;
 /// A staged change, ready to be executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// Its name.
+    /// Its name, by which the sandbox finds it.
     pub revision: Revision,
     /// The same for all candidates that would measure the same, whatever their history.
     pub fingerprint: String,
@@ -32,19 +32,19 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// A candidate whose name says all about it.
+    /// Makes a candidate whose revision also serves as its fingerprint.
     pub fn new(name: impl Into<String>) -> Candidate {
         let name = name.into();
         Candidate { fingerprint: name.clone(), revision: Revision(name), added_lines: 0 }
     }
 }
 
-/// A request to make a candidate's change to another base, since the incumbent moved while it was in flight.
+/// A request to apply a candidate's change to another base, since the incumbent moved while it was in flight.
 #[derive(Debug)]
 pub struct Rebase<'a, C = Patch> {
     /// The experiment it belongs to.
     pub experiment: u32,
-    /// Counts the candidates of this experiment: 1 for its first rebase.
+    /// Number of this rebase of the experiment, from 1.
     pub times: u32,
     /// The candidate that is rebased.
     pub candidate: &'a Candidate,
@@ -54,11 +54,11 @@ pub struct Rebase<'a, C = Patch> {
     pub onto: &'a Revision,
     /// The change that was proposed.
     pub change: &'a C,
-    /// One line.
+    /// The proposal in one line.
     pub description: &'a str,
 }
 
-// Derived, they would ask the same of the change.
+// A derive would demand the same of `C`.
 impl<C> Clone for Rebase<'_, C> {
     fn clone(&self) -> Self {
         *self
@@ -70,9 +70,9 @@ impl<C> Copy for Rebase<'_, C> {}
 /// Result of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebased {
-    /// The candidate with both its own change and all that came to be in between.
+    /// The candidate on its new base, with its own change.
     Candidate(Candidate),
-    /// Both sides changed the same: a text for the proposer that shows them. The candidate stays as it is.
+    /// Both sides changed the same lines, which the text shows to the proposer. The candidate stays as it is.
     Conflict(String),
 }
 
@@ -132,9 +132,9 @@ pub trait Sandbox<C = Patch>: Send + Sync {
         description: &str,
     ) -> Result<Candidate, StageError>;
 
-    /// Makes a candidate's change to another base, as a three-way merge does. A conflict is no failure.
+    /// Applies a candidate's change to another base, as a three-way merge does. A conflict is no failure.
     ///
-    /// By default the same change is staged again, which is the same where changes are no texts.
+    /// By default the change is staged again on the new base, which is right where changes are not texts.
     async fn rebase(&self, rebase: Rebase<'_, C>) -> Result<Rebased, SandboxError>
     where
         C: Sync,
@@ -147,7 +147,7 @@ pub trait Sandbox<C = Patch>: Send + Sync {
     }
 
     /// Builds a candidate in the trial's slot, ahead of its run in the same slot: without a worker's devices, while others
-    /// run. Returns how that ended if it failed: then there is no run. A build is lost when the slot is used otherwise.
+    /// run. Returns the outcome if it failed: then there is no run. A build is lost when the slot is used otherwise.
     ///
     /// By default nothing is built ahead: a sandbox may build in [`Sandbox::run`], or have nothing to build.
     async fn build(
@@ -162,13 +162,13 @@ pub trait Sandbox<C = Patch>: Send + Sync {
     /// Executes a candidate once, after building it if that was not done ahead.
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError>;
 
-    /// Whether [`Sandbox::run`] ends by itself at the limits of the trial's budget. Where it does not, which is the default,
+    /// True if [`Sandbox::run`] ends by itself at the limits of the trial's budget. If it does not, which is the default,
     /// the lab cancels a run that takes longer than both limits together and a second, and counts it as timed out.
     fn keeps_budget(&self) -> bool {
         false
     }
 
-    /// Ends everything that a lab which died has left running. Called before anything else when a run starts or goes on.
+    /// Ends everything that a dead lab has left running. Called before anything else when a run starts or is resumed.
     ///
     /// By default nothing outlives the process of the lab.
     async fn recover(&self) -> Result<(), SandboxError> {
@@ -207,7 +207,7 @@ pub struct AdoptedRevision(Mutex<Option<Revision>>);
 
 impl AdoptedRevision {
     /// Makes `to` the incumbent in place of `from`, as [`Sandbox::adopt`] asks. The first call may come from any revision,
-    /// as when a run goes on in a new process.
+    /// as when a run is resumed in a new process.
     pub fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
         let mut adopted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match adopted.as_ref() {

@@ -32,7 +32,7 @@ const LOGS_IN_MEMORY: usize = 32;
 /// that runs, the candidate is at fault.
 pub const SANDBOX_FAILURES: u32 = 4;
 
-/// The fold of a journal.
+/// The state of a run, folded from its journal.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct State {
@@ -47,13 +47,13 @@ pub struct State {
     pub incumbent: Option<Incumbent>,
     /// Experiments that are staged and not decided, oldest first: prepared, in flight, or waiting for another decision.
     pub open: Vec<OpenExperiment>,
-    /// EarlierCandidate incumbents that open experiments were made from.
+    /// Former incumbents that open experiments have as their parents.
     pub former: Vec<Incumbent>,
     /// The old and the new incumbent of a keep that was decided and perhaps not yet adopted.
     pub unadopted: Option<(Option<Revision>, Revision)>,
     /// Cost of all proposals.
     pub cost: Cost,
-    /// Reason of the last stop, until the run goes on.
+    /// Reason of the last stop, until the run is resumed.
     pub stopped: Option<String>,
     /// Number of health checks.
     pub checks: u32,
@@ -63,7 +63,8 @@ pub struct State {
     pub crashes_in_a_row: usize,
     /// Number of experiments and rejected proposals since the last keep.
     pub since_keep: usize,
-    /// Why the incumbent itself gave no number in the last health check: the machine is at fault, not the candidates.
+    /// Reason why the incumbent itself gave no number in the last health check, if it gave none: then the machine is at fault,
+    /// not the candidates.
     pub failing: Option<String>,
     /// Seconds that all experiments together took, from their staging to their decision, without the baseline.
     pub seconds_experimenting: f64,
@@ -81,22 +82,25 @@ pub struct State {
     pub since_measured: u32,
     /// Shifts of the machine that were found.
     pub shifts: Vec<Shift>,
-    /// Uses of the sealed holdout.
+    /// Uses of the holdout.
     pub holdout: Vec<HoldoutUse>,
     /// The incumbent's trials on the rungs, and the counts of screening.
     pub rungs: Rungs,
-    /// The side line of the excursion under way, if there is one.
+    /// The side line of the excursion in flight, if there is one.
     pub side_line: Option<SideLine>,
     /// The finished excursions.
     pub excursions: Vec<FinishedExcursion>,
-    /// By the fingerprints' hashes, since these are kept for every experiment.
+    /// Numbers of experiments by the hashes of their fingerprints, which are shorter: every experiment has an entry.
     by_fingerprint: HashMap<u64, u32>,
-    /// Where each experiment stands among the decided ones, by its number.
+    /// Index of each experiment among the decided ones, by its number.
     places: Vec<u32>,
 }
 
 impl State {
-    /// The state after `entries`.
+    /// Folds `entries` into a state.
+    ///
+    /// # Errors
+    /// [`JournalError::Contradiction`] at the first entry that contradicts those before it.
     pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, JournalError> {
         let mut state = State::default();
         for entry in entries {
@@ -105,29 +109,29 @@ impl State {
         Ok(state)
     }
 
-    /// The number of the next experiment.
+    /// Returns the number of the next experiment.
     pub fn next_experiment(&self) -> u32 {
         (self.experiments.len() + self.open.len()) as u32
     }
 
-    /// The decided experiment of this number.
+    /// Finds the decided experiment of this number.
     pub fn experiment(&self, number: u32) -> Option<&Experiment> {
         self.places.get(number as usize).and_then(|place| self.experiments.get(*place as usize))
     }
 
-    /// The experiment that measured the same files, or is going to, if there is one.
+    /// Finds the experiment with the same files, decided or open.
     pub fn with_fingerprint(&self, fingerprint: &str) -> Option<&Experiment> {
         let decided = self.by_fingerprint.get(&hash(fingerprint)).and_then(|id| self.experiment(*id));
         let decided = decided.filter(|decided| decided.candidate.fingerprint == fingerprint);
         decided.or_else(|| self.pending().find(|pending| pending.candidate.fingerprint == fingerprint))
     }
 
-    /// Experiments that were decided, without the baseline.
+    /// Counts the decided experiments, without the baseline.
     pub fn finished(&self) -> usize {
         self.experiments.len().saturating_sub(1)
     }
 
-    /// Everything that is known when `open` is judged.
+    /// Collects the evidence for judging `open`.
     pub fn evidence(&self, open: &OpenExperiment) -> Evidence {
         let mut incumbent = self.reference(open).cloned().unwrap_or_default();
         incumbent.measurements.extend(open.incumbent.iter().cloned());

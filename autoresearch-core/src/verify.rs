@@ -97,14 +97,14 @@ struct Judge {
     state: State,
     violations: Vec<Violation>,
     cost: Cost,
-    /// The open experiments whose candidate's last finished run gave a number.
+    /// The open experiments whose candidate's last finished trial gave a number.
     gave_number: BTreeSet<u32>,
-    /// All that was ever the incumbent.
+    /// All revisions that were ever the incumbent.
     lineage: BTreeSet<Revision>,
 }
 
 impl Judge {
-    /// Judges the next record; an error is one after which nothing can be told any more.
+    /// Checks the next record. After an error no further record can be checked.
     fn record(&mut self, expected: u64, entry: &Entry) -> Result<(), String> {
         if entry.seq != expected {
             return Err(format!("record {expected} was expected here"));
@@ -142,7 +142,7 @@ impl Judge {
             Record::Staged(staged) => {
                 let (experiment, parent) = (staged.experiment, &staged.parent);
                 self.spend(staged.cost, &mut wrong)?;
-                // While the proposal was made another one may have been kept.
+                // Another experiment may have been kept while the proposal was made.
                 let known =
                     |parent: &Revision| self.state.proposal_base() == Some(parent) || self.lineage.contains(parent);
                 if experiment > 0 && !parent.as_ref().is_some_and(known) {
@@ -205,7 +205,7 @@ impl Judge {
             return wrong;
         }
         if running {
-            wrong.push(format!("experiment {id} was kept before its last run ended"));
+            wrong.push(format!("experiment {id} was kept before its last trial ended"));
         }
         if experiment.screening.as_ref().is_some_and(|screened| screened.promotion.is_none()) {
             wrong.push(format!("experiment {id} was kept, but screening did not promote it"));
@@ -213,15 +213,15 @@ impl Judge {
         if !self.gave_number.contains(&id) {
             wrong.push(format!("experiment {id} was kept although its last run gave no number"));
         }
-        // Others' decisions are reported as they were, and not judged.
+        // An import reports the decisions of another program, which are not judged.
         if is_imported(&self.state) {
             return wrong;
         }
         let strict = header.rule.comparison == Comparison::Means;
-        // By what chose it: what it was found to be worth afterwards may be less.
+        // By the trials that chose it: its later ones may show less.
         match (experiment.before, experiment.selected_at().or(experiment.score())) {
             (_, None) => wrong.push(format!("experiment {id} was kept without a finite score")),
-            // A rule of its own may take something else into account, such as the code that a change removes.
+            // A user's own rule may consider something else, such as the code that a change removes.
             (Some(before), Some(after)) if strict && header.direction.gain(before, after) < 0.0 => {
                 wrong.push(format!("experiment {id} was kept with {after}, which is worse than {before} before it"));
             }
@@ -236,7 +236,7 @@ impl Judge {
 pub enum View {
     /// It shows everything.
     Whole,
-    /// It lacks what was decided just before a crash; the next run writes it anew.
+    /// It lacks the decision just before a crash; the lab writes it anew when the run is resumed.
     Behind,
 }
 
@@ -249,7 +249,7 @@ pub fn results(state: &State, path: &Path) -> Result<View, Violation> {
     let wrong = |what: String| Violation::new(format!("{what}; {remedy}"));
     let right = results::table(state);
     let last = right.trim_end_matches('\n').rfind('\n').map_or(0, |end| end + 1);
-    // An import has no next run.
+    // An import is never resumed.
     let may_lack = !is_imported(state);
     let found = match std::fs::read(path) {
         Ok(found) => found,

@@ -16,7 +16,7 @@ pub enum DataError {
     /// A file of the prepared data is damaged.
     #[error("{path} is damaged: {why}; run `prepare` again, it makes it anew")]
     Corrupt {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// Description of the mistake.
         why: String,
@@ -27,7 +27,7 @@ pub enum DataError {
     /// A document cannot be understood.
     #[error("{path}{}: {why}", line.map_or(String::new(), |line| format!(", line {line}")))]
     Malformed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The line, from 1, where that makes sense.
         line: Option<usize>,
@@ -37,7 +37,7 @@ pub enum DataError {
     /// A file cannot be read.
     #[error("cannot read {path}: {source}")]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
@@ -48,7 +48,7 @@ pub enum DataError {
     /// A file cannot be written.
     #[error("cannot write {path}: {source}")]
     Unwritable {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,

@@ -211,7 +211,7 @@ fn a_plateau_asks_for_one_strategy_after_the_other() {
     assert_eq!(rows(&run), Simplify);
 }
 
-/// What is under way is named, and a conflict quotes both sides behind bars, in a bounded number of bytes; without either
+/// Experiments in flight are named, and a conflict quotes both sides behind bars, in a bounded number of bytes; without either
 /// nothing changes.
 #[test]
 fn what_is_pending_and_what_conflicts_is_told() {

@@ -1,4 +1,4 @@
-//! What the benchmarks and the example `measure` measure: the cheapest possible search, in memory and over real git.
+//! The cheapest possible search, in memory and over real git, for the benchmarks and the example `measure`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use autoresearch_core::*;
 /// The files of the repository that experiments run on, beside the one that they edit.
 pub const FILES: usize = 1000;
 
-/// What goes wrong here.
+/// Any error of this module.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// Draws numbers between 0 and 1, the same ones each time.

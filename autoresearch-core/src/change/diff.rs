@@ -4,10 +4,10 @@
 
 use super::{PatchError, nearest_line};
 
-/// What a diff does to one file.
+/// The change of one file in a diff.
 #[derive(Debug)]
 pub(super) struct FileDiff {
-    /// The paths before and after, `None` for `/dev/null`. They differ only in what is refused and in new files.
+    /// The paths before and after, `None` for `/dev/null`. They differ only in rejected changes and in new files.
     old: Option<String>,
     new: Option<String>,
     /// Where it begins in the diff, from 1.
@@ -44,7 +44,7 @@ const REFUSED: [(&str, &str); 7] = [
     ("GIT binary patch", BINARY),
 ];
 
-/// The files of a diff. What is refused is found here, but told by [`FileDiff::check`]: paths are checked before.
+/// Parses the files of a diff. Unsupported changes are reported by [`FileDiff::check`], after their paths are checked.
 pub(super) fn parse(diff: &str) -> Result<Vec<FileDiff>, PatchError> {
     // Where even the headers end in CRLF, that came with the transport and says nothing of the files.
     let plain = uses_crlf(diff).then(|| diff.replace("\r\n", "\n"));
@@ -62,7 +62,7 @@ pub(super) fn parse(diff: &str) -> Result<Vec<FileDiff>, PatchError> {
             at = end;
             continue;
         } else if let Some(names) = line.strip_prefix("diff --git ") {
-            // The two names are equally long, unless this is a rename and refused anyway.
+            // The two names are equally long, unless this is a rename and rejected anyway.
             let half = names.split_at_checked(names.len() / 2).filter(|(_, new)| new.starts_with(' '));
             let (old, new) = half.or_else(|| names.split_once(' ')).unwrap_or((names, names));
             files.push(FileDiff::new(at, old, new));
@@ -125,22 +125,22 @@ impl FileDiff {
         FileDiff { old, new, line: at + 1, headed: false, refused: None, hunks: vec![] }
     }
 
-    /// The paths it names: two if it asks for a rename.
+    /// Returns the paths that it names: two if it asks for a rename.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
         self.old.iter().chain(self.new.iter().filter(|&new| self.old.as_ref() != Some(new))).map(String::as_str)
     }
 
-    /// The path after the change.
+    /// Returns the path after the change.
     pub(super) fn path(&self) -> &str {
         self.paths().last().unwrap_or_default()
     }
 
-    /// Whether the file is new.
+    /// True if the file is new.
     pub(super) fn creates(&self) -> bool {
         self.old.is_none()
     }
 
-    /// Fails for what is no change of text.
+    /// Fails unless it is a change of text.
     pub(super) fn check(&self) -> Result<(), PatchError> {
         let unsupported = |what| Err(PatchError::Unsupported { path: self.path().to_owned(), what });
         self.refused.map_or(Ok(()), unsupported)
@@ -218,7 +218,7 @@ impl Hunk {
             at += 1;
         }
         // Empty lines at the end may be context, or may only part the hunk from the next. Without them it still fits
-        // wherever it did, so they are no reason to refuse it or to prefer a place.
+        // wherever it did, so they are no reason to reject it or to prefer a place.
         body.truncate(body.len() - blank);
         if body.iter().all(|(sign, _)| *sign == ' ') {
             return malformed(start, "the hunk changes nothing; it needs a line with `+` or `-`");
@@ -231,14 +231,14 @@ impl Hunk {
     }
 }
 
-/// Whether a hunk is over here. A removed `-- x` above an added `++ y` looks like a file header, but for the `@@` below.
+/// True if a hunk ends before this line. A removed `-- x` above an added `++ y` looks like a file header, but for the `@@` below.
 fn ends_hunk(lines: &[&str]) -> bool {
     let starts = |at: usize, start: &str| lines.get(at).is_some_and(|line: &&str| line.starts_with(start));
     ["@@", "diff --git ", "Binary files "].iter().any(|start| starts(0, start))
         || (starts(0, "--- ") && starts(1, "+++ ") && starts(2, "@@"))
 }
 
-/// Whether every line ends in CRLF.
+/// True if every line ends in CRLF.
 pub(super) fn uses_crlf(text: &str) -> bool {
     text.contains('\n') && text.split_inclusive('\n').all(|line| line.ends_with("\r\n") || !line.ends_with('\n'))
 }

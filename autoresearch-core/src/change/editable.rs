@@ -1,4 +1,4 @@
-//! The allow-list of what proposals may change.
+//! The allow-list of the paths that proposals may change.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 pub struct EditablePaths(Vec<String>);
 
 impl EditablePaths {
-    /// An allow-list. `src/**` allows everything below `src`, but for the files that must be listed by name.
+    /// Makes an allow-list. `src/**` allows everything below `src`, but for the files that must be listed by name.
     pub fn new(paths: impl IntoIterator<Item = impl Into<String>>) -> EditablePaths {
         EditablePaths(paths.into_iter().map(Into::into).collect())
     }
 
-    /// Whether `path` may be edited. Absolute paths and paths with `.`, `..` or `.git` in them never may.
+    /// True if `path` may be edited. Absolute paths and paths with `.`, `..` or `.git` in them never may.
     pub fn allows(&self, path: &str) -> bool {
         let plain = path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"));
         let by_name_only = path.split('/').any(configures_tools);
@@ -40,7 +40,7 @@ impl EditablePaths {
     }
 }
 
-/// Whether a file or folder of this name is one that tools look for.
+/// True if tools look for a file or folder of this name on their own.
 fn configures_tools(name: &str) -> bool {
     // In any case, since some file systems do not tell `.Cargo` from `.cargo`.
     let name = name.to_ascii_lowercase();

@@ -22,17 +22,17 @@ pub struct Commands {
     /// Program and arguments of the run, in the candidate's folder. It may write a number for each item of an evaluation set
     /// into the file that `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
-    /// Variables for both, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both also get
+    /// Variables for the build and the run, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both also get
     /// `AUTORESEARCH_SEED`, and the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to take.
     pub environment: Vec<(String, OsString)>,
     /// Variables for the run alone.
     pub run_environment: Vec<(String, OsString)>,
-    /// Names of further variables of this process that both inherit, where they are set.
+    /// Names of further variables of this process that the build and the run inherit, where they are set.
     pub pass: Vec<String>,
-    /// Limits of each of both.
+    /// Limits of the build and of the run, each.
     pub limits: Limits,
     /// Processors that the run is pinned to, unless its worker has some of its own; all of them if the set is empty. The build
-    /// before it may use all that there are.
+    /// before it may use all of them.
     pub cpus: Cpus,
     /// Processors that builds ahead are pinned to, so that they disturb no run; all of them if the set is empty.
     pub build_cpus: Cpus,

@@ -5,17 +5,17 @@ use std::ffi::OsString;
 
 use super::cpus::Cpus;
 
-/// Variable that tells a program which GPUs there are, in the way of CUDA.
+/// Variable with the GPUs that a CUDA program sees.
 const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
-/// Variable that tells in which order they are counted.
+/// Variable with the order in which CUDA counts GPUs.
 const ORDER: &str = "CUDA_DEVICE_ORDER";
 
 /// The devices of one worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Variables that show its accelerators, and no others, to a run.
+    /// Variables that show its accelerators, and no others, to a trial.
     pub environment: Vec<(String, OsString)>,
-    /// Processors that its runs, and the builds that it makes itself, are pinned to.
+    /// Processors to which its trials, and the builds that it makes itself, are pinned.
     pub cpus: Cpus,
 }
 
@@ -108,7 +108,7 @@ impl Device {
         Ok(())
     }
 
-    /// Lists the GPUs that its runs see, if that is set at all.
+    /// Lists the GPUs that its trials see, if they are set.
     fn gpus(&self) -> Vec<String> {
         let visible =
             self.environment.iter().rfind(|(name, _)| name == VISIBLE).map(|(_, value)| value.to_string_lossy());
@@ -121,7 +121,7 @@ fn is_number(gpu: &str) -> bool {
     gpu.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A UUID may be cut short as long as it is the only one that begins so.
+/// Compares two UUIDs of GPUs, of which either may be abbreviated as the other's beginning.
 fn same_gpu(one: &str, other: &str) -> bool {
     match (one.parse::<u32>(), other.parse::<u32>()) {
         (Ok(one), Ok(other)) => one == other,

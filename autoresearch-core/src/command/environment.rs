@@ -104,7 +104,7 @@ pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAP
 /// Words of a name that make a variable a secret, whatever it begins with.
 const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 
-/// Bytes from which on a value can be a secret.
+/// Length in bytes from which on a value can be a secret.
 const SHORTEST_SECRET: usize = 8;
 
 /// Returns the variables of this process that a command inherits.
@@ -120,8 +120,8 @@ pub(crate) fn passed(names: &[String]) -> impl Iterator<Item = (String, OsString
     names.iter().filter_map(|name| Some((name.clone(), std::env::var_os(name)?)))
 }
 
-/// Replaces the keys of this process in a text that goes on to journals, prompts and people: the values of its variables whose
-/// names speak of a secret. A trial may have found one in spite of everything, or it was passed on by name.
+/// Hides the keys of this process in a text for journals, prompts and people: the values of its variables whose
+/// names speak of a secret. A trial may have found one nevertheless, or have been given it by name.
 pub(crate) fn censor(text: String) -> String {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

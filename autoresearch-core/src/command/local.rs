@@ -24,7 +24,7 @@ pub use slot::Slot;
 
 /// Runs jobs on this machine, one at a time in each of its slots.
 ///
-/// Builds take turns, since they share caches and may use all processors; runs go on at the same time. On Linux a supervisor
+/// Builds take turns, since they share caches and may use all processors; trials run at the same time. On Linux a supervisor
 /// keeps each command's limit and ends its whole tree of processes, also when the lab dies: a job that was running then is
 /// lost, and one that had ended is found by its name.
 ///
@@ -37,7 +37,7 @@ pub use slot::Slot;
 #[derive(Debug)]
 pub struct LocalExecutor {
     places: Vec<Place>,
-    /// Held by the job that builds.
+    /// Lock that the building job holds.
     builds: tokio::sync::Mutex<()>,
     logs: PathBuf,
     running: Mutex<HashMap<JobName, Running>>,
@@ -51,7 +51,7 @@ struct Running {
     ended: watch::Receiver<()>,
 }
 
-/// Takes a job off the list when it ends, or when nobody waits for it any more.
+/// Removes a job from the list when it ends, or when nobody waits for it any more.
 struct Registered<'a> {
     executor: &'a LocalExecutor,
     name: JobName,
@@ -78,7 +78,7 @@ impl LocalExecutor {
         }
     }
 
-    /// The number of jobs that can be here at the same time.
+    /// Returns the number of jobs that can run at the same time.
     pub fn slots(&self) -> usize {
         self.places.len()
     }

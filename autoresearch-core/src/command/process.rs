@@ -32,8 +32,8 @@ pub use log::log_tail;
 pub use outcome::outcome;
 pub use sweep::sweep;
 
-/// Interval between two looks at a running command, and the number of looks between two at its memory: looking must cost it
-/// nothing.
+/// Interval at which a running command is polled, and the number of polls for each reading of its memory: rare enough to cost the
+/// command nothing.
 const POLL: Duration = Duration::from_millis(200);
 const LOOKS_AT_MEMORY: u32 = 5;
 /// Time between the request to end and the kill, unless a command says otherwise.
@@ -110,7 +110,7 @@ impl Command {
         let mut child =
             command.spawn().map_err(|source| SandboxError::CannotStart { command: program.clone(), source })?;
         tree.started(child.id());
-        // Ours of the pipes' other ends: as long as they are open, nobody sees the end of the output.
+        // Our copies of the pipes' write ends: the output would not end while they are open.
         drop((command, ends));
 
         // Where a supervisor keeps the limit, this is for one that was itself stopped.

@@ -24,7 +24,7 @@ impl CommitTree {
     }
 
     fn read_with<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, SandboxError> {
-        // A panic in one git call leaves the repository itself as it was.
+        // A panic in a git call does not damage the repository.
         Ok(work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Workspace {
     pub(super) commands: Commands,
 }
 
-/// A candidate to be made to another parent; see [`crate::sandbox::Rebase`].
+/// A candidate to be rebased; see [`crate::sandbox::Rebase`].
 pub(super) struct Move {
     pub(super) experiment: u32,
     pub(super) times: u32,
@@ -31,7 +31,7 @@ pub(super) struct Move {
 
 impl Workspace {
     pub(super) fn with_lineage<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, GitError> {
-        // A panic in one git call leaves the repository itself as it was.
+        // A panic in a git call does not damage the repository.
         work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -93,8 +93,8 @@ impl Workspace {
         Ok(Candidate { fingerprint: git.fingerprint(&revision, &self.commands.editable)?, revision, added_lines })
     }
 
-    /// Applies a candidate's change to another parent: from the three states' files alone, since a candidate that was rebased
-    /// before, or was made from another one, has other ancestors than the state that its change is counted from.
+    /// Rebases a candidate by the files of the three revisions alone. Its ancestors do not matter: a candidate that was rebased
+    /// before has others than the revision that its change was made for.
     pub(super) fn rebase(&self, rebase: &Move) -> Result<Rebased, SandboxError> {
         let Move { experiment, times, candidate, from, onto } = rebase;
         let merge = self.with_lineage(|git| git.merge(from, onto, candidate))?;

@@ -75,7 +75,7 @@ impl Lineage {
                 }
                 ObjectType::Tree => {
                     let tree = self.repository.find_tree(id)?;
-                    // What else a tree can name is a submodule's commit, which is not kept here.
+                    // The other entries of a tree are submodules, whose commits are not kept here.
                     let kinds = |entry: &git2::TreeEntry<'_>| match entry.kind() {
                         Some(kind @ (ObjectType::Tree | ObjectType::Blob)) => Some((entry.id(), kind, id)),
                         _ => None,

@@ -20,7 +20,7 @@ pub struct Conflict {
 enum How {
     /// Both changed the same lines.
     Hunks(Vec<Hunk>),
-    /// Anything else, in words.
+    /// Any other conflict, in words.
     Words(String),
 }
 
@@ -59,7 +59,7 @@ impl Conflict {
         Conflict::in_words(path, "both changed it, and it is not text (UTF-8), so the changes cannot be merged")
     }
 
-    /// The file.
+    /// Path of the file.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -71,7 +71,7 @@ impl Conflict {
         let mut text =
             format!("This change and what was kept meanwhile contradict each other in {}.\n", names(conflicts));
         for (at, place) in places.iter().enumerate() {
-            // The first is shown in any case: it has a limit of its own.
+            // The first one is always shown, as it has a limit of its own.
             if at > 0 && text.len() + place.len() > MOST {
                 let left_out = match places.len() - at {
                     1 => "one more place is".to_owned(),
@@ -113,7 +113,7 @@ fn names(conflicts: &[Conflict]) -> String {
     shown.join(", ") + &more
 }
 
-/// As many whole lines of one side as there is room for; each ends with a line break.
+/// Cuts one side to the whole lines that there is room for; each ends with a line break.
 fn cut(side: &str) -> String {
     let mut text = String::new();
     let count = side.lines().count();
@@ -123,7 +123,7 @@ fn cut(side: &str) -> String {
             text.push('\n');
             continue;
         }
-        // A single line may be as long as it likes.
+        // A single line may have any length.
         if at == 0 {
             text.extend(line.chars().scan(0, |length, c| {
                 *length += c.len_utf8();
@@ -140,7 +140,7 @@ fn cut(side: &str) -> String {
     text
 }
 
-/// The conflicting places of a merged text in the style of `diff3 -m`, whose markers are `size` characters long; no other
+/// Finds the conflicting places of a merged text in the style of `diff3 -m`, whose markers are `size` characters long; no other
 /// line begins with as many.
 pub(super) fn hunks(merged: &str, size: usize) -> Vec<Hunk> {
     let [ours, base, middle, theirs] = ["<", "|", "=", ">"].map(|c| c.repeat(size));

@@ -76,7 +76,7 @@ pub enum GitError {
         "git changes {path} at checkout ({attribute} in .gitattributes), which a candidate's folder would not have; keep that file outside the repository and give its path to the command, or take the attribute away"
     )]
     Filtered {
-        /// The file.
+        /// Path of the file.
         path: String,
         /// The attribute with its value.
         attribute: String,

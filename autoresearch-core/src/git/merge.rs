@@ -20,7 +20,7 @@ use crate::revision::Revision;
 pub struct Merge {
     /// The files that differ from ours, by path; `None` for one that is deleted.
     pub changed: BTreeMap<String, Option<TreeFile>>,
-    /// Where the sides contradict each other. Unless this is empty there is no merged state.
+    /// The conflicts. There is a merged state only if this is empty.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -31,7 +31,7 @@ impl Lineage {
     pub fn merge(&self, base: &Revision, ours: &Revision, theirs: &Revision) -> Result<Merge, GitError> {
         let (base, ours, theirs) = (self.tree(base)?, self.tree(ours)?, self.tree(theirs)?);
         let mut merge = Merge::default();
-        // What they did not touch is ours, whatever that is.
+        // Our side stands wherever theirs changed nothing.
         let touched = |path: &&String| base.get(*path) != theirs.get(*path) && ours.get(*path) != theirs.get(*path);
         let paths: BTreeSet<&String> = base.keys().chain(theirs.keys()).filter(touched).collect();
         for path in paths {
@@ -60,7 +60,7 @@ impl Lineage {
         Ok(merge)
     }
 
-    /// One file that both sides changed, or that both made.
+    /// Merges a file that both sides changed or made.
     fn merge_file(
         &self,
         path: &str,
@@ -122,7 +122,7 @@ fn merge_texts(
     git2::merge_file(&base, &ours, &theirs, Some(options))
 }
 
-/// The length of the longest beginning of a line that could be taken for a marker.
+/// Computes the length of the longest beginning of a line that could be taken for a marker.
 fn longest_marker(text: &str) -> usize {
     let lead = |line: &str| {
         let first = line.chars().next().filter(|first| "<|=>".contains(*first));

@@ -30,7 +30,7 @@ impl Lineage {
     }
 
     /// Checks that the run can make and move its refs, before anything is paid for: no other ref stands in their way, and
-    /// nobody has the run's branch checked out.
+    /// no working tree has the run's branch checked out.
     pub fn check_names(&self) -> Result<(), GitError> {
         for wanted in [self.branch(), self.pin_of(0)] {
             for (end, _) in wanted.match_indices('/') {

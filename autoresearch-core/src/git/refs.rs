@@ -9,7 +9,7 @@ use super::lineage::Lineage;
 use crate::failpoint;
 use crate::revision::Revision;
 
-/// The lock of a ref is held for the time of one write: an older one was left by a process that died.
+/// Age from which on the lock of a ref was left by a process that died: it is held only for one write.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Lineage {
@@ -78,7 +78,7 @@ impl Lineage {
     /// Writes the ref `name`, past a lock that somebody else holds for a moment or has left for good.
     ///
     /// A process that is killed in the middle of a write leaves the lock of the ref, and every later write would fail on
-    /// it. The journal lets one lab at a time write these refs, so an old lock is nobody's and is removed.
+    /// it. The journal lets one lab at a time write these refs, so an old lock was left by a dead process and is removed.
     fn write_ref<T>(&self, name: &str, write: impl Fn() -> Result<T, git2::Error>) -> Result<T, git2::Error> {
         let began = Instant::now();
         let mut removed = false;

@@ -20,8 +20,8 @@ pub enum Record {
     Started(RunHeader),
     /// A proposal became an experiment: its candidate is staged.
     Staged(StagedExperiment),
-    /// An experiment's change is made to another base: the incumbent moved since it was staged. What was measured before
-    /// says nothing about the new candidate.
+    /// An experiment's change is applied to another base, since the incumbent moved after it was staged. Earlier
+    /// measurements say nothing about the new candidate.
     Rebased {
         /// Number of the experiment.
         experiment: u32,
@@ -29,10 +29,10 @@ pub enum Record {
         parent: Revision,
         /// The new candidate.
         candidate: Candidate,
-        /// Whether it joins the merge queue, as it was found better than its old base.
+        /// True if it joins the merge queue, since it was better than its old base.
         in_merge_queue: bool,
     },
-    /// An experiment's change could not be made to the incumbent: it is judged as it is, by what was measured.
+    /// An experiment's change conflicts with the incumbent: the candidate is judged as it is, by its measurements.
     Conflicted {
         /// Number of the experiment.
         experiment: u32,
@@ -41,11 +41,11 @@ pub enum Record {
     },
     /// A trial of an experiment starts.
     TrialStarted(TrialStart),
-    /// The run goes on after the process of the lab died: the trials that had started then are lost.
+    /// The run continues after the process of the lab died: the trials that were in flight then are lost.
     Resumed,
     /// A trial ended by itself or was killed at its limit.
     TrialMeasured(TrialResult),
-    /// Trials on the rungs are behind the candidate: it goes on to the full budget.
+    /// A candidate is promoted from the rungs of screening to the full budget.
     Promoted {
         /// Number of the experiment.
         experiment: u32,
@@ -54,7 +54,7 @@ pub enum Record {
         /// The reason, in one line.
         reason: String,
     },
-    /// Our machinery failed, and the trial with it: it says nothing about the candidate, unless it fails for no other.
+    /// The sandbox failed, and the trial with it. This says nothing about the candidate, unless the sandbox fails on no other.
     TrialFailed {
         /// Number of the experiment.
         experiment: u32,
@@ -63,7 +63,8 @@ pub enum Record {
         /// The failure.
         error: String,
     },
-    /// A trial was taken back: it could decide nothing any more, or the run ended. It is neither lost nor a failure.
+    /// A trial was cancelled, since its result could change no decision any more, or since the run ended. It counts neither as
+    /// lost nor as a failure.
     TrialCancelled {
         /// Number of the experiment.
         experiment: u32,
@@ -116,7 +117,7 @@ pub enum Record {
         /// Its score.
         score: Score,
     },
-    /// The sealed holdout was opened: what it says has been seen from now on.
+    /// The holdout was opened: from now on its scores have been seen.
     HoldoutOpened {
         /// The best state, which is measured on it beside the baseline.
         best: Revision,
@@ -125,7 +126,7 @@ pub enum Record {
     HoldoutMeasured {
         /// The baseline's score on it, or why there is none.
         baseline: Result<Score, String>,
-        /// The best state's.
+        /// The best state's score on it, or why there is none.
         best: Result<Score, String>,
     },
     /// The run stopped in an orderly way; it can be continued.
@@ -135,7 +136,7 @@ pub enum Record {
     },
 }
 
-/// The identity of a run: everything that must be the same when it goes on.
+/// The identity of a run: everything that must be the same when it is resumed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunHeader {
@@ -145,7 +146,7 @@ pub struct RunHeader {
     pub base: Option<Revision>,
     /// The metric's name.
     pub metric: String,
-    /// Which way is better.
+    /// The better direction of the metric.
     pub direction: Direction,
     /// The settings that decide the number.
     pub policy: Policy,
@@ -177,7 +178,7 @@ impl RunHeader {
         }
     }
 
-    /// What differs between this header, of the journal, and today's.
+    /// Lists the differences between this header, of the journal, and the present one.
     pub fn differences(&self, now: &RunHeader) -> Vec<Difference> {
         let direction =
             |header: &RunHeader| if header.direction == Direction::Minimise { "minimise" } else { "maximise" };
@@ -206,11 +207,11 @@ impl RunHeader {
 pub struct StagedExperiment {
     /// Its number; 0 is the baseline.
     pub experiment: u32,
-    /// Its parent: the incumbent or the tip of a side line; `None` for the baseline.
+    /// Its parent: the incumbent, or the end of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
     /// The candidate that its trials execute.
     pub candidate: Candidate,
-    /// One line.
+    /// The proposal in one line.
     pub description: String,
     /// Why it should help.
     pub hypothesis: String,
@@ -287,9 +288,9 @@ pub struct TrialResult {
     /// The share of the full budget that it had.
     #[serde(default = "full", skip_serializing_if = "is_full")]
     pub fidelity: f64,
-    /// How it ended, with only the last lines of its log.
+    /// The end of the trial, with only the last lines of its log.
     pub outcome: Outcome,
-    /// The number, or why there is none.
+    /// The measurement, or why there is none.
     pub result: Result<Measurement, String>,
 }
 
@@ -345,7 +346,7 @@ impl Decision {
     }
 }
 
-/// The share of the budget of a trial where the journal does not say.
+/// The share of the budget where the journal names none.
 fn full() -> f64 {
     1.0
 }
@@ -354,15 +355,15 @@ fn is_full(fidelity: &f64) -> bool {
     *fidelity == 1.0
 }
 
-/// A record as it stands in the journal.
+/// A record with its number and its time, as one line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// The format's version.
     pub v: u32,
     /// Its number, from 0, without gaps.
     pub seq: u64,
-    /// When it was written.
+    /// Time it was written (UTC).
     pub at: Timestamp,
-    /// What happened.
+    /// The step itself.
     pub record: Record,
 }

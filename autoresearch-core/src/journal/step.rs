@@ -1,4 +1,4 @@
-//! The words of a journal for what became of an experiment.
+//! The words of a journal for the results of experiments.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +29,9 @@ impl std::fmt::Display for Status {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExcursionStep {
-    /// The discarded candidate is a sacrifice: it becomes the tip of the side line, which begins with it or goes on.
+    /// The discarded candidate is a sacrifice: it becomes the end of the side line, or the first one of a new side line.
     Sacrifice,
-    /// The side line led nowhere, and the search goes on from the incumbent.
+    /// The side line led nowhere, and the search continues from the incumbent.
     Dropped,
 }
 
@@ -42,7 +42,7 @@ pub enum ExcursionStep {
 pub enum Promotion {
     /// It is good enough on a rung.
     Passed,
-    /// It is not, and was promoted all the same, to see what screening throws away.
+    /// It is not good enough, and was promoted all the same, to measure the losses by screening.
     Control,
     /// It could not be compared: the incumbent gave no number on a rung.
     Unscreened,

@@ -20,7 +20,7 @@ use crate::sandbox::{Budget, Sandbox};
 use crate::state::State;
 use crate::stop::Stop;
 
-/// Where the journal of a lab is kept.
+/// Storage of a lab's journal.
 enum Log {
     Memory,
     File(PathBuf),
@@ -89,13 +89,13 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
-    /// Keeps the journal in this file, which is made if it is missing; a run that it holds already goes on.
+    /// Keeps the journal in this file, which is made if it is missing. A run that it holds already is resumed.
     pub fn journal(mut self, path: impl Into<PathBuf>) -> LabBuilder<C> {
         self.log = Log::File(path.into());
         self
     }
 
-    /// Takes an open journal, as of a medium of one's own; a run that it holds already goes on.
+    /// Uses an open journal, for instance over a medium of one's own. A run that it holds already is resumed.
     pub fn open_journal(mut self, journal: Journal) -> LabBuilder<C> {
         self.log = Log::Open(journal);
         self
@@ -113,7 +113,7 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
-    /// Sets the limits of each trial. Default: five minutes each for the run and the build.
+    /// Sets the limits of each trial. Default: five minutes each for the trial and its build.
     pub fn budget(mut self, budget: impl Into<Budget>) -> LabBuilder<C> {
         self.settings.budget = budget.into();
         self
@@ -131,7 +131,7 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
-    /// Sets the workers. Default: one, and one thing after the other.
+    /// Sets the workers. Default: one, without proposals or builds ahead.
     pub fn workers(mut self, workers: Workers) -> LabBuilder<C> {
         self.settings.workers = workers;
         self
@@ -175,7 +175,7 @@ impl<C: Change> LabBuilder<C> {
             Log::Open(journal) => journal,
         };
         let mut state = State::default();
-        journal.take_entries().into_iter().try_for_each(|entry| state.take(entry))?;
+        journal.take_entries().into_iter().try_for_each(|entry| state.apply_owned(entry))?;
         Ok(Lab {
             program: Arc::new(program.unwrap_or_else(|| default_program(&*metric))),
             proposer: Arc::new(Mutex::new(proposer)),

@@ -39,7 +39,7 @@ impl<C: Change> Lab<C> {
             Status::Discard | Status::Crash => None,
         };
         let reason = match excursion {
-            Some(ExcursionStep::Sacrifice) => format!("{reason}; sacrificed: an excursion goes on from it"),
+            Some(ExcursionStep::Sacrifice) => format!("{reason}; sacrificed: an excursion continues from it"),
             _ => reason,
         };
         let (experiment, to) = (id, kept_as.clone());
@@ -57,14 +57,14 @@ impl<C: Change> Lab<C> {
         Ok(())
     }
 
-    /// Moves the incumbent to a revision whose keep is decided.
+    /// Moves the incumbent to a revision that was decided to be kept.
     pub(super) async fn adopt_incumbent(&mut self, from: Option<&Revision>, to: &Revision) -> Result<(), LabError> {
         self.sandbox.adopt(from, to).await?;
         let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);
         self.record(Record::Adopted { experiment })
     }
 
-    /// Lets the rule ask again for experiments in conflict, which are judged as they are: there is another incumbent now.
+    /// Lets the rule ask again for trials of experiments in conflict, since they are judged against the new incumbent.
     fn let_rule_ask_again(&self, in_flight: &mut InFlight<C>) {
         for open in self.state.open.iter().filter(|open| open.experiment.conflict.is_some()) {
             if let Some(known) = in_flight.experiments.get_mut(&open.experiment.id) {
@@ -74,7 +74,8 @@ impl<C: Change> Lab<C> {
         }
     }
 
-    /// Number of measurements of the next incumbent that count from now on, if not all of them, and the level of the test.
+    /// Returns the number of the next incumbent's measurements that count from now on, if not all of them, and the level of the
+    /// test.
     fn consequences(&self, open: &OpenExperiment, status: Status) -> (Option<u32>, Option<f64>) {
         let mut evidence = self.state.evidence(open);
         on_one_machine(&mut evidence);
@@ -90,7 +91,7 @@ impl<C: Change> Lab<C> {
         (reference.map(|count| count as u32), alpha)
     }
 
-    /// The commit message of a kept experiment.
+    /// Formats the commit message of a kept experiment.
     fn message(&self, experiment: &Experiment, reason: &str) -> String {
         let name = self.metric.name();
         let after = experiment.score().map_or("unmeasured".into(), |score| significant(score.get()));
@@ -118,8 +119,8 @@ impl<C: Change> Lab<C> {
     }
 }
 
-/// Makes the revision that a kept candidate will be known by. A message that the sandbox cannot write is replaced by a plain
-/// one: a proposal's own words must not stand between a better candidate and the lineage.
+/// Commits a kept candidate. If the sandbox cannot write the message, a plain one is used, so that a proposal's own words never
+/// keep a better candidate out of the lineage.
 async fn commit<C>(
     sandbox: &dyn Sandbox<C>,
     candidate: &Candidate,

@@ -9,12 +9,12 @@ use crate::ratchet::{Arm, Disclosure};
 use crate::sandbox::Outcome;
 use crate::state::{Experiment, State, Status};
 
-/// The experiments as proposers see them. Each is copied once, when it is decided, and under other rules none ever is.
+/// The redacted copies of the decided experiments, each made once. Under other rules there are none.
 pub(super) struct Disclosed {
     experiments: Arc<Vec<Experiment>>,
 }
 
-/// The view of one state that a proposer gets.
+/// The redacted view of one state.
 pub(super) struct View {
     experiments: Arc<Vec<Experiment>>,
     pending: Vec<Experiment>,
@@ -22,7 +22,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Leaves in a context only the view.
+    /// Replaces the parts of a context by those of the view.
     pub(super) fn narrow<'a, C>(&'a self, context: &mut Context<'a, C>) {
         let best = self.best.unwrap_or(context.to_beat);
         (context.score, context.to_beat, context.experiments) = (best, best, &self.experiments);
@@ -31,7 +31,7 @@ impl View {
 }
 
 impl Disclosed {
-    /// `None` where proposers may see everything.
+    /// Makes the store of redacted experiments; `None` under a rule that discloses everything.
     pub(super) fn under(disclosure: Disclosure) -> Option<Disclosed> {
         match disclosure {
             Disclosure::Everything => None,
@@ -39,24 +39,24 @@ impl Disclosed {
         }
     }
 
-    /// The view of all decided experiments.
-    pub(super) fn of(&mut self, state: &State) -> &[Experiment] {
+    /// Redacts the experiments decided since the last call. Returns all redacted experiments.
+    pub(super) fn experiments(&mut self, state: &State) -> &[Experiment] {
         let items = items(state);
         let new = state.experiments.get(self.experiments.len()..).unwrap_or_default();
         Arc::make_mut(&mut self.experiments).extend(new.iter().map(|experiment| redacted(experiment, items)));
         &self.experiments
     }
 
-    /// The view of this state, for as long as a call takes.
+    /// Makes the view of this state for one call of the proposer.
     pub(super) fn view(&mut self, state: &State) -> View {
-        self.of(state);
+        self.experiments(state);
         let items = items(state);
         let pending = state.pending().map(|experiment| redacted(experiment, items)).collect();
         View { experiments: self.experiments.clone(), pending, best: rounded_best(state) }
     }
 }
 
-/// The incumbent's score as it may be known.
+/// The incumbent's score, rounded as the rule discloses it.
 fn rounded_best(state: &State) -> Option<Score> {
     state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()).map(|score| rounded(score, items(state)))
 }
@@ -66,7 +66,7 @@ fn items(state: &State) -> usize {
     state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.items()).map_or(0, |items| items.len())
 }
 
-/// To the next multiple of one item's share; unchanged where there are no items.
+/// Rounds a score to the next multiple of one item's share. Without items it is unchanged.
 fn rounded(score: Score, items: usize) -> Score {
     let count = items as f64;
     Score::new((score.get() * count).round() / count).unwrap_or(score)
@@ -77,7 +77,7 @@ fn redacted(experiment: &Experiment, items: usize) -> Experiment {
     let (measurements, reason) = match experiment.status {
         Status::Keep => (score.into_iter().collect(), "better by more than one evaluation set's noise"),
         Status::Discard => (Vec::new(), "not better by more than one evaluation set's noise"),
-        // Why it crashed is needed to mend it; what it printed may hold a part of a score.
+        // A proposer needs the reason of a crash; the output of a trial that completed may hold a part of a score.
         Status::Crash => (Vec::new(), experiment.reason.as_str()),
     };
     let mut told = Experiment {

@@ -1,24 +1,24 @@
-//! Excursions: changes that are a little worse are gone on from for a few experiments, if nothing else helps.
+//! Excursions: if nothing else helps, the search continues for a few experiments from changes that are a little worse.
 //!
-//! A greedy search ends in the first local optimum. Here a change that needs another one to pay may be followed by that one:
-//! the side line reaches the lineage only if its end is kept, as one change, judged against the incumbent like any other.
+//! A greedy search ends in the first local optimum. A change that pays only together with another one can be followed by that
+//! one here. The side line reaches the lineage only if its end is kept: as one change, judged against the incumbent.
 
 use crate::state::{ExcursionStep, OpenExperiment, State, Status};
 
-/// The conditions under which the search leaves its incumbent, and for how long.
+/// The conditions under which the search leaves its incumbent, and the number of experiments that it may then take.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExcursionRule {
-    /// Number of experiments in a row without a keep after which one begins, those of earlier excursions not counted.
+    /// Number of experiments in a row without a keep after which an excursion begins, those of earlier excursions not counted.
     pub after: usize,
-    /// Number of experiments that one may take, at least 1. Each makes a sacrifice of its candidate, or leads nowhere, or is
-    /// kept and ends it.
+    /// Number of experiments that an excursion may take, at least 1. Each is sacrificed, or leads nowhere, or is kept and ends the
+    /// excursion.
     pub steps: usize,
     /// The amount by which a sacrifice may be worse than the incumbent, in the metric's unit: a finite number, not negative.
     pub tolerance: f64,
 }
 
 impl ExcursionRule {
-    /// Says what is wrong with it, in a sentence that says what to do.
+    /// Checks the values. The error says which is wrong, and what to give instead.
     pub fn check(&self) -> Result<(), String> {
         if self.steps == 0 {
             return Err("steps is 0; give at least 1, or leave the excursions out".into());
@@ -35,7 +35,7 @@ impl ExcursionRule {
     }
 }
 
-/// The consequence for an excursion under this rule, if `open` is decided with `status`.
+/// Determines the consequence for an excursion if `open` is decided with `status`.
 pub(super) fn next_step(
     rule: Option<&ExcursionRule>,
     state: &State,
@@ -47,7 +47,7 @@ pub(super) fn next_step(
     }
     if let Some(line) = &state.side_line {
         let tried = line.tried as usize + 1;
-        // The last one would have nobody to go on from it.
+        // No experiment could follow a sacrifice in the last step.
         if rule.is_none_or(|rule| tried >= rule.steps) {
             return Some(ExcursionStep::Dropped);
         }
@@ -60,7 +60,7 @@ pub(super) fn next_step(
     (status == Status::Discard && gain >= -rule.tolerance).then_some(ExcursionStep::Sacrifice)
 }
 
-/// The amount by which a candidate may be behind for the sake of an excursion, where screening would discard it.
+/// The amount by which a candidate may be behind on a rung for the sake of an excursion.
 pub(super) fn tolerance(rule: Option<&ExcursionRule>, state: &State) -> f64 {
     match rule {
         Some(rule) if state.side_line.is_some() || rule.is_due(state) => rule.tolerance,

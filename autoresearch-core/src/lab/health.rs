@@ -17,7 +17,7 @@ const MACHINE_BACKOFF: (Duration, Duration) = (Duration::from_secs(30), Duration
 pub(super) const AGREEING_TRIALS: usize = 3;
 
 impl<C: Change> Lab<C> {
-    /// Starts a health check, if one is due and a worker is free. It goes before new experiments.
+    /// Starts a health check, if one is due and a worker is free. Health checks go before new experiments.
     pub(super) fn start_health_check(&mut self, in_flight: &mut InFlight<C>, stopping: bool) {
         let Some(incumbent) = &self.state.incumbent else { return };
         if stopping && !matches!(in_flight.health_check, Some(HealthCheck::Measuring { .. })) {
@@ -52,8 +52,8 @@ impl<C: Change> Lab<C> {
         });
     }
 
-    /// Finds out whether a health check is due: at once if the machine is suspected, after a wait if the last check failed,
-    /// and on a schedule.
+    /// Schedules a health check, if one is due: at once if the machine is suspected, after a wait if the last check failed,
+    /// and otherwise at regular intervals.
     fn schedule_health_check(&self, in_flight: &mut InFlight<C>) {
         let Some(incumbent) = &self.state.incumbent else { return };
         if let Some(why) = &self.state.failing {
@@ -91,7 +91,7 @@ impl<C: Change> Lab<C> {
         let read = match result {
             Ok(outcome) => self.read(&outcome),
             Err(SandboxError::Cancelled) => return Ok(()),
-            // The sandbox fails on the incumbent, too: it is no candidate's fault, and a person must act.
+            // The sandbox fails on the incumbent, too: no candidate is at fault, and a person must act.
             Err(error) if is_about_sandbox => {
                 let failure = Some(error.to_string());
                 self.record(Record::HealthChecked { failure, measurement: None, reference: None })?;
@@ -102,13 +102,13 @@ impl<C: Change> Lab<C> {
         let Some(HealthCheck::Measuring { incumbent, before, mut now, .. }) = check else {
             return self.record(Record::HealthChecked { failure: read.err(), measurement: None, reference: None });
         };
-        if self.state.incumbent.as_ref().map(|today| today.experiment) != Some(incumbent) {
-            // Another one was kept meanwhile, and measured for that.
+        if self.state.incumbent.as_ref().map(|present| present.experiment) != Some(incumbent) {
+            // Another candidate was kept meanwhile, and has fresh measurements.
             return Ok(());
         }
         let measurement = match read {
             Ok(measurement) => measurement,
-            // It ran before: the machine is at fault, which the next check will look into.
+            // The incumbent ran before, so the machine is at fault; the next check examines it.
             Err(failure) => {
                 let failure = Some(failure);
                 return self.record(Record::HealthChecked { failure, measurement: None, reference: None });

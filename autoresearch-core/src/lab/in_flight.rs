@@ -1,5 +1,5 @@
-//! Everything that one call of `Lab::run` knows beside the journal: workers, slots, futures, and open experiments. It is
-//! lost in a crash; everything durable is in the journal.
+//! The local state of one call of `Lab::run`: workers, slots, futures, and open experiments. It is lost in a crash;
+//! everything durable is in the journal.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -19,10 +19,10 @@ use crate::stop::StopReason;
 /// The wait after the first failure; doubled with each further one in a row, up to a minute.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// Time that everything in flight has to end after it is cancelled.
+/// Time within which everything in flight must end after it is cancelled.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
-/// The wait after this many failures in a row.
+/// Returns the wait after this many failures in a row.
 pub(super) fn backoff_after(failures: u32) -> Duration {
     FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF)
 }
@@ -45,7 +45,7 @@ pub(super) enum Completion<C> {
 pub(super) struct Answer<C> {
     /// The revision whose files it was asked about.
     pub(super) parent: Revision,
-    /// Number of proposals it was asked for.
+    /// Number of proposals that it was asked for.
     pub(super) asked: usize,
     pub(super) result: Result<Wave<C>, ProposerError>,
     pub(super) took: Duration,
@@ -95,50 +95,50 @@ pub(super) enum Phase {
     Running,
 }
 
-/// An open experiment beside the journal.
+/// The local state of an open experiment.
 #[derive(Default)]
 pub(super) struct ExperimentInFlight {
     /// Its trials in flight, the oldest first.
     pub(super) trials: Vec<TrialInFlight>,
-    /// Whether it waits after a failure of our machinery.
+    /// True while it waits after a failure of the sandbox.
     pub(super) backs_off: bool,
     /// The trials that the rule asked for and that are not started.
     pub(super) requested: VecDeque<Side>,
     /// Number of measurements when the rule asked.
     pub(super) measurements_at_request: Option<usize>,
-    /// Whether a trial of it was started by this process.
+    /// True once this process has started a trial of it.
     pub(super) was_tried: bool,
-    /// Failures of our machinery in a row, in this process.
+    /// Failures of the sandbox in a row, in this process.
     pub(super) failures: u32,
 }
 
 impl ExperimentInFlight {
-    /// Whether it neither runs nor waits after a failure, so that its next step can be taken.
+    /// True if it neither runs nor waits after a failure, so that its next step can be taken.
     pub(super) fn is_idle(&self) -> bool {
         self.trials.is_empty() && !self.backs_off
     }
 
-    /// Whether another trial of this side may start beside those in flight.
+    /// True if another trial of this side may start beside those in flight.
     pub(super) fn may_start(&self, side: Side) -> bool {
         !self.backs_off && self.trials.iter().all(|trial| trial.side == side && trial.trial.fidelity == 1.0)
     }
 
-    /// Remembers the trials that the rule asks for, seeing this many measurements.
+    /// Remembers the trials that the rule asked for, and the number of measurements at that time.
     pub(super) fn request(&mut self, sides: Vec<Side>, measurements: usize) {
         (self.requested, self.measurements_at_request) = (sides.into(), Some(measurements));
     }
 
-    /// Takes a trial out of those in flight.
+    /// Removes a trial from those in flight.
     pub(super) fn remove(&mut self, number: u32) -> Option<TrialInFlight> {
         let at = self.trials.iter().position(|trial| trial.trial.number == number)?;
         Some(self.trials.remove(at))
     }
 }
 
-/// The proposer beside the journal.
+/// The local state of the proposer.
 #[derive(Default)]
 pub(super) struct ProposerInFlight {
-    /// Whether it is being asked, or waits after a failure.
+    /// True while it is being asked, or waits after a failure.
     pub(super) is_busy: bool,
     /// Failed calls in a row.
     pub(super) failures: u32,
@@ -147,7 +147,7 @@ pub(super) struct ProposerInFlight {
     pub(super) last_rejections: VecDeque<String>,
     /// Failures of the sandbox to stage a proposal, in a row.
     pub(super) staging_failures: u32,
-    /// Why it is asked no more before there is a new result.
+    /// Reason why it is not asked again before there is a new result, if so.
     pub(super) exhausted: Option<StopReason>,
     /// Number of decided experiments when it was asked last.
     pub(super) known: usize,
@@ -155,13 +155,13 @@ pub(super) struct ProposerInFlight {
     pub(super) pace: f64,
 }
 
-/// A health check under way.
+/// A health check in flight.
 pub(super) enum HealthCheck {
-    /// The last one failed; the next one is made after a wait.
+    /// The last check failed; the next one follows after a wait.
     BackingOff,
-    /// It starts as soon as a worker is free.
+    /// The check starts as soon as a worker is free.
     Due,
-    /// It runs, to see whether the machine is at fault.
+    /// The check runs, to see whether the machine is at fault.
     Suspecting(Lease),
     /// The incumbent is measured again, to see whether the machine has shifted.
     Measuring {
@@ -208,17 +208,17 @@ impl<C: Send + 'static> InFlight<C> {
         }
     }
 
-    /// Time since the call of `Lab::run` began, by a monotonic clock.
+    /// Returns the time since the call of `Lab::run` began, by a monotonic clock.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The experiment of this number.
+    /// Returns the local state of the experiment with this number.
     pub(super) fn experiment(&mut self, number: u32) -> &mut ExperimentInFlight {
         self.experiments.entry(number).or_default()
     }
 
-    /// Forgets a decided experiment. After a decision the proposer may think of something again.
+    /// Forgets a decided experiment, and lets an exhausted proposer be asked again.
     pub(super) fn forget(&mut self, experiment: u32) {
         self.experiments.remove(&experiment);
         self.proposer.exhausted = None;
@@ -229,12 +229,12 @@ impl<C: Send + 'static> InFlight<C> {
         self.completions.push(Box::pin(future));
     }
 
-    /// The next completion; `None` if nothing is awaited.
+    /// Waits for the next completion; `None` if nothing is awaited.
     pub(super) async fn next_completion(&mut self) -> Option<Completion<C>> {
         self.completions.next().await
     }
 
-    /// Whether nothing is awaited.
+    /// True if nothing is awaited.
     pub(super) fn is_quiet(&self) -> bool {
         self.completions.is_empty()
     }
@@ -243,7 +243,7 @@ impl<C: Send + 'static> InFlight<C> {
     pub(super) async fn cancel_all(&mut self) {
         self.cancel.cancel();
         let ended = async { while self.completions.next().await.is_some() {} };
-        // What does not end is dropped.
+        // Futures that do not end are dropped.
         let _ = tokio::time::timeout(CANCEL_GRACE, ended).await;
     }
 
@@ -273,24 +273,24 @@ impl<C: Send + 'static> InFlight<C> {
         }
     }
 
-    /// A free worker of this class.
+    /// Finds a free worker of this class.
     fn free_worker(&self, class: &str) -> Option<usize> {
         let mut free = self.workers.classes.iter().zip(&self.busy).enumerate();
-        free.find(|(_, (of, busy))| *of == class && !**busy).map(|(at, _)| at)
+        free.find(|(_, (offered, busy))| *offered == class && !**busy).map(|(at, _)| at)
     }
 
-    /// Number of workers without a trial.
+    /// Counts the workers without a trial.
     pub(super) fn idle_workers(&self) -> usize {
         self.busy.iter().filter(|busy| !**busy).count()
     }
 
-    /// Number of trials that are built, or being built, ahead.
+    /// Counts the trials that are built, or being built, ahead.
     fn ahead(&self) -> usize {
         let trials = self.experiments.values().flat_map(|experiment| &experiment.trials);
         trials.filter(|trial| trial.phase != Phase::Running).count()
     }
 
-    /// Whether another trial of this class could start now.
+    /// True if another trial of this class could start now.
     pub(super) fn has_room(&self, class: &str) -> bool {
         match self.workers.builders {
             0 => self.free_worker(class).is_some(),
@@ -298,24 +298,24 @@ impl<C: Send + 'static> InFlight<C> {
         }
     }
 
-    /// Leases a slot to build `candidate` in, ahead of its run.
+    /// Leases a slot to build `candidate` in, ahead of its trial.
     pub(super) fn lease_ahead(&mut self, candidate: &Revision) -> Option<Lease> {
         if self.ahead() >= self.workers.builders {
             return None;
         }
         let slot = self.free_slot(candidate, 0)?;
-        Some(self.take(Lease { slot, worker: None }, candidate))
+        Some(self.hold(Lease { slot, worker: None }, candidate))
     }
 
     /// Leases a slot and a worker of this class to build and run `candidate`.
     pub(super) fn lease(&mut self, candidate: &Revision, class: &str) -> Option<Lease> {
         let worker = self.free_worker(class)?;
         let slot = if self.workers.builders == 0 { worker } else { self.free_slot(candidate, worker)? };
-        Some(self.take(Lease { slot, worker: Some(worker) }, candidate))
+        Some(self.hold(Lease { slot, worker: Some(worker) }, candidate))
     }
 
-    /// A free slot: the one that holds the candidate already, if there is one, since nothing must be built there; else the
-    /// preferred one, else the first.
+    /// Finds a free slot: the one that holds the candidate already, since nothing has to be built there; else the preferred
+    /// one; else the first.
     fn free_slot(&self, candidate: &Revision, preferred: usize) -> Option<usize> {
         let mut free = self.slots.iter().enumerate().filter(|(_, (_, leased))| !leased);
         let held = free.clone().find(|(_, (held, _))| held.as_ref() == Some(candidate));
@@ -323,7 +323,7 @@ impl<C: Send + 'static> InFlight<C> {
         held.or(preferred).or_else(|| free.next()).map(|(at, _)| at)
     }
 
-    fn take(&mut self, lease: Lease, candidate: &Revision) -> Lease {
+    fn hold(&mut self, lease: Lease, candidate: &Revision) -> Lease {
         if let Some(slot) = self.slots.get_mut(lease.slot) {
             *slot = (Some(candidate.clone()), true);
         }

@@ -19,17 +19,17 @@ use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
 
 /// Experiments that wait for each worker, at most.
 const MAX_BACKLOG: usize = 2;
-/// Proposals rejected in a row from which on each is followed by a wait.
+/// Rejected proposals in a row, from which on each is followed by a wait.
 const REJECTIONS_BEFORE_BACKOFF: u32 = 3;
 /// Rejected proposals that the reason of a stop names.
 const NAMED_REJECTIONS: usize = 3;
-/// Proposals in a row that the sandbox fails to stage before that counts as a failure of our own.
+/// Proposals in a row that the sandbox fails to stage, after which the run ends with an error.
 const STAGING_FAILURES: u32 = 3;
 /// Levels to which a change may be nested as JSON: the journal could not read back many more.
 const DEEPEST_CHANGE: usize = 100;
 
-/// A proposal that is turned down.
-struct Rejection {
+/// A proposal or draft with the reason of its rejection.
+struct Rejected {
     description: String,
     reason: String,
     change: serde_json::Value,
@@ -37,31 +37,31 @@ struct Rejection {
     proposer: String,
 }
 
-impl From<RejectedDraft> for Rejection {
-    fn from(RejectedDraft { description, reason, cost, proposer }: RejectedDraft) -> Rejection {
-        Rejection { description, reason, change: serde_json::Value::Null, cost, proposer }
+impl From<RejectedDraft> for Rejected {
+    fn from(RejectedDraft { description, reason, cost, proposer }: RejectedDraft) -> Rejected {
+        Rejected { description, reason, change: serde_json::Value::Null, cost, proposer }
     }
 }
 
 impl<C: Change> Lab<C> {
-    /// Asks the proposer for as many proposals as there should be beside those that wait already.
+    /// Asks the proposer for the proposals that are missing from the backlog.
     pub(super) fn request_proposals(&mut self, in_flight: &mut InFlight<C>) {
-        let wanted = match self.settings.workers.ahead {
-            // One thing after the other.
+        let missing = match self.settings.workers.ahead {
+            // One proposal at a time, when nothing else is in flight.
             false => usize::from(self.state.open.is_empty() && in_flight.is_quiet()),
             true => self.backlog(in_flight).saturating_sub(self.waiting(in_flight)),
         };
-        let room = self.settings.stop.experiments.map_or(usize::MAX, |most| {
-            most.saturating_sub(self.state.finished() + self.state.pending().filter(|open| open.id > 0).count())
+        let room = self.settings.stop.experiments.map_or(usize::MAX, |limit| {
+            limit.saturating_sub(self.state.finished() + self.state.pending().filter(|open| open.id > 0).count())
         });
-        let wanted = wanted.min(room);
+        let most = missing.min(room);
         let is_measured = self.state.incumbent.is_some() && self.state.unadopted.is_none();
         let proposer = &mut in_flight.proposer;
         if proposer.is_busy
             || proposer.exhausted.is_some()
             || !is_measured
             || is_suspect(&self.state, &self.settings)
-            || wanted == 0
+            || most == 0
         {
             return;
         }
@@ -70,27 +70,27 @@ impl<C: Change> Lab<C> {
         self.tell(&Event::ProposalRequested { experiment });
         let view = self.disclosed.as_mut().map(|disclosed| disclosed.view(&self.state));
         let (proposer, sandbox, program) = (self.proposer.clone(), self.sandbox.clone(), self.program.clone());
-        // The answer may come long after this state: the proposer works on a view of its own.
+        // The state moves on while the proposer thinks, so it gets a copy.
         let (state, cancel) = (self.state.clone(), in_flight.cancel.clone());
         in_flight.await_completion(async move {
             let started = tokio::time::Instant::now();
             let parent = state.proposal_base().cloned().unwrap_or(Revision(String::new()));
             let result = tokio::select! {
-                proposals = ask_proposer(&proposer, &*sandbox, &program, &state, view.as_ref(), wanted) => proposals,
+                proposals = ask_proposer(&proposer, &*sandbox, &program, &state, view.as_ref(), most) => proposals,
                 () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
             };
-            Completion::Proposed(Answer { parent, asked: wanted, result, took: started.elapsed() })
+            Completion::Proposed(Answer { parent, asked: most, result, took: started.elapsed() })
         });
     }
 
-    /// Number of experiments that are staged and not begun.
+    /// Counts the experiments that are staged and have not begun.
     fn waiting(&self, in_flight: &InFlight<C>) -> usize {
         self.state.open.iter().filter(|open| !self.has_begun(in_flight, open)).count()
     }
 
-    /// Number of experiments that should wait: one for each idle worker, and twice as many as are begun during a call of the
-    /// proposer, so that those of one call last until the next one's are there. Each further one would be made from an older
-    /// state than it need be.
+    /// Computes the number of experiments that should wait: one for each idle worker, and twice as many as begin during a call of
+    /// the proposer, so that the proposals of one call last until the next answer. More would rest on an older state than
+    /// necessary.
     fn backlog(&self, in_flight: &InFlight<C>) -> usize {
         let workers = self.settings.workers.classes.len();
         let trials = self.state.time_of_trials.saturating_add(self.state.time_of_builds).as_secs_f64();
@@ -115,7 +115,7 @@ impl<C: Change> Lab<C> {
             }
             Ok(wave) => {
                 in_flight.proposer.failures = 0;
-                // Every proposal was paid for, so each is staged or rejected, even if it will be tried another day.
+                // Every proposal was paid for, so each is staged or rejected, even if its trial comes only after a stop.
                 for (at, entry) in wave.into_iter().enumerate() {
                     match entry {
                         Ok(proposal) => {
@@ -131,7 +131,7 @@ impl<C: Change> Lab<C> {
                 self.reject_proposal(in_flight, RejectedDraft::new(description, reason, cost).into())?;
                 self.back_off_after_rejections(in_flight);
             }
-            // Experiments decided while it thought may have given it new ideas.
+            // An experiment was decided meanwhile, so it may have something to propose now.
             Err(ProposerError::Exhausted(why)) if self.state.experiments.len() == in_flight.proposer.known => {
                 in_flight.proposer.exhausted = Some(StopReason::Exhausted(why));
             }
@@ -150,7 +150,7 @@ impl<C: Change> Lab<C> {
         self.back_off(in_flight, Backoff::Proposer, failures, error);
     }
 
-    /// Makes a proposal for the files of `parent` an open experiment, or rejects it.
+    /// Stages a proposal for the files of `parent` as an experiment, or rejects it.
     async fn stage_proposal(
         &mut self,
         in_flight: &mut InFlight<C>,
@@ -193,12 +193,12 @@ impl<C: Change> Lab<C> {
             }
             Err(reason) => {
                 let change = if is_too_deep { serde_json::Value::Null } else { json };
-                self.reject_proposal(in_flight, Rejection { description, reason, change, cost, proposer })
+                self.reject_proposal(in_flight, Rejected { description, reason, change, cost, proposer })
             }
         }
     }
 
-    /// Stages a change. A failure of the sandbox on one proposal rejects that; only several in a row are our own failure.
+    /// Stages a change. A failure of the sandbox on one proposal rejects that one; several in a row are an error.
     async fn stage_candidate(
         &mut self,
         in_flight: &mut InFlight<C>,
@@ -230,21 +230,23 @@ impl<C: Change> Lab<C> {
         }
     }
 
-    fn reject_proposal(&mut self, in_flight: &mut InFlight<C>, rejection: Rejection) -> Result<(), LabError> {
-        let Rejection { description, reason, change, cost, proposer } = rejection;
+    fn reject_proposal(&mut self, in_flight: &mut InFlight<C>, rejected: Rejected) -> Result<(), LabError> {
+        let Rejected { description, reason, change, cost, proposer } = rejected;
         let description = one_line(&description, DESCRIPTION_LIMIT);
         let reason = paragraph(&reason, PARAGRAPH_LIMIT);
-        let in_a_row = &mut in_flight.proposer;
-        in_a_row.rejections += 1;
-        in_a_row.last_rejections.push_back(format!("- {description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
-        if in_a_row.last_rejections.len() > NAMED_REJECTIONS {
-            in_a_row.last_rejections.pop_front();
+        let proposer_in_flight = &mut in_flight.proposer;
+        proposer_in_flight.rejections += 1;
+        proposer_in_flight
+            .last_rejections
+            .push_back(format!("- {description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
+        if proposer_in_flight.last_rejections.len() > NAMED_REJECTIONS {
+            proposer_in_flight.last_rejections.pop_front();
         }
         self.tell(&Event::Rejected { description: &description, reason: &reason });
         self.record(Record::Rejected { description, reason, change, cost: cost.valid(), proposer })
     }
 
-    /// A proposer that repeats itself must neither fill the disk nor spend without bound.
+    /// Backs off after rejected proposals, so that a proposer that repeats itself neither fills the disk nor spends without bound.
     fn back_off_after_rejections(&self, in_flight: &mut InFlight<C>) {
         let (count, limit) = (in_flight.proposer.rejections, self.settings.rejection_limit);
         if count >= limit.max(1) {
@@ -280,7 +282,7 @@ async fn ask_proposer<C: Send + 'static>(
     proposer.lock().await.propose_wave(&context, most).await
 }
 
-/// Whether a value is nested deeper than this many levels.
+/// True if a value is nested deeper than this many levels.
 fn is_nested_deeper(value: &serde_json::Value, levels: usize) -> bool {
     let mut parts: Box<dyn Iterator<Item = &serde_json::Value>> = match value {
         serde_json::Value::Array(parts) => Box::new(parts.iter()),

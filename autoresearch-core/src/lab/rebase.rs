@@ -1,4 +1,4 @@
-//! Rebases: an experiment's change is made to another base, since the incumbent moved while it was open.
+//! Rebases: an experiment's change is applied to another base, since the incumbent moved while it was open.
 
 use super::in_flight::InFlight;
 use super::{Change, Lab, LabError};
@@ -47,12 +47,12 @@ impl<C: Change> Lab<C> {
                 self.tell(&Event::Rebased { experiment: id, onto: base, in_merge_queue: into_queue, conflict: None });
             }
             Rebased::Conflict(conflict) => {
-                let told = Some(conflict.as_str());
-                self.tell(&Event::Rebased { experiment: id, onto: base, in_merge_queue: into_queue, conflict: told });
+                let sides = Some(conflict.as_str());
+                self.tell(&Event::Rebased { experiment: id, onto: base, in_merge_queue: into_queue, conflict: sides });
                 self.record(Record::Conflicted { experiment: id, conflict: conflict.into() })?;
             }
         }
-        // The trials that the rule asked for were of the old candidate.
+        // The rule asked for trials of the old candidate.
         if let Some(known) = in_flight.experiments.get_mut(&id) {
             known.requested.clear();
             (known.measurements_at_request, known.was_tried, known.failures) = (None, false, 0);

@@ -1,4 +1,4 @@
-//! The schedule: the next step of an open experiment, as one pure function of what is known.
+//! The schedule: the next step of an open experiment, as one pure function of the state.
 
 use super::excursion;
 use super::in_flight::ExperimentInFlight;
@@ -12,27 +12,27 @@ use crate::state::{BaseStatus, OpenExperiment, Promotion, SANDBOX_FAILURES, Stat
 pub(super) enum Step {
     /// A trial, a backoff, a health check or another experiment's decision comes first.
     Wait,
-    /// A trial of this side on this share of the budget, as soon as there is a worker.
+    /// A trial of this side on this share of the budget, as soon as a worker is free.
     Trial { side: Side, fidelity: f64 },
-    /// From the rungs of screening to the full budget.
+    /// The promotion from the rungs of screening to the full budget.
     Promote(Promotion, String),
-    /// The rule asks for trials of these sides.
+    /// A request of the rule for trials of these sides.
     Request(Vec<Side>),
-    /// A rebase onto the end of the merge queue at once; or, for a candidate that was not found better, onto the incumbent
-    /// when it can run there, once for all keeps until then.
+    /// A rebase. A better candidate is rebased onto the end of the merge queue at once; any other one onto the incumbent when a
+    /// worker is free, once for all keeps until then.
     Rebase { into_queue: bool },
     /// The decision.
     Decide(Status, String),
 }
 
 impl Step {
-    /// Whether the step has to wait for a worker, or for anything else.
+    /// True if the step has to wait, for a worker or for anything else.
     pub(super) fn needs_worker(&self) -> bool {
         matches!(self, Step::Wait | Step::Trial { .. } | Step::Rebase { into_queue: false })
     }
 }
 
-/// Whether the machine may be at fault: then nothing is spent before the incumbent has passed a health check.
+/// True if the machine may be at fault. Then no trial starts before the incumbent has passed a health check.
 pub(super) fn is_suspect(state: &State, settings: &Settings) -> bool {
     let blocked = |open: &OpenExperiment| {
         open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES && open.failed.is_none()
@@ -42,7 +42,7 @@ pub(super) fn is_suspect(state: &State, settings: &Settings) -> bool {
         || state.open.iter().any(blocked)
 }
 
-/// The next step of `open`, where `known` is what this process knows of it beside the journal.
+/// Determines the next step of `open`. `known` is its part in this call of `Lab::run`, if it has one.
 pub(super) fn next_step(
     state: &State,
     open: &OpenExperiment,
@@ -55,7 +55,7 @@ pub(super) fn next_step(
         return Step::Wait;
     }
     if let Some(known) = known.filter(|known| !known.is_idle()) {
-        // Beside trials in flight only further ones of the same side, which the rule asked for at once.
+        // Beside trials in flight only further ones of the same side start, as the rule asked for them together.
         return match known.requested.front().filter(|side| known.may_start(**side)) {
             Some(side) if open.failed.is_none() && base == BaseStatus::Current => {
                 Step::Trial { side: *side, fidelity: 1.0 }
@@ -65,7 +65,7 @@ pub(super) fn next_step(
     }
     if let Some(why) = &open.failed {
         match base {
-            // Its base may be at fault, if that was not measured.
+            // The base may be at fault, as long as it is not measured.
             BaseStatus::QueuedBehind(_) => return Step::Wait,
             BaseStatus::Stale if !state.comparable(open) => return Step::Rebase { into_queue: open.in_merge_queue },
             // Only the baseline is tried again, as it failed in an earlier process.
@@ -84,7 +84,7 @@ pub(super) fn next_step(
         }
         BaseStatus::Stale => match judge(state, open, rule) {
             Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
-            // Measured again as a change of today's incumbent, and kept only for what it is worth there.
+            // It is measured again as a change of the present incumbent, and kept only if it gains there.
             Verdict::Keep(_) | Verdict::Measure(_) => Step::Rebase { into_queue: true },
         },
         BaseStatus::Current if !is_measured && open.experiment.conflict.is_some() => {
@@ -95,7 +95,7 @@ pub(super) fn next_step(
     }
 }
 
-/// The next step of a measured candidate of the incumbent: the trials that the rule asked for, or its verdict.
+/// Determines the next step of a measured candidate whose base is current: a trial that the rule asked for, or its verdict.
 fn judged_step(
     state: &State,
     open: &OpenExperiment,
@@ -106,7 +106,7 @@ fn judged_step(
     if let Some(side) = known.and_then(|known| known.requested.front()) {
         return trial(open, settings, *side, 1.0);
     }
-    // A rule that is shown the same evidence asks the same again.
+    // The rule would ask the same again: its evidence has not changed.
     if known.and_then(|known| known.measurements_at_request) == Some(open.measurements()) {
         return discard("it could not be compared: the incumbent gave no number either");
     }
@@ -124,7 +124,7 @@ fn judged_step(
     }
 }
 
-/// The first trials of a candidate: on the rungs of screening, if there are any, and one on the full budget.
+/// Determines the first trials of a candidate: on the rungs of screening, if there are any, then on the full budget.
 fn screen(state: &State, open: &OpenExperiment, settings: &Settings) -> Step {
     let Some(screening) = settings.screening.as_ref().filter(|_| !open.in_merge_queue) else {
         return trial(open, settings, Side::Candidate, 1.0);
@@ -138,9 +138,9 @@ fn screen(state: &State, open: &OpenExperiment, settings: &Settings) -> Step {
     }
 }
 
-/// A trial, unless the process died too often while others of the experiment were in flight.
+/// Returns a trial, or a crash if the process died too often while trials of the experiment were in flight.
 fn trial(open: &OpenExperiment, settings: &Settings, side: Side, fidelity: f64) -> Step {
-    // Without a baseline there is nothing: it is tried however often the machine dies.
+    // The baseline is needed: it is tried however often the process dies.
     match open.lost {
         lost if open.experiment.id > 0 && lost >= settings.loss_limit.max(1) => Step::Decide(
             Status::Crash,
@@ -160,7 +160,7 @@ fn judge(state: &State, open: &OpenExperiment, rule: &dyn Ratchet) -> Verdict {
     if state.incumbent.is_some() {
         return verdict;
     }
-    // The baseline has nothing to be compared with: all that a rule may do is ask for more of it.
+    // The baseline cannot be compared: a rule may only ask for more trials of it.
     match verdict {
         Verdict::Keep(reason) => Verdict::Keep(reason),
         Verdict::Measure(sides) if sides.contains(&Side::Candidate) => {

@@ -10,22 +10,23 @@ use crate::metric::significant;
 use crate::ratchet::{Noise, Side};
 use crate::state::{OpenExperiment, Promotion, RungResult, State};
 
-/// The rungs, trials on shares of the budget, before the full one.
+/// The settings of screening: the rungs before the full budget, and the margins on them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screening {
     /// Shares of the full budget below 1, rising. A candidate is tried on the first; the further ones are second chances for
     /// those that are only a little too far behind, since some changes pay late.
     pub rungs: Vec<f64>,
-    /// The amount by which a candidate may be behind the incumbent and passes, in standard deviations on the rung. It widens
-    /// as long as these are known from few trials. Default: 1.
+    /// The amount by which a candidate may be behind the incumbent and still passes, in standard deviations on the rung. It is
+    /// wider while these are known from few trials only. Default: 1.
     pub margin: f64,
-    /// The amount by which it may be behind and is still tried on the next rung, if there is one. Default: 2.
+    /// The amount by which a candidate may be behind and is still tried on the next rung, if there is one. Default: 2.
     pub second_margin: f64,
-    /// The amount by which it may be behind beyond either margin, in the metric's unit. Without noise this is all. Default: 0.
+    /// The amount by which a candidate may be behind beyond either margin, in the metric's unit. Without noise both margins are
+    /// 0. Default: 0.
     pub allowance: f64,
     /// Number of trials of each incumbent on each rung that is used, at least 2. Default: 2.
     pub repeats: usize,
-    /// Every candidate of this number that fails is promoted all the same, or screening could not be judged. 0: none.
+    /// Every n-th candidate that fails is promoted as a control, so that the losses by screening are known. 0: none.
     /// Default: 5.
     pub control: u32,
     /// The class of hardware for trials on rungs, if not that of the full budget. Their scores are compared only with each
@@ -47,7 +48,7 @@ impl Screening {
         }
     }
 
-    /// Says what is wrong with it, in a sentence that says what to do.
+    /// Checks the values. The error says which is wrong, and what to give instead.
     ///
     /// ```
     /// use autoresearch_core::lab::Screening;
@@ -79,7 +80,7 @@ impl Screening {
         }
     }
 
-    /// The next step of an open experiment that was not tried on the full budget. `extra` is allowed beside the allowance.
+    /// Determines the next step of an open experiment that was not tried on the full budget. `extra` is added to the allowance.
     pub(super) fn next_step(&self, state: &State, open: &OpenExperiment, extra: f64) -> ScreeningStep {
         let screened = open.experiment.screening.as_deref();
         let promoted = screened.is_some_and(|screened| screened.promotion.is_some());
@@ -125,9 +126,9 @@ impl Screening {
 pub(super) enum ScreeningStep {
     /// A trial of this side on a rung.
     Trial(Side, f64),
-    /// The full budget, from now on.
+    /// The record of its promotion to the full budget.
     Promote(Promotion, String),
-    /// The full budget, as was decided before.
+    /// A trial on the full budget: it was promoted before.
     FullBudget,
     /// The end of the experiment.
     Discard(String),
@@ -136,8 +137,8 @@ pub(super) enum ScreeningStep {
 /// The amount by which one more trial of the same code may be behind the mean of `trials` trials, for a margin in standard
 /// deviations.
 ///
-/// The margin stands for the probability that a normal variable exceeds it; Student's t has that probability further out,
-/// the further the fewer trials the noise is known from.
+/// The margin stands for the probability that a normal variable exceeds it. Student's t reaches that probability further out,
+/// and the further out, the fewer trials the noise is known from.
 fn tolerance(margin: f64, noise: Noise, trials: usize) -> f64 {
     let beyond = Normal::standard().sf(margin);
     match noise.error_of_difference(1, trials) {
@@ -158,7 +159,7 @@ fn explain(result: &RungResult, behind: f64, tolerated: f64) -> String {
     }
 }
 
-/// `20 %`.
+/// Formats a share as `20 %`.
 pub(crate) fn percent(share: f64) -> String {
     format!("{} %", (share * 1e5).round() / 1e3)
 }
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_margin_is_wider_the_less_is_known_of_the_noise() {
-        // Two runs, one degree of freedom: t at the probability of one sigma is 1.837.
+        // Two trials, one degree of freedom: t at the probability of one sigma is 1.837.
         let few = noise(&[1.0, 1.0 + 2f64.sqrt()]);
         assert!((few.sigma().unwrap() - 1.0).abs() < 1e-12);
         assert!((tolerance(1.0, few, 2) - 1.8373 * 1.5f64.sqrt()).abs() < 1e-3);

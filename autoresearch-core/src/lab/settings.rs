@@ -18,17 +18,17 @@ const REMEASURE_EVERY: u32 = 10;
 pub struct Settings {
     /// The run's name. The default of [`crate::LabBuilder`] is `run`.
     pub tag: String,
-    /// The revision that the search starts from, if that has a name before it is staged. Default: none.
+    /// The revision that the search starts from, if it is known before the baseline is staged. Default: none.
     pub base: Option<Revision>,
-    /// Everything else that decides the number: a run is never continued under another policy. Default: empty.
+    /// All other settings that decide the number: a run is never continued under another policy. Default: empty.
     pub policy: Policy,
     /// The run's seed, which the first trial of every candidate has; those of further trials follow from it. Default: 0.
     pub seed: u64,
     /// The limits of each trial. The default of [`crate::LabBuilder`] is five minutes.
     pub budget: Budget,
-    /// The conditions under which the run ends. Default: none but the proposer's.
+    /// The conditions under which the run ends. Default: only when the proposer is exhausted.
     pub stop: Stop,
-    /// The file `results.tsv`. Default: none is written.
+    /// Path of `results.tsv`. Default: no table is written.
     pub results: Option<PathBuf>,
     /// Number of deaths of the process, while trials of an experiment were in flight, after which it counts as crashed.
     /// Default: 3.
@@ -46,27 +46,27 @@ pub struct Settings {
     /// Number of measurements of one experiment, of both sides, after which it is discarded if the rule still asks for more.
     /// Default: 64.
     pub measurement_limit: usize,
-    /// Trials on shares of the budget before the full one. It belongs to the policy: a run that goes on keeps it.
+    /// Trials on shares of the budget before the full one. It belongs to the policy, so a resumed run keeps it.
     /// Default: none.
     pub screening: Option<Screening>,
-    /// The workers. Default: one, and one thing after the other.
+    /// The workers. Default: one, without proposals or builds ahead.
     pub workers: Workers,
     /// The rule of excursions from the incumbent. Default: none.
     pub excursion: Option<ExcursionRule>,
 }
 
-/// The workers of a lab. By default one thing after the other: a proposal, its build, its trial.
+/// The workers of a lab. By default there is one: a proposal, its build and its trial follow one another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Workers {
     /// The class of hardware of each worker, one entry for each. Scores are never compared across classes: trials on the full
     /// budget use only workers of the first one's class, those on rungs the class of [`Screening::class`].
     pub classes: Vec<String>,
-    /// Whether proposals are made while experiments run, so that no worker waits for the proposer. Each then knows of fewer
+    /// True if proposals are made while experiments run, so that no worker waits for the proposer. Each then knows fewer
     /// results.
     pub ahead: bool,
-    /// Number of builds beside the trials, in slots of their own. With 0 a worker builds what it runs: right where a build
-    /// would disturb a trial.
+    /// Number of builds beside the trials, in slots of their own. With 0 each worker builds for itself, as is right
+    /// where a build would disturb a trial.
     pub builders: usize,
 }
 
@@ -77,12 +77,12 @@ impl Default for Workers {
 }
 
 impl Workers {
-    /// This many workers of the same class, one at least, for which proposals and builds are made ahead.
+    /// Workers of one class, at least one, with proposals and builds ahead of them.
     pub fn new(count: usize) -> Workers {
         Workers { classes: vec![String::new(); count.max(1)], ahead: true, builders: count.max(1) }
     }
 
-    /// Number of slots to build and run in: a trial's slot is below this.
+    /// Returns the number of slots to build and run in: a trial's slot is below this.
     pub fn slots(&self) -> usize {
         self.classes.len() + self.builders
     }
@@ -116,7 +116,7 @@ impl Settings {
         }
     }
 
-    /// The number of experiments after which the incumbent is measured again, under this rule.
+    /// Returns the number of experiments after which the incumbent is measured again under this rule.
     pub(super) fn remeasure_every(&self, rule: &dyn Ratchet) -> Option<u32> {
         match self.remeasure_every {
             None => rule.fresh_seeds().then_some(REMEASURE_EVERY),
@@ -124,7 +124,7 @@ impl Settings {
         }
     }
 
-    /// Says what is wrong with them, in a sentence that says what to do.
+    /// Checks the values. The error says which is wrong, and what to give instead.
     pub(super) fn check(&self) -> Result<(), String> {
         let classes = &self.workers.classes;
         let Some(first) = classes.first() else {

@@ -15,15 +15,15 @@ use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Progress, Purpose, RunLog, Sandbox, SandboxError, Trial};
 use crate::state::{BaseStatus, OpenExperiment, SANDBOX_FAILURES};
 
-/// Length of a log's end that the journal remembers, in characters.
+/// Length of the end of a log in the journal, in characters.
 const REMEMBERED_TAIL: usize = 2000;
-/// Time beyond both limits of its budget after which the lab ends a run itself, and again that the sandbox has to clean up.
+/// Time beyond both limits of its budget after which the lab ends a trial itself; also the time that the sandbox then has to
+/// clean up.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl<C: Change> Lab<C> {
-    /// Cancels builds and trials whose result can no longer change a decision: those that are built ahead of their first run,
-    /// if the incumbent has moved since, as to build again costs less than to run; and those on top of another candidate, if
-    /// that was not kept.
+    /// Cancels builds and trials whose result can no longer change a decision: builds ahead of a first trial, if the incumbent has
+    /// moved since, as another build costs less than a trial; and trials on top of another candidate that was not kept.
     pub(super) fn cancel_obsolete_trials(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
         let is_stale = |open: &&OpenExperiment| {
             open.experiment.arm.measurements.is_empty() && self.state.base_status(open) == BaseStatus::Stale
@@ -47,18 +47,18 @@ impl<C: Change> Lab<C> {
     }
 
     fn record_cancelled(&mut self, experiment: u32, trial: u32) -> Result<(), LabError> {
-        let reason = "its base is no longer what the search goes on from".to_owned();
+        let reason = "its base is no longer the incumbent".to_owned();
         self.record(Record::TrialCancelled { experiment, trial, reason })
     }
 
-    /// Whether an open experiment was tried or is in the merge queue. The others may wait for another call.
+    /// True if an open experiment was tried or is in the merge queue. The others may wait for another call.
     pub(super) fn has_begun(&self, in_flight: &InFlight<C>, open: &OpenExperiment) -> bool {
         let was_tried = in_flight.experiments.get(&open.experiment.id).is_some_and(|known| known.was_tried);
         was_tried || open.trials_started > 0 || open.in_merge_queue || !self.settings.workers.ahead
     }
 
     /// Starts the trials for which there are workers: first of the merge queue, then of experiments that have begun, then, if
-    /// the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result is to be looked at first.
+    /// the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result comes first.
     pub(super) async fn start_trials(&mut self, in_flight: &mut InFlight<C>, stopping: bool) -> Result<bool, LabError> {
         if is_suspect(&self.state, &self.settings) {
             return Ok(false);
@@ -86,7 +86,7 @@ impl<C: Change> Lab<C> {
         Ok(false)
     }
 
-    /// Starts the built trials of an experiment, as far as there are workers.
+    /// Starts the built trials of an experiment, as far as workers are free.
     fn start_built_trials(&self, in_flight: &mut InFlight<C>, experiment: u32) {
         let Some(mut known) = in_flight.experiments.remove(&experiment) else { return };
         for trial in known.trials.iter_mut().filter(|trial| trial.phase == Phase::Built) {
@@ -97,14 +97,14 @@ impl<C: Change> Lab<C> {
         in_flight.experiments.insert(experiment, known);
     }
 
-    /// The class of hardware for trials on this share of the budget.
+    /// Returns the class of hardware for trials on this share of the budget.
     pub(super) fn class(&self, fidelity: f64) -> &str {
         let screening = self.settings.screening.as_ref().filter(|_| fidelity < 1.0);
-        let of_rungs = screening.and_then(|screening| screening.class.as_ref());
-        of_rungs.or(self.settings.workers.classes.first()).map_or("", String::as_str)
+        let class_of_rungs = screening.and_then(|screening| screening.class.as_ref());
+        class_of_rungs.or(self.settings.workers.classes.first()).map_or("", String::as_str)
     }
 
-    /// Starts a trial of an open experiment, or its build ahead. Returns whether there was room for it.
+    /// Starts a trial of an open experiment, or its build ahead. Returns `false` if there was no room for it.
     fn start_trial(
         &mut self,
         in_flight: &mut InFlight<C>,
@@ -149,7 +149,7 @@ impl<C: Change> Lab<C> {
         Ok(true)
     }
 
-    /// The seed of the next trial of this side.
+    /// Computes the seed of the next trial of this side.
     ///
     /// It is the same on both sides: the second trial of the candidate and the first fresh one of the incumbent are a pair.
     /// The first trial has the run's seed, so that single trials compare, unless the rule wants fresh ones.
@@ -216,7 +216,7 @@ impl<C: Change> Lab<C> {
         self.finish_trial(in_flight, trial, failed)
     }
 
-    /// Handles the end of a trial: its measurement is recorded, or its failure.
+    /// Handles the end of a trial: records its measurement or its failure.
     pub(super) fn finish_trial(
         &mut self,
         in_flight: &mut InFlight<C>,
@@ -232,7 +232,7 @@ impl<C: Change> Lab<C> {
                 in_flight.experiment(experiment).failures = 0;
                 self.record_measured(&ended, outcome)
             }
-            // The run ends; else only this trial does.
+            // Either the run ends, or this trial alone was cancelled.
             Err(SandboxError::Cancelled) if in_flight.cancel.is_cancelled() => Ok(()),
             Err(SandboxError::Cancelled) if ended.cancel.is_cancelled() => self.record_cancelled(experiment, number),
             Err(error) => self.handle_sandbox_failure(in_flight, &ended, error),
@@ -251,7 +251,8 @@ impl<C: Change> Lab<C> {
         self.record(Record::TrialMeasured(measured))
     }
 
-    /// Tries again after a while; after too many failures in a row the incumbent shows whether the candidate is the cause.
+    /// Records a failure of the sandbox and backs off. After too many in a row a health check of the incumbent shows whether the
+    /// candidate is the cause.
     fn handle_sandbox_failure(
         &mut self,
         in_flight: &mut InFlight<C>,
@@ -261,13 +262,13 @@ impl<C: Change> Lab<C> {
         let Trial { experiment, number: trial, fidelity, .. } = ended.trial;
         self.record(Record::TrialFailed { experiment, trial, error: error.to_string() })?;
         let known = in_flight.experiment(experiment);
-        // It is still wanted, unless it comes next in any case.
+        // Request the trial again, unless it is the next step in any case.
         if known.measurements_at_request.is_some() && fidelity == 1.0 {
             known.requested.push_front(ended.side);
         }
         known.failures += 1;
         let failures = known.failures;
-        // Nothing but the baseline ran before it, so there is nothing to check the machine with.
+        // There is no incumbent yet to check the machine with.
         let is_hopeless =
             experiment == 0 && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
         if is_hopeless || matches!(error, SandboxError::DiskFull { .. }) {
@@ -279,7 +280,7 @@ impl<C: Change> Lab<C> {
         Ok(())
     }
 
-    /// Lets a part wait after a failure: longer with each failure in a row.
+    /// Backs off after a failure, longer with each one in a row.
     pub(super) fn back_off(&self, in_flight: &mut InFlight<C>, backoff: Backoff, failures: u32, error: &str) {
         let pause = backoff_after(failures);
         if !in_flight.cancel.is_cancelled() {
@@ -288,7 +289,7 @@ impl<C: Change> Lab<C> {
         in_flight.back_off(backoff, pause);
     }
 
-    /// Reads the number of a trial, or why there is none. Secondary values that are not finite are dropped.
+    /// Reads the measurement of a trial. The error says why there is none. Secondary values that are not finite are dropped.
     pub(super) fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
         let mut measurement = self.metric.read(outcome).map_err(|error| match outcome {
             Outcome::Completed(_) => error.to_string(),
@@ -304,7 +305,7 @@ impl<C: Change> Lab<C> {
     }
 }
 
-/// Executes a trial, and keeps its limits where the sandbox does not.
+/// Executes a trial, and keeps its limits if the sandbox does not.
 pub(super) async fn run_within_budget<C>(
     sandbox: &dyn Sandbox<C>,
     candidate: &Candidate,
@@ -321,7 +322,7 @@ pub(super) async fn run_within_budget<C>(
     let ended = tokio::select! {
         biased;
         ended = &mut run => ended?,
-        // A timer cannot be set further away than this.
+        // A timer cannot be set further into the future.
         () = tokio::time::sleep(limit.min(Duration::from_secs(86_400 * 365))) => {
             own.cancel();
             let _ = tokio::time::timeout(GRACE, run).await;
@@ -336,7 +337,7 @@ pub(super) async fn run_within_budget<C>(
     })
 }
 
-/// Tells the observers of a trial's reports, with the experiment and the worker that they are about.
+/// Makes the function that passes a trial's reports on to the observers, with its experiment and its worker.
 fn report_progress(
     experiment: u32,
     worker: Option<u32>,

@@ -8,7 +8,7 @@ use crate::sandbox::Outcome;
 
 /// The artifact with the items' scores. The variable `AUTORESEARCH_ITEMS` tells a trial where to write them.
 pub const ITEMS: &str = "items";
-/// The greatest size of a list of scores, in bytes.
+/// Longest list of scores, in bytes.
 pub(crate) const MAX_ITEM_BYTES: u64 = 64 << 20;
 
 /// Reads one number for each item of an evaluation set from the artifact [`ITEMS`]; their mean is the score.
@@ -85,7 +85,7 @@ impl Metric for ItemMetric {
     }
 }
 
-/// The numbers of a list. The error counts items from 1.
+/// Parses the numbers of a list. The error counts items from 1.
 fn parse(text: &str) -> Result<Vec<f64>, MetricError> {
     let text = text.trim();
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! The number that a program prints.
+//! A metric over the number that a program prints.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use super::{Direction, Measurement, Metric, MetricError, Score};
 use crate::sandbox::{Outcome, RunLog};
 
-/// The number that counts of several repeats of a trial's command.
+/// The statistic over the repeats of a trial's command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Repeats {
-    /// The middle one (of an even number, the mean of the two in the middle).
+    /// The median (of an even number, the mean of the two in the middle).
     Median,
-    /// The mean of all.
+    /// The mean of all numbers.
     Mean,
-    /// The least one, whichever direction is better.
+    /// The least number, whichever direction is better.
     Min,
-    /// The last one.
+    /// The last number.
     Last,
 }
 
 impl Repeats {
-    /// The number that counts of `values`, in the order of the repeats.
+    /// Computes the statistic of `values`, which are in the order of the repeats.
     fn of(self, values: &[f64]) -> Option<f64> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -43,10 +43,11 @@ impl Repeats {
 /// Reads `name: number` from the summary block that a trial prints last.
 ///
 /// The block begins after the last line `---`; without one the whole log counts. All other `key: number` lines of the block
-/// become secondary metrics. The log is the candidate's own word: use it where candidates are trusted to report honestly.
+/// become secondary metrics. The candidate writes the log itself: use this metric where candidates are trusted to
+/// report honestly.
 ///
-/// A command that is repeated within a trial prints the number several times: [`LogMetric::repeats_of`] says which counts. If
-/// the repeats print different numbers and that is not said, the trial has no score.
+/// A command that is repeated within a trial prints the number several times: [`LogMetric::repeats_of`] sets their
+/// statistic. Without one the repeats must print the same number, or the trial has no score.
 ///
 /// ```
 /// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
@@ -77,7 +78,7 @@ impl LogMetric {
         self
     }
 
-    /// Says which number counts where a trial's command is repeated. By default the repeats must agree.
+    /// Sets the statistic over the repeats of a trial's command. By default the repeats must agree.
     ///
     /// ```
     /// use autoresearch_core::metric::Repeats;
@@ -95,7 +96,7 @@ impl LogMetric {
         self
     }
 
-    /// The number that counts of a trial whose command was repeated.
+    /// Computes the score of a trial whose command was repeated.
     fn of_repeats(&self, log: &RunLog) -> Result<f64, MetricError> {
         let values = self.values(&log.tail)?;
         let (count, name) = (log.repeats.len(), &self.name);
@@ -120,13 +121,13 @@ impl LogMetric {
         repeats.of(&values).ok_or_else(|| MetricError::Missing(name.clone()))
     }
 
-    /// The last number of each block that has one; without a line `---`, all numbers.
+    /// Finds the last number of each block that has one; without a line `---`, all numbers.
     fn values(&self, tail: &str) -> Result<Vec<f64>, MetricError> {
         let lines: Vec<&str> = tail.split(['\n', '\r']).map(str::trim).collect();
         let mut blocks: Vec<&[&str]> = lines.split(|line| *line == "---").collect();
         let whole = blocks.len() == 1;
         if !whole {
-            // Before the first one stands what the build said.
+            // The output of the build stands before the first block.
             blocks.remove(0);
         }
         let named = |line: &&str| {
@@ -171,20 +172,20 @@ impl Metric for LogMetric {
     }
 }
 
-/// The finite number that a text says.
+/// Parses a finite number.
 fn number(name: &str, text: &str) -> Result<Score, MetricError> {
     let score = text.parse().ok().and_then(Score::new);
     score.ok_or_else(|| MetricError::NotFinite { name: name.to_owned(), value: text.to_owned() })
 }
 
-/// The `key: value` lines after the last line `---`, or of the whole log without one.
+/// Iterates over the `key: value` lines after the last line `---`, or of the whole log without one.
 pub(crate) fn summary(tail: &str) -> Vec<(&str, &str)> {
     let lines: Vec<&str> = tail.split(['\n', '\r']).map(str::trim).collect();
     let block = lines.iter().rposition(|line| *line == "---").map_or(&lines[..], |at| &lines[at + 1..]);
     block.iter().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect()
 }
 
-/// The numbers of a summary block beside the metric itself.
+/// Collects the numbers of a summary block beside the metric itself.
 pub(crate) fn secondary(block: &[(&str, &str)], name: &str) -> BTreeMap<String, f64> {
     let others = block.iter().filter(|(key, _)| *key != name);
     others

@@ -1,4 +1,4 @@
-//! An honest time: several samples of one trial, a statistic that resists outliers, and the machine that it belongs to.
+//! A metric over times: several samples of one trial, a statistic that resists outliers, and the machine that they belong to.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,10 @@ use crate::sandbox::{Outcome, RunLog};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Statistic {
-    /// The middle one (of an even number, the mean of both in the middle): the usual time.
+    /// The median (of an even number, the mean of the two in the middle): the usual time.
     #[default]
     Median,
-    /// The least: the time when nothing disturbs the program. For deterministic work on a busy machine.
+    /// The least sample: the time when nothing disturbs the program. For deterministic work on a busy machine.
     Minimum,
 }
 
@@ -21,7 +21,7 @@ pub enum Statistic {
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
     /// The program prints them, as `name: number` for each repeat or with several numbers on a line. It can leave out its
-    /// start and time mere microseconds, but it is the candidate's own word.
+    /// start and time mere microseconds, but the candidate itself reports them.
     #[default]
     Printed,
     /// The lab's wall clock, around each repeat of the trial's command as a whole.
@@ -32,9 +32,9 @@ pub enum Clock {
 
 /// Reads the samples of one trial, where less is better.
 ///
-/// Rejected are samples that are not positive, and fewer than asked for (three by default). `NAME_spread` is reported beside
+/// A sample that is not positive is an error, and so are fewer samples than asked for (three by default). `NAME_spread` is reported beside
 /// the score: the distance of the quartiles as a share of the median. So is the number of samples. The measurement names its
-/// machine, and the lab compares it only with others from there.
+/// machine, and the lab compares only measurements of one machine.
 ///
 /// One number of one trial says little: let [`crate::ratchet::Paired`], or another rule that measures in turns, decide.
 ///
@@ -74,26 +74,26 @@ impl Timing {
         self
     }
 
-    /// Sets the statistic. Default the median.
+    /// Sets the statistic. Default: the median.
     pub fn statistic(mut self, statistic: Statistic) -> Timing {
         self.statistic = statistic;
         self
     }
 
-    /// Sets the clock. Default the printed samples.
+    /// Sets the clock. Default: the printed samples.
     pub fn clock(mut self, clock: Clock) -> Timing {
         self.clock = clock;
         self
     }
 
-    /// Sets the fewest samples that make a measurement, at least one. Default 3.
+    /// Sets the fewest samples of a measurement, at least 1. Default: 3.
     pub fn at_least(mut self, samples: usize) -> Timing {
         self.samples = samples.max(1);
         self
     }
 
-    /// The number of a unit in a second: of `s` (or none), `ms`, `us` and `ns`; `None` for others, which only a program that
-    /// prints its samples can have.
+    /// Returns the number of units in a second for `s` (or none), `ms`, `us` and `ns`. `None` for other units, which are allowed
+    /// only where the program prints its samples.
     pub fn scale(unit: &str) -> Option<f64> {
         match unit {
             "" | "s" => Some(1.0),
@@ -126,7 +126,7 @@ impl Timing {
         Ok(times.into_iter().map(|time| time.as_secs_f64() * scale).collect())
     }
 
-    /// The numbers of all lines `name: …`, after the first line `---` if there is one: before it stands the build's output.
+    /// Parses the numbers of all lines `name: …`, after the first line `---` if there is one, as the build's output is before it.
     fn printed(&self, tail: &str) -> Result<Vec<f64>, MetricError> {
         let lines = || tail.split(['\n', '\r']).map(str::trim);
         let from = lines().position(|line| line == "---").map_or(0, |at| at + 1);
@@ -191,7 +191,7 @@ impl Metric for Timing {
     }
 }
 
-/// The quantile of sorted samples, at least one, linear between two of them.
+/// Computes a quantile of sorted samples, of which there is at least one, linear between two of them.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);

@@ -13,29 +13,29 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// An arm of these scores. NaN and infinities are left out.
+    /// Makes an arm of these scores. NaN and infinities are left out.
     pub fn of(scores: impl IntoIterator<Item = f64>) -> Arm {
         Arm { measurements: scores.into_iter().filter_map(Score::new).map(Measurement::new).collect() }
     }
 
-    /// All scores, oldest first.
+    /// Iterates over all scores, oldest first.
     pub fn scores(&self) -> impl Iterator<Item = Score> {
         self.measurements.iter().map(|m| m.score)
     }
 
-    /// The mean score, or `None` without measurements. Where measurements name their machine, only those from the latest
-    /// one's machine count.
+    /// Computes the mean score; `None` without measurements. Where measurements name their machine, only those from the machine of
+    /// the latest one count.
     pub fn mean(&self) -> Option<Score> {
         mean_of(&self.measurements)
     }
 
-    /// The latest `count` measurements.
+    /// Returns the latest `count` measurements.
     pub fn last(&self, count: usize) -> Arm {
         let from = self.measurements.len().saturating_sub(count);
         Arm { measurements: self.measurements.get(from..).unwrap_or_default().to_vec() }
     }
 
-    /// The oldest `count` measurements.
+    /// Returns the oldest `count` measurements.
     pub fn first(&self, count: usize) -> Arm {
         Arm { measurements: self.measurements.iter().take(count).cloned().collect() }
     }
@@ -56,7 +56,7 @@ impl Arm {
         Some(sums)
     }
 
-    /// Drops the lists of items, which are long, where no rule asks for them again.
+    /// Drops the lists of items, which are long, when no rule will ask for them again.
     pub(crate) fn forget_items(&mut self) {
         self.measurements.iter_mut().for_each(|measurement| measurement.items = Vec::new());
     }

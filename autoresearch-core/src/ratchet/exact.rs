@@ -9,7 +9,7 @@ const MOST: usize = 80;
 /// The most fresh trials that are worth waiting for, where a level asks for many.
 const MOST_FRESH: usize = 16;
 
-/// Whether scores of the same code take few values. Each slice holds the scores of one code.
+/// True if scores of the same code take few values. Each slice holds the scores of one code.
 ///
 /// That is so if the differences within the slices are whole multiples of a common step and span at most eight of it, or
 /// if all are zero: equal scores are no proof that there is no noise. A single difference proves nothing either way.
@@ -27,14 +27,14 @@ pub(super) fn takes_few_values(codes: &[&[f64]]) -> bool {
     differences.len() > 1 && spread <= (FEW + 0.5) * step
 }
 
-/// The distance from the least score to the greatest.
+/// Computes the distance from the least score to the greatest.
 fn spread(scores: &[f64]) -> f64 {
     let least = scores.iter().copied().fold(f64::INFINITY, f64::min);
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     if scores.is_empty() { 0.0 } else { most - least }
 }
 
-/// The greatest common divisor of two lengths, by Euclid's algorithm on real numbers.
+/// Computes the greatest common divisor of two lengths, by Euclid's algorithm on real numbers.
 fn common_step(mut a: f64, mut b: f64, rounding: f64) -> f64 {
     while b > rounding {
         let rest = a % b;
@@ -113,7 +113,7 @@ pub(super) fn fewest_pairs(needed: f64) -> usize {
     (1..1000).find(|pairs| sign_e_value(*pairs, 0) >= needed).unwrap_or(1000)
 }
 
-/// The number of ways to choose `few` of `all`.
+/// Computes the number of ways to choose `few` of `all`.
 fn combinations(all: usize, few: usize) -> f64 {
     (0..few).map(|at| (all - at) as f64 / (at + 1) as f64).product()
 }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_fewest_trials_reach_the_level_and_one_fewer_do_not() {
-        // Three runs of the baseline and one more beside two fresh ones: 1 of C(6, 2) = 15.
+        // Three trials of the baseline and one more beside two fresh ones: 1 of C(6, 2) = 15.
         assert_eq!(fewest(2, 0.1, false, |fresh| 3 + fresh - 1), 2);
         assert_eq!(fewest(2, 0.05, false, |fresh| 3 + fresh - 1), 3);
         assert_eq!(fewest(2, 0.1, true, |fresh| fresh), 4);

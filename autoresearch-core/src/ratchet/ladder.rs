@@ -1,4 +1,4 @@
-//! One finite evaluation set for a whole run: a gain must exceed what choosing among many candidates on it explains.
+//! The Ladder, for a whole run on one finite evaluation set: a gain must exceed the luck of choosing among many candidates.
 
 use super::{Arm, Disclosure, Evidence, Ratchet, Verdict};
 use crate::metric::{signed, significant};
@@ -8,12 +8,12 @@ use crate::metric::{signed, significant};
 /// With losses `b` of the incumbent and `c` of the candidate on the same `n` items, the gains are `d = b - c` (`c - b` where
 /// higher is better), and the candidate is kept if `mean(d) > s / sqrt(n)`, `s` the standard deviation of `d`. A tie on every
 /// single item is kept if it leaves less code. This is the parameter-free Ladder of Blum and Hardt ("The Ladder: A Reliable
-/// Leaderboard for Machine Learning Competitions", ICML 2015): repeated runs do not average away the luck of one evaluation
+/// Leaderboard for Machine Learning Competitions", ICML 2015): repeated trials do not average away the luck of one evaluation
 /// set, and the set wears out with every score that a proposer sees. Hence [`Disclosure::RoundedBest`]: proposers see whether
 /// a candidate was kept, and the best score rounded to `1/n`.
 ///
-/// It slows the wear, and does not end it: each decision still tells something of the set. What a run has truly gained shows
-/// on data that no decision has touched, such as a sealed holdout.
+/// It slows the wear and does not end it, since each decision still tells something about the set. The true gain of a run shows
+/// on data that no decision has touched, such as a holdout.
 ///
 /// The lists come from a metric such as [`crate::ItemMetric`]. A candidate without one, or with another number of items, is
 /// discarded.
@@ -98,7 +98,7 @@ impl Ratchet for Ladder {
     }
 }
 
-/// The mean and its standard error, of at least two numbers.
+/// Computes the mean of at least two numbers, and its standard error.
 fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;

@@ -1,19 +1,19 @@
-//! Numbers from different machines are never compared.
+//! Measurements by machine: those from different machines are never compared.
 
 use super::{Arm, Evidence, Side, Verdict};
 use crate::metric::Measurement;
 
-/// The number of trials on different machines after which a candidate is given up.
+/// Trials on different machines after which a candidate is discarded.
 const TRIES: usize = 6;
 
-/// The measurements from the machine of the latest one.
+/// Iterates over the measurements from the machine of the latest one.
 pub(crate) fn latest_machine(measurements: &[Measurement]) -> impl Iterator<Item = &Measurement> {
     let machine = measurements.last().and_then(|latest| latest.machine.as_ref());
     measurements.iter().filter(move |measurement| measurement.machine.as_ref() == machine)
 }
 
-/// Leaves in the evidence only what was measured on the machine of the candidate's latest trial. When nothing of the incumbent
-/// is left, as after a run is resumed elsewhere, the verdict is to measure the incumbent there.
+/// Leaves in the evidence only the measurements from the machine of the candidate's latest trial. If none of the incumbent is
+/// left, as after a run is resumed elsewhere, the verdict is to measure the incumbent there.
 ///
 /// Measurements without a machine, as most metrics make them, compare with each other.
 pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {

@@ -5,8 +5,8 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
 
 /// The variance of measurements of the same code, pooled over many codes, whose means say nothing about the noise.
 ///
-/// Unlike the spread of all results, it does not take real differences between candidates for noise. Default: nothing is
-/// known.
+/// Unlike the spread of all results, it does not take real differences between candidates for noise. The default is an unknown
+/// noise.
 ///
 /// ```
 /// use autoresearch_core::ratchet::Noise;
@@ -33,7 +33,7 @@ impl Noise {
         self.degrees = self.degrees.saturating_add(scores.len() as u32 - 1);
     }
 
-    /// Whether measurements of one code are further apart than luck explains once in a thousand times: then something happened
+    /// True if measurements of one code are further apart than luck explains once in a thousand times, so that something happened
     /// to the machine between them.
     pub fn event(&self, scores: &[f64]) -> bool {
         let one = Noise::default().with(scores);
@@ -50,23 +50,23 @@ impl Noise {
         }
     }
 
-    /// The noise with measurements of one more code.
+    /// Returns the noise with measurements of one more code.
     pub fn with(mut self, scores: &[f64]) -> Noise {
         self.pool(scores);
         self
     }
 
-    /// The number of independent differences that the estimate rests on.
+    /// Returns the number of independent differences behind the estimate.
     pub fn degrees(&self) -> u32 {
         self.degrees
     }
 
-    /// The standard deviation of one measurement, in the metric's unit; `None` while nothing was measured twice.
+    /// Returns the standard deviation of one measurement, in the metric's unit; `None` while nothing was measured twice.
     pub fn sigma(&self) -> Option<f64> {
         (self.degrees > 0).then(|| (self.sum_of_squares / f64::from(self.degrees)).sqrt())
     }
 
-    /// The standard error of the difference between the means of `a` and of `b` measurements.
+    /// Computes the standard error of the difference between the means of `a` and of `b` measurements.
     pub fn error_of_difference(&self, a: usize, b: usize) -> Option<f64> {
         Some(self.sigma()? * (1.0 / a as f64 + 1.0 / b as f64).sqrt())
     }
@@ -80,7 +80,7 @@ impl Noise {
         }
     }
 
-    /// The probability of a difference of at least so many standard errors by luck.
+    /// Computes the probability of a difference of at least `errors` standard errors by luck.
     pub fn chance(&self, errors: f64) -> f64 {
         match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
             Ok(t) => t.sf(errors),
@@ -103,7 +103,7 @@ const SHIFT: f64 = 0.002;
 /// The probability of taking usual measurements for an event.
 const EVENT: f64 = 0.001;
 
-/// The mean, or `None` of an empty slice.
+/// Computes the mean; `None` of an empty slice.
 pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
     let first = scores.first()?;
     Some(first + scores.iter().map(|score| score - first).sum::<f64>() / scores.len() as f64)
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(noise, Noise::default().with(&baseline));
         noise.pool_usual(&[0.0, 3.0]);
         assert_eq!(noise, Noise::default().with(&baseline).with(&[0.0, 3.0]));
-        // Where nothing is known yet, everything is.
+        // While the noise is unknown, all measurements are usual.
         let mut first = Noise::default();
         first.pool_usual(&[0.0, 25.0]);
         assert_eq!(first.degrees(), 1);

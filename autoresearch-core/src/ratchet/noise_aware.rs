@@ -41,20 +41,20 @@ pub use settings::NoiseAwareSettings;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct NoiseAware(NoiseAwareSettings);
 
-/// A candidate that is better by so many standard deviations in its first trial needs no more than the fewest trials.
+/// Gain of the first trial, in standard deviations, from which on the fewest fresh trials are enough.
 const PLAIN: f64 = 3.0;
 /// About this share of changes without effect passes the screen.
 const PASS: f64 = 0.2;
-/// So many earlier trials of the incumbent are counted on when fresh ones are planned: health checks in between add to them,
-/// and the plan is not to depend on an interruption.
+/// Earlier trials of the incumbent that a plan of fresh trials counts at most. Health checks in between add to them, and the plan
+/// must not depend on an interruption.
 const SURE: usize = 3;
-/// The number of false keeps that the level starts from, where none is promised.
+/// Number of false keeps from which the level starts, where none is promised.
 const FALSE_KEEPS: f64 = 0.5;
-/// The least level where no number of false keeps is promised: below it a gain is asked for that most searches never see.
+/// Least level where no number of false keeps is promised. A lower one asks for a gain that most searches never see.
 const LEAST_ALPHA: f64 = 0.05;
 
 impl NoiseAware {
-    /// A rule with these settings.
+    /// Makes a rule with these settings.
     ///
     /// # Errors
     /// If a setting is out of its range.
@@ -79,17 +79,17 @@ impl Ratchet for NoiseAware {
         };
         let fresh = fresh.to_vec();
         if self.0.paired {
-            // The first trial, too, is compared with one beside it.
+            // The first trial is compared with one beside it, too.
             if trials.interleaved.is_empty() {
                 return Verdict::Measure(vec![Side::Incumbent]);
             }
             trials.earlier = vec![trials.interleaved.remove(0)];
         }
         let Some(so_far) = evidence.noise.with(&trials.interleaved).sigma() else {
-            // Nothing was ever measured twice.
+            // No code was ever measured twice.
             return Verdict::Measure(vec![Side::Incumbent; 2 - trials.interleaved.len().min(1)]);
         };
-        // What is decided on the first trial does not depend on trials that came after it.
+        // The screen does not depend on trials after the first one.
         let sigma = trials.sigma(&evidence.noise).unwrap_or(so_far);
         let price = self.price(evidence, sigma);
         let Some(seen) = gain(evidence, &trials.earlier_or_all(), &[first]) else {
@@ -199,7 +199,7 @@ impl NoiseAware {
                 false => Verdict::Discard(format!(
                     "{found}, within the noise: {test} (t {t:.1}, needs {needed:.1}){shifted}"
                 )),
-                // Nothing was chosen for its luck, if there is none.
+                // Without noise there is no luck that the candidate was chosen for.
                 true if audited < self.0.audit && !never_differed => audit,
                 true => Verdict::Keep(format!("{found} ({test}, at most {level:.3}){shifted}")),
             };
@@ -216,7 +216,7 @@ impl NoiseAware {
         }
     }
 
-    /// The probability that luck alone makes fresh trials rank so high, by an exact test.
+    /// Computes the probability that luck alone makes fresh trials rank as high, by an exact test.
     fn chance(&self, evidence: &Evidence, reference: &[f64], confirmation: &[f64], price: f64) -> f64 {
         let sign = evidence.direction.sign();
         let before: Vec<f64> = reference.iter().map(|score| sign * score).collect();
@@ -234,7 +234,7 @@ impl NoiseAware {
         if plain { self.0.confirm } else { self.0.confirm_at_most }
     }
 
-    /// The level of the test: the whole run's false keeps, shared among the candidates that are confirmed.
+    /// Computes the level of the test: the whole run's false keeps, shared among the candidates that are confirmed.
     fn level(&self, evidence: &Evidence) -> f64 {
         let Some(remaining) = evidence.remaining else { return self.0.alpha };
         let confirmed = evidence.tested as f64 + PASS * remaining.max(0.0) + 1.0;
@@ -244,11 +244,11 @@ impl NoiseAware {
         }
     }
 
-    /// The trials to run next, after so many fresh ones of the candidate.
+    /// Plans the trials to run next, after the fresh ones of the candidate so far.
     fn turn(&self, done: usize) -> Vec<Side> {
         match (self.0.paired, done % 2) {
             (true, 0) => vec![Side::Incumbent, Side::Candidate],
-            // The other way round: a steady drift falls on both alike.
+            // In the opposite order, so that a steady drift falls on both alike.
             (true, _) => vec![Side::Candidate, Side::Incumbent],
             (false, _) if done == 0 => vec![Side::Candidate, Side::Incumbent, Side::Candidate],
             (false, _) => vec![Side::Incumbent, Side::Candidate],

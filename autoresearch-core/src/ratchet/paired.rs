@@ -1,8 +1,8 @@
-//! Only what was measured in turns is compared: for numbers that drift with the machine, as times do.
+//! A rule that compares only measurements made in turns: for numbers that drift with the machine, as times do.
 
 use super::{Arm, Comparison, Disclosure, Evidence, Ratchet, RuleError, Side, Verdict};
 
-/// Shows another rule nothing but pairs: a trial of the incumbent and one of the candidate, made one after the other for this
+/// Shows another rule only pairs: a trial of the incumbent and one of the candidate, made one after the other for this
 /// very experiment. Whatever the machine did since earlier experiments is in both sides of a pair, and drops out.
 ///
 /// A first pair is the screen: a candidate that the rule does not keep on it is discarded. That pair chose the candidate, so
@@ -54,7 +54,7 @@ impl<R: Ratchet> Ratchet for Paired<R> {
         self.rule.alpha(evidence)
     }
 
-    /// The pairs that decided, and not the one that chose the candidate.
+    /// Counts the pairs that decided, without the one that chose the candidate.
     fn reference(&self, evidence: &Evidence) -> usize {
         let measured = evidence.candidate.measurements.len();
         if evidence.incumbent.measurements.is_empty() { measured } else { measured.saturating_sub(1).max(1) }
@@ -81,7 +81,7 @@ impl<R: Ratchet> Ratchet for Paired<R> {
         if complete == 0 {
             return Verdict::Measure(turns(ours, theirs, 1));
         }
-        // A rule that wants more than one pair to decide is no screen.
+        // A rule that needs more than one pair to decide does not serve as a screen.
         if let Verdict::Discard(why) = self.rule.judge(&screen(pairs(0))) {
             return Verdict::Discard(why);
         }
@@ -101,7 +101,7 @@ impl<R: Ratchet> Ratchet for Paired<R> {
     }
 }
 
-/// The evidence of the first pair alone.
+/// Returns the evidence of the first pair alone.
 fn screen(mut pairs: Evidence) -> Evidence {
     pairs.incumbent.measurements.truncate(1);
     pairs.candidate.measurements.truncate(1);
@@ -109,7 +109,7 @@ fn screen(mut pairs: Evidence) -> Evidence {
     pairs
 }
 
-/// The trials to run until there are `wanted` pairs: first the one that completes a started pair.
+/// Plans the trials until there are `wanted` pairs: first the one that completes a started pair.
 fn turns(ours: usize, theirs: usize, wanted: usize) -> Vec<Side> {
     let whole = ours.max(theirs);
     let mut sides = vec![Side::Candidate; whole - ours];

@@ -1,4 +1,4 @@
-//! The decision for runs without a planned end: evidence that may be judged after every pair.
+//! A rule for runs without a planned end: its evidence may be judged after every pair.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, Normal};
 
@@ -17,7 +17,7 @@ use super::{Evidence, Noise, Ratchet, RuleError, Side, Verdict, exact};
 ///
 /// Where the incumbent's earlier scores take few values, or have never differed, the e-value is that of the pairs' signs
 /// alone, which needs no standard deviation (a test martingale: Shafer and others, Statistical Science 26, 2011). A
-/// candidate that wins every pair then needs about `log2(2/a)` of them, and is given as many.
+/// candidate that wins every pair then needs about `log2(2/a)` of them, and gets as many.
 ///
 /// It is slower to keep than [`NoiseAware`](super::NoiseAware); what it keeps can be trusted.
 ///
@@ -62,7 +62,7 @@ impl Default for SequentialSettings {
 }
 
 impl Sequential {
-    /// A rule with these settings.
+    /// Makes a rule with these settings.
     ///
     /// # Errors
     /// If a setting is out of its range.
@@ -91,7 +91,7 @@ impl Ratchet for Sequential {
         let Some((first, fresh)) = trials.candidate.split_first() else {
             return Verdict::Discard("it was never measured".into());
         };
-        // Known from earlier experiments only, so that it is the same after every pair.
+        // The noise of earlier experiments alone, so that it is the same after every pair.
         let (sigma, careful) = match (trials.sigma(&evidence.noise), upper(&evidence.noise)) {
             (Some(sigma), Some(careful)) => (sigma, careful),
             _ if trials.interleaved.len() < 2 => return Verdict::Measure(vec![Side::Incumbent; 2]),
@@ -144,7 +144,7 @@ impl Ratchet for Sequential {
                 let why = format!("{found} over {} pairs (e-value {value:.0}, needs {needed:.0})", pair + 1);
                 return Verdict::Keep(why);
             }
-            // The gain is gone, or even a steady one of the size seen would need more pairs than there are.
+            // The gain is gone, or a steady one of this size would need more pairs than are left.
             let at_best = match signs {
                 true => exact::sign_e_value(wins + most - (pair + 1), losses),
                 false => e_value(most as f64, sum / count * most as f64, variance, tau),
@@ -208,7 +208,7 @@ fn e_value(count: f64, sum: f64, variance: f64, tau: f64) -> f64 {
     scale * (z * z / 2.0).exp() * normal.cdf(z)
 }
 
-/// Beyond so many standard errors of loss an e-value is taken from its limit.
+/// Loss, in standard errors, beyond which an e-value is computed by its limit.
 const FAR: f64 = -20.0;
 
 /// An upper bound of the standard deviation that holds with a probability of 80 %: little known noise counts for more.

@@ -1,9 +1,9 @@
-//! Decisions on the mean alone, for exact scores.
+//! Rules that decide on the mean alone, for exact scores.
 
 use super::{Comparison, Evidence, Ratchet, RuleError, Verdict};
 use crate::metric::significant;
 
-/// Keeps what is strictly better by the mean; a tie is kept only if it leaves less code (karpathy's simplicity rule).
+/// Keeps a candidate whose mean is strictly better; a tie is kept only if it leaves less code (karpathy's simplicity rule).
 ///
 /// The rule of `program.md` in karpathy/autoresearch (2026). Under noise it keeps luck: see [`super::NoiseAware`].
 ///
@@ -33,7 +33,7 @@ pub struct Strict;
 pub struct MinGain(f64);
 
 impl MinGain {
-    /// A rule that keeps gains above `least`, in the metric's unit.
+    /// Makes a rule that keeps gains above `least`, in the metric's unit.
     ///
     /// # Errors
     /// If `least` is negative or not finite.

@@ -1,5 +1,5 @@
-//! The scores of an experiment by their part in it, and the first estimate of the noise: what the rules that know the noise
-//! share.
+//! The common ground of the rules that know the noise: the scores of an experiment by their part in it, and the first estimate
+//! of the noise.
 
 use super::noise::mean;
 use super::{Evidence, Noise, Side, Verdict};
@@ -7,11 +7,11 @@ use crate::metric::significant;
 
 /// The scores of an experiment by their part in it, oldest first.
 pub(super) struct Trials {
-    /// Of the incumbent, before this experiment.
+    /// Scores of the incumbent before this experiment.
     pub earlier: Vec<f64>,
-    /// Of the incumbent, in turns with the candidate.
+    /// Scores of the incumbent in turns with the candidate.
     pub interleaved: Vec<f64>,
-    /// Of the candidate; the first is the screen's.
+    /// Scores of the candidate; the first is the screen's.
     pub candidate: Vec<f64>,
 }
 
@@ -22,19 +22,19 @@ impl Trials {
         Trials { earlier, interleaved, candidate: evidence.candidate.scores().map(|score| score.get()).collect() }
     }
 
-    /// All of the incumbent's.
+    /// Returns all scores of the incumbent.
     pub fn reference(&self) -> Vec<f64> {
         [&self.earlier[..], &self.interleaved].concat()
     }
 
-    /// The incumbent's earlier ones, or the interleaved ones where there are no earlier ones.
+    /// Returns the incumbent's earlier scores, or the interleaved ones where there are no earlier ones.
     pub fn earlier_or_all(&self) -> Vec<f64> {
         if self.earlier.is_empty() { self.interleaved.clone() } else { self.earlier.clone() }
     }
 
-    /// The standard deviation of one trial as it was known when the experiment began.
+    /// Returns the standard deviation of one trial as it was known when the experiment began.
     ///
-    /// That no two trials of one code have ever differed is a hypothesis, which any difference among the incumbent's own
+    /// As long as no two trials of one code have differed it is 0, a hypothesis that any difference among the incumbent's own
     /// earlier trials refutes, such as those of health checks.
     pub fn sigma(&self, noise: &Noise) -> Option<f64> {
         match noise.sigma() {
@@ -44,8 +44,8 @@ impl Trials {
     }
 }
 
-/// How many of a kept candidate's measurements did not choose it: those of the audit; without one, all but the screen's. Of the
-/// baseline, the latest that were asked for.
+/// Counts the measurements of a kept candidate that did not choose it: those of the audit; without one, all but the screen's. Of
+/// the baseline, the latest that were asked for.
 pub(super) fn fresh_reference(evidence: &Evidence, audit: usize, baseline: usize) -> usize {
     let measured = evidence.candidate.measurements.len();
     match (evidence.incumbent.measurements.is_empty(), audit) {
@@ -55,12 +55,12 @@ pub(super) fn fresh_reference(evidence: &Evidence, audit: usize, baseline: usize
     }
 }
 
-/// The gain of the candidate's mean score, in the metric's unit: positive is better.
+/// Computes the gain of the candidate's mean score, in the metric's unit: positive is better.
 pub(super) fn gain(evidence: &Evidence, incumbent: &[f64], candidate: &[f64]) -> Option<f64> {
     Some(evidence.direction.sign() * (mean(candidate)? - mean(incumbent)?))
 }
 
-/// `better by 0.001200 = 3.1 sigma`.
+/// Formats a gain as `better by 0.001200 = 3.1 sigma`.
 pub(super) fn in_sigma(gain: f64, sigma: f64) -> String {
     let way = if gain > 0.0 { "better" } else { "worse" };
     let by = significant(gain.abs());
@@ -71,17 +71,17 @@ pub(super) fn in_sigma(gain: f64, sigma: f64) -> String {
     }
 }
 
-/// A gain of so many standard deviations is what rounding leaves of none: the decision must not depend on the metric's zero.
+/// Gain, in standard deviations, below which it counts as rounding: the decision must not depend on the metric's zero.
 pub(super) const NOTHING: f64 = 1e-9;
-/// The number of equal trials with which the baseline is measured enough.
+/// Equal trials after which the baseline is measured enough.
 const EQUAL: usize = 3;
-/// A baseline with a trial unlike the others is measured on, up to so many times its trials.
+/// Limit of the trials of a baseline with an odd one among them, as a multiple of the usual number.
 const PATIENCE: usize = 3;
-/// The probability of taking one of the baseline's trials for an odd one that is not.
+/// Probability of taking a usual trial of the baseline for an odd one.
 const ODD: f64 = 0.001;
 
 /// Measures the baseline until its noise is known from trials of one kind. Only the latest `wanted` ones count: a first trial
-/// beside some other program's, taken for noise, would hide every gain of the run.
+/// beside another program would count as noise, and hide every gain of the run.
 pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
     let latest = &scores[scores.len().saturating_sub(wanted)..];
     let noise = Noise::default().with(latest);
@@ -109,7 +109,7 @@ pub(super) fn baseline(scores: &[f64], wanted: usize) -> Verdict {
     }
 }
 
-/// Whether one of the scores is further from the others than luck explains.
+/// True if one of the scores is further from the others than luck explains.
 fn odd(scores: &[f64]) -> bool {
     (0..scores.len()).any(|at| {
         let others: Vec<f64> = scores.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, x)| *x).collect();
@@ -117,7 +117,7 @@ fn odd(scores: &[f64]) -> bool {
         let (Some(center), Some(error)) = (mean(&others), noise.error_of_difference(1, others.len())) else {
             return false;
         };
-        // Two others say too little of what is usual, and equal ones nothing: the scores are of a few values only.
+        // Two others are too few to show the usual spread, and equal ones show none: the scores take few values.
         let alpha = ODD / (2.0 * scores.len() as f64);
         others.len() > 2 && error > 0.0 && (scores[at] - center).abs() > error * noise.quantile(alpha)
     })

@@ -8,15 +8,15 @@ use crate::state::{Experiment, Promotion, State, Status};
 pub struct Screened {
     /// Candidates that were discarded on a rung.
     pub out: usize,
-    /// Those that crashed in one.
+    /// Candidates that crashed on a rung.
     pub crashed: usize,
-    /// Those that passed to the full budget.
+    /// Candidates that passed to the full budget.
     pub passed: usize,
-    /// Those that failed and were promoted all the same.
+    /// Candidates that failed and were promoted as controls.
     pub controls: usize,
-    /// Those that could not be compared and were promoted without.
+    /// Candidates that could not be compared and were promoted unscreened.
     pub unscreened: usize,
-    /// Those that had a second chance on a further rung.
+    /// Candidates that had a second chance on a further rung.
     pub second_looks: usize,
     /// Seconds saved: the average time on the full budget of those thrown out, minus that of all trials on rungs. Negative if
     /// screening cost more than it saved.
@@ -40,11 +40,11 @@ pub struct Agreement {
     pub correlation: Option<f64>,
 }
 
-/// Fewer pairs than this say nothing.
+/// Pairs below which nothing is concluded.
 const FEWEST: usize = 3;
 
 impl Agreement {
-    /// Whether enough candidates were measured on both, and what is better on one is rarely better on the other.
+    /// True if enough candidates were measured on both, and the better ones on the rung are rarely better on the full budget.
     pub fn misleads(&self) -> bool {
         self.pairs >= 10 && self.correlation.is_some_and(|correlation| correlation < 0.3)
     }
@@ -52,8 +52,8 @@ impl Agreement {
 
 /// Summarises screening; `None` if nothing was screened.
 ///
-/// The correlation is that of gains over the incumbent of the time, short against full, not of the scores themselves: as the
-/// run goes on both kinds of scores improve, and would agree for that alone.
+/// The correlation is that of gains over the incumbent of the time, on the rung and on the full budget. The scores themselves
+/// would agree in any case, since both improve in the course of the run.
 pub fn screened(state: &State) -> Option<Screened> {
     let direction = state.header.as_ref()?.direction;
     let with_short: Vec<_> = state.experiments.iter().filter_map(|e| Some((e, e.screening.as_deref()?))).collect();
@@ -64,7 +64,7 @@ pub fn screened(state: &State) -> Option<Screened> {
     let dropped = |status| with_short.iter().filter(|(e, s)| s.promotion.is_none() && e.status == status).count();
     let (out, controls) = (dropped(Status::Discard), count(Some(Promotion::Control)));
 
-    // A control stands for all that failed; who passed, for itself.
+    // A control stands for all candidates that failed, each other one for itself.
     let rungs = &state.rungs;
     let weight = |promotion| match promotion {
         Some(Promotion::Control) => f64::from(rungs.failed) / f64::from(rungs.controls.max(1)),

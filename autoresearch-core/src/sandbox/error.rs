@@ -1,4 +1,4 @@
-//! Errors of sandboxes: failures of our own machinery, which say nothing about a candidate.
+//! Errors of sandboxes: failures of a sandbox itself, which say nothing about a candidate.
 
 use thiserror::Error;
 
@@ -9,28 +9,28 @@ pub enum StageError {
     /// The proposal is at fault: it is rejected and costs no experiment.
     #[error("{0}")]
     Rejected(String),
-    /// The machinery is at fault.
+    /// The sandbox is at fault.
     #[error(transparent)]
     Failed(#[from] SandboxError),
 }
 
-/// Our machinery failed; the experiment is not to blame.
+/// The sandbox failed; the candidate is not to blame.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SandboxError {
-    /// The trial was cancelled; it will be made again when the run goes on.
+    /// The trial was cancelled; it is made again when the run is resumed.
     #[error("cancelled")]
     Cancelled,
     /// The disk is full.
     #[error("no space is left on the disk while {doing}; free some and run the same command again, nothing is lost")]
     DiskFull {
-        /// What was being done.
+        /// The operation that failed, as `writing the log`.
         doing: String,
     },
     /// Reading or writing failed.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation that failed, as `writing the log`.
         doing: String,
         /// The cause.
         source: std::io::Error,
@@ -46,7 +46,7 @@ pub enum SandboxError {
     /// The backend of the sandbox failed: git, a container engine, a cluster.
     #[error(transparent)]
     Backend(Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else.
+    /// Any other failure.
     #[error("{0}")]
     Other(String),
 }

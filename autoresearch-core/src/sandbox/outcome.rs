@@ -1,4 +1,4 @@
-//! Outcomes: the end of a run, and its traces.
+//! Outcomes: the end of a trial, and its log.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use crate::machine::MachineId;
 pub enum Phase {
     /// The candidate is being built.
     Build,
-    /// It runs.
+    /// The candidate is running.
     #[default]
     Run,
 }
 
-/// The traces of a run, however it ended.
+/// The log of a trial, however it ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunLog {
     /// The phase in which it ended.
@@ -58,13 +58,13 @@ pub struct Repeat {
 }
 
 impl RunLog {
-    /// The log of a run that printed `text`, for sandboxes that run nothing outside.
+    /// Makes the log of a trial that printed `text`, for sandboxes that run nothing outside.
     pub fn saying(text: impl Into<String>) -> RunLog {
         RunLog { tail: text.into(), ..RunLog::default() }
     }
 }
 
-/// The end of a run. All of these are results of research, not failures of our machinery.
+/// The end of a trial. All of these are results about the candidate, not failures of the sandbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
@@ -72,25 +72,25 @@ pub enum Outcome {
     Completed(RunLog),
     /// It failed to build, or ended with an error or a signal.
     Crashed {
-        /// One line: how it ended.
+        /// The end, in one line.
         message: String,
-        /// Its traces.
+        /// Its log.
         log: RunLog,
     },
     /// It was killed at the end of its budget.
     TimedOut {
-        /// Its traces.
+        /// Its log.
         log: RunLog,
     },
     /// It ran out of memory.
     OutOfMemory {
-        /// Its traces.
+        /// Its log.
         log: RunLog,
     },
 }
 
 impl Outcome {
-    /// The traces of the run.
+    /// Returns the log of the trial.
     pub fn log(&self) -> &RunLog {
         match self {
             Outcome::Completed(log)
@@ -109,7 +109,7 @@ impl Outcome {
         }
     }
 
-    /// The end of the run, in one line.
+    /// Describes the end of the trial in one line.
     pub fn describe(&self) -> String {
         let in_phase = match self.log().phase {
             Phase::Build => "the build ",

@@ -1,4 +1,4 @@
-//! The fold: each record takes the state one step on, or contradicts it.
+//! The fold of a journal: each record changes the state, or contradicts it.
 
 use super::{AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State};
 use crate::journal::{Decision, Entry, JournalError, Record, StagedExperiment, Status, TrialResult, TrialStart};
@@ -8,11 +8,11 @@ use crate::sandbox::Revision;
 impl State {
     /// Applies one record.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        self.take(entry.clone())
+        self.apply_owned(entry.clone())
     }
 
-    /// Applies one record, and keeps its parts instead of copies: a change may be as large as the files that it writes.
-    pub(crate) fn take(&mut self, entry: Entry) -> Result<(), JournalError> {
+    /// Applies one record and moves its parts into the state, since a change may be as large as the files that it writes.
+    pub(crate) fn apply_owned(&mut self, entry: Entry) -> Result<(), JournalError> {
         let seq = entry.seq;
         self.fold(entry).map_err(|why| JournalError::Contradiction { seq, why })
     }
@@ -51,7 +51,7 @@ impl State {
                     self.incumbent.as_ref().is_some_and(|incumbent| incumbent.is(to)) || candidates.any(|c| c == to)
                 };
                 if !self.open[at].running.is_empty() || !is_known(&parent) {
-                    return Err(format!("experiment {experiment} cannot be moved onto {parent}"));
+                    return Err(format!("experiment {experiment} cannot be rebased onto {parent}"));
                 }
                 self.rebase(at, parent, candidate, in_merge_queue);
             }
@@ -103,7 +103,7 @@ impl State {
                 match failure {
                     Some(_) => {
                         self.failed_checks += 1;
-                        // The machine was at fault: nothing is known against any candidate.
+                        // The machine was at fault, and no candidate.
                         self.open.iter_mut().for_each(|open| open.sandbox_failures = 0);
                     }
                     None => {
@@ -131,7 +131,7 @@ impl State {
                 _ => return Err("the holdout was measured, but not opened".into()),
             },
             Record::Stopped { reason } => {
-                // An orderly stop is nobody's crash: the trial that it interrupted is not lost.
+                // A trial that an orderly stop interrupted does not count as lost.
                 self.open.iter_mut().for_each(|open| open.running.clear());
                 self.stopped = Some(reason);
             }
@@ -139,7 +139,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether the run can no longer start anew: an experiment is decided.
+    /// True once an experiment is decided: from then on the run cannot start anew.
     pub fn is_bound(&self) -> bool {
         !self.experiments.is_empty()
     }
@@ -177,7 +177,7 @@ impl State {
         Ok(())
     }
 
-    /// Takes a trial out of those in flight. Returns the place of its experiment among the open ones, and the trial.
+    /// Removes a trial from those in flight. Returns the index of its experiment among the open ones, and the trial.
     fn end_trial(&mut self, experiment: u32, trial: u32) -> Result<(usize, Running), String> {
         let at = self.place_of_open(experiment)?;
         let running = &mut self.open[at].running;
@@ -209,7 +209,7 @@ impl State {
                 open.experiment.outcome = Some(outcome);
                 match result.map(|measurement| self.rungs.result(fidelity, measurement.score)) {
                     Ok(Some(result)) => open.experiment.screening.get_or_insert_default().rungs.push(result),
-                    // The incumbent has moved below it: it will be rebased, and tried on the rung again.
+                    // The incumbent has moved meanwhile: the experiment will be rebased, and tried on the rung again.
                     Ok(None) if !is_current => {}
                     Ok(None) => return Err("a trial on a rung has nothing to be compared with".into()),
                     Err(why) => open.failed = Some(why),
@@ -229,7 +229,7 @@ impl State {
                     Err(why) => open.failed = Some(why),
                 }
             }
-            // An experiment in conflict is compared with the incumbent of today, not with one that it ran beside.
+            // An experiment in conflict is compared with the present incumbent, not with the one at its start.
             Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}
             Side::Incumbent => open.incumbent.extend(result.ok()),
         }
@@ -255,7 +255,7 @@ impl State {
     }
 }
 
-/// The incumbent ran where the sandbox kept failing on this candidate: the candidate brings it about, and has crashed.
+/// Counts a candidate on which the sandbox kept failing as crashed, since the incumbent has passed a health check.
 fn blame_candidate(open: &mut OpenExperiment) {
     if open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES {
         open.failed = Some(format!(

@@ -1,9 +1,9 @@
 //! The merge queue: how an open experiment's base relates to the incumbent, which may move while several are in flight.
 //!
 //! Candidates that were found better than a base that is not the incumbent any more are rebased onto the incumbent, each
-//! further one onto the one before it, and measured again at the same time: the second is measured with the first in it. It
-//! is judged when the first is kept; if that is not, it is rebased again. So every link of the lineage is measured, and a
-//! keep need not wait for the trials of another.
+//! further one onto the one before it, and all are measured again at the same time: the second together with the change of
+//! the first. The second is judged when the first is kept, and rebased again when the first is not. So every link of the
+//! lineage is measured, and no keep waits for the trials of another.
 
 use super::{Incumbent, OpenExperiment, State};
 use crate::ratchet::Arm;
@@ -12,34 +12,34 @@ use crate::sandbox::Revision;
 /// The relation of an open experiment's base to the incumbent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BaseStatus {
-    /// The base is the incumbent, or the tip of a side line: the experiment can be judged and kept. So can one in conflict,
-    /// as it is.
+    /// The base is the incumbent, or the end of a side line: the experiment can be judged and kept. An experiment in conflict
+    /// counts as current, too.
     Current,
-    /// The base is the candidate of this experiment, which is not decided.
+    /// The base is the candidate of the experiment with this number, which is not decided.
     QueuedBehind(u32),
-    /// The search does not go on from the base any more.
+    /// The base is a former incumbent, or a candidate that was not kept.
     Stale,
 }
 
 impl Incumbent {
-    /// Whether `revision` is this state, by the name that it ran under or by the one that it was kept as.
+    /// True if `revision` names this incumbent, as the candidate that ran or as the commit that it was kept as.
     pub(super) fn is(&self, revision: &Revision) -> bool {
         self.revision == *revision || self.candidate.revision == *revision
     }
 }
 
 impl State {
-    /// The open experiment of this number.
+    /// Finds the open experiment of this number.
     pub fn open(&self, experiment: u32) -> Option<&OpenExperiment> {
         self.open.iter().find(|open| open.experiment.id == experiment)
     }
 
-    /// The experiments that are staged and not decided, oldest first.
+    /// Iterates over the experiments that are staged and not decided, oldest first.
     pub fn pending(&self) -> impl Iterator<Item = &super::Experiment> {
         self.open.iter().map(|open| &open.experiment)
     }
 
-    /// How an open experiment's base relates to the incumbent.
+    /// Determines how an open experiment's base relates to the incumbent.
     pub fn base_status(&self, open: &OpenExperiment) -> BaseStatus {
         let Some(parent) = &open.experiment.parent else { return BaseStatus::Current };
         let current = open.experiment.conflict.is_some()
@@ -54,34 +54,34 @@ impl State {
         }
     }
 
-    /// The end of the merge queue, onto which the next better candidate is rebased: the incumbent with all that was found
-    /// better before.
+    /// Finds the end of the merge queue, onto which the next better candidate is rebased. It is the incumbent if the queue is
+    /// empty, and `None` before the baseline is kept.
     pub fn queue_end(&self) -> Option<&Revision> {
         let incumbent = self.incumbent.as_ref()?;
-        let mut top = &incumbent.revision;
-        let on = |open: &&OpenExperiment, below: &Revision| {
+        let mut end = &incumbent.revision;
+        let follows = |open: &&OpenExperiment, base: &Revision| {
             let parent = open.experiment.parent.as_ref();
-            let below = |parent: &Revision| parent == below || (*below == incumbent.revision && incumbent.is(parent));
-            open.in_merge_queue && open.experiment.conflict.is_none() && parent.is_some_and(below)
+            let is_base = |parent: &Revision| parent == base || (*base == incumbent.revision && incumbent.is(parent));
+            open.in_merge_queue && open.experiment.conflict.is_none() && parent.is_some_and(is_base)
         };
         // Each step goes to another experiment, as a candidate is never its own ancestor.
         for _ in &self.open {
-            match self.open.iter().find(|open| on(open, top)) {
-                Some(open) => top = &open.experiment.candidate.revision,
+            match self.open.iter().find(|open| follows(open, end)) {
+                Some(open) => end = &open.experiment.candidate.revision,
                 None => break,
             }
         }
-        Some(top)
+        Some(end)
     }
 
-    /// Whether an experiment that is found better now has to join the merge queue: others were found better before and are
-    /// being measured on the incumbent. It follows on them, or their trials were for nothing.
+    /// True if an experiment that is found better now has to join the merge queue, since better ones are being measured on the
+    /// incumbent already. Adopting it before them would make their trials useless.
     pub fn has_to_queue(&self, open: &OpenExperiment) -> bool {
         let incumbent = self.incumbent.as_ref().map(|incumbent| &incumbent.revision);
         !open.in_merge_queue && open.experiment.conflict.is_none() && self.queue_end() != incumbent
     }
 
-    /// The measurements that an open experiment's are compared with: those of its base, as far as that was kept.
+    /// Returns the measurements to compare an open experiment with: those of its base, if that was kept.
     pub(super) fn reference(&self, open: &OpenExperiment) -> Option<&Arm> {
         match (self.base_status(open), &open.experiment.parent) {
             (BaseStatus::Current, _) => self.incumbent.as_ref().map(|incumbent| &incumbent.arm),
@@ -90,12 +90,12 @@ impl State {
         }
     }
 
-    /// Whether there are measurements that an open experiment's can be compared with.
+    /// True if there are measurements to compare an open experiment with.
     pub fn comparable(&self, open: &OpenExperiment) -> bool {
         self.reference(open).is_some()
     }
 
-    /// Forgets the former incumbents that are no open experiment's base.
+    /// Forgets the former incumbents on which no open experiment is based.
     pub(super) fn forget_former(&mut self) {
         let open = &self.open;
         let needed =

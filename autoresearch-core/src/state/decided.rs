@@ -7,8 +7,8 @@ use crate::ratchet::{Arm, Comparison, latest_machine};
 use crate::sandbox::{Candidate, Revision};
 
 impl State {
-    /// Adds the repeated trials of the open experiment at this place to the noise: the first trial of a candidate chose it,
-    /// and is no example of what its trials are like.
+    /// Adds the repeated trials of the open experiment at index `at` to the noise. The first trial chose the candidate, so it is
+    /// better than the candidate's usual trials and is left out.
     pub(super) fn pool_fresh(&mut self, at: usize) {
         let open = &self.open[at];
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
@@ -16,7 +16,7 @@ impl State {
         self.noise.pool_usual(&scores(&open.incumbent));
     }
 
-    /// Rebases the open experiment at this place onto another base: what was measured says nothing about the new candidate.
+    /// Rebases the open experiment at index `at` onto another base. Its measurements say nothing about the new candidate.
     pub(super) fn rebase(&mut self, at: usize, parent: Revision, candidate: Candidate, in_merge_queue: bool) {
         self.pool_fresh(at);
         let open = &mut self.open[at];
@@ -33,7 +33,7 @@ impl State {
         self.forget_former();
     }
 
-    /// Closes an open experiment; `current`: it was judged against the incumbent.
+    /// Closes an open experiment. `current` is true if it was judged against the incumbent.
     pub(super) fn decide(
         &mut self,
         open: OpenExperiment,
@@ -43,15 +43,15 @@ impl State {
     ) -> Result<(), String> {
         let OpenExperiment { mut experiment, incumbent: interleaved, .. } = open;
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
-        // The first run of a candidate chose it, and is no example of what its runs are like; neither are runs of the baseline
-        // that do not count.
+        // The first trial of a candidate chose it, so it is better than its usual trials; trials of the baseline that do not
+        // count are not usual either.
         let fresh = match experiment.id {
             0 => experiment.arm.measurements.len().saturating_sub(reference.map_or(usize::MAX, |count| count as usize)),
             _ => 1,
         };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
-        // What was measured of another incumbent than today's counts for the noise, and for nothing else.
+        // Measurements of another incumbent than the present one count for the noise alone.
         let interleaved = if current { interleaved } else { Vec::new() };
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
         let mut interleaved = Arm { measurements: interleaved };
@@ -64,10 +64,10 @@ impl State {
             true => self.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()),
             false => experiment.before,
         };
-        // Under a rule of pairs earlier runs of the incumbent, and the pair that chose the candidate, are no reference.
-        let of_pairs = self.header.as_ref().is_some_and(|header| header.rule.comparison == Comparison::Pairs);
-        experiment.before = paired.filter(|_| of_pairs).or(before);
-        // It stays as long as the run: a vector with room for four measurements, where most have one, is a tenth of it.
+        // Under a rule of pairs, earlier trials of the incumbent and the pair that chose the candidate are no reference.
+        let compares_pairs = self.header.as_ref().is_some_and(|header| header.rule.comparison == Comparison::Pairs);
+        experiment.before = paired.filter(|_| compares_pairs).or(before);
+        // The experiment stays in memory as long as the run. Most have one measurement, and room for four would be a tenth of it.
         experiment.arm.measurements.shrink_to_fit();
         experiment.reason.shrink_to_fit();
         let measured = experiment.arm.measurements.len() as u32;
@@ -113,7 +113,7 @@ impl State {
         }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
-        // What would have been the same as another where it was moved to was given up unmeasured: it may be proposed again.
+        // A rebased candidate that equals another one is discarded unmeasured: it may be proposed again.
         let measured = !experiment.arm.measurements.is_empty() || experiment.screening.is_some();
         if status != Status::Discard || measured {
             self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
@@ -128,7 +128,7 @@ impl State {
         if status != Status::Keep && current {
             self.shifted(reference);
         }
-        // The journal remembers all; in memory a night of ten thousand experiments must not grow by their logs.
+        // The journal has all logs; the memory of a run of ten thousand experiments must not grow by them.
         let old = self.experiments.len().checked_sub(LOGS_IN_MEMORY + 1).and_then(|at| self.experiments.get_mut(at));
         if let Some(outcome) = old.and_then(|experiment| experiment.outcome.as_mut()) {
             let log = outcome.log_mut();
@@ -137,7 +137,7 @@ impl State {
         Ok(())
     }
 
-    /// Leaves the incumbent only its latest measurements, if the machine shifted before them.
+    /// Leaves the incumbent only its latest `reference` measurements, if the machine shifted before them.
     pub(super) fn shifted(&mut self, reference: Option<u32>) {
         let (Some(count), Some(incumbent)) = (reference, &mut self.incumbent) else { return };
         let arm = incumbent.arm.last(count.max(1) as usize);

@@ -1,21 +1,21 @@
-//! Excursions: side lines of changes that were not kept, which the search goes on from for a while.
+//! Excursions: side lines of changes that were not kept, from which the search continues for a while.
 
 use super::{Experiment, State};
 use crate::journal::{ExcursionStep, Status};
 use crate::metric::Score;
 use crate::sandbox::Revision;
 
-/// The side line of an excursion under way. The incumbent stays what every candidate is judged by.
+/// The side line of an excursion in flight. Candidates are still judged against the incumbent.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SideLine {
-    /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
+    /// The sacrificed experiments: the first is based on the incumbent, each further one on the one before.
     pub sacrifices: Vec<u32>,
-    /// The candidate of the last one, which proposals change.
+    /// The candidate of the last sacrifice, which proposals change.
     pub tip: Revision,
-    /// Its score.
+    /// The score of that candidate.
     pub score: Score,
-    /// Lines that all of them add, minus those that they remove.
+    /// Lines that all sacrifices add, minus those that they remove.
     pub added_lines: i64,
     /// Number of decided experiments on it.
     pub tried: u32,
@@ -29,14 +29,14 @@ pub struct FinishedExcursion {
     pub sacrifices: Vec<u32>,
     /// Number of experiments made on it.
     pub tried: u32,
-    /// The last of these: after it the search was back on its lineage.
+    /// The last experiment of the excursion, after which the search returned to its lineage.
     pub last: u32,
-    /// Whether that one was kept, and the sacrifices with it.
+    /// True if that experiment was kept, and the sacrifices with it.
     pub kept: bool,
 }
 
 impl State {
-    /// The revision that the next proposal changes: the incumbent, or the tip of the side line.
+    /// Returns the revision that the next proposal changes: the incumbent, or the end of the side line.
     pub fn proposal_base(&self) -> Option<&Revision> {
         match &self.side_line {
             Some(line) => Some(&line.tip),
@@ -44,14 +44,14 @@ impl State {
         }
     }
 
-    /// Number of experiments decided since the last keep and since the end of the last excursion.
+    /// Counts the experiments decided since the last keep or the end of the last excursion, whichever is later.
     pub fn since_excursion(&self) -> usize {
         let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
         let back = self.excursions.last().map(|excursion| excursion.last);
         kept.max(back).map_or(0, |last| self.experiments.len().saturating_sub(last as usize + 1))
     }
 
-    /// What a decided experiment means for the side line; it is not yet among the experiments.
+    /// Updates the side line for a decided experiment, before that joins the decided experiments.
     pub(super) fn step(&mut self, experiment: &Experiment, step: Option<ExcursionStep>) -> Result<(), String> {
         let id = experiment.id;
         let unfit = || format!("the decision on experiment {id} does not fit its excursion");
@@ -64,17 +64,17 @@ impl State {
         match step {
             Some(ExcursionStep::Sacrifice) => {
                 let score = experiment.score().filter(|_| experiment.status == Status::Discard).ok_or_else(unfit)?;
-                let tip = experiment.candidate.revision.clone();
+                let end = experiment.candidate.revision.clone();
                 let line = self.side_line.get_or_insert_with(|| SideLine {
                     sacrifices: Vec::new(),
-                    tip: tip.clone(),
+                    tip: end.clone(),
                     score,
                     added_lines: 0,
                     tried: 0,
                 });
                 line.sacrifices.push(id);
                 line.added_lines += experiment.candidate.added_lines;
-                (line.tip, line.score) = (tip, score);
+                (line.tip, line.score) = (end, score);
             }
             Some(ExcursionStep::Dropped) if self.side_line.is_none() => return Err(unfit()),
             Some(ExcursionStep::Dropped) => self.leave(id, false),

@@ -15,13 +15,13 @@ use crate::sandbox::{Candidate, Outcome, Revision};
 pub struct Experiment {
     /// Its number; 0 is the baseline.
     pub id: u32,
-    /// Its parent: the incumbent or the tip of a side line; `None` for the baseline.
+    /// Its parent: the incumbent, or the end of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
     /// The candidate that its trials executed.
     pub candidate: Candidate,
     /// The revision that it is known by in the lineage, if it was kept.
     pub kept_as: Option<Revision>,
-    /// One line.
+    /// The proposal in one line.
     pub description: String,
     /// Why it should have helped.
     pub hypothesis: String,
@@ -33,7 +33,7 @@ pub struct Experiment {
     pub proposer: String,
     /// Its place in a designed wave, if it belongs to one.
     pub design: Option<Box<Design>>,
-    /// Its candidates before each rebase, oldest first: the incumbent had moved meanwhile.
+    /// Its candidates before each rebase, oldest first.
     pub rebased: Vec<EarlierCandidate>,
     /// Both sides of the conflict that kept it from being rebased onto the incumbent of its time, for the proposer.
     pub conflict: Option<Box<str>>,
@@ -62,21 +62,21 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Its mean score, if it gave one: of the measurements that did not choose it, where there are such.
+    /// Returns its mean score, if it has one, over the measurements that did not choose it where there are such.
     pub fn score(&self) -> Option<Score> {
-        mean(&self.arm.measurements[self.chose()..])
+        mean(&self.arm.measurements[self.selecting()..])
     }
 
-    /// The mean of the measurements that chose it, if the score is the mean of others.
+    /// Returns the mean of the measurements that chose it, if the score is the mean of others.
     pub fn selected_at(&self) -> Option<Score> {
-        mean(&self.arm.measurements[..self.chose()])
+        mean(&self.arm.measurements[..self.selecting()])
     }
 
-    fn chose(&self) -> usize {
+    fn selecting(&self) -> usize {
         self.arm.measurements.len().saturating_sub(self.reference as usize)
     }
 
-    /// The revision to show: the one in the lineage if it was kept, else the one that ran.
+    /// Returns the revision to show: the one in the lineage if it was kept, else its candidate.
     pub fn revision(&self) -> &Revision {
         self.kept_as.as_ref().unwrap_or(&self.candidate.revision)
     }
@@ -108,15 +108,15 @@ pub struct RejectedProposal {
     pub cost: Cost,
     /// Name of the proposer that made it, where several take turns.
     pub proposer: String,
-    /// The number of the experiment that it would have been: it came after all before that one.
+    /// The number of the next experiment at that time: the proposal came after all experiments with lower numbers.
     pub experiment: u32,
 }
 
-/// The best measured state.
+/// The best measured revision, which a candidate must beat.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Incumbent {
-    /// Its name.
+    /// Its commit in the lineage.
     pub revision: Revision,
     /// The experiment that made it.
     pub experiment: u32,
@@ -132,8 +132,8 @@ pub struct Incumbent {
 pub struct OpenExperiment {
     /// The experiment so far; status and reason mean nothing yet.
     pub experiment: Experiment,
-    /// Whether it is in the merge queue: it was found better than a base that is not the incumbent any more, and was rebased
-    /// for that. It goes first, and others that are found better follow on it.
+    /// True if it is in the merge queue: it was better than a base that is not the incumbent any more, and was rebased. Its
+    /// trials go first, and other better candidates are rebased onto it.
     pub in_merge_queue: bool,
     /// Number of trials started.
     pub trials_started: u32,
@@ -145,13 +145,13 @@ pub struct OpenExperiment {
     pub sandbox_failure: String,
     /// The trials in flight.
     pub running: Vec<Running>,
-    /// Whether the incumbent gave no number on a rung, so that there is nothing to compare trials on it with.
+    /// True if the incumbent gave no number on a rung, so that trials on it cannot be compared.
     pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
-    /// Why the candidate's last trial gave no number, if it gave none: what is left is to decide that it crashed.
+    /// Reason why the candidate's last trial gave no number, if it gave none. The experiment then counts as crashed.
     pub failed: Option<String>,
-    /// About how many more experiments fitted into the run when it was staged, if its end was known.
+    /// Approximate number of further experiments that fitted into the run when it was staged, if the end of the run was known.
     pub remaining: Option<f64>,
 }
 
@@ -175,11 +175,11 @@ pub struct Running {
 pub struct Shift {
     /// The last experiment before it.
     pub experiment: u32,
-    /// By how much the incumbent's score moved.
+    /// The change of the incumbent's score, in the metric's unit.
     pub by: f64,
 }
 
-/// The sealed holdout was opened.
+/// One use of the holdout.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HoldoutUse {
     /// Time the holdout was opened (UTC).
@@ -193,7 +193,7 @@ pub struct HoldoutUse {
 }
 
 impl OpenExperiment {
-    /// An experiment as it is staged, at this time.
+    /// Makes an open experiment of a staged one.
     pub(super) fn staged(staged: StagedExperiment, at: Timestamp) -> OpenExperiment {
         let StagedExperiment {
             experiment: id,
@@ -246,7 +246,7 @@ impl OpenExperiment {
         }
     }
 
-    /// Number of measurements on the full budget, of both sides.
+    /// Counts the measurements on the full budget, of both sides.
     pub fn measurements(&self) -> usize {
         self.experiment.arm.measurements.len() + self.incumbent.len()
     }

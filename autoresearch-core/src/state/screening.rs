@@ -17,7 +17,7 @@ pub struct ScreeningRecord {
     pub promotion: Option<Promotion>,
 }
 
-/// A candidate's score beside the incumbent's of that time, on one rung.
+/// A candidate's score on one rung, beside the incumbent's of that time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RungResult {
@@ -30,7 +30,7 @@ pub struct RungResult {
 }
 
 impl RungResult {
-    /// By how much the candidate was better than the incumbent.
+    /// Returns the gain over the incumbent, in the metric's unit: positive is better.
     pub fn gain(&self, direction: Direction) -> f64 {
         direction.gain(self.incumbent, self.score)
     }
@@ -69,25 +69,25 @@ pub struct Rungs {
 }
 
 impl Rungs {
-    /// The incumbent's scores on a rung.
+    /// Returns the incumbent's scores on a rung.
     pub fn scores(&self, fidelity: f64) -> &[f64] {
         self.incumbent.iter().find(|rung| rung.fidelity == fidelity).map_or(&[], |rung| &rung.scores)
     }
 
-    /// Noise on a rung: how much trials of the same code differ there.
+    /// Returns the noise on a rung: how much trials of the same code differ there.
     pub fn noise(&self, fidelity: f64) -> Noise {
         let before = self.noise.iter().find(|(at, _)| *at == fidelity).map_or(Noise::default(), |(_, noise)| *noise);
         before.with(self.scores(fidelity))
     }
 
-    /// The result of a candidate with this score, if the incumbent was tried on that rung.
+    /// Returns the result of a candidate with this score, if the incumbent was tried on that rung.
     pub(super) fn result(&self, fidelity: f64, score: Score) -> Option<RungResult> {
         Some(RungResult { fidelity, score, incumbent: Arm::of(self.scores(fidelity).iter().copied()).mean()? })
     }
 
-    pub(super) fn spend(&mut self, short: bool, side: Side, log: &RunLog) {
+    pub(super) fn spend(&mut self, is_on_rung: bool, side: Side, log: &RunLog) {
         let took = log.build.saturating_add(log.elapsed);
-        match (short, side) {
+        match (is_on_rung, side) {
             (true, _) => (self.runs, self.time) = (self.runs + 1, self.time.saturating_add(took)),
             (false, Side::Candidate) => {
                 (self.full_runs, self.full_time) = (self.full_runs + 1, self.full_time.saturating_add(took));
@@ -109,7 +109,7 @@ impl Rungs {
         }
     }
 
-    /// Another incumbent: of the old one only its noise counts from now on.
+    /// Forgets the scores of the old incumbent, of which only the noise counts from now on.
     pub(super) fn replace_incumbent(&mut self) {
         for Rung { fidelity, scores } in std::mem::take(&mut self.incumbent) {
             match self.noise.iter_mut().find(|(at, _)| *at == fidelity) {

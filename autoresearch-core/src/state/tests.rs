@@ -6,7 +6,7 @@ use crate::sandbox::{Candidate, Outcome};
 
 const TO: &str = "kept";
 
-fn intent(experiment: u32, parent: Option<&str>, name: &str) -> Record {
+fn staged(experiment: u32, parent: Option<&str>, name: &str) -> Record {
     Record::Staged(StagedExperiment::new(
         experiment,
         parent.map(|parent| Revision(parent.into())),
@@ -14,31 +14,31 @@ fn intent(experiment: u32, parent: Option<&str>, name: &str) -> Record {
     ))
 }
 
-/// The records of a baseline, and how a test goes on from there.
+/// Replays the records of a baseline and the further records of a test.
 fn replay(further: Vec<Record>) -> Result<State, JournalError> {
     let mut records = vec![
         Record::Started(RunHeader::new("t", "score", Direction::Minimise)),
-        intent(0, None, "a"),
-        attempt(0, 1),
+        staged(0, None, "a"),
+        started(0, 1),
         measured(0, 1),
         decision(0, Some(TO)),
         Record::Adopted { experiment: 0 },
-        intent(1, None, "b"),
+        staged(1, None, "b"),
     ];
     records.extend(further);
     let mut journal = Journal::in_memory();
     State::replay(&records.into_iter().map(|record| journal.append(record).unwrap()).collect::<Vec<_>>())
 }
 
-fn attempt(experiment: u32, attempt: u32) -> Record {
-    Record::TrialStarted(TrialStart::new(experiment, attempt, Side::Candidate))
+fn started(experiment: u32, trial: u32) -> Record {
+    Record::TrialStarted(TrialStart::new(experiment, trial, Side::Candidate))
 }
 
-fn measured(experiment: u32, attempt: u32) -> Record {
+fn measured(experiment: u32, trial: u32) -> Record {
     let score = Score::new(1.0).unwrap();
     Record::TrialMeasured(TrialResult::new(
         experiment,
-        attempt,
+        trial,
         Side::Candidate,
         Outcome::Completed(Default::default()),
         Ok(Measurement::new(score)),
@@ -55,57 +55,57 @@ fn decision(experiment: u32, to: Option<&str>) -> Record {
 }
 
 #[test]
-fn records_that_contradict_each_other_are_refused() {
-    assert!(replay(vec![attempt(1, 1), measured(1, 1), decision(1, None)]).is_ok());
+fn records_that_contradict_each_other_are_rejected() {
+    assert!(replay(vec![started(1, 1), measured(1, 1), decision(1, None)]).is_ok());
     for (what, records) in [
-        ("two decisions", vec![attempt(1, 1), measured(1, 1), decision(1, None), decision(1, None)]),
+        ("two decisions", vec![started(1, 1), measured(1, 1), decision(1, None), decision(1, None)]),
         ("a decision on another experiment", vec![decision(0, None)]),
-        ("a keep without a measurement", vec![attempt(1, 1), decision(1, Some("b"))]),
-        ("an attempt out of turn", vec![attempt(1, 2)]),
-        ("a measurement of another attempt", vec![attempt(1, 1), measured(1, 2)]),
-        ("a measurement without an attempt", vec![measured(1, 1)]),
-        ("two measurements of an attempt", vec![attempt(1, 1), measured(1, 1), measured(1, 1)]),
+        ("a keep without a measurement", vec![started(1, 1), decision(1, Some("b"))]),
+        ("a trial out of turn", vec![started(1, 2)]),
+        ("a measurement of another trial", vec![started(1, 1), measured(1, 2)]),
+        ("a measurement without a trial", vec![measured(1, 1)]),
+        ("two measurements of a trial", vec![started(1, 1), measured(1, 1), measured(1, 1)]),
         ("a keep carried out without a decision", vec![Record::Adopted { experiment: 1 }]),
     ] {
         assert!(matches!(replay(records), Err(JournalError::Contradiction { .. })), "{what}");
     }
 }
 
-/// Experiment 1 is kept while 2 runs, which was made from the baseline as well.
+/// Replays a run in which experiment 1 is kept while 2 is in flight; both have the baseline as their parent.
 fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
     let both =
-        vec![intent(2, Some(TO), "c"), attempt(2, 1), attempt(1, 1), measured(1, 1), decision(1, Some("better"))];
+        vec![staged(2, Some(TO), "c"), started(2, 1), started(1, 1), measured(1, 1), decision(1, Some("better"))];
     replay([both, vec![Record::Adopted { experiment: 1 }, measured(2, 1)], further].concat())
 }
 
-fn moved_onto(parent: &str) -> Record {
+fn rebased_onto(parent: &str) -> Record {
     let candidate = Candidate { revision: Revision("d".into()), fingerprint: "d".into(), added_lines: 0 };
     Record::Rebased { experiment: 2, parent: Revision(parent.into()), candidate, in_merge_queue: true }
 }
 
 #[test]
-fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_moved_and_measured_again() {
-    let behind = beside_a_keep(vec![]).unwrap();
-    let open = behind.open(2).unwrap();
-    assert_eq!(behind.base_status(open), BaseStatus::Stale);
-    // It was measured against the baseline, and that is what it is compared with.
-    let baseline = behind.experiments[0].arm.clone();
-    assert_eq!((behind.comparable(open), behind.evidence(open).incumbent), (true, baseline));
+fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_rebased_and_measured_again() {
+    let stale = beside_a_keep(vec![]).unwrap();
+    let open = stale.open(2).unwrap();
+    assert_eq!(stale.base_status(open), BaseStatus::Stale);
+    // It is compared with the baseline, beside which it was measured.
+    let baseline = stale.experiments[0].arm.clone();
+    assert_eq!((stale.comparable(open), stale.evidence(open).incumbent), (true, baseline));
     assert!(beside_a_keep(vec![decision(2, None)]).is_ok(), "it may be discarded for that");
     let kept_and_gone = beside_a_keep(vec![decision(2, None)]).unwrap();
-    assert!(kept_and_gone.former.is_empty(), "nobody needs the baseline's measurements any more");
+    assert!(kept_and_gone.former.is_empty(), "no experiment needs the baseline's measurements any more");
 
-    let moved = beside_a_keep(vec![moved_onto("better")]).unwrap();
-    let open = moved.open(2).unwrap();
-    assert_eq!((moved.base_status(open), open.experiment.arm.measurements.len()), (BaseStatus::Current, 0));
-    assert_eq!(open.experiment.rebased[0].arm.measurements.len(), 1, "what was measured before is remembered");
-    let again = vec![moved_onto("better"), attempt(2, 2), measured(2, 2), decision(2, Some("best"))];
+    let rebased = beside_a_keep(vec![rebased_onto("better")]).unwrap();
+    let open = rebased.open(2).unwrap();
+    assert_eq!((rebased.base_status(open), open.experiment.arm.measurements.len()), (BaseStatus::Current, 0));
+    assert_eq!(open.experiment.rebased[0].arm.measurements.len(), 1, "earlier measurements are remembered");
+    let again = vec![rebased_onto("better"), started(2, 2), measured(2, 2), decision(2, Some("best"))];
     assert_eq!(beside_a_keep(again).unwrap().incumbent.unwrap().experiment, 2);
 
     for (what, records) in [
         ("a keep of a change of a former incumbent", vec![decision(2, Some("best"))]),
-        ("a keep that was moved and not measured again", vec![moved_onto("better"), decision(2, Some("best"))]),
-        ("a move onto something that is not the incumbent", vec![moved_onto(TO)]),
+        ("a keep that was rebased and not measured again", vec![rebased_onto("better"), decision(2, Some("best"))]),
+        ("a rebase onto something that is not the incumbent", vec![rebased_onto(TO)]),
     ] {
         assert!(matches!(beside_a_keep(records), Err(JournalError::Contradiction { .. })), "{what}");
     }
@@ -114,12 +114,12 @@ fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_moved_and_measured_ag
 #[test]
 fn only_the_latest_logs_stay_in_memory() {
     let mut journal = Journal::in_memory();
-    let mut state = replay(vec![attempt(1, 1), measured(1, 1), decision(1, None)]).unwrap();
+    let mut state = replay(vec![started(1, 1), measured(1, 1), decision(1, None)]).unwrap();
     for experiment in 2..100 {
         let log = crate::sandbox::RunLog { tail: "x".repeat(1000), ..Default::default() };
         for record in [
-            intent(experiment, None, &experiment.to_string()),
-            attempt(experiment, 1),
+            staged(experiment, None, &experiment.to_string()),
+            started(experiment, 1),
             Record::TrialMeasured(TrialResult::new(
                 experiment,
                 1,

@@ -33,8 +33,9 @@ struct Inner {
     runs: usize,
     /// The slot and the worker of each trial in flight.
     running: Vec<(u32, Option<u32>)>,
-    /// Whether effects add up; then what each candidate consists of, the baseline first.
+    /// True if effects add up.
     adds_up: bool,
+    /// The steps of each candidate by their numbers, the baseline first.
     made_of: Vec<Vec<usize>>,
     /// The most milliseconds that a trial takes, differently for each.
     pace: u64,
@@ -50,7 +51,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// One operation. `false` if the machine is dead, or dies with it.
+    /// Counts one operation. Returns `false` if the machine is dead, or dies at it.
     fn lives(&mut self) -> bool {
         self.operations += 1;
         if let Some((_, cancel)) = self.cancel_at.take_if(|(at, _)| *at == self.operations) {
@@ -61,7 +62,7 @@ impl Inner {
         !self.dead
     }
 
-    /// The sum of what a candidate consists of, if none of it fails.
+    /// Sums the effects of a candidate's steps, if none of them fails.
     fn sum(&self, number: usize) -> Option<f64> {
         let mut had = HashSet::new();
         let scores = self.made_of.get(number)?.iter().map(|step| {
@@ -104,7 +105,7 @@ impl Inner {
         if self.lives() { Ok(()) } else { Err(SandboxError::Other("the power is cut".into())) }
     }
 
-    /// A run or a build begins: no other one may be there.
+    /// Starts a trial or a build, and checks that its slot and worker are free.
     fn begin(&mut self, (slot, worker): (u32, Option<u32>)) -> Result<(), SandboxError> {
         self.works()?;
         let same = |(at, by): &(u32, Option<u32>)| *at == slot || (worker.is_some() && *by == worker);
@@ -124,7 +125,7 @@ impl Inner {
         self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?))
     }
 
-    /// What becomes of a candidate, in short runs if that is something else, and in others.
+    /// Returns the score of a candidate on a rung, if that is set, and its fate on the full budget.
     fn fate(&self, number: usize) -> (Option<f64>, Fate) {
         let Some(step) = self.step(number) else { return (None, Fate::Crash) };
         match (self.adds_up, &step.fate) {
@@ -192,14 +193,14 @@ impl SimulatedMachine {
         self.inner().jitter = by;
     }
 
-    /// Lets the score of a step be what it adds to the score of its parent, so that a change is worth the same wherever it is
-    /// made, and lets every run take up to `pace` milliseconds, differently for each.
+    /// Adds the score of each step to that of its parent, so that a change is worth the same wherever it is
+    /// made, and lets every trial take up to `pace` milliseconds, differently for each.
     pub fn add_up(&self, pace: u64) {
         let mut inner = self.inner();
         (inner.adds_up, inner.pace) = (true, pace);
     }
 
-    /// What a candidate would score, where effects add up; `None` if it does not run.
+    /// Returns the true score of a candidate, where effects add up; `None` if it does not run.
     pub fn truth(&self, revision: &Revision) -> Option<f64> {
         let inner = self.inner();
         inner.sum(nth(revision).ok()?)
@@ -211,7 +212,7 @@ impl SimulatedMachine {
         inner.dies_at = Some(inner.operations + nth.max(1));
     }
 
-    /// The disk is full from the `nth` operation on, until it is restarted.
+    /// Fills the disk from the `nth` operation on, until the machine is restarted.
     pub fn fill_disk_in(&self, nth: usize) {
         let mut inner = self.inner();
         inner.full_at = Some(inner.operations + nth.max(1));
@@ -234,7 +235,7 @@ impl SimulatedMachine {
         (inner.dies_at, inner.full_at, inner.cancel_at) = (None, None, None);
     }
 
-    /// Whether the power has been cut.
+    /// True if the power has been cut.
     pub fn is_dead(&self) -> bool {
         self.inner().dead
     }
@@ -259,13 +260,13 @@ impl SimulatedMachine {
         self.inner().durable.extend_from_slice(bytes);
     }
 
-    /// The number of trials that were started.
+    /// Returns the number of trials that were started.
     pub fn runs(&self) -> usize {
         self.inner().runs
     }
 }
 
-/// Whether a trial repeats others of its candidate an odd number of times, as its seed shows.
+/// True if a trial is an odd-numbered repeat of its candidate, as its seed shows.
 fn is_odd_repeat(trial: &Trial) -> bool {
     (1..64).step_by(2).any(|repeat| trial.purpose.seed(0, trial.experiment, repeat) == trial.seed)
 }

@@ -1,7 +1,7 @@
 //! An executor over a queue directory: jobs are folders, taken by a runner that may live elsewhere.
 //!
-//! It is small on purpose. It shows what an engine such as Slurm needs of the seam: jobs that are shipped, outlive whoever asked
-//! for them, and are found again by name.
+//! It is small on purpose. It shows what an engine such as Slurm needs of the seam: jobs that are shipped, outlive the process that
+//! asked for them, and are found again by name.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -27,9 +27,9 @@ const POLL: Duration = Duration::from_millis(10);
 const ORDER: &str = "job.json";
 /// Its files.
 const FILES: &str = "tree";
-/// Put there by whoever wants it to end.
+/// Request to end, put there by a client.
 const CANCEL: &str = "cancel";
-/// Put there by the runner that took it.
+/// Mark of the runner that took the job.
 const TAKEN: &str = "taken";
 /// Its end, put there by the runner.
 const END: &str = "end.json";
@@ -57,7 +57,7 @@ struct Phase {
     cpus: Vec<usize>,
 }
 
-/// The end of a job. What went wrong with the runner itself is no outcome.
+/// The end of a job. A failure of the runner itself is no outcome.
 #[derive(Serialize, Deserialize)]
 enum End {
     Outcome(Outcome),

@@ -83,13 +83,13 @@ pub const PROPERTIES: [Property; 13] = [
     Property::Units,
 ];
 
-/// A property that a rule does not have, with the simplest evidence found that shows it.
+/// A property that a rule does not have, with the simplest evidence found.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct BrokenProperty {
     /// The property.
     pub property: Property,
-    /// What the rule did.
+    /// The behaviour that breaks it.
     pub why: String,
     /// The evidence with which it did so.
     pub case: String,

@@ -34,9 +34,9 @@ pub struct Step {
     pub fate: Fate,
     /// Lines that the change adds.
     pub added_lines: i64,
-    /// Whether the change cannot be applied.
+    /// True if the change cannot be applied.
     pub refused: bool,
-    /// Two steps with the same name lead to the same files. Without a name it is like no other.
+    /// Two steps with the same name lead to the same files. A step without a name differs from all others.
     pub twin: Option<u32>,
     /// Where effects add up ([`super::SimulatedMachine::add_up`]): steps with the same name cannot be merged with each other.
     pub region: Option<u32>,
@@ -49,7 +49,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// A step of this fate, which adds one line.
+    /// Makes a step of this fate, which adds one line.
     pub fn new(fate: Fate) -> Step {
         Step {
             fate,
@@ -63,17 +63,17 @@ impl Step {
         }
     }
 
-    /// A step whose trials complete with this score.
+    /// Makes a step whose trials complete with this score.
     pub fn score(score: f64) -> Step {
         Step::new(Fate::Score(score))
     }
 
-    /// A step whose trials crash.
+    /// Makes a step whose trials crash.
     pub fn crash() -> Step {
         Step::new(Fate::Crash)
     }
 
-    /// A step that cannot be applied.
+    /// Makes a step that cannot be applied.
     pub fn refused() -> Step {
         Step { refused: true, ..Step::crash() }
     }
@@ -115,13 +115,13 @@ impl Step {
     }
 }
 
-/// Proposes the changes of a list in order, by the number of proposals so far: a resumed search goes on with the next
+/// Proposes the changes of a list in order, by the number of proposals so far: a resumed search continues with the next
 /// one. Then it is exhausted.
 #[derive(Debug, Clone)]
 pub struct Script<C>(Arc<[C]>);
 
 impl<C> Script<C> {
-    /// A proposer of these changes.
+    /// Makes a proposer of these changes.
     pub fn new(changes: impl IntoIterator<Item = C>) -> Script<C> {
         Script(changes.into_iter().collect())
     }

@@ -6,11 +6,11 @@ use crate::journal::{Decision, Entry, Record};
 use crate::ratchet::{Ratchet, Verdict, on_one_machine};
 use crate::state::{BaseStatus, State, Status};
 
-/// Judges every decision again by `rule`, from what was known when it was made: how many there were, and those that do not
+/// Judges every decision again by `rule`, from the state before it. Returns the number of decisions, and those that do not
 /// follow from their measurements.
 ///
-/// A candidate that was given up for another reason than its measurements, because it crashed or could not be compared, is passed
-/// over: only that the rule would have kept it is a violation. So is a keep that the rule would not have made.
+/// A keep that the rule would not have made is a violation. A candidate that was discarded for another reason than its
+/// measurements, because it crashed or could not be compared, is a violation only if the rule would have kept it.
 pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation>) {
     let (mut state, mut judged, mut violations) = (State::default(), 0, Vec::new());
     for entry in entries {
@@ -29,7 +29,7 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
                 (Status::Keep, Verdict::Measure(_)) => {
                     Some(format!("experiment {id} was kept before the rule had seen enough of it"))
                 }
-                // What is moved onto something else may turn out to be the same as another candidate there.
+                // A rebased candidate may turn out to be the same as another one.
                 (Status::Discard, Verdict::Keep(why))
                     if state.base_status(open) == BaseStatus::Current && !state.has_to_queue(open) =>
                 {
@@ -39,7 +39,7 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
             };
             violations.extend(what.map(|what| Violation { seq: Some(entry.seq), what }));
         }
-        // What the state refuses is a violation of the journal, which is another check.
+        // A record that the state rejects is a violation of the journal, which is another check.
         if state.apply(entry).is_err() {
             break;
         }

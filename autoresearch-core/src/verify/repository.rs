@@ -14,12 +14,12 @@ pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, Gi
     Ok(violations)
 }
 
-/// All experiments: the decided ones in the order of their decisions, and then the open ones.
+/// Lists all experiments: the decided ones in the order of their decisions, then the open ones.
 fn made(state: &State) -> impl Iterator<Item = &Experiment> {
     state.experiments.iter().chain(state.pending())
 }
 
-/// The candidates that an experiment had, one after the other, each with its parent.
+/// Lists the candidates of an experiment, the oldest first, each with its parent.
 fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Candidate)> {
     let earlier = made.rebased.iter().map(|earlier| (earlier.parent.as_ref(), &earlier.candidate));
     earlier.chain([(made.parent.as_ref(), &made.candidate)])
@@ -82,7 +82,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
                 wrong(format!("{whose}, {commit}, does not follow its parent in the journal"));
             }
         }
-        // An open experiment is moved again before that is journaled; and if that makes it the same as another one, it is
+        // An open experiment is rebased before that is journaled; and if that makes it the same as another one, it is
         // discarded. Until it is decided its status is that, too.
         if made.status == Status::Discard {
             refs.remove(&lineage.pin_of_rebase(id, made.rebased.len() as u32 + 1));
@@ -99,7 +99,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
         }
         before = Some(kept);
     }
-    // What is staged is announced only when it is pinned.
+    // A candidate is pinned before its record is written.
     refs.remove(&lineage.pin_of(state.next_experiment()));
     for name in refs.keys() {
         wrong(format!("{name} belongs to no experiment of the journal; if nothing needs it: git update-ref -d {name}"));
@@ -107,7 +107,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
     Ok(violations)
 }
 
-/// Checks that everything the run's commits need can be read and has its hash. Also returns the number of objects that have.
+/// Checks that everything the run's commits need can be read and has its hash. Also returns the number of whole objects.
 pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
     let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
     for made in made(state) {

@@ -15,7 +15,7 @@ fn revision(name: &str) -> Revision {
     Revision(name.into())
 }
 
-fn intent(experiment: u32, parent: Option<&str>) -> Record {
+fn staged(experiment: u32, parent: Option<&str>) -> Record {
     let name = format!("c{experiment}");
     Record::Staged({
         let mut staged = StagedExperiment::new(
@@ -29,19 +29,19 @@ fn intent(experiment: u32, parent: Option<&str>) -> Record {
     })
 }
 
-fn attempt(experiment: u32, attempt: u32) -> Record {
+fn trial_started(experiment: u32, trial: u32) -> Record {
     Record::TrialStarted({
-        let mut start = TrialStart::new(experiment, attempt, Side::Candidate);
+        let mut start = TrialStart::new(experiment, trial, Side::Candidate);
         start.seed = 1;
         start
     })
 }
 
-fn measured(experiment: u32, attempt: u32, score: Option<f64>) -> Record {
+fn measured(experiment: u32, trial: u32, score: Option<f64>) -> Record {
     let measurement = |score| Measurement::new(Score::new(score).unwrap());
     Record::TrialMeasured(TrialResult::new(
         experiment,
-        attempt,
+        trial,
         Side::Candidate,
         Outcome::Completed(RunLog::default()),
         score.map(measurement).ok_or("score is NaN, which is not a finite number".into()),
@@ -57,7 +57,7 @@ fn decision(experiment: u32, status: Status) -> Record {
     })
 }
 
-fn refused() -> Record {
+fn rejected() -> Record {
     Record::Rejected {
         description: String::new(),
         reason: String::new(),
@@ -69,27 +69,27 @@ fn refused() -> Record {
 
 const FIRST: usize = 6; // The record that begins experiment 1.
 
-/// A baseline with 5, a keep with 4, a refusal, a crash, a discard with 4.5, and a stop.
-fn night() -> Vec<Record> {
+/// A baseline with 5, a keep with 4, a rejected proposal, a crash, a discard with 4.5, and a stop.
+fn run() -> Vec<Record> {
     vec![
         started(),
-        intent(0, None),
-        attempt(0, 1),
+        staged(0, None),
+        trial_started(0, 1),
         measured(0, 1, Some(5.0)),
         decision(0, Status::Keep),
         Record::Adopted { experiment: 0 },
-        intent(1, Some("k0")),
-        attempt(1, 1),
+        staged(1, Some("k0")),
+        trial_started(1, 1),
         measured(1, 1, Some(4.0)),
         decision(1, Status::Keep),
         Record::Adopted { experiment: 1 },
-        refused(),
-        intent(2, Some("k1")),
-        attempt(2, 1),
+        rejected(),
+        staged(2, Some("k1")),
+        trial_started(2, 1),
         measured(2, 1, None),
         decision(2, Status::Crash),
-        intent(3, Some("k1")),
-        attempt(3, 1),
+        staged(3, Some("k1")),
+        trial_started(3, 1),
         measured(3, 1, Some(4.5)),
         decision(3, Status::Discard),
         Record::Stopped { reason: "enough".into() },
@@ -101,10 +101,10 @@ fn entries(records: Vec<Record>) -> Vec<Entry> {
     records.into_iter().map(|record| journal.append(record).unwrap()).collect()
 }
 
-/// The night after an edit, which must give exactly one violation: at this record, with these words.
+/// Asserts that the run has exactly one violation after an edit: at this record, with these words.
 #[track_caller]
 fn breaks(seq: u64, words: &str, edit: impl FnOnce(&mut Vec<Record>)) {
-    let mut records = night();
+    let mut records = run();
     edit(&mut records);
     let found = journal(&entries(records));
     let shown: Vec<String> = found.iter().map(Violation::to_string).collect();
@@ -113,9 +113,9 @@ fn breaks(seq: u64, words: &str, edit: impl FnOnce(&mut Vec<Record>)) {
 }
 
 #[test]
-fn every_beginning_of_a_night_is_sound() {
-    for length in 0..=night().len() {
-        let found = journal(&entries(night()[..length].to_vec()));
+fn every_beginning_of_a_run_is_sound() {
+    for length in 0..=run().len() {
+        let found = journal(&entries(run()[..length].to_vec()));
         assert_eq!(found, [], "the first {length} records");
     }
 }
@@ -123,7 +123,7 @@ fn every_beginning_of_a_night_is_sound() {
 #[test]
 fn a_run_begins_with_its_start_and_begins_once() {
     breaks(0, "begins with one record", |records| drop(records.remove(0)));
-    let mut twice = entries(night());
+    let mut twice = entries(run());
     let at = twice.iter().position(|entry| matches!(entry.record, Record::Decided(_))).unwrap() + 1;
     twice.insert(at, Entry { record: started(), ..twice[at].clone() });
     twice.iter_mut().zip(0..).for_each(|(entry, seq)| entry.seq = seq);
@@ -134,7 +134,7 @@ fn a_run_begins_with_its_start_and_begins_once() {
 
 #[test]
 fn a_missing_number_is_noticed_and_nothing_is_judged_after_it() {
-    let mut broken = entries(night());
+    let mut broken = entries(run());
     broken.remove(8);
     let found = journal(&broken);
     assert!(found.len() == 1 && found[0].to_string() == "record 9: record 8 was expected here", "{found:?}");
@@ -142,7 +142,7 @@ fn a_missing_number_is_noticed_and_nothing_is_judged_after_it() {
 
 #[test]
 fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
-    let mut odd = entries(night());
+    let mut odd = entries(run());
     assert!(notes(&odd).is_empty());
     odd[4].at = odd[3].at - std::time::Duration::from_secs(3600);
     assert!(journal(&odd).is_empty());
@@ -153,25 +153,25 @@ fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
 #[test]
 fn an_experiment_is_decided_once() {
     breaks(10, "is not open", |records| records.insert(10, decision(1, Status::Keep)));
-    // A number that is not the next one, and one that was given already.
-    breaks(12, "begins out of turn", |records| records[12] = intent(3, Some("k1")));
-    breaks(12, "begins out of turn", |records| records[12] = intent(1, Some("k1")));
-    breaks(7, "begins out of turn", |records| records.insert(7, intent(1, Some("k0"))));
+    // A number that is not the next one, and one that is given already.
+    breaks(12, "begins out of turn", |records| records[12] = staged(3, Some("k1")));
+    breaks(12, "begins out of turn", |records| records[12] = staged(1, Some("k1")));
+    breaks(7, "begins out of turn", |records| records.insert(7, staged(1, Some("k0"))));
 }
 
 #[test]
 fn several_experiments_are_open_and_decided_in_any_order() {
-    // The first stays open to the end, and the others start from the baseline.
-    let mut open = night();
-    (open[12], open[16]) = (intent(2, Some("k0")), intent(3, Some("k0")));
+    // The first stays open to the end, and the others have the baseline as their parent.
+    let mut open = run();
+    (open[12], open[16]) = (staged(2, Some("k0")), staged(3, Some("k0")));
     open.drain(9..11);
     assert_eq!(journal(&entries(open.clone())), []);
-    // It is decided last, and kept as the change of the incumbent that it is.
+    // It is decided last, and kept as a change of the incumbent.
     open.splice(18..18, [decision(1, Status::Keep), Record::Adopted { experiment: 1 }]);
     assert_eq!(journal(&entries(open)), []);
-    // What another change was kept meanwhile for cannot be kept as it is.
+    // A change of a former incumbent cannot be kept as it is.
     breaks(18, "no change of the incumbent", |records| {
-        records[16] = intent(3, Some("k0"));
+        records[16] = staged(3, Some("k0"));
         records[18] = measured(3, 1, Some(3.5));
         records.splice(19..20, [decision(3, Status::Keep)]);
         records.remove(11);
@@ -181,10 +181,10 @@ fn several_experiments_are_open_and_decided_in_any_order() {
 #[test]
 fn a_keep_is_not_worse_than_the_incumbent_before_it() {
     breaks(9, "worse than 5", |records| records[8] = measured(1, 1, Some(5.1)));
-    let mut equal = night();
+    let mut equal = run();
     equal[8] = measured(1, 1, Some(5.0));
     assert!(journal(&entries(equal)).is_empty(), "less code for the same score");
-    // The other way round what was better is worse.
+    // In the other direction the better score is the worse one.
     breaks(9, "worse than 5", |records| {
         let Record::Started(RunHeader { direction, .. }) = &mut records[0] else { panic!() };
         *direction = Direction::Maximise;
@@ -219,9 +219,9 @@ fn what_gave_no_number_is_never_kept() {
     breaks(9, "kept without a measurement", |records| records[8] = measured(1, 1, None));
     breaks(8, "kept without a measurement", |records| drop(records.remove(8)));
     breaks(11, "its last run gave no number", |records| {
-        records.splice(9..9, [attempt(1, 2), measured(1, 2, None)]);
+        records.splice(9..9, [trial_started(1, 2), measured(1, 2, None)]);
     });
-    breaks(10, "before its last run ended", |records| records.insert(9, attempt(1, 2)));
+    breaks(10, "before its last trial ended", |records| records.insert(9, trial_started(1, 2)));
     for outcome in [
         Outcome::Crashed { message: "it ended with exit code 1".into(), log: RunLog::default() },
         Outcome::TimedOut { log: RunLog::default() },
@@ -236,39 +236,39 @@ fn what_gave_no_number_is_never_kept() {
 
 #[test]
 fn runs_are_counted_without_gaps() {
-    breaks(7, "trial 2 follows trial 0", |records| records[7] = attempt(1, 2));
+    breaks(7, "trial 2 follows trial 0", |records| records[7] = trial_started(1, 2));
     breaks(8, "is not in flight", |records| records[8] = measured(1, 2, Some(4.0)));
-    // A run that vanished with the harness is no gap, and neither is one that failed before the harness died.
-    let mut lost = night();
-    let again = [attempt(1, 2), measured(1, 2, None), attempt(1, 3), measured(1, 3, Some(4.0))];
-    lost.splice(7..9, [vec![attempt(1, 1), Record::Resumed], again.to_vec()].concat());
+    // A trial that was lost with the lab is no gap, and neither is one that failed before the lab died.
+    let mut lost = run();
+    let again = [trial_started(1, 2), measured(1, 2, None), trial_started(1, 3), measured(1, 3, Some(4.0))];
+    lost.splice(7..9, [vec![trial_started(1, 1), Record::Resumed], again.to_vec()].concat());
     assert_eq!(journal(&entries(lost)), []);
 }
 
 #[test]
 fn a_keep_is_carried_out_before_the_search_goes_on() {
     breaks(5, "begins out of turn", |records| drop(records.remove(5)));
-    breaks(5, "before the last keep was carried out", |records| records.insert(5, refused()));
+    breaks(5, "before the last keep was carried out", |records| records.insert(5, rejected()));
     breaks(16, "without a decision", |records| records.insert(16, Record::Adopted { experiment: 2 }));
 }
 
 #[test]
 fn an_experiment_starts_from_what_was_kept() {
     let never = "starts from no state that was ever kept";
-    breaks(FIRST as u64, never, |records| records[FIRST] = intent(1, Some("c0")));
-    breaks(FIRST as u64, never, |records| records[FIRST] = intent(1, None));
-    // Not what nobody kept, and not a candidate of what was.
-    breaks(16, never, |records| records[16] = intent(3, Some("k2")));
-    breaks(12, never, |records| records[12] = intent(2, Some("c1")));
+    breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, Some("c0")));
+    breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, None));
+    // A parent is neither a candidate that was discarded nor the candidate behind a keep.
+    breaks(16, never, |records| records[16] = staged(3, Some("k2")));
+    breaks(12, never, |records| records[12] = staged(2, Some("c1")));
     // The incumbent may have moved while the proposal was made.
-    let mut late = night();
-    late[12] = intent(2, Some("k0"));
+    let mut late = run();
+    late[12] = staged(2, Some("k0"));
     assert_eq!(journal(&entries(late)), []);
 }
 
 #[test]
 fn a_baseline_is_kept() {
-    let mut records = night()[..4].to_vec();
+    let mut records = run()[..4].to_vec();
     records.push(decision(0, Status::Discard));
     let found = journal(&entries(records));
     assert!(found.len() == 1 && found[0].what.contains("the baseline was not kept"), "{found:?}");
@@ -294,7 +294,7 @@ fn a_crash_leaves_one_torn_line_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let mut journal = Journal::open(&path).unwrap();
-    night().into_iter().for_each(|record| drop(journal.append(record).unwrap()));
+    run().into_iter().for_each(|record| drop(journal.append(record).unwrap()));
     let whole = std::fs::read_to_string(&path).unwrap();
     let two = whole.replace("\"seq\":19", "\"seq\":91").replace("\"seq\":20", "\"seq\":02");
     for (text, lost) in [(whole.clone(), Some(0)), (whole[..whole.len() - 9].to_owned(), Some(1)), (two, None)] {
@@ -303,7 +303,7 @@ fn a_crash_leaves_one_torn_line_at_most() {
         match lost {
             Some(lost) => {
                 let (entries, torn) = read.unwrap();
-                assert_eq!((entries.len() + lost, torn), (night().len(), lost > 0));
+                assert_eq!((entries.len() + lost, torn), (run().len(), lost > 0));
             }
             None => assert!(matches!(read, Err(JournalError::Damaged { .. }))),
         }
@@ -314,8 +314,8 @@ fn a_crash_leaves_one_torn_line_at_most() {
 fn a_table_is_the_journals_or_lacks_the_last_decision() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("results.tsv");
-    let state = |length: usize| State::replay(&entries(night()[..length].to_vec())).unwrap();
-    let all = night().len();
+    let state = |length: usize| State::replay(&entries(run()[..length].to_vec())).unwrap();
+    let all = run().len();
     assert_eq!(results(&state(1), &path), Ok(View::Behind), "before the first table");
     assert!(results(&state(all), &path).unwrap_err().what.contains("cannot be read"));
 
@@ -323,7 +323,7 @@ fn a_table_is_the_journals_or_lacks_the_last_decision() {
     assert_eq!(results(&state(FIRST), &path), Ok(View::Whole));
     assert_eq!(results(&state(10), &path), Ok(View::Behind), "decided and not carried out");
     assert_eq!(results(&state(11), &path), Ok(View::Behind));
-    // The next one may have been open when this one was decided.
+    // The next experiment may have been open when this one was decided.
     assert_eq!(results(&state(13), &path), Ok(View::Behind));
     let late = results(&state(16), &path).unwrap_err();
     assert!(late.what.contains("line 3 is ``") && late.what.contains("4.000000\t"), "{late}");

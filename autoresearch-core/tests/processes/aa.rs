@@ -94,25 +94,25 @@ async fn search(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn 
     (kept, runs)
 }
 
-/// Nights of the same kind.
-const NIGHTS: u64 = 3;
+/// Seeds, with one run each.
+const RUNS: u64 = 3;
 
 #[tokio::test]
 async fn a_change_of_the_seed_alone_is_never_kept() {
     let (mut aware, mut runs, mut sequential, mut strict) = (0, 0, 0, 0);
-    for seed in 1..=NIGHTS {
+    for seed in 1..=RUNS {
         let (kept, took) = search(SEEDED, other_seed, Arc::new(NoiseAware::default()), seed * 1_000_000).await;
         aware += kept;
         runs += took;
         sequential += search(SEEDED, other_seed, Arc::new(Sequential::default()), seed * 1_000_000).await.0;
         strict += search(SEEDED, other_seed, Arc::new(Strict), seed * 1_000_000).await.0;
     }
-    let proposals = PROPOSALS as u64 * NIGHTS;
+    let proposals = PROPOSALS as u64 * RUNS;
     println!(
         "evidence seed-only proposals {proposals} default {aware} runs {runs} sequential {sequential} strict {strict}"
     );
-    assert!(aware <= NIGHTS as usize / 2 && sequential == 0, "{aware} {sequential}");
-    assert!(strict >= 2 * NIGHTS as usize, "the seed decides the number: {strict}");
+    assert!(aware <= RUNS as usize / 2 && sequential == 0, "{aware} {sequential}");
+    assert!(strict >= 2 * RUNS as usize, "the seed decides the number: {strict}");
 }
 
 /// How much noise there is depends on the machine, so this is a measurement and no test.
@@ -120,11 +120,11 @@ async fn a_change_of_the_seed_alone_is_never_kept() {
 #[ignore = "a measurement: cargo xtask evidence noise --only aa-run"]
 async fn changes_of_a_comment_in_a_timed_program() {
     let (mut aware, mut worst, mut strict) = (0, 0, 0);
-    for seed in 1..=NIGHTS {
+    for seed in 1..=RUNS {
         let kept = search(TIMING, other_comment, Arc::new(NoiseAware::default()), seed).await.0;
         aware += kept;
         worst = worst.max(kept);
         strict += search(TIMING, other_comment, Arc::new(Strict), seed).await.0;
     }
-    println!("evidence aa-run runs {NIGHTS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
+    println!("evidence aa-run runs {RUNS} proposals {PROPOSALS} default {aware} worst {worst} strict {strict}");
 }

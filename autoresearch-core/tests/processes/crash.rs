@@ -1,5 +1,5 @@
-//! A night whose harness dies: at every write boundary, again in the recovery, at random moments, and when the disk is
-//! full. Whatever happens, the night comes to the same end as one that was left alone.
+//! Runs whose lab dies: at every write boundary, again during the recovery, at random moments, and when the disk is full.
+//! Every one of them ends like a run that was never interrupted.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,13 +15,13 @@ use autoresearch_core::git::Lineage;
 
 #[path = "crash/order.rs"]
 mod order;
-#[path = "crash/place.rs"]
-mod place;
+#[path = "crash/run_folder.rs"]
+mod run_folder;
 
-use place::{FAILED, FOLDER, Files, Outcome, Place};
+use run_folder::{FAILED, FOLDER, Files, Outcome, RunFolder};
 
-/// Everything that a decision can be.
-const NIGHT: &[&str] = &[
+/// Changes that lead to every kind of decision.
+const SCRIPT: &[&str] = &[
     "echo 'score: 4'",
     "echo 'score: 4' # a tie",
     "exit 3 # a crash",
@@ -31,61 +31,62 @@ const NIGHT: &[&str] = &[
     "echo 'score: 3'",
     "echo 'score: 3.5'",
 ];
-/// Every kind of write, for the crashes within a recovery.
-const SHORT_NIGHT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo 'score: 6'"];
-/// Short runs and an excursion: screened out; sacrificed; kept as the end of the side line, with noise in its short runs;
-/// kept after a second look; screened out; and promoted as a control.
-const DETOURS: &[&str] = &[
+/// Changes that lead to every kind of write, for the crashes within a recovery.
+const SHORT_SCRIPT: &[&str] = &["echo 'score: 4'", "fixed: not editable", "echo 'score: 6'"];
+/// Changes for screening and an excursion: one is screened out; one is sacrificed; one is kept as the end of the side line,
+/// with noise on its rungs; one is kept after a second trial on a rung; and one is promoted as a control.
+const EXCURSION_SCRIPT: &[&str] = &[
     "echo 'score: 9'",
     "echo 'score: 5.5' # on the way",
     "case $AUTORESEARCH_FIDELITY in 1) echo 'score: 4';; *) echo \"score: 4.$((AUTORESEARCH_SEED > 0))\";; esac",
     "case $AUTORESEARCH_FIDELITY in 0.2) echo 'score: 4.2';; *) echo 'score: 3';; esac",
     "echo 'score: 8'",
 ];
-/// So many points of a recovery at most are tried.
+/// Most points of one recovery at which the lab dies.
 const RECOVERY_POINTS: usize = 18;
-/// So many kills the loop makes.
+/// Kills of the loop in a thorough run of the tests.
 const KILLS: usize = 200;
+/// Kills of the loop otherwise.
 const KILLS_BY_DEFAULT: usize = 30;
 
-fn script(night: &[&str]) -> Vec<String> {
-    night.iter().map(|text| (*text).to_owned()).collect()
+fn script(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-/// The harness of the other tests: one night, until somebody kills it.
+/// The lab of the other tests: one run, until somebody kills it.
 #[tokio::test]
-async fn night_to_be_killed() {
+async fn lab_to_be_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    if let Err(error) = place::go_on(Path::new(&folder)).await {
-        eprintln!("the night failed: {error}");
+    if let Err(error) = run_folder::go_on(Path::new(&folder)).await {
+        eprintln!("the run failed: {error}");
         std::process::exit(FAILED);
     }
 }
 
-/// A night that is left alone: its template, what it comes to, and the points that it comes by.
-fn uninterrupted(night: &[String], files: Files) -> (Place, Outcome, Vec<String>) {
-    left_alone(Place::new(night, files))
+/// Lets a run go to its end. Returns the template of its folder, its outcome, and the points at which a lab can die.
+fn uninterrupted(script: &[String], files: Files) -> (RunFolder, Outcome, Vec<String>) {
+    uninterrupted_in(RunFolder::new(script, files))
 }
 
-fn left_alone(template: Place) -> (Place, Outcome, Vec<String>) {
-    let place = template.copy();
-    let (status, points) = place.go_on_listing();
-    assert!(status.success(), "{}", place.errors());
-    let outcome = place.outcome();
+fn uninterrupted_in(template: RunFolder) -> (RunFolder, Outcome, Vec<String>) {
+    let run = template.copy();
+    let (status, points) = run.go_on_listing();
+    assert!(status.success(), "{}", run.errors());
+    let outcome = run.outcome();
     assert_eq!(outcome.mine, template.outcome().mine, "the user's files");
-    assert_eq!(place.violations_at_the_end(status, b"", &outcome), [""; 0]);
+    assert_eq!(run.violations_at_the_end(status, b"", &outcome), [""; 0]);
     (template, outcome, points)
 }
 
-/// The case of a harness that dies at the `at`-th point; with `pairs` also every case of a recovery that dies as well.
-/// Returns how many of those there were.
+/// Lets the lab die at the `at`-th point; with `pairs` its recovery dies as well, at every point. Returns the number of
+/// recoveries that died.
 fn dies_at(
     at: usize,
-    template: &Place,
+    template: &RunFolder,
     reference: &Outcome,
     pairs: bool,
     report: &dyn Fn(String, Vec<String>),
@@ -94,7 +95,7 @@ fn dies_at(
     let status = crashed.go_on(Some(at));
     let case = format!("point {at}");
     if !was_killed(status) {
-        report(case, vec![format!("the harness did not die: {status}")]);
+        report(case, vec![format!("the lab did not die: {status}")]);
         return 0;
     }
     report(format!("{case}, after the crash"), [crashed.violations(b"", reference), crashed.survivors()].concat());
@@ -106,32 +107,32 @@ fn dies_at(
     if !pairs {
         return 0;
     }
-    // What comes after the recovery's first run is the business of other cases.
+    // Points after the recovery's first trial belong to other cases.
     let until = points.iter().position(|name| name == "lab: a run ended").unwrap_or(points.len()).min(RECOVERY_POINTS);
     for again in 1..=until {
-        let place = crashed.copy();
+        let run = crashed.copy();
         let case = format!("{case}, again at {again} ({})", points[again - 1]);
-        let status = place.go_on(Some(again));
+        let status = run.go_on(Some(again));
         if !was_killed(status) {
-            report(case, vec![format!("the recovery did not die: {status}: {}", place.errors())]);
+            report(case, vec![format!("the recovery did not die: {status}: {}", run.errors())]);
             continue;
         }
-        report(format!("{case}, after the crash"), place.violations(&acknowledged, reference));
-        let acknowledged = place.journal();
+        report(format!("{case}, after the crash"), run.violations(&acknowledged, reference));
+        let acknowledged = run.journal();
         // At once: what the dead recovery started may still be there.
-        let status = place.go_on(None);
-        report(format!("{case}, recovered"), place.violations_at_the_end(status, &acknowledged, reference));
+        let status = run.go_on(None);
+        report(format!("{case}, recovered"), run.violations_at_the_end(status, &acknowledged, reference));
     }
     until
 }
 
 #[test]
 fn every_write_boundary_is_a_good_place_to_die() {
-    let (template, outcome, points) = uninterrupted(&script(NIGHT), Files::InMemory);
+    let (template, outcome, points) = uninterrupted(&script(SCRIPT), Files::InMemory);
     let kinds: Vec<&str> = ["keep", "keep", "discard", "crash", "discard", "keep", "discard"].into();
     let decided: Vec<&str> = outcome.decisions.iter().map(|d| d.split(' ').nth(1).unwrap()).collect();
     assert_eq!(decided, kinds);
-    let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_NIGHT), Files::InMemory);
+    let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_SCRIPT), Files::InMemory);
     let short = test_fixtures::sampled(short_points.len(), 7);
     let short: Vec<_> = short.into_iter().map(|at| (at, &short_template, &short_outcome, true)).collect();
     let whole = test_fixtures::sampled(points.len(), 7);
@@ -160,8 +161,9 @@ fn every_write_boundary_is_a_good_place_to_die() {
 }
 
 #[test]
-fn every_write_boundary_of_short_runs_and_of_an_excursion_is_one_too() {
-    let (template, outcome, points) = left_alone(Place::with_detours(&script(DETOURS), Files::InMemory));
+fn every_write_boundary_of_screening_and_of_an_excursion_is_one_too() {
+    let (template, outcome, points) =
+        uninterrupted_in(RunFolder::with_excursions(&script(EXCURSION_SCRIPT), Files::InMemory));
     let brief: Vec<String> =
         outcome.decisions.iter().map(|d| d.split([':', ';']).next().unwrap().replace("0000", "")).collect();
     let wanted = ["keep", "discard screened out", "discard worse", "keep better", "keep better", "discard worse"];
@@ -186,7 +188,7 @@ fn every_write_boundary_of_short_runs_and_of_an_excursion_is_one_too() {
         }
     });
     let violations = violations.into_inner().unwrap();
-    println!("evidence crash-detours points {} violations {}", points.len(), violations.len());
+    println!("evidence crash-excursions points {} violations {}", points.len(), violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
     assert!(points.len() > 150, "fewer than there should be: {}", points.len());
 }
@@ -213,57 +215,57 @@ fn random_kills_lose_nothing() {
         4 => format!("fixed: {number}"),
         _ => format!("sleep 0.0{}; echo 'score: {}'", 1 + number % 3, 6 + number),
     };
-    let night: Vec<String> = (1..=29).map(experiment).collect();
+    let script: Vec<String> = (1..=29).map(experiment).collect();
     let began = Instant::now();
-    let (template, outcome, _) = uninterrupted(&night, Files::OnDisk);
-    // Long enough to get on, short enough to be killed many times in a night.
+    let (template, outcome, _) = uninterrupted(&script, Files::OnDisk);
+    // Long enough to get on, short enough for many kills in one run.
     let longest = u64::try_from(began.elapsed().as_micros()).unwrap() / 12;
 
-    let (mut kills, mut nights, mut lost, mut equal, mut violations) = (0, 0, 0, 0, Vec::new());
+    let (mut kills, mut runs, mut lost, mut equal, mut violations) = (0, 0, 0, 0, Vec::new());
     while kills < test_fixtures::by_default_or_thorough(KILLS_BY_DEFAULT, KILLS) {
-        let place = template.copy();
+        let run = template.copy();
         let (mut acknowledged, mut longest) = (Vec::new(), longest);
         loop {
-            let mut harness = place.harness().spawn().unwrap();
+            let mut lab = run.lab().spawn().unwrap();
             std::thread::sleep(Duration::from_micros(random.below(longest)));
-            // However slow the machine becomes meanwhile, the night gets to its end.
+            // Longer each time, so that the run comes to its end even if the machine becomes slow.
             longest += longest / 100;
-            // A harness that has ended by itself stays a zombie until it is waited for: its status is its own.
-            harness.kill().unwrap();
-            let status = harness.wait().unwrap();
+            // A lab that has ended by itself stays a zombie until it is waited for, and keeps its own status.
+            lab.kill().unwrap();
+            let status = lab.wait().unwrap();
             if !was_killed(status) {
-                violations.extend(place.violations_at_the_end(status, &acknowledged, &outcome));
-                lost += usize::from(!place.journal().starts_with(&acknowledged));
-                equal += usize::from(place.outcome().tip == outcome.tip);
-                nights += 1;
+                violations.extend(run.violations_at_the_end(status, &acknowledged, &outcome));
+                lost += usize::from(!run.journal().starts_with(&acknowledged));
+                equal += usize::from(run.outcome().head == outcome.head);
+                runs += 1;
                 break;
             }
             kills += 1;
-            violations.extend(place.violations(&acknowledged, &outcome));
-            lost += usize::from(!place.journal().starts_with(&acknowledged));
-            acknowledged = place.journal();
+            violations.extend(run.violations(&acknowledged, &outcome));
+            lost += usize::from(!run.journal().starts_with(&acknowledged));
+            acknowledged = run.journal();
         }
     }
-    println!("evidence kill-loop kills {kills} lost {lost} runs {nights} equal {equal}");
+    println!("evidence kill-loop kills {kills} lost {lost} runs {runs} equal {equal}");
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    assert_eq!((lost, equal), (0, nights));
+    assert_eq!((lost, equal), (0, runs));
 }
 
 #[test]
-fn a_lock_that_a_dead_harness_left_is_broken_and_one_that_is_held_is_waited_for() {
-    let (template, outcome, _) = uninterrupted(&script(SHORT_NIGHT), Files::InMemory);
-    let locks = ["refs/autoresearch/night/exp/0.lock", "refs/autoresearch/night/exp/1.lock"];
-    let place = template.copy();
-    for name in locks.into_iter().chain(["refs/heads/autoresearch/night.lock"]) {
-        let lock = place.repo().join(".git").join(name);
+fn a_lock_that_a_dead_lab_left_is_broken_and_one_that_is_held_is_waited_for() {
+    let (template, outcome, _) = uninterrupted(&script(SHORT_SCRIPT), Files::InMemory);
+    let locks = ["refs/autoresearch/test/exp/0.lock", "refs/autoresearch/test/exp/1.lock"];
+    let run = template.copy();
+    for name in locks.into_iter().chain(["refs/heads/autoresearch/test.lock"]) {
+        let lock = run.repo().join(".git").join(name);
         std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
         std::fs::write(lock, "half of a commit's name").unwrap();
     }
-    let status = place.go_on(None);
-    assert_eq!(place.violations_at_the_end(status, b"", &outcome), [""; 0]);
+    let status = run.go_on(None);
+    assert_eq!(run.violations_at_the_end(status, b"", &outcome), [""; 0]);
 
-    let lineage = Lineage::open(&place.repo(), "night").unwrap();
-    let lock = place.repo().join(".git/refs/autoresearch/night/exp/77.lock");
+    let lineage = Lineage::open(&run.repo(), "test").unwrap();
+    let lock = run.repo().join(".git/refs/autoresearch/test/exp/77.lock");
     let make = |age: Duration| {
         let lock = std::fs::File::create(&lock).unwrap();
         lock.set_modified(std::time::SystemTime::now() - age).unwrap();
@@ -281,7 +283,7 @@ fn a_lock_that_a_dead_harness_left_is_broken_and_one_that_is_held_is_waited_for(
         });
         assert!(pin(77) >= Duration::from_millis(250), "the holder had not finished");
     });
-    place.git(&["update-ref", "-d", "refs/autoresearch/night/exp/77"]);
+    run.git(&["update-ref", "-d", "refs/autoresearch/test/exp/77"]);
     make(Duration::from_secs(60));
     assert!(pin(77) < Duration::from_millis(900), "nobody holds it");
     assert!(!lock.exists());
@@ -290,17 +292,17 @@ fn a_lock_that_a_dead_harness_left_is_broken_and_one_that_is_held_is_waited_for(
 /// A limit on the size of files stands in for a full disk: a write fails in its middle in the same way, with EFBIG rather
 /// than ENOSPC, and no special rights are needed.
 #[test]
-fn a_full_disk_ends_the_night_cleanly_and_loses_nothing() {
-    let (template, outcome, _) = uninterrupted(&script(NIGHT), Files::InMemory);
+fn a_full_disk_ends_the_run_cleanly_and_loses_nothing() {
+    let (template, outcome, _) = uninterrupted(&script(SCRIPT), Files::InMemory);
     let mut halts = 0;
     // In blocks of 512 bytes. With none, nothing can be written at all.
     for blocks in (0..8).chain((8..40).step_by(4)) {
-        let place = template.copy();
+        let run = template.copy();
         let mut command = Command::new("sh");
         command.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
-        let harness = place.harness();
-        command.arg(harness.get_program()).args(harness.get_args());
-        place.prepare(&mut command);
+        let lab = run.lab();
+        command.arg(lab.get_program()).args(lab.get_args());
+        run.prepare(&mut command);
         let output = command.stderr(Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
@@ -308,13 +310,13 @@ fn a_full_disk_ends_the_night_cleanly_and_loses_nothing() {
             break;
         }
         assert_eq!(output.status.code(), Some(FAILED), "{blocks} blocks: {said}");
-        assert!(said.contains("the night failed") && said.contains("too large"), "{blocks} blocks: {said}");
-        assert_eq!(place.violations(b"", &outcome), [""; 0], "{blocks} blocks");
+        assert!(said.contains("the run failed") && said.contains("too large"), "{blocks} blocks: {said}");
+        assert_eq!(run.violations(b"", &outcome), [""; 0], "{blocks} blocks");
         halts += 1;
 
-        let acknowledged = place.journal();
-        let status = place.go_on(None);
-        assert_eq!(place.violations_at_the_end(status, &acknowledged, &outcome), [""; 0], "{blocks} blocks");
+        let acknowledged = run.journal();
+        let status = run.go_on(None);
+        assert_eq!(run.violations_at_the_end(status, &acknowledged, &outcome), [""; 0], "{blocks} blocks");
     }
     println!("evidence full-disk halts {halts} resumed {halts}");
 }
@@ -344,20 +346,20 @@ const HOOKS: &[&str] = &[
 
 #[test]
 fn no_configuration_of_the_repository_runs_anything() {
-    // What a candidate leaves for the tools of the next one, and what the next one finds of it.
+    // The first candidate leaves files for the tools of the next one; the next one fails if it finds any.
     let dirty = "mkdir -p .cargo .git/hooks; printf '[build]\\nrustc-wrapper = \"../trap\"\\n' > .cargo/config.toml; \
                  cp .cargo/config.toml rust-toolchain.toml; printf '[core]\\nfsmonitor = ../trap\\n' > .git/config; \
                  echo ref: refs/heads/main > .git/HEAD; cp ../trap .git/hooks/post-commit; echo 'score: 4'";
     let clean = "test ! -e .git && test ! -e .cargo && test ! -e rust-toolchain.toml && echo 'score: 3'";
     for hooks_elsewhere in [false, true] {
-        let place = Place::new(&script(&[dirty, clean, "echo 'score: 9'"]), Files::InMemory);
-        let canary = place.path().join("canary");
-        let script: PathBuf = place.path().join("trap");
+        let run = RunFolder::new(&script(&[dirty, clean, "echo 'score: 9'"]), Files::InMemory);
+        let canary = run.path().join("canary");
+        let script: PathBuf = run.path().join("trap");
         trap(&script, &canary);
-        // First what is committed, while nothing is configured yet.
-        std::fs::write(place.repo().join(".gitattributes"), "* filter=x diff=x merge=x text=auto\n").unwrap();
-        place.git(&["add", ".gitattributes"]);
-        place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "attributes"]);
+        // The attributes are committed while nothing is configured yet.
+        std::fs::write(run.repo().join(".gitattributes"), "* filter=x diff=x merge=x text=auto\n").unwrap();
+        run.git(&["add", ".gitattributes"]);
+        run.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "attributes"]);
         let config = format!(
             "[core]\n\tfsmonitor = {0}\n\teditor = {0}\n\tpager = {0}\n\tsshCommand = {0}\n\taskPass = {0}\n\
              [filter \"x\"]\n\tclean = {0}\n\tsmudge = {0}\n\tprocess = {0}\n\trequired = true\n\
@@ -366,43 +368,43 @@ fn no_configuration_of_the_repository_runs_anything() {
              [commit]\n\tgpgSign = true\n[gpg]\n\tprogram = {0}\n[gc]\n\tauto = 1\n[credential]\n\thelper = {0}\n",
             script.display()
         );
-        let home = place.path().join("home");
+        let home = run.path().join("home");
         std::fs::create_dir(&home).unwrap();
         std::fs::write(home.join(".gitconfig"), &config).unwrap();
-        let own = place.repo().join(".git/config");
+        let own = run.repo().join(".git/config");
         let mut text = std::fs::read_to_string(&own).unwrap() + &config;
-        let mut hooks = place.repo().join(".git/hooks");
+        let mut hooks = run.repo().join(".git/hooks");
         if hooks_elsewhere {
-            hooks = place.path().join("hooks");
+            hooks = run.path().join("hooks");
             text += &format!("[core]\n\thooksPath = {}\n", hooks.display());
         }
         std::fs::write(&own, text).unwrap();
         HOOKS.iter().for_each(|name| trap(&hooks.join(name), &canary));
 
-        let go_on = || place.harness().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
-        // A filter would make other files of them: such a run does not start, and runs no filter to find that out.
-        assert_eq!(go_on().code(), Some(FAILED), "{}", place.errors());
-        assert!(place.errors().contains("filter=x in .gitattributes"), "{}", place.errors());
+        let go_on = || run.lab().env("HOME", &home).env("XDG_CONFIG_HOME", &home).status().unwrap();
+        // A filter would change files at checkout: the run does not start, and finds that out without running a filter.
+        assert_eq!(go_on().code(), Some(FAILED), "{}", run.errors());
+        assert!(run.errors().contains("filter=x in .gitattributes"), "{}", run.errors());
         assert!(!canary.exists(), "a filter ran");
-        std::fs::write(place.repo().join(".gitattributes"), "* diff=x merge=x text=auto\n").unwrap();
+        std::fs::write(run.repo().join(".gitattributes"), "* diff=x merge=x text=auto\n").unwrap();
         let quiet = ["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false"];
-        place.git(&[&quiet[..], &["add", ".gitattributes"]].concat());
+        run.git(&[&quiet[..], &["add", ".gitattributes"]].concat());
         let message = ["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "no filter"];
-        place.git(&[&quiet[..], &message].concat());
+        run.git(&[&quiet[..], &message].concat());
         let _ = std::fs::remove_file(&canary);
 
         let status = go_on();
-        assert!(status.success(), "{}", place.errors());
+        assert!(status.success(), "{}", run.errors());
         let ran = std::fs::read_to_string(&canary).unwrap_or_default();
         assert_eq!(ran, "", "these ran");
-        let decided: Vec<String> = place.outcome().decisions;
+        let decided: Vec<String> = run.outcome().decisions;
         let kinds: Vec<&str> = decided.iter().map(|decision| decision.split(' ').nth(1).unwrap()).collect();
         assert_eq!(kinds, ["keep", "keep", "keep", "discard"], "{decided:?}");
-        assert!(!place.path().join("slot/.git").exists(), "the slot is a repository");
+        assert!(!run.path().join("slot/.git").exists(), "the slot is a repository");
 
         // The control: git itself runs them in this very repository.
-        let _ = Command::new("git").args(["add", "-A"]).current_dir(place.repo()).output().unwrap();
+        let _ = Command::new("git").args(["add", "-A"]).current_dir(run.repo()).output().unwrap();
         assert!(canary.exists(), "the traps are laid");
     }
-    println!("evidence configuration nights 2 ran 0");
+    println!("evidence configuration runs 2 ran 0");
 }

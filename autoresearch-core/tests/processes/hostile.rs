@@ -1,4 +1,5 @@
-//! What a proposal or a candidate does is its own outcome: names, modes, processes, leftovers, and looks at its parent.
+//! Hostile proposals and candidates harm nothing but their own outcome: names, modes, processes, leftovers, and reads of the
+//! parent's memory.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -12,21 +13,21 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::*;
 
 /// A repository with an executable script `run.sh`.
-struct Place {
+struct Fixture {
     folder: PathBuf,
 }
 
-impl Place {
-    fn at(folder: &Path) -> Place {
-        let place = Place { folder: folder.to_owned() };
-        std::fs::create_dir_all(place.repo()).unwrap();
-        std::fs::write(place.repo().join("run.sh"), "#!/bin/sh\necho score: 10\n").unwrap();
-        std::fs::set_permissions(place.repo().join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+impl Fixture {
+    fn at(folder: &Path) -> Fixture {
+        let fixture = Fixture { folder: folder.to_owned() };
+        std::fs::create_dir_all(fixture.repo()).unwrap();
+        std::fs::write(fixture.repo().join("run.sh"), "#!/bin/sh\necho score: 10\n").unwrap();
+        std::fs::set_permissions(fixture.repo().join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
         for arguments in ["init -q --template=", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
-            let git = Command::new("git").args(arguments.split(' ')).current_dir(place.repo()).output().unwrap();
+            let git = Command::new("git").args(arguments.split(' ')).current_dir(fixture.repo()).output().unwrap();
             assert!(git.status.success(), "{}", String::from_utf8_lossy(&git.stderr));
         }
-        place
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -63,12 +64,12 @@ async fn run(sandbox: &CommandSandbox, number: u32, patch: &Patch) -> Outcome {
 #[tokio::test]
 async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::at(folder.path());
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(folder.path());
+    let sandbox = fixture.sandbox(Commands::default());
     for (number, first_line) in ["#!/no/such/shell", "#!", "#!/etc/hostname", "#!/bin"].into_iter().enumerate() {
         let outcome =
             run(&sandbox, number as u32 + 1, &write("run.sh", &format!("{first_line}\necho score: 1\n"))).await;
-        // The kernel lets a shell try what it cannot run itself; what comes of that is the candidate's as well.
+        // A shell tries what the kernel cannot run itself; the result of that is the candidate's as well.
         assert!(matches!(outcome, Outcome::Crashed { .. } | Outcome::Completed(_)), "{first_line}: {outcome:?}");
         if first_line.contains("such") {
             let Outcome::Crashed { message, .. } = outcome else { panic!("{first_line}") };
@@ -78,11 +79,11 @@ async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
     let outcome = run(&sandbox, 9, &script("echo score: 3")).await;
     assert!(matches!(outcome, Outcome::Completed(_)), "the next one is not to blame: {outcome:?}");
 
-    // A program of the configuration that is not there is nobody's crash.
-    let lineage = Lineage::open(&place.repo(), "t").unwrap();
+    // A missing program of the configuration is no crash of a candidate.
+    let lineage = Lineage::open(&fixture.repo(), "t").unwrap();
     let base = lineage.head().unwrap();
     let commands = Commands { run: vec!["no-such-program".into()], ..Commands::default() };
-    let sandbox = CommandSandbox::local(lineage, base, commands, [place.slot()], folder.path().join("logs"));
+    let sandbox = CommandSandbox::local(lineage, base, commands, [fixture.slot()], folder.path().join("logs"));
     let baseline = sandbox.baseline().await.unwrap();
     let trial = Trial::new(0, 1, 0, Duration::from_secs(30).into());
     let error = sandbox.run(&baseline, &trial, &Cancel::new()).await.unwrap_err();
@@ -92,10 +93,10 @@ async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
 #[tokio::test]
 async fn names_that_no_file_can_have_are_rejected_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::at(folder.path());
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(folder.path());
+    let sandbox = fixture.sandbox(Commands::default());
     let base = sandbox.baseline().await.unwrap().revision;
-    let refs = || std::fs::read_dir(place.repo().join(".git/refs/autoresearch/t/exp")).unwrap().count();
+    let refs = || std::fs::read_dir(fixture.repo().join(".git/refs/autoresearch/t/exp")).unwrap().count();
     let before = refs();
     let long = format!("src/{}.rs", "a".repeat(300));
     let deep = "d/".repeat(2000) + "x";
@@ -114,20 +115,20 @@ async fn names_that_no_file_can_have_are_rejected_before_anything_is_written() {
     let candidate = sandbox.stage(1, &base, &write("ok", "x"), "odd \0 \u{1b}[31mname").await.unwrap();
     let kept = sandbox.commit(&candidate, None, "kept \0 too").await.unwrap();
     let git =
-        Command::new("git").args(["log", "-1", "--format=%B", &kept.0]).current_dir(place.repo()).output().unwrap();
+        Command::new("git").args(["log", "-1", "--format=%B", &kept.0]).current_dir(fixture.repo()).output().unwrap();
     assert!(String::from_utf8(git.stdout).unwrap().starts_with("kept \u{fffd} too"));
 }
 
 #[tokio::test]
 async fn leftovers_are_removed_as_soon_as_a_trial_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::at(folder.path());
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(folder.path());
+    let sandbox = fixture.sandbox(Commands::default());
     let litter =
         "mkdir -p deep/er; echo x > deep/er/file; echo x > checkpoint; echo x > $TMPDIR/cache; echo changed >> run.sh";
     for (number, ending) in ["echo score: 1", "exit 3", "kill -9 $$"].into_iter().enumerate() {
         run(&sandbox, number as u32 + 1, &script(&format!("{litter}; {ending}"))).await;
-        let left: Vec<String> = walk(&place.folder).into_iter().filter(|path| path.contains("slot")).collect();
+        let left: Vec<String> = walk(&fixture.folder).into_iter().filter(|path| path.contains("slot")).collect();
         assert_eq!(left, ["slot/run.sh"], "after `{ending}`");
     }
 }
@@ -167,12 +168,12 @@ async fn a_trial_sees_no_key_neither_its_own_nor_its_parent_s() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
-/// What the test before runs with keys in its environment.
+/// Plays the trial of the test before, which gives it keys in its environment.
 #[tokio::test]
 async fn looks_for_keys() {
     let Some(folder) = std::env::var_os("HOSTILE_FOLDER") else { return };
-    let place = Place::at(Path::new(&folder));
-    let sandbox = place.sandbox(Commands {
+    let fixture = Fixture::at(Path::new(&folder));
+    let sandbox = fixture.sandbox(Commands {
         pass: ["MINE", "NOT_SET", "OPENAI_API_KEY"].map(str::to_owned).to_vec(),
         ..Commands::default()
     });
@@ -189,7 +190,7 @@ async fn looks_for_keys() {
         "https_proxy=http://proxy:1",
         "SSL_CERT_FILE=/cert",
         "MINE=passed on",
-        // Passed on by name, and hidden in what goes on to journals and prompts.
+        // Passed on by name, and hidden in texts for journals and prompts.
         "OPENAI_API_KEY=[OPENAI_API_KEY is hidden]",
     ] {
         assert!(log.lines().any(|line| line == given), "{given}: {log}");
@@ -203,9 +204,9 @@ fn as_an_ordinary_user(test: &str) {
     let program = folder.path().join("program");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let place = folder.path().join("place");
+    let fixture = folder.path().join("folder");
     let mut inner = Command::new(&program);
-    inner.args(["--exact", test, "--nocapture"]).env("HOSTILE_FOLDER", &place).env("HOSTILE_MARK", "sesame-mark");
+    inner.args(["--exact", test, "--nocapture"]).env("HOSTILE_FOLDER", &fixture).env("HOSTILE_MARK", "sesame-mark");
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
     if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
         inner.uid(65534).gid(65534);
@@ -213,11 +214,11 @@ fn as_an_ordinary_user(test: &str) {
     let output = inner.output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
-    // For whoever removes the folder.
+    // So that the folder can be removed.
     let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(folder.path()).output();
 }
 
-/// Permissions bind nobody who is root.
+/// Runs as an ordinary user, since root is bound by no permissions.
 #[test]
 fn permissions_that_a_candidate_takes_away_stop_nobody() {
     as_an_ordinary_user("hostile::takes_permissions_away");
@@ -233,8 +234,8 @@ async fn hides_its_memory() {
     let Some(folder) = std::env::var_os("HOSTILE_FOLDER").filter(|_| std::env::var_os("HOSTILE_MARK").is_some()) else {
         return;
     };
-    let place = Place::at(Path::new(&folder));
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(Path::new(&folder));
+    let sandbox = fixture.sandbox(Commands::default());
     // The parent's parent is the lab.
     let look =
         "lab=$(sed 's/.*) . //; s/ .*//' /proc/$PPID/stat); tr '\\0' '\\n' < /proc/$lab/environ; echo looked at $lab";
@@ -248,8 +249,8 @@ async fn hides_its_memory() {
 #[tokio::test]
 async fn takes_permissions_away() {
     let Some(folder) = std::env::var_os("HOSTILE_FOLDER") else { return };
-    let place = Place::at(Path::new(&folder));
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(Path::new(&folder));
+    let sandbox = fixture.sandbox(Commands::default());
     let cases = [
         "mkdir -p out/mod; touch out/mod/f; chmod 555 out/mod",
         "mkdir -p $TMPDIR/mod/deep; touch $TMPDIR/mod/deep/f; chmod 555 $TMPDIR/mod/deep; chmod 0 $TMPDIR/mod",
@@ -269,11 +270,11 @@ async fn takes_permissions_away() {
 #[tokio::test]
 async fn a_folder_that_cannot_be_emptied_is_moved_aside() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::at(folder.path());
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::at(folder.path());
+    let sandbox = fixture.sandbox(Commands::default());
     run(&sandbox, 1, &script("echo score: 1")).await;
     // Not even root removes what is immutable. Not every file system knows that.
-    let stuck = place.slot().join("stuck");
+    let stuck = fixture.slot().join("stuck");
     std::fs::create_dir(&stuck).unwrap();
     std::fs::write(stuck.join("file"), "x").unwrap();
     let set =

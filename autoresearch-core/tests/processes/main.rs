@@ -7,7 +7,7 @@ mod crash;
 mod executor;
 mod hostile;
 mod kill;
-mod night;
+mod run;
 mod slots;
 mod timing;
 mod workers;

@@ -1,5 +1,5 @@
-//! Several slots of one sandbox, with real processes: builds ahead, what they leave for their run, and what each worker has for
-//! itself.
+//! Several slots of one sandbox, with real processes: builds ahead of their trials, files that builds leave for trials, and
+//! devices of each worker.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -16,7 +16,7 @@ use autoresearch_core::*;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A repository with a build script and a program, and a folder `shared` that all slots write to.
-struct Place {
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
@@ -24,20 +24,20 @@ fn sh(script: &str) -> Vec<String> {
     ["sh", "-c", script].map(str::to_owned).to_vec()
 }
 
-fn trial(experiment: u32, attempt: u32, slot: u32, worker: Option<u32>) -> Trial {
-    let mut trial = Trial::new(experiment, attempt, 0, LIMIT.into());
+fn trial(experiment: u32, number: u32, slot: u32, worker: Option<u32>) -> Trial {
+    let mut trial = Trial::new(experiment, number, 0, LIMIT.into());
     (trial.slot, trial.worker) = (slot, worker);
     trial
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir_all(place.repo()).unwrap();
-        std::fs::create_dir_all(place.shared()).unwrap();
-        std::fs::write(place.repo().join("name"), "base\n").unwrap();
-        test_fixtures::init(&place.repo());
-        place
+impl Fixture {
+    fn new() -> Fixture {
+        let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir_all(fixture.repo()).unwrap();
+        std::fs::create_dir_all(fixture.shared()).unwrap();
+        std::fs::write(fixture.repo().join("name"), "base\n").unwrap();
+        test_fixtures::init(&fixture.repo());
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -65,7 +65,7 @@ impl Place {
         CommandSandbox::local(lineage, base, commands, slots, self.folder.path().join("logs"))
     }
 
-    /// How often something was built.
+    /// Number of builds so far.
     fn builds(&self) -> usize {
         std::fs::read_to_string(self.shared().join("builds")).map_or(0, |builds| builds.lines().count())
     }
@@ -85,7 +85,7 @@ async fn build(sandbox: &CommandSandbox, candidate: &Candidate, trial: &Trial) -
     sandbox.build(candidate, trial, &Cancel::new()).await.unwrap()
 }
 
-/// The last line of a run that went well.
+/// Last line of a trial that completed.
 #[track_caller]
 fn said(outcome: &Outcome) -> &str {
     assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
@@ -93,50 +93,50 @@ fn said(outcome: &Outcome) -> &str {
 }
 
 #[tokio::test]
-async fn what_was_built_ahead_is_run_once_and_by_its_own_run_only() {
-    let place = Place::new();
-    let sandbox = place.sandbox(Commands {
+async fn what_was_built_ahead_is_run_once_and_by_its_own_trial_only() {
+    let fixture = Fixture::new();
+    let sandbox = fixture.sandbox(Commands {
         build: sh("echo building; cat name >> $SHARED/builds; cp name built; echo left > $TMPDIR/left"),
         run: sh("cat $TMPDIR/left; cat built"),
         ..Commands::default()
     });
     let (a, b) = (stage(&sandbox, 1, "a").await, stage(&sandbox, 2, "b").await);
     assert_eq!(build(&sandbox, &a, &trial(1, 1, 1, None)).await, None);
-    assert_eq!(place.builds(), 1);
+    assert_eq!(fixture.builds(), 1);
     let outcome = run(&sandbox, &a, &trial(1, 1, 1, Some(0))).await;
-    assert_eq!((said(&outcome), place.builds()), ("a", 1));
+    assert_eq!((said(&outcome), fixture.builds()), ("a", 1));
     let log = outcome.log();
     assert_eq!(log.tail, "building\nleft\na\n", "one log, and the build's files as it left them");
     assert!(!log.build.is_zero() && log.cpu.is_some() && !log.elapsed.is_zero(), "{log:?}");
 
-    // Run again, it is built again; and so is every other run in that slot.
+    // A second trial builds again, and so does every other trial in that slot.
     assert_eq!(said(&run(&sandbox, &a, &trial(1, 1, 1, Some(0))).await), "a");
-    assert_eq!(place.builds(), 2);
+    assert_eq!(fixture.builds(), 2);
     let others = [(&a, trial(1, 3, 1, Some(0))), (&a, trial(3, 2, 1, Some(0))), (&b, trial(1, 2, 1, Some(0)))];
     for (at, (candidate, other)) in others.iter().enumerate() {
         let ahead = trial(1, 2, 1, None);
         assert_eq!(build(&sandbox, &a, &ahead).await, None);
-        let before = place.builds();
+        let before = fixture.builds();
         run(&sandbox, candidate, other).await;
-        assert_eq!(place.builds(), before + 1, "case {at} has nothing to do with what was built");
-        // And what was built for the first is forgotten, since something else is there now.
+        assert_eq!(fixture.builds(), before + 1, "case {at} has nothing to do with what was built");
+        // The build for the first is forgotten, since the slot holds something else now.
         assert_eq!(said(&run(&sandbox, &a, &trial(1, 2, 1, Some(0))).await), "a");
-        assert_eq!(place.builds(), before + 2, "case {at}");
+        assert_eq!(fixture.builds(), before + 2, "case {at}");
     }
     // Another slot leaves it alone, and a second build takes its place.
     build(&sandbox, &a, &trial(1, 2, 1, None)).await;
     build(&sandbox, &b, &trial(2, 1, 0, None)).await;
-    let before = place.builds();
+    let before = fixture.builds();
     assert_eq!(said(&run(&sandbox, &a, &trial(1, 2, 1, Some(0))).await), "a");
     assert_eq!(said(&run(&sandbox, &b, &trial(2, 1, 0, Some(0))).await), "b");
-    assert_eq!(place.builds(), before);
+    assert_eq!(fixture.builds(), before);
 }
 
 #[tokio::test]
-async fn a_build_that_fails_ahead_ends_as_it_would_have_in_the_run() {
-    let place = Place::new();
+async fn a_build_that_fails_ahead_ends_as_it_would_have_in_the_trial() {
+    let fixture = Fixture::new();
     for script in ["echo 'error: no such type'; exit 3", "echo 'out of memory' >&2; exit 1", "sleep 60"] {
-        let sandbox = place.sandbox(Commands { build: sh(script), run: sh("echo ran"), ..Commands::default() });
+        let sandbox = fixture.sandbox(Commands { build: sh(script), run: sh("echo ran"), ..Commands::default() });
         let a = stage(&sandbox, 1, "a").await;
         let mut trial = trial(1, 1, 0, None);
         trial.budget.build = Duration::from_millis(if script == "sleep 60" { 100 } else { 60_000 });
@@ -155,10 +155,10 @@ async fn a_build_that_fails_ahead_ends_as_it_would_have_in_the_run() {
 }
 
 #[tokio::test]
-async fn a_run_has_its_own_copy_of_what_builds_leave_in_a_shared_folder() {
-    let place = Place::new();
-    let program = place.shared().join("program");
-    let sandbox = place.sandbox(Commands {
+async fn a_trial_has_its_own_copy_of_what_builds_leave_in_a_shared_folder() {
+    let fixture = Fixture::new();
+    let program = fixture.shared().join("program");
+    let sandbox = fixture.sandbox(Commands {
         build: sh("printf '#!/bin/sh\\necho program %s\\n' $(cat name) > $SHARED/program; chmod +x $SHARED/program; cp name x"),
         keeps: vec![program.clone(), "x".into()],
         run: sh("rm -f x; {built}/program; cat {built}/x"),
@@ -174,10 +174,10 @@ async fn a_run_has_its_own_copy_of_what_builds_leave_in_a_shared_folder() {
         assert_eq!(said(&outcome), name);
         assert_eq!(outcome.log().tail, format!("program {name}\n{name}\n"));
     }
-    // A worker that builds what it runs has them as well, and the slot's next build does not find them.
+    // A worker that builds its own trial has them as well, and the slot's next build does not find them.
     assert_eq!(run(&sandbox, &b, &trial(3, 1, 0, Some(0))).await.log().tail, "program b\nb\n");
 
-    let sandbox = place.sandbox(Commands {
+    let sandbox = fixture.sandbox(Commands {
         build: sh("echo done; test ! -e $SHARED/../slots/0.built"),
         keeps: vec!["target/program".into()],
         run: sh("echo ran"),
@@ -191,7 +191,7 @@ async fn a_run_has_its_own_copy_of_what_builds_leave_in_a_shared_folder() {
     );
 
     let twice = Commands { build: sh("cp name x"), keeps: vec!["x".into(), "../0/x".into()], ..Commands::default() };
-    let error = place.sandbox(twice).build(&a, &trial(1, 4, 0, None), &Cancel::new()).await.unwrap_err();
+    let error = fixture.sandbox(twice).build(&a, &trial(1, 4, 0, None), &Cancel::new()).await.unwrap_err();
     assert!(error.to_string().contains("../0/x cannot be kept"), "{error}");
 }
 
@@ -203,7 +203,7 @@ fn allowed() -> Vec<usize> {
 
 #[tokio::test]
 async fn a_worker_has_its_devices_and_builds_ahead_have_theirs() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let allowed = allowed();
     let (first, last) = (allowed[0], *allowed.last().unwrap());
     let all = Cpus::new(allowed.iter().copied()).unwrap().to_string();
@@ -218,7 +218,7 @@ async fn a_worker_has_its_devices_and_builds_ahead_have_theirs() {
         ..Commands::default()
     };
     let inherited = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or("none".into());
-    let sandbox = place.sandbox(commands.clone());
+    let sandbox = fixture.sandbox(commands.clone());
     let a = stage(&sandbox, 1, "a").await;
     let log = |outcome: Outcome| {
         assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
@@ -235,21 +235,21 @@ async fn a_worker_has_its_devices_and_builds_ahead_have_theirs() {
     let error = sandbox.run(&a, &trial(1, 1, 0, Some(2)), &Cancel::new()).await.unwrap_err().to_string();
     assert!(error.contains("worker 2 has no devices: there are those of 2 workers"), "{error}");
 
-    // Without processors of its own a worker has those of all runs; without devices all is as it was.
+    // A worker without processors of its own has those of all trials; without devices nothing is restricted.
     let cpus = Cpus::new([first]).unwrap();
     let shared = Commands { devices: devices("cuda:3", "cuda:4"), cpus, ..commands.clone() };
-    let shared = log(run(&place.sandbox(shared), &a, &trial(1, 1, 0, Some(1))).await);
+    let shared = log(run(&fixture.sandbox(shared), &a, &trial(1, 1, 0, Some(1))).await);
     assert_eq!(shared, format!("build {inherited} {all}\nrun 4 {first}\n"));
     let plain = Commands { devices: Vec::new(), cpus, ..commands };
-    let plain = log(run(&place.sandbox(plain), &a, &Trial::new(1, 1, 0, LIMIT.into())).await);
+    let plain = log(run(&fixture.sandbox(plain), &a, &Trial::new(1, 1, 0, LIMIT.into())).await);
     assert_eq!(plain, format!("build {inherited} {all}\nrun 7 {first}\n"));
 }
 
 #[tokio::test]
-async fn runs_go_on_at_the_same_time_and_builds_one_after_the_other() {
-    let place = Place::new();
-    // A build fails if another one is under way; a run ends only when the other one has begun.
-    let sandbox = place.sandbox(Commands {
+async fn trials_run_at_the_same_time_and_builds_one_after_the_other() {
+    let fixture = Fixture::new();
+    // A build fails while another one is running; a trial ends only when the other one has started.
+    let sandbox = fixture.sandbox(Commands {
         build: sh("mkdir $SHARED/turn && sleep 0.2 && rmdir $SHARED/turn"),
         run: sh("touch $SHARED/$(cat name); until [ -e $SHARED/a ] && [ -e $SHARED/b ]; do sleep 0.01; done; cat name"),
         ..Commands::default()
@@ -264,8 +264,8 @@ async fn runs_go_on_at_the_same_time_and_builds_one_after_the_other() {
 
 #[tokio::test]
 async fn waiting_for_a_turn_costs_a_build_nothing_and_can_be_cancelled() {
-    let place = Place::new();
-    let sandbox = place.sandbox(Commands {
+    let fixture = Fixture::new();
+    let sandbox = fixture.sandbox(Commands {
         build: sh("touch $SHARED/began; until [ -e $SHARED/go ]; do sleep 0.01; done"),
         run: sh("cat name"),
         ..Commands::default()
@@ -276,7 +276,7 @@ async fn waiting_for_a_turn_costs_a_build_nothing_and_can_be_cancelled() {
     second.budget.build = limit;
     let cancel = Cancel::new();
     let waits = async {
-        until(&place.shared().join("began")).await;
+        until(&fixture.shared().join("began")).await;
         let cancelled = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             cancel.cancel();
@@ -285,7 +285,7 @@ async fn waiting_for_a_turn_costs_a_build_nothing_and_can_be_cancelled() {
         assert!(matches!(result, Err(SandboxError::Cancelled)), "{result:?}");
         let open = async {
             tokio::time::sleep(limit + Duration::from_millis(200)).await;
-            std::fs::write(place.shared().join("go"), "").unwrap();
+            std::fs::write(fixture.shared().join("go"), "").unwrap();
         };
         tokio::join!(build(&sandbox, &b, &second), open).0
     };
@@ -301,8 +301,8 @@ async fn until(path: &Path) {
 
 #[tokio::test]
 async fn a_slot_that_is_not_there_is_a_clear_error() {
-    let place = Place::new();
-    let sandbox = place.sandbox(Commands { run: sh("cat name"), ..Commands::default() });
+    let fixture = Fixture::new();
+    let sandbox = fixture.sandbox(Commands { run: sh("cat name"), ..Commands::default() });
     let a = stage(&sandbox, 1, "a").await;
     let unknown = trial(1, 1, 2, Some(0));
     for error in [
@@ -316,11 +316,11 @@ async fn a_slot_that_is_not_there_is_a_clear_error() {
 
 #[tokio::test]
 async fn what_an_earlier_lab_left_in_any_slot_is_ended() {
-    let place = Place::new();
-    let sandbox = place.sandbox(Commands::default());
+    let fixture = Fixture::new();
+    let sandbox = fixture.sandbox(Commands::default());
     let left = [0, 1, 2].map(|slot| {
         let mut sleep = Command::new("sleep");
-        sleep.arg("60").env("AUTORESEARCH_SLOT", place.slot(slot)).spawn().unwrap()
+        sleep.arg("60").env("AUTORESEARCH_SLOT", fixture.slot(slot)).spawn().unwrap()
     });
     // Until it has become `sleep`, its environment is the test's.
     let is_ready = |id: u32| std::fs::read(format!("/proc/{id}/comm")).is_ok_and(|name| name.starts_with(b"sleep"));

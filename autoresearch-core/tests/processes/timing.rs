@@ -1,4 +1,4 @@
-//! Times: measured in turns, on the CPUs given, and compared on one machine only.
+//! Times are measured in turns, on the CPUs given, and compared on one machine only.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,14 +15,14 @@ use autoresearch_core::process::Cpus;
 use autoresearch_core::testkit::Script;
 use autoresearch_core::*;
 
-/// A machine that takes so many times as long as another.
-struct Place {
+/// A sandbox on a machine that is slower than another by a factor.
+struct SlowMachine {
     name: &'static str,
     slower: f64,
 }
 
 #[async_trait]
-impl Sandbox<f64> for Place {
+impl Sandbox<f64> for SlowMachine {
     async fn baseline(&self) -> Result<Candidate, StageError> {
         Ok(Candidate::new("10"))
     }
@@ -55,11 +55,11 @@ async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let script = || Box::new(Script::new([9.0, 9.5, 8.5, 8.75]));
-        // The second machine takes twice as long, the third a tenth: times from before would decide all wrong there.
+        // The second machine takes twice as long, the third a tenth: earlier times would lead to wrong decisions there.
         for (place, experiments) in [
-            (Place { name: "first", slower: 1.0 }, 2),
-            (Place { name: "second", slower: 2.0 }, 3),
-            (Place { name: "third", slower: 0.1 }, 4),
+            (SlowMachine { name: "first", slower: 1.0 }, 2),
+            (SlowMachine { name: "second", slower: 2.0 }, 3),
+            (SlowMachine { name: "third", slower: 0.1 }, 4),
         ] {
             let mut settings = Settings::new("times", Duration::from_secs(1));
             settings.stop = Stop::after(experiments);
@@ -123,7 +123,7 @@ async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) ->
 }
 
 #[tokio::test]
-async fn repeats_are_timed_by_the_harness_and_the_limit_is_for_all() {
+async fn repeats_are_timed_by_the_lab_and_the_limit_is_for_all() {
     let folder = tempfile::tempdir().unwrap();
     let outcome = run(folder.path(), "sleep 0.05; echo again", |commands| commands.repeats = 3).await;
     let metric = Timing::new("ms").with_unit("ms").clock(Clock::Wall);
@@ -142,7 +142,7 @@ async fn repeats_are_timed_by_the_harness_and_the_limit_is_for_all() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_run_is_pinned_and_the_build_is_not() {
+async fn the_trial_is_pinned_and_the_build_is_not() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
     let last: usize = allowed.rsplit([',', '-']).next().unwrap().parse().unwrap();
@@ -156,7 +156,7 @@ async fn the_run_is_pinned_and_the_build_is_not() {
 }
 
 #[tokio::test]
-async fn scores_of_items_are_taken_from_where_the_run_was_told_to_write_them() {
+async fn scores_of_items_are_read_where_the_trial_was_told_to_write_them() {
     let metric = ItemMetric::new("loss", Direction::Minimise);
     let folder = tempfile::tempdir().unwrap();
     let script = "seq 1 3000 > $AUTORESEARCH_ITEMS; echo secret is $SECRET";
@@ -170,7 +170,7 @@ async fn scores_of_items_are_taken_from_where_the_run_was_told_to_write_them() {
     assert_eq!((measurement.items.len(), measurement.score.get()), (3000, 1500.5));
     assert_eq!(outcome.log().tail, "build:\nsecret is open\n", "the build is told nothing of the run's variables");
 
-    // Nothing, what only the build wrote, or a link to somebody else's.
+    // Nothing, a file that only the build wrote, or a link to another file.
     for script in ["true", "ln -s ../elsewhere $AUTORESEARCH_ITEMS; echo 1 > ../elsewhere"] {
         let folder = tempfile::tempdir().unwrap();
         let outcome = run(folder.path(), script, |commands| {

@@ -1,5 +1,5 @@
-//! A night with several workers in a real repository: whatever is in flight when the incumbent moves, and whenever the harness
-//! is stopped or dies, the lineage is one line of measured states, and every candidate is where the journal says.
+//! Runs with several workers in a real repository. Whatever is in flight when the incumbent moves, and whenever the lab is
+//! stopped or dies, the lineage is one line of measured revisions, and every candidate is pinned as the journal says.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -20,8 +20,8 @@ use autoresearch_core::ratchet::Side;
 use autoresearch_core::verify::{self, View};
 use autoresearch_core::*;
 
-/// What each proposal writes in place of which line of the program: its score is the sum of the numbers.
-const IDEAS: [(&str, &str); 10] = [
+/// Line of the program, and its replacement, of each proposal. The program's score is the sum of the numbers.
+const CHANGES: [(&str, &str); 10] = [
     ("a=9", "a=7"),
     ("b=9", "b=8"),
     ("a=9", "a=6"), // Contradicts the first.
@@ -34,35 +34,35 @@ const IDEAS: [(&str, &str); 10] = [
     ("a=9", "a=8"),
 ];
 
-/// Names the folder of the night that a harness is to go on with.
+/// Environment variable with the folder of the run that a lab continues.
 const FOLDER: &str = "WORKERS_SUITE_FOLDER";
 
-struct Ideas;
+struct Scripted;
 
 #[async_trait]
-impl Proposer for Ideas {
+impl Proposer for Scripted {
     async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
         let (from, to) =
-            IDEAS.get(context.proposals()).ok_or_else(|| ProposerError::Exhausted("no more ideas".into()))?;
+            CHANGES.get(context.proposals()).ok_or_else(|| ProposerError::Exhausted("no more proposals".into()))?;
         Ok(Proposal::new(Patch::replace("value.sh", format!("{from}\n"), format!("{to}\n")), format!("{from} to {to}")))
     }
 }
 
-struct Place {
+struct Fixture {
     folder: PathBuf,
     /// Removes the folder in the end.
     _owned: Option<tempfile::TempDir>,
 }
 
-impl Place {
-    fn new() -> Place {
+impl Fixture {
+    fn new() -> Fixture {
         let owned = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let place = Place { folder: owned.path().to_owned(), _owned: Some(owned) };
-        std::fs::create_dir(place.repo()).unwrap();
+        let fixture = Fixture { folder: owned.path().to_owned(), _owned: Some(owned) };
+        std::fs::create_dir(fixture.repo()).unwrap();
         let lines = ["a", "b", "c", "d", "e"].map(|name| format!("{name}=9\n# Lines between\n# the others.\n"));
-        std::fs::write(place.repo().join("value.sh"), lines.concat()).unwrap();
-        test_fixtures::init(&place.repo());
-        place
+        std::fs::write(fixture.repo().join("value.sh"), lines.concat()).unwrap();
+        test_fixtures::init(&fixture.repo());
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -86,7 +86,7 @@ impl Place {
         let sh = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
-            // Each slot writes the same file elsewhere: whose it is when the run begins is what `keeps` is for.
+            // All slots write the same file elsewhere: `keeps` gives each trial its own copy.
             build: sh("cp value.sh $SHARED/program"),
             keeps: vec![self.folder.join("shared/program")],
             run: sh(". {built}/program; sleep 0.0$((AUTORESEARCH_SEED % 7)); echo score: $((a + b + c + d + e))"),
@@ -105,7 +105,7 @@ impl Place {
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let journal = Journal::open(&self.run().join("journal.jsonl")).unwrap();
         let program = Program::parse("Lower it.").unwrap();
-        Lab::builder(Arc::new(sandbox), Box::new(Ideas), metric)
+        Lab::builder(Arc::new(sandbox), Box::new(Scripted), metric)
             .ratchet(Arc::new(Strict))
             .program(program)
             .settings(settings)
@@ -114,17 +114,17 @@ impl Place {
             .unwrap()
     }
 
-    /// Another process goes on with the night, to its end or until it dies at the `at`-th point. Returns the names of the points
-    /// that it came by, if it does not die.
+    /// Continues the run in another process, to its end or until that process dies at the `at`-th point. Returns the names of
+    /// the points that it passed, if it does not die.
     fn go_on_elsewhere(&self, at: Option<usize>) -> (ExitStatus, Vec<String>) {
         let list = self.folder.join("points.txt");
-        let mut harness = Command::new(std::env::current_exe().unwrap());
-        harness.args(["--exact", "workers::night_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
+        let mut lab = Command::new(std::env::current_exe().unwrap());
+        lab.args(["--exact", "workers::lab_to_be_killed", "--test-threads=1"]).env(FOLDER, &self.folder);
         match at {
-            Some(at) => harness.env("AUTORESEARCH_FAIL_AT", at.to_string()),
-            None => harness.env("AUTORESEARCH_FAIL_LIST", &list),
+            Some(at) => lab.env("AUTORESEARCH_FAIL_AT", at.to_string()),
+            None => lab.env("AUTORESEARCH_FAIL_LIST", &list),
         };
-        let status = harness.stdout(Stdio::null()).status().unwrap();
+        let status = lab.stdout(Stdio::null()).status().unwrap();
         let points = std::fs::read_to_string(&list).unwrap_or_default();
         (status, points.lines().map(str::to_owned).collect())
     }
@@ -134,7 +134,7 @@ impl Place {
         if path.exists() { Journal::read(&path).unwrap() } else { Vec::new() }
     }
 
-    /// Checks everything, and returns the state.
+    /// Checks the run and its table of results. Returns the state.
     #[track_caller]
     fn sound(&self, what: &str) -> State {
         let state = self.sound_but_for_the_table(what);
@@ -142,7 +142,7 @@ impl Place {
         state
     }
 
-    /// The table may lag behind by the last decision where the harness has died.
+    /// Checks the run without its table, which may lag behind by one decision after the lab has died.
     #[track_caller]
     fn sound_but_for_the_table(&self, what: &str) -> State {
         let entries = self.entries();
@@ -156,21 +156,21 @@ impl Place {
         state
     }
 
-    /// What a finished night must be, whatever happened to be in flight at once.
+    /// Checks a finished run, whose result depends on nothing that was in flight at once.
     #[track_caller]
     fn assert_finished(&self, what: &str) -> State {
         let state = self.sound(what);
         assert_eq!(
             (state.experiments.len() + state.rejections.len(), state.open.len()),
-            (IDEAS.len() + 1, 0),
+            (CHANGES.len() + 1, 0),
             "{what}"
         );
         let incumbent = state.incumbent.as_ref().unwrap();
-        // The score of the tip is that of its files.
+        // The incumbent's score is that of its files.
         let text = self.git(&["show", "autoresearch/test:value.sh"]);
         let numbers = text.lines().filter_map(|line| line.split_once('=')?.1.split(' ').next()?.parse::<u32>().ok());
         assert_eq!(incumbent.arm.mean().unwrap().get(), f64::from(numbers.sum::<u32>()), "{what}");
-        // What contradicts nothing is in it.
+        // It has every change that contradicts no other.
         for line in ["b=8", "c=5", "d=1", "e=8"] {
             assert!(text.contains(line), "{what}: {line} is missing in {text}");
         }
@@ -181,7 +181,7 @@ impl Place {
     }
 }
 
-/// The candidates that were measured more than once: strict improvement never asks for that.
+/// Candidates that were measured more than once, which strict improvement never asks for.
 fn measured_twice(entries: &[Entry]) -> Vec<(u32, usize)> {
     let (mut moves, mut runs) = (BTreeMap::<u32, usize>::new(), BTreeMap::<(u32, usize), usize>::new());
     for entry in entries {
@@ -207,69 +207,69 @@ async fn what_was_in_flight_when_the_incumbent_moved_is_measured_on_it() {
     for (count, builders) in [(2, 0), (2, 2), (4, 2)] {
         let mut workers = Workers::new(count);
         workers.builders = builders;
-        let place = Place::new();
-        let reason = place.lab(&workers).run(&Cancel::new()).await.unwrap();
+        let fixture = Fixture::new();
+        let reason = fixture.lab(&workers).run(&Cancel::new()).await.unwrap();
         assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
-        let state = place.assert_finished(&format!("{count} workers, {builders} builds ahead"));
+        let state = fixture.assert_finished(&format!("{count} workers, {builders} builds ahead"));
         let moved = state.experiments.iter().filter(|experiment| !experiment.rebased.is_empty());
         assert!(moved.count() > 0, "nothing was moved");
     }
 }
 
 #[tokio::test]
-async fn a_night_of_several_workers_may_be_stopped_at_any_event() {
+async fn a_run_with_several_workers_may_be_stopped_at_any_event() {
     for every in [3, 7, 11] {
-        let place = Place::new();
-        for nights in 1.. {
+        let fixture = Fixture::new();
+        for round in 1.. {
             let (cancel, seen) = (Cancel::new(), AtomicUsize::new(0));
             let stop = {
                 let cancel = cancel.clone();
-                // Later each time, so that the night gets to its end.
-                let last = every + nights / 2;
+                // Later each time, so that the run comes to its end.
+                let last = every + round / 2;
                 move |_: &Event<'_>| {
                     if seen.fetch_add(1, Ordering::Relaxed) == last {
                         cancel.cancel();
                     }
                 }
             };
-            let reason = place.lab(&three()).observed_by(Arc::new(stop)).run(&cancel).await.unwrap();
+            let reason = fixture.lab(&three()).observed_by(Arc::new(stop)).run(&cancel).await.unwrap();
             if !matches!(reason, StopReason::Cancelled) {
                 break;
             }
-            place.sound(&format!("stopped after {every} events, night {nights}"));
+            fixture.sound(&format!("stopped after {every} events, round {round}"));
         }
-        place.assert_finished(&format!("stopped after {every} events"));
+        fixture.assert_finished(&format!("stopped after {every} events"));
     }
 }
 
-/// The harness of the next test: one night, until somebody kills it.
+/// The lab of the next test: one run, until somebody kills it.
 #[tokio::test]
-async fn night_to_be_killed() {
+async fn lab_to_be_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let place = Place { folder: Path::new(&folder).to_owned(), _owned: None };
-    place.lab(&three()).run(&Cancel::new()).await.unwrap();
+    let fixture = Fixture { folder: Path::new(&folder).to_owned(), _owned: None };
+    fixture.lab(&three()).run(&Cancel::new()).await.unwrap();
 }
 
-/// A night whose first harness dies at the `at`-th point. Returns whether it did: with several workers no two nights come by the
-/// same points, and this one may have had fewer.
+/// Lets the first lab of a run die at the `at`-th point, and continues the run. Returns whether the lab died: with several
+/// workers no two runs pass the same points, and this one may have passed fewer.
 fn dies_at(at: usize) -> bool {
-    let (place, what) = (Place::new(), format!("died at point {at}"));
-    let (status, _) = place.go_on_elsewhere(Some(at));
+    let (fixture, what) = (Fixture::new(), format!("died at point {at}"));
+    let (status, _) = fixture.go_on_elsewhere(Some(at));
     let died = status.signal() == Some(9);
     if died {
-        place.sound_but_for_the_table(&what);
+        fixture.sound_but_for_the_table(&what);
     }
-    let acknowledged = place.entries();
-    let (status, _) = place.go_on_elsewhere(None);
+    let acknowledged = fixture.entries();
+    let (status, _) = fixture.go_on_elsewhere(None);
     assert!(status.success(), "{what}: {status}");
-    assert_eq!(place.entries()[..acknowledged.len()], acknowledged, "{what}");
-    place.assert_finished(&what);
+    assert_eq!(fixture.entries()[..acknowledged.len()], acknowledged, "{what}");
+    fixture.assert_finished(&what);
     died
 }
 
 #[test]
-fn a_harness_of_several_workers_may_die_at_any_write_boundary() {
-    let (status, points) = Place::new().go_on_elsewhere(None);
+fn a_lab_of_several_workers_may_die_at_any_write_boundary() {
+    let (status, points) = Fixture::new().go_on_elsewhere(None);
     assert!(status.success() && points.len() > 300, "{status}, {} points", points.len());
     let sample = test_fixtures::sampled(points.len(), 8);
     let [next, killed, violations] = [0, 0, 0].map(AtomicUsize::new);

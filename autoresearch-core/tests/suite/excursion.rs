@@ -1,5 +1,5 @@
-//! Excursions: what is a little worse is gone on from for a while, and reaches the lineage only with a change that makes up
-//! for it.
+//! Excursions: the search continues for a while from candidates that are a little worse, and they reach the lineage only with
+//! a change that makes up for them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::{Arc, Mutex};
@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
-/// What a proposer was told of where it is: the tip, its score, the score to beat, and the sacrifices.
+/// Position of a proposer: the revision to change, its score, the score to beat, and the sacrifices.
 type Told = (String, f64, f64, Vec<u32>);
 
-/// A script that remembers what it was told.
+/// A script that remembers the positions that it was told.
 struct Remembers<P>(P, Arc<Mutex<Vec<Told>>>);
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl<C: Send + Sync + 'static, P: Proposer<C>> Proposer<C> for Remembers<P> {
 
 const RULE: ExcursionRule = ExcursionRule { after: 2, steps: 2, tolerance: 1.0 };
 
-/// Works for so many experiments more, as a harness that was started anew.
+/// Searches for `more` experiments with a newly started lab.
 async fn work(machine: &Machine, script: &[f64], rule: ExcursionRule, more: usize) -> (State, Vec<Told>) {
     machine.restart(1.0);
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -50,14 +50,14 @@ async fn work(machine: &Machine, script: &[f64], rule: ExcursionRule, more: usiz
     (lab.state().clone(), told)
 }
 
-fn told(tip: &str, score: f64, to_beat: f64, sacrifices: &[u32]) -> Told {
-    (tip.into(), score, to_beat, sacrifices.to_vec())
+fn told(base: &str, score: f64, to_beat: f64, sacrifices: &[u32]) -> Told {
+    (base.into(), score, to_beat, sacrifices.to_vec())
 }
 
 #[tokio::test]
 async fn a_side_line_that_beats_the_incumbent_reaches_the_lineage() {
     let machine = Machine::new(Step::score(5.0));
-    // Two that fail; two sacrifices, the second one worse than the first; and what makes up for both.
+    // Two that fail; two sacrifices, the second one worse than the first; and a change that makes up for both.
     let script = [7.0, 5.5, 5.25, 5.75, 4.5, 6.0];
     let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 4).await;
     assert_eq!(machine.incumbent(), Some(Revision("kept-0".into())), "the incumbent never moves to a sacrifice");
@@ -68,7 +68,7 @@ async fn a_side_line_that_beats_the_incumbent_reaches_the_lineage() {
     assert_eq!((line.sacrifices, line.score.get(), line.added_lines), (vec![3, 4], 5.75, 2));
     assert!(state.experiments[4].reason.contains("sacrificed"), "{}", state.experiments[4].reason);
 
-    // In the middle the harness is started anew.
+    // The lab is started anew in the middle.
     let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 2).await;
     assert_eq!(seen, [told("4", 5.75, 5.0, &[3, 4]), told("kept-5", 4.5, 4.5, &[])]);
     assert_eq!(state.experiments[5].status, Status::Keep);
@@ -83,10 +83,10 @@ async fn one_that_leads_nowhere_is_dropped_and_the_next_one_takes_its_time() {
     let machine = Machine::new(Step::score(5.0));
     let script = [7.0, 7.0, 5.5, 8.0, 5.5, 7.0, 5.5, 5.5];
     let (state, seen) = work(&machine, &script, RULE, 8).await;
-    let tips: Vec<&str> = seen.iter().map(|(tip, ..)| tip.as_str()).collect();
+    let bases: Vec<&str> = seen.iter().map(|(base, ..)| base.as_str()).collect();
     // After two that fail the third is sacrificed, the fourth is worse than the tolerance, the fifth was the last step; two
     // more must fail before the next.
-    assert_eq!(tips, ["kept-0", "kept-0", "kept-0", "3", "3", "kept-0", "kept-0", "kept-0"]);
+    assert_eq!(bases, ["kept-0", "kept-0", "kept-0", "3", "3", "kept-0", "kept-0", "kept-0"]);
     assert_eq!((state.excursions.len(), state.excursions[0].kept, state.excursions[0].tried), (1, false, 2));
     assert_eq!(state.side_line.unwrap().sacrifices, [8]);
     assert_eq!(machine.incumbent(), Some(Revision("kept-0".into())));
@@ -106,7 +106,7 @@ async fn a_crash_is_no_sacrifice_and_a_search_that_may_not_go_on_comes_back() {
 
 #[tokio::test]
 async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
-    // A tie with one line less than the tip, which has two more than the incumbent, is not simpler; two lines less again are.
+    // The side line has two lines more than the incumbent: a tie with one line less than that is not simpler, with two it is.
     let machine = Machine::new(Step::score(5.0));
     let mut lab = {
         let mut settings = Settings::new("t", Duration::from_secs(1));
@@ -143,7 +143,7 @@ mod real {
         echo \"score: $score.$((AUTORESEARCH_SEED > 0))\"";
 
     #[tokio::test]
-    async fn a_night_with_short_runs_and_an_excursion_has_a_linear_lineage() {
+    async fn a_run_with_screening_and_an_excursion_has_a_linear_lineage() {
         let folder = tempfile::tempdir().unwrap();
         let repo = folder.path().join("repo");
         std::fs::create_dir(&repo).unwrap();

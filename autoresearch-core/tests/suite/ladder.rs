@@ -1,4 +1,4 @@
-//! What the Ladder is for: a proposer that learns the evaluation set by heart, decision by decision.
+//! The Ladder against proposers that learn the evaluation set by heart, decision by decision.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ impl Sandbox<Vec<u64>> for Votes {
     }
 }
 
-/// The losses as they are printed.
+/// Reads the losses as they are printed.
 struct Losses;
 
 impl Metric for Losses {
@@ -101,7 +101,7 @@ impl Proposer<Vec<u64>> for Boosting {
     }
 }
 
-/// Adds a random vector to the incumbent's vote: all that it uses is what is kept.
+/// Adds a random vector to the incumbent's vote; it uses nothing but the decisions.
 struct Climbing {
     proposals: usize,
 }
@@ -155,11 +155,11 @@ async fn a_boosting_attack_overfits_greed_far_more_than_the_ladder() {
         climbs.0, climbs.1
     );
     assert!(greedy > 0.2 && ladder < greedy / 3.0, "greedy {greedy}, Ladder {ladder}");
-    // What is kept is told under every rule: the Ladder only slows this one.
+    // Decisions are told under every rule: the Ladder only slows this one.
     assert!(climbs.1 < climbs.0, "greedy {}, Ladder {}", climbs.0, climbs.1);
 }
 
-/// Remembers what it is shown.
+/// Remembers the experiments that it is shown.
 #[derive(Clone, Default)]
 struct Spy {
     seen: Arc<Mutex<Vec<Experiment>>>,

@@ -1,7 +1,7 @@
-//! A night that was recorded, 126 experiments of karpathy/autoresearch on an H100 (branch exp/H100/mar8; its descriptions are
-//! left out here): the lab decides as the night did.
+//! A recorded run, 126 experiments of karpathy/autoresearch on an H100 (branch exp/H100/mar8; its descriptions are
+//! left out here): the lab decides as that run did.
 //!
-//! Its rule is that of its `program.md`: lower is kept, unless the gain is not worth the change. The night kept gains from
+//! Its rule is that of its `program.md`: lower is kept, unless the gain is not worth the change. The run kept gains from
 //! 0.000031 on and discarded one of 0.000028 as flat, so the least gain is set between the two. Under strict improvement
 //! that one row would have been a keep, and the report names it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -21,8 +21,8 @@ fn steps() -> Vec<Step> {
     imported.rows.iter().map(|row| row.score.map_or(Step::crash(), |score| Step::score(score.get()))).collect()
 }
 
-/// What the lab makes of it under a rule.
-async fn night(rule: Arc<dyn Ratchet>) -> State {
+/// Replays the table under a rule.
+async fn replay(rule: Arc<dyn Ratchet>) -> State {
     let steps = steps();
     let machine = SimulatedMachine::new(steps[0].clone());
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
@@ -41,15 +41,15 @@ async fn night(rule: Arc<dyn Ratchet>) -> State {
 }
 
 #[tokio::test]
-async fn the_lab_decides_as_the_recorded_night_did() {
+async fn the_lab_decides_as_the_recorded_run_did() {
     let recorded: Vec<Status> = import::parse(TABLE, None).rows.iter().map(|row| row.status).collect();
-    let state = night(Arc::new(MinGain::new(WORTH_IT).unwrap())).await;
+    let state = replay(Arc::new(MinGain::new(WORTH_IT).unwrap())).await;
     let decided: Vec<Status> = state.experiments.iter().map(|experiment| experiment.status).collect();
     let otherwise = recorded.iter().zip(&decided).filter(|(recorded, decided)| recorded != decided).count();
     let count = |status| decided.iter().filter(|decided| **decided == status).count();
     let last = state.incumbent.as_ref().unwrap().arm.mean().unwrap();
 
-    // The one row where the night was not strict, from the table as it was recorded.
+    // The one row where the run was not strict, from the table as it was recorded.
     let mut journal = Journal::in_memory();
     let records = import::parse(TABLE, None).records("mar8", Direction::Minimise);
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
@@ -73,7 +73,7 @@ async fn the_lab_decides_as_the_recorded_night_did() {
 #[tokio::test]
 async fn strict_improvement_decides_one_row_otherwise_and_ends_at_the_same_number() {
     let recorded: Vec<Status> = import::parse(TABLE, None).rows.iter().map(|row| row.status).collect();
-    let state = night(Arc::new(Strict)).await;
+    let state = replay(Arc::new(Strict)).await;
     let otherwise: Vec<usize> = (0..126).filter(|at| state.experiments[*at].status != recorded[*at]).collect();
     assert_eq!(otherwise, [32], "experiment 32 stands in row 34");
     assert_eq!(state.incumbent.unwrap().arm.mean().unwrap().get(), 0.969686);

@@ -1,4 +1,4 @@
-//! What the lab, its rules, its journal and its repository promise. Tests that start processes and measure time are a binary
+//! Tests of what the lab, its rules, its journal and its repository promise. Tests that start processes and measure time are a binary
 //! of their own (`tests/processes`), so that these do not disturb them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,7 +9,7 @@ mod noise;
 mod odd_git;
 mod parallel;
 mod rebase;
-mod refused;
+mod rejected;
 mod rules;
 mod screening;
 mod semantics;

@@ -1,5 +1,5 @@
-//! What the rules that know the noise promise: nothing depends on order, zero or unit; luck is kept no more often than
-//! stated; a shift of the machine is neither kept nor does it hide what is better.
+//! Promises of the rules that know the noise: no decision depends on order, zero or unit; luck is kept no more often than
+//! stated; a shift of the machine is neither kept nor hides what is better.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
-/// Evidence as it stands in the middle of an experiment.
+/// Evidence in the middle of an experiment.
 #[derive(Debug, Clone)]
 struct Case {
     baseline: Vec<f64>,
@@ -90,12 +90,12 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_runs_of_the_same_kind_changes_no_decision(case in case(), turn in 0..6usize) {
+    fn the_order_of_trials_of_the_same_kind_changes_no_decision(case in case(), turn in 0..6usize) {
         let mut other = case.clone();
         other.baseline.reverse();
         let rule = NoiseAware::default();
         let before = rule.judge(&case.evidence(Direction::Minimise, |x| x));
-        // The runs that confirm are those behind the first, the audit's those behind them.
+        // Trials that confirm come after the first, trials of the audit after those.
         let confirm = if case.remaining.is_some() { 3 } else { 2 };
         if other.candidate.len() > confirm {
             let mid = turn % confirm;
@@ -141,7 +141,7 @@ fn decide(rule: &dyn Ratchet, mut case: Case, mut draw: impl FnMut(Side) -> f64)
     }
 }
 
-/// How often a change without effect is kept that passed the screen, over so many trials.
+/// Share of `trials` changes without effect that are kept, of those that passed the screen.
 fn kept_by_luck(rule: &dyn Ratchet, trials: u32) -> f64 {
     let mut rng = StdRng::seed_from_u64(20);
     let mut kept = 0;
@@ -174,7 +174,7 @@ fn luck_is_kept_no_more_often_than_stated() {
 }
 
 #[test]
-fn what_is_much_better_is_kept_soon_and_what_is_worse_costs_one_run() {
+fn what_is_much_better_is_kept_soon_and_what_is_worse_costs_one_trial() {
     let mut rng = StdRng::seed_from_u64(7);
     for (_, rule) in rules() {
         let (mut found, mut dear) = (0, 0);
@@ -227,7 +227,7 @@ fn a_baseline_is_measured_until_its_noise_is_known() {
 }
 
 #[test]
-fn a_first_run_beside_another_program_s_does_not_hide_every_gain() {
+fn a_first_trial_beside_another_program_does_not_hide_every_gain() {
     let judge = |scores: &[f64]| {
         NoiseAware::default().judge(&Evidence::new(
             Arm::default(),
@@ -236,23 +236,23 @@ fn a_first_run_beside_another_program_s_does_not_hide_every_gain() {
             0,
         ))
     };
-    // As it happened: four steps instead of 170, since a build ran beside it.
+    // As it happened: four steps instead of 170, since a build ran at the same time.
     let seen = [3.092275, 1.528533, 1.542398, 1.513171, 1.524029];
     assert_eq!(judge(&seen), Verdict::Measure(vec![Side::Candidate]));
     assert!(matches!(judge(&[&seen[..], &[1.53]].concat()), Verdict::Keep(why) if why.contains("1 before them")));
-    // A machine that is odd all the time is what it is.
+    // A machine that is odd all the time counts as noisy.
     let wild = [1.0, 1.01, 9.0, 1.02, 0.99].repeat(3);
     assert!(matches!(judge(&wild), Verdict::Keep(_)));
 
     let state = search(NoiseAware::default(), vec![0.0, 0.0, -6.0], 0.0, (1, -50.0), 3);
     assert!(state.noise.sigma().unwrap() < 3.0 && state.experiments[0].arm.measurements.len() == 6);
     assert_eq!((state.experiments[0].reference, state.experiments[3].status), (5, Status::Keep));
-    // Every run counts, not the last of each experiment: here each is said to take a second.
+    // Every trial counts, not only the last of each experiment: here each takes a second.
     let runs = state.experiments.iter().map(|e| e.arm.measurements.len()).sum::<usize>() as u64;
     assert!(state.time_of_trials >= Duration::from_secs(runs), "{:?} of {runs}", state.time_of_trials);
 }
 
-/// A machine that grows slower by `drift` with every run, and by `jump` after so many of them; candidates are offsets.
+/// A machine that grows slower by `drift` with every trial, and by `jump.1` after `jump.0` trials; candidates are offsets.
 struct Drifting {
     drift: f64,
     jump: (usize, f64),
@@ -361,16 +361,16 @@ fn a_machine_that_gets_slower_at_once_is_seen_and_hides_nothing() {
     for seed in 0..20 {
         let state = search(NoiseAware::default(), offsets(), 0.0, (30, 25.0), seed);
         assert!(!state.shifts.is_empty(), "the shift is seen");
-        // One or two runs after it may have been taken for the old machine's, but never the other way round.
+        // One or two trials after it may count as the old machine's, but never the other way round.
         assert!(state.shifts.iter().all(|shift| shift.by > 3.0 && shift.by < 30.0), "{:?}", state.shifts);
         let (last, others) = state.experiments[1..].split_last().unwrap();
         found += usize::from(last.status == Status::Keep);
-        // In the one experiment that the machine shifted in, a run before it and one after it are no gain.
+        // In the experiment during which the machine shifted, a trial before and one after the shift are no gain.
         let false_gains = others.iter().filter(|e| e.status == Status::Keep && e.reason.contains("shifted"));
         assert_eq!(false_gains.count(), 0);
     }
     assert!(found >= 17, "what is better is kept on the slower machine: {found} of 20");
-    // Without looking at the machine it would not be: strict improvement compares with the faster one.
+    // The machine makes the difference: strict improvement compares with the faster one, and keeps nothing.
     assert_eq!(search(Strict, offsets(), 0.0, (30, 25.0), 0).experiments.last().unwrap().status, Status::Discard);
 }
 

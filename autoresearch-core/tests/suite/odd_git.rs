@@ -1,4 +1,4 @@
-//! Repositories of unusual shape: carried as they are, or refused before anything is paid for, with the remedy.
+//! Repositories of unusual shape: carried as they are, or rejected with a remedy before anything is paid for.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::ffi::OsStringExt;
@@ -10,8 +10,8 @@ use autoresearch_core::command::Commands;
 use autoresearch_core::git::{GitError, Lineage, root_of};
 use autoresearch_core::*;
 
-/// A repository with a file `value`, and a place for the sandbox.
-struct Place {
+/// A repository with a file `value`, and a folder for the sandbox.
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
@@ -23,18 +23,18 @@ fn git_in(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-impl Place {
-    fn new() -> Place {
-        Place::with(&["init", "-q", "-b", "main", "--template="])
+impl Fixture {
+    fn new() -> Fixture {
+        Fixture::with(&["init", "-q", "-b", "main", "--template="])
     }
 
-    fn with(init: &[&str]) -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.repo()).unwrap();
-        place.git(init);
-        std::fs::write(place.repo().join("value"), "score: 5\n").unwrap();
-        place.commit();
-        place
+    fn with(init: &[&str]) -> Fixture {
+        let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(fixture.repo()).unwrap();
+        fixture.git(init);
+        std::fs::write(fixture.repo().join("value"), "score: 5\n").unwrap();
+        fixture.commit();
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -58,8 +58,8 @@ impl Place {
             run: ["sh", "-c", script].map(str::to_owned).to_vec(),
             ..Commands::default()
         };
-        let place = self.folder.path();
-        CommandSandbox::local(lineage, base, commands, [place.join("slot")], place.join("logs"))
+        let fixture = self.folder.path();
+        CommandSandbox::local(lineage, base, commands, [fixture.join("slot")], fixture.join("logs"))
     }
 
     /// The refs of runs in the repository.
@@ -76,7 +76,7 @@ fn write(path: &str, text: &str) -> Patch {
     Patch { edits: vec![FileEdit::Write { path: path.into(), text: text.into() }] }
 }
 
-async fn refusal(sandbox: &CommandSandbox) -> String {
+async fn obstacle(sandbox: &CommandSandbox) -> String {
     let started = sandbox.recover().await.map_err(|error| error.to_string());
     match started {
         Err(why) => why,
@@ -90,31 +90,31 @@ async fn a_branch_in_the_way_is_told_before_the_baseline() {
         ("autoresearch", "refs/heads/autoresearch exists"),
         ("autoresearch/t/mine", "refs/heads/autoresearch/t/mine exists"),
     ] {
-        let place = Place::new();
-        place.git(&["branch", branch]);
-        let why = refusal(&place.sandbox("cat value")).await;
+        let fixture = Fixture::new();
+        fixture.git(&["branch", branch]);
+        let why = obstacle(&fixture.sandbox("cat value")).await;
         assert!(why.contains(words) && why.contains(&format!("git branch -m {branch}")), "{why}");
-        assert_eq!(place.refs().lines().count(), 1, "nothing was written: {}", place.refs());
-        place.git(&["branch", "-m", branch, "other"]);
-        let sandbox = place.sandbox("cat value");
+        assert_eq!(fixture.refs().lines().count(), 1, "nothing was written: {}", fixture.refs());
+        fixture.git(&["branch", "-m", branch, "other"]);
+        let sandbox = fixture.sandbox("cat value");
         sandbox.recover().await.unwrap();
         sandbox.baseline().await.unwrap();
     }
-    let place = Place::new();
-    place.git(&["update-ref", "refs/autoresearch/t", "HEAD"]);
-    assert!(refusal(&place.sandbox("cat value")).await.contains("refs/autoresearch/t exists"));
-    // A branch of another run, and one whose name only begins alike, are in nobody's way.
-    let place = Place::new();
-    place.git(&["branch", "autoresearch/other"]);
-    place.git(&["branch", "autoresearch-t"]);
-    place.sandbox("cat value").baseline().await.unwrap();
+    let fixture = Fixture::new();
+    fixture.git(&["update-ref", "refs/autoresearch/t", "HEAD"]);
+    assert!(obstacle(&fixture.sandbox("cat value")).await.contains("refs/autoresearch/t exists"));
+    // A branch of another run, and one whose name only begins alike, are not in the way.
+    let fixture = Fixture::new();
+    fixture.git(&["branch", "autoresearch/other"]);
+    fixture.git(&["branch", "autoresearch-t"]);
+    fixture.sandbox("cat value").baseline().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_checked_out_branch_is_not_moved_under_its_user() {
     for linked in [false, true] {
-        let place = Place::new();
-        let sandbox = place.sandbox("cat value");
+        let fixture = Fixture::new();
+        let sandbox = fixture.sandbox("cat value");
         let baseline = sandbox.baseline().await.unwrap();
         let base = sandbox.commit(&baseline, None, "baseline").await.unwrap();
         sandbox.adopt(None, &base).await.unwrap();
@@ -122,12 +122,12 @@ async fn a_checked_out_branch_is_not_moved_under_its_user() {
         let kept = sandbox.commit(&candidate, None, "lower").await.unwrap();
 
         let worktree = match linked {
-            false => place.repo(),
-            true => place.folder.path().join("linked"),
+            false => fixture.repo(),
+            true => fixture.folder.path().join("linked"),
         };
         match linked {
-            false => place.git(&["switch", "-q", "autoresearch/t"]),
-            true => place.git(&["worktree", "add", "-q", worktree.to_str().unwrap(), "autoresearch/t"]),
+            false => fixture.git(&["switch", "-q", "autoresearch/t"]),
+            true => fixture.git(&["worktree", "add", "-q", worktree.to_str().unwrap(), "autoresearch/t"]),
         };
         let why = sandbox.adopt(Some(&base), &kept).await.unwrap_err().to_string();
         assert!(why.contains("autoresearch/t is checked out") && why.contains("git switch -"), "{why}");
@@ -144,21 +144,21 @@ async fn a_checked_out_branch_is_not_moved_under_its_user() {
 
 #[tokio::test]
 async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
-    let place = Place::new();
-    let other = place.folder.path().join("other");
+    let fixture = Fixture::new();
+    let other = fixture.folder.path().join("other");
     std::fs::create_dir(&other).unwrap();
     git_in(&other, &["init", "-q"]);
     std::fs::write(other.join("a"), "a").unwrap();
     git_in(&other, &["add", "."]);
     git_in(&other, &["commit", "-qm", "a"]);
-    place.git(&["submodule", "-q", "add", other.to_str().unwrap(), "lib"]);
-    std::fs::create_dir(place.repo().join("sub")).unwrap();
-    std::os::unix::fs::symlink("../value", place.repo().join("sub/link")).unwrap();
-    std::os::unix::fs::symlink("sub", place.repo().join("folder")).unwrap();
-    std::os::unix::fs::symlink("/etc/hostname", place.repo().join("outside")).unwrap();
-    place.commit();
+    fixture.git(&["submodule", "-q", "add", other.to_str().unwrap(), "lib"]);
+    std::fs::create_dir(fixture.repo().join("sub")).unwrap();
+    std::os::unix::fs::symlink("../value", fixture.repo().join("sub/link")).unwrap();
+    std::os::unix::fs::symlink("sub", fixture.repo().join("folder")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", fixture.repo().join("outside")).unwrap();
+    fixture.commit();
 
-    let sandbox = place.sandbox("cat sub/link folder/link; ls lib | wc -l; ls outside");
+    let sandbox = fixture.sandbox("cat sub/link folder/link; ls lib | wc -l; ls outside");
     let warnings = sandbox.warnings().await.unwrap();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("submodule lib") && warnings[1].contains("link outside"), "{warnings:?}");
@@ -173,12 +173,12 @@ async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
     let outcome = sandbox.run(&candidate, &trial(1), &Cancel::new()).await.unwrap();
     assert!(outcome.log().tail.starts_with("score: 4\nscore: 4\n0\n"), "{outcome:?}");
     assert!(outcome.log().tail.contains("No such file"), "{outcome:?}");
-    let entries = place.git(&["ls-tree", "-r", &candidate.revision.0]);
+    let entries = fixture.git(&["ls-tree", "-r", &candidate.revision.0]);
     assert!(entries.contains("160000 commit") && entries.contains("120000 blob"), "the commit keeps them: {entries}");
 
     for path in ["sub/link", "folder/link", "lib/a", "folder"] {
-        let refused = sandbox.stage(2, &baseline.revision, &write(path, "x"), "x").await;
-        assert!(matches!(refused, Err(StageError::Rejected(_))), "{path}: {refused:?}");
+        let staged = sandbox.stage(2, &baseline.revision, &write(path, "x"), "x").await;
+        assert!(matches!(staged, Err(StageError::Rejected(_))), "{path}: {staged:?}");
     }
     // Two changes of different files merge beside links and submodules.
     let left = sandbox.stage(3, &baseline.revision, &write("left", "l"), "l").await.unwrap();
@@ -197,23 +197,23 @@ async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
 }
 
 #[tokio::test]
-async fn files_that_git_changes_at_checkout_are_refused_by_name() {
-    let place = Place::new();
-    std::fs::write(place.repo().join(".gitattributes"), "*.dat filter=up\n").unwrap();
-    std::fs::write(place.repo().join("big.dat"), "HELLO\n").unwrap();
-    place.commit();
+async fn files_that_git_changes_at_checkout_are_rejected_by_name() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.repo().join(".gitattributes"), "*.dat filter=up\n").unwrap();
+    std::fs::write(fixture.repo().join("big.dat"), "HELLO\n").unwrap();
+    fixture.commit();
     // Without the filter git checks the stored text out as it is, and so do candidates.
-    place.sandbox("cat value").baseline().await.unwrap();
-    place.git(&["config", "filter.up.smudge", "tr A-Z a-z"]);
-    let why = refusal(&place.sandbox("cat value")).await;
+    fixture.sandbox("cat value").baseline().await.unwrap();
+    fixture.git(&["config", "filter.up.smudge", "tr A-Z a-z"]);
+    let why = obstacle(&fixture.sandbox("cat value")).await;
     assert!(why.contains("big.dat") && why.contains("filter=up"), "{why}");
 
-    let place = Place::new();
-    std::fs::write(place.repo().join(".gitattributes"), "*.txt working-tree-encoding=UTF-16LE\n").unwrap();
-    place.commit();
-    std::fs::write(place.repo().join("a.txt"), [b'a', 0, b'\n', 0]).unwrap();
-    place.commit();
-    let why = refusal(&place.sandbox("cat value")).await;
+    let fixture = Fixture::new();
+    std::fs::write(fixture.repo().join(".gitattributes"), "*.txt working-tree-encoding=UTF-16LE\n").unwrap();
+    fixture.commit();
+    std::fs::write(fixture.repo().join("a.txt"), [b'a', 0, b'\n', 0]).unwrap();
+    fixture.commit();
+    let why = obstacle(&fixture.sandbox("cat value")).await;
     assert!(why.contains("a.txt") && why.contains("working-tree-encoding=UTF-16LE"), "{why}");
 }
 
@@ -223,25 +223,28 @@ fn formats_that_are_not_supported_are_named() {
         (["init", "-q", "--object-format=sha256"], "objectformat"),
         (["init", "-q", "--ref-format=reftable"], "refstorage"),
     ] {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.repo()).unwrap();
-        let done = Command::new("git").args(init).current_dir(place.repo()).output().unwrap();
+        let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(fixture.repo()).unwrap();
+        let done = Command::new("git").args(init).current_dir(fixture.repo()).output().unwrap();
         if !done.status.success() {
             eprintln!("skipped: this git does not know {init:?}");
             continue;
         }
-        let why = Lineage::open(&place.repo(), "t").unwrap_err().to_string();
+        let why = Lineage::open(&fixture.repo(), "t").unwrap_err().to_string();
         assert!(why.contains(words) && why.contains("not supported"), "{init:?}: {why}");
     }
 }
 
 #[test]
 fn a_partial_clone_says_which_objects_it_needs() {
-    let place = Place::new();
-    place.git(&["config", "uploadpack.allowFilter", "true"]);
-    let clone = place.folder.path().join("clone");
-    let url = format!("file://{}", place.repo().display());
-    git_in(place.folder.path(), &["clone", "-q", "--filter=blob:none", "--no-checkout", &url, clone.to_str().unwrap()]);
+    let fixture = Fixture::new();
+    fixture.git(&["config", "uploadpack.allowFilter", "true"]);
+    let clone = fixture.folder.path().join("clone");
+    let url = format!("file://{}", fixture.repo().display());
+    git_in(
+        fixture.folder.path(),
+        &["clone", "-q", "--filter=blob:none", "--no-checkout", &url, clone.to_str().unwrap()],
+    );
     let why = match Lineage::open(&clone, "t") {
         Err(error) => error.to_string(),
         Ok(lineage) => {
@@ -254,36 +257,36 @@ fn a_partial_clone_says_which_objects_it_needs() {
 
 #[test]
 fn each_obstacle_has_its_own_message_and_remedy() {
-    let place = Place::new();
-    let bare = place.folder.path().join("bare.git");
-    place.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
+    let fixture = Fixture::new();
+    let bare = fixture.folder.path().join("bare.git");
+    fixture.git(&["clone", "-q", "--bare", ".", bare.to_str().unwrap()]);
     let error = root_of(&bare).unwrap_err();
     assert!(matches!(error, GitError::Bare(_)) && error.to_string().contains("clone it"), "{error}");
 
     let name = std::ffi::OsString::from_vec(b"caf\xe9.txt".to_vec());
-    std::fs::write(place.repo().join(name), "x").unwrap();
-    place.commit();
-    let lineage = Lineage::open(&place.repo(), "t").unwrap();
+    std::fs::write(fixture.repo().join(name), "x").unwrap();
+    fixture.commit();
+    let lineage = Lineage::open(&fixture.repo(), "t").unwrap();
     let error = lineage.tree(&lineage.head().unwrap()).unwrap_err();
     assert!(matches!(error, GitError::NameNotUtf8(_)) && error.to_string().contains("not UTF-8"), "{error}");
 
     let error = Lineage::open(Path::new("/proc"), "t").unwrap_err();
     assert!(matches!(error, GitError::NoRepository(_)), "{error}");
     for tag in ["", "a/b", "a b", "..", "x.lock", "-x", &"x".repeat(300)] {
-        assert!(matches!(Lineage::open(&place.repo(), tag), Err(GitError::BadTag(_))), "{tag}");
+        assert!(matches!(Lineage::open(&fixture.repo(), tag), Err(GitError::BadTag(_))), "{tag}");
     }
 }
 
 #[test]
 fn a_repository_of_another_user_comes_with_the_remedy() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     // Only root can make one.
-    if std::os::unix::fs::chown(place.repo(), Some(12345), None).is_err() {
+    if std::os::unix::fs::chown(fixture.repo(), Some(12345), None).is_err() {
         eprintln!("skipped: this test needs root");
         return;
     }
-    std::os::unix::fs::chown(place.repo().join(".git"), Some(12345), None).unwrap();
-    let Err(error) = Lineage::open(&place.repo(), "t") else {
+    std::os::unix::fs::chown(fixture.repo().join(".git"), Some(12345), None).unwrap();
+    let Err(error) = Lineage::open(&fixture.repo(), "t") else {
         eprintln!("skipped: git trusts every repository here");
         return;
     };

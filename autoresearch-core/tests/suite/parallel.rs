@@ -1,7 +1,7 @@
-//! What a search promises with several workers, over random tapes, interruptions and power cuts.
+//! Promises of a search with several workers, over random tapes, interruptions and power cuts.
 //!
 //! Effects add up, so that a change is worth the same wherever it is made: then what is kept, and the final score, must not
-//! depend on the number of workers, on what ran when, nor on what was interrupted. Changes of the same region cannot be merged,
+//! depend on the number of workers, on the order of trials, nor on interruptions. Changes of the same region cannot be merged,
 //! and of redundant changes only the first one helps; with those only what holds in any case is checked.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 const BASELINE: f64 = 50.0;
-/// Milliseconds that a run takes at most.
+/// Longest trial, in milliseconds.
 const PACE: u64 = 40;
 
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ enum Rule {
     Strict,
     /// Like `Strict`, but asks for both to be measured again before it keeps.
     Confirm,
-    /// On a machine without noise it is `Strict`, once it has seen that there is none.
+    /// Decides like `Strict` once it has seen that the machine has no noise.
     NoiseAware,
 }
 
@@ -66,13 +66,13 @@ impl Ratchet for Rule {
 
 #[derive(Debug, Clone)]
 enum Happening {
-    /// It is asked to stop at this operation.
+    /// The search is asked to stop at this operation.
     Cancel(usize),
     /// The power is cut at this operation, and this share of what was not durable has reached the disk.
     PowerCut(usize, f64),
     /// The disk is full from this operation on.
     DiskFull(usize),
-    /// It goes on with other workers.
+    /// The search continues with other workers.
     Workers(Workers),
 }
 
@@ -93,9 +93,9 @@ fn step(adds_up: bool) -> impl Strategy<Value = Step> {
         1 => (-6..7i32).prop_map(|s| Fate::Trouble(f64::from(s))),
     ];
     let name = || prop::option::weighted(0.4, 0..3u32).prop_map(move |name| name.filter(|_| !adds_up));
-    (fate, prop::bool::weighted(0.07), name(), name()).prop_map(|(fate, refused, region, redundant)| {
+    (fate, prop::bool::weighted(0.07), name(), name()).prop_map(|(fate, rejected, region, redundant)| {
         let mut step = Step::new(fate).lines(1);
-        (step.refused, step.region, step.redundant) = (refused, region, redundant);
+        (step.refused, step.region, step.redundant) = (rejected, region, redundant);
         step
     })
 }
@@ -115,7 +115,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// A clock that jumps over pauses, and lets runs end in the order of their lengths.
+/// Runs `future` under a clock that jumps over waits, and lets trials end in the order of their lengths.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
@@ -124,7 +124,7 @@ fn lab(plan: &Plan, workers: &Workers, machine: &Machine) -> Result<Lab<Step>, L
     let mut settings = Settings::new("t", Duration::from_secs(60));
     settings.workers = workers.clone();
     settings.loss_limit = 1_000_000;
-    // However often the tape crashes, it is not the machine.
+    // Crashes of the tape never count as faults of the machine.
     settings.suspicious_crashes = usize::MAX;
     settings.remeasure_every = matches!(plan.rule, Rule::NoiseAware).then_some(3);
     settings.screening = plan.screening.then(|| Screening::new([0.2]));
@@ -139,7 +139,7 @@ fn lab(plan: &Plan, workers: &Workers, machine: &Machine) -> Result<Lab<Step>, L
         .build()
 }
 
-/// One history, to its end.
+/// Plays one history to its end.
 fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine) {
     let machine = Machine::new(Step::score(BASELINE));
     machine.add_up(PACE);
@@ -164,7 +164,7 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
             (_, Err(error)) => panic!("nothing is in the way: {error}"),
         }
         machine.restart(share);
-        // At any time, what is durable makes sense.
+        // The durable journal is sound at any time.
         let entries = machine.journal().expect("what is durable is sound").entries().to_vec();
         sound(plan, &entries, &machine);
     }
@@ -179,7 +179,7 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
     (state, entries, machine)
 }
 
-/// What must hold of every journal, at any time.
+/// Checks the properties that hold of every journal at any time. Returns the state.
 fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     let state = State::replay(entries).expect("the records do not contradict each other");
     assert_eq!(verify::journal(entries), []);
@@ -198,7 +198,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     if matches!(plan.rule, Rule::Strict) {
         assert!(runs.values().all(|runs| *runs == 1), "nothing is run twice: {runs:?}");
     }
-    // Every link of the lineage: measured on what stands before it, as good as it is in truth, and better.
+    // Every link of the lineage is measured on the one before it, is as good as measured, and is better.
     let mut before: Option<&Experiment> = None;
     for kept in state.experiments.iter().filter(|experiment| experiment.status == Status::Keep) {
         let truth = machine.truth(&kept.candidate.revision);
@@ -218,7 +218,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
         None => assert_eq!(outside, state.incumbent.as_ref().map(|incumbent| incumbent.revision.clone())),
         Some((from, to)) => assert!(outside == *from || outside.as_ref() == Some(to)),
     }
-    // Every proposal is there once, as an experiment or as a refusal.
+    // Every proposal is there once, as an experiment or as a rejected proposal.
     let decided = state.experiments.iter().chain(state.pending()).filter(|e| e.id > 0).map(|e| &e.description);
     let all: Vec<&String> = decided.chain(state.rejections.iter().map(|rejection| &rejection.description)).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no proposal is made twice");
@@ -226,7 +226,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     state
 }
 
-/// Returns how many runs were taken back.
+/// Checks the end of a history. Returns the number of trials that were cancelled.
 fn check(plan: &Plan, happenings: &[Happening]) -> usize {
     let (state, entries, _) = history(plan, happenings);
     let made = state.finished() + state.rejections.len();
@@ -243,10 +243,10 @@ fn check(plan: &Plan, happenings: &[Happening]) -> usize {
             assert_eq!(experiment.status, expected, "step {number}, {step:?}: {}", experiment.reason);
         }
     }
-    entries.iter().filter(|entry| is_withdrawn(&entry.record)).count()
+    entries.iter().filter(|entry| is_cancelled(&entry.record)).count()
 }
 
-fn is_withdrawn(record: &Record) -> bool {
+fn is_cancelled(record: &Record) -> bool {
     matches!(record, Record::TrialCancelled { reason, .. } if reason.contains("its base is no longer"))
 }
 
@@ -277,10 +277,10 @@ fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
     assert!(withdrawn > 0, "no run was taken back");
 }
 
-/// After 10 s the first idea is kept. After 12 s the second, which is the same in other words, begins to be measured with the
-/// first in it, and after 23 s the third with both. After 24 s it turns out that the second brings nothing there.
+/// After 10 s the first proposal is kept. After 12 s a trial of the second starts, which has the first as its base and the same
+/// effect; after 23 s a trial of the third, which has both. After 24 s the second proves to gain nothing on the first.
 #[test]
-fn a_run_on_what_was_not_kept_is_cut_short() {
+fn a_trial_whose_base_was_not_kept_is_cancelled() {
     for builders in [0, 3] {
         let machine = Machine::new(Step::score(BASELINE));
         machine.add_up(0);
@@ -304,12 +304,12 @@ fn a_run_on_what_was_not_kept_is_cut_short() {
         assert_eq!(state.incumbent.as_ref().unwrap().arm.mean().unwrap().get(), BASELINE - 3.0);
         let third = &state.experiments[3];
         assert_eq!((third.status, third.rebased.len(), third.arm.measurements.len()), (Status::Keep, 2, 1));
-        let withdrawn = entries.iter().filter(|entry| is_withdrawn(&entry.record));
+        let withdrawn = entries.iter().filter(|entry| is_cancelled(&entry.record));
         assert_eq!(withdrawn.count(), 1);
     }
 }
 
-/// Notes on which worker each run takes place.
+/// Notes the worker of each trial.
 struct Watched {
     machine: Machine,
     /// The share of the budget, and the worker.
@@ -358,7 +358,7 @@ fn classes(names: &[&str], builders: usize) -> Workers {
 }
 
 #[test]
-fn short_runs_take_place_on_their_class_and_others_on_the_first_worker_s() {
+fn trials_on_a_rung_run_on_their_class_and_others_on_the_first_worker_s() {
     for builders in [0, 2] {
         let machine = Machine::new(Step::score(BASELINE));
         machine.add_up(PACE);

@@ -1,5 +1,5 @@
-//! Candidates that are moved onto what was kept meanwhile, in a real repository: what is merged, what is a conflict, and what
-//! stays reachable.
+//! Candidates that are rebased onto a new incumbent in a real repository: merges, conflicts, and pins that keep every candidate
+//! reachable.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 mod verified;
 
 /// A repository with a text of twenty lines, an executable script, and a file that is not editable.
-struct Place {
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
@@ -33,18 +33,18 @@ fn write(path: &str, text: impl Into<String>) -> Patch {
     Patch { edits: vec![FileEdit::Write { path: path.into(), text: text.into() }] }
 }
 
-impl Place {
-    fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap() };
-        std::fs::create_dir_all(place.repo().join("src")).unwrap();
-        place.git(&["init", "-q", "-b", "main", "--template="]);
-        place.write("src/a.txt", &with(&[]));
-        place.write("src/run.sh", "echo 1\necho 2\necho 3\necho 4\n");
-        place.write("fixed.txt", "fixed\n");
-        place.git(&["add", "."]);
-        place.git(&["update-index", "--chmod=+x", "src/run.sh"]);
-        place.commit("start");
-        place
+impl Fixture {
+    fn new() -> Fixture {
+        let fixture = Fixture { folder: tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap() };
+        std::fs::create_dir_all(fixture.repo().join("src")).unwrap();
+        fixture.git(&["init", "-q", "-b", "main", "--template="]);
+        fixture.write("src/a.txt", &with(&[]));
+        fixture.write("src/run.sh", "echo 1\necho 2\necho 3\necho 4\n");
+        fixture.write("fixed.txt", "fixed\n");
+        fixture.git(&["add", "."]);
+        fixture.git(&["update-index", "--chmod=+x", "src/run.sh"]);
+        fixture.commit("start");
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -59,7 +59,7 @@ impl Place {
         test_fixtures::git(&self.repo(), arguments).trim_end().to_owned()
     }
 
-    /// What is in the index, as the user's next commit.
+    /// Commits the index, as the user does.
     fn commit(&self, message: &str) -> Revision {
         self.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", message]);
         self.head()
@@ -100,7 +100,7 @@ impl Place {
 }
 
 async fn stage(sandbox: &CommandSandbox, experiment: u32, parent: &Revision, patch: &Patch) -> Candidate {
-    sandbox.stage(experiment, parent, patch, &format!("idea {experiment}")).await.unwrap()
+    sandbox.stage(experiment, parent, patch, &format!("change {experiment}")).await.unwrap()
 }
 
 async fn rebase(
@@ -121,67 +121,71 @@ async fn rebase(
 
 #[tokio::test]
 async fn disjoint_changes_are_both_made_on_what_was_kept() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(3, "three\nand a half")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(17, "seventeen\nA\nB")]))).await;
     let kept = sandbox.commit(&one, None, "kept").await.unwrap();
-    // What the user is doing meanwhile is in nobody's way.
-    place.write("src/a.txt", "being edited\n");
-    place.write("src/new.txt", "staged\n");
-    place.git(&["add", "src/new.txt"]);
-    let mine = || (place.git(&["status", "--porcelain"]), place.git(&["ls-files", "-s"]), place.git(&["branch", "-a"]));
+    // Uncommitted changes of the user are not in the way.
+    fixture.write("src/a.txt", "being edited\n");
+    fixture.write("src/new.txt", "staged\n");
+    fixture.git(&["add", "src/new.txt"]);
+    let mine =
+        || (fixture.git(&["status", "--porcelain"]), fixture.git(&["ls-files", "-s"]), fixture.git(&["branch", "-a"]));
     let before = mine();
 
-    let moved = rebase(&sandbox, (2, 1), &two, &base, &kept).await.unwrap();
-    assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(3, "three\nand a half"), (17, "seventeen\nA\nB")]));
-    assert_eq!(place.git(&["log", "-1", "--format=%P %B", &moved.revision.0]), format!("{kept} idea 2"));
-    assert_eq!((two.added_lines, moved.added_lines), (2, 2), "against what it was moved onto");
-    assert_eq!(place.mode(&moved.revision, "src/run.sh"), "100755");
-    assert_eq!(place.git(&["diff", "--name-only", &kept.0, &moved.revision.0]), "src/a.txt");
+    let rebased = rebase(&sandbox, (2, 1), &two, &base, &kept).await.unwrap();
+    assert_eq!(
+        fixture.show(&rebased.revision, "src/a.txt"),
+        with(&[(3, "three\nand a half"), (17, "seventeen\nA\nB")])
+    );
+    assert_eq!(fixture.git(&["log", "-1", "--format=%P %B", &rebased.revision.0]), format!("{kept} change 2"));
+    assert_eq!((two.added_lines, rebased.added_lines), (2, 2), "against what it was rebased onto");
+    assert_eq!(fixture.mode(&rebased.revision, "src/run.sh"), "100755");
+    assert_eq!(fixture.git(&["diff", "--name-only", &kept.0, &rebased.revision.0]), "src/a.txt");
     assert_eq!(mine(), before);
-    assert!(moved.fingerprint != two.fingerprint && moved.fingerprint != one.fingerprint);
+    assert!(rebased.fingerprint != two.fingerprint && rebased.fingerprint != one.fingerprint);
 
-    let pinned = [("1", &one), ("2", &two), ("2.1", &moved)].map(|(name, c)| (name.to_owned(), c.revision.0.clone()));
-    assert_eq!(place.pins(), pinned.into());
-    assert_eq!(place.lineage().pin_of_rebase(2, 1), "refs/autoresearch/test/exp/2.1");
+    let pinned = [("1", &one), ("2", &two), ("2.1", &rebased)].map(|(name, c)| (name.to_owned(), c.revision.0.clone()));
+    assert_eq!(fixture.pins(), pinned.into());
+    assert_eq!(fixture.lineage().pin_of_rebase(2, 1), "refs/autoresearch/test/exp/2.1");
 }
 
 #[tokio::test]
 async fn a_change_that_was_kept_meanwhile_leaves_nothing_to_measure() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(3, "three"), (9, "nine")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(9, "nine")]))).await;
-    let moved = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
-    assert_eq!((moved.fingerprint, moved.added_lines), (one.fingerprint, 0));
+    let rebased = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
+    assert_eq!((rebased.fingerprint, rebased.added_lines), (one.fingerprint, 0));
 }
 
 #[tokio::test]
 async fn modes_are_merged_like_texts() {
-    let place = Place::new();
-    let base = place.head();
-    place.git(&["update-index", "--chmod=+x", "src/a.txt"]);
-    place.git(&["update-index", "--chmod=-x", "src/run.sh"]);
-    let onto = place.commit("modes");
-    let sandbox = place.sandbox();
+    let fixture = Fixture::new();
+    let base = fixture.head();
+    fixture.git(&["update-index", "--chmod=+x", "src/a.txt"]);
+    fixture.git(&["update-index", "--chmod=-x", "src/run.sh"]);
+    let onto = fixture.commit("modes");
+    let sandbox = fixture.sandbox();
     // The text is the candidate's, the mode is the one that was changed meanwhile.
     let candidate = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(5, "five")]))).await;
-    assert_eq!(place.mode(&candidate.revision, "src/a.txt"), "100644");
-    let moved = rebase(&sandbox, (1, 1), &candidate, &base, &onto).await.unwrap();
-    assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(5, "five")]));
-    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| place.mode(&moved.revision, path)), ["100755", "100644"]);
+    assert_eq!(fixture.mode(&candidate.revision, "src/a.txt"), "100644");
+    let rebased = rebase(&sandbox, (1, 1), &candidate, &base, &onto).await.unwrap();
+    assert_eq!(fixture.show(&rebased.revision, "src/a.txt"), with(&[(5, "five")]));
+    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| fixture.mode(&rebased.revision, path)), ["100755", "100644"]);
     // And the other way round: the modes are the candidate's.
     let kept = stage(&sandbox, 2, &base, &write("src/run.sh", "echo 1\necho 2\necho 3\necho four\n")).await;
-    let moved = rebase(&sandbox, (3, 1), &Candidate::new(onto.0), &base, &kept.revision).await.unwrap();
-    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| place.mode(&moved.revision, path)), ["100755", "100644"]);
-    assert!(place.show(&moved.revision, "src/run.sh").ends_with("echo four\n"));
+    let rebased = rebase(&sandbox, (3, 1), &Candidate::new(onto.0), &base, &kept.revision).await.unwrap();
+    assert_eq!(["src/a.txt", "src/run.sh"].map(|path| fixture.mode(&rebased.revision, path)), ["100755", "100644"]);
+    assert!(fixture.show(&rebased.revision, "src/run.sh").ends_with("echo four\n"));
 }
 
 #[tokio::test]
 async fn both_sides_of_a_conflict_are_shown() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     // A text that looks like what a conflict is written with.
     let tricky = "ten\n<<<<<<< kept\n=======\n>>>>>>>>>> mine";
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "two\nand"), (10, tricky), (15, "X")]))).await;
@@ -195,13 +199,13 @@ async fn both_sides_of_a_conflict_are_shown() {
              <<<<<<< kept meanwhile\n{tricky}\n||||||| before both\nline 10\n=======\nTEN\n>>>>>>> this change\n"
         )
     );
-    assert!(!place.pins().contains_key("2.1"), "a conflict is no candidate");
+    assert!(!fixture.pins().contains_key("2.1"), "a conflict is no candidate");
 }
 
 #[tokio::test]
 async fn a_conflict_of_any_size_is_said_in_some_four_thousand_bytes() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let side = |name: &str| {
         let at = |line: usize| format!("{name} {line} {}\n{}", "é".repeat(900 * (line % 2)), "more\n".repeat(300));
         let changes: Vec<(usize, String)> = (1..=10).map(|line| (2 * line, at(line))).collect();
@@ -218,11 +222,11 @@ async fn a_conflict_of_any_size_is_said_in_some_four_thousand_bytes() {
 
 #[tokio::test]
 async fn a_file_that_one_side_deleted_is_a_conflict_unless_the_other_left_it_alone() {
-    let place = Place::new();
-    let base = place.head();
-    place.git(&["rm", "-qf", "src/run.sh"]);
-    let without = place.commit("delete");
-    let sandbox = place.sandbox();
+    let fixture = Fixture::new();
+    let base = fixture.head();
+    fixture.git(&["rm", "-qf", "src/run.sh"]);
+    let without = fixture.commit("delete");
+    let sandbox = fixture.sandbox();
     let edits = stage(&sandbox, 1, &base, &write("src/run.sh", "echo 9\n")).await;
     let text = rebase(&sandbox, (1, 1), &edits, &base, &without).await.unwrap_err();
     assert!(text.contains("src/run.sh: this change edits it, and what was kept meanwhile deleted it"), "{text}");
@@ -232,21 +236,21 @@ async fn a_file_that_one_side_deleted_is_a_conflict_unless_the_other_left_it_alo
 
     let other = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(1, "one")]))).await;
     for (candidate, onto) in [(&other, &without), (&deletes, &other.revision)] {
-        let moved = rebase(&sandbox, (4, 1), candidate, &base, onto).await.unwrap();
-        assert_eq!(place.git(&["ls-tree", "-r", "--name-only", &moved.revision.0]), "fixed.txt\nsrc/a.txt");
-        assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(1, "one")]));
+        let rebased = rebase(&sandbox, (4, 1), candidate, &base, onto).await.unwrap();
+        assert_eq!(fixture.git(&["ls-tree", "-r", "--name-only", &rebased.revision.0]), "fixed.txt\nsrc/a.txt");
+        assert_eq!(fixture.show(&rebased.revision, "src/a.txt"), with(&[(1, "one")]));
     }
     // The last file of a folder takes the folder with it.
-    place.git(&["rm", "-qf", "src/a.txt"]);
-    let nothing = place.commit("delete all");
-    let moved = rebase(&sandbox, (5, 1), &Candidate::new(nothing.0), &without, &without).await.unwrap();
-    assert_eq!(place.git(&["ls-tree", "--name-only", &moved.revision.0]), "fixed.txt");
+    fixture.git(&["rm", "-qf", "src/a.txt"]);
+    let nothing = fixture.commit("delete all");
+    let rebased = rebase(&sandbox, (5, 1), &Candidate::new(nothing.0), &without, &without).await.unwrap();
+    assert_eq!(fixture.git(&["ls-tree", "--name-only", &rebased.revision.0]), "fixed.txt");
 }
 
 #[tokio::test]
 async fn a_file_where_a_folder_is_or_that_both_made_is_a_conflict() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let file = stage(&sandbox, 1, &base, &write("src/new", "a file\n")).await;
     let folder = stage(&sandbox, 2, &base, &write("src/new/part", "below it\n")).await;
     let text = rebase(&sandbox, (2, 1), &folder, &base, &file.revision).await.unwrap_err();
@@ -257,20 +261,20 @@ async fn a_file_where_a_folder_is_or_that_both_made_is_a_conflict() {
     let other = stage(&sandbox, 3, &base, &write("src/new", "another\n")).await;
     let text = rebase(&sandbox, (3, 1), &other, &base, &file.revision).await.unwrap_err();
     assert!(text.contains("a file") && text.contains("another"), "{text}");
-    // What only begins alike is no folder of it.
+    // A path that only begins alike is no folder of it.
     let beside = stage(&sandbox, 4, &base, &write("src/new.txt", "beside\n")).await;
-    let moved = rebase(&sandbox, (4, 1), &beside, &base, &folder.revision).await.unwrap();
-    assert_eq!(place.show(&moved.revision, "src/new/part"), "below it\n");
+    let rebased = rebase(&sandbox, (4, 1), &beside, &base, &folder.revision).await.unwrap();
+    assert_eq!(fixture.show(&rebased.revision, "src/new/part"), "below it\n");
 }
 
 #[tokio::test]
-async fn what_may_not_be_edited_is_not_moved() {
-    let place = Place::new();
-    let base = place.head();
-    place.write("fixed.txt", "changed\n");
-    place.git(&["add", "fixed.txt"]);
-    let tampered = Candidate::new(place.commit("tamper").0);
-    let sandbox = place.sandbox();
+async fn what_may_not_be_edited_is_not_rebased() {
+    let fixture = Fixture::new();
+    let base = fixture.head();
+    fixture.write("fixed.txt", "changed\n");
+    fixture.git(&["add", "fixed.txt"]);
+    let tampered = Candidate::new(fixture.commit("tamper").0);
+    let sandbox = fixture.sandbox();
     let kept = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(1, "one")]))).await;
     let rebase = Rebase {
         experiment: 2,
@@ -283,91 +287,91 @@ async fn what_may_not_be_edited_is_not_moved() {
     };
     let error = sandbox.rebase(rebase).await.unwrap_err().to_string();
     assert!(error.contains("fixed.txt, which may not be edited"), "{error}");
-    assert!(!place.pins().contains_key("2.1"));
+    assert!(!fixture.pins().contains_key("2.1"));
 }
 
 #[tokio::test]
 async fn attributes_and_settings_of_the_repository_change_nothing() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
-    let canary = place.folder.path().join("canary");
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
+    let canary = fixture.folder.path().join("canary");
     // Each of these makes `git merge` do something else.
     for attribute in ["merge=union", "-merge", "merge=x", "merge=x filter=x text eol=crlf ident"] {
-        place.write(".gitattributes", &format!("* {attribute}\n"));
+        fixture.write(".gitattributes", &format!("* {attribute}\n"));
         let trap = format!("touch {}; cat", canary.display());
         for setting in ["merge.x.driver", "filter.x.clean", "filter.x.smudge"] {
-            place.git(&["config", setting, &trap]);
+            fixture.git(&["config", setting, &trap]);
         }
         for (setting, value) in [("merge.default", "union"), ("core.autocrlf", "true"), ("merge.renames", "false")] {
-            place.git(&["config", setting, value]);
+            fixture.git(&["config", setting, value]);
         }
         let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(10, "ten")]))).await;
         let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(10, "TEN")]))).await;
         let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(20, "$Id$")]))).await;
         let text = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap_err();
         assert!(text.contains("\nten\n") && text.contains("\nTEN\n"), "{attribute}: {text}");
-        let moved = rebase(&sandbox, (3, 1), &three, &base, &one.revision).await.unwrap();
-        assert_eq!(place.show(&moved.revision, "src/a.txt"), with(&[(10, "ten"), (20, "$Id$")]), "{attribute}");
+        let rebased = rebase(&sandbox, (3, 1), &three, &base, &one.revision).await.unwrap();
+        assert_eq!(fixture.show(&rebased.revision, "src/a.txt"), with(&[(10, "ten"), (20, "$Id$")]), "{attribute}");
         assert!(!canary.exists(), "{attribute}");
     }
 }
 
 #[tokio::test]
 async fn the_base_is_what_the_change_was_made_from_whoever_its_ancestors_are() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let change = |line: usize, text: &str| write("src/a.txt", with(&[(line, text)]));
     let one = stage(&sandbox, 1, &base, &change(2, "one")).await;
     let two = stage(&sandbox, 2, &base, &change(8, "two")).await;
     let three = stage(&sandbox, 3, &base, &change(14, "three")).await;
-    // The second and the third queue up behind the first, which then fails: each goes on without it.
+    // The second and the third queue up behind the first, which then fails: each is rebased without it.
     let two_on_one = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
     let three_on_two = rebase(&sandbox, (3, 1), &three, &base, &two_on_one.revision).await.unwrap();
     let all = with(&[(2, "one"), (8, "two"), (14, "three")]);
-    assert_eq!(place.show(&three_on_two.revision, "src/a.txt"), all);
+    assert_eq!(fixture.show(&three_on_two.revision, "src/a.txt"), all);
     let kept = sandbox.commit(&two, None, "kept").await.unwrap();
     let three_on_kept = rebase(&sandbox, (3, 2), &three_on_two, &two_on_one.revision, &kept).await.unwrap();
-    assert_eq!(place.show(&three_on_kept.revision, "src/a.txt"), with(&[(8, "two"), (14, "three")]));
-    // And the first, after all, onto what was made of those that had it below them.
+    assert_eq!(fixture.show(&three_on_kept.revision, "src/a.txt"), with(&[(8, "two"), (14, "three")]));
+    // And the first is rebased, after all, onto the commits that had it as their base.
     let kept = sandbox.commit(&three_on_kept, Some(&kept), "kept too").await.unwrap();
     let one_on_all = rebase(&sandbox, (1, 1), &one, &base, &kept).await.unwrap();
-    assert_eq!(place.show(&one_on_all.revision, "src/a.txt"), all);
-    assert_eq!(place.pins().keys().collect::<Vec<_>>(), ["1", "1.1", "2", "2.1", "3", "3.1", "3.2"]);
+    assert_eq!(fixture.show(&one_on_all.revision, "src/a.txt"), all);
+    assert_eq!(fixture.pins().keys().collect::<Vec<_>>(), ["1", "1.1", "2", "2.1", "3", "3.1", "3.2"]);
 }
 
 #[tokio::test]
-async fn a_rebase_that_a_crash_kept_from_the_journal_is_made_again() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+async fn a_rebase_that_a_crash_kept_from_the_journal_is_repeated() {
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
     let lost = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
-    assert_eq!(place.pins()["2.1"], lost.revision.0);
-    // Another harness, and perhaps another thing to be moved onto.
-    let sandbox = place.sandbox();
+    assert_eq!(fixture.pins()["2.1"], lost.revision.0);
+    // Another lab, and perhaps another parent.
+    let sandbox = fixture.sandbox();
     let again = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
-    assert_eq!((&again.fingerprint, place.pins()["2.1"].as_str()), (&lost.fingerprint, again.revision.0.as_str()));
+    assert_eq!((&again.fingerprint, fixture.pins()["2.1"].as_str()), (&lost.fingerprint, again.revision.0.as_str()));
     let other = rebase(&sandbox, (2, 1), &two, &base, &base).await.unwrap();
-    assert_eq!(place.pins()["2.1"], other.revision.0);
-    assert_eq!(place.pins()["2"], two.revision.0, "the first candidate stays");
+    assert_eq!(fixture.pins()["2.1"], other.revision.0);
+    assert_eq!(fixture.pins()["2"], two.revision.0, "the first candidate stays");
 }
 
 #[tokio::test]
 async fn what_was_measured_on_another_state_is_kept_as_one_change_of_the_incumbent() {
-    let place = Place::new();
-    let (sandbox, base) = (place.sandbox(), place.head());
+    let fixture = Fixture::new();
+    let (sandbox, base) = (fixture.sandbox(), fixture.head());
     let one = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(2, "one")]))).await;
     let two = stage(&sandbox, 2, &base, &write("src/a.txt", with(&[(8, "two")]))).await;
     let two = rebase(&sandbox, (2, 1), &two, &base, &one.revision).await.unwrap();
     let kept = sandbox.commit(&one, None, "kept").await.unwrap();
     assert!(kept != one.revision, "it has a message of its own");
-    // Stacked on the candidate, it is a change of what that was kept as.
+    // Queued behind the candidate, it is a change of the commit that the candidate was kept as.
     let stacked = sandbox.commit(&two, Some(&kept), "kept too").await.unwrap();
-    let tree = |revision: &Revision| place.git(&["rev-parse", &format!("{revision}^{{tree}}")]);
-    assert_eq!(place.git(&["log", "-1", "--format=%P %B", &stacked.0]), format!("{kept} kept too"));
+    let tree = |revision: &Revision| fixture.git(&["rev-parse", &format!("{revision}^{{tree}}")]);
+    assert_eq!(fixture.git(&["log", "-1", "--format=%P %B", &stacked.0]), format!("{kept} kept too"));
     assert_eq!(tree(&stacked), tree(&two.revision));
-    assert_eq!(place.git(&["diff", "--numstat", &kept.0, &stacked.0]), "1\t1\tsrc/a.txt");
-    // One that conflicts replaces what the incumbent says, and the lineage stays one line.
+    assert_eq!(fixture.git(&["diff", "--numstat", &kept.0, &stacked.0]), "1\t1\tsrc/a.txt");
+    // One that conflicts replaces the incumbent's lines, and the lineage stays one line.
     let three = stage(&sandbox, 3, &base, &write("src/a.txt", with(&[(8, "three")]))).await;
     assert!(rebase(&sandbox, (3, 1), &three, &base, &stacked).await.is_err());
     let replaced = sandbox.commit(&three, Some(&stacked), "instead").await.unwrap();
@@ -376,11 +380,11 @@ async fn what_was_measured_on_another_state_is_kept_as_one_change_of_the_incumbe
     for (from, to) in [(&kept, &stacked), (&stacked, &replaced)] {
         sandbox.adopt(Some(from), to).await.unwrap();
     }
-    assert_eq!(place.git(&["rev-list", "--parents", "autoresearch/test"]).lines().count(), 4);
-    assert_eq!(place.git(&["rev-list", "--merges", "autoresearch/test"]), "");
+    assert_eq!(fixture.git(&["rev-list", "--parents", "autoresearch/test"]).lines().count(), 4);
+    assert_eq!(fixture.git(&["rev-list", "--merges", "autoresearch/test"]), "");
 }
 
-/// One side's change of a line: what stands in its place.
+/// One side's edits: by line, whether it is replaced, and the new lines.
 fn edits() -> impl Strategy<Value = BTreeMap<usize, (bool, Vec<String>)>> {
     let text = prop::collection::vec("[a-c ]{0,3}(\r|é|<<<<<<< |=======)?", 0..4);
     prop::collection::btree_map(0..30usize, (any::<bool>(), text), 0..12)
@@ -404,7 +408,7 @@ fn apply(base: &[String], edits: &BTreeMap<usize, (bool, Vec<String>)>, sides: &
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
-    /// Edits of different sides with an untouched line between them merge to what both of them together make.
+    /// Edits of different sides with an untouched line between them merge to the text with both.
     #[test]
     fn disjoint_edits_merge_to_both(mut edits in edits(), ends in any::<bool>()) {
         let base: Vec<String> = (0..31).map(|number| format!("line {number}")).collect();
@@ -412,18 +416,18 @@ proptest! {
         let near = |at: &usize, side: bool| [at.wrapping_sub(1), at + 1].iter().any(|n| all.get(n).is_some_and(|e| e.0 != side));
         edits.retain(|at, (side, _)| !near(at, *side));
         let end = if ends { "\n" } else { "" };
-        let place = Place::new();
-        let (sandbox, start) = (place.sandbox(), place.head());
+        let fixture = Fixture::new();
+        let (sandbox, start) = (fixture.sandbox(), fixture.head());
         let commit = |text: String| {
             let changed = BTreeMap::from([("src/a.txt".to_owned(), Some(text))]);
-            place.lineage().commit_changes(&start, &changed, "edit").unwrap()
+            fixture.lineage().commit_changes(&start, &changed, "edit").unwrap()
         };
         let [from, onto, mine] = [&[][..], &[true], &[false]].map(|sides| commit(apply(&base, &edits, sides, end)));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let moved = runtime.block_on(rebase(&sandbox, (1, 1), &Candidate::new(mine.0), &from, &onto));
-        let moved = moved.map_err(TestCaseError::fail)?;
-        let lineage = place.lineage();
-        let tree = lineage.tree(&moved.revision).unwrap();
+        let rebased = runtime.block_on(rebase(&sandbox, (1, 1), &Candidate::new(mine.0), &from, &onto));
+        let rebased = rebased.map_err(TestCaseError::fail)?;
+        let lineage = fixture.lineage();
+        let tree = lineage.tree(&rebased.revision).unwrap();
         let text = String::from_utf8(lineage.blob(tree["src/a.txt"].blob).unwrap()).unwrap();
         prop_assert_eq!(text, apply(&base, &edits, &[true, false], end));
     }

@@ -1,5 +1,5 @@
-//! Short runs before the full budget: who passes, who gets a second look, who is promoted to check on the screening, and what
-//! it says of itself in the end.
+//! Screening before the full budget: candidates that are promoted, that get a second trial on a rung, or that are promoted as
+//! controls, and the report on all of it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn built(machine: &Machine, script: &[Step], screening: Screening) -> Result<Lab
         .build()
 }
 
-async fn night(baseline: Step, jitter: f64, script: &[Step], screening: Screening) -> (Machine, State) {
+async fn search(baseline: Step, jitter: f64, script: &[Step], screening: Screening) -> (Machine, State) {
     let machine = Machine::new(baseline);
     machine.shake_short_runs(jitter);
     let mut lab = lab(&machine, script, screening);
@@ -44,7 +44,7 @@ async fn night(baseline: Step, jitter: f64, script: &[Step], screening: Screenin
     (machine, state)
 }
 
-/// What became of each candidate: its status, how it was promoted, and how many looks it had.
+/// By candidate: its status, its promotion, and the number of its trials on rungs.
 fn fates(state: &State) -> Vec<(Status, Option<Promotion>, usize)> {
     let of = |e: &Experiment| {
         let short = e.screening.as_deref();
@@ -54,15 +54,15 @@ fn fates(state: &State) -> Vec<(Status, Option<Promotion>, usize)> {
 }
 
 #[tokio::test]
-async fn who_keeps_up_is_promoted_and_who_does_not_is_screened_out() {
+async fn a_candidate_that_keeps_up_is_promoted_and_one_that_does_not_is_screened_out() {
     use Status::{Discard, Keep};
     let script = [
         Step::score(4.0).short(9.0),
-        // It would have been the best.
+        // This one would have been the best.
         Step::score(1.0).short(9.5),
         Step::score(6.0).short(9.0),
     ];
-    let (machine, state) = night(Step::score(5.0).short(10.0), 0.0, &script, plain()).await;
+    let (machine, state) = search(Step::score(5.0).short(10.0), 0.0, &script, plain()).await;
     let passed = Some(Promotion::Passed);
     assert_eq!(fates(&state), [(Keep, passed, 1), (Discard, None, 1), (Discard, passed, 1)]);
     let out = &state.experiments[2];
@@ -94,38 +94,38 @@ async fn who_keeps_up_is_promoted_and_who_does_not_is_screened_out() {
 }
 
 #[tokio::test]
-async fn a_little_too_far_behind_gets_a_second_look_and_clearly_behind_does_not() {
+async fn a_little_too_far_behind_gets_a_second_trial_and_clearly_behind_does_not() {
     let screening = Screening { rungs: vec![0.2, 0.5], ..plain() };
-    // One sigma passes behind by 1.6, two by 12, as long as the noise is known from two runs.
+    // One sigma passes behind by 1.6, two by 12, as long as the noise is known from two trials.
     let script = [Step::score(4.0).short(15.0), Step::score(4.0).short(40.0)];
-    let (_, state) = night(Step::score(5.0).short(10.0), 1.0, &script, screening.clone()).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 1.0, &script, screening.clone()).await;
     assert_eq!(fates(&state), [(Status::Discard, None, 2), (Status::Discard, None, 1)]);
     assert!(state.experiments[1].reason.contains("50 % of the budget"), "{}", state.experiments[1].reason);
 
-    let (_, state) = night(Step::score(5.0).short(10.0), 1.0, &script, plain()).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 1.0, &script, plain()).await;
     assert_eq!(fates(&state)[0], (Status::Discard, None, 1), "without a further rung there is no second look");
 }
 
 #[tokio::test]
-async fn every_so_many_th_that_fails_is_promoted_all_the_same() {
+async fn every_nth_that_fails_is_promoted_all_the_same() {
     use Promotion::Control;
     let screening = Screening { control: 2, ..plain() };
-    // What fails the short runs is better, in truth.
+    // The candidates that fail on the rung are better, in truth.
     let script: Vec<Step> =
         (1..=5).map(|n| Step::score(5.0 - f64::from(n) / 10.0).short(20.0 + f64::from(n))).collect();
-    let (_, state) = night(Step::score(5.0).short(10.0), 0.0, &script, screening).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 0.0, &script, screening).await;
     let promoted: Vec<_> = fates(&state).into_iter().map(|(status, promotion, _)| (status, promotion)).collect();
     let out = (Status::Discard, None);
-    // After the keep, whose short run was 22, the next ones are behind by less, and yet behind.
+    // After the keep, whose score on the rung was 22, the next ones are behind by less, and yet behind.
     assert_eq!(promoted, [out, (Status::Keep, Some(Control)), out, (Status::Keep, Some(Control)), out]);
     let Screened { out, passed, controls, .. } = screened(&state).unwrap();
     assert_eq!((out, passed, controls), (3, 0, 2));
 }
 
 #[tokio::test]
-async fn without_a_number_of_the_incumbent_nobody_is_screened() {
+async fn without_a_number_of_the_incumbent_no_candidate_is_screened() {
     let script = [Step::score(4.0).short(1.0), Step::score(6.0).short(f64::NAN)];
-    let (_, state) = night(Step::score(5.0).short(f64::NAN), 0.0, &script, plain()).await;
+    let (_, state) = search(Step::score(5.0).short(f64::NAN), 0.0, &script, plain()).await;
     assert_eq!(fates(&state)[0], (Status::Keep, Some(Promotion::Unscreened), 0));
     // The second one has an incumbent to be compared with, and gives no number itself.
     assert_eq!(fates(&state)[1], (Status::Crash, None, 0));
@@ -135,7 +135,7 @@ async fn without_a_number_of_the_incumbent_nobody_is_screened() {
 #[tokio::test]
 async fn noise_is_pooled_over_incumbents_and_a_crash_is_found_out_early() {
     let script = [Step::score(4.0).short(9.0), Step::score(3.0).short(8.0), Step::crash()];
-    let (machine, state) = night(Step::score(5.0).short(10.0), 1.0, &script, plain()).await;
+    let (machine, state) = search(Step::score(5.0).short(10.0), 1.0, &script, plain()).await;
     let noise = state.rungs.noise(0.2);
     assert_eq!(noise.degrees(), 3, "one for each incumbent");
     assert!((noise.sigma().unwrap() - 0.5f64.sqrt()).abs() < 1e-12, "and not the distance between them");
@@ -144,33 +144,33 @@ async fn noise_is_pooled_over_incumbents_and_a_crash_is_found_out_early() {
 }
 
 #[tokio::test]
-async fn short_runs_that_say_the_opposite_are_found_out() {
+async fn rungs_that_say_the_opposite_are_found_out() {
     let wide = Screening { allowance: 100.0, ..plain() };
     let script = |sign: f64| -> Vec<Step> {
         (1..=12).map(|n| Step::score(5.0 + f64::from(n)).short(10.0 + sign * f64::from(n))).collect()
     };
-    let (_, state) = night(Step::score(5.0).short(10.0), 0.0, &script(-1.0), wide.clone()).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 0.0, &script(-1.0), wide.clone()).await;
     let found = screened(&state).unwrap().agreement[0];
     assert_eq!((found.pairs, found.controls), (12, 0));
     assert!((found.correlation.unwrap() + 1.0).abs() < 1e-12 && found.misleads());
 
-    let (_, state) = night(Step::score(5.0).short(10.0), 0.0, &script(1.0), wide.clone()).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 0.0, &script(1.0), wide.clone()).await;
     let found = screened(&state).unwrap().agreement[0];
     assert!((found.correlation.unwrap() - 1.0).abs() < 1e-12 && !found.misleads());
 
-    // Both kinds of scores improve through a night of keeps, whatever short runs know: gains do not.
+    // Scores on both improve through a run of keeps, whether or not the rung predicts anything: gains do not.
     let falling: Vec<Step> = (1..=12)
         .map(|n| {
             Step::score(5.0 - f64::from(n) - f64::from(n % 4) / 8.0).short(10.0 - f64::from(n) + f64::from(n % 4) / 8.0)
         })
         .collect();
-    let (_, state) = night(Step::score(5.0).short(10.0), 0.0, &falling, wide).await;
+    let (_, state) = search(Step::score(5.0).short(10.0), 0.0, &falling, wide).await;
     assert!(state.experiments.iter().all(|e| e.status == Status::Keep));
     assert!(screened(&state).unwrap().agreement[0].misleads(), "{:?}", screened(&state));
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_meant_are_refused_before_anything_runs() {
+async fn settings_that_cannot_be_meant_are_rejected_before_anything_runs() {
     let machine = Machine::new(Step::score(5.0));
     let error = built(&machine, &[], Screening::new([2.0])).err().unwrap().to_string();
     assert!(error.contains("between 0 and 1"), "{error}");

@@ -1,7 +1,7 @@
-//! What a ratchet search promises, over random histories: scores, ties, crashes, timeouts, NaN, refusals and duplicates, in
-//! both directions, with interruptions, power cuts at any operation, full disks, torn writes, a second writer and somebody
-//! who moves the incumbent. The model is an account of the same script in a few lines; the machine is in memory and as
-//! strict as a disk: what was not synced may be gone.
+//! Promises of a ratchet search, over random histories: scores, ties, crashes, timeouts, NaN, rejected proposals and
+//! duplicates, in both directions, with interruptions, power cuts at any operation, full disks, torn writes, a second writer
+//! and somebody who moves the incumbent. The model is an account of the same script in a few lines; the machine is in memory
+//! and as strict as a disk: writes that were not synced may be gone.
 //!
 //! The invariants are those of the write order (`docs/durability.md`). Each protection, taken away, makes a test fail; these
 //! are the mutations that `cargo xtask evidence durable-core --only mutations` makes one by one in a copy of the crate:
@@ -10,33 +10,33 @@
 //! |---|---|---|---|
 //! | the incumbent never gets worse | [`Strict`], [`MinGain`] | ties are kept | semantics |
 //! | NaN is never kept | [`Score::new`] | any number is a score | semantics |
-//! | a crash is never kept | [`Metric::read`] | a run without a number is judged | semantics |
-//! | 1 best is the `to` of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
-//! | 2 best is the last keep, or its `from` while unadopted | recovery redoes the move | it does not | semantics |
-//! | 2 an incumbent that somebody moved stops the search | it is looked at when a run goes on | it is not | semantics |
+//! | a crash is never kept | [`Metric::read`] | a trial without a number is judged | semantics |
+//! | 1 the incumbent is that of a durable keep | the decision comes first | the incumbent moves before the decision | semantics |
+//! | 2 the incumbent is the last keep, or the one before while unadopted | recovery redoes the move | it does not | semantics |
+//! | 2 an incumbent that somebody moved stops the search | it is checked when a run is resumed | it is not | semantics |
 //! | 3 no acknowledged record is lost | fsync before the next step | no fsync | semantics |
 //! | 3 git's files are durable first | libgit2 is told to fsync | it is not told | crash |
 //! | 4 checksums are valid | CRC per line | it is not compared | journal |
 //! | 4 seq is gapless | the number is checked | it is not | journal |
-//! | 5 every candidate resolves | it is pinned before its intent | it is not pinned | night |
+//! | 5 every candidate resolves | it is pinned before its `Staged` record | it is not pinned | run |
 //! | 6 recovery is idempotent, torn tails | the tail is cut off | it is not | semantics |
-//! | 7 same inputs, same final best | an open experiment is finished | it is forgotten after its first run | semantics |
+//! | 7 same inputs, same final incumbent | an open experiment is finished | it is forgotten after its first trial | semantics |
 //! | 8 one decision per experiment | replay refuses a second | it does not | state |
-//! | 9 attempts are capped | lost runs are counted | they are not | semantics |
-//! | 9 every run is announced | `Attempt` before the run | it is written after | semantics |
+//! | 9 lost trials are capped | they are counted | they are not | semantics |
+//! | 9 every trial is announced | `TrialStarted` before the trial | it is not written | semantics |
 //! | 10 one writer | the lock | it is not taken | journal, semantics |
-//! | 10 nothing survives a run, nor its harness | the supervisor kills what is left, and sees the pipe end | it does not | kill |
+//! | 10 nothing survives a trial, nor its lab | the supervisor kills what is left, and sees the pipe end | it does not | kill |
 //! | 10 what escaped the supervisor is found | the sweep by environment | it finds nothing | kill |
 //! | 11 no configuration of a candidate counts | folders do not open tools' files | they do | change |
-//! | 12 the user's branch stays | compare-and-swap of one's own ref | the branch moves from anywhere | night |
+//! | 12 the user's branch stays | compare-and-swap of one's own ref | the branch moves from anywhere | run |
 //! | scores are the same when read back | exact JSON numbers | serde's faster ones | journal |
 //! | 13 a full disk is a clean halt | a failed journal writes no more | it goes on writing | journal |
 //! | duplicates are not run again | fingerprints | none is known | semantics |
-//! | every link is measured | a change of a former incumbent is moved and measured again | it is kept as it is | parallel |
+//! | every link is measured | a change of a former incumbent is rebased and measured again | it is kept as it is | parallel |
 //! | every link is measured | replay refuses a keep that is no change of the incumbent | it does not | state |
-//! | every link is measured | a move forgets what was measured before | it does not | parallel |
-//! | runs of another incumbent are not mixed | a run remembers which one it ran beside | it does not | parallel |
-//! | one run at a time in a slot and on a worker | both are leased | the slot is not | parallel |
+//! | every link is measured | a rebase forgets earlier measurements | it does not | parallel |
+//! | trials of another incumbent are not mixed | a trial remembers its incumbent | it does not | parallel |
+//! | one trial at a time in a slot and on a worker | both are leased | the slot is not | parallel |
 //! | pins of rebases, merges, builds ahead, devices | ten of them, named in `xtask/src/evidence/mutants.rs` | | rebase, slots, workers, verify |
 //!
 //! Several workers are in `parallel.rs`, over random tapes and machines, and in `workers.rs`, over git.
@@ -54,16 +54,16 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
-/// After so many lost runs an experiment counts as crashed here.
-const LOST_RUNS: u32 = 3;
+/// Lost trials after which an experiment counts as crashed here.
+const LOST_TRIALS: u32 = 3;
 
-/// One history to be: what is searched, and by which rule.
+/// Script, rule and settings of one history.
 #[derive(Debug, Clone)]
 struct Plan {
     script: Arc<[Step]>,
     direction: Direction,
     rule: Rule,
-    /// What short runs of the same code differ by.
+    /// Difference between trials of the same code on a rung.
     jitter: f64,
     screening: Option<Screening>,
     excursion: Option<ExcursionRule>,
@@ -75,9 +75,9 @@ enum Rule {
     MinGain,
     /// Like `Strict`, but asks for both to be measured again before it keeps.
     Confirm,
-    /// Like `Confirm`, with a baseline measured twice, and of what is kept only the last of three runs counts.
+    /// Like `Confirm`, with a baseline measured twice; of a kept candidate only the last of three trials counts.
     Audit,
-    /// On a machine without noise it decides as `Strict` does, by more trials.
+    /// Decides as `Strict` does on a machine without noise, by more trials.
     NoiseAware,
 }
 
@@ -120,12 +120,12 @@ impl Ratchet for Rule {
     }
 }
 
-/// What happens to a search.
+/// An event in a search.
 #[derive(Debug, Clone)]
 enum Happening {
-    /// So many experiments in peace.
+    /// The search runs undisturbed for this number of experiments.
     Work(usize),
-    /// It is asked to stop at this operation.
+    /// The search is asked to stop at this operation.
     Cancel(usize),
     /// The power is cut at this operation, and this share of what was not durable has reached the disk.
     PowerCut(usize, f64),
@@ -133,9 +133,9 @@ enum Happening {
     DiskFull(usize),
     /// The power is cut in the middle of a line: these bytes follow what is durable.
     TornTail(Vec<u8>),
-    /// The harness is started anew.
+    /// The lab is started anew.
     Restart,
-    /// A second harness tries to work on the same run.
+    /// A second lab tries to continue the same run.
     SecondWriter,
     /// Somebody moves the incumbent; and moves it back, when the search has refused to go on.
     Meddle,
@@ -153,11 +153,11 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     let short = prop::option::weighted(0.3, (0..60i32).prop_map(f64::from));
     (fate, -2..3i64, prop::option::weighted(0.2, 0..4u32), prop::bool::weighted(0.07), short).prop_map(
-        |(fate, lines, twin, refused, short)| {
+        |(fate, lines, twin, rejected, short)| {
             let mut step = Step::new(fate).lines(lines);
             step.short = short;
             let mut step = twin.map_or(step.clone(), |name| step.twin(name));
-            step.refused = refused;
+            step.refused = rejected;
             step
         },
     )
@@ -186,8 +186,8 @@ impl ReferenceStateMachine for Plan {
         let rule =
             prop::sample::select(vec![Rule::Strict, Rule::MinGain, Rule::Confirm, Rule::Audit, Rule::NoiseAware]);
         let jitter = prop::sample::select(vec![0.0, 1.0, 4.0]);
-        let detours = (jitter, prop::option::of(screening()), prop::option::weighted(0.4, excursion()));
-        (prop::collection::vec(step(), 0..40), direction, rule, detours)
+        let settings = (jitter, prop::option::of(screening()), prop::option::weighted(0.4, excursion()));
+        (prop::collection::vec(step(), 0..40), direction, rule, settings)
             .prop_map(|(script, direction, rule, (jitter, screening, excursion))| Plan {
                 script: script.into(),
                 direction,
@@ -220,7 +220,7 @@ impl ReferenceStateMachine for Plan {
     }
 }
 
-/// A search, its machine, and the harness while it lives.
+/// A search, its machine, and its lab while that lives.
 struct Search {
     plan: Plan,
     machine: Machine,
@@ -276,7 +276,7 @@ impl Sandbox<Step> for Watched {
     }
 }
 
-/// A clock that jumps over pauses: the lab's backing off costs a test nothing.
+/// Runs `future` under a clock that jumps over waits, so that backoff costs a test nothing.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(future)
 }
@@ -288,12 +288,12 @@ impl Search {
         Search { plan: plan.clone(), machine, lab: None }
     }
 
-    /// The harness: the one that lives, or a new one.
+    /// The living lab, or a new one.
     fn lab(&mut self) -> Result<&mut Lab<Step>, LabError> {
         if self.lab.is_none() {
             let journal = self.machine.journal()?;
             let mut settings = Settings::new("t", Duration::from_secs(1));
-            settings.loss_limit = LOST_RUNS;
+            settings.loss_limit = LOST_TRIALS;
             settings.remeasure_every = matches!(self.plan.rule, Rule::Audit | Rule::NoiseAware).then_some(2);
             (settings.screening, settings.excursion) = (self.plan.screening.clone(), self.plan.excursion);
             let metric = Arc::new(LogMetric::new("score", self.plan.direction));
@@ -319,7 +319,7 @@ impl Search {
         Ok(self.lab.as_mut().unwrap())
     }
 
-    /// Lets the search work for so many experiments more.
+    /// Searches for `more` experiments.
     fn work(&mut self, more: usize, cancel: &Cancel) -> Result<StopReason, LabError> {
         let lab = self.lab()?;
         let stop = Stop::after(lab.state().finished() + more);
@@ -332,7 +332,7 @@ impl Search {
         self.machine.restart(share);
     }
 
-    /// The journal, replayed from what is durable, is what the model says so far.
+    /// State replayed from the durable part of the journal, checked against the model.
     fn replayed(&self) -> State {
         let journal = self.machine.journal().expect("what is durable is sound");
         let state = State::replay(journal.entries()).expect("the records do not contradict each other");
@@ -344,9 +344,9 @@ impl Search {
 /// The model's account of screening.
 struct Rungs<'a> {
     plan: &'a Plan,
-    /// What the incumbent's short runs print, but for the jitter.
+    /// Score that the incumbent prints on a rung, without the jitter.
     incumbent: f64,
-    /// By rung: how many incumbents ran on it, and whether today's did.
+    /// By rung: the number of incumbents that ran on it, and whether the present one did.
     ran: Vec<(u32, bool)>,
     failed: u32,
 }
@@ -357,7 +357,7 @@ impl Rungs<'_> {
         self.ran.iter_mut().for_each(|(_, today)| *today = false);
     }
 
-    /// Whether a candidate whose short runs print `score` goes on to the full budget; `extra` is allowed for an excursion.
+    /// True if a candidate that prints `score` on the rungs is promoted; `extra` is allowed for an excursion.
     fn promotes(&mut self, screening: &Screening, score: f64, extra: f64) -> bool {
         // Two trials of each incumbent on each rung, the second one with jitter.
         let mean = self.incumbent + self.plan.jitter / 2.0;
@@ -382,32 +382,32 @@ impl Rungs<'_> {
     }
 }
 
-/// The model: a straightforward account of the script, as far as the state has come.
+/// Checks the state against the model, a straightforward account of the script.
 fn check(plan: &Plan, state: &State) {
     let mut experiments = state.experiments.iter();
     let Some(baseline) = experiments.next() else { return };
     assert_eq!((baseline.id, baseline.status), (0, Status::Keep));
     let mut best = BASELINE;
-    let (mut kept, mut refused) = (baseline, 0);
+    let (mut kept, mut rejected) = (baseline, 0);
     let mut twins = Vec::new();
     let mut done = 1;
     let ran = plan.screening.iter().flat_map(|screening| &screening.rungs).map(|_| (0, false)).collect();
     let mut rungs = Rungs { plan, incumbent: BASELINE, ran, failed: 0 };
-    // The side line's tip, the lines that it adds and the experiments on it; and the excursions before it.
+    // The side line's end, the lines that it adds and the experiments on it; and the excursions before it.
     let (mut side, mut excursions): (Option<(&Experiment, i64, usize)>, usize) = (None, 0);
     let mut since = 0;
     let mut vanished = false;
     for step in &*plan.script {
         if step.refused || step.twin.is_some_and(|twin| twins.contains(&twin)) {
-            refused += 1;
+            rejected += 1;
             continue;
         }
         let Some(experiment) = experiments.next() else { break };
-        let parent = side.map_or(kept.revision(), |(tip, ..)| &tip.candidate.revision);
+        let parent = side.map_or(kept.revision(), |(end, ..)| &end.candidate.revision);
         assert_eq!((experiment.id, experiment.parent.as_ref()), (done, Some(parent)));
         done += 1;
         twins.extend(step.twin);
-        // The one way in which an interruption may show: the run was lost too often.
+        // An interruption may show in one way: trials were lost too often.
         let lost = experiment.reason.contains("died");
         vanished |= lost;
         let full = match step.fate {
@@ -417,7 +417,7 @@ fn check(plan: &Plan, state: &State) {
         let on_excursion = |rule: &ExcursionRule| side.is_some() || since >= rule.after;
         let excursion = plan.excursion.filter(on_excursion);
         let promoted = match (&plan.screening, step.short.or(full)) {
-            // Which short runs there were is not known then.
+            // Its trials on rungs are not known then.
             (Some(_), _) if vanished => experiment.score().is_some(),
             (Some(screening), Some(score)) => {
                 rungs.promotes(screening, score, excursion.map_or(0.0, |rule| rule.tolerance))
@@ -458,14 +458,14 @@ fn check(plan: &Plan, state: &State) {
                 None
             }
             Some((_, _, tried)) if sacrifice => Some((experiment, lines, tried + 1)),
-            Some((tip, lines, tried)) => Some((tip, lines, tried + 1)),
+            Some((end, lines, tried)) => Some((end, lines, tried + 1)),
             None => sacrifice.then_some((experiment, lines, 0)),
         };
     }
-    assert_eq!(state.side_line.as_ref().map(|line| &line.tip), side.map(|(tip, ..)| &tip.candidate.revision));
+    assert_eq!(state.side_line.as_ref().map(|line| &line.tip), side.map(|(end, ..)| &end.candidate.revision));
     assert_eq!(state.excursions.len(), excursions);
     assert!(experiments.next().is_none(), "no experiment without a proposal");
-    assert!(state.rejections.len() <= refused, "only what cannot be run is refused");
+    assert!(state.rejections.len() <= rejected, "only proposals that cannot be run are rejected");
     let incumbent = state.incumbent.as_ref().unwrap();
     assert_eq!((&incumbent.revision, incumbent.experiment), (kept.revision(), kept.id));
     assert_eq!(incumbent.arm.mean().unwrap().get(), best);
@@ -501,7 +501,7 @@ impl StateMachineTest for Plan {
                 search.machine.fill_disk_in(at);
                 if let Err(error) = search.work(5, &never) {
                     assert!(matches!(error, LabError::Journal(JournalError::DiskFull(_))), "{error}");
-                    // The harness that failed may be asked again: it must not write into the torn line.
+                    // The lab that failed may be asked again: it must not write into the torn line.
                     assert!(search.work(1, &never).is_err());
                 }
                 search.restart(1.0);
@@ -544,13 +544,13 @@ impl StateMachineTest for Plan {
             None => assert_eq!(machine, incumbent),
             Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
         }
-        let capped = |open: &state::OpenExperiment| open.experiment.id == 0 || open.lost <= LOST_RUNS;
+        let capped = |open: &state::OpenExperiment| open.experiment.id == 0 || open.lost <= LOST_TRIALS;
         assert!(state.open.iter().all(capped), "lost runs are capped");
         let _ = plan;
     }
 
     fn teardown(mut search: Search, plan: Plan) {
-        // However it was interrupted, it ends like a search in peace: nothing lost, nothing done twice.
+        // An interrupted search ends like an undisturbed one: nothing lost, nothing done twice.
         search.restart(0.5);
         let reason = search.work(usize::MAX / 2, &Cancel::new()).expect("nothing is in the way");
         assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");

@@ -1,4 +1,4 @@
-//! What a search does when the machine, and not the candidates, is at fault: it says so, waits, and goes on.
+//! A search on a machine that is at fault itself: it says so, waits, and continues.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +39,7 @@ impl Sandbox<Step> for Breaks {
     }
 }
 
-/// What was heard of it.
+/// Events that were heard.
 #[derive(Debug, Default, PartialEq)]
 struct Heard {
     checks: usize,
@@ -73,9 +73,9 @@ fn lab(broken: std::ops::Range<usize>, script: Vec<Step>, heard: &Arc<Mutex<Hear
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_machine_at_fault_costs_a_few_experiments_and_not_the_night() {
+async fn a_machine_at_fault_costs_a_few_experiments_and_not_the_run() {
     let heard = Arc::new(Mutex::new(Heard::default()));
-    // The third run and the thirty after it fail; there are forty good ideas.
+    // The third trial and the thirty after it fail; there are forty good proposals.
     let script = (0..40).map(|n| Step::score(49.0 - f64::from(n)));
     let mut lab = lab(3..33, script.collect(), &heard);
     lab.run(&Cancel::new()).await.unwrap();
@@ -127,7 +127,7 @@ async fn a_paused_search_can_be_ended_and_goes_on_with_the_check() {
     assert!(matches!(lab.run(&Cancel::new()).await.unwrap(), StopReason::Wall(_)), "a time limit ends it, too");
 }
 
-/// Fails for an hour, then has one idea.
+/// Fails for an hour, then proposes once.
 struct Overloaded(u32);
 
 #[async_trait]
@@ -137,7 +137,7 @@ impl Proposer<Step> for Overloaded {
         match (self.0, context.proposals()) {
             (0..60, _) => Err(ProposerError::Transient("overloaded".into())),
             (_, 0) => Ok(Proposal::new(Step::score(1.0), "at last")),
-            _ => Err(ProposerError::Exhausted("one idea was all".into())),
+            _ => Err(ProposerError::Exhausted("there was one proposal".into())),
         }
     }
 }

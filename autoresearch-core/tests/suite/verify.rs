@@ -1,4 +1,4 @@
-//! The checks of a run against a real repository: nights that are sound, and one fault at a time.
+//! Checks of a run against a real repository: runs that are sound, and one fault at a time.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -29,32 +29,32 @@ impl Proposer for Scripted {
     }
 }
 
-/// A repository with a run: a baseline of 5, a keep of 4, a crash, a refusal, a keep of 3, and a discard.
-struct Place {
+/// A repository with a run: a baseline of 5, a keep of 4, a crash, a rejected proposal, a keep of 3, and a discard.
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
 const SCRIPT: [&str; 5] = ["echo score: 4", "exit 3", "echo score: 4 ", "echo score: 3", "echo score: 9"];
 
-impl Place {
-    fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.repo()).unwrap();
-        place.git(&["init", "-q", "-b", "main"]);
+impl Fixture {
+    fn new() -> Fixture {
+        let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(fixture.repo()).unwrap();
+        fixture.git(&["init", "-q", "-b", "main"]);
         for text in ["echo score: 8\n", "echo score: 5\n"] {
-            std::fs::write(place.repo().join("value.sh"), text).unwrap();
-            place.git(&["add", "."]);
-            place.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
+            std::fs::write(fixture.repo().join("value.sh"), text).unwrap();
+            fixture.git(&["add", "."]);
+            fixture.git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
         }
-        place
+        fixture
     }
 
-    async fn night() -> Place {
-        let place = Place::new();
-        place.lab(None).run(&Cancel::new()).await.unwrap();
-        assert_eq!(place.state().experiments.len(), 5);
-        place.assert_sound("a whole night");
-        place
+    async fn finished() -> Fixture {
+        let fixture = Fixture::new();
+        fixture.lab(None).run(&Cancel::new()).await.unwrap();
+        assert_eq!(fixture.state().experiments.len(), 5);
+        fixture.assert_sound("a whole run");
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -133,14 +133,14 @@ impl Place {
         verify::results(&self.state(), &self.folder.path().join("run/results.tsv")).unwrap()
     }
 
-    /// That there is exactly one violation, with all these words.
+    /// Asserts that there is exactly one violation, with all these words.
     #[track_caller]
     fn assert_broken(&self, words: &[&str]) {
         let found = self.violations();
         assert!(found.len() == 1 && words.iter().all(|word| found[0].contains(word)), "{words:?}: {found:#?}");
     }
 
-    /// The journal's records after an edit of their text, checksums made anew.
+    /// Replaces a text in the journal's records, and renews their checksums.
     fn edit_journal(&self, from: &str, to: &str) {
         let edited: Vec<_> = Journal::read(&self.journal()).unwrap().into_iter().map(|entry| entry.record).collect();
         std::fs::remove_file(self.journal()).unwrap();
@@ -153,9 +153,9 @@ impl Place {
 }
 
 #[tokio::test]
-async fn a_night_that_was_interrupted_is_sound_and_so_is_what_it_becomes() {
+async fn an_interrupted_run_is_sound_and_so_is_what_it_becomes() {
     for phase in ["first", "second"] {
-        let place = Place::new();
+        let fixture = Fixture::new();
         let cancel = Cancel::new();
         let interrupt = {
             let (cancel, last) = (cancel.clone(), if phase == "first" { 0 } else { 3 });
@@ -165,40 +165,40 @@ async fn a_night_that_was_interrupted_is_sound_and_so_is_what_it_becomes() {
                 }
             }
         };
-        let mut lab = place.lab(None).observed_by(Arc::new(interrupt));
+        let mut lab = fixture.lab(None).observed_by(Arc::new(interrupt));
         assert_eq!(lab.run(&cancel).await.unwrap(), StopReason::Cancelled);
         // While somebody else has the journal locked.
-        assert_eq!(place.assert_sound("interrupted"), View::Whole);
-        assert!(!place.state().open.is_empty());
+        assert_eq!(fixture.assert_sound("interrupted"), View::Whole);
+        assert!(!fixture.state().open.is_empty());
         drop(lab);
-        place.lab(None).run(&Cancel::new()).await.unwrap();
-        assert_eq!(place.assert_sound("gone on with"), View::Whole);
+        fixture.lab(None).run(&Cancel::new()).await.unwrap();
+        assert_eq!(fixture.assert_sound("gone on with"), View::Whole);
     }
 }
 
 #[tokio::test]
 async fn a_preset_is_the_first_commit_of_the_lineage() {
-    let place = Place::new();
-    place.lab(Some(patch("echo score: 5.5\n"))).run(&Cancel::new()).await.unwrap();
-    assert_eq!(place.assert_sound("with a preset"), View::Whole);
+    let fixture = Fixture::new();
+    fixture.lab(Some(patch("echo score: 5.5\n"))).run(&Cancel::new()).await.unwrap();
+    assert_eq!(fixture.assert_sound("with a preset"), View::Whole);
 }
 
 #[tokio::test]
 async fn a_keep_that_is_not_carried_out_yet_is_sound() {
-    let place = Place::night().await;
-    place.git(&["update-ref", "-d", "refs/autoresearch/test/exp/4"]);
-    place.cut_after("\"keep\"");
-    let (tip, before) = ("refs/heads/autoresearch/test", place.git(&["rev-parse", "autoresearch/test~1"]));
-    let results = place.folder.path().join("run/results.tsv");
-    results::write(&results, &place.state()).unwrap();
-    assert_eq!(place.assert_sound("moved and not journaled"), View::Whole);
+    let fixture = Fixture::finished().await;
+    fixture.git(&["update-ref", "-d", "refs/autoresearch/test/exp/4"]);
+    fixture.cut_after("\"keep\"");
+    let (branch, before) = ("refs/heads/autoresearch/test", fixture.git(&["rev-parse", "autoresearch/test~1"]));
+    let results = fixture.folder.path().join("run/results.tsv");
+    results::write(&results, &fixture.state()).unwrap();
+    assert_eq!(fixture.assert_sound("moved and not journaled"), View::Whole);
     let text = std::fs::read_to_string(&results).unwrap();
     let rows: Vec<&str> = text.lines().collect();
     std::fs::write(&results, rows[..rows.len() - 1].join("\n") + "\n").unwrap();
-    place.git(&["update-ref", tip, &before]);
-    assert_eq!(place.assert_sound("decided and not moved"), View::Behind);
-    place.git(&["update-ref", tip, "main"]);
-    place.assert_broken(&[
+    fixture.git(&["update-ref", branch, &before]);
+    assert_eq!(fixture.assert_sound("decided and not moved"), View::Behind);
+    fixture.git(&["update-ref", branch, "main"]);
+    fixture.assert_broken(&[
         "autoresearch/test is at",
         "the journal says",
         "git update-ref refs/heads/autoresearch/test",
@@ -207,96 +207,96 @@ async fn a_keep_that_is_not_carried_out_yet_is_sound() {
 
 #[tokio::test]
 async fn what_is_staged_is_announced_later() {
-    let place = Place::night().await;
-    place.git(&["update-ref", "refs/autoresearch/test/exp/5", "main"]);
-    place.assert_sound("staged for the next experiment");
+    let fixture = Fixture::finished().await;
+    fixture.git(&["update-ref", "refs/autoresearch/test/exp/5", "main"]);
+    fixture.assert_sound("staged for the next experiment");
     for stray in ["6", "05", "one"] {
         let name = format!("refs/autoresearch/test/exp/{stray}");
-        place.git(&["update-ref", &name, "main"]);
-        place.assert_broken(&[&name, "belongs to no experiment"]);
-        place.git(&["update-ref", "-d", &name]);
+        fixture.git(&["update-ref", &name, "main"]);
+        fixture.assert_broken(&[&name, "belongs to no experiment"]);
+        fixture.git(&["update-ref", "-d", &name]);
     }
 }
 
 #[tokio::test]
 async fn the_branch_is_at_the_last_keep() {
-    let place = Place::night().await;
+    let fixture = Fixture::finished().await;
     let branch = "refs/heads/autoresearch/test";
     for wrong in ["main", "autoresearch/test~1", "refs/autoresearch/test/exp/3"] {
-        let right = place.git(&["rev-parse", branch]);
-        place.git(&["update-ref", branch, wrong]);
-        place.assert_broken(&[branch, "move it back", &right]);
-        place.git(&["update-ref", branch, &right]);
+        let right = fixture.git(&["rev-parse", branch]);
+        fixture.git(&["update-ref", branch, wrong]);
+        fixture.assert_broken(&[branch, "move it back", &right]);
+        fixture.git(&["update-ref", branch, &right]);
     }
-    place.git(&["update-ref", "-d", branch]);
-    place.assert_broken(&[branch, "is at nowhere"]);
+    fixture.git(&["update-ref", "-d", branch]);
+    fixture.assert_broken(&[branch, "is at nowhere"]);
     // Before the baseline is kept there is none.
-    let place = Place::new();
+    let fixture = Fixture::new();
     let cancel = Cancel::new();
     cancel.cancel();
-    place.lab(None).run(&cancel).await.unwrap();
-    place.assert_sound("begun");
-    place.git(&["branch", "autoresearch/test"]);
-    place.assert_broken(&["says nowhere", "git update-ref -d"]);
+    fixture.lab(None).run(&cancel).await.unwrap();
+    fixture.assert_sound("begun");
+    fixture.git(&["branch", "autoresearch/test"]);
+    fixture.assert_broken(&["says nowhere", "git update-ref -d"]);
 }
 
 #[tokio::test]
 async fn every_candidate_is_pinned_as_it_ran() {
-    let place = Place::night().await;
+    let fixture = Fixture::finished().await;
     let pin = "refs/autoresearch/test/exp/2";
-    let right = place.git(&["rev-parse", pin]);
-    place.git(&["update-ref", "-d", pin]);
-    place.assert_broken(&["the candidate of experiment 2 is not pinned", &format!("git update-ref {pin} {right}")]);
-    place.git(&["update-ref", pin, "main"]);
-    place.assert_broken(&[pin, "but the candidate of experiment 2 is", &right]);
+    let right = fixture.git(&["rev-parse", pin]);
+    fixture.git(&["update-ref", "-d", pin]);
+    fixture.assert_broken(&["the candidate of experiment 2 is not pinned", &format!("git update-ref {pin} {right}")]);
+    fixture.git(&["update-ref", pin, "main"]);
+    fixture.assert_broken(&[pin, "but the candidate of experiment 2 is", &right]);
 }
 
 #[tokio::test]
 async fn candidates_and_keeps_have_their_parents_and_files() {
-    let place = Place::night().await;
-    let rev = |name: &str| place.git(&["rev-parse", name]);
+    let fixture = Fixture::finished().await;
+    let rev = |name: &str| fixture.git(&["rev-parse", name]);
     let (candidate, kept) = (rev("refs/autoresearch/test/exp/3"), rev("autoresearch/test"));
     let (first, base) = (rev("autoresearch/test~1"), rev("main"));
 
-    let elsewhere = place.commit(&candidate, &base);
-    place.edit_journal(&candidate, &elsewhere);
-    place.git(&["update-ref", "refs/autoresearch/test/exp/3", &elsewhere]);
-    place.assert_broken(&["the candidate of experiment 3", "does not follow its parent"]);
-    place.edit_journal(&elsewhere, &candidate);
-    place.git(&["update-ref", "refs/autoresearch/test/exp/3", &candidate]);
-    place.assert_sound("mended");
+    let elsewhere = fixture.commit(&candidate, &base);
+    fixture.edit_journal(&candidate, &elsewhere);
+    fixture.git(&["update-ref", "refs/autoresearch/test/exp/3", &elsewhere]);
+    fixture.assert_broken(&["the candidate of experiment 3", "does not follow its parent"]);
+    fixture.edit_journal(&elsewhere, &candidate);
+    fixture.git(&["update-ref", "refs/autoresearch/test/exp/3", &candidate]);
+    fixture.assert_sound("mended");
 
-    // The last experiment started from the last keep, so its candidate is made anew on whatever stands there.
+    // The last experiment has the last keep as its parent, so its candidate is made anew on the commit in its place.
     let last = rev("refs/autoresearch/test/exp/4");
     for (tree, parent, words) in
         [(&kept, &base, "does not follow the incumbent"), (&base, &first, "whose files are not those")]
     {
-        let other = place.commit(tree, parent);
-        let follower = place.commit(&last, &other);
-        place.edit_journal(&kept, &other);
-        place.edit_journal(&last, &follower);
-        place.git(&["update-ref", "refs/heads/autoresearch/test", &other]);
-        place.git(&["update-ref", "refs/autoresearch/test/exp/4", &follower]);
-        place.assert_broken(&["experiment 3 was kept as", words]);
-        place.edit_journal(&other, &kept);
-        place.edit_journal(&follower, &last);
-        place.git(&["update-ref", "refs/heads/autoresearch/test", &kept]);
-        place.git(&["update-ref", "refs/autoresearch/test/exp/4", &last]);
+        let other = fixture.commit(tree, parent);
+        let follower = fixture.commit(&last, &other);
+        fixture.edit_journal(&kept, &other);
+        fixture.edit_journal(&last, &follower);
+        fixture.git(&["update-ref", "refs/heads/autoresearch/test", &other]);
+        fixture.git(&["update-ref", "refs/autoresearch/test/exp/4", &follower]);
+        fixture.assert_broken(&["experiment 3 was kept as", words]);
+        fixture.edit_journal(&other, &kept);
+        fixture.edit_journal(&follower, &last);
+        fixture.git(&["update-ref", "refs/heads/autoresearch/test", &kept]);
+        fixture.git(&["update-ref", "refs/autoresearch/test/exp/4", &last]);
     }
     // The baseline is the base or follows it.
-    let Some(header) = place.state().header else { panic!() };
+    let Some(header) = fixture.state().header else { panic!() };
     assert_eq!(header.base, Some(Revision(base.clone())));
-    place.edit_journal(&format!("\"base\":\"{base}\""), &format!("\"base\":\"{candidate}\""));
-    let found = place.violations();
+    fixture.edit_journal(&format!("\"base\":\"{base}\""), &format!("\"base\":\"{candidate}\""));
+    let found = fixture.violations();
     assert!(found.len() == 2 && found.iter().all(|what| what.contains("experiment 0")), "{found:#?}");
 }
 
 #[tokio::test]
 async fn every_object_can_be_read_and_has_its_hash() {
-    let place = Place::night().await;
+    let fixture = Fixture::finished().await;
     let object = |name: &str| {
-        let id = place.git(&["rev-parse", name]);
-        (place.repo().join(".git/objects").join(&id[..2]).join(&id[2..]), id)
+        let id = fixture.git(&["rev-parse", name]);
+        (fixture.repo().join(".git/objects").join(&id[..2]).join(&id[2..]), id)
     };
     let (other, _) = object("main:value.sh");
     let other = std::fs::read(other).unwrap();
@@ -310,29 +310,29 @@ async fn every_object_can_be_read_and_has_its_hash() {
         let (path, id) = object(name);
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        place.assert_broken(&[words, &id, "cannot be read"]);
-        let complaints = verify::fsck(&place.lineage()).unwrap();
+        fixture.assert_broken(&[words, &id, "cannot be read"]);
+        let complaints = verify::fsck(&fixture.lineage()).unwrap();
         assert!(complaints.iter().any(|complaint| complaint.what.contains(&id)), "{complaints:?}");
         // Another object in its place is whole, and not the right one.
         std::fs::write(&path, &other).unwrap();
-        place.assert_broken(&[words, &id, "cannot be read"]);
+        fixture.assert_broken(&[words, &id, "cannot be read"]);
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, bytes).unwrap();
     }
-    place.assert_sound("mended");
-    let whole = verify::objects(&place.state(), &place.lineage()).unwrap().0;
+    fixture.assert_sound("mended");
+    let whole = verify::objects(&fixture.state(), &fixture.lineage()).unwrap().0;
     // Six commits with a tree and a blob each are candidates or history; two more reword what was kept.
     assert_eq!(whole, 6 * 3 + 2);
 
-    place.edit_journal(&place.git(&["rev-parse", "refs/autoresearch/test/exp/2"]), "no commit");
-    let found = place.violations();
+    fixture.edit_journal(&fixture.git(&["rev-parse", "refs/autoresearch/test/exp/2"]), "no commit");
+    let found = fixture.violations();
     assert!(found.iter().any(|what| what.contains("`no commit`, which names no commit")), "{found:#?}");
 }
 
 #[tokio::test]
 async fn a_journal_under_another_name_is_not_this_runs() {
-    let place = Place::night().await;
-    let other = Lineage::open(&place.repo(), "other").unwrap();
-    let found = verify::repository(&place.state(), &other).unwrap();
+    let fixture = Fixture::finished().await;
+    let other = Lineage::open(&fixture.repo(), "other").unwrap();
+    let found = verify::repository(&fixture.state(), &other).unwrap();
     assert!(found.len() == 1 && found[0].what.contains("the run test"), "{found:?}");
 }

@@ -1,4 +1,4 @@
-//! What is changed: compiler flags, and the command line that they add up to.
+//! The changes: compiler flags, and the command line that they add up to.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ impl fmt::Display for Flags {
     }
 }
 
-/// A state: the flags in force, at most one of each kind. Its name is what stands on the command line.
+/// A state: the flags in force, at most one of each kind. Its name is its command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandLine(BTreeMap<String, String>);
 

@@ -136,7 +136,7 @@ fn print(event: &Event<'_>) {
     }
 }
 
-/// What was found, in a few lines.
+/// Prints the result of the search in a few lines.
 fn summary(state: &State, reason: &StopReason) -> Option<String> {
     let best = state.incumbent.as_ref()?;
     let (before, after) = (state.experiments.first()?.score()?.get(), best.arm.mean()?.get());

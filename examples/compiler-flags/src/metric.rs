@@ -17,7 +17,7 @@ impl SameOutput {
     }
 }
 
-/// What each repeat printed.
+/// Lines that each repeat printed.
 fn blocks(tail: &str) -> impl Iterator<Item = &str> {
     tail.split("---\n").skip(1)
 }

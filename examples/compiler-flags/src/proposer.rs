@@ -81,7 +81,7 @@ impl Walk {
     }
 }
 
-/// Whether the candidate ran to its end and its output was refused.
+/// True if the candidate ran to its end and its output was rejected.
 pub fn another_output(experiment: &Experiment) -> bool {
     experiment.status == Status::Crash && matches!(experiment.outcome, Some(Outcome::Completed(_)))
 }

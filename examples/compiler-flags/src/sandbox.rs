@@ -15,7 +15,7 @@ use crate::flags::{CommandLine, Flags};
 
 /// The source of what is made fast.
 pub const KERNEL: &str = include_str!("../kernel.c");
-/// What the search starts from.
+/// State that the search starts from.
 pub const BASELINE: &str = "-O0";
 
 /// Compiles and runs in a private folder, which is gone with it.

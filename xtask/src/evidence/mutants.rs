@@ -1,5 +1,5 @@
 //! Every protection of the core, taken away one by one in a copy of the crate: some test must fail each time. The table with
-//! the invariants is in `autoresearch-core/tests/semantics.rs`.
+//! the invariants is in `autoresearch-core/tests/suite/semantics.rs`.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::{places, sh};
 struct Mutant {
     invariant: &'static str,
     file: &'static str,
-    /// Stands exactly once in the file.
+    /// Text that stands exactly once in the file.
     search: &'static str,
     replace: &'static str,
     /// The tests that must fail, as arguments of `cargo test`.
@@ -25,7 +25,7 @@ const SEMANTICS: &[&str] = &["--test", "suite", "semantics::"];
 const PARALLEL: &[&str] = &["--test", "suite", "parallel::"];
 const REBASE: &[&str] = &["--test", "suite", "rebase::"];
 const SLOTS: &[&str] = &["--test", "processes", "slots::"];
-const NIGHT: &[&str] = &["--test", "processes", "night::"];
+const RUN: &[&str] = &["--test", "processes", "run::"];
 const HOSTILE: &[&str] = &["--test", "processes", "hostile::"];
 const KILL: &[&str] = &["--test", "processes", "kill::"];
 const ORDER: &[&str] = &["--test", "processes", "git_s_files"];
@@ -107,7 +107,7 @@ const MUTANTS: &[Mutant] = &[
         file: "command/workspace.rs",
         search: "            git.pin(experiment, &revision)?;\n",
         replace: "            let _ = experiment;\n",
-        test: NIGHT,
+        test: RUN,
     },
     Mutant {
         invariant: "6: a torn tail is cut off",
@@ -131,14 +131,14 @@ const MUTANTS: &[Mutant] = &[
         test: LIB,
     },
     Mutant {
-        invariant: "9: lost runs are capped",
+        invariant: "9: lost trials are capped",
         file: "lab/schedule.rs",
         search: "lost >= settings.loss_limit.max(1)",
         replace: "lost == u32::MAX",
         test: SEMANTICS,
     },
     Mutant {
-        invariant: "9: every run is announced",
+        invariant: "9: every trial is announced",
         file: "lab/trials.rs",
         search: "        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class }))?;\n",
         replace: "        let _ = (TrialStart::new(experiment, number, side), class);\n",
@@ -159,28 +159,28 @@ const MUTANTS: &[Mutant] = &[
         test: LIB,
     },
     Mutant {
-        invariant: "what was measured before a move says nothing about the new candidate",
+        invariant: "what was measured before a rebase says nothing about the new candidate",
         file: "state/decided.rs",
         search: "arm: std::mem::take(&mut made.arm),",
         replace: "arm: made.arm.clone(),",
         test: PARALLEL,
     },
     Mutant {
-        invariant: "runs of another incumbent are not mixed",
+        invariant: "trials of another incumbent are not mixed",
         file: "state/apply.rs",
         search: "Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}",
         replace: "Side::Incumbent if open.lost == u32::MAX && incumbent.is_some() => {}",
         test: PARALLEL,
     },
     Mutant {
-        invariant: "one run at a time in a slot and on a worker",
+        invariant: "one trial at a time in a slot and on a worker",
         file: "lab/in_flight.rs",
         search: "*slot = (Some(candidate.clone()), true);",
         replace: "slot.0 = Some(candidate.clone());",
         test: PARALLEL,
     },
     Mutant {
-        invariant: "5: what a rebase comes to is pinned",
+        invariant: "5: the candidate of a rebase is pinned",
         file: "command/workspace.rs",
         search: "            git.pin_rebase(*experiment, *times, &revision)?;\n",
         replace: "            let _ = (experiment, times);\n",
@@ -201,7 +201,7 @@ const MUTANTS: &[Mutant] = &[
         test: REBASE,
     },
     Mutant {
-        invariant: "a rebase merges against what the change was made from",
+        invariant: "a rebase merges against the parent of the change",
         file: "command/workspace.rs",
         search: "git.merge(from, onto, candidate)",
         replace: "git.merge(onto, onto, candidate).or_else(|_| git.merge(from, onto, onto))",
@@ -222,7 +222,7 @@ const MUTANTS: &[Mutant] = &[
         test: REBASE,
     },
     Mutant {
-        invariant: "what was built ahead is its own run's",
+        invariant: "what was built ahead is its own trial's",
         file: "command/local/place.rs",
         search: "(built.job == job.name && built.candidate == *job.tree.revision()).then_some(built.log)",
         replace: "(job.repeats > 0).then_some(built.log)",
@@ -257,14 +257,14 @@ const MUTANTS: &[Mutant] = &[
         test: LIB,
     },
     Mutant {
-        invariant: "10: nothing of a run survives it",
+        invariant: "10: nothing of a trial survives it",
         file: "command/process/linux/supervisor.rs",
         search: "text.survivors = kill_children();",
         replace: "libc::kill(command, libc::SIGKILL); text.survivors = 0;",
         test: KILL,
     },
     Mutant {
-        invariant: "10: nothing of a run survives its lab",
+        invariant: "10: nothing of a trial survives its lab",
         file: "command/process/linux/supervisor.rs",
         search: "if ready[1].revents != 0 {",
         replace: "if ready[1].revents & libc::POLLIN != 0 {",
@@ -303,7 +303,7 @@ const MUTANTS: &[Mutant] = &[
         file: "git/refs.rs",
         search: "if found.as_ref() != from {",
         replace: "let from = found.as_ref();\n        if found.as_ref() != from {",
-        test: NIGHT,
+        test: RUN,
     },
     Mutant {
         invariant: "13: a journal that failed writes no more",
@@ -328,10 +328,10 @@ const MUTANTS: &[Mutant] = &[
     },
 ];
 
-/// Long enough for every test here; a mutant that hangs is seen, too.
+/// Longest time for one test: enough for each of them, and an end for a mutant that hangs.
 const PATIENCE: Duration = Duration::from_secs(400);
 
-/// Counts the protections that some test holds.
+/// Counts the protections that some test guards.
 pub fn mutations() -> Result<Line, String> {
     let folder = std::env::temp_dir().join(format!("autoresearch-mutants-{}", std::process::id()));
     let result = in_copy(&folder);

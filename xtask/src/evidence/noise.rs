@@ -52,7 +52,7 @@ fn simulated() -> Result<&'static Cells, String> {
     static CELLS: OnceLock<Result<Cells, String>> = OnceLock::new();
     let cells = CELLS.get_or_init(|| {
         let arguments =
-            ["run", "--release", "--locked", "-q", "-p", CORE, "--example", "simulate", "--", "--nights", RUNS];
+            ["run", "--release", "--locked", "-q", "-p", CORE, "--example", "simulate", "--", "--runs", RUNS];
         let output = sh::output(sh::cargo().args(arguments))?;
         let table: Vec<&str> = output.lines().filter(|line| !line.starts_with("evidence")).collect();
         eprintln!("{}", table.join("\n"));

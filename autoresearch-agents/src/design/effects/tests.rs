@@ -7,7 +7,7 @@ use super::*;
 use crate::design::Factorial;
 
 /// A journal in which points of a design are measured one after the other.
-struct Night {
+struct RunRecords {
     records: Vec<Record>,
     experiments: u32,
     /// The factors' values at the baseline.
@@ -18,14 +18,14 @@ fn revision(experiment: u32) -> Revision {
     Revision(format!("r{experiment}"))
 }
 
-impl Night {
-    fn new(start: &[(&'static str, &'static str)], score: f64) -> Night {
+impl RunRecords {
+    fn new(start: &[(&'static str, &'static str)], score: f64) -> RunRecords {
         let started = Record::Started(RunHeader::new("t", "score", Direction::Minimise));
-        let mut night = Night { records: vec![started], experiments: 0, start: start.to_vec() };
-        night.intent(None, None, serde_json::Value::Null);
-        night.measured(0, &[score]);
-        night.decided(0, Status::Keep);
-        night
+        let mut run = RunRecords { records: vec![started], experiments: 0, start: start.to_vec() };
+        run.intent(None, None, serde_json::Value::Null);
+        run.measured(0, &[score]);
+        run.decided(0, Status::Keep);
+        run
     }
 
     fn intent(&mut self, parent: Option<u32>, design: Option<Design>, change: serde_json::Value) -> u32 {
@@ -150,9 +150,9 @@ fn the_effects_of_the_textbook_s_pilot_plant() {
         ("1", "2", "2") => 45.0,
         _ => 80.0,
     };
-    let mut night = Night::new(&START, 60.0);
-    night.all(&design(&["C", "K", "T"], &[]), |levels| Some(yields(levels)));
-    let analysis = night.analysis();
+    let mut run = RunRecords::new(&START, 60.0);
+    run.all(&design(&["C", "K", "T"], &[]), |levels| Some(yields(levels)));
+    let analysis = run.analysis();
     assert_eq!((analysis.measured, analysis.crashed, analysis.without, analysis.blocks), (8, 0, 0, 1));
     for (of, expected) in [
         (vec!["T"], 23.0),
@@ -174,16 +174,16 @@ fn the_effects_of_the_textbook_s_pilot_plant() {
 #[test]
 fn a_fraction_says_what_it_cannot_tell_apart() {
     let half = design(&["A", "B", "C", "D"], &["D = A * B * C"]);
-    let mut night = Night::new(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")], 0.0);
-    night.all(&half, |levels| Some(1.0 + sign(levels, "A") + 0.25 * sign(levels, "C") * sign(levels, "D")));
-    let mut records = std::mem::take(&mut night.records);
+    let mut run = RunRecords::new(&[("A", "1"), ("B", "1"), ("C", "1"), ("D", "1")], 0.0);
+    run.all(&half, |levels| Some(1.0 + sign(levels, "A") + 0.25 * sign(levels, "C") * sign(levels, "D")));
+    let mut records = std::mem::take(&mut run.records);
     // The baseline belongs to the half and has its score.
     for record in &mut records {
         if let Record::TrialMeasured(TrialResult { experiment: 0, result, .. }) = record {
             *result = Ok(Measurement::new(Score::new(0.25).unwrap()));
         }
     }
-    let analysis = Night { records, ..night }.analysis();
+    let analysis = RunRecords { records, ..run }.analysis();
     assert!((effect(&analysis, &["A"]).estimate - 2.0).abs() < 1e-9);
     let pair = effect(&analysis, &["A", "B"]);
     assert!((pair.estimate - 0.5).abs() < 1e-9, "{pair:?}");
@@ -196,13 +196,13 @@ fn a_fraction_says_what_it_cannot_tell_apart() {
 
 #[test]
 fn points_that_crash_leave_effects_untold() {
-    let mut night = Night::new(&START, 10.0);
+    let mut run = RunRecords::new(&START, 10.0);
     // Whatever has the second level of K crashes: nothing can be said of K.
     let score = |levels: &BTreeMap<String, String>| {
         (levels["K"] == "1").then(|| 10.0 + 3.0 * f64::from(u8::from(levels["T"] == "2")))
     };
-    night.all(&design(&["C", "K", "T"], &[]), score);
-    let analysis = night.analysis();
+    run.all(&design(&["C", "K", "T"], &[]), score);
+    let analysis = run.analysis();
     assert_eq!((analysis.measured, analysis.crashed), (4, 4));
     assert!((effect(&analysis, &["T"]).estimate - 3.0).abs() < 1e-9);
     assert!(effect(&analysis, &["C"]).estimate.abs() < 1e-9);
@@ -215,22 +215,22 @@ fn points_that_crash_leave_effects_untold() {
 #[test]
 fn points_of_other_code_are_compared_only_with_each_other() {
     let truth = |levels: &BTreeMap<String, String>| 10.0 + sign(levels, "C") + 0.5 * sign(levels, "T");
-    let mut night = Night::new(&START, truth(&START.map(|(n, v)| (n.to_owned(), v.to_owned())).into()));
+    let mut run = RunRecords::new(&START, truth(&START.map(|(n, v)| (n.to_owned(), v.to_owned())).into()));
     let points = design(&["C", "K", "T"], &[]).points();
     for levels in &points[1..4] {
-        let point = night.point(0, &START, levels);
-        night.measured(point, &[truth(levels)]);
-        night.decided(point, Status::Discard);
+        let point = run.point(0, &START, levels);
+        run.measured(point, &[truth(levels)]);
+        run.decided(point, Status::Discard);
     }
-    let other = night.intent(Some(0), None, serde_json::Value::Null);
-    night.measured(other, &[truth(&points[0]) - 5.0]);
-    night.decided(other, Status::Keep);
+    let other = run.intent(Some(0), None, serde_json::Value::Null);
+    run.measured(other, &[truth(&points[0]) - 5.0]);
+    run.decided(other, Status::Keep);
     for levels in &points[4..] {
-        let point = night.point(other, &START, levels);
-        night.measured(point, &[truth(levels) - 5.0]);
-        night.decided(point, Status::Discard);
+        let point = run.point(other, &START, levels);
+        run.measured(point, &[truth(levels) - 5.0]);
+        run.decided(point, Status::Discard);
     }
-    let analysis = night.analysis();
+    let analysis = run.analysis();
     assert_eq!((analysis.measured, analysis.blocks), (9, 2), "the new incumbent is a point of its block");
     for (of, expected) in [(vec!["C"], 2.0), (vec!["T"], 1.0), (vec!["K"], 0.0), (vec!["C", "T"], 0.0)] {
         assert!((effect(&analysis, &of).estimate - expected).abs() < 1e-9, "{of:?} {analysis:?}");
@@ -242,25 +242,25 @@ fn points_of_other_code_are_compared_only_with_each_other() {
 #[test]
 fn a_point_that_is_kept_begins_no_block() {
     let truth = |levels: &BTreeMap<String, String>| 10.0 - sign(levels, "C") - sign(levels, "T") * sign(levels, "K");
-    let mut night = Night::new(&START, truth(&START.map(|(n, v)| (n.to_owned(), v.to_owned())).into()));
+    let mut run = RunRecords::new(&START, truth(&START.map(|(n, v)| (n.to_owned(), v.to_owned())).into()));
     let points = design(&["C", "K", "T"], &[]).points();
     // C = 2 is kept; K = 2 was made from the baseline at the same time, measured there, and moved onto C = 2.
-    let (kept, moved) = (night.point(0, &START, &points[1]), night.point(0, &START, &points[2]));
-    night.measured(moved, &[truth(&points[2])]);
-    night.measured(kept, &[truth(&points[1])]);
-    night.decided(kept, Status::Keep);
+    let (kept, moved) = (run.point(0, &START, &points[1]), run.point(0, &START, &points[2]));
+    run.measured(moved, &[truth(&points[2])]);
+    run.measured(kept, &[truth(&points[1])]);
+    run.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: true });
-    night.measured(moved, &[truth(&points[3])]);
-    night.decided(moved, Status::Discard);
+    run.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: true });
+    run.measured(moved, &[truth(&points[3])]);
+    run.decided(moved, Status::Discard);
     // And one that was moved before it was measured is what it became: T = 2 with C = 2.
     let from = [("C", "2"), ("K", "1"), ("T", "1")];
     for levels in [&points[3], &points[4], &points[5], &points[6], &points[7]] {
-        let point = night.point(kept, &from, levels);
-        night.measured(point, &[truth(levels)]);
-        night.decided(point, Status::Discard);
+        let point = run.point(kept, &from, levels);
+        run.measured(point, &[truth(levels)]);
+        run.decided(point, Status::Discard);
     }
-    let analysis = night.analysis();
+    let analysis = run.analysis();
     assert_eq!((analysis.measured, analysis.blocks), (8, 1));
     for (of, expected) in [(vec!["C"], -2.0), (vec!["K", "T"], -2.0), (vec!["T"], 0.0), (vec!["C", "T"], 0.0)] {
         assert!((effect(&analysis, &of).estimate - expected).abs() < 1e-9, "{of:?} {analysis:?}");
@@ -271,18 +271,18 @@ fn a_point_that_is_kept_begins_no_block() {
 fn a_point_that_was_moved_before_it_was_measured_is_what_it_became() {
     let start = [("A", "1"), ("B", "1")];
     let points = design(&["A", "B"], &[]).points();
-    let mut night = Night::new(&start, 1.0);
-    let (kept, moved) = (night.point(0, &start, &points[1]), night.point(0, &start, &points[2]));
-    night.measured(kept, &[0.5]);
-    night.decided(kept, Status::Keep);
+    let mut run = RunRecords::new(&start, 1.0);
+    let (kept, moved) = (run.point(0, &start, &points[1]), run.point(0, &start, &points[2]));
+    run.measured(kept, &[0.5]);
+    run.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    night.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: false });
-    night.measured(moved, &[0.25]);
-    night.decided(moved, Status::Discard);
-    let again = night.point(kept, &[("A", "2"), ("B", "1")], &points[2]);
-    night.measured(again, &[2.0]);
-    night.decided(again, Status::Discard);
-    let analysis = night.analysis();
+    run.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: false });
+    run.measured(moved, &[0.25]);
+    run.decided(moved, Status::Discard);
+    let again = run.point(kept, &[("A", "2"), ("B", "1")], &points[2]);
+    run.measured(again, &[2.0]);
+    run.decided(again, Status::Discard);
+    let analysis = run.analysis();
     // (1, 1) is 1, (2, 1) is 0.5, (1, 2) is 2, and what was moved is (2, 2) with 0.25.
     assert_eq!((analysis.measured, analysis.blocks), (4, 1));
     for (of, expected) in [(vec!["A"], -1.125), (vec!["B"], 0.375), (vec!["A", "B"], -0.625)] {
@@ -293,14 +293,14 @@ fn a_point_that_was_moved_before_it_was_measured_is_what_it_became() {
 #[test]
 fn the_noise_of_the_run_gives_the_errors() {
     let start = [("A", "1"), ("B", "1")];
-    let mut night = Night::new(&start, 1.0);
+    let mut run = RunRecords::new(&start, 1.0);
     let points = design(&["A", "B"], &[]).points();
     for (levels, scores) in points[1..].iter().zip([[1.0, 3.0], [1.0, 3.0], [1.0, 3.0]]) {
-        let point = night.point(0, &start, levels);
-        night.measured(point, &scores);
-        night.decided(point, Status::Discard);
+        let point = run.point(0, &start, levels);
+        run.measured(point, &scores);
+        run.decided(point, Status::Discard);
     }
-    let analysis = night.analysis();
+    let analysis = run.analysis();
     // Each pair differs by 2: the variance is 2. Of four means the variances are 2, 1, 1, 1; an effect is half of their sum and
     // differences.
     let error = effect(&analysis, &["A"]).error.unwrap();
@@ -326,13 +326,13 @@ proptest! {
             names.iter().zip(&levels).map(|(name, own)| f64::from(own[at(point, name)])).sum::<f64>()
         };
         let start: Vec<(&str, &str)> = names.iter().zip(&levels).map(|(name, _)| (*name, "0")).collect();
-        let mut night = Night::new(&start, truth(&design.points()[0]));
+        let mut run = RunRecords::new(&start, truth(&design.points()[0]));
         let points = design.points();
-        night.all(&design, |point| {
+        run.all(&design, |point| {
             let place = points.iter().position(|other| other == point).unwrap();
             (!crashes[place]).then(|| truth(point))
         });
-        let analysis = night.analysis();
+        let analysis = run.analysis();
         for effect in analysis.effects.iter().filter(|effect| effect.aliases.is_empty()) {
             let expected = match &effect.of[..] {
                 [step] => {
@@ -358,9 +358,9 @@ proptest! {
         };
         let start = names.map(|name| (name, "1"));
         let all = design(&names, &[]);
-        let mut night = Night::new(&start, truth(&all.points()[0]));
-        night.all(&all, |point| Some(truth(point)));
-        for effect in night.analysis().effects {
+        let mut run = RunRecords::new(&start, truth(&all.points()[0]));
+        run.all(&all, |point| Some(truth(point)));
+        for effect in run.analysis().effects {
             let of: Vec<&str> = effect.of.iter().map(|step| step.factor.as_str()).collect();
             let expected = match &of[..] {
                 ["C"] => 6.0,

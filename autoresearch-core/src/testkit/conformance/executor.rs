@@ -9,13 +9,13 @@ use crate::command::{Executor, Job, JobName, JobStatus, MemoryTree};
 use crate::git::FileMode;
 use crate::sandbox::{Outcome, Phase, SandboxError};
 
-/// An executor under test, and what the suite must know of it.
+/// An executor under test, with its properties.
 pub struct ExecutorCase {
     /// Makes an executor over the same place at each call, as after a restart of the lab. It has two slots at least.
     pub make: Box<dyn Fn() -> Arc<dyn Executor>>,
     /// A folder that jobs and this suite both see, for marks.
     pub shared: PathBuf,
-    /// Whether a running job outlives the executor that started it, and is found running by the next one.
+    /// True if a running job outlives the executor that started it, and is found running by the next one.
     pub outlives: bool,
 }
 

@@ -1,5 +1,4 @@
-//! What git wrote is on the disk before the journal speaks of it: the system calls of a whole night, noted by a library that
-//! is loaded before the C library's.
+//! Git's files are on the disk before the journal names them. A preloaded library logs the system calls of a whole run.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,9 +7,9 @@ use std::process::Command;
 use autoresearch_core::journal::{Decision, Record, StagedExperiment};
 use autoresearch_core::{Journal, Revision};
 
-use super::place::{Files, Place};
+use super::run_folder::{Files, RunFolder};
 
-/// What is durable so far: files that were synced, under the names that they were given since.
+/// Files that were synced so far, under the names that they have since been given.
 #[derive(Default)]
 struct Durable(BTreeSet<PathBuf>);
 
@@ -32,8 +31,8 @@ impl Durable {
 #[test]
 fn git_s_files_are_durable_before_the_journal_names_them() {
     let script = ["echo 'score: 4'", "echo 'score: 6'", "echo 'score: 3'"].map(str::to_owned);
-    let place = Place::new(&script, Files::OnDisk);
-    let library = place.path().join("order.so");
+    let run = RunFolder::new(&script, Files::OnDisk);
+    let library = run.path().join("order.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/crash/order.c");
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).args([&library, &source]).arg("-ldl").status();
@@ -41,13 +40,13 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
         eprintln!("skipped: there is no C compiler `cc`");
         return;
     }
-    let log = place.path().join("order.log");
-    let status = place.harness().env("LD_PRELOAD", &library).env("ORDER_LOG", &log).status().unwrap();
-    assert!(status.success(), "{}", place.errors());
+    let log = run.path().join("order.log");
+    let status = run.lab().env("LD_PRELOAD", &library).env("ORDER_LOG", &log).status().unwrap();
+    assert!(status.success(), "{}", run.errors());
 
-    let root = place.repo().canonicalize().unwrap().join(".git");
+    let root = run.repo().canonicalize().unwrap().join(".git");
     let object = |revision: &Revision| root.join("objects").join(&revision.0[..2]).join(&revision.0[2..]);
-    let journal = place.path().canonicalize().unwrap().join("run/journal.jsonl");
+    let journal = run.path().canonicalize().unwrap().join("run/journal.jsonl");
     let records = Journal::read(&journal).unwrap();
     let text = std::fs::read_to_string(&log).unwrap();
     let written = format!("fsync {}", journal.display());
@@ -72,10 +71,10 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
                 if *experiment > 0 {
                     needs(object(&candidate.revision));
                 }
-                needs(root.join(format!("refs/autoresearch/night/exp/{experiment}")));
+                needs(root.join(format!("refs/autoresearch/test/exp/{experiment}")));
             }
             Record::Decided(Decision { experiment, kept_as: Some(to), .. }) if *experiment > 0 => needs(object(to)),
-            Record::Adopted { .. } => needs(root.join("refs/heads/autoresearch/night")),
+            Record::Adopted { .. } => needs(root.join("refs/heads/autoresearch/test")),
             _ => {}
         }
     }

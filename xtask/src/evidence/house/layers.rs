@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(room("lab/settings.rs").unwrap().0, "lab");
         assert_eq!(room("lib.rs").unwrap().0, "root");
         assert_eq!(room("metric.rs").unwrap().0, "traits");
-        assert!(room("laboratory.rs").is_none());
+        assert!(room("labels.rs").is_none());
     }
 
     #[test]

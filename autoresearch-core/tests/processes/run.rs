@@ -1,4 +1,4 @@
-//! Whole nights over real git and real processes.
+//! Whole runs over real git and real processes.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -29,26 +29,26 @@ impl Proposer for Scripted {
     }
 }
 
-struct Place {
+struct Fixture {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Fixture {
     /// A repository whose program runs `value.sh`, with a change in the working tree and one in the index.
-    fn new() -> Place {
-        let place = Place { folder: tempfile::tempdir().unwrap() };
-        let repo = place.repo();
+    fn new() -> Fixture {
+        let fixture = Fixture { folder: tempfile::tempdir().unwrap() };
+        let repo = fixture.repo();
         std::fs::create_dir(&repo).unwrap();
-        place.git(&["init", "-q", "-b", "main"]);
+        fixture.git(&["init", "-q", "-b", "main"]);
         for (name, text) in [("value.sh", "echo 'score: 5'\n"), ("fixed.txt", "fixed\n"), ("notes.txt", "notes\n")] {
             std::fs::write(repo.join(name), text).unwrap();
         }
-        place.git(&["add", "."]);
-        place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+        fixture.git(&["add", "."]);
+        fixture.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
         std::fs::write(repo.join("notes.txt"), "being edited\n").unwrap();
         std::fs::write(repo.join("staged.txt"), "staged\n").unwrap();
-        place.git(&["add", "staged.txt"]);
-        place
+        fixture.git(&["add", "staged.txt"]);
+        fixture
     }
 
     fn repo(&self) -> PathBuf {
@@ -100,13 +100,13 @@ impl Place {
 const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn a_night_keeps_what_is_better_and_nothing_else() {
-    let place = Place::new();
+async fn a_run_keeps_what_is_better_and_nothing_else() {
+    let fixture = Fixture::new();
     let before = [
-        place.git(&["status", "--porcelain"]),
-        place.git(&["rev-parse", "HEAD"]),
-        place.git(&["diff"]),
-        place.git(&["diff", "--cached"]),
+        fixture.git(&["status", "--porcelain"]),
+        fixture.git(&["rev-parse", "HEAD"]),
+        fixture.git(&["diff"]),
+        fixture.git(&["diff", "--cached"]),
     ];
     let script = [
         "echo 'score: 6'",
@@ -122,11 +122,11 @@ async fn a_night_keeps_what_is_better_and_nothing_else() {
         "kill -9 $$",
         "echo silence",
     ];
-    let mut lab = place.lab(&script, Duration::from_secs(2)).unwrap();
+    let mut lab = fixture.lab(&script, Duration::from_secs(2)).unwrap();
     let reason = lab.run(&Cancel::new()).await.unwrap();
     assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
 
-    let results = place.results();
+    let results = fixture.results();
     let seen: Vec<[&str; 2]> = results.iter().map(|row| [row[1].as_str(), row[3].as_str()]).collect();
     assert_eq!(
         seen,
@@ -145,10 +145,10 @@ async fn a_night_keeps_what_is_better_and_nothing_else() {
         ]
     );
     let state = lab.state();
-    let refused: Vec<&str> = state.rejections.iter().map(|r| r.reason.as_str()).collect();
+    let reasons: Vec<&str> = state.rejections.iter().map(|r| r.reason.as_str()).collect();
     assert!(
-        refused[0].contains("fixed.txt may not be edited") && refused[1].contains("changes nothing"),
-        "{refused:?}"
+        reasons[0].contains("fixed.txt may not be edited") && reasons[1].contains("changes nothing"),
+        "{reasons:?}"
     );
     let reasons: Vec<&str> = state.experiments.iter().map(|e| e.reason.as_str()).collect();
     for (number, word) in
@@ -157,30 +157,30 @@ async fn a_night_keeps_what_is_better_and_nothing_else() {
         assert!(reasons[number].contains(word), "{number}: {}", reasons[number]);
     }
 
-    // The lineage: one commit per keep, and the tip holds the best state.
-    let log = place.git(&["log", "--format=%s", "autoresearch/test"]);
+    // The lineage: one commit per keep, and the last one is the incumbent.
+    let log = fixture.git(&["log", "--format=%s", "autoresearch/test"]);
     assert_eq!(log.lines().collect::<Vec<_>>(), ["echo 'score: 3.5'", "echo 'score: 4'", "start"]);
-    assert!(place.git(&["log", "-1", "--format=%b", "autoresearch/test"]).contains("score: 4.000000 -> 3.500000"));
-    assert_eq!(place.git(&["show", "autoresearch/test:value.sh"]), "echo 'score: 3.5'");
-    assert_eq!(results[8][0], place.git(&["rev-parse", "--short=7", "autoresearch/test"]).trim());
+    assert!(fixture.git(&["log", "-1", "--format=%b", "autoresearch/test"]).contains("score: 4.000000 -> 3.500000"));
+    assert_eq!(fixture.git(&["show", "autoresearch/test:value.sh"]), "echo 'score: 3.5'");
+    assert_eq!(results[8][0], fixture.git(&["rev-parse", "--short=7", "autoresearch/test"]).trim());
     // Every candidate stays reachable, and the repository is sound.
-    assert_eq!(place.git(&["for-each-ref", "refs/autoresearch/test"]).lines().count(), 11);
-    place.git(&["fsck", "--strict"]);
+    assert_eq!(fixture.git(&["for-each-ref", "refs/autoresearch/test"]).lines().count(), 11);
+    fixture.git(&["fsck", "--strict"]);
     let after = [
-        place.git(&["status", "--porcelain"]),
-        place.git(&["rev-parse", "HEAD"]),
-        place.git(&["diff"]),
-        place.git(&["diff", "--cached"]),
+        fixture.git(&["status", "--porcelain"]),
+        fixture.git(&["rev-parse", "HEAD"]),
+        fixture.git(&["diff"]),
+        fixture.git(&["diff", "--cached"]),
     ];
     assert_eq!(before, after, "the user's branch, index and working tree");
 }
 
 #[tokio::test]
-async fn an_interrupted_night_goes_on_where_it_was() {
-    let place = Place::new();
+async fn an_interrupted_run_goes_on_where_it_was() {
+    let fixture = Fixture::new();
     let script = ["echo 'score: 4'", "sleep 1; echo 'score: 3'", "echo 'score: 6'"];
     let cancel = Cancel::new();
-    let mut lab = place.lab(&script, LONG).unwrap();
+    let mut lab = fixture.lab(&script, LONG).unwrap();
     let interrupt = {
         let cancel = cancel.clone();
         move |event: &Event<'_>| {
@@ -191,38 +191,38 @@ async fn an_interrupted_night_goes_on_where_it_was() {
     };
     lab = lab.observed_by(Arc::new(interrupt));
     assert_eq!(lab.run(&cancel).await.unwrap(), StopReason::Cancelled);
-    assert_eq!(place.results().len(), 2);
-    assert!(matches!(place.lab(&script, LONG).err(), Some(LabError::Journal(JournalError::Locked(_)))), "one writer");
+    assert_eq!(fixture.results().len(), 2);
+    assert!(matches!(fixture.lab(&script, LONG).err(), Some(LabError::Journal(JournalError::Locked(_)))), "one writer");
     drop(lab);
 
-    let mut lab = place.lab(&script, LONG).unwrap();
+    let mut lab = fixture.lab(&script, LONG).unwrap();
     assert_eq!(lab.run(&Cancel::new()).await.unwrap(), StopReason::Experiments(3));
-    let status: Vec<String> = place.results().into_iter().map(|row| row[3].clone()).collect();
+    let status: Vec<String> = fixture.results().into_iter().map(|row| row[3].clone()).collect();
     assert_eq!(status, ["keep", "keep", "keep", "discard"]);
     // The same journal means the same state.
-    let journal = Journal::read(&place.folder.path().join("run/journal.jsonl")).unwrap();
+    let journal = Journal::read(&fixture.folder.path().join("run/journal.jsonl")).unwrap();
     assert_eq!(&State::replay(&journal).unwrap(), lab.state());
 }
 
 #[tokio::test]
 async fn a_keep_that_was_decided_is_carried_out_after_a_crash() {
-    let place = Place::new();
-    place.lab(&["echo 'score: 4'"], LONG).unwrap().run(&Cancel::new()).await.unwrap();
-    let tip = place.git(&["rev-parse", "autoresearch/test"]);
+    let fixture = Fixture::new();
+    fixture.lab(&["echo 'score: 4'"], LONG).unwrap().run(&Cancel::new()).await.unwrap();
+    let head = fixture.git(&["rev-parse", "autoresearch/test"]);
     // As if the machine had died between the decision and the move of the branch.
-    let path = place.folder.path().join("run/journal.jsonl");
+    let path = fixture.folder.path().join("run/journal.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     let kept: Vec<&str> = text.lines().collect();
     let decision = kept.iter().rposition(|line| line.contains("\"decided\"")).unwrap();
     std::fs::write(&path, kept[..=decision].join("\n") + "\n").unwrap();
-    place.git(&["update-ref", "refs/heads/autoresearch/test", &format!("{}~1", tip.trim())]);
+    fixture.git(&["update-ref", "refs/heads/autoresearch/test", &format!("{}~1", head.trim())]);
 
-    place.lab(&["echo 'score: 4'"], LONG).unwrap().run(&Cancel::new()).await.unwrap();
-    assert_eq!(place.git(&["rev-parse", "autoresearch/test"]), tip);
+    fixture.lab(&["echo 'score: 4'"], LONG).unwrap().run(&Cancel::new()).await.unwrap();
+    assert_eq!(fixture.git(&["rev-parse", "autoresearch/test"]), head);
 }
 
 #[tokio::test]
-async fn what_a_patch_may_not_do_is_refused_and_costs_nothing() {
+async fn what_a_patch_may_not_do_is_rejected_and_costs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let repo = folder.path().join("repo");
     std::fs::create_dir_all(repo.join("src/sub")).unwrap();
@@ -266,43 +266,43 @@ async fn what_a_patch_may_not_do_is_refused_and_costs_nothing() {
 
 #[tokio::test]
 async fn a_branch_that_somebody_moved_stops_the_run() {
-    let place = Place::new();
-    place.git(&["branch", "autoresearch/test", "main"]);
-    place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-q", "--allow-empty", "-m", "other"]);
-    place.git(&["branch", "-f", "autoresearch/test", "main"]);
-    let mut lab = place.lab(&["echo 'score: 4'"], LONG).unwrap();
-    place.git(&["update-ref", "refs/heads/autoresearch/test", "main~1"]);
+    let fixture = Fixture::new();
+    fixture.git(&["branch", "autoresearch/test", "main"]);
+    fixture.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-q", "--allow-empty", "-m", "other"]);
+    fixture.git(&["branch", "-f", "autoresearch/test", "main"]);
+    let mut lab = fixture.lab(&["echo 'score: 4'"], LONG).unwrap();
+    fixture.git(&["update-ref", "refs/heads/autoresearch/test", "main~1"]);
     let error = lab.run(&Cancel::new()).await.unwrap_err().to_string();
     assert!(error.contains("autoresearch/test"), "{error}");
 }
 
 #[tokio::test]
 async fn a_baseline_that_does_not_run_is_an_error_and_can_be_tried_again() {
-    let place = Place::new();
-    std::fs::write(place.repo().join("value.sh"), "[ -e ../allow ] || { echo no data; exit 1; }\necho 'score: 5'\n")
+    let fixture = Fixture::new();
+    std::fs::write(fixture.repo().join("value.sh"), "[ -e ../allow ] || { echo no data; exit 1; }\necho 'score: 5'\n")
         .unwrap();
-    place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qam", "needs a file"]);
-    let error = place.lab(&[], LONG).unwrap().run(&Cancel::new()).await.unwrap_err().to_string();
+    fixture.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qam", "needs a file"]);
+    let error = fixture.lab(&[], LONG).unwrap().run(&Cancel::new()).await.unwrap_err().to_string();
     assert!(error.contains("no data") && error.contains("exit code 1"), "{error}");
-    // The run happens in the slot, whose parent is the test's folder.
-    std::fs::write(place.folder.path().join("allow"), "").unwrap();
-    let mut lab = place.lab(&[], LONG).unwrap();
+    // The trial takes place in the slot, whose parent is the test's folder.
+    std::fs::write(fixture.folder.path().join("allow"), "").unwrap();
+    let mut lab = fixture.lab(&[], LONG).unwrap();
     lab.run(&Cancel::new()).await.unwrap();
-    assert_eq!(place.results()[0][1], "5.000000");
+    assert_eq!(fixture.results()[0][1], "5.000000");
 }
 
 #[tokio::test]
 async fn what_a_candidate_leaves_behind_is_gone_for_the_next() {
-    let place = Place::new();
-    let outside = place.folder.path().join("outside");
+    let fixture = Fixture::new();
+    let outside = fixture.folder.path().join("outside");
     std::fs::write(&outside, "precious\n").unwrap();
     let script = [
         "touch junk; mkdir -p deep/er; ln -s ../outside link; rm value.sh; ln ../outside value.sh; echo 'score: 4'",
         "[ ! -e junk ] && [ ! -e deep ] && [ ! -L link ] && echo 'score: 3'",
     ];
-    let mut lab = place.lab(&script, LONG).unwrap();
+    let mut lab = fixture.lab(&script, LONG).unwrap();
     lab.run(&Cancel::new()).await.unwrap();
-    let status: Vec<String> = place.results().into_iter().map(|row| row[3].clone()).collect();
+    let status: Vec<String> = fixture.results().into_iter().map(|row| row[3].clone()).collect();
     assert_eq!(status, ["keep", "keep", "keep"]);
     assert_eq!(std::fs::read_to_string(outside).unwrap(), "precious\n", "nothing is written through a link");
 }

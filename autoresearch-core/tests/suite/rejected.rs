@@ -1,4 +1,4 @@
-//! What an attempt cost that led to no change.
+//! The cost of a proposal that came to no change is remembered.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use autoresearch_core::testkit::{SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
-/// A model that declines once, then proposes, and wants to know what all of it cost.
+/// A model that declines once, then proposes, and reads the costs of both.
 struct Declines;
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl Proposer<Step> for Declines {
 }
 
 #[test]
-fn an_attempt_without_a_change_is_remembered_with_its_cost() {
+fn a_draft_without_a_change_is_remembered_with_its_cost() {
     let machine = Machine::new(Step::score(5.0));
     let settings = Settings::new("test", Duration::from_secs(1));
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));

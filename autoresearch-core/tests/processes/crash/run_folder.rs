@@ -1,4 +1,4 @@
-//! A night in a folder: its repository and its harness, and what must hold of both at every moment.
+//! A folder with a run: its repository, its lab, and the checks that hold for both at every moment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use autoresearch_core::git::Lineage;
 use autoresearch_core::journal::{Decision, Entry, Record, StagedExperiment};
 use autoresearch_core::*;
 
-/// Names the folder of the night that a harness is to go on with.
+/// Environment variable with the folder of the run that a lab continues.
 pub const FOLDER: &str = "CRASH_SUITE_FOLDER";
-/// A file whose presence turns on short runs and excursions.
-const DETOURS: &str = "detours";
-/// The exit code of a night that ended with an error, as opposed to a panic.
+/// File whose presence turns on screening and excursions.
+const EXCURSIONS: &str = "excursions";
+/// Exit code of a run that ended with an error, as opposed to a panic.
 pub const FAILED: i32 = 3;
-/// Dead processes must be gone within this.
+/// Time within which dead processes must be gone.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Proposes from a list by the number of the proposal, so that a harness that starts anew goes on where it was.
+/// Proposes from a list by the number of the proposal, so that a lab that starts anew continues where it was.
 struct Scripted(Vec<String>);
 
 #[async_trait]
@@ -40,10 +40,10 @@ impl Proposer for Scripted {
     }
 }
 
-/// Goes on with the night in `folder` until its script ends.
+/// Continues the run in `folder` until its script ends.
 pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     let script: Vec<String> = serde_json::from_slice(&std::fs::read(folder.join("script.json")).unwrap()).unwrap();
-    let lineage = Lineage::open(&folder.join("repo"), "night").unwrap();
+    let lineage = Lineage::open(&folder.join("repo"), "test").unwrap();
     let base = lineage.head().unwrap();
     lineage.uncommitted().unwrap();
     let commands = Commands {
@@ -55,12 +55,12 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     let sandbox =
         CommandSandbox::local(lineage, base.clone(), commands, vec![Slot::new(folder.join("slot"))], run.join("logs"));
     let limit = Duration::from_secs(60);
-    let mut settings = Settings::new("night", Budget { run: limit, build: limit });
+    let mut settings = Settings::new("test", Budget { run: limit, build: limit });
     settings.base = Some(base);
     settings.results = Some(run.join("results.tsv"));
-    // However often the harness dies, that is nobody's crash: the decisions stay the same.
+    // No death of the lab counts as a candidate's crash, so that the decisions stay the same.
     settings.loss_limit = 1000;
-    if folder.join(DETOURS).exists() {
+    if folder.join(EXCURSIONS).exists() {
         settings.screening = Some(Screening { control: 2, ..Screening::new([0.2, 0.5]) });
         settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 1.0 });
     }
@@ -77,7 +77,7 @@ pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     lab.run(&Cancel::new()).await
 }
 
-/// Where a night's files are.
+/// Kind of file system that holds the files of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Files {
     /// In memory, where that is possible: a killed process loses nothing that it has written, wherever that is, and the
@@ -87,58 +87,58 @@ pub enum Files {
     OnDisk,
 }
 
-/// The folder of a night, which is removed in the end.
-pub struct Place {
+/// Folder of a run, which is removed in the end.
+pub struct RunFolder {
     folder: tempfile::TempDir,
     files: Files,
 }
 
-/// What a night must come to, whatever happens to its harness.
+/// Result of a run, which must be the same however often its lab dies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    pub tip: Option<String>,
+    pub head: Option<String>,
     pub decisions: Vec<String>,
     pub results: String,
     pub mine: BTreeMap<PathBuf, Vec<u8>>,
 }
 
-impl Place {
+impl RunFolder {
     /// A repository whose program runs `value.sh`, with a change in the working tree and one in the index.
-    pub fn new(script: &[String], files: Files) -> Place {
-        let place = Place::empty(files);
-        let repo = place.repo();
+    pub fn new(script: &[String], files: Files) -> RunFolder {
+        let run = RunFolder::empty(files);
+        let repo = run.repo();
         std::fs::create_dir(&repo).unwrap();
-        std::fs::write(place.path().join("script.json"), serde_json::to_vec(script).unwrap()).unwrap();
-        place.git(&["init", "-q", "-b", "main", "--template="]);
+        std::fs::write(run.path().join("script.json"), serde_json::to_vec(script).unwrap()).unwrap();
+        run.git(&["init", "-q", "-b", "main", "--template="]);
         for (name, text) in [("value.sh", "echo 'score: 5'\n"), ("fixed.txt", "fixed\n"), ("notes.txt", "notes\n")] {
             std::fs::write(repo.join(name), text).unwrap();
         }
-        place.git(&["add", "."]);
-        place.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
+        run.git(&["add", "."]);
+        run.git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
         std::fs::write(repo.join("notes.txt"), "being edited\n").unwrap();
         std::fs::write(repo.join("staged.txt"), "staged\n").unwrap();
-        place.git(&["add", "staged.txt"]);
-        place
+        run.git(&["add", "staged.txt"]);
+        run
     }
 
-    /// The same with short runs and excursions.
-    pub fn with_detours(script: &[String], files: Files) -> Place {
-        let place = Place::new(script, files);
-        std::fs::write(place.path().join(DETOURS), "").unwrap();
-        place
+    /// The same repository, for a run with screening and excursions.
+    pub fn with_excursions(script: &[String], files: Files) -> RunFolder {
+        let run = RunFolder::new(script, files);
+        std::fs::write(run.path().join(EXCURSIONS), "").unwrap();
+        run
     }
 
-    fn empty(files: Files) -> Place {
+    fn empty(files: Files) -> RunFolder {
         let folder = match files {
             Files::InMemory => tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()),
             Files::OnDisk => tempfile::tempdir(),
         };
-        Place { folder: folder.unwrap(), files }
+        RunFolder { folder: folder.unwrap(), files }
     }
 
-    /// The same files at another place.
-    pub fn copy(&self) -> Place {
-        let copy = Place::empty(self.files);
+    /// Copies all files to another folder.
+    pub fn copy(&self) -> RunFolder {
+        let copy = RunFolder::empty(self.files);
         copy_folder(self.path(), copy.path());
         copy
     }
@@ -155,45 +155,45 @@ impl Place {
         test_fixtures::git(&self.repo(), arguments)
     }
 
-    /// A harness that goes on with the night: this test binary, as another process.
-    pub fn harness(&self) -> Command {
+    /// A lab that continues the run: this test binary, as another process.
+    pub fn lab(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "crash::night_to_be_killed", "--nocapture", "--test-threads=1"]);
+        command.args(["--exact", "crash::lab_to_be_killed", "--nocapture", "--test-threads=1"]);
         self.prepare(&mut command);
         command
     }
 
-    /// Gives `command` the surroundings of a harness.
+    /// Gives `command` the environment and the streams of a lab.
     pub fn prepare(&self, command: &mut Command) {
         let errors = std::fs::File::options().create(true).append(true).open(self.path().join("errors.txt")).unwrap();
         command.env(FOLDER, self.path()).env("SOURCE_DATE_EPOCH", "1750000000");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
     }
 
-    /// Goes on with the night until it ends, or until the harness dies at the `at`-th point.
+    /// Continues the run until it ends, or until the lab dies at the `at`-th point.
     pub fn go_on(&self, at: Option<usize>) -> ExitStatus {
-        let mut harness = self.harness();
+        let mut lab = self.lab();
         if let Some(at) = at {
-            harness.env("AUTORESEARCH_FAIL_AT", at.to_string());
+            lab.env("AUTORESEARCH_FAIL_AT", at.to_string());
         }
-        harness.status().unwrap()
+        lab.status().unwrap()
     }
 
-    /// Goes on with the night until it ends. Returns the points that the harness came by.
+    /// Continues the run until it ends. Returns its status and the points at which the lab could have died.
     pub fn go_on_listing(&self) -> (ExitStatus, Vec<String>) {
         let list = self.path().join("points.txt");
         let _ = std::fs::remove_file(&list);
-        let status = self.harness().env("AUTORESEARCH_FAIL_LIST", &list).status().unwrap();
+        let status = self.lab().env("AUTORESEARCH_FAIL_LIST", &list).status().unwrap();
         let points = std::fs::read_to_string(&list).unwrap_or_default();
         (status, points.lines().map(str::to_owned).collect())
     }
 
-    /// What harnesses wrote to their standard error.
+    /// Text that labs wrote to their standard error.
     pub fn errors(&self) -> String {
         std::fs::read_to_string(self.path().join("errors.txt")).unwrap_or_default()
     }
 
-    /// The whole lines of the journal: what may have been acknowledged.
+    /// Whole lines of the journal: the records that may have been acknowledged.
     pub fn journal(&self) -> Vec<u8> {
         let mut bytes = std::fs::read(self.path().join("run/journal.jsonl")).unwrap_or_default();
         bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1));
@@ -218,8 +218,8 @@ impl Place {
         commit.tree().ok()?.iter().all(|entry| entry.to_object(&repository).is_ok()).then(|| commit.id().to_string())
     }
 
-    fn tip(&self) -> Option<String> {
-        self.reference("refs/heads/autoresearch/night")
+    fn head(&self) -> Option<String> {
+        self.reference("refs/heads/autoresearch/test")
     }
 
     /// The user's files: the working tree, and of the repository what belongs to the user's branch.
@@ -235,7 +235,7 @@ impl Place {
         files
     }
 
-    /// What the night has come to.
+    /// Result of the run so far.
     pub fn outcome(&self) -> Outcome {
         let entries = self.entries().unwrap();
         let decisions = entries.iter().filter_map(|entry| match &entry.record {
@@ -245,10 +245,10 @@ impl Place {
             _ => None,
         });
         let results = self.results().unwrap_or_default();
-        Outcome { tip: self.tip(), decisions: decisions.collect(), results, mine: self.mine() }
+        Outcome { head: self.head(), decisions: decisions.collect(), results, mine: self.mine() }
     }
 
-    /// What does not hold, although it must at every moment. `acknowledged` are the whole lines of an earlier moment.
+    /// Violations of the properties that hold at every moment. `acknowledged` are the whole lines of an earlier moment.
     pub fn violations(&self, acknowledged: &[u8], reference: &Outcome) -> Vec<String> {
         let mut found = Vec::new();
         let mut check = |holds: bool, what: &str| {
@@ -270,7 +270,7 @@ impl Place {
         for entry in &entries {
             match &entry.record {
                 Record::Staged(StagedExperiment { experiment, candidate, .. }) => {
-                    let pin = self.reference(&format!("refs/autoresearch/night/exp/{experiment}"));
+                    let pin = self.reference(&format!("refs/autoresearch/test/exp/{experiment}"));
                     check(
                         pin.as_ref() == Some(&candidate.revision.0),
                         &format!("candidate {experiment} is not pinned"),
@@ -282,10 +282,10 @@ impl Place {
                 _ => {}
             }
         }
-        let tip = self.tip();
+        let head = self.head();
         let incumbent = state.incumbent.as_ref().map(|incumbent| incumbent.revision.0.clone());
         let before = state.unadopted.as_ref().map(|(from, _)| from.as_ref().map(|from| from.0.clone()));
-        check(tip == incumbent || Some(&tip) == before.as_ref(), &format!("the branch is at {tip:?}"));
+        check(head == incumbent || Some(&head) == before.as_ref(), &format!("the branch is at {head:?}"));
 
         // The table may lag behind by the last decision, and is whole at every moment.
         let table = results::table(&state);
@@ -302,16 +302,16 @@ impl Place {
         found
     }
 
-    /// What does not hold at the end of the night: it must be as if nothing had ever happened to it.
+    /// Violations at the end of the run, which must be as if its lab had never died.
     pub fn violations_at_the_end(&self, status: ExitStatus, acknowledged: &[u8], reference: &Outcome) -> Vec<String> {
         let mut found = self.violations(acknowledged, reference);
         if !status.success() {
-            found.push(format!("the night did not end well ({status}): {}", self.errors()));
+            found.push(format!("the run did not end well ({status}): {}", self.errors()));
             return found;
         }
         let outcome = self.outcome();
         if &outcome != reference {
-            found.push(format!("the night ended otherwise: {outcome:?}"));
+            found.push(format!("the run ended otherwise: {outcome:?}"));
         }
         let state = State::replay(&self.entries().unwrap_or_default()).unwrap_or_default();
         if state.stopped.is_none() || self.results() != Some(results::table(&state)) {
@@ -320,7 +320,7 @@ impl Place {
         let fsck = Command::new("git").args(["fsck", "--strict", "--no-progress"]).current_dir(self.repo()).output();
         let fsck = fsck.unwrap();
         let said = [fsck.stdout, fsck.stderr].concat();
-        // A sealed commit whose decision never reached the journal is dangling, and that is all that may be said.
+        // A kept commit whose decision never reached the journal is dangling; git may say nothing else.
         let complaint = String::from_utf8_lossy(&said).lines().find(|line| !line.starts_with("dangling ")).is_some();
         if !fsck.status.success() || complaint {
             found.push(format!("git fsck: {}", String::from_utf8_lossy(&said)));
@@ -329,7 +329,7 @@ impl Place {
         found
     }
 
-    /// Processes of this night that do not end.
+    /// Processes of this run that do not end.
     pub fn survivors(&self) -> Vec<String> {
         let began = Instant::now();
         loop {
@@ -341,16 +341,16 @@ impl Place {
         }
     }
 
-    /// All processes of this night: harnesses and their supervisors, and what they started.
+    /// All processes of this run: labs, their supervisors, and whatever they started.
     fn processes(&self) -> Vec<String> {
-        let harness = format!("{FOLDER}={}", self.path().display());
+        let lab = format!("{FOLDER}={}", self.path().display());
         let command = format!("AUTORESEARCH_SLOT={}", self.path().join("slot").display());
         let folders = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
         let marked = folders.filter(|path| {
             let environment = std::fs::read(path.join("environ")).unwrap_or_default();
             environment
                 .split(|byte| *byte == 0)
-                .any(|variable| variable == harness.as_bytes() || variable == command.as_bytes())
+                .any(|variable| variable == lab.as_bytes() || variable == command.as_bytes())
         });
         marked
             .map(|path| std::fs::read_to_string(path.join("stat")).unwrap_or_default())
@@ -372,7 +372,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// All files below `folder`, without the folders that are not wanted.
+/// All files below `folder`, without those in folders for which `wanted` is false.
 fn files_below(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
