@@ -24,6 +24,10 @@ fn is_zero(calls: &u64) -> bool {
     *calls == 0
 }
 
+/// The greatest cost of one proposal that is believed: a server that reports more reports no cost. A million of them still fit
+/// into the sums.
+const GREATEST: Cost = Cost { tokens: 1 << 42, dollars: 1e9, calls: 1 << 42 };
+
 impl Cost {
     /// Adds two costs. Sums that are too large for their type stay at its largest value.
     pub fn plus(self, other: Cost) -> Cost {
@@ -34,10 +38,15 @@ impl Cost {
         }
     }
 
-    /// The same cost with 0 dollars in place of a number of dollars that is negative or not finite.
+    /// The same cost as one that can be added up with many others: 0 dollars in place of a number of dollars that is negative
+    /// or not finite, and each number that no proposal can cost cut to a great one.
     pub fn valid(self) -> Cost {
         let is_valid = self.dollars.is_finite() && self.dollars >= 0.0;
-        Cost { dollars: if is_valid { self.dollars } else { 0.0 }, ..self }
+        Cost {
+            tokens: self.tokens.min(GREATEST.tokens),
+            dollars: if is_valid { self.dollars.min(GREATEST.dollars) } else { 0.0 },
+            calls: self.calls.min(GREATEST.calls),
+        }
     }
 }
 
@@ -132,6 +141,16 @@ mod tests {
         for dollars in [f64::NAN, f64::INFINITY, -1.0] {
             assert_eq!(Cost { dollars, ..Cost::default() }.valid().dollars, 0.0);
         }
+    }
+
+    #[test]
+    fn the_greatest_costs_of_many_proposals_can_be_added_up() {
+        let greatest = Cost { tokens: u64::MAX, dollars: f64::MAX, calls: u64::MAX }.valid();
+        let sum = (0..1000).fold(Cost::default(), |sum, _| sum.plus(greatest));
+        assert_eq!((sum.tokens, sum.calls), (1000 * greatest.tokens, 1000 * greatest.calls));
+        assert_eq!(sum.dollars, 1000.0 * greatest.dollars);
+        let usual = Cost { tokens: 5_000_000, dollars: 12.5, calls: 40 };
+        assert_eq!(usual.valid(), usual);
     }
 
     #[test]

@@ -40,6 +40,9 @@ const LOOKS_AT_MEMORY: u32 = 5;
 pub const GRACE: Duration = Duration::from_secs(5);
 /// Time that a killed tree may take to be gone before that is a failure of the machine.
 const GONE: Duration = Duration::from_secs(10);
+/// Number of further tries to start a program that is open for writing, and the wait before each.
+const BUSY_TRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Names a command's processes, so that they can be found even if they escaped.
 const RUN: &str = "AUTORESEARCH_RUN";
 
@@ -82,6 +85,25 @@ impl Command {
     /// [`SandboxError::CannotStart`] if the program cannot be started, [`SandboxError::Cancelled`] after a cancellation, and
     /// others if the machine fails.
     pub async fn run(
+        &self,
+        cancel: &Cancel,
+        on_line: &(dyn Fn(String) + Send + Sync),
+    ) -> Result<Finished, SandboxError> {
+        for _ in 0..BUSY_TRIES {
+            match self.run_once(cancel, on_line).await {
+                // Another thread forked while this program was being written: for a moment its child holds the file open.
+                Err(SandboxError::CannotStart { source, .. })
+                    if source.kind() == std::io::ErrorKind::ExecutableFileBusy =>
+                {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
+        self.run_once(cancel, on_line).await
+    }
+
+    async fn run_once(
         &self,
         cancel: &Cancel,
         on_line: &(dyn Fn(String) + Send + Sync),

@@ -14,6 +14,7 @@ use crate::observer::{Event, Observer};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Progress, Purpose, RunLog, Sandbox, SandboxError, Trial};
 use crate::state::{BaseStatus, OpenExperiment, SANDBOX_FAILURES};
+use crate::text::{PARAGRAPH_LIMIT, paragraph};
 
 /// Length of the end of a log in the journal, in characters.
 const REMEMBERED_TAIL: usize = 2000;
@@ -242,6 +243,9 @@ impl<C: Change> Lab<C> {
     fn record_measured(&mut self, ended: &TrialInFlight, mut outcome: Outcome) -> Result<(), LabError> {
         let Trial { experiment, number, fidelity, .. } = ended.trial;
         let result = self.read(&outcome);
+        if let Outcome::Crashed { message, .. } = &mut outcome {
+            *message = paragraph(message, PARAGRAPH_LIMIT);
+        }
         let log = outcome.log_mut();
         if let Some((start, _)) = log.tail.char_indices().rev().nth(REMEMBERED_TAIL - 1) {
             log.tail.drain(..start);
@@ -289,11 +293,12 @@ impl<C: Change> Lab<C> {
         in_flight.back_off(backoff, pause);
     }
 
-    /// Reads the measurement of a trial. The error says why there is none. Secondary values that are not finite are dropped.
+    /// Reads the measurement of a trial. The error says why there is none, in words that are safe to store and print: a
+    /// candidate's output is part of them. Secondary values that are not finite are dropped.
     pub(super) fn read(&self, outcome: &Outcome) -> Result<Measurement, String> {
         let mut measurement = self.metric.read(outcome).map_err(|error| match outcome {
-            Outcome::Completed(_) => error.to_string(),
-            other => other.describe(),
+            Outcome::Completed(_) => paragraph(&error.to_string(), PARAGRAPH_LIMIT),
+            other => paragraph(&other.describe(), PARAGRAPH_LIMIT),
         })?;
         measurement.secondary.retain(|_, value| value.is_finite());
         match measurement.items.iter().position(|item| !item.is_finite()) {

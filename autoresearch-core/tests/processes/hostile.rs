@@ -197,25 +197,41 @@ async fn looks_for_keys() {
     }
 }
 
-/// Runs a test of this file as another user if this one is root, in a copy of this program. The folder is at `HOSTILE_FOLDER`.
-fn as_an_ordinary_user(test: &str) {
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0)
+}
+
+/// Runs a test of this program with these variables, as another user if this one is root, in a copy of the program. Returns
+/// what it prints.
+pub fn output_as_an_ordinary_user(test: &str, variables: &[(&str, String)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let program = folder.path().join("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By a process of its own: a fork of another thread would keep a file open for writing that is to be executed.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success());
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let fixture = folder.path().join("folder");
     let mut inner = Command::new(&program);
-    inner.args(["--exact", test, "--nocapture"]).env("HOSTILE_FOLDER", &fixture).env("HOSTILE_MARK", "sesame-mark");
+    inner.args(["--exact", test, "--nocapture"]).envs(variables.iter().map(|(name, value)| (name, value)));
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
-    if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
+    if is_root() {
         inner.uid(65534).gid(65534);
     }
     let output = inner.output().unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
     // So that the folder can be removed.
     let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(folder.path()).output();
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+}
+
+/// Runs a test of this file as an ordinary user. The folder is at `HOSTILE_FOLDER`.
+fn as_an_ordinary_user(test: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let place = folder.path().join("place");
+    let variables = [("HOSTILE_FOLDER", place.display().to_string()), ("HOSTILE_MARK", "sesame-mark".into())];
+    let said = output_as_an_ordinary_user(test, &variables);
+    let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(folder.path()).output();
+    assert!(said.contains("1 passed"), "{said}");
 }
 
 /// Runs as an ordinary user, since root is bound by no permissions.

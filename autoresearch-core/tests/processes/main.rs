@@ -6,6 +6,7 @@ mod conformance;
 mod crash;
 mod executor;
 mod hostile;
+mod hostile_runs;
 mod kill;
 mod run;
 mod slots;

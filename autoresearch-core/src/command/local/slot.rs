@@ -70,7 +70,9 @@ impl Slot {
         for folder in [self.scratch(), self.built()] {
             let _ = remove_folder(&folder);
         }
-        if let Ok(files) = tree.listing() {
+        if is_folder(&self.root)
+            && let Ok(files) = tree.listing()
+        {
             let _ = self.remove_strangers(&files, &folders(&files));
         }
     }
@@ -82,6 +84,10 @@ impl Slot {
 
     fn try_fill(&self, tree: &dyn Tree, files: &Listing) -> Result<(), SandboxError> {
         let folders = folders(files);
+        // A candidate may have put a link to a folder of the user in its place: that one is not ours to empty.
+        if !is_folder(&self.root) {
+            remove_folder(&self.root).map_err(|e| SandboxError::io(format!("removing {}", self.root.display()), e))?;
+        }
         make_folder(&self.root)?;
         for left in [self.scratch(), self.built()] {
             remove_folder(&left).map_err(|e| SandboxError::io(format!("emptying {}", left.display()), e))?;
@@ -146,6 +152,11 @@ fn folders(files: &Listing) -> BTreeSet<&Path> {
     above.chain(submodules).collect()
 }
 
+/// Tells whether a folder is at this path, and no link to one.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
 fn make_folder(folder: &Path) -> Result<(), SandboxError> {
     fs::create_dir_all(folder).map_err(|e| SandboxError::io(format!("making {}", folder.display()), e))
 }
@@ -183,6 +194,35 @@ mod tests {
         slot.fill(&tree).unwrap();
         assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
         assert_eq!(modified("b"), b, "what did not change was not written");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_slot_that_a_candidate_replaced_by_a_link_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = folder.path().join("victim");
+        fs::create_dir(&victim).unwrap();
+        fs::write(victim.join("precious"), "untouched").unwrap();
+        let tree = MemoryTree::new([("a", "as committed\n")]).unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        slot.fill(&tree).unwrap();
+        let replacements: [&dyn Fn(&Path); 3] = [
+            &|place| std::os::unix::fs::symlink(&victim, place).unwrap(),
+            &|place| std::os::unix::fs::symlink("nowhere", place).unwrap(),
+            &|place| fs::write(place, "a file").unwrap(),
+        ];
+        for replace in replacements {
+            for own in [slot.path().to_owned(), slot.scratch(), slot.built()] {
+                let _ = fs::remove_dir_all(&own);
+                replace(&own);
+            }
+            slot.empty(&tree);
+            assert_eq!(fs::read_dir(&victim).unwrap().count(), 1, "only the file that was there");
+            slot.fill(&tree).unwrap();
+            assert!(is_folder(slot.path()) && is_folder(&slot.scratch()));
+            assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
+            assert_eq!(fs::read(victim.join("precious")).unwrap(), b"untouched");
+        }
     }
 
     #[cfg(unix)]

@@ -3,6 +3,10 @@
 use super::ending::{Ending, Finished, describe};
 use super::log::log_tail;
 use crate::sandbox::{Outcome, RunLog, SandboxError};
+use crate::text::one_line;
+
+/// Length to which the line of the log that says why is cut, in characters.
+const TELLING_LINE: usize = 160;
 
 /// Turns the end of a command into the outcome of the trial that it belongs to. `who` begins the sentence: "the build", "the run".
 ///
@@ -42,5 +46,16 @@ fn crash_message(message: &str, tail: &str) -> String {
         line.starts_with("error") || ["panicked at", "Error:", "error:"].iter().any(|word| line.contains(word))
     };
     let line = lines().find(telling).or_else(|| lines().next_back());
-    line.map_or(message.to_owned(), |line| format!("{message}: {}", line.chars().take(160).collect::<String>()))
+    line.map_or(message.to_owned(), |line| format!("{message}: {}", one_line(line, TELLING_LINE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_nothing_that_a_terminal_would_obey() {
+        let tail = "starts\nerror: \u{1b}[2Jno\u{1b}[31m file\0 \u{202e}x\tend\nends\n";
+        assert_eq!(crash_message("the run failed", tail), "the run failed: error: no file x end");
+    }
 }

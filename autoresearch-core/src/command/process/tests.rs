@@ -43,6 +43,38 @@ async fn a_signal_is_told_by_its_name() {
     assert_eq!(describe(finished.ending).unwrap(), "was ended by SIGKILL");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_program_that_somebody_still_holds_open_for_writing_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program.sh");
+    std::fs::write(&program, "#!/bin/sh\necho started\n").unwrap();
+    let busy = std::fs::File::options().write(true).create(true).truncate(false).open(&program).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let command = Command {
+        argv: vec![program.display().to_string()],
+        directory: folder.path().into(),
+        environment: vec![],
+        log: folder.path().join("log"),
+        limit: LONG,
+        grace: GRACE,
+        limits: Limits::default(),
+    };
+    let close = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        drop(busy);
+    };
+    let (finished, ()) = tokio::join!(
+        async {
+            let cancel = Cancel::new();
+            command.run(&cancel, &|_| {}).await
+        },
+        close
+    );
+    assert!(finished.unwrap().succeeded());
+    assert_eq!(log_tail(&command.log).unwrap(), "started\n");
+}
+
 #[tokio::test]
 async fn a_program_that_is_not_there_cannot_start() {
     let folder = tempfile::tempdir().unwrap();
