@@ -16,6 +16,8 @@ pub(crate) use changes::{Changes, changes};
 #[derive(Debug, Clone)]
 pub(crate) struct Site<'a> {
     pub path: &'a str,
+    /// Text of the file.
+    pub source: &'a str,
     pub constant: Constant<'a>,
     pub knob: Knob,
 }
@@ -39,7 +41,7 @@ pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>
                 continue;
             };
             let knob = Knob::parse(constant.name, range).map_err(|e| ProposerError::Fatal(e.to_string()))?;
-            sites.push(Site { path, constant, knob });
+            sites.push(Site { path, source, constant, knob });
         }
     }
     if let Some(name) = overridden.keys().find(|name| !sites.iter().any(|site| site.constant.name == *name)) {
@@ -56,12 +58,18 @@ pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>
 }
 
 impl Site<'_> {
-    /// Returns the edit that gives the constant another literal.
+    /// Returns the edit that gives the constant another literal. Where a longer line holds the same text, as one that is
+    /// commented out does, the ends of the lines tell them apart.
     pub fn edit(&self, value: &str) -> FileEdit {
+        let (line, new) = (self.constant.line, self.constant.line_with(value));
+        let is_unique =
+            |(before, after): &(&str, &str)| self.source.matches(&format!("{before}{line}{after}")).count() == 1;
+        let around = [("", ""), ("\n", ""), ("", "\n"), ("\n", "\n")].into_iter().find(is_unique);
+        let (before, after) = around.unwrap_or_default();
         FileEdit::Replace {
             path: self.path.to_owned(),
-            search: self.constant.line.to_owned(),
-            replace: self.constant.line_with(value),
+            search: format!("{before}{line}{after}"),
+            replace: format!("{before}{new}{after}"),
         }
     }
 }
@@ -251,6 +259,22 @@ mod tests {
         }
         assert_eq!(Knob::Int(1, 8).number("9"), None);
         assert_eq!(Knob::Lin(0.0, 1.0).number("1.5"), None);
+    }
+
+    #[test]
+    fn a_constant_is_told_apart_from_one_that_is_commented_out() {
+        use autoresearch_core::{EditablePaths, Patch};
+        let line = "const A: i64 = 5; // knob: int 1..9";
+        for source in
+            [format!("// {line}\n{line}\nend\n"), format!("{line}\n{line} or not\n"), format!("x\n{line}\n# {line}")]
+        {
+            let constant = Constant::all(&source).next().unwrap();
+            let site = Site { path: "a", source: &source, constant, knob: Knob::Int(1, 9) };
+            let files = [("a".to_owned(), source.clone())].into();
+            let patched = Patch { edits: vec![site.edit("7")] }.applied_to(&files, &EditablePaths::new(["a"])).unwrap();
+            let expected = source.lines().map(|old| if old == line { old.replace("= 5", "= 7") } else { old.into() });
+            assert!(patched["a"].lines().eq(expected), "{source}: {}", patched["a"]);
+        }
     }
 
     /// A run that kept LR 0.04 -> 0.02, lost with DEPTH 8 -> 4, kept a change of other code, crashed with

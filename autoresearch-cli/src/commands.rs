@@ -6,7 +6,7 @@ mod cli;
 mod dry_run;
 mod holdout;
 mod import;
-mod picture;
+mod pictures;
 mod reference;
 mod report;
 mod rerun;
@@ -24,9 +24,13 @@ use crate::repository::Repository;
 
 /// Runs a subcommand in the repository around the current folder.
 pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
-    if let Command::Reference = command {
-        crate::text::terminal::out(reference::markdown());
-        return Ok(ExitCode::SUCCESS);
+    match &command {
+        Command::Reference => {
+            crate::text::terminal::out(reference::markdown());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Pictures(args) => return pictures::pictures(args),
+        _ => {}
     }
     let repository = Repository::find()?;
     match command {
@@ -36,7 +40,6 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Audit(args) => audit::audit(repository, args).await,
         Command::Rerun(args) => rerun::rerun(repository, args).await,
         Command::Import(args) => import::import(&repository, args),
-        Command::Picture(args) => picture::picture(&repository, args),
-        Command::Reference => Ok(ExitCode::SUCCESS),
+        Command::Reference | Command::Pictures(_) => Ok(ExitCode::SUCCESS),
     }
 }

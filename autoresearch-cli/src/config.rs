@@ -7,6 +7,7 @@ use toml::de::Deserializer;
 
 mod agent;
 mod combination;
+mod costs;
 mod error;
 mod examples;
 mod excursion;

@@ -13,11 +13,13 @@ mod board;
 mod options;
 mod output;
 mod progress;
+mod still;
 
 use board::{Board, name};
 pub use options::Options;
 use output::{Bars, Output};
 use progress::Progress;
+pub use still::{Running, bars};
 
 use crate::text::terminal::Style;
 use crate::text::{clean_line, signed, significant};

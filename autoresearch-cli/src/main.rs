@@ -11,6 +11,7 @@ mod config;
 mod placeholders;
 mod plan;
 mod plot;
+mod svg_terminal;
 
 mod error;
 mod policy;

@@ -30,18 +30,26 @@ const INK: RGBColor = RGBColor(52, 56, 64);
 const LABEL: usize = 38;
 /// The most labels.
 const LABELS: usize = 24;
+/// Height of a label, and width of one of its characters, in pixels of the plot.
+const LINE: f64 = 24.0;
+const CHARACTER: f64 = 10.0;
 
-/// Draws the staircase into an SVG and a PNG file.
-pub fn staircase(state: &State, svg: &Path, png: &Path) -> Result<(), PlotError> {
-    staircase_svg(state, svg)?;
-    draw(&BitMapBackend::new(png, SIZE).into_drawing_area(), state).map_err(|why| failed(png, why))
+/// Draws the staircase into both files.
+pub fn staircase(state: &State, svg_path: &Path, png_path: &Path) -> Result<(), PlotError> {
+    svg(state, svg_path)?;
+    register();
+    draw(&BitMapBackend::new(png_path, SIZE).into_drawing_area(), state).map_err(|why| failed(png_path, why))
 }
 
 /// Draws the staircase into an SVG file.
-pub fn staircase_svg(state: &State, svg: &Path) -> Result<(), PlotError> {
-    // Registering the same font again replaces it, which changes nothing.
+pub fn svg(state: &State, path: &Path) -> Result<(), PlotError> {
+    register();
+    draw(&SVGBackend::new(path, SIZE).into_drawing_area(), state).map_err(|why| failed(path, why))
+}
+
+/// Makes the font known. Registering it again replaces it, which changes nothing.
+fn register() {
     let _ = register_font(FONT, FontStyle::Normal, notosans::REGULAR_TTF);
-    draw(&SVGBackend::new(svg, SIZE).into_drawing_area(), state).map_err(|why| failed(svg, why))
 }
 
 fn failed(path: &Path, why: String) -> PlotError {
@@ -120,7 +128,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     discarded.label("discarded").legend(|(x, y)| Circle::new((x + 8, y), 4, DISCARDED.filled()));
     let far = of(Status::Discard).filter(|e| !inside(e)).filter_map(place);
     let far = chart.draw_series(far.map(|at| TriangleMarker::new(at, 6, DISCARDED.filled()))).map_err(text)?;
-    far.label("discarded, beyond the axis").legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, DISCARDED.filled()));
+    far.label("discarded, off the axis   ").legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, DISCARDED.filled()));
     let edge = match direction {
         Direction::Minimise => high,
         Direction::Maximise => low,
@@ -130,33 +138,15 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     crashed.label("crashed").legend(|(x, y)| Cross::new((x + 8, y), 5, CRASHED.stroke_width(2)));
     let dots = of(Status::Keep).filter_map(place).map(|at| Circle::new(at, 6, KEPT.filled()));
     let keeps = chart.draw_series(dots).map_err(text)?;
-    keeps.label("kept: the incumbent").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
+    keeps.label("kept, best so far").legend(|(x, y)| Circle::new((x + 8, y), 6, KEPT.filled()));
 
-    // To the left of a new best, at its height, nothing was ever measured: there is room for its label.
-    let kept: Vec<&Experiment> = of(Status::Keep).collect();
-    let every = kept.len().div_ceil(LABELS).max(1);
-    let line_height = 20.0 * (high - low) / f64::from(SIZE.1);
-    let toward_better = if direction == Direction::Minimise { -line_height } else { line_height };
-    let mut last_label: Option<f64> = None;
-    for experiment in kept.into_iter().step_by(every) {
-        let Some((x, y)) = place(experiment) else { continue };
-        let left = x > 0.3 * last;
-        let mut height = if left { y } else { y + toward_better };
-        // Small steps: the next label goes beyond the one before.
-        if let Some(before) = last_label
-            && (height - before) / toward_better < 1.0
-        {
-            height = before + toward_better;
-        }
-        last_label = Some(height);
-        if !(low..=high).contains(&height) {
-            continue;
-        }
-        let (anchor, shift) = if left { (text_anchor::HPos::Right, -0.008) } else { (text_anchor::HPos::Left, 0.004) };
+    let points: Vec<Point<'_>> = of(Status::Keep)
+        .filter_map(|experiment| place(experiment).map(|(x, y)| Point { x, y, text: &experiment.description }))
+        .collect();
+    for Label { x, y, left, text: words } in labels(&points, low..high, last, direction) {
+        let anchor = if left { text_anchor::HPos::Right } else { text_anchor::HPos::Left };
         let style = (FONT, 18).into_font().color(&INK).pos(text_anchor::Pos::new(anchor, text_anchor::VPos::Center));
-        // Cleaned, too: a control character would make the SVG invalid.
-        let text_of = Text::new(one_line(&experiment.description, LABEL), (x + shift * last, height), style);
-        chart.draw_series([text_of]).map_err(text)?;
+        chart.draw_series([Text::new(words, (x, y), style)]).map_err(text)?;
     }
     chart
         .configure_series_labels()
@@ -172,7 +162,58 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.present().map_err(text)
 }
 
-/// The place of each experiment on the x axis: in the order of the decisions, in which the incumbent's score only goes one way. With several
+/// A kept experiment in the plot.
+struct Point<'a> {
+    x: f64,
+    y: f64,
+    text: &'a str,
+}
+
+/// A description in the plot; it ends at `x` if it is to the left of its point, and begins there otherwise.
+#[derive(Debug, PartialEq)]
+struct Label {
+    x: f64,
+    y: f64,
+    left: bool,
+    text: String,
+}
+
+/// Places the descriptions of kept experiments, those of the largest gains first. One without room is left out.
+fn labels(points: &[Point<'_>], axis: std::ops::Range<f64>, last: f64, direction: Direction) -> Vec<Label> {
+    let better = if direction == Direction::Minimise { -1.0 } else { 1.0 };
+    let gain = |at: usize| match at.checked_sub(1).and_then(|before| points.get(before)) {
+        Some(before) => better * (points[at].y - before.y),
+        None => f64::INFINITY,
+    };
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_by(|a, b| gain(*b).total_cmp(&gain(*a)).then(a.cmp(b)));
+    let line = LINE * (axis.end - axis.start) / f64::from(SIZE.1);
+    let character = CHARACTER * 1.08 * last / f64::from(SIZE.0);
+    let mut placed: Vec<(f64, f64, f64)> = Vec::new();
+    let mut labels = Vec::new();
+    for at in order.into_iter().take(LABELS) {
+        let point = &points[at];
+        // Cleaned, too: a control character would make the SVG invalid.
+        let text = one_line(point.text, LABEL);
+        let width = text.chars().count() as f64 * character;
+        // To the left of a new best, at its height, nothing was ever measured. Elsewhere the staircase must not cross.
+        let end = point.x - 0.008 * last;
+        let left = end - width > -0.02 * last;
+        let (x, y) = if left { (end, point.y) } else { (point.x + 0.004 * last, point.y + better * line) };
+        let span = if left { (end - width, end) } else { (x, x + width) };
+        let crosses = |later: &Point<'_>| later.x < span.1 && better * (later.y - y) > -0.6 * line;
+        let crossed = !left && points.get(at + 1..).unwrap_or_default().iter().any(crosses);
+        let overlaps =
+            |(begin, end, height): &(f64, f64, f64)| (y - height).abs() < line && span.0 < *end && span.1 > *begin;
+        if axis.contains(&y) && !crossed && !placed.iter().any(overlaps) {
+            placed.push((span.0, span.1, y));
+            labels.push(Label { x, y, left, text });
+        }
+    }
+    labels
+}
+
+/// The place of each experiment on the x axis: in the order of the decisions, in which the best so far only goes one way. With several
 /// workers that is not the order of the numbers.
 fn places(state: &State) -> HashMap<u32, f64> {
     (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
@@ -191,7 +232,7 @@ fn steps(experiments: &[Experiment], last: f64) -> Vec<(f64, f64)> {
         corners.extend(corners.last().map(|(_, before)| (x, *before)));
         corners.push((x, score.get()));
     }
-    corners.extend(corners.last().map(|(_, incumbent)| (last, *incumbent)));
+    corners.extend(corners.last().map(|(_, best)| (last, *best)));
     corners
 }
 
@@ -229,6 +270,24 @@ mod tests {
             .map(|i| (format!("change {i}"), Some(2.0 + f64::from(i * 37 % 100) / 50.0 - f64::from(i) / 300.0)))
             .collect();
         drawn(&run_of(&many.iter().map(|(d, s)| (d.as_str(), *s)).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn labels_neither_overlap_nor_cross_the_staircase() {
+        let texts: Vec<String> = (0..12).map(|n| format!("a change with number {n}")).collect();
+        let point = |(n, text): (usize, &'_ String)| {
+            (n as f64 * 2.0, if n < 6 { 10.0 } else { 4.0 } - 0.01 * n as f64, text.clone())
+        };
+        let all: Vec<(f64, f64, String)> = texts.iter().enumerate().map(point).collect();
+        let points: Vec<Point<'_>> = all.iter().map(|(x, y, text)| Point { x: *x, y: *y, text }).collect();
+        let found = labels(&points, 0.0..12.0, 24.0, Direction::Minimise);
+        let of = |n: usize| found.iter().find(|label| label.text.ends_with(&format!("number {n}")));
+        assert!(of(6).is_some_and(|label| label.left), "the largest gain has its label: {found:?}");
+        assert_eq!(of(5), None, "its neighbours are too near: {found:?}");
+        for (n, a) in found.iter().enumerate() {
+            let near = found.iter().skip(n + 1).filter(|b| a.left == b.left && (a.y - b.y).abs() < 0.2);
+            assert!(near.clone().all(|b| (a.x - b.x).abs() > 4.0), "{found:?}");
+        }
     }
 
     #[test]

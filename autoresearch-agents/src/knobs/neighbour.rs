@@ -135,7 +135,7 @@ mod tests {
     fn site(line: &'static str) -> Known<'static> {
         let constant = Constant::parse(line).unwrap();
         let knob = Knob::parse(constant.name, constant.range.unwrap()).unwrap();
-        (Site { path: "train.rs", constant, knob }, Past::default())
+        (Site { path: "train.rs", source: constant.line, constant, knob }, Past::default())
     }
 
     proptest! {

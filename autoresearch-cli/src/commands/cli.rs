@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::audit::AuditArgs;
 use super::import::ImportArgs;
-use super::picture::PictureArgs;
+use super::pictures::PicturesArgs;
 use super::report::ReportArgs;
 use super::rerun::RerunArgs;
 use super::run::RunArgs;
@@ -32,9 +32,9 @@ pub enum Command {
     Audit(AuditArgs),
     Rerun(RerunArgs),
     Import(ImportArgs),
-    #[command(hide = true)]
-    Picture(PictureArgs),
     /// Print this reference of all commands as Markdown.
     #[command(hide = true)]
     Reference,
+    #[command(hide = true)]
+    Pictures(PicturesArgs),
 }

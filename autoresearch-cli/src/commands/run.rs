@@ -14,6 +14,7 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
+use crate::config::DefaultCap;
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::repository::Repository;
@@ -29,7 +30,7 @@ use crate::{preflight, proposers, report, slots};
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Name of the run [default: the unfinished run, or today's date]
+    /// Name of the run [default: the unfinished run, or the date]
     #[arg(long)]
     tag: Option<String>,
     /// End after N experiments beside the baseline.
@@ -74,9 +75,10 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         Some(tag) => tag,
         None => repository.tag_to_run(config.stop.experiments)?,
     };
-    let default_cap = match config.proposer.asks() {
-        true => config.stop.cap_by_default(config.proposer.is_priced()),
-        false => None,
+    let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
+        (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
+        (true, false) => Some(DefaultCap::Unknown),
+        (false, _) => None,
     };
     let session = Session::new(repository, config, tag)?;
     if args.dry_run {
@@ -164,7 +166,7 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         warnings = preflight::check(session, &lineage, &base).await?;
         if header.base.as_ref() != Some(&base) || header.policy != policy {
             warnings.push(
-                "the baseline of this run was never measured: it begins anew with today's commit and configuration"
+                "the baseline of this run was never measured: it begins anew with the last commit and this configuration"
                     .into(),
             );
         }

@@ -8,8 +8,8 @@ use autoresearch_agents::http::KeySource;
 use autoresearch_agents::model::{Caps, Price};
 use serde::Deserialize;
 
+use super::costs::{check_dollars, check_not_shared, check_prices};
 use super::error::KeyError;
-use super::proposer::{check_dollars, check_not_shared, check_prices};
 use super::values::Seconds;
 
 /// The keys of `kind = "agent"`.

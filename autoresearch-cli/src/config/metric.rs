@@ -157,13 +157,15 @@ impl MetricSection {
                 })
             }
             MetricKind::Items => Arc::new(ItemMetric::new(name, *direction).with_unit(unit)),
-            MetricKind::Timing => Arc::new(
-                Timing::new(name)
-                    .with_unit(unit)
-                    .statistic(self.statistic.unwrap_or_default())
-                    .clock(self.clock.unwrap_or_default())
-                    .at_least(self.samples.unwrap_or(3) as usize),
-            ),
+            MetricKind::Timing => {
+                let mut metric = Timing::new(name).with_unit(unit);
+                metric = metric.statistic(self.statistic.unwrap_or_default()).clock(self.clock.unwrap_or_default());
+                // Without the key the library's own default holds.
+                Arc::new(match self.samples {
+                    Some(samples) => metric.at_least(samples as usize),
+                    None => metric,
+                })
+            }
         }
     }
 

@@ -232,7 +232,7 @@ fn the_blocks_of_the_book_are_read() {
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
     let page = std::fs::read_to_string(page).unwrap();
     let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
-    assert!(blocks.len() >= 3);
+    assert!(!blocks.is_empty());
     for block in blocks {
         let mut source = Source::default();
         source.push("minimal", MINIMAL);
@@ -241,5 +241,83 @@ fn the_blocks_of_the_book_are_read() {
         let proposer = table.get_mut().remove("proposer");
         Config::deserialize(Deserializer::from(table)).unwrap_or_else(|error| panic!("{block}\n{error}"));
         proposer.map(ProposerSection::read).transpose().unwrap_or_else(|error| panic!("{block}\n{}", error.message));
+    }
+}
+
+/// The keys that a section allows, as its error for an unknown one lists them.
+fn allowed(section: &str, more: &str) -> Vec<String> {
+    let key = format!("{section}.no_such_key");
+    let unknown = match section.split_once('.') {
+        // A kind of proposer.
+        Some(("proposer", kind)) => format!("[proposer]\nkind = '{kind}'\nno_such_key = 1\n{more}"),
+        _ if section.is_empty() => "no_such_key = 1\n".into(),
+        _ => format!("[{section}]\nno_such_key = 1\n{more}"),
+    };
+    let text = match section {
+        "" => format!("{unknown}{MINIMAL}"),
+        "run" | "metric" => MINIMAL.replace(&format!("[{section}]\n"), &unknown),
+        _ => format!("{MINIMAL}{unknown}"),
+    };
+    let error = read(&text, None).unwrap_err().to_string();
+    let (_, list) = error.split_once("Allowed are: ").unwrap_or_else(|| panic!("{key}: {error}"));
+    list.lines().next().unwrap().replace(" or ", ", ").split(", ").map(str::to_owned).collect()
+}
+
+/// Every key of every section is on the page, in a block of that section.
+#[test]
+fn every_key_is_in_the_book() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let mut written = std::collections::BTreeSet::new();
+    for block in page.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0) {
+        let mut section = String::new();
+        for line in block.lines().map(|line| line.trim_start_matches("# ")) {
+            if let Some((name, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+                section = name.to_owned();
+                let (above, last) = name.rsplit_once('.').unwrap_or(("", name));
+                written.insert((above.to_owned(), last.to_owned()));
+            } else if let Some((key, _)) = line.split_once(" = ") {
+                written.insert((section.clone(), key.to_owned()));
+            }
+        }
+    }
+    for section in [
+        "",
+        "build",
+        "run",
+        "limits",
+        "metric",
+        "ratchet",
+        "holdout",
+        "workers",
+        "screening",
+        "excursion",
+        "check",
+        "stop",
+    ] {
+        let keys = allowed(section, if section == "excursion" { "tolerance = 1.0\n" } else { "" });
+        assert!(keys.len() >= 2, "{section}: {keys:?}");
+        for key in keys.into_iter().filter(|key| key != "workload") {
+            assert!(written.contains(&(section.to_owned(), key.clone())), "[{section}] {key} is not in the book");
+        }
+    }
+    for kind in ["knobs", "design", "merge", "replay", "portfolio", "agent"] {
+        let more = if kind == "portfolio" { "[proposer.members.a]\nkind = 'knobs'\n" } else { "" };
+        let row = page.lines().find(|line| line.starts_with(&format!("| `\"{kind}\"`"))).unwrap();
+        let mut keys = allowed(&format!("proposer.{kind}"), more);
+        // Read apart from the rest of its section.
+        keys.extend((kind == "portfolio").then(|| "members".to_owned()));
+        for key in keys {
+            assert!(row.contains(&format!("`{key}`")), "{kind}: {key} is not in its row");
+        }
+    }
+}
+
+#[test]
+fn the_reference_workload_is_read_under_its_presets() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat/autoresearch.toml");
+    for (preset, seconds) in [("cpu", 100), ("h100", 600)] {
+        let config = Config::read(&path, Some(preset), &toml::Table::new()).unwrap();
+        assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
     }
 }

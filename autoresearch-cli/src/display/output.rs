@@ -58,6 +58,11 @@ impl Bars {
         Bars { all, whole_run, workers, ahead, colour }
     }
 
+    /// Replaces the time since the start of the run.
+    pub fn set_elapsed(&mut self, elapsed: Duration) {
+        self.whole_run = self.whole_run.clone().with_elapsed(elapsed);
+    }
+
     /// Shows the work of one worker; `share` is how far it is, from 0 to 1.
     pub fn worker(&self, worker: usize, name: &str, message: &str, share: f64) {
         let Some(bar) = self.workers.get(worker) else { return };

@@ -52,7 +52,7 @@ fn nothing_binds_a_run_whose_baseline_was_never_measured() {
     repository.commit("mended");
     let said = repository.succeeds(&command);
     assert!(said.contains("baseline; 7.000000; baseline; KEPT"), "{said}");
-    assert!(said.contains("begins anew with today's commit"), "{said}");
+    assert!(said.contains("begins anew with the last commit"), "{said}");
     assert_eq!(repository.of_run("t", "journal.jsonl").matches("\"type\":\"started\"").count(), 2);
     let verified = repository.succeeds(&["verify"]);
     assert!(verified.ends_with("\nsound\n"), "{verified}");

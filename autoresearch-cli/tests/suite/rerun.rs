@@ -24,7 +24,7 @@ fn a_run_that_goes_on_is_not_disturbed() {
         repository
             .of_run("t", "journal.jsonl")
             .lines()
-            .any(|line| line.contains("\"type\":\"attempt\"") && line.contains("\"experiment\":2"))
+            .any(|line| line.contains("\"type\":\"trial_started\"") && line.contains("\"experiment\":2"))
     });
     let said = repository.fails(&["rerun", "--tag", "t", "--times", "1"]);
     assert!(said.contains("in use") || said.contains("another") || said.contains("lock"), "{said}");

@@ -100,7 +100,7 @@ async fn search(
         .with("compiler", &version)
         .with("kernel", format!("{:08x}", crc32c::crc32c(KERNEL.as_bytes())))
         .with("rounds", cli.rounds)
-        .with("checksum", &checksum)
+        .with("checksum", checksum)
         .with("repeats", cli.repeats)
         .with("min_gain", MIN_GAIN);
     settings.seed = cli.seed;

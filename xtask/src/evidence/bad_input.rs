@@ -182,14 +182,15 @@ fn corrupt_shard(bench: &Bench) -> Result<Option<Output>, String> {
     train(bench)
 }
 
-const CONFIG: &str = "editable = ['work.sh']\n[run]\ncommand = ['sh', 'work.sh']\n[metric]\nname = 'score'\ndirection = 'minimise'\n[stop]\nexperiments = 1\n";
+const CONFIG: &str = "editable = ['work.sh', 'knobs.txt']\n[run]\ncommand = ['sh', 'work.sh']\n[metric]\nname = 'score'\ndirection = 'minimise'\n[stop]\nexperiments = 1\n";
 
 /// A small repository that could be researched.
 fn repository(bench: &Bench) -> Result<PathBuf, String> {
     let repo = bench.folder.join("repo");
     fs::create_dir_all(&repo).map_err(|e| e.to_string())?;
-    let work = "# const A: i64 = 1; // knob: int 1..9\necho 'score: 1'\n";
-    for (name, text) in [("autoresearch.toml", CONFIG), ("program.md", "Lower it.\n"), ("work.sh", work)] {
+    let (work, knobs) = ("echo 'score: 1'\n", "const A: i64 = 1; // knob: int 1..9\n");
+    let files = [("autoresearch.toml", CONFIG), ("program.md", "Lower it.\n"), ("work.sh", work), ("knobs.txt", knobs)];
+    for (name, text) in files {
         fs::write(repo.join(name), text).map_err(|e| e.to_string())?;
     }
     git(&repo, &["init", "-q"])?;
