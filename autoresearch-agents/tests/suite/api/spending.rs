@@ -45,7 +45,7 @@ async fn spend(proposer: &mut dyn Proposer) -> Spending {
         }
         match result {
             Ok(proposal) => spending.spent = spending.spent.plus(proposal.cost),
-            Err(ProposerError::Refused { cost, .. }) => {
+            Err(ProposerError::Rejected { cost, .. }) => {
                 spending.spent = spending.spent.plus(cost);
                 spending.rejected += 1;
             }
