@@ -11,7 +11,7 @@ const MOST_PATH: usize = 2048;
 /// or names that are too long. Every path of a patch passes through it before anything else is done with the patch.
 ///
 /// ```
-/// use autoresearch_core::change::check_path;
+/// use autoresearch_core::internal::check_path;
 /// assert!(check_path("src/train.rs").is_ok());
 /// assert!(check_path("../train.rs").is_err());
 /// assert!(check_path("train.rs\nother.rs").is_err());
