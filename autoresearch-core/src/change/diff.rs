@@ -2,7 +2,8 @@
 //!
 //! The counts in `@@ -a,b +c,d @@` are never read, and the first number only decides between places that fit equally.
 
-use super::{PatchError, nearest_line};
+use super::error::PatchError;
+use super::nearest::nearest_line;
 
 /// What a diff does to one file.
 #[derive(Debug)]

@@ -50,7 +50,7 @@ impl Screening {
     /// Says what is wrong with it, in a sentence that says what to do.
     ///
     /// ```
-    /// use autoresearch_core::lab::Screening;
+    /// use autoresearch_core::Screening;
     /// assert!(Screening::new([0.2, 0.5]).check().is_ok());
     /// assert!(Screening::new([0.5, 0.2]).check().unwrap_err().contains("rising"));
     /// ```

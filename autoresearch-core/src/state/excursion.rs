@@ -1,39 +1,8 @@
 //! Excursions: side lines of changes that were not kept, which the search goes on from for a while.
 
-use super::{Experiment, State};
+use super::{Experiment, FinishedExcursion, SideLine, State};
 use crate::journal::{ExcursionStep, Status};
-use crate::metric::Score;
 use crate::sandbox::Revision;
-
-/// The side line of an excursion under way. The incumbent stays what every candidate is judged by.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct SideLine {
-    /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
-    pub sacrifices: Vec<u32>,
-    /// The candidate of the last one, which proposals change.
-    pub tip: Revision,
-    /// Its score.
-    pub score: Score,
-    /// Lines that all of them add, minus those that they remove.
-    pub added_lines: i64,
-    /// Number of decided experiments on it.
-    pub tried: u32,
-}
-
-/// An excursion that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FinishedExcursion {
-    /// The experiments that were sacrificed for it.
-    pub sacrifices: Vec<u32>,
-    /// Number of experiments made on it.
-    pub tried: u32,
-    /// The last of these: after it the search was back on its lineage.
-    pub last: u32,
-    /// Whether that one was kept, and the sacrifices with it.
-    pub kept: bool,
-}
 
 impl State {
     /// The revision that the next proposal changes: the incumbent, or the tip of the side line.

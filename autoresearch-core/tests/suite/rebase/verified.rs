@@ -1,7 +1,8 @@
 //! What `verify` says of a repository in which a candidate was moved.
 
-use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+use autoresearch_core::internal::verify;
 use autoresearch_core::*;
 
 use super::{Place, rebase, stage, with, write};
@@ -19,7 +20,7 @@ fn intent(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> 
 fn measured(experiment: u32, attempt: u32, score: f64) -> [Record; 2] {
     let (side, fidelity) = (Side::Candidate, 1.0);
     let result = Ok(Measurement::new(Score::new(score).unwrap()));
-    let outcome = Outcome::Completed(sandbox::RunLog::default());
+    let outcome = Outcome::Completed(RunLog::default());
     [
         Record::TrialStarted({
             let mut start = TrialStart::new(experiment, attempt, side);
