@@ -4,15 +4,18 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use autoresearch_core::{Context, Patch, Proposal, Proposer, ProposerError, Wave};
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 use crate::space::{Changes, Observation, Site, changes, observations, sites};
 
+mod draft;
 mod grid;
 mod neighbour;
 mod tpe;
+
+use draft::{Draft, at_random};
 
 /// Draws without an untried proposal after which the space counts as exhausted.
 const TRIES: usize = 200;
@@ -49,12 +52,6 @@ pub enum Search {
 pub struct KnobProposer {
     seed: u64,
     search: Search,
-}
-
-/// Literals for some of the sites, by their place, and the reason for them.
-struct Idea {
-    values: Vec<(usize, String)>,
-    why: String,
 }
 
 impl KnobProposer {
@@ -135,12 +132,6 @@ impl KnobProposer {
     }
 }
 
-/// Draws a literal for every site from its whole range.
-fn at_random(sites: &[Site<'_>], rng: &mut impl Rng) -> Idea {
-    let values = sites.iter().map(|site| site.knob.draw(rng)).enumerate().collect();
-    Idea { values, why: "Nothing is known there yet.".into() }
-}
-
 /// Proposals that need not be made again.
 struct Tried {
     /// Descriptions of the experiments on this incumbent, of those in flight, and of rejected proposals.
@@ -182,16 +173,16 @@ fn pending(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Vec<String>>
     changes.map(|changes| sites.iter().map(|site| value(&changes, site)).collect()).collect()
 }
 
-/// Returns the first untried idea that changes something as a proposal. It counts as tried from then on.
+/// Returns the first untried draft that changes something as a proposal. It counts as tried from then on.
 fn first(
     sites: &[Site<'_>],
     tried: &mut Tried,
     tries: usize,
-    mut idea: impl FnMut(usize) -> Result<Idea, ProposerError>,
+    mut draw: impl FnMut(usize) -> Result<Draft, ProposerError>,
 ) -> Result<Proposal, ProposerError> {
     let before: Vec<String> = sites.iter().map(|site| site.constant.value.to_owned()).collect();
     for nth in 0..tries {
-        let Idea { values, why } = idea(nth)?;
+        let Draft { values, why } = draw(nth)?;
         let mut point = before.clone();
         let changed: Vec<(&Site<'_>, &String)> = values
             .iter()

@@ -2,17 +2,14 @@
 
 mod chat;
 mod responses;
-
-use std::collections::BTreeMap;
+mod settings;
 
 use async_trait::async_trait;
 use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, Wave};
-use serde::Deserialize;
 
 use crate::http::{Request, Secret};
-use crate::model::{
-    Caps, Conversation, DryRun, Mode, ModelProposer, Options, ReplyBuilder, Surroundings, Vendor, read_key,
-};
+use crate::model::{Caps, Conversation, DryRun, Mode, ModelProposer, ReplyBuilder, Surroundings, Vendor, read_key};
+pub use settings::{Api, OpenAiSettings};
 
 /// OpenAI's server.
 const SERVER: &str = "https://api.openai.com/v1";
@@ -34,47 +31,6 @@ const RESPONSES_ONLY: [&str; 2] = ["gpt-6-astra", "gpt-6.1-sol"];
 /// # Ok::<(), autoresearch_core::ProposerError>(())
 /// ```
 pub struct OpenAiProposer(ModelProposer);
-
-/// Settings of an [`OpenAiProposer`].
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct OpenAiSettings {
-    /// Name of the model. Default: `gpt-6.1-sol`.
-    pub model: String,
-    /// Interface of the server. Default: Responses.
-    pub api: Api,
-    /// Effort, in the model's own words. Default: its own.
-    pub effort: Option<String>,
-    /// Settings that all vendors share.
-    #[serde(flatten)]
-    pub options: Options,
-    /// Keys that belong to no setting; any is an error.
-    #[serde(flatten)]
-    pub unknown: BTreeMap<String, toml::Value>,
-}
-
-/// Interface of a server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Api {
-    /// OpenAI's Responses.
-    #[default]
-    Responses,
-    /// Chat Completions, which compatible servers have: vLLM, Ollama, llama.cpp, OpenRouter.
-    Chat,
-}
-
-impl Default for OpenAiSettings {
-    fn default() -> Self {
-        OpenAiSettings {
-            model: "gpt-6.1-sol".into(),
-            api: Api::default(),
-            effort: None,
-            options: Options::default(),
-            unknown: BTreeMap::new(),
-        }
-    }
-}
 
 impl OpenAiProposer {
     /// A proposer for one run. Reads the key and opens the cassette.

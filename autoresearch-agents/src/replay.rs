@@ -1,7 +1,7 @@
 //! A recorded run, proposed again.
 
 use async_trait::async_trait;
-use autoresearch_core::journal::{Entry, Record, StagedExperiment};
+use autoresearch_core::internal::journal::{Entry, Record, StagedExperiment};
 use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError, Wave};
 use serde::de::DeserializeOwned;
 use thiserror::Error;

@@ -287,7 +287,9 @@ mod tests {
     /// LR 0.02 -> 0.1, and rewrote the file with DEPTH 8 -> 9; the files are those of its end.
     #[test]
     fn experiments_of_whatever_proposer_are_points() {
-        use autoresearch_core::{Journal, Program, Revision, State, import, journal, journal::Record};
+        use autoresearch_core::internal::journal::Record;
+        use autoresearch_core::internal::{import, journal};
+        use autoresearch_core::{Journal, Program, Revision, State};
         let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\nd\t0.7\tkeep\ne\t\tcrash\nf\t0.8\tdiscard\n";
         let line = |name: &str, kind: &str, value: &str| format!("const {name}: {kind} = {value};");
         let lr = |from: &str, to: &str| Patch::replace("a.rs", line("LR", "f64", from), line("LR", "f64", to));
@@ -332,7 +334,9 @@ mod tests {
     /// LR 0.04 -> 0.02 is kept while DEPTH 8 -> 4 runs, which was made from the baseline as well.
     #[test]
     fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
-        use autoresearch_core::{Journal, Program, State, import, journal, journal::Record};
+        use autoresearch_core::internal::journal::Record;
+        use autoresearch_core::internal::{import, journal};
+        use autoresearch_core::{Journal, Program, State};
         let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\n";
         let set = |name: &str, kind: &str, from: &str, to: &str| {
             let line = |value: &str| format!("const {name}: {kind} = {value};");
@@ -365,8 +369,10 @@ mod tests {
     /// excursion sacrifices DEPTH 4 -> 2.
     #[test]
     fn experiments_on_side_lines_are_points_with_their_sacrifices() {
-        use autoresearch_core::state::ExcursionStep;
-        use autoresearch_core::{Journal, Program, State, import, journal, journal::Record};
+        use autoresearch_core::internal::journal::ExcursionStep;
+        use autoresearch_core::internal::journal::Record;
+        use autoresearch_core::internal::{import, journal};
+        use autoresearch_core::{Journal, Program, State};
         let table =
             "commit\tval\tstatus\na\t1.0\tkeep\nb\t1.1\tdiscard\nc\t1.2\tdiscard\nd\t0.9\tkeep\ne\t0.95\tdiscard\n";
         let set = |name: &str, kind: &str, from: &str, to: &str| {

@@ -1,6 +1,6 @@
 //! The gate for texts that a model, an agent or a server wrote: control characters, length, and the ends of long texts.
 
-pub(crate) use autoresearch_core::text::clean;
+pub(crate) use autoresearch_core::internal::text::clean;
 
 /// Longest excerpt of somebody else's text within a message, in characters.
 const EXCERPT: usize = 500;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use autoresearch_agents::ConstantError;
-use autoresearch_core::git::GitError;
+use autoresearch_core::internal::git::GitError;
 use autoresearch_core::{JournalError, LabError, ProgramError, ProposerError, SandboxError};
 use thiserror::Error;
 

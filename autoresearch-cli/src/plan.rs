@@ -1,6 +1,6 @@
 //! The workers of a run on this machine: what each has for itself, and which processors are left for builds.
 
-use autoresearch_core::process::Cpus;
+use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::{Device, Workers};
 
 use crate::config::workers::Resources;

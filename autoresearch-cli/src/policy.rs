@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use autoresearch_core::Policy;
-use autoresearch_core::metric::Repeats;
+use autoresearch_core::Repeats;
 use serde::Serialize;
 use serde_json::Value;
 

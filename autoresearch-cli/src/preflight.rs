@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use autoresearch_agents::KnobProposer;
-use autoresearch_core::git::{FileMode, Lineage};
+use autoresearch_core::internal::git::{FileMode, Lineage};
 use autoresearch_core::{Context, EditablePaths, Proposer, ProposerError, Revision, Score};
 
 use crate::config::{AgentSection, KeyError, KnownAgent, ProposerSection};

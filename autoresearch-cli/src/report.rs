@@ -16,7 +16,7 @@ mod workers;
 pub mod fixtures;
 
 use autoresearch_core::State;
-use autoresearch_core::import::is_imported;
+use autoresearch_core::internal::import::is_imported;
 
 pub use line::{duration, line, took};
 pub use markdown::markdown;

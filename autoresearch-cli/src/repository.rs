@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use autoresearch_core::git::{GitError, Lineage, root_of};
-use autoresearch_core::import::is_imported;
-use autoresearch_core::journal::Entry;
+use autoresearch_core::internal::git::{GitError, Lineage, root_of};
+use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::{Journal, SandboxError, State};
 
 use crate::error::CommandError;

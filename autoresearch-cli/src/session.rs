@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
-use autoresearch_core::import::is_imported;
+use autoresearch_core::Commands;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{CommandSandbox, Journal, Program, Revision, State};
 
 use crate::config::Config;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use autoresearch_core::Journal;
-use autoresearch_core::journal::Record;
+use autoresearch_core::internal::journal::Record;
 
 use crate::repository::Repository;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use autoresearch_agents::{ConstantError, constants};
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::{FileEdit, Patch, Revision};
 
 use crate::config::Config;

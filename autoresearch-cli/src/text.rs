@@ -2,8 +2,8 @@
 
 pub mod terminal;
 
-pub use autoresearch_core::metric::{signed, significant};
-pub use autoresearch_core::text::{clean, one_line};
+pub use autoresearch_core::internal::metric::{signed, significant};
+pub use autoresearch_core::internal::text::{clean, one_line};
 
 /// Returns `text` as one line of any length, cleaned.
 pub fn clean_line(text: &str) -> String {

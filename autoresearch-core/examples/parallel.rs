@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use autoresearch_core::internal::{import, verify};
 use autoresearch_core::*;
 use serde::{Deserialize, Serialize};
 

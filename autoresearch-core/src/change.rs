@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 mod diff;
 mod editable;
+mod error;
+mod nearest;
 mod path;
 
 use diff::{to_crlf, uses_crlf};
 pub use editable::EditablePaths;
+pub use error::PatchError;
+use nearest::nearest_line;
 pub use path::check_path;
 
 /// A set of edits to text files, applied atomically to the incumbent's files.
@@ -50,85 +53,6 @@ pub enum FileEdit {
         /// The diff, with `--- a/path` and `+++ b/path` before the hunks of each file.
         diff: String,
     },
-}
-
-/// Reason why a patch is rejected. Nothing is changed, and no experiment is spent.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum PatchError {
-    /// No edit at all, or edits that change nothing.
-    #[error("the patch changes nothing")]
-    Empty,
-    /// A path that names no file below the root.
-    #[error("the path `{path}` cannot be edited: {why}")]
-    BadPath {
-        /// The path, escaped.
-        path: String,
-        /// The reason, in words.
-        why: &'static str,
-    },
-    /// A path outside the allow-list.
-    #[error("{path} may not be edited; editable: {editable}")]
-    NotEditable {
-        /// The path.
-        path: String,
-        /// The allow-list.
-        editable: String,
-    },
-    /// The file to be edited does not exist.
-    #[error("{0} does not exist; write a new file whole, or as a diff from /dev/null")]
-    NoSuchFile(String),
-    /// A diff creates a file that is there already.
-    #[error("{0} exists already; write it whole, or as a diff from its present text")]
-    AlreadyExists(String),
-    /// The search text stands nowhere.
-    #[error("the text to be replaced stands nowhere in {path}; the nearest line is {line}: {nearest}")]
-    NoMatch {
-        /// Path of the file.
-        path: String,
-        /// The number of the nearest line, from 1.
-        line: usize,
-        /// The nearest line.
-        nearest: String,
-    },
-    /// The search text stands in several places.
-    #[error("the text to be replaced stands {count} times in {path}; give more of its surroundings")]
-    Ambiguous {
-        /// Path of the file.
-        path: String,
-        /// The number of places.
-        count: usize,
-    },
-    /// The text is no unified diff.
-    #[error("line {line} of the diff: {why}")]
-    MalformedDiff {
-        /// The line of the diff, from 1.
-        line: usize,
-        /// The fault, and the remedy.
-        why: &'static str,
-    },
-    /// A diff asks for something else than a change of text.
-    #[error("{path}: {what} cannot be part of a patch; leave it out, and only change text or create text files")]
-    Unsupported {
-        /// Path of the file.
-        path: String,
-        /// The kind of change that it asks for.
-        what: &'static str,
-    },
-    /// A file that exists is no text.
-    #[error("{0} is not text (UTF-8), so it can be neither edited nor replaced")]
-    NotText(String),
-    /// A new file would stand where a folder is, or below a file.
-    #[error("{path} cannot be a file beside {with}: one of them would be a folder")]
-    Collides {
-        /// Path of the new file.
-        path: String,
-        /// Path of the file or folder that exists.
-        with: String,
-    },
-    /// The file would hold a NUL, so it would be no text.
-    #[error("{0} would contain a NUL; write text only")]
-    Binary(String),
 }
 
 impl FileEdit {
@@ -259,19 +183,6 @@ fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<S
             Err(PatchError::NoMatch { path: path.to_owned(), line, nearest })
         }
     }
-}
-
-/// The line that shares most words with the first line searched for, for an error that helps to mend the edit.
-fn nearest_line(text: &str, search: &str) -> (usize, String) {
-    let first = search.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let wanted: Vec<&str> = words(first).collect();
-    let shared = |line: &str| words(line).filter(|word| wanted.contains(word)).count();
-    let best = text.lines().enumerate().max_by_key(|(at, line)| (shared(line), std::cmp::Reverse(*at)));
-    best.map_or((1, String::new()), |(at, line)| (at + 1, line.trim().chars().take(200).collect()))
-}
-
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ mod workspace;
 pub use commands::Commands;
 pub use cpus::Cpus;
 pub use devices::Device;
-pub use executor::{Executor, Job, JobName, JobStatus, Step, Tree};
+pub use executor::{Executor, Job, JobName, JobStatus, JobStep, Tree};
 pub use limits::Limits;
 pub use local::{LocalExecutor, Slot};
 pub use tree::{MemoryTree, export};
@@ -38,8 +38,8 @@ use workspace::{Move, Workspace};
 ///
 /// ```
 /// use std::{process::Command, time::Duration};
-/// use autoresearch_core::command::Commands;
-/// use autoresearch_core::git::Lineage;
+/// use autoresearch_core::Commands;
+/// use autoresearch_core::internal::git::Lineage;
 /// use autoresearch_core::{Cancel, CommandSandbox, EditablePaths, Patch, Sandbox, Trial};
 ///
 /// # let folder = std::env::temp_dir().join(format!("sandbox-example-{}", std::process::id()));

@@ -100,7 +100,8 @@ impl std::fmt::Display for Problem {
 /// decides; by default that is the first column that no other role claims.
 ///
 /// ```
-/// use autoresearch_core::{Status, import};
+/// use autoresearch_core::Status;
+/// use autoresearch_core::internal::import;
 /// let table = import::parse("commit\tval_bpb\tstatus\na1b2c3d\t0.9979\tkeep\nb2c3d4e\t\tOOM\n", None);
 /// assert_eq!(table.metric, "val_bpb");
 /// assert_eq!(table.rows[1].status, Status::Crash);

@@ -135,7 +135,8 @@ pub trait Medium: Send {
 /// An open journal with the entries that it holds, locked against other writers as long as it lives.
 ///
 /// ```
-/// use autoresearch_core::journal::{Journal, Record, RunHeader};
+/// use autoresearch_core::Journal;
+/// use autoresearch_core::internal::journal::{Record, RunHeader};
 /// use autoresearch_core::{Direction, State};
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("journal.jsonl");

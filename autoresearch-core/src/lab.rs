@@ -6,16 +6,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use thiserror::Error;
 use tokio::sync::Mutex;
 
 use crate::cancel::Cancel;
-use crate::journal::{Journal, JournalError, Record, RunHeader, StagedExperiment};
+use crate::journal::{Journal, Record, RunHeader, StagedExperiment};
 use crate::metric::Metric;
 use crate::observer::{Event, Observer};
-use crate::policy::Difference;
 use crate::program::Program;
 use crate::proposer::Proposer;
 use crate::ratchet::{DecisionRule, Ratchet};
@@ -24,8 +20,10 @@ use crate::state::State;
 use crate::stop::{Stop, StopReason};
 
 mod builder;
+mod change;
 mod decide;
 mod disclosure;
+mod error;
 mod excursion;
 mod health;
 mod in_flight;
@@ -37,59 +35,14 @@ mod settings;
 mod trials;
 
 pub use builder::LabBuilder;
+pub use change::Change;
 use disclosure::Disclosed;
+pub use error::LabError;
 pub use excursion::ExcursionRule;
 use in_flight::{Completion, InFlight};
 use schedule::Step;
 pub use screening::Screening;
 pub use settings::{Settings, Workers};
-
-/// A kind of change that a lab can journal and hand to its parts. Every type with these bounds is one.
-pub trait Change: Serialize + DeserializeOwned + Send + Sync + 'static {}
-
-impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Change for C {}
-
-/// A failure of the lab or of its parts, as opposed to one of a candidate. The journal holds everything up to here, and the
-/// same command resumes the run.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LabError {
-    /// The journal failed.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The sandbox failed repeatedly, for the incumbent too.
-    #[error(transparent)]
-    Sandbox(#[from] SandboxError),
-    /// The proposer cannot go on without a person.
-    #[error("the proposer cannot go on: {0}")]
-    Proposer(String),
-    /// The unchanged program gave no number, so there is nothing to improve on.
-    #[error("the baseline gave no number: {why}\n{tail}\nmake the unchanged program run first; its log is {log}")]
-    Baseline {
-        /// The reason, from the end of its trial.
-        why: String,
-        /// The last lines of its output.
-        tail: String,
-        /// File with its whole output.
-        log: String,
-    },
-    /// The journal belongs to a run with other settings.
-    #[error(
-        "this run was started with other settings, so measurements would not compare:\n{}\nset them back, or start a run with another tag",
-        listed(.0)
-    )]
-    Changed(Vec<Difference>),
-    /// The settings cannot be used.
-    #[error("{0}")]
-    Settings(String),
-    /// A change cannot be written as JSON.
-    #[error("the change cannot be written into the journal: {0}")]
-    Json(#[from] serde_json::Error),
-}
-
-fn listed(differences: &[Difference]) -> String {
-    differences.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n")
-}
 
 /// The engine of one run: a ratchet search over changes of the kind `C`.
 ///
@@ -145,15 +98,6 @@ impl<C> Lab<C> {
 }
 
 impl<C: Change> Lab<C> {
-    /// Sets up a lab over these parts; see [`LabBuilder`] for the rest and its defaults.
-    pub fn builder(
-        sandbox: Arc<dyn Sandbox<C>>,
-        proposer: Box<dyn Proposer<C>>,
-        metric: Arc<dyn Metric>,
-    ) -> LabBuilder<C> {
-        LabBuilder::new(sandbox, proposer, metric)
-    }
-
     /// Adds a listener.
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Lab<C> {
         let mut observers = self.observers.to_vec();

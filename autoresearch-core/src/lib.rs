@@ -1,68 +1,78 @@
 #![doc = include_str!("../README.md")]
 //!
-//! The modules stand in the order in which an experiment flows through them.
+//! Everything that a program needs stands at this level; [`prelude`] has what most programs type. Help for tests is in
+//! `testkit`, a feature of that name.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod program;
+// The modules stand in the order in which an experiment flows through them.
+mod program;
 
-pub mod proposal;
-pub mod proposer;
-pub mod text;
+mod proposal;
+mod proposer;
+mod text;
 
-pub mod change;
+mod change;
 
-pub mod cancel;
+mod cancel;
 mod failpoint;
-pub mod machine;
+mod machine;
 mod revision;
-pub mod sandbox;
+mod sandbox;
 
 #[cfg(feature = "git")]
-pub mod git;
+mod git;
 
 #[cfg(feature = "command")]
-pub mod command;
+mod command;
 
-pub mod metric;
+mod metric;
 
-pub mod ratchet;
+mod ratchet;
 
-pub mod audit;
-pub mod import;
-pub mod journal;
-pub mod policy;
-pub mod results;
-pub mod state;
-pub mod verify;
+mod audit;
+mod import;
+mod journal;
+mod policy;
+mod results;
+mod state;
+mod verify;
 
-pub mod lab;
-pub mod stop;
+mod lab;
+mod stop;
 
-pub mod observer;
+mod observer;
 
+#[doc(hidden)]
+pub mod internal;
+pub mod prelude;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 
 pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 #[cfg(feature = "command")]
-pub use command::{CommandSandbox, Device, Executor, LocalExecutor, process};
+pub use command::{
+    CommandSandbox, Commands, Cpus, Device, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor,
+    MemoryTree, Slot, Tree,
+};
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Settings, Workers};
 pub use machine::MachineId;
-pub use metric::{Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Timing};
+pub use metric::{
+    Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Repeats, Score, Statistic, Timing,
+};
 pub use observer::{Event, Observer};
 pub use policy::{Difference, Policy};
 pub use program::{Program, ProgramError};
 pub use proposal::{Cost, Design, Proposal};
 pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{
-    Arm, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential, Side,
-    Strict, Verdict,
+    Arm, Comparison, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, Noise, NoiseAware, NoiseAwareSettings,
+    Paired, Ratchet, RuleError, Sequential, SequentialSettings, Side, Strict, Verdict,
 };
 pub use sandbox::{
-    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Purpose, Rebase, Rebased, Revision, RunLog, Sandbox,
-    SandboxError, StageError, Trial,
+    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Purpose, Rebase, Rebased, Repeat, Revision, RunLog,
+    Sandbox, SandboxError, StageError, Trial,
 };
-pub use state::{Experiment, State, Status};
+pub use state::{Experiment, Incumbent, RejectedProposal, State, Status};
 pub use stop::{Stop, StopReason};

@@ -14,13 +14,16 @@ mod log;
 mod significant;
 mod timing;
 
-#[cfg(feature = "command")]
-pub(crate) use items::MAX_ITEM_BYTES;
-pub use items::{ITEMS, ItemMetric};
+pub use items::ItemMetric;
 pub use log::{LogMetric, Repeats};
 pub(crate) use log::{secondary, summary};
 pub use significant::{signed, significant};
 pub use timing::{Clock, Statistic, Timing};
+
+/// The artifact with the items' scores. The variable `AUTORESEARCH_ITEMS` tells a trial where to write them.
+pub const ITEMS: &str = "items";
+/// The greatest size of a list of scores, in bytes.
+pub(crate) const MAX_ITEM_BYTES: u64 = 64 << 20;
 
 /// The better direction of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::change::Patch;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
-pub use crate::proposal::{Cost, Design, Proposal};
+pub use crate::proposal::{Cost, Proposal};
 use crate::sandbox::Revision;
 use crate::state::{Experiment, RejectedProposal, State};
 

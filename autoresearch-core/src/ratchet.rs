@@ -18,10 +18,11 @@ mod strict;
 mod trials;
 
 pub use arm::Arm;
+pub(crate) use arm::latest_machine;
 pub(crate) use arm::mean_of as mean;
 pub use constrained::{Constrained, Limit};
 pub use ladder::Ladder;
-pub(crate) use machines::{latest_machine, on_one_machine};
+pub(crate) use machines::on_one_machine;
 pub use noise::Noise;
 pub use noise_aware::{NoiseAware, NoiseAwareSettings};
 pub use paired::Paired;

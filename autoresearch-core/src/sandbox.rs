@@ -86,7 +86,7 @@ pub enum Rebased {
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use autoresearch_core::sandbox::{AdoptedRevision, Candidate, Revision, Sandbox, SandboxError, StageError, Trial};
+/// use autoresearch_core::{AdoptedRevision, Candidate, Revision, Sandbox, SandboxError, StageError, Trial};
 /// use autoresearch_core::{Cancel, Outcome, RunLog};
 ///
 /// /// A candidate is a number; its score is the number's distance from 3.

@@ -20,9 +20,9 @@ mod screening;
 
 pub use crate::journal::{ExcursionStep, Promotion, RunHeader, Status};
 pub use base::BaseStatus;
-pub use excursion::{FinishedExcursion, SideLine};
 pub use parts::{
-    AuditScore, EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
+    AuditScore, EarlierCandidate, Experiment, FinishedExcursion, HoldoutUse, Incumbent, OpenExperiment,
+    RejectedProposal, Running, Shift, SideLine,
 };
 pub use screening::{Rung, RungResult, Rungs, ScreeningRecord};
 

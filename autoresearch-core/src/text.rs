@@ -16,7 +16,7 @@ pub const PARAGRAPH_LIMIT: usize = 20_000;
 /// writing are removed whole. Any other control character becomes a space.
 ///
 /// ```
-/// use autoresearch_core::text::clean;
+/// use autoresearch_core::internal::text::clean;
 /// assert_eq!(clean("\u{1b}[31mred\u{1b}[0m\0and\n\tplain"), "red and\n\tplain");
 /// ```
 pub fn clean(text: &str) -> Cow<'_, str> {
@@ -46,7 +46,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// One line of at most `limit` characters: cleaned, with one space for white space of any length.
 ///
 /// ```
-/// use autoresearch_core::text::one_line;
+/// use autoresearch_core::internal::text::one_line;
 /// assert_eq!(one_line("wider\u{1b}[31m\n  layers\0", 100), "wider layers");
 /// assert_eq!(one_line("abcdef", 4), "abc…");
 /// ```

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::process::{Command, Ending, Limits, describe};
+use autoresearch_core::internal::process::{Command, Ending, Limits, describe};
 use autoresearch_core::{Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, SandboxError, Wave};
 use futures_util::future::join_all;
 

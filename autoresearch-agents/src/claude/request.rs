@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{CacheTime, ClaudeSettings, Effort, Thinking};
+use super::settings::{CacheTime, ClaudeSettings, Effort, Thinking};
 use crate::model::{Conversation, Turn};
 
 pub(super) fn body(settings: &ClaudeSettings, conversation: &Conversation) -> Value {

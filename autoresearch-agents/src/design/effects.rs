@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use autoresearch_core::ratchet::Noise;
+use autoresearch_core::Noise;
 use autoresearch_core::{Experiment, State, Status};
 
 use super::factorial::same;

@@ -1,6 +1,6 @@
 //! All points of a grid once each, in an order whose beginnings are spread over the whole space.
 
-use super::Idea;
+use super::draft::Draft;
 use crate::constants::Knob;
 use crate::space::Site;
 
@@ -21,7 +21,7 @@ impl Grid {
     }
 
     /// Returns the `nth` point of the order that follows from a seed.
-    pub fn point(&self, nth: u128, seed: u64) -> Idea {
+    pub fn point(&self, nth: u128, seed: u64) -> Draft {
         let all = self.points().max(1);
         // Steps of a golden section, of which none meets the same point twice before all were met.
         let step = (1..).map(|more| (all as f64 * 0.618_033_988_75) as u128 + more).find(|step| coprime(*step, all));
@@ -32,7 +32,7 @@ impl Grid {
             values.extend(levels.get((rest % count) as usize).map(|value| (at, value.clone())));
             rest /= count;
         }
-        Idea { values, why: format!("It is point {} of {all} of the grid.", nth + 1) }
+        Draft { values, why: format!("It is point {} of {all} of the grid.", nth + 1) }
     }
 }
 

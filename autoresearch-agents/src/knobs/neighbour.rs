@@ -3,7 +3,7 @@
 use autoresearch_core::{Context, Patch, ProposerError, Status};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
-use super::Idea;
+use super::draft::Draft;
 use crate::constants::{Constant, Knob};
 use crate::space::{Site, changes, float};
 
@@ -27,7 +27,7 @@ impl<'s> Neighbourhood<'s> {
     }
 
     /// Returns the next draw: literals by site, and the reason.
-    pub fn draw(&self, rng: &mut impl Rng) -> Result<Idea, ProposerError> {
+    pub fn draw(&self, rng: &mut impl Rng) -> Result<Draft, ProposerError> {
         let count = if rng.random_bool(0.75) { 1 } else { 2 };
         let weight = |at: &usize| match self.0.get(*at).map(|(_, past)| past) {
             Some(Past { kept: Some(_), failures: 0 }) => 3.0,
@@ -45,7 +45,7 @@ impl<'s> Neighbourhood<'s> {
         if known().zip(&values).any(|((_, (site, _)), (_, value))| site.constant.value == value) {
             values.clear();
         }
-        Ok(Idea { values, why: known().map(|(_, known)| reason(known)).collect::<Vec<_>>().join(" ") })
+        Ok(Draft { values, why: known().map(|(_, known)| reason(known)).collect::<Vec<_>>().join(" ") })
     }
 }
 

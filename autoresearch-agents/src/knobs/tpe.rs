@@ -5,7 +5,7 @@ use autoresearch_core::ProposerError;
 use rand::Rng;
 use tpe::{TpeOptimizerBuilder, categorical_range, histogram_estimator, parzen_estimator, range};
 
-use super::Idea;
+use super::draft::Draft;
 use crate::constants::Knob;
 use crate::space::{Observation, Site};
 
@@ -32,9 +32,9 @@ pub(super) fn draw(
     observations: &[Observation],
     lies: &[Observation],
     rng: &mut impl Rng,
-) -> Result<Idea, ProposerError> {
+) -> Result<Draft, ProposerError> {
     if observations.len() < AT_RANDOM {
-        return Ok(super::at_random(sites, rng));
+        return Ok(super::draft::at_random(sites, rng));
     }
     let mut values = Vec::new();
     for (at, site) in sites.iter().enumerate() {
@@ -57,5 +57,5 @@ pub(super) fn draw(
         values.push((at, site.knob.literal(number)));
     }
     let why = format!("The values of the better ones of {} measured points are dense there.", observations.len());
-    Ok(Idea { values, why })
+    Ok(Draft { values, why })
 }

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::git::{FileMode, GitError, Lineage, check_path};
-use autoresearch_core::process::{Command, GRACE, Limits, describe, log_tail};
+use autoresearch_core::internal::check_path;
+use autoresearch_core::internal::git::{FileMode, GitError, Lineage};
+use autoresearch_core::internal::process::{Command, GRACE, Limits, describe, log_tail};
 use autoresearch_core::{Cancel, EditablePaths, Revision, SandboxError};
 
 use crate::files::set_executable;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::OpenAiSettings;
+use super::settings::OpenAiSettings;
 use crate::http::Headers;
 use crate::http::sse::Event;
 use crate::model::{Call, Conversation, Reply, ReplyBuilder, ReplyError, Stop, Turn, Usage, read_server_error};

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::journal::Entry;
+use autoresearch_core::internal::journal;
+use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::*;
 
 /// Score of a file's text, or the message of its crash.

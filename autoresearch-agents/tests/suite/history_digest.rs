@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use autoresearch_agents::model::Mode;
 use autoresearch_agents::{Strategy, digest, strategy};
-use autoresearch_core::journal::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::import;
+use autoresearch_core::internal::journal::{
+    Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart,
+};
 use autoresearch_core::*;
 
 const TABLE: &str = include_str!("../data/h100-mar8.tsv");

@@ -3,6 +3,7 @@
 use crate::fixture::{Measure, TRAINER, constant, run_lab, trained};
 use async_trait::async_trait;
 use autoresearch_agents::{KnobProposer, ReplayError, ReplayProposer};
+use autoresearch_core::internal::import;
 use autoresearch_core::*;
 
 /// Crashes where the model is too large.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::internal::journal::Record;
 use autoresearch_core::{Experiment, Purpose, Sandbox, State, Status, Trial};
 use clap::Args;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use autoresearch_agents::model::{DryRun, Mode, Options};
 use autoresearch_agents::{ClaudeProposer, OpenAiProposer};
-use autoresearch_core::import::is_imported;
+use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{Context, Journal, Score, State};
 
 use crate::config::ProposerSection;

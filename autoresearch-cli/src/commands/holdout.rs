@@ -1,6 +1,6 @@
 //! The sealed holdout: data that no decision of a run has seen, measured once at its end.
 
-use autoresearch_core::journal::Record;
+use autoresearch_core::internal::journal::Record;
 use autoresearch_core::{Budget, Cancel, Outcome, Purpose, Sandbox, Score, Trial};
 
 use crate::error::CommandError;

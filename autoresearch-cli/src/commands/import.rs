@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use autoresearch_core::git::Lineage;
-use autoresearch_core::import::{Imported, parse};
-use autoresearch_core::{Direction, Journal, JournalError, State, results};
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::import::{Imported, parse};
+use autoresearch_core::internal::results;
+use autoresearch_core::{Direction, Journal, JournalError, State};
 use clap::Args;
 
 use crate::config::parse_direction;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use autoresearch_core::State;
-use autoresearch_core::journal::Entry;
+use autoresearch_core::internal::journal::Entry;
 use clap::Args;
 
 use super::args::ConfigArgs;
@@ -56,7 +56,7 @@ pub fn write_report(
     let (svg, png, markdown) = (folder.join("progress.svg"), folder.join("progress.png"), folder.join("report.md"));
     plot::staircase(state, &svg, &png)?;
     let text = report::markdown(state, entries, title, "progress.svg");
-    autoresearch_core::results::write_atomically(&markdown, text.as_bytes())?;
+    autoresearch_core::internal::results::write_atomically(&markdown, text.as_bytes())?;
     terminal::out(format_args!("report: {}", markdown.display()));
     terminal::out(format_args!("plot: {}", png.display()));
     Ok(())

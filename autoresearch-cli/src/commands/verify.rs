@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use autoresearch_core::git::{GitError, Lineage};
-use autoresearch_core::import::is_imported;
-use autoresearch_core::journal::Entry;
-use autoresearch_core::verify::{self, View, Violation};
+use autoresearch_core::internal::git::{GitError, Lineage};
+use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::journal::Entry;
+use autoresearch_core::internal::verify;
+use autoresearch_core::internal::verify::{View, Violation};
 use autoresearch_core::{Journal, JournalError, State};
 use clap::Args;
 

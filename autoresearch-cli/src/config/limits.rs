@@ -1,6 +1,6 @@
 //! `[limits]`: what each command may use of the machine.
 
-use autoresearch_core::process::Limits;
+use autoresearch_core::internal::process::Limits;
 use serde::Deserialize;
 
 use super::values;

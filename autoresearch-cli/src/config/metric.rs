@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoresearch_core::metric::{Clock, Repeats, Statistic};
+use autoresearch_core::{Clock, Repeats, Statistic};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
 use serde::Deserialize;
 

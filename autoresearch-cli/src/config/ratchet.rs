@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use autoresearch_core::ratchet::{NoiseAwareSettings, RuleError, SequentialSettings};
 use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
+use autoresearch_core::{NoiseAwareSettings, RuleError, SequentialSettings};
 use serde::{Deserialize, Serialize};
 
 use super::error::KeyError;

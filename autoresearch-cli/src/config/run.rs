@@ -1,6 +1,6 @@
 //! `[run]`, `[build]` and `[check]`: the commands.
 
-use autoresearch_core::process::Cpus;
+use autoresearch_core::internal::process::Cpus;
 use serde::Deserialize;
 
 use super::error::KeyError;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use autoresearch_core::process::Cpus;
+use autoresearch_core::internal::process::Cpus;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// The longest time that may be given, some thirty years.

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::report::fixtures::{records, run_of};
     use autoresearch_core::Journal;
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::internal::journal::Record;
 
     /// A run in which every experiment cost the same, with two rejections: one before the first keep, one at the end.
     fn paid() -> State {

@@ -129,7 +129,7 @@ fn some(names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::report::fixtures::{example, records, replay};
-    use autoresearch_core::journal::Record;
+    use autoresearch_core::internal::journal::Record;
     use autoresearch_core::{Design, Patch, Revision};
 
     /// The run of a two by two design, whose baseline is its first point.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use autoresearch_core::State;
-use autoresearch_core::results::deviations;
+use autoresearch_core::internal::results::deviations;
 
 use super::line::cells;
 

@@ -1,7 +1,7 @@
 //! States and records for the tests of reports.
 
-use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, State, Status};
 
 /// A small run: baseline, a keep, a discard, a crash.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use autoresearch_core::state::HoldoutUse;
+use autoresearch_core::internal::state::HoldoutUse;
 use autoresearch_core::{Direction, Experiment, Score, State};
 use jiff::tz::TimeZone;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use autoresearch_core::import::is_imported;
+use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{Experiment, State, Status};
 use jiff::tz::TimeZone;
 

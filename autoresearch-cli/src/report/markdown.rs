@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use autoresearch_core::import::is_imported;
-use autoresearch_core::journal::Entry;
+use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::{Direction, Experiment, State, Status};
 use jiff::tz::TimeZone;
 

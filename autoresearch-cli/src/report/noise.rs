@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use autoresearch_core::State;
-use autoresearch_core::audit::{self, Kept};
+use autoresearch_core::internal::audit;
+use autoresearch_core::internal::audit::Kept;
 
 use super::line::escape_cell;
 use crate::text::{signed, significant};

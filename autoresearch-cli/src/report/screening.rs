@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use autoresearch_core::State;
-use autoresearch_core::results::{Agreement, screened};
+use autoresearch_core::internal::results::{Agreement, screened};
 
 use super::line::duration;
 
@@ -64,9 +64,9 @@ mod tests {
     use crate::report::excursions::excursions;
     use crate::report::fixtures::{decided, example, measurement, replay, staged, started};
     use crate::report::{line, markdown};
-    use autoresearch_core::journal::{Record, TrialResult, TrialStart};
-    use autoresearch_core::ratchet::Side;
-    use autoresearch_core::state::{ExcursionStep, Promotion};
+    use autoresearch_core::Side;
+    use autoresearch_core::internal::journal::{ExcursionStep, Promotion};
+    use autoresearch_core::internal::journal::{Record, TrialResult, TrialStart};
     use autoresearch_core::{Outcome, RunLog, Status};
 
     /// The records of a trial: 100 s on the full budget, 20 s on a share of it.

@@ -44,7 +44,7 @@ fn a_decision_against_strict_improvement_is_named() {
     let table =
         "a\t1.5\t1\tkeep\tbaseline\nb\t1.6\t1\tkeep\tsimpler\nc\t1.2\t1\tkeep\twider\nd\t1.1\t1\tdiscard\tugly\n";
     let mut journal = Journal::in_memory();
-    let records = autoresearch_core::import::parse(table, None).records("t", Direction::Minimise);
+    let records = autoresearch_core::internal::import::parse(table, None).records("t", Direction::Minimise);
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
     let state = State::replay(&entries).unwrap();
     let list = "- 001 simpler: 1.500000 -> 1.600000, KEPT (worse by 0.100000)\n\

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use autoresearch_core::import::is_imported;
+use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{Experiment, State, Status};
 
 use super::line::duration;

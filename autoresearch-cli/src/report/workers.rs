@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record, TrialResult};
+use autoresearch_core::internal::journal::{Entry, Record, TrialResult};
 use autoresearch_core::{Experiment, State, Status};
 use jiff::Timestamp;
 
@@ -133,8 +133,8 @@ fn moves(state: &State) -> String {
 mod tests {
     use super::*;
     use crate::report::fixtures::{measurement, records, replay, run_of, started, trial_started};
-    use autoresearch_core::journal::VERSION;
-    use autoresearch_core::ratchet::Side;
+    use autoresearch_core::Side;
+    use autoresearch_core::internal::journal::VERSION;
     use autoresearch_core::{Candidate, Outcome, Revision, RunLog, Score};
 
     /// Records with the second at which each was written.

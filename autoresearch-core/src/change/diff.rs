@@ -2,7 +2,8 @@
 //!
 //! The counts in `@@ -a,b +c,d @@` are never read, and the first number only decides between places that fit equally.
 
-use super::{PatchError, nearest_line};
+use super::error::PatchError;
+use super::nearest::nearest_line;
 
 /// The change of one file in a diff.
 #[derive(Debug)]

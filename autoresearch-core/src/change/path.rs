@@ -1,17 +1,17 @@
-//! The gate for the paths of a patch: names that no file system, list or terminal can be trusted with are refused.
+//! The gate for the paths of a patch: names that no file system, list or terminal can be trusted with are rejected.
 
 use super::PatchError;
 
 /// The longest name of a file or folder, in bytes: the limit of the usual file systems.
 const MOST_NAME: usize = 255;
-/// The longest path, in bytes: the limit of the usual systems.
-const MOST_PATH: usize = 4096;
+/// The longest path, in bytes: the usual limit of 4096 less room for the path of the candidate's own folder.
+const MOST_PATH: usize = 2048;
 
 /// Checks that `path` names a file below the root and nothing else: relative, with `/`, without `.`, `..`, control characters
 /// or names that are too long. Every path of a patch passes through it before anything else is done with the patch.
 ///
 /// ```
-/// use autoresearch_core::change::check_path;
+/// use autoresearch_core::internal::check_path;
 /// assert!(check_path("src/train.rs").is_ok());
 /// assert!(check_path("../train.rs").is_err());
 /// assert!(check_path("train.rs\nother.rs").is_err());
@@ -27,7 +27,7 @@ pub fn check_path(path: &str) -> Result<(), PatchError> {
     } else if path.chars().any(is_unprintable) {
         "it has a control character, such as a line break or a NUL"
     } else if path.len() > MOST_PATH {
-        "it is longer than 4096 bytes"
+        "it is longer than 2048 bytes"
     } else if names().any(|name| name.len() > MOST_NAME) {
         "one of its names is longer than 255 bytes"
     } else if path.starts_with('/') || drive {
@@ -74,6 +74,9 @@ mod tests {
             ("a\u{1b}[2Jb", "control"),
             ("a\u{202e}b", "control"),
             ("a\u{7f}", "control"),
+            ("a\u{85}b", "control"),
+            ("a\tb", "control"),
+            ("a\rb", "control"),
             ("/etc/passwd", "absolute"),
             ("C:/windows", "absolute"),
             ("a\\b", "backslash"),
@@ -84,14 +87,14 @@ mod tests {
             ("a/", "empty name"),
             (&long, "255"),
             (&format!("src/{long}.rs"), "255"),
-            (&"a/".repeat(2100), "4096"),
+            (&"a/".repeat(1100), "2048"),
         ]
         .map(|(path, why)| (path.to_owned(), why))
         .to_vec()
     }
 
     #[test]
-    fn a_path_that_names_no_file_below_the_root_is_refused_with_the_reason() {
+    fn a_path_that_names_no_file_below_the_root_is_rejected_with_the_reason() {
         for (path, word) in hostile() {
             match check_path(&path) {
                 Err(PatchError::BadPath { why, path: shown }) => {
@@ -101,7 +104,9 @@ mod tests {
                 other => panic!("{path:?}: {other:?}"),
             }
         }
-        for path in ["a", "src/a b/ü.rs", ".hidden", "a..b", "...", &"a".repeat(255)] {
+        // The limits are in bytes.
+        assert!(check_path(&"ä".repeat(128)).is_err());
+        for path in ["a", "a'\"$b", "日本", "src/a b/ü.rs", ".hidden", "a..b", "...", &"a".repeat(255)] {
             assert_eq!(check_path(path), Ok(()), "{path}");
         }
     }

@@ -24,7 +24,7 @@ impl Cpus {
     /// Makes a set of these numbers. The error names the number that is too great.
     ///
     /// ```
-    /// use autoresearch_core::command::Cpus;
+    /// use autoresearch_core::Cpus;
     /// assert_eq!(Cpus::new([3, 0, 1])?.to_string(), "0-1,3");
     /// assert!(Cpus::new([4096]).is_err());
     /// # Ok::<(), String>(())

@@ -25,7 +25,7 @@ impl Device {
     /// for both. A worker of processors alone sees no GPU. The error says what to write instead.
     ///
     /// ```
-    /// use autoresearch_core::command::Device;
+    /// use autoresearch_core::Device;
     /// let device = Device::parse("cuda:0+1/cpus:0-7")?;
     /// assert!(device.environment.contains(&("CUDA_VISIBLE_DEVICES".into(), "0,1".into())));
     /// assert_eq!(device.cpus.to_string(), "0-7");
@@ -67,7 +67,7 @@ impl Device {
     /// Checks that no GPU or processor belongs to two workers, each with one of these; the error says which does.
     ///
     /// ```
-    /// use autoresearch_core::command::Device;
+    /// use autoresearch_core::Device;
     /// let devices = |texts: [&str; 2]| texts.map(|text| Device::parse(text).unwrap());
     /// assert!(Device::check(&devices(["cuda:0", "cuda:1"])).is_ok());
     /// let error = Device::check(&devices(["cpus:0-3", "cpus:3-5"])).unwrap_err();

@@ -18,7 +18,7 @@ use crate::sandbox::{Outcome, Progress, SandboxError};
 /// The stable name of a job, made of its run, experiment and trial, by which it is found again after a restart.
 ///
 /// ```
-/// use autoresearch_core::command::JobName;
+/// use autoresearch_core::JobName;
 /// assert_eq!(JobName::new("faster", "0007-2").to_string(), "faster-0007-2");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +56,7 @@ pub trait Tree: fmt::Debug + Send + Sync {
 
 /// One phase of a job: a command with its surroundings.
 #[derive(Debug, Clone, Default)]
-pub struct Step {
+pub struct JobStep {
     /// The program and its arguments. Empty for nothing to do.
     pub argv: Vec<String>,
     /// Variables beside those that the executor's machine passes on.
@@ -76,12 +76,12 @@ pub struct Job {
     /// The candidate's files.
     pub tree: Arc<dyn Tree>,
     /// The build. An empty command line for none.
-    pub build: Step,
+    pub build: JobStep,
     /// Files that the build leaves elsewhere and the run needs, relative to the candidate's folder. They are copied right after
     /// the build into a folder that the run's arguments call `{built}`.
     pub keeps: Vec<PathBuf>,
     /// The run. Its limit is for all repeats together.
-    pub run: Step,
+    pub run: JobStep,
     /// Executions of the run's command, at least 1.
     pub repeats: u32,
     /// The accelerators that the run may use, as variables that show them. An executor that assigns devices itself ignores them.
@@ -98,9 +98,9 @@ impl Job {
         Job {
             name,
             tree,
-            build: Step { limit, ..Step::default() },
+            build: JobStep { limit, ..JobStep::default() },
             keeps: Vec::new(),
-            run: Step { argv, limit, ..Step::default() },
+            run: JobStep { argv, limit, ..JobStep::default() },
             repeats: 1,
             devices: Device::default(),
             slot: 0,
@@ -150,7 +150,7 @@ pub enum JobStatus {
 /// # Example
 /// ```
 /// use std::{sync::Arc, time::Duration};
-/// use autoresearch_core::command::{Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
+/// use autoresearch_core::{Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
 /// use autoresearch_core::Cancel;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

@@ -29,7 +29,7 @@ pub use slot::Slot;
 /// lost, and one that had ended is found by its name.
 ///
 /// ```
-/// use autoresearch_core::command::{LocalExecutor, Slot};
+/// use autoresearch_core::{LocalExecutor, Slot};
 /// // One slot for each worker, and one for each build ahead.
 /// let executor = LocalExecutor::new([Slot::new("/tmp/slots/0"), Slot::new("/tmp/slots/1")], "/tmp/logs");
 /// assert_eq!(executor.slots(), 2);

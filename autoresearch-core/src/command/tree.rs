@@ -46,7 +46,7 @@ impl Tree for CommitTree {
 /// Files in memory, for tests of executors and for sandboxes that make their files themselves.
 ///
 /// ```
-/// use autoresearch_core::command::{MemoryTree, Tree};
+/// use autoresearch_core::{MemoryTree, Tree};
 /// let tree = MemoryTree::new([("src/a", "one\n"), ("b", "two\n")])?;
 /// assert_eq!(tree.listing()?.len(), 2);
 /// # Ok::<(), autoresearch_core::SandboxError>(())

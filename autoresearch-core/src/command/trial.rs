@@ -6,7 +6,7 @@ use super::commands::Commands;
 use super::cpus::Cpus;
 use super::devices::Device;
 use super::environment::passed;
-use super::executor::{Job, JobName, Step, Tree};
+use super::executor::{Job, JobName, JobStep, Tree};
 use super::limits::Limits;
 use crate::sandbox::{SandboxError, Trial};
 
@@ -27,14 +27,14 @@ pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: 
 
     let name = JobName::new(run, trial.name());
     Ok(Job {
-        build: Step {
+        build: JobStep {
             argv: commands.build.clone(),
             environment,
             limit: budget.build,
             limits: Limits { cpus: or(build_cpus, commands.limits.cpus), ..commands.limits },
         },
         keeps: commands.keeps.clone(),
-        run: Step {
+        run: JobStep {
             argv: commands.run.clone(),
             environment: run_environment,
             limit: budget.run,

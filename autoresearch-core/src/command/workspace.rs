@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::commands::Commands;
 use crate::change::{Patch, PatchError};
-use crate::git::{Conflict, FileMode, GitError, Lineage, check_path, collision};
+use crate::git::{Conflict, FileMode, GitError, Lineage, collision};
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
 
@@ -51,7 +51,7 @@ impl Workspace {
         })?)
     }
 
-    /// Commits a patch on `parent` and pins it. Every path is checked before anything is written.
+    /// Commits a patch on `parent` and pins it. [`Patch::apply`] checks every path before anything is written.
     pub(super) fn stage(
         &self,
         experiment: u32,
@@ -60,11 +60,6 @@ impl Workspace {
         message: &str,
     ) -> Result<Candidate, StageError> {
         let rejected = |error: PatchError| StageError::Rejected(error.to_string());
-        for edit in &patch.edits {
-            for path in edit.paths().map_err(rejected)? {
-                check_path(&path).map_err(|error| StageError::Rejected(error.to_string()))?;
-            }
-        }
         let files = self.read_editable(parent)?;
         let changed = patch.apply(&files, &self.commands.editable).map_err(rejected)?;
         let tree = self.with_lineage(|git| git.tree(parent))?;

@@ -58,6 +58,17 @@ pub struct LabBuilder<C> {
     observers: Vec<Arc<dyn Observer>>,
 }
 
+impl<C: Change> Lab<C> {
+    /// Sets up a lab over these parts; see [`LabBuilder`] for the rest and its defaults.
+    pub fn builder(
+        sandbox: Arc<dyn Sandbox<C>>,
+        proposer: Box<dyn Proposer<C>>,
+        metric: Arc<dyn Metric>,
+    ) -> LabBuilder<C> {
+        LabBuilder::new(sandbox, proposer, metric)
+    }
+}
+
 impl<C: Change> LabBuilder<C> {
     pub(super) fn new(
         sandbox: Arc<dyn Sandbox<C>>,

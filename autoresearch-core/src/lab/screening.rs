@@ -51,7 +51,7 @@ impl Screening {
     /// Checks the values. The error says which is wrong, and what to give instead.
     ///
     /// ```
-    /// use autoresearch_core::lab::Screening;
+    /// use autoresearch_core::Screening;
     /// assert!(Screening::new([0.2, 0.5]).check().is_ok());
     /// assert!(Screening::new([0.5, 0.2]).check().unwrap_err().contains("rising"));
     /// ```

@@ -3,13 +3,8 @@
 use std::fs::File;
 use std::io::Read;
 
-use super::{Direction, Measurement, Metric, MetricError, Score, secondary, summary};
+use super::{Direction, ITEMS, MAX_ITEM_BYTES, Measurement, Metric, MetricError, Score, secondary, summary};
 use crate::sandbox::Outcome;
-
-/// The artifact with the items' scores. The variable `AUTORESEARCH_ITEMS` tells a trial where to write them.
-pub const ITEMS: &str = "items";
-/// Longest list of scores, in bytes.
-pub(crate) const MAX_ITEM_BYTES: u64 = 64 << 20;
 
 /// Reads one number for each item of an evaluation set from the artifact [`ITEMS`]; their mean is the score.
 ///

@@ -81,8 +81,8 @@ impl LogMetric {
     /// Sets the statistic over the repeats of a trial's command. By default the repeats must agree.
     ///
     /// ```
-    /// use autoresearch_core::metric::Repeats;
-    /// use autoresearch_core::sandbox::Repeat;
+    /// use autoresearch_core::Repeats;
+    /// use autoresearch_core::Repeat;
     /// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
     /// let log = RunLog { repeats: vec![Repeat::default(); 3], ..RunLog::saying("ms: 4\nms: 9\nms: 5\n") };
     /// let metric = LogMetric::new("ms", Direction::Minimise);

@@ -4,7 +4,7 @@
 /// decimals would hide them.
 ///
 /// ```
-/// use autoresearch_core::metric::significant;
+/// use autoresearch_core::internal::metric::significant;
 /// assert_eq!(significant(0.9979), "0.997900");
 /// assert_eq!(significant(0.0005), "0.000500");
 /// assert_eq!(significant(5e-8), "5.00000e-8");
@@ -23,7 +23,7 @@ pub fn significant(value: f64) -> String {
 /// Writes a difference for people, like [`significant`], always with its sign.
 ///
 /// ```
-/// use autoresearch_core::metric::signed;
+/// use autoresearch_core::internal::metric::signed;
 /// assert_eq!(signed(0.0012), "+0.001200");
 /// assert_eq!(signed(-5e-8), "-5.00000e-8");
 /// ```

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::latest_machine;
 use crate::metric::{Measurement, Score};
 
 /// The measurements of one revision, oldest first.
@@ -67,6 +66,12 @@ impl Arm {
         let values: Vec<f64> = values.collect::<Option<_>>()?;
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
+}
+
+/// The measurements from the machine of the latest one.
+pub(crate) fn latest_machine(measurements: &[Measurement]) -> impl Iterator<Item = &Measurement> {
+    let machine = measurements.last().and_then(|latest| latest.machine.as_ref());
+    measurements.iter().filter(move |measurement| measurement.machine.as_ref() == machine)
 }
 
 /// The mean score of the measurements from the latest one's machine, or `None` without measurements.

@@ -25,14 +25,14 @@ pub enum Limit {
 /// Transactions on Systems, Man, and Cybernetics 1, 1971.
 ///
 /// ```
-/// use autoresearch_core::ratchet::{Evidence, Limit};
+/// use autoresearch_core::{Evidence, Limit};
 /// use autoresearch_core::{Arm, Constrained, Direction, Ratchet, Strict, Verdict};
 /// let rule = Constrained::new(Strict, [("memory_gb".to_owned(), Limit::AtMost(8.0))].into())?;
 /// let mut candidate = Arm::of([0.5]);
 /// candidate.measurements[0].secondary.insert("memory_gb".into(), 9.0);
 /// let verdict = rule.judge(&Evidence::new(Arm::of([1.0]), candidate, Direction::Minimise, 0));
 /// assert_eq!(verdict, Verdict::Discard("memory_gb is 9; its limit is at most 8".into()));
-/// # Ok::<(), autoresearch_core::ratchet::RuleError>(())
+/// # Ok::<(), autoresearch_core::RuleError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Constrained<R> {

@@ -19,7 +19,7 @@ use crate::metric::{signed, significant};
 /// discarded.
 ///
 /// ```
-/// use autoresearch_core::ratchet::{Arm, Evidence, Ladder, Ratchet, Verdict};
+/// use autoresearch_core::{Arm, Evidence, Ladder, Ratchet, Verdict};
 /// use autoresearch_core::{Direction, Measurement, Score};
 /// let arm = |items: &[f64]| {
 ///     let mean = Score::new(items.iter().sum::<f64>() / items.len() as f64)?;

@@ -1,16 +1,9 @@
 //! Measurements by machine: those from different machines are never compared.
 
 use super::{Arm, Evidence, Side, Verdict};
-use crate::metric::Measurement;
 
 /// Trials on different machines after which a candidate is discarded.
 const TRIES: usize = 6;
-
-/// Iterates over the measurements from the machine of the latest one.
-pub(crate) fn latest_machine(measurements: &[Measurement]) -> impl Iterator<Item = &Measurement> {
-    let machine = measurements.last().and_then(|latest| latest.machine.as_ref());
-    measurements.iter().filter(move |measurement| measurement.machine.as_ref() == machine)
-}
 
 /// Leaves in the evidence only the measurements from the machine of the candidate's latest trial. If none of the incumbent is
 /// left, as after a run is resumed elsewhere, the verdict is to measure the incumbent there.
@@ -51,7 +44,7 @@ pub(crate) fn on_one_machine(evidence: &mut Evidence) -> Option<Verdict> {
 mod tests {
     use super::*;
     use crate::machine::MachineId;
-    use crate::metric::{Direction, Score};
+    use crate::metric::{Direction, Measurement, Score};
 
     fn arm(runs: &[(&str, f64)]) -> Arm {
         let measurement = |(machine, score): &(&str, f64)| Measurement {

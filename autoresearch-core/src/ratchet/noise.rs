@@ -9,7 +9,7 @@ use statrs::distribution::{ContinuousCDF, FisherSnedecor, StudentsT};
 /// noise.
 ///
 /// ```
-/// use autoresearch_core::ratchet::Noise;
+/// use autoresearch_core::Noise;
 /// let mut noise = Noise::default();
 /// noise.pool(&[1.0, 3.0]);
 /// noise.pool(&[10.0, 10.0, 13.0]);

@@ -29,7 +29,7 @@ pub use settings::NoiseAwareSettings;
 /// and Dixon and Mood, *The statistical sign test*, 1946. Simulated in docs/noise.md.
 ///
 /// ```
-/// use autoresearch_core::ratchet::{Evidence, NoiseAware, Side};
+/// use autoresearch_core::{Evidence, NoiseAware, Side};
 /// use autoresearch_core::{Arm, Direction, Ratchet, Verdict};
 /// let incumbent = Arm::of([1.00, 1.0213, 0.9807, 1.0102, 0.9891]);
 /// let mut evidence = Evidence::new(incumbent, Arm::of([0.97]), Direction::Minimise, 0);

@@ -11,7 +11,7 @@ use super::{Arm, Comparison, Disclosure, Evidence, Ratchet, RuleError, Side, Ver
 /// Source: pairing to remove what both sides share, Student, *The probable error of a mean*, Biometrika 6, 1908 (section IX).
 ///
 /// ```
-/// use autoresearch_core::ratchet::{Evidence, Paired, Side, Strict};
+/// use autoresearch_core::{Evidence, Paired, Side, Strict};
 /// use autoresearch_core::{Arm, Direction, Ratchet, Verdict};
 /// // Measured hours ago, when the machine was faster, the incumbent took 9; now it takes 12, and the candidate 11.
 /// let mut evidence = Evidence::new(Arm::of([9.0]), Arm::of([11.0]), Direction::Minimise, 0);
@@ -21,7 +21,7 @@ use super::{Arm, Comparison, Disclosure, Evidence, Ratchet, RuleError, Side, Ver
 /// evidence.interleaved = 1;
 /// let pairs = vec![Side::Incumbent, Side::Candidate, Side::Incumbent, Side::Candidate];
 /// assert_eq!(rule.judge(&evidence), Verdict::Measure(pairs));
-/// # Ok::<(), autoresearch_core::ratchet::RuleError>(())
+/// # Ok::<(), autoresearch_core::RuleError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paired<R> {

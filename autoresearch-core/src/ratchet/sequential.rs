@@ -22,7 +22,7 @@ use super::{Evidence, Noise, Ratchet, RuleError, Side, Verdict, exact};
 /// It is slower to keep than [`NoiseAware`](super::NoiseAware); what it keeps can be trusted.
 ///
 /// ```
-/// use autoresearch_core::ratchet::{Sequential, SequentialSettings};
+/// use autoresearch_core::{Sequential, SequentialSettings};
 /// use autoresearch_core::{Arm, Direction, Evidence, Ratchet, Verdict};
 /// let mut evidence = Evidence::new(Arm::of([1.00, 1.0213, 0.9807, 1.0102]), Arm::of([1.05]), Direction::Minimise, 0);
 /// evidence.noise.pool(&[1.00, 1.0213, 0.9807, 1.0102]);

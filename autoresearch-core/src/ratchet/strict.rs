@@ -27,7 +27,7 @@ pub struct Strict;
 /// assert!(matches!(judge(0.4), Verdict::Keep(_)));
 /// assert!(matches!(judge(0.6), Verdict::Discard(_)));
 /// assert!(MinGain::new(-0.5).is_err());
-/// # Ok::<(), autoresearch_core::ratchet::RuleError>(())
+/// # Ok::<(), autoresearch_core::RuleError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MinGain(f64);

@@ -88,7 +88,7 @@ impl Purpose {
     /// or repeats share one only by chance.
     ///
     /// ```
-    /// use autoresearch_core::sandbox::Purpose;
+    /// use autoresearch_core::Purpose;
     /// assert_eq!(Purpose::Audit.seed(7, 0, 1), Purpose::Audit.seed(7, 0, 1));
     /// assert_ne!(Purpose::Audit.seed(7, 0, 1), Purpose::Rerun.seed(7, 0, 1));
     /// ```

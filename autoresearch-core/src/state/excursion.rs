@@ -1,39 +1,8 @@
 //! Excursions: side lines of changes that were not kept, from which the search continues for a while.
 
-use super::{Experiment, State};
+use super::{Experiment, FinishedExcursion, SideLine, State};
 use crate::journal::{ExcursionStep, Status};
-use crate::metric::Score;
 use crate::sandbox::Revision;
-
-/// The side line of an excursion in flight. Candidates are still judged against the incumbent.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct SideLine {
-    /// The sacrificed experiments: the first is based on the incumbent, each further one on the one before.
-    pub sacrifices: Vec<u32>,
-    /// The candidate of the last sacrifice, which proposals change.
-    pub tip: Revision,
-    /// The score of that candidate.
-    pub score: Score,
-    /// Lines that all sacrifices add, minus those that they remove.
-    pub added_lines: i64,
-    /// Number of decided experiments on it.
-    pub tried: u32,
-}
-
-/// An excursion that is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FinishedExcursion {
-    /// The experiments that were sacrificed for it.
-    pub sacrifices: Vec<u32>,
-    /// Number of experiments made on it.
-    pub tried: u32,
-    /// The last experiment of the excursion, after which the search returned to its lineage.
-    pub last: u32,
-    /// True if that experiment was kept, and the sacrifices with it.
-    pub kept: bool,
-}
 
 impl State {
     /// Returns the revision that the next proposal changes: the incumbent, or the end of the side line.

@@ -261,3 +261,33 @@ pub struct AuditScore {
     /// The score.
     pub score: Score,
 }
+
+/// The side line of an excursion under way. The incumbent stays what every candidate is judged by.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SideLine {
+    /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
+    pub sacrifices: Vec<u32>,
+    /// The candidate of the last one, which proposals change.
+    pub tip: Revision,
+    /// Its score.
+    pub score: Score,
+    /// Lines that all of them add, minus those that they remove.
+    pub added_lines: i64,
+    /// Number of decided experiments on it.
+    pub tried: u32,
+}
+
+/// An excursion that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FinishedExcursion {
+    /// The experiments that were sacrificed for it.
+    pub sacrifices: Vec<u32>,
+    /// Number of experiments made on it.
+    pub tried: u32,
+    /// The last of these: after it the search was back on its lineage.
+    pub last: u32,
+    /// Whether that one was kept, and the sacrifices with it.
+    pub kept: bool,
+}

@@ -1,7 +1,6 @@
 //! A machine in memory: a sandbox and a disk for the journal, which outlive the lab, and which can fail.
 
 use std::collections::HashSet;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,12 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::disk::Disk;
+use self::inner::Inner;
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
 use crate::journal::{Journal, JournalError};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
 mod disk;
+mod inner;
 
 /// A machine in memory, with a sandbox for [`Step`]s and a disk for the journal. Clones are the same machine.
 ///
@@ -22,124 +23,6 @@ mod disk;
 /// counts, and may be the one at which the power is cut, the disk is full, or the search is cancelled.
 #[derive(Debug, Clone)]
 pub struct SimulatedMachine(Arc<Mutex<Inner>>);
-
-#[derive(Debug)]
-struct Inner {
-    baseline: Step,
-    candidates: Vec<Step>,
-    troubled: HashSet<usize>,
-    jitter: f64,
-    incumbent: Option<Revision>,
-    runs: usize,
-    /// The slot and the worker of each trial in flight.
-    running: Vec<(u32, Option<u32>)>,
-    /// True if effects add up.
-    adds_up: bool,
-    /// The steps of each candidate by their numbers, the baseline first.
-    made_of: Vec<Vec<usize>>,
-    /// The most milliseconds that a trial takes, differently for each.
-    pace: u64,
-    operations: usize,
-    dies_at: Option<usize>,
-    dead: bool,
-    cancel_at: Option<(usize, Cancel)>,
-    durable: Vec<u8>,
-    buffered: Vec<u8>,
-    full_at: Option<usize>,
-    full: bool,
-    locked: bool,
-}
-
-impl Inner {
-    /// Counts one operation. Returns `false` if the machine is dead, or dies at it.
-    fn lives(&mut self) -> bool {
-        self.operations += 1;
-        if let Some((_, cancel)) = self.cancel_at.take_if(|(at, _)| *at == self.operations) {
-            cancel.cancel();
-        }
-        self.dead |= self.dies_at == Some(self.operations);
-        self.full |= self.full_at == Some(self.operations);
-        !self.dead
-    }
-
-    /// Sums the effects of a candidate's steps, if none of them fails.
-    fn sum(&self, number: usize) -> Option<f64> {
-        let mut had = HashSet::new();
-        let scores = self.made_of.get(number)?.iter().map(|step| {
-            let step = self.candidates.get(*step)?;
-            match step.fate {
-                Fate::Score(score) | Fate::Trouble(score) => {
-                    let counts = step.redundant.is_none_or(|name| had.insert(name));
-                    Some(if counts { score } else { 0.0 })
-                }
-                _ => None,
-            }
-        });
-        scores.sum()
-    }
-
-    /// A new candidate: `step` on `parent`, which is missing for the baseline.
-    fn make(&mut self, parent: Option<usize>, step: usize) -> Candidate {
-        let number = self.made_of.len();
-        let mut made_of = parent.and_then(|parent| self.made_of.get(parent).cloned()).unwrap_or_default();
-        made_of.push(step);
-        let name = |at: &usize| match self.candidates.get(*at).and_then(|step| step.twin) {
-            Some(twin) => format!("twin {twin}"),
-            None => format!("only {at}"),
-        };
-        let fingerprint = match self.adds_up {
-            true => {
-                let mut names: Vec<String> = made_of.iter().map(name).collect();
-                names.sort();
-                names.dedup();
-                names.join(", ")
-            }
-            false => name(&step),
-        };
-        self.made_of.push(made_of);
-        let added_lines = self.candidates.get(step).map_or(0, |step| step.added_lines);
-        Candidate { revision: Revision(number.to_string()), fingerprint, added_lines }
-    }
-
-    fn works(&mut self) -> Result<(), SandboxError> {
-        if self.lives() { Ok(()) } else { Err(SandboxError::Other("the power is cut".into())) }
-    }
-
-    /// Starts a trial or a build, and checks that its slot and worker are free.
-    fn begin(&mut self, (slot, worker): (u32, Option<u32>)) -> Result<(), SandboxError> {
-        self.works()?;
-        let same = |(at, by): &(u32, Option<u32>)| *at == slot || (worker.is_some() && *by == worker);
-        assert!(!self.running.iter().any(same), "nothing may run in slot {slot} or on {worker:?} when a run begins");
-        self.running.push((slot, worker));
-        Ok(())
-    }
-
-    fn end(&mut self, place: (u32, Option<u32>)) -> Result<(), SandboxError> {
-        self.works()?;
-        self.running.retain(|running| *running != place);
-        Ok(())
-    }
-
-    /// The step that led to a candidate.
-    fn step(&self, number: usize) -> Option<&Step> {
-        self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?))
-    }
-
-    /// Returns the score of a candidate on a rung, if that is set, and its fate on the full budget.
-    fn fate(&self, number: usize) -> (Option<f64>, Fate) {
-        let Some(step) = self.step(number) else { return (None, Fate::Crash) };
-        match (self.adds_up, &step.fate) {
-            (false, fate) => (step.short, fate.clone()),
-            (true, Fate::Trouble(_)) => (None, self.sum(number).map_or(Fate::Crash, Fate::Trouble)),
-            (true, Fate::Score(_)) => (None, self.sum(number).map_or(Fate::Crash, Fate::Score)),
-            (true, fate) => (None, fate.clone()),
-        }
-    }
-
-    fn disk_works(&mut self) -> io::Result<()> {
-        if self.lives() { Ok(()) } else { Err(io::Error::other("the power is cut")) }
-    }
-}
 
 impl SimulatedMachine {
     /// A machine whose search starts from `baseline`.
@@ -185,7 +68,7 @@ impl SimulatedMachine {
         if std::mem::replace(&mut self.inner().locked, true) {
             return Err(JournalError::Locked(path.to_owned()));
         }
-        Journal::over(Box::new(Disk(self.clone())), path)
+        Journal::over(Box::new(Disk(self.0.clone())), path)
     }
 
     /// Lets every second trial on a rung print a score that is greater by `by`: their noise. The run's seed must be 0.

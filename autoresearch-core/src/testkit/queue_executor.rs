@@ -16,7 +16,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
-use crate::command::{Cpus, Executor, Job, JobName, JobStatus, Limits, LocalExecutor, MemoryTree, Slot, Step, export};
+use crate::command::{
+    Cpus, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, MemoryTree, Slot, export,
+};
 use crate::git::FileMode;
 use crate::sandbox::{Outcome, Progress, SandboxError};
 
@@ -65,8 +67,8 @@ enum End {
     Failed(String),
 }
 
-impl From<&Step> for Phase {
-    fn from(step: &Step) -> Phase {
+impl From<&JobStep> for Phase {
+    fn from(step: &JobStep) -> Phase {
         let Limits { memory, file_size, processes, cpus } = step.limits;
         let cpus = cpus.iter().collect();
         let (argv, environment) = (step.argv.clone(), step.environment.clone());
@@ -75,10 +77,10 @@ impl From<&Step> for Phase {
 }
 
 impl Phase {
-    fn step(self) -> Result<Step, SandboxError> {
+    fn step(self) -> Result<JobStep, SandboxError> {
         let Phase { argv, environment, limit, memory, file_size, processes, cpus } = self;
         let cpus = Cpus::new(cpus).map_err(SandboxError::Other)?;
-        Ok(Step { argv, environment, limit, limits: Limits { memory, file_size, processes, cpus } })
+        Ok(JobStep { argv, environment, limit, limits: Limits { memory, file_size, processes, cpus } })
     }
 }
 

@@ -6,11 +6,11 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use autoresearch_core::command::{Commands, Slot};
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
 use autoresearch_core::testkit::{Faulty, FaultyProposer, Script, SimulatedMachine, Step};
 use autoresearch_core::*;
+use autoresearch_core::{Commands, Slot};
 
 fn cases() -> SandboxCases<Step> {
     SandboxCases {
@@ -80,7 +80,7 @@ fn the_log_metric_keeps_its_contract() {
 #[test]
 fn the_other_metrics_keep_their_contract() {
     conformance::metric(&Timing::new("ms"), RunLog::saying("---\nms: 2 3 4\n"));
-    let repeats = LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::metric::Repeats::Median);
+    let repeats = LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::Repeats::Median);
     conformance::metric(&repeats, RunLog::saying("ms: 2\n"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items");

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 
 #[path = "crash/order.rs"]
 mod order;

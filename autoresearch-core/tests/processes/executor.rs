@@ -6,11 +6,11 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use autoresearch_core::command::{Commands, Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::testkit::conformance::{self, ExecutorCase, SandboxCases};
 use autoresearch_core::testkit::{QueueExecutor, QueueRunner};
 use autoresearch_core::*;
+use autoresearch_core::{Commands, Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
 
 #[tokio::test]
 async fn the_local_executor_keeps_its_contract() {

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use autoresearch_core::command::Commands;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::Commands;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::process;
 use autoresearch_core::*;
 
 /// A repository with an executable script `run.sh`.

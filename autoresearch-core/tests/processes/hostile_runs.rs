@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use autoresearch_core::command::Commands;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::{text, verify};
 use autoresearch_core::*;
 use test_fixtures::by_default_or_thorough;
 

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use autoresearch_core::Cancel;
-use autoresearch_core::process::{Command, Ending, Limits, describe, log_tail, sweep};
+use autoresearch_core::internal::process::{Command, Ending, Limits, describe, log_tail, sweep};
 
 /// Marks the processes of one case, so that survivors can be found however they hide.
 const MARK: &str = "KILL_SUITE_CASE";

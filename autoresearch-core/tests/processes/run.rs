@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::Commands;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// Proposes from a list.

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use autoresearch_core::command::Slot;
-use autoresearch_core::command::{Commands, Device};
-use autoresearch_core::git::Lineage;
-use autoresearch_core::process::Cpus;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::*;
+use autoresearch_core::{Commands, Device};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -185,7 +185,7 @@ async fn a_trial_has_its_own_copy_of_what_builds_leave_in_a_shared_folder() {
     });
     let Some(Outcome::Crashed { message, log }) = build(&sandbox, &a, &trial(1, 2, 0, None)).await else { panic!() };
     assert_eq!(message, "the build ended well, but left no file target/program");
-    assert_eq!((log.phase, log.tail.as_str()), (sandbox::Phase::Build, "done\n"));
+    assert_eq!((log.phase, log.tail.as_str()), (Phase::Build, "done\n"));
     assert!(
         matches!(run(&sandbox, &a, &trial(1, 3, 0, Some(0))).await, Outcome::Crashed { message: again, .. } if again == message)
     );

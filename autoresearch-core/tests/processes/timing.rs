@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
-use autoresearch_core::metric::Clock;
-use autoresearch_core::process::Cpus;
+use autoresearch_core::Clock;
+use autoresearch_core::Commands;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::process::Cpus;
+use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::Script;
 use autoresearch_core::*;
 
@@ -45,7 +46,7 @@ impl Sandbox<f64> for SlowMachine {
 #[tokio::test]
 async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
     let noise_aware = {
-        let mut settings = autoresearch_core::ratchet::NoiseAwareSettings::default();
+        let mut settings = autoresearch_core::NoiseAwareSettings::default();
         settings.paired = true;
         NoiseAware::new(settings).unwrap()
     };

@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
-use autoresearch_core::journal::{Entry, Record, TrialResult};
-use autoresearch_core::ratchet::Side;
-use autoresearch_core::verify::{self, View};
+use autoresearch_core::Commands;
+use autoresearch_core::Side;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::journal::{Entry, Record, TrialResult};
+use autoresearch_core::internal::verify;
+use autoresearch_core::internal::verify::View;
 use autoresearch_core::*;
 
 /// Line of the program, and its replacement, of each proposal. The program's score is the sum of the numbers.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::{results, verify};
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
@@ -132,9 +133,9 @@ async fn lines_of_sacrifices_count_where_equal_is_kept_for_less_code() {
 #[cfg(unix)]
 mod real {
     use super::*;
-    use autoresearch_core::command::Commands;
-    use autoresearch_core::command::Slot;
-    use autoresearch_core::git::Lineage;
+    use autoresearch_core::Commands;
+    use autoresearch_core::Slot;
+    use autoresearch_core::internal::git::Lineage;
 
     /// Each change alone makes it worse, both make it better; and the second one learns slowly at first.
     const PROGRAM: &str = "echo ---; . ./a.sh; . ./b.sh; \

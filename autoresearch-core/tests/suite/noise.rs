@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::ratchet::{NoiseAwareSettings, SequentialSettings};
+use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::simulate::{Effects, Gain, Scores, Simulation};
 use autoresearch_core::*;
+use autoresearch_core::{NoiseAwareSettings, SequentialSettings};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use autoresearch_core::command::Commands;
-use autoresearch_core::git::{GitError, Lineage, root_of};
+use autoresearch_core::Commands;
+use autoresearch_core::internal::git::{GitError, Lineage, root_of};
 use autoresearch_core::*;
 
 /// A repository with a file `value`, and a folder for the sandbox.
@@ -182,7 +182,7 @@ async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
     }
     // Two changes of different files merge beside links and submodules.
     let left = sandbox.stage(3, &baseline.revision, &write("left", "l"), "l").await.unwrap();
-    let rebase = sandbox::Rebase {
+    let rebase = Rebase {
         experiment: 3,
         times: 1,
         candidate: &left,

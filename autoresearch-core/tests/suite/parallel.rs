@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::journal::{Entry, Record};
+use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use proptest::prelude::*;

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use autoresearch_core::command::{Commands, Slot};
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
+use autoresearch_core::{Commands, Slot};
 use proptest::prelude::*;
 
 mod verified;

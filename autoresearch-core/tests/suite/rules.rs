@@ -3,10 +3,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use autoresearch_core::ratchet::{NoiseAwareSettings, SequentialSettings};
 use autoresearch_core::testkit::conformance;
 use autoresearch_core::testkit::ratchet::{PROPERTIES, Property, RatchetCheck, check_ratchet};
 use autoresearch_core::*;
+use autoresearch_core::{NoiseAwareSettings, SequentialSettings};
 
 fn noise_aware(change: impl FnOnce(&mut NoiseAwareSettings)) -> NoiseAware {
     let mut settings = NoiseAwareSettings::default();

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Record, TrialResult, TrialStart};
-use autoresearch_core::results::{Screened, screened};
-use autoresearch_core::state::Promotion;
+use autoresearch_core::internal::journal::Promotion;
+use autoresearch_core::internal::journal::{Record, TrialResult, TrialStart};
+use autoresearch_core::internal::results::{Screened, screened};
+use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 

@@ -47,9 +47,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::ratchet::{Noise, Side};
 use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
+use autoresearch_core::{Noise, Side};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
@@ -544,7 +544,9 @@ impl StateMachineTest for Plan {
             None => assert_eq!(machine, incumbent),
             Some((from, to)) => assert!(machine == *from || machine.as_ref() == Some(to), "{machine:?}"),
         }
-        let capped = |open: &state::OpenExperiment| open.experiment.id == 0 || open.lost <= LOST_TRIALS;
+        let capped = |open: &autoresearch_core::internal::state::OpenExperiment| {
+            open.experiment.id == 0 || open.lost <= LOST_TRIALS
+        };
         assert!(state.open.iter().all(capped), "lost runs are capped");
         let _ = plan;
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
@@ -168,7 +169,7 @@ struct Careful;
 impl Ratchet for Careful {
     fn judge(&self, evidence: &Evidence) -> Verdict {
         match evidence.incumbent.measurements.len() {
-            0 | 1 => Verdict::Measure(vec![ratchet::Side::Incumbent]),
+            0 | 1 => Verdict::Measure(vec![Side::Incumbent]),
             _ => Strict.judge(evidence),
         }
     }
@@ -343,7 +344,7 @@ struct Insatiable;
 
 impl Ratchet for Insatiable {
     fn judge(&self, _: &Evidence) -> Verdict {
-        Verdict::Measure(vec![ratchet::Side::Candidate, ratchet::Side::Incumbent])
+        Verdict::Measure(vec![Side::Candidate, Side::Incumbent])
     }
 }
 

@@ -1,6 +1,6 @@
 //! The number: the least CPU time of a run's repeats, if all of them printed what the baseline prints.
 
-use autoresearch_core::metric::Statistic;
+use autoresearch_core::Statistic;
 use autoresearch_core::{Direction, Measurement, Metric, MetricError, Outcome, Timing};
 
 /// Reads the least `cpu_ms` of a run's repeats, and refuses a run whose output is another than the baseline's.

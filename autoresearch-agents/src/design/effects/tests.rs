@@ -1,5 +1,7 @@
-use autoresearch_core::journal::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::journal::{
+    Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart,
+};
 use autoresearch_core::{Candidate, Design, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score};
 use proptest::prelude::*;
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::Commands;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// A folder with a repository in it, whose program prints `score: 5`.

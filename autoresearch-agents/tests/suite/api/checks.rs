@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use autoresearch_agents::http::Cassette;
 use autoresearch_agents::model::{Caps, Check, CommandCheck, DryRun, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings};
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 use super::fixture::*;

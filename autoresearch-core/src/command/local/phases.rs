@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::executor::{Job, Step};
+use super::super::executor::{Job, JobStep};
 use super::super::process::{Command, Finished, GRACE, outcome};
 use super::place::SLOT;
 use super::place::{Place, blocking};
@@ -135,7 +135,7 @@ impl Phases<'_> {
         }
     }
 
-    async fn execute(&self, phase: Phase, step: &Step, log: &RunLog) -> Result<Ended, SandboxError> {
+    async fn execute(&self, phase: Phase, step: &JobStep, log: &RunLog) -> Result<Ended, SandboxError> {
         (self.job.progress)(Progress::Phase(phase));
         let slot = &self.place.slot;
         let mut environment = step.environment.clone();

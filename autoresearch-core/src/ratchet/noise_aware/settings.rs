@@ -5,7 +5,7 @@ use crate::ratchet::RuleError;
 /// The settings of [`NoiseAware`]. Each has a default that suits most searches.
 ///
 /// ```
-/// use autoresearch_core::ratchet::{NoiseAware, NoiseAwareSettings};
+/// use autoresearch_core::{NoiseAware, NoiseAwareSettings};
 /// let mut settings = NoiseAwareSettings::default();
 /// settings.alpha = 0.05;
 /// assert!(NoiseAware::new(settings).is_ok());

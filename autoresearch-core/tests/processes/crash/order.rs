@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use autoresearch_core::journal::{Decision, Record, StagedExperiment};
+use autoresearch_core::internal::journal::{Decision, Record, StagedExperiment};
 use autoresearch_core::{Journal, Revision};
 
 use super::run_folder::{Files, RunFolder};

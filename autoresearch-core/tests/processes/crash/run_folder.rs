@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use autoresearch_core::command::Commands;
-use autoresearch_core::command::Slot;
-use autoresearch_core::git::Lineage;
-use autoresearch_core::journal::{Decision, Entry, Record, StagedExperiment};
+use autoresearch_core::Commands;
+use autoresearch_core::Slot;
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::journal::{Decision, Entry, Record, StagedExperiment};
+use autoresearch_core::internal::results;
 use autoresearch_core::*;
 
 /// Environment variable with the folder of the run that a lab continues.

@@ -1,7 +1,8 @@
 //! `verify` over a repository in which a candidate was rebased.
 
-use autoresearch_core::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::ratchet::Side;
+use autoresearch_core::Side;
+use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+use autoresearch_core::internal::verify;
 use autoresearch_core::*;
 
 use super::{Fixture, rebase, stage, with, write};
@@ -19,7 +20,7 @@ fn staged(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> 
 fn measured(experiment: u32, trial: u32, score: f64) -> [Record; 2] {
     let (side, fidelity) = (Side::Candidate, 1.0);
     let result = Ok(Measurement::new(Score::new(score).unwrap()));
-    let outcome = Outcome::Completed(sandbox::RunLog::default());
+    let outcome = Outcome::Completed(RunLog::default());
     [
         Record::TrialStarted({
             let mut start = TrialStart::new(experiment, trial, side);

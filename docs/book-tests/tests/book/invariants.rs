@@ -44,6 +44,38 @@ fn the_names_in_the_glossary_are_those_of_the_code() {
     report(&missing.map(|name| format!("docs/glossary.md: no source has the name {name}")).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_records_in_the_book_are_those_of_the_journal() {
+    let mut source = String::new();
+    gather(&root().join("autoresearch-core/src"), &mut source);
+    let (_, variants) = source.split_once("pub enum Record {").expect("the records of the journal");
+    let variants = variants.split("\n}").next().unwrap_or_default().lines();
+    // Variants are indented by four spaces; their fields, by more.
+    let names =
+        variants.filter_map(|line| line.strip_prefix("    ").filter(|line| line.starts_with(char::is_uppercase)));
+    let in_code: BTreeSet<String> =
+        names.map(|line| snake(line.split(['(', ' ', ',']).next().unwrap_or_default())).collect();
+    let text = fs::read_to_string(root().join("docs/durability.md")).expect("docs/durability.md");
+    let (_, table) = text.split_once("| record | |").expect("a table of the records");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = rows.flat_map(|row| row.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2));
+    let in_book: BTreeSet<String> = cells.map(str::to_owned).collect();
+    assert!(in_code.len() > 10, "only {in_code:?} were found");
+    assert_eq!(in_book, in_code, "docs/durability.md lists the records of the journal");
+}
+
+/// A variant's name as serde writes it.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
 fn gather(folder: &std::path::Path, source: &mut String) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         match entry.path().is_dir() {

@@ -7,6 +7,7 @@ mod commands;
 mod configurations;
 mod invariants;
 mod links;
+mod messages;
 mod program;
 mod tutorial;
 mod words;

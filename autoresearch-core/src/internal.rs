@@ -1,0 +1,65 @@
+//! Parts that the other crates of this workspace share: the command, the proposers, and the evidence.
+//!
+//! Nothing in here is part of the promise that the version of this crate makes: any release may change it.
+
+pub use crate::change::check_path;
+pub use crate::ratchet::DecisionRule;
+
+/// The measured winner's curse of a run, and what a rerun of its kept changes says.
+pub mod audit {
+    pub use crate::audit::*;
+}
+
+/// The git side of a run: the lineage, the pins and the three-way merge.
+#[cfg(feature = "git")]
+pub mod git {
+    pub use crate::git::*;
+}
+
+/// Tables of other programs, read as a run.
+pub mod import {
+    pub use crate::import::*;
+}
+
+/// The records of a journal.
+pub mod journal {
+    pub use crate::journal::{
+        Decision, Entry, ExcursionStep, Medium, Promotion, Record, RunHeader, StagedExperiment, TrialResult,
+        TrialStart, VERSION,
+    };
+}
+
+/// Numbers as reports print them, and the name of the list of items.
+pub mod metric {
+    pub use crate::metric::{ITEMS, signed, significant};
+}
+
+/// Processes: started in a group of their own, limited, and killed as a whole.
+#[cfg(feature = "command")]
+pub mod process {
+    pub use crate::command::process::*;
+    pub use crate::command::{environment, export};
+}
+
+/// Views of a run: the table of results, deviations from strict improvement, and the agreement of screening.
+pub mod results {
+    pub use crate::results::*;
+}
+
+/// The parts of a state that displays and reports read.
+pub mod state {
+    pub use crate::state::{
+        AuditScore, BaseStatus, EarlierCandidate, FinishedExcursion, HoldoutUse, OpenExperiment, Rung, RungResult,
+        Rungs, Running, SANDBOX_FAILURES, ScreeningRecord, Shift, SideLine,
+    };
+}
+
+/// Text from outside, cleaned before it is kept or shown.
+pub mod text {
+    pub use crate::text::*;
+}
+
+/// The checks of a journal, and of the repository that belongs to it.
+pub mod verify {
+    pub use crate::verify::*;
+}
