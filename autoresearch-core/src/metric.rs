@@ -127,8 +127,10 @@ pub enum MetricError {
     #[error("{name} is {value}, which is not a finite number")]
     NotFinite {
         /// The metric's name.
+        #[doc(hidden)]
         name: String,
         /// The text in its place.
+        #[doc(hidden)]
         value: String,
     },
     /// The trial completed, and its number does not count: a constraint of the metric's own is violated.

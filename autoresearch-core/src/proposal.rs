@@ -26,6 +26,7 @@ fn is_zero(calls: &u64) -> bool {
 
 impl Cost {
     /// Adds two costs. Sums that are too large for their type stay at its largest value.
+    #[doc(hidden)]
     pub fn plus(self, other: Cost) -> Cost {
         Cost {
             tokens: self.tokens.saturating_add(other.tokens),
@@ -35,6 +36,7 @@ impl Cost {
     }
 
     /// The same cost with 0 dollars in place of a number of dollars that is negative or not finite.
+    #[doc(hidden)]
     pub fn valid(self) -> Cost {
         let is_valid = self.dollars.is_finite() && self.dollars >= 0.0;
         Cost { dollars: if is_valid { self.dollars } else { 0.0 }, ..self }
@@ -58,6 +60,7 @@ pub struct Proposal<C = Patch> {
     pub proposer: String,
     /// Its place in a designed wave, if it belongs to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[doc(hidden)]
     pub design: Option<Box<Design>>,
 }
 
@@ -99,6 +102,7 @@ impl<C> Proposal<C> {
     ///
     /// It is the gate of the lab: every text of a model passes it. Control characters become spaces; a description is cut
     /// after 500 characters, a hypothesis after 20,000.
+    #[doc(hidden)]
     pub fn cleaned(mut self) -> Proposal<C> {
         self.description = one_line(&self.description, DESCRIPTION_LIMIT);
         if self.description.is_empty() {

@@ -79,6 +79,7 @@ impl LocalExecutor {
     }
 
     /// The number of jobs that can be here at the same time.
+    #[doc(hidden)]
     pub fn slots(&self) -> usize {
         self.places.len()
     }

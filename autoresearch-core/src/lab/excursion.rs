@@ -19,6 +19,7 @@ pub struct ExcursionRule {
 
 impl ExcursionRule {
     /// Says what is wrong with it, in a sentence that says what to do.
+    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         if self.steps == 0 {
             return Err("steps is 0; give at least 1, or leave the excursions out".into());

@@ -7,6 +7,7 @@ use crate::sandbox::Revision;
 
 impl State {
     /// Applies one record.
+    #[doc(hidden)]
     pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.take(entry.clone())
     }
@@ -140,6 +141,7 @@ impl State {
     }
 
     /// Whether the run can no longer start anew: an experiment is decided.
+    #[doc(hidden)]
     pub fn is_bound(&self) -> bool {
         !self.experiments.is_empty()
     }

@@ -6,6 +6,7 @@ use crate::sandbox::Revision;
 
 impl State {
     /// The revision that the next proposal changes: the incumbent, or the tip of the side line.
+    #[doc(hidden)]
     pub fn proposal_base(&self) -> Option<&Revision> {
         match &self.side_line {
             Some(line) => Some(&line.tip),
@@ -14,6 +15,7 @@ impl State {
     }
 
     /// Number of experiments decided since the last keep and since the end of the last excursion.
+    #[doc(hidden)]
     pub fn since_excursion(&self) -> usize {
         let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
         let back = self.excursions.last().map(|excursion| excursion.last);
