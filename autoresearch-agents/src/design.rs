@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Design, FileEdit, Patch, Proposal, Proposer, ProposerError, Wave};
+use autoresearch_core::internal::Design;
+use autoresearch_core::{Context, FileEdit, Patch, Proposal, Proposer, ProposerError, Wave};
 
 use crate::constants::{Constant, Knob};
 

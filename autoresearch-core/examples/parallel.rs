@@ -194,8 +194,6 @@ async fn search(workers: Workers, rows: usize, scale: f64) -> Result<SearchResul
     machine.inner().scores.insert("base".into(), Some(baseline));
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("journal.jsonl");
-    let mut settings = Settings::new("parallel", Duration::from_secs(3600));
-    settings.workers = workers;
     let staircase = Arc::new(Staircase::default());
     let mut lab = Lab::builder(
         machine.clone(),
@@ -204,10 +202,12 @@ async fn search(workers: Workers, rows: usize, scale: f64) -> Result<SearchResul
     )
     .ratchet(Arc::new(MinGain::new(WORTH_IT)?))
     .program(Program::parse("Lower the score.")?)
-    .settings(settings)
-    .open_journal(Journal::open(&path)?)
-    .build()?
-    .observed_by(staircase.clone());
+    .tag("parallel")
+    .budget(Duration::from_secs(3600))
+    .workers(workers)
+    .observer(staircase.clone())
+    .journal(&path)
+    .build()?;
     let began = Instant::now();
     lab.run(&Cancel::new()).await?;
     let ended = Instant::now();

@@ -57,6 +57,7 @@ pub enum FileEdit {
 
 impl FileEdit {
     /// The paths that this edit touches. All of them must be editable, even those of a diff that is rejected later.
+    #[doc(hidden)]
     pub fn paths(&self) -> Result<Vec<String>, PatchError> {
         match self {
             FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } | FileEdit::Delete { path } => {
@@ -139,6 +140,7 @@ impl Patch {
     }
 
     /// Applies all edits to `files` and returns all files as they are then, the unchanged ones included.
+    #[doc(hidden)]
     pub fn applied_to(
         &self,
         files: &BTreeMap<String, String>,

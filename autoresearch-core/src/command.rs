@@ -96,12 +96,14 @@ impl CommandSandbox {
     }
 
     /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.
+    #[doc(hidden)]
     pub fn with_preset(mut self, patch: Patch, description: impl Into<String>) -> CommandSandbox {
         Arc::make_mut(&mut self.workspace).preset = Some((patch, description.into()));
         self
     }
 
     /// Returns warnings about the repository for the user: parts of it that candidates' folders lack.
+    #[doc(hidden)]
     pub async fn warnings(&self) -> Result<Vec<String>, SandboxError> {
         self.with_workspace(|workspace| Ok(workspace.with_lineage(|git| git.check_files(&workspace.base))?)).await
     }

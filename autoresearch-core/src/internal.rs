@@ -3,7 +3,11 @@
 //! Nothing in here is part of the promise that the version of this crate makes: any release may change it.
 
 pub use crate::change::check_path;
+pub use crate::lab::Settings;
+pub use crate::policy::Difference;
+pub use crate::proposal::Design;
 pub use crate::ratchet::DecisionRule;
+pub use crate::sandbox::{Purpose, Repeat};
 
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
 pub mod audit {

@@ -42,11 +42,13 @@ pub enum JournalError {
     #[error(
         "{0} is in use: this run is already going on in another process; stop that one, or start a run with another tag"
     )]
+    #[doc(hidden)]
     Locked(PathBuf),
     /// A line in the middle is damaged.
     #[error(
         "line {line} of {path} is damaged ({why}), which is more than a crash in the middle of a write leaves; restore the file from a copy, or start a run with another tag"
     )]
+    #[doc(hidden)]
     Damaged {
         /// Path of the journal.
         path: PathBuf,
@@ -57,6 +59,7 @@ pub enum JournalError {
     },
     /// The journal is written in another version of the format.
     #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
+    #[doc(hidden)]
     Version {
         /// Path of the journal.
         path: PathBuf,
@@ -65,6 +68,7 @@ pub enum JournalError {
     },
     /// The records contradict each other.
     #[error("the journal contradicts itself at record {seq}: {why}")]
+    #[doc(hidden)]
     Contradiction {
         /// The record's number.
         seq: u64,
@@ -75,22 +79,28 @@ pub enum JournalError {
     #[error(
         "no space is left on the disk for the journal {0}; free some and run the same command again, nothing is lost"
     )]
+    #[doc(hidden)]
     DiskFull(PathBuf),
     /// A write failed before; the journal must be opened anew.
     #[error("the journal {0} failed before and must be opened anew: run the same command again")]
+    #[doc(hidden)]
     Failed(PathBuf),
     /// Reading or writing failed.
     #[error("the journal {path}: {source}")]
+    #[doc(hidden)]
     Io {
         /// Path of the journal.
+        #[doc(hidden)]
         path: PathBuf,
         /// The cause.
+        #[doc(hidden)]
         source: std::io::Error,
     },
     /// A record would be written as a line that cannot be read back; nothing was written.
     #[error(
         "record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels"
     )]
+    #[doc(hidden)]
     Unreadable {
         /// Number of the record.
         seq: u64,
@@ -99,6 +109,7 @@ pub enum JournalError {
     },
     /// A run would start over the measured records of another one; nothing was written.
     #[error("{0} holds a run with a measured baseline already; give the new run another tag")]
+    #[doc(hidden)]
     AlreadyStarted(PathBuf),
 }
 
@@ -167,11 +178,13 @@ impl std::fmt::Debug for Journal {
 
 impl Journal {
     /// A journal without a file, for searches that need not survive the process.
+    #[doc(hidden)]
     pub fn in_memory() -> Journal {
         Journal { medium: None, path: PathBuf::new(), entries: Vec::new(), next: 0, is_bound: false, failed: false }
     }
 
     /// The entries that the journal held when it was opened.
+    #[doc(hidden)]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -200,6 +213,7 @@ impl Journal {
     }
 
     /// A journal over any medium; `path` names it in messages. The medium keeps other writers away.
+    #[doc(hidden)]
     pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<Journal, JournalError> {
         let bytes = medium.read().map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
@@ -213,12 +227,14 @@ impl Journal {
     }
 
     /// Reads a journal without locking it, for reports on a run that may still be running.
+    #[doc(hidden)]
     pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
         Ok(Journal::read_with_tail(path)?.0)
     }
 
     /// Like [`Journal::read`]; also returns `true` if the last line is torn, by a crash in the middle of a write or because it
     /// is just being written. Opening the journal cuts it off.
+    #[doc(hidden)]
     pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, bool), JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
         let (entries, valid) = parse(path, &bytes)?;
@@ -230,6 +246,7 @@ impl Journal {
     /// A record that could not be read back, as one with a number that is not finite, is rejected before it is written, and
     /// so is a second start over a measured baseline. After any other error nothing is written any more, since the content
     /// of the disk is only known when it is read again.
+    #[doc(hidden)]
     pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
         if self.is_bound && matches!(record, Record::Started(_)) {
             return Err(JournalError::AlreadyStarted(self.path.clone()));

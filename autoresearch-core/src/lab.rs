@@ -99,6 +99,7 @@ impl<C> Lab<C> {
 
 impl<C: Change> Lab<C> {
     /// Adds a listener.
+    #[doc(hidden)]
     pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Lab<C> {
         let mut observers = self.observers.to_vec();
         observers.push(observer);

@@ -2,6 +2,10 @@
 //!
 //! Everything that a program needs stands at this level; [`prelude`] has what most programs type. Help for tests is in
 //! `testkit`, a feature of that name.
+//!
+//! An error is read as the sentence that it prints: the variants that an implementer of a trait returns are the only ones that
+//! stay as they are. Whatever these pages do not show is shared with the other crates of the workspace, and may change in any
+//! release.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 // The modules stand in the order in which an experiment flows through them.
@@ -56,23 +60,23 @@ pub use command::{
     MemoryTree, Slot, Tree,
 };
 pub use journal::{Journal, JournalError};
-pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Settings, Workers};
+pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;
 pub use metric::{
     Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Repeats, Score, Statistic, Timing,
 };
 pub use observer::{Event, Observer};
-pub use policy::{Difference, Policy};
+pub use policy::Policy;
 pub use program::{Program, ProgramError};
-pub use proposal::{Cost, Design, Proposal};
+pub use proposal::{Cost, Proposal};
 pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{
     Arm, Comparison, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, Noise, NoiseAware, NoiseAwareSettings,
     Paired, Ratchet, RuleError, Sequential, SequentialSettings, Side, Strict, Verdict,
 };
 pub use sandbox::{
-    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Purpose, Rebase, Rebased, Repeat, Revision, RunLog,
-    Sandbox, SandboxError, StageError, Trial,
+    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, Revision, RunLog, Sandbox,
+    SandboxError, StageError, Trial,
 };
 pub use state::{Experiment, Incumbent, RejectedProposal, State, Status};
 pub use stop::{Stop, StopReason};

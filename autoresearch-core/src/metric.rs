@@ -127,8 +127,10 @@ pub enum MetricError {
     #[error("{name} is {value}, which is not a finite number")]
     NotFinite {
         /// The metric's name.
+        #[doc(hidden)]
         name: String,
         /// The text that was printed.
+        #[doc(hidden)]
         value: String,
     },
     /// The trial completed, but its number violates a constraint of the metric.

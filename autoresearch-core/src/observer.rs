@@ -17,6 +17,7 @@ pub enum Event<'a> {
         state: &'a State,
     },
     /// The proposer was asked.
+    #[doc(hidden)]
     ProposalRequested {
         /// Number of the next experiment.
         experiment: u32,
@@ -48,11 +49,13 @@ pub enum Event<'a> {
         pause: Duration,
     },
     /// A health check started: the incumbent is run again, as the machine may be at fault.
+    #[doc(hidden)]
     HealthCheckStarted {
         /// Number of experiments that crashed in a row.
         crashes: usize,
     },
     /// The incumbent was measured again.
+    #[doc(hidden)]
     Remeasured {
         /// Its score this time.
         score: Score,
@@ -67,6 +70,7 @@ pub enum Event<'a> {
         pause: Duration,
     },
     /// The first trial of an experiment in this process starts.
+    #[doc(hidden)]
     ExperimentStarted {
         /// Its number.
         experiment: u32,
@@ -74,6 +78,7 @@ pub enum Event<'a> {
         description: &'a str,
     },
     /// A trial of an experiment started, or its build ahead of that. Health checks have an event of their own.
+    #[doc(hidden)]
     TrialStarted {
         /// Number of the experiment.
         experiment: u32,
@@ -81,6 +86,7 @@ pub enum Event<'a> {
         worker: Option<u32>,
     },
     /// A trial of an experiment ended and left its worker. Others of the experiment may go on.
+    #[doc(hidden)]
     TrialEnded {
         /// Number of the experiment.
         experiment: u32,
@@ -88,6 +94,7 @@ pub enum Event<'a> {
         worker: Option<u32>,
     },
     /// An experiment's change was applied to another base, since the incumbent moved.
+    #[doc(hidden)]
     Rebased {
         /// Number of the experiment.
         experiment: u32,
@@ -99,6 +106,7 @@ pub enum Event<'a> {
         conflict: Option<&'a str>,
     },
     /// A phase of a trial starts.
+    #[doc(hidden)]
     Phase {
         /// Number of the experiment.
         experiment: u32,
@@ -108,6 +116,7 @@ pub enum Event<'a> {
         phase: Phase,
     },
     /// A new line of output.
+    #[doc(hidden)]
     Line {
         /// Number of the experiment.
         experiment: u32,

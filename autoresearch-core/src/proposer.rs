@@ -25,11 +25,14 @@ pub struct Context<'a, C = Patch> {
     /// Its score.
     pub score: Score,
     /// The incumbent's score: what a change must beat to be kept, also on an excursion.
+    #[doc(hidden)]
     pub to_beat: Score,
     /// Noise: the standard deviation of single trials of the same code, if it is known. A gain much below it is not seen.
+    #[doc(hidden)]
     pub noise: Option<f64>,
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
+    #[doc(hidden)]
     pub sacrifices: &'a [u32],
     /// The better direction of the metric.
     pub direction: Direction,
@@ -42,6 +45,7 @@ pub struct Context<'a, C = Patch> {
     /// Experiments that are staged and not decided, oldest first. Do not propose them again.
     pub pending: Vec<&'a Experiment>,
     /// Cost of all proposals of the run so far, the rejected ones included.
+    #[doc(hidden)]
     pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
@@ -100,12 +104,14 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// Counts the proposals before this one, rejected ones included: a seed for proposers that must be reproducible.
+    #[doc(hidden)]
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }
 
     /// The changes that were tried, oldest first, with their results. A change that another proposer wrote in a form
     /// that is no `C` is passed over, and so is the baseline.
+    #[doc(hidden)]
     pub fn changes(&self) -> impl Iterator<Item = (C, &'a Experiment)>
     where
         C: DeserializeOwned,
@@ -115,6 +121,7 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// The changes that were rejected before they cost an experiment, oldest first, with the reasons.
+    #[doc(hidden)]
     pub fn rejected_changes(&self) -> impl Iterator<Item = (C, &'a RejectedProposal)>
     where
         C: DeserializeOwned,
@@ -165,6 +172,7 @@ pub struct RejectedDraft {
     /// Its cost, beside the costs of the wave's other entries.
     pub cost: Cost,
     /// Name of the proposer where several take turns; empty where there is only one.
+    #[doc(hidden)]
     pub proposer: String,
 }
 

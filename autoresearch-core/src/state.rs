@@ -37,6 +37,7 @@ pub const SANDBOX_FAILURES: u32 = 4;
 #[non_exhaustive]
 pub struct State {
     /// The identity of the run.
+    #[doc(hidden)]
     pub header: Option<RunHeader>,
     /// The decided experiments, the baseline first, in the order of the decisions: with several workers not that of their
     /// numbers.
@@ -46,49 +47,68 @@ pub struct State {
     /// The best measured state, once the baseline is measured.
     pub incumbent: Option<Incumbent>,
     /// Experiments that are staged and not decided, oldest first: prepared, in flight, or waiting for another decision.
+    #[doc(hidden)]
     pub open: Vec<OpenExperiment>,
     /// Former incumbents that open experiments have as their parents.
+    #[doc(hidden)]
     pub former: Vec<Incumbent>,
     /// The old and the new incumbent of a keep that was decided and perhaps not yet adopted.
+    #[doc(hidden)]
     pub unadopted: Option<(Option<Revision>, Revision)>,
     /// Cost of all proposals.
     pub cost: Cost,
     /// Reason of the last stop, until the run is resumed.
     pub stopped: Option<String>,
     /// Number of health checks.
+    #[doc(hidden)]
     pub checks: u32,
     /// Number of health checks that failed since the last one that passed.
+    #[doc(hidden)]
     pub failed_checks: u32,
     /// Number of experiments that crashed since the last one that did not and since the last health check that passed.
+    #[doc(hidden)]
     pub crashes_in_a_row: usize,
     /// Number of experiments and rejected proposals since the last keep.
+    #[doc(hidden)]
     pub since_keep: usize,
     /// Reason why the incumbent itself gave no number in the last health check, if it gave none: then the machine is at fault,
     /// not the candidates.
+    #[doc(hidden)]
     pub failing: Option<String>,
     /// Seconds that all experiments together took, from their staging to their decision, without the baseline.
+    #[doc(hidden)]
     pub seconds_experimenting: f64,
     /// Wall clock of all trials of experiments, of candidates and of incumbents beside them.
+    #[doc(hidden)]
     pub time_of_trials: Duration,
     /// Wall clock of the builds before them.
+    #[doc(hidden)]
     pub time_of_builds: Duration,
     /// Noise: how much trials of the same code differ.
     pub noise: Noise,
     /// Number of candidates measured more than once.
+    #[doc(hidden)]
     pub tested: u32,
     /// Number of those that were kept.
+    #[doc(hidden)]
     pub tested_kept: u32,
     /// Number of experiments since the incumbent was measured last.
+    #[doc(hidden)]
     pub since_measured: u32,
     /// Shifts of the machine that were found.
+    #[doc(hidden)]
     pub shifts: Vec<Shift>,
     /// Uses of the holdout.
+    #[doc(hidden)]
     pub holdout: Vec<HoldoutUse>,
     /// The incumbent's trials on the rungs, and the counts of screening.
+    #[doc(hidden)]
     pub rungs: Rungs,
     /// The side line of the excursion in flight, if there is one.
+    #[doc(hidden)]
     pub side_line: Option<SideLine>,
     /// The finished excursions.
+    #[doc(hidden)]
     pub excursions: Vec<FinishedExcursion>,
     /// Numbers of experiments by the hashes of their fingerprints, which are shorter: every experiment has an entry.
     by_fingerprint: HashMap<u64, u32>,
@@ -101,6 +121,7 @@ impl State {
     ///
     /// # Errors
     /// [`JournalError::Contradiction`] at the first entry that contradicts those before it.
+    #[doc(hidden)]
     pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, JournalError> {
         let mut state = State::default();
         for entry in entries {
@@ -110,6 +131,7 @@ impl State {
     }
 
     /// Returns the number of the next experiment.
+    #[doc(hidden)]
     pub fn next_experiment(&self) -> u32 {
         (self.experiments.len() + self.open.len()) as u32
     }
@@ -120,6 +142,7 @@ impl State {
     }
 
     /// Finds the experiment with the same files, decided or open.
+    #[doc(hidden)]
     pub fn with_fingerprint(&self, fingerprint: &str) -> Option<&Experiment> {
         let decided = self.by_fingerprint.get(&hash(fingerprint)).and_then(|id| self.experiment(*id));
         let decided = decided.filter(|decided| decided.candidate.fingerprint == fingerprint);
@@ -132,6 +155,7 @@ impl State {
     }
 
     /// Collects the evidence for judging `open`.
+    #[doc(hidden)]
     pub fn evidence(&self, open: &OpenExperiment) -> Evidence {
         let mut incumbent = self.reference(open).cloned().unwrap_or_default();
         incumbent.measurements.extend(open.incumbent.iter().cloned());

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::journal;
 use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::*;

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use autoresearch_core::internal::Purpose;
 use autoresearch_core::internal::journal::Record;
-use autoresearch_core::{Experiment, Purpose, Sandbox, State, Status, Trial};
+use autoresearch_core::{Experiment, Sandbox, State, Status, Trial};
 use clap::Args;
 
 use super::args::ConfigArgs;

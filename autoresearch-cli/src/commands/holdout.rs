@@ -1,7 +1,8 @@
 //! The sealed holdout: data that no decision of a run has seen, measured once at its end.
 
+use autoresearch_core::internal::Purpose;
 use autoresearch_core::internal::journal::Record;
-use autoresearch_core::{Budget, Cancel, Outcome, Purpose, Sandbox, Score, Trial};
+use autoresearch_core::{Budget, Cancel, Outcome, Sandbox, Score, Trial};
 
 use crate::error::CommandError;
 use crate::session::{LockedRun, Session};

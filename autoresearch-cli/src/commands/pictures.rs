@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use autoresearch_core::journal::{Entry, Record};
-use autoresearch_core::results::write_atomically;
+use autoresearch_core::internal::journal::{Entry, Record};
+use autoresearch_core::internal::results::write_atomically;
 use autoresearch_core::{Journal, State, Status};
 use clap::Args;
 

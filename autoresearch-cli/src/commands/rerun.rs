@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::{Outcome, Purpose, Sandbox, Trial};
+use autoresearch_core::internal::Purpose;
+use autoresearch_core::{Outcome, Sandbox, Trial};
 use clap::Args;
 
 use super::args::ConfigArgs;

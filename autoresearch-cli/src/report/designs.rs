@@ -129,8 +129,9 @@ fn some(names: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::report::fixtures::{example, records, replay};
+    use autoresearch_core::internal::Design;
     use autoresearch_core::internal::journal::Record;
-    use autoresearch_core::{Design, Patch, Revision};
+    use autoresearch_core::{Patch, Revision};
 
     /// The run of a two by two design, whose baseline is its first point.
     fn state() -> State {

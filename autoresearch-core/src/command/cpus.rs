@@ -19,6 +19,7 @@ impl Default for Cpus {
 
 impl Cpus {
     /// Tells whether this system can pin a command at all.
+    #[doc(hidden)]
     pub const SUPPORTED: bool = cfg!(target_os = "linux");
 
     /// Makes a set of these numbers. The error names the number that is too great.
@@ -40,11 +41,13 @@ impl Cpus {
     }
 
     /// Tells whether nothing is pinned.
+    #[doc(hidden)]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
 
     /// Iterates over the numbers, ascending.
+    #[doc(hidden)]
     pub fn iter(&self) -> impl Iterator<Item = usize> {
         let words = self.0;
         (0..MOST).filter(move |number| words[number / 64] >> (number % 64) & 1 == 1)
@@ -52,11 +55,13 @@ impl Cpus {
 
     /// Returns the processors that this process may use, and so every command that it starts: those that a container or an
     /// administrator allows. Empty where pinning is not supported.
+    #[doc(hidden)]
     pub fn allowed() -> Cpus {
         allowed()
     }
 
     /// Checks that a command can be pinned to these here; the error says what to do. Always succeeds where pinning has no effect.
+    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         if self.is_empty() { Ok(()) } else { tried(*self) }
     }

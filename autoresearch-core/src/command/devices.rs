@@ -32,6 +32,7 @@ impl Device {
     /// assert!(Device::parse("gpu 0").is_err());
     /// # Ok::<(), String>(())
     /// ```
+    #[doc(hidden)]
     pub fn parse(text: &str) -> Result<Device, String> {
         let wrong = |why: String| {
             format!(
@@ -73,6 +74,7 @@ impl Device {
     /// let error = Device::check(&devices(["cpus:0-3", "cpus:3-5"])).unwrap_err();
     /// assert_eq!(error, "CPU 3 belongs to worker 0 and to worker 1; give each worker CPUs of its own");
     /// ```
+    #[doc(hidden)]
     pub fn check(devices: &[Device]) -> Result<(), String> {
         for (second, device) in devices.iter().enumerate() {
             for (first, other) in devices[..second].iter().enumerate() {

@@ -24,8 +24,10 @@ use crate::sandbox::{Outcome, Progress, SandboxError};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName {
     /// The tag of the run: letters, digits, `-`, `_` and `.`.
+    #[doc(hidden)]
     pub run: String,
     /// The [name](crate::sandbox::Trial::name) of the trial within its run, made of the same characters.
+    #[doc(hidden)]
     pub trial: String,
 }
 

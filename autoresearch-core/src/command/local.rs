@@ -79,6 +79,7 @@ impl LocalExecutor {
     }
 
     /// Returns the number of jobs that can run at the same time.
+    #[doc(hidden)]
     pub fn slots(&self) -> usize {
         self.places.len()
     }

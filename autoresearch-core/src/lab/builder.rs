@@ -13,10 +13,11 @@ use super::{Change, Lab, LabError};
 use crate::journal::Journal;
 use crate::metric::{Direction, Metric};
 use crate::observer::Observer;
+use crate::policy::Policy;
 use crate::program::Program;
 use crate::proposer::Proposer;
 use crate::ratchet::{NoiseAware, Ratchet};
-use crate::sandbox::{Budget, Sandbox};
+use crate::sandbox::{Budget, Revision, Sandbox};
 use crate::state::State;
 use crate::stop::Stop;
 
@@ -136,6 +137,45 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
+    /// The revision that the search starts from, if that has a name before it is staged. None by default.
+    pub fn base(mut self, base: Revision) -> LabBuilder<C> {
+        self.settings.base = Some(base);
+        self
+    }
+
+    /// Everything else that decides the number: a run is never continued under another policy. Empty by default.
+    pub fn policy(mut self, policy: Policy) -> LabBuilder<C> {
+        self.settings.policy = policy;
+        self
+    }
+
+    /// The file in which the run's table stands, karpathy's `results.tsv`. None is written by default.
+    pub fn results(mut self, path: impl Into<PathBuf>) -> LabBuilder<C> {
+        self.settings.results = Some(path.into());
+        self
+    }
+
+    /// The number of rejected proposals in a row after which the run ends: 20 by default.
+    pub fn rejection_limit(mut self, limit: u32) -> LabBuilder<C> {
+        self.settings.rejection_limit = limit;
+        self
+    }
+
+    /// The number of measurements of one experiment, of both sides, after which it is discarded if the rule still asks for more:
+    /// 64 by default.
+    pub fn measurement_limit(mut self, limit: usize) -> LabBuilder<C> {
+        self.settings.measurement_limit = limit;
+        self
+    }
+
+    /// The number of experiments after which the incumbent is measured again, to see whether the machine still gives the same
+    /// code the same score; 0 for never. By default 10 under a rule that knows the noise
+    /// ([`Ratchet::fresh_seeds`](crate::Ratchet::fresh_seeds)), and never under others.
+    pub fn remeasure_every(mut self, experiments: u32) -> LabBuilder<C> {
+        self.settings.remeasure_every = Some(experiments);
+        self
+    }
+
     /// Sets the conditions under which the run ends. Default: only when the proposer has nothing left.
     pub fn stop(mut self, stop: Stop) -> LabBuilder<C> {
         self.settings.stop = stop;
@@ -167,6 +207,7 @@ impl<C: Change> LabBuilder<C> {
     }
 
     /// Replaces all settings at once, those of the methods before included.
+    #[doc(hidden)]
     pub fn settings(mut self, settings: Settings) -> LabBuilder<C> {
         self.settings = settings;
         self

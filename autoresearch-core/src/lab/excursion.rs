@@ -19,6 +19,7 @@ pub struct ExcursionRule {
 
 impl ExcursionRule {
     /// Checks the values. The error says which is wrong, and what to give instead.
+    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         if self.steps == 0 {
             return Err("steps is 0; give at least 1, or leave the excursions out".into());

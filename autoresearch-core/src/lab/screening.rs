@@ -55,6 +55,7 @@ impl Screening {
     /// assert!(Screening::new([0.2, 0.5]).check().is_ok());
     /// assert!(Screening::new([0.5, 0.2]).check().unwrap_err().contains("rising"));
     /// ```
+    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         let Screening { rungs, margin, second_margin, allowance, repeats, .. } = self;
         if rungs.is_empty() {

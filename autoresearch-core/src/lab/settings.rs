@@ -17,16 +17,22 @@ const REMEASURE_EVERY: u32 = 10;
 #[non_exhaustive]
 pub struct Settings {
     /// The run's name. The default of [`crate::LabBuilder`] is `run`.
+    #[doc(hidden)]
     pub tag: String,
     /// The revision that the search starts from, if it is known before the baseline is staged. Default: none.
+    #[doc(hidden)]
     pub base: Option<Revision>,
     /// All other settings that decide the number: a run is never continued under another policy. Default: empty.
+    #[doc(hidden)]
     pub policy: Policy,
     /// The run's seed, which the first trial of every candidate has; those of further trials follow from it. Default: 0.
+    #[doc(hidden)]
     pub seed: u64,
     /// The limits of each trial. The default of [`crate::LabBuilder`] is five minutes.
+    #[doc(hidden)]
     pub budget: Budget,
     /// The conditions under which the run ends. Default: only when the proposer is exhausted.
+    #[doc(hidden)]
     pub stop: Stop,
     /// Path of `results.tsv`. Default: no table is written.
     pub results: Option<PathBuf>,
@@ -48,10 +54,13 @@ pub struct Settings {
     pub measurement_limit: usize,
     /// Trials on shares of the budget before the full one. It belongs to the policy, so a resumed run keeps it.
     /// Default: none.
+    #[doc(hidden)]
     pub screening: Option<Screening>,
     /// The workers. Default: one, without proposals or builds ahead.
+    #[doc(hidden)]
     pub workers: Workers,
     /// The rule of excursions from the incumbent. Default: none.
+    #[doc(hidden)]
     pub excursion: Option<ExcursionRule>,
 }
 
@@ -83,6 +92,7 @@ impl Workers {
     }
 
     /// Returns the number of slots to build and run in: a trial's slot is below this.
+    #[doc(hidden)]
     pub fn slots(&self) -> usize {
         self.classes.len() + self.builders
     }
@@ -93,7 +103,7 @@ impl Settings {
     ///
     /// ```
     /// use std::time::Duration;
-    /// let settings = autoresearch_core::Settings::new("may1", Duration::from_secs(300));
+    /// let settings = autoresearch_core::internal::Settings::new("may1", Duration::from_secs(300));
     /// assert_eq!((settings.seed, settings.rejection_limit, settings.measurement_limit), (0, 20, 64));
     /// ```
     pub fn new(tag: impl Into<String>, budget: impl Into<Budget>) -> Settings {

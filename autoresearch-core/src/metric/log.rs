@@ -82,7 +82,7 @@ impl LogMetric {
     ///
     /// ```
     /// use autoresearch_core::Repeats;
-    /// use autoresearch_core::Repeat;
+    /// use autoresearch_core::internal::Repeat;
     /// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
     /// let log = RunLog { repeats: vec![Repeat::default(); 3], ..RunLog::saying("ms: 4\nms: 9\nms: 5\n") };
     /// let metric = LogMetric::new("ms", Direction::Minimise);

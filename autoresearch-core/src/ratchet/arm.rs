@@ -29,12 +29,14 @@ impl Arm {
     }
 
     /// Returns the latest `count` measurements.
+    #[doc(hidden)]
     pub fn last(&self, count: usize) -> Arm {
         let from = self.measurements.len().saturating_sub(count);
         Arm { measurements: self.measurements.get(from..).unwrap_or_default().to_vec() }
     }
 
     /// Returns the oldest `count` measurements.
+    #[doc(hidden)]
     pub fn first(&self, count: usize) -> Arm {
         Arm { measurements: self.measurements.iter().take(count).cloned().collect() }
     }

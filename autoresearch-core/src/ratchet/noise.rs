@@ -24,6 +24,7 @@ pub struct Noise {
 
 impl Noise {
     /// Adds measurements of one code. A single measurement changes nothing.
+    #[doc(hidden)]
     pub fn pool(&mut self, scores: &[f64]) {
         let Some(first) = scores.first() else { return };
         // From the first score, not from zero: equal scores give exactly 0, and large ones keep their digits.
@@ -35,6 +36,7 @@ impl Noise {
 
     /// True if measurements of one code are further apart than luck explains once in a thousand times, so that something happened
     /// to the machine between them.
+    #[doc(hidden)]
     pub fn event(&self, scores: &[f64]) -> bool {
         let one = Noise::default().with(scores);
         let ratio = (one.sigma().unwrap_or_default() / self.sigma().unwrap_or_default()).powi(2);
@@ -44,6 +46,7 @@ impl Noise {
     }
 
     /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the run.
+    #[doc(hidden)]
     pub fn pool_usual(&mut self, scores: &[f64]) {
         if !self.event(scores) {
             self.pool(scores);
@@ -51,12 +54,14 @@ impl Noise {
     }
 
     /// Returns the noise with measurements of one more code.
+    #[doc(hidden)]
     pub fn with(mut self, scores: &[f64]) -> Noise {
         self.pool(scores);
         self
     }
 
     /// Returns the number of independent differences behind the estimate.
+    #[doc(hidden)]
     pub fn degrees(&self) -> u32 {
         self.degrees
     }
@@ -67,12 +72,14 @@ impl Noise {
     }
 
     /// Computes the standard error of the difference between the means of `a` and of `b` measurements.
+    #[doc(hidden)]
     pub fn error_of_difference(&self, a: usize, b: usize) -> Option<f64> {
         Some(self.sigma()? * (1.0 / a as f64 + 1.0 / b as f64).sqrt())
     }
 
     /// The difference, in standard errors, that luck exceeds with the probability `alpha` (0 to 1): the quantile of Student's t,
     /// which is larger the fewer differences the noise is known from.
+    #[doc(hidden)]
     pub fn quantile(&self, alpha: f64) -> f64 {
         match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
             Ok(t) => t.inverse_cdf(1.0 - alpha),
@@ -81,6 +88,7 @@ impl Noise {
     }
 
     /// Computes the probability of a difference of at least `errors` standard errors by luck.
+    #[doc(hidden)]
     pub fn chance(&self, errors: f64) -> f64 {
         match StudentsT::new(0.0, 1.0, f64::from(self.degrees.max(1))) {
             Ok(t) => t.sf(errors),
@@ -90,6 +98,7 @@ impl Noise {
 
     /// The difference of the same code's scores now from those before, if luck brings that less than once in 500 times. Then the
     /// machine has shifted (another load, other clocks), and only scores from now on may be compared.
+    #[doc(hidden)]
     pub fn shift(&self, before: &[f64], now: &[f64]) -> Option<f64> {
         let by = mean(now)? - mean(before)?;
         let error = self.error_of_difference(before.len(), now.len())?;

@@ -23,20 +23,25 @@ pub enum SandboxError {
     Cancelled,
     /// The disk is full.
     #[error("no space is left on the disk while {doing}; free some and run the same command again, nothing is lost")]
+    #[doc(hidden)]
     DiskFull {
         /// The operation that failed, as `writing the log`.
         doing: String,
     },
     /// Reading or writing failed.
     #[error("{doing}: {source}")]
+    #[doc(hidden)]
     Io {
         /// The operation that failed, as `writing the log`.
+        #[doc(hidden)]
         doing: String,
         /// The cause.
+        #[doc(hidden)]
         source: std::io::Error,
     },
     /// A command of the configuration cannot be started at all.
     #[error("cannot start `{command}`: {source}; is it installed and on PATH?")]
+    #[doc(hidden)]
     CannotStart {
         /// The program.
         command: String,

@@ -29,6 +29,7 @@ pub struct RunLog {
     /// File with the whole output.
     pub path: Option<PathBuf>,
     /// Wall clock of the build.
+    #[doc(hidden)]
     pub build: Duration,
     /// Wall clock of the run.
     pub elapsed: Duration,
@@ -36,15 +37,18 @@ pub struct RunLog {
     pub peak_memory: Option<u64>,
     /// Processor time of all its processes, the build's while it is built.
     #[serde(default)]
+    #[doc(hidden)]
     pub cpu: Option<Duration>,
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,
     /// Time of each repeat of the run's command, by the lab's clock. Empty where it is run once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[doc(hidden)]
     pub repeats: Vec<Repeat>,
     /// The machine that it ran on, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
     #[serde(skip)]
+    #[doc(hidden)]
     pub machine: Option<MachineId>,
 }
 

@@ -7,6 +7,7 @@ use crate::sandbox::Revision;
 
 impl State {
     /// Applies one record.
+    #[doc(hidden)]
     pub fn apply(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.apply_owned(entry.clone())
     }
@@ -140,6 +141,7 @@ impl State {
     }
 
     /// True once an experiment is decided: from then on the run cannot start anew.
+    #[doc(hidden)]
     pub fn is_bound(&self) -> bool {
         !self.experiments.is_empty()
     }

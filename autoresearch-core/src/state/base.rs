@@ -30,16 +30,19 @@ impl Incumbent {
 
 impl State {
     /// Finds the open experiment of this number.
+    #[doc(hidden)]
     pub fn open(&self, experiment: u32) -> Option<&OpenExperiment> {
         self.open.iter().find(|open| open.experiment.id == experiment)
     }
 
     /// Iterates over the experiments that are staged and not decided, oldest first.
+    #[doc(hidden)]
     pub fn pending(&self) -> impl Iterator<Item = &super::Experiment> {
         self.open.iter().map(|open| &open.experiment)
     }
 
     /// Determines how an open experiment's base relates to the incumbent.
+    #[doc(hidden)]
     pub fn base_status(&self, open: &OpenExperiment) -> BaseStatus {
         let Some(parent) = &open.experiment.parent else { return BaseStatus::Current };
         let current = open.experiment.conflict.is_some()
@@ -56,6 +59,7 @@ impl State {
 
     /// Finds the end of the merge queue, onto which the next better candidate is rebased. It is the incumbent if the queue is
     /// empty, and `None` before the baseline is kept.
+    #[doc(hidden)]
     pub fn queue_end(&self) -> Option<&Revision> {
         let incumbent = self.incumbent.as_ref()?;
         let mut end = &incumbent.revision;
@@ -76,6 +80,7 @@ impl State {
 
     /// True if an experiment that is found better now has to join the merge queue, since better ones are being measured on the
     /// incumbent already. Adopting it before them would make their trials useless.
+    #[doc(hidden)]
     pub fn has_to_queue(&self, open: &OpenExperiment) -> bool {
         let incumbent = self.incumbent.as_ref().map(|incumbent| &incumbent.revision);
         !open.in_merge_queue && open.experiment.conflict.is_none() && self.queue_end() != incumbent
@@ -91,6 +96,7 @@ impl State {
     }
 
     /// True if there are measurements to compare an open experiment with.
+    #[doc(hidden)]
     pub fn comparable(&self, open: &OpenExperiment) -> bool {
         self.reference(open).is_some()
     }

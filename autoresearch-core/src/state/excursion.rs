@@ -6,6 +6,7 @@ use crate::sandbox::Revision;
 
 impl State {
     /// Returns the revision that the next proposal changes: the incumbent, or the end of the side line.
+    #[doc(hidden)]
     pub fn proposal_base(&self) -> Option<&Revision> {
         match &self.side_line {
             Some(line) => Some(&line.tip),
@@ -14,6 +15,7 @@ impl State {
     }
 
     /// Counts the experiments decided since the last keep or the end of the last excursion, whichever is later.
+    #[doc(hidden)]
     pub fn since_excursion(&self) -> usize {
         let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
         let back = self.excursions.last().map(|excursion| excursion.last);

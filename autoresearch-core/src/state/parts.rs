@@ -20,6 +20,7 @@ pub struct Experiment {
     /// The candidate that its trials executed.
     pub candidate: Candidate,
     /// The revision that it is known by in the lineage, if it was kept.
+    #[doc(hidden)]
     pub kept_as: Option<Revision>,
     /// The proposal in one line.
     pub description: String,
@@ -32,10 +33,13 @@ pub struct Experiment {
     /// Name of the proposer that made it, where several take turns.
     pub proposer: String,
     /// Its place in a designed wave, if it belongs to one.
+    #[doc(hidden)]
     pub design: Option<Box<Design>>,
     /// Its candidates before each rebase, oldest first.
+    #[doc(hidden)]
     pub rebased: Vec<EarlierCandidate>,
     /// Both sides of the conflict that kept it from being rebased onto the incumbent of its time, for the proposer.
+    #[doc(hidden)]
     pub conflict: Option<Box<str>>,
     /// Its result.
     pub status: Status,
@@ -44,20 +48,27 @@ pub struct Experiment {
     /// Its measurements on the full budget.
     pub arm: Arm,
     /// Number of the latest measurements that count as its score: those that did not choose it.
+    #[doc(hidden)]
     pub reference: u32,
     /// The probability with which its test would have kept a change without effect, if there was a test.
+    #[doc(hidden)]
     pub alpha: Option<f64>,
     /// Its trials on the rungs of screening, if it had any.
+    #[doc(hidden)]
     pub screening: Option<Box<ScreeningRecord>>,
     /// The incumbent's score when it was judged; `None` for the baseline.
+    #[doc(hidden)]
     pub before: Option<Score>,
     /// Its scores in audits after the decision, oldest first.
+    #[doc(hidden)]
     pub audit: Vec<AuditScore>,
     /// The end of its last trial. Only the latest experiments have the end of the log here; the journal has them all.
     pub outcome: Option<Outcome>,
     /// Time its first trial started (UTC); until then, the time it was staged.
+    #[doc(hidden)]
     pub started: Timestamp,
     /// Time it was decided (UTC).
+    #[doc(hidden)]
     pub finished: Timestamp,
 }
 
@@ -68,6 +79,7 @@ impl Experiment {
     }
 
     /// Returns the mean of the measurements that chose it, if the score is the mean of others.
+    #[doc(hidden)]
     pub fn selected_at(&self) -> Option<Score> {
         mean(&self.arm.measurements[..self.selecting()])
     }
@@ -105,10 +117,13 @@ pub struct RejectedProposal {
     /// The change itself, as JSON.
     pub change: serde_json::Value,
     /// Its cost.
+    #[doc(hidden)]
     pub cost: Cost,
     /// Name of the proposer that made it, where several take turns.
+    #[doc(hidden)]
     pub proposer: String,
     /// The number of the next experiment at that time: the proposal came after all experiments with lower numbers.
+    #[doc(hidden)]
     pub experiment: u32,
 }
 
@@ -121,6 +136,7 @@ pub struct Incumbent {
     /// The experiment that made it.
     pub experiment: u32,
     /// The candidate that a trial of it executes.
+    #[doc(hidden)]
     pub candidate: Candidate,
     /// Its measurements.
     pub arm: Arm,

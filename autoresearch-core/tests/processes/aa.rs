@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use autoresearch_core::internal::git::Lineage;
-use autoresearch_core::internal::{text, verify};
+use autoresearch_core::internal::{Settings, text, verify};
 use autoresearch_core::*;
 use test_fixtures::by_default_or_thorough;
 

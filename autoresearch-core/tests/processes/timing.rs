@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use autoresearch_core::Clock;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::verify;

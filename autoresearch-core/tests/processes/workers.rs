@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use autoresearch_core::Commands;
 use autoresearch_core::Side;
 use autoresearch_core::Slot;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::journal::{Entry, Record, TrialResult};
 use autoresearch_core::internal::verify;

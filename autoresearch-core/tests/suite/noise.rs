@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::simulate::{Effects, Gain, Scores, Simulation};
 use autoresearch_core::*;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use autoresearch_core::Side;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::journal::{Entry, Record};
 use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};

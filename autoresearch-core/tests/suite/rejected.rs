@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::Settings;
 use autoresearch_core::testkit::{SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 

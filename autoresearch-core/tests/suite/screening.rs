@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::journal::Promotion;
 use autoresearch_core::internal::journal::{Record, TrialResult, TrialStart};
 use autoresearch_core::internal::results::{Screened, screened};

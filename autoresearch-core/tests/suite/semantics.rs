@@ -47,6 +47,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use autoresearch_core::internal::{Purpose, Settings};
 use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use autoresearch_core::{Noise, Side};

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_core::{
-    Budget, Cancel, Event, Journal, Lab, Observer, Outcome, Policy, Program, Revision, Sandbox, Settings, State,
-    Status, Stop, StopReason, Trial,
+    Budget, Cancel, Event, Lab, Observer, Outcome, Policy, Program, Revision, Sandbox, State, Status, Stop, StopReason,
+    Trial,
 };
 use clap::Parser;
 
@@ -94,27 +94,30 @@ async fn search(
         other => return Err(format!("the kernel does not run without optimisation: {}", other.describe()).into()),
     };
 
-    let mut settings = Settings::new("compiler-flags", BUDGET);
-    settings.base = Some(Revision(BASELINE.into()));
-    settings.policy = Policy::new()
+    let policy = Policy::new()
         .with("compiler", &version)
         .with("kernel", format!("{:08x}", crc32c::crc32c(KERNEL.as_bytes())))
         .with("rounds", cli.rounds)
         .with("checksum", checksum)
         .with("repeats", cli.repeats)
         .with("min_gain", MIN_GAIN);
-    settings.seed = cli.seed;
-    settings.stop = Stop::after(cli.experiments);
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
-    let journal = match &cli.journal {
-        Some(path) => Journal::open(path)?,
-        None => Journal::in_memory(),
-    };
     let program = Program::parse("Find the flags that make the kernel fastest and leave its output as it is.")?;
-    let metric = Arc::new(SameOutput::new(checksum));
-    let ratchet = Arc::new(Clearly(MIN_GAIN));
-    let lab = Lab::builder(Arc::new(sandbox), Box::new(walk), metric).ratchet(ratchet).program(program);
-    let mut lab = lab.settings(settings).observer(observer).open_journal(journal).build()?;
+    let lab = Lab::builder(Arc::new(sandbox), Box::new(walk), Arc::new(SameOutput::new(checksum)))
+        .ratchet(Arc::new(Clearly(MIN_GAIN)))
+        .program(program)
+        .tag("compiler-flags")
+        .budget(BUDGET)
+        .base(Revision(BASELINE.into()))
+        .policy(policy)
+        .seed(cli.seed)
+        .stop(Stop::after(cli.experiments))
+        .observer(observer);
+    let lab = match &cli.journal {
+        Some(path) => lab.journal(path),
+        None => lab.in_memory(),
+    };
+    let mut lab = lab.build()?;
     let reason = lab.run(cancel).await?;
     Ok((lab.state().clone(), reason))
 }

@@ -1,8 +1,9 @@
 use autoresearch_core::Side;
+use autoresearch_core::internal::Design;
 use autoresearch_core::internal::journal::{
     Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart,
 };
-use autoresearch_core::{Candidate, Design, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score};
+use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score};
 use proptest::prelude::*;
 
 use super::*;

@@ -9,6 +9,7 @@ use autoresearch_agents::http::{Cassette, KeySource, Retry, Timeouts};
 use autoresearch_agents::model::{Backoff, Caps, Check, Options, Surroundings};
 use autoresearch_agents::openai::Api;
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
+use autoresearch_core::internal::Settings;
 use autoresearch_core::*;
 
 use super::vendors::Interface;

@@ -30,18 +30,21 @@ impl Slot {
     }
 
     /// The folder of the candidate's files.
+    #[doc(hidden)]
     pub fn path(&self) -> &Path {
         &self.root
     }
 
     /// The folder for temporary files, beside the candidate's. It is emptied before and after each trial, so that nothing
     /// which one trial leaves there reaches the next.
+    #[doc(hidden)]
     pub fn scratch(&self) -> PathBuf {
         beside(&self.root, ".tmp")
     }
 
     /// The folder for files that a build leaves elsewhere and the run needs, beside the candidate's. It is removed before and
     /// after each trial.
+    #[doc(hidden)]
     pub fn built(&self) -> PathBuf {
         beside(&self.root, ".built")
     }
@@ -50,6 +53,7 @@ impl Slot {
     ///
     /// Only files whose content differs are written: build tools go by modification times. Everything else in the folder is
     /// removed, whoever left it. A folder that cannot be emptied is moved aside, and a fresh one takes its place.
+    #[doc(hidden)]
     pub fn fill(&self, tree: &dyn Tree) -> Result<(), SandboxError> {
         let files = tree.listing()?;
         match self.try_fill(tree, &files) {
@@ -66,6 +70,7 @@ impl Slot {
 
     /// Removes what a trial left beside the files of its tree, so that it fills no disk. What cannot be removed now is in the
     /// way of the next trial, which deals with it.
+    #[doc(hidden)]
     pub fn empty(&self, tree: &dyn Tree) {
         for folder in [self.scratch(), self.built()] {
             let _ = remove_folder(&folder);
