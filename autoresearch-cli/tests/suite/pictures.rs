@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use autoresearch_core::{Journal, State, verify};
+use autoresearch_core::internal::verify;
+use autoresearch_core::{Journal, State};
 
 const DRAW: &str =
     "TZ=UTC cargo run -p autoresearch-cli -- pictures --journal autoresearch-cli/tests/data/demo.jsonl --folder docs";
