@@ -60,7 +60,7 @@ pub enum LabError {
     /// The sandbox failed repeatedly, for the incumbent too.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The proposer cannot go on without a person.
+    /// The proposer cannot continue without a person.
     #[error("the proposer cannot go on: {0}")]
     Proposer(String),
     /// The unchanged program gave no number, so there is nothing to improve on.

@@ -34,7 +34,7 @@ const LIB: &[&str] = &["--lib"];
 const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "ties are discarded",
-        file: "ratchet.rs",
+        file: "ratchet/strict.rs",
         search: "if gain > self.0 {",
         replace: "if gain >= self.0 {",
         test: SEMANTICS,
@@ -48,7 +48,7 @@ const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "what did not complete is never kept",
-        file: "metric.rs",
+        file: "metric/log.rs",
         search: "let Outcome::Completed(log) = outcome else {\n            return Err(MetricError::NotCompleted(outcome.describe()));\n        };",
         replace: "let log = outcome.log();",
         test: SEMANTICS,
