@@ -202,11 +202,16 @@ fn as_an_ordinary_user(test: &str) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let program = folder.path().join("program");
-    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // By another process: a file that this one had open for writing, a fork of another test could keep busy.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success());
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-    let fixture = folder.path().join("folder");
+    let inner_folder = folder.path().join("folder");
     let mut inner = Command::new(&program);
-    inner.args(["--exact", test, "--nocapture"]).env("HOSTILE_FOLDER", &fixture).env("HOSTILE_MARK", "sesame-mark");
+    inner
+        .args(["--exact", test, "--nocapture"])
+        .env("HOSTILE_FOLDER", &inner_folder)
+        .env("HOSTILE_MARK", "sesame-mark");
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
     if std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0) {
         inner.uid(65534).gid(65534);
