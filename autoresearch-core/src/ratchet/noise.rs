@@ -45,7 +45,8 @@ impl Noise {
         ratio.is_finite() && usual.is_ok_and(|usual| usual.sf(ratio) < EVENT)
     }
 
-    /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the run.
+    /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the
+    /// run.
     #[doc(hidden)]
     pub fn pool_usual(&mut self, scores: &[f64]) {
         if !self.event(scores) {

@@ -131,7 +131,7 @@ pub struct RejectedProposal {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Incumbent {
-    /// Its commit in the lineage.
+    /// The revision that it is known by in the lineage.
     pub revision: Revision,
     /// The experiment that made it.
     pub experiment: u32,
