@@ -24,6 +24,7 @@ pub use excursion::{FinishedExcursion, SideLine};
 pub use parts::{
     AuditScore, EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
 };
+use parts::TestPlace;
 pub use screening::{Rung, RungResult, Rungs, ScreeningRecord};
 
 /// Number of the latest experiments that have the end of their log in memory.
@@ -75,6 +76,8 @@ pub struct State {
     pub noise: Noise,
     /// Number of candidates measured more than once.
     pub tested: u32,
+    /// Number of tests that have begun: of candidates whose second trial was started, decided or not.
+    pub(crate) tests_begun: u32,
     /// Number of those that were kept.
     pub tested_kept: u32,
     /// Number of experiments since the incumbent was measured last.
@@ -135,11 +138,12 @@ impl State {
         // The incumbent does not have the sacrifices of a side line either.
         let side_line = self.side_line.as_ref().map_or(0, |line| line.added_lines);
         let added_lines = open.experiment.candidate.added_lines + side_line;
+        let test = open.test.unwrap_or(TestPlace { begun: self.tests_begun, kept: self.tested_kept });
         Evidence {
             interleaved: open.incumbent.len(),
             noise: self.noise,
-            tested: self.tested as usize,
-            kept: self.tested_kept as usize,
+            tested: test.begun as usize,
+            kept: test.kept as usize,
             remaining: open.remaining,
             ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, added_lines)
         }

@@ -9,6 +9,7 @@ mod hostile;
 mod hostile_runs;
 mod kill;
 mod night;
+mod quantised;
 mod slots;
 mod timing;
 mod workers;
