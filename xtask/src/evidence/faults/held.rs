@@ -241,6 +241,7 @@ pub const D12: &[Held] = &[
         &[
             "odd_git::links_inside_the_tree_are_carried_and_submodules_left_empty",
             "odd_git::files_that_git_changes_at_checkout_are_refused_by_name",
+            "odd_git::line_ends_that_git_changes_at_checkout_are_told",
             "odd_git::formats_that_are_not_supported_are_named",
             "odd_git::a_partial_clone_says_which_objects_it_needs",
         ],
