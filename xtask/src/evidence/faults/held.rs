@@ -254,6 +254,7 @@ pub const D12: &[Held] = &[
         ],
     ),
     unit(AGENTS, &["agent_cli::change::tests::executable_bits_are_kept"]),
+    suite(CLI, &["early_errors::files_that_candidates_lack_are_told"]),
 ];
 
 pub const D13: &[Held] = &[
