@@ -21,10 +21,10 @@ mod screening;
 pub use crate::journal::{ExcursionStep, Promotion, RunHeader, Status};
 pub use base::BaseStatus;
 pub use excursion::{FinishedExcursion, SideLine};
+use parts::TestPlace;
 pub use parts::{
     AuditScore, EarlierCandidate, Experiment, HoldoutUse, Incumbent, OpenExperiment, RejectedProposal, Running, Shift,
 };
-use parts::TestPlace;
 pub use screening::{Rung, RungResult, Rungs, ScreeningRecord};
 
 /// Number of the latest experiments that have the end of their log in memory.

@@ -43,7 +43,8 @@ impl Lineage {
     /// The first text file whose line ends git would change at checkout, and the setting that says so.
     fn converted_line_ends(&self, listing: &Listing) -> Result<Option<(String, &'static str)>, GitError> {
         let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
-        let is_set = |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
+        let is_set =
+            |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
         let everywhere = is_set("core.autocrlf", "true");
         let has_attributes = listing.keys().any(|path| path == ".gitattributes" || path.ends_with("/.gitattributes"));
         if !everywhere && !has_attributes {

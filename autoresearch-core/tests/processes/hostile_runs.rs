@@ -157,7 +157,8 @@ impl Run {
                 self.tear_the_journal();
             }
             interruption = draw(30);
-            let whole = self.play(interruption).map_err(|error| Fault::Blocked(format!("{interruption:?}: {error}")))?;
+            let whole =
+                self.play(interruption).map_err(|error| Fault::Blocked(format!("{interruption:?}: {error}")))?;
             if whole && interruption == Interruption::None {
                 break;
             }
@@ -331,7 +332,8 @@ fn as_an_ordinary_user(seeds: std::ops::Range<u64>) -> [usize; 3] {
     );
     let (faults, rest): (Vec<&str>, Vec<&str>) = said.lines().partition(|line| line.contains("evidence hostile-runs"));
     println!("{}", rest.iter().filter(|line| line.starts_with("run ")).cloned().collect::<Vec<_>>().join("\n"));
-    let words: Vec<usize> = faults.iter().flat_map(|line| line.split(' ')).filter_map(|word| word.parse().ok()).collect();
+    let words: Vec<usize> =
+        faults.iter().flat_map(|line| line.split(' ')).filter_map(|word| word.parse().ok()).collect();
     match words[..] {
         [_, errors, blocked, unsound] => [errors, blocked, unsound],
         _ => panic!("the runs of an ordinary user printed no result: {said}"),

@@ -48,9 +48,9 @@ const DISCRETE: [&str; 3] =
 fn hostile_runs() -> Result<Line, String> {
     let words = figure::printed(CORE, "processes", "hostile_runs::", "hostile-runs")?;
     let number = |key| number(&words, key);
-    let (runs, errors, blocked, unsound) =
-        (number("runs")?, number("errors")?, number("blocked")?, number("unsound")?);
-    let value = format!("{runs} runs: {errors} ended in an error, {blocked} blocked a restart, {unsound} are not sound");
+    let (runs, errors, blocked, unsound) = (number("runs")?, number("errors")?, number("blocked")?, number("unsound")?);
+    let value =
+        format!("{runs} runs: {errors} ended in an error, {blocked} blocked a restart, {unsound} are not sound");
     let fine = runs >= RUNS && errors + blocked + unsound == 0.0;
     Ok(Line::Measured(fine, value, "2,000 runs, none"))
 }
@@ -73,9 +73,8 @@ fn quantised_noise() -> Result<Line, String> {
     let number = |key| number(&words, key);
     let (runs, proposals) = (number("runs")?, number("proposals")?);
     let (kept, on_one_trial) = (number("kept")?, number("on_one_trial")?);
-    let value = format!(
-        "{kept} of {proposals} changes of a comment kept in {runs} runs, {on_one_trial} of them on one trial"
-    );
+    let value =
+        format!("{kept} of {proposals} changes of a comment kept in {runs} runs, {on_one_trial} of them on one trial");
     let fine = runs >= 8.0 && kept * 100.0 <= proposals && on_one_trial == 0.0;
     Ok(Line::Measured(fine, value, "8 runs, at most 1 in 100, none on one trial"))
 }

@@ -96,7 +96,8 @@ const ENDINGS: &[&str] = &[
 /// The slow ending is drawn seldom: the lab waits five seconds for what ignores its request to end.
 const DEAF: &str = "trap '' TERM HUP INT; while :; do sleep 1; done";
 
-const FIRST_LINES: &[&str] = &["#!/no/such/shell", "#!", "", "#!/bin/cat", "#!/bin/sh -x", "\u{feff}#!/bin/sh", "#!/bin"];
+const FIRST_LINES: &[&str] =
+    &["#!/no/such/shell", "#!", "", "#!/bin/cat", "#!/bin/sh -x", "\u{feff}#!/bin/sh", "#!/bin"];
 
 /// A whole script.
 pub fn script(dice: &mut Dice) -> String {

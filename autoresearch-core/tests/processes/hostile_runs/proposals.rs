@@ -106,7 +106,11 @@ fn edit(dice: &mut Dice, files: &BTreeMap<String, String>) -> FileEdit {
         9 => {
             let known: Vec<&str> = files.keys().map(String::as_str).collect();
             let path = if known.is_empty() || dice.percent(30) { path(dice) } else { dice.pick(&known).to_owned() };
-            FileEdit::Replace { path, search: dice.pick(&["echo", "score", "10", "", "\n", "none"]).into(), replace: text(dice) }
+            FileEdit::Replace {
+                path,
+                search: dice.pick(&["echo", "score", "10", "", "\n", "none"]).into(),
+                replace: text(dice),
+            }
         }
         10 => FileEdit::Diff {
             diff: format!(
@@ -143,7 +147,8 @@ impl Hostile {
             return Err(RejectedDraft::new(text(&mut dice), text(&mut dice), cost(&mut dice)));
         }
         let edits = (0..dice.pick(&[&1, &1, &1, &1, &2, &3, &0]).to_owned()).map(|_| edit(&mut dice, files)).collect();
-        let mut proposal = Proposal::new(Patch { edits }, text(&mut dice)).because(text(&mut dice)).at_cost(cost(&mut dice));
+        let mut proposal =
+            Proposal::new(Patch { edits }, text(&mut dice)).because(text(&mut dice)).at_cost(cost(&mut dice));
         if dice.percent(20) {
             proposal.proposer = text(&mut dice);
         }

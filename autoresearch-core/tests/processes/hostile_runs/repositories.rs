@@ -55,14 +55,20 @@ fn add_files(dice: &mut Dice, repo: &Path) {
             let _ = symlink("notes", repo.join("dir-link"));
         }
         4 => {
-            for (name, to) in [("dangling", "nowhere"), ("outside", "../../outside"), ("absolute", "/etc/passwd"), ("self", "self")] {
+            for (name, to) in
+                [("dangling", "nowhere"), ("outside", "../../outside"), ("absolute", "/etc/passwd"), ("self", "self")]
+            {
                 let _ = symlink(to, repo.join(name));
             }
         }
         5 => write(&repo.join("notes/tool"), b"#!/bin/sh\n", 0o755),
         6 => write(&repo.join("big.bin"), &(0..200_000u32).map(|n| (n * 7 >> 3) as u8).collect::<Vec<_>>(), 0o644),
         7 => (0..120).for_each(|n| write(&repo.join(format!("many/{n}")), b"x\n", 0o644)),
-        8 => write(&repo.join(".gitattributes"), b"* text=auto eol=crlf ident\n*.txt merge=ours diff=x export-ignore -crlf\n", 0o644),
+        8 => write(
+            &repo.join(".gitattributes"),
+            b"* text=auto eol=crlf ident\n*.txt merge=ours diff=x export-ignore -crlf\n",
+            0o644,
+        ),
         9 => write(&repo.join(".gitignore"), b"*\n", 0o644),
         10 => write(&repo.join(".gitmodules"), b"[submodule \"sub\"]\n\tpath = sub\n\turl = ../nowhere\n", 0o644),
         11 => write(&repo.join("notes/crlf.txt"), b"one\r\ntwo\r\n", 0o644),
@@ -93,7 +99,8 @@ fn change_setting(dice: &mut Dice, repo: &Path, place: PathBuf) -> PathBuf {
             set("user.useConfigOnly", "true");
         }
         4 => {
-            for hook in ["pre-commit", "commit-msg", "post-commit", "reference-transaction", "post-checkout", "update"] {
+            for hook in ["pre-commit", "commit-msg", "post-commit", "reference-transaction", "post-checkout", "update"]
+            {
                 write(&repo.join(".git/hooks").join(hook), b"#!/bin/sh\nexit 1\n", 0o755);
             }
         }

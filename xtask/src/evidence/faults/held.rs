@@ -379,10 +379,7 @@ pub const F20: &[Held] = &[
             "ratchet::arm::tests::a_sum_that_overflows_still_has_a_mean",
         ],
     ),
-    suite(
-        CORE,
-        &["trouble::a_rule_that_never_decides_is_capped", "trouble::careless_answers_are_cleaned_and_counted"],
-    ),
+    suite(CORE, &["trouble::a_rule_that_never_decides_is_capped", "trouble::careless_answers_are_cleaned_and_counted"]),
     suite(CLI, &["slots::those_of_ended_runs_are_removed_and_their_size_is_told"]),
 ];
 
