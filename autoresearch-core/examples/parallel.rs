@@ -1,4 +1,5 @@
-//! Measures the gain by workers, by work ahead and by the merge queue: the real lab with a real journal, and experiments that only take time.
+//! Measures the gain by workers, by work ahead and by the merge queue: the real lab with a real journal, and experiments that
+//! only take time.
 //!
 //! ```sh
 //! cargo run --release -p autoresearch-core --example parallel

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Cancel(CancellationToken);
 
 impl Cancel {
-    /// Makes a token that nobody has cancelled yet.
+    /// Makes a token that is not cancelled.
     pub fn new() -> Cancel {
         Cancel::default()
     }

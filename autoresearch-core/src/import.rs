@@ -1,4 +1,4 @@
-//! Reads a table of results that somebody else wrote, in karpathy's five columns or something like them, as a run.
+//! Reads the table of results of another program, in karpathy's five columns or similar ones, as a run.
 //!
 //! Such tables are written by hand or by an agent, so their spelling is not to be relied on. Rows that are understood are taken;
 //! the others are named with their line, and never guessed. Cells are split here and not by the `csv` crate: to it an opening

@@ -85,7 +85,7 @@ pub enum Event<'a> {
         /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
     },
-    /// A trial of an experiment ended and left its worker. Others of the experiment may go on.
+    /// A trial of an experiment ended and left its worker. Others of the experiment may still be in flight.
     #[doc(hidden)]
     TrialEnded {
         /// Number of the experiment.

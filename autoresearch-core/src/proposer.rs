@@ -54,7 +54,8 @@ pub struct Context<'a, C = Patch> {
 }
 
 impl<'a, C> Context<'a, C> {
-    /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is measured.
+    /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is
+    /// measured.
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
         let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
         let to_beat = state.incumbent.as_ref()?.arm.mean()?;

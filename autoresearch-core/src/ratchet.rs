@@ -155,8 +155,8 @@ pub trait Ratchet: Send + Sync {
         evidence.candidate.measurements.len()
     }
 
-    /// Returns the probability (0 to 1) with which the test of this candidate would have kept a change without effect. `None`, the
-    /// default, if there was no test.
+    /// Returns the probability (0 to 1) with which the test of this candidate would have kept a change without effect.
+    /// `None`, the default, if there was no test.
     fn alpha(&self, _evidence: &Evidence) -> Option<f64> {
         None
     }

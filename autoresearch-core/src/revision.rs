@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names one state of the thing under research: a commit, or whatever identifies a state in another domain.
+/// Names one state of the thing under research: a commit, or another identifier where the domain has one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub String);

@@ -24,7 +24,7 @@ pub use crate::revision::Revision;
 pub struct Candidate {
     /// Its name, by which the sandbox finds it.
     pub revision: Revision,
-    /// The same for all candidates that would measure the same, whatever their history.
+    /// The same for all candidates with the same content, regardless of their history.
     pub fingerprint: String,
     /// Lines added minus lines removed against its parent.
     #[serde(default)]

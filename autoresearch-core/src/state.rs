@@ -20,6 +20,7 @@ mod screening;
 
 pub use crate::journal::{ExcursionStep, Promotion, RunHeader, Status};
 pub use base::BaseStatus;
+use parts::TestPlace;
 pub use parts::{
     AuditScore, EarlierCandidate, Experiment, FinishedExcursion, HoldoutUse, Incumbent, OpenExperiment,
     RejectedProposal, Running, Shift, SideLine,
@@ -89,6 +90,8 @@ pub struct State {
     /// Number of candidates measured more than once.
     #[doc(hidden)]
     pub tested: u32,
+    /// Number of tests that have begun: of candidates whose second trial was started, decided or not.
+    pub(crate) tests_begun: u32,
     /// Number of those that were kept.
     #[doc(hidden)]
     pub tested_kept: u32,
@@ -163,11 +166,12 @@ impl State {
         // The incumbent does not have the sacrifices of a side line either.
         let side_line = self.side_line.as_ref().map_or(0, |line| line.added_lines);
         let added_lines = open.experiment.candidate.added_lines + side_line;
+        let test = open.test.unwrap_or(TestPlace { begun: self.tests_begun, kept: self.tested_kept });
         Evidence {
             interleaved: open.incumbent.len(),
             noise: self.noise,
-            tested: self.tested as usize,
-            kept: self.tested_kept as usize,
+            tested: test.begun as usize,
+            kept: test.kept as usize,
             remaining: open.remaining,
             ..Evidence::new(incumbent, open.experiment.arm.clone(), direction, added_lines)
         }

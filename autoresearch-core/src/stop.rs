@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::metric::{Direction, Score};
 use crate::state::State;
 
-/// The conditions; the first that holds ends the run. Without any it goes on until the proposer has nothing left or it is
+/// The conditions; the first that holds ends the run. Without any the run continues until the proposer has nothing left or it is
 /// cancelled.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -56,7 +56,7 @@ pub enum StopReason {
         #[doc(hidden)]
         last: String,
     },
-    /// Somebody asked for it; the same command goes on.
+    /// A person asked for it; the same command resumes the run.
     Cancelled,
 }
 

@@ -1,7 +1,7 @@
 //! The checks that a run is valid: its journal in itself, and against it the repository and the table of results.
 //!
-//! Nothing is locked and nothing is changed, so that a run may be checked while it goes on, and after an interruption at any
-//! point: leftovers of a crash are no violation. A repository that is read while the run goes on may be newer than the
+//! Nothing is locked and nothing is changed, so that a run may be checked while it is running, and after an interruption at any
+//! point: leftovers of a crash are no violation. A repository that is read while the run is running may be newer than the
 //! records that it is compared with; after a violation then read the journal again.
 
 use std::collections::BTreeSet;

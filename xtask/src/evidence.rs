@@ -10,6 +10,7 @@ mod choices;
 mod contest;
 mod cuda;
 mod durable_core;
+mod faults;
 mod house;
 mod ladder;
 mod latency;
@@ -37,6 +38,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("noise", noise::FIGURES),
     ("parallel", parallel::FIGURES),
     ("house", house::FIGURES),
+    ("faults", faults::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.

@@ -40,7 +40,7 @@ const CONNECT: Duration = Duration::from_secs(30);
 const PATHS: [&str; 4] = ["/v1/messages", COUNT, "/v1/responses", "/v1/chat/completions"];
 const COUNT: &str = "/v1/messages/count_tokens";
 /// Longest wait for the books after the last connection, in hundredths of a second.
-const SETTLE: u32 = 200;
+const BOOKS_PATIENCE: u32 = 200;
 
 /// A running proxy, which stops when it is dropped.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl KeyProxy {
     /// request over budget was rejected.
     pub(super) async fn end(self) -> (Tally, Option<ProposerError>) {
         self.server.abort();
-        for _ in 0..SETTLE {
+        for _ in 0..BOOKS_PATIENCE {
             if !self.shared.ledger.is_busy() {
                 break;
             }

@@ -46,6 +46,15 @@ fn editable_paths_that_match_nothing_are_told() {
 }
 
 #[test]
+fn files_that_candidates_lack_are_told() {
+    let repository = marking("");
+    std::os::unix::fs::symlink("/etc/hostname", repository.folder.join("outside")).unwrap();
+    repository.commit("a link");
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(said.contains("warning: the symbolic link outside leads outside the repository"), "{said}");
+}
+
+#[test]
 fn an_agent_that_cannot_be_started_is_told() {
     for (command, words) in [
         ("agent = 'codex'\ncommand = ['no-such-agent']", "there is no program `no-such-agent` on PATH"),

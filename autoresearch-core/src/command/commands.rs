@@ -22,8 +22,9 @@ pub struct Commands {
     /// Program and arguments of the run, in the candidate's folder. It may write a number for each item of an evaluation set
     /// into the file that `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
-    /// Variables for the build and the run, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both also get
-    /// `AUTORESEARCH_SEED`, and the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to take.
+    /// Variables for the build and the run, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both
+    /// also get `AUTORESEARCH_SEED`, and the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to
+    /// take.
     pub environment: Vec<(String, OsString)>,
     /// Variables for the run alone.
     pub run_environment: Vec<(String, OsString)>,

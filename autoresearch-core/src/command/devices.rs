@@ -123,7 +123,7 @@ fn is_number(gpu: &str) -> bool {
     gpu.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Compares two UUIDs of GPUs, of which either may be abbreviated as the other's beginning.
+/// Compares two names of GPUs by their number or by their UUID, which may be abbreviated to its beginning.
 fn same_gpu(one: &str, other: &str) -> bool {
     match (one.parse::<u32>(), other.parse::<u32>()) {
         (Ok(one), Ok(other)) => one == other,

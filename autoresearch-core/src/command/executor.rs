@@ -95,7 +95,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that runs `argv` once in the files of `tree` for at most `limit`. Slot 0, no build, nobody watches.
+    /// A job that runs `argv` once in the files of `tree` for at most `limit`. It has slot 0, no build and no listener.
     pub fn new(name: JobName, tree: Arc<dyn Tree>, argv: Vec<String>, limit: Duration) -> Job {
         Job {
             name,
@@ -141,7 +141,7 @@ pub enum JobStatus {
 /// - `TMPDIR` names a folder for temporary files that is the job's own and empty at its start. The run may write the scores of
 ///   items into the file that `AUTORESEARCH_ITEMS` names; the executor keeps it as an artifact of the outcome.
 /// - The output that is kept is bounded, however much a job writes; its beginning and its end are kept.
-/// - A cancelled job ends with [`SandboxError::Cancelled`]. Cancelling a job that has ended, or that nobody knows, succeeds.
+/// - A cancelled job ends with [`SandboxError::Cancelled`]. Cancelling a job that has ended, or that is unknown, succeeds.
 /// - Jobs of different names run at the same time if they have different slots.
 /// - A job is known by its name, also to an executor that was made anew after a restart: a job that has ended is found with the
 ///   outcome that it had. A job that was running is found running, or is lost with its machine and not found; it is never found
@@ -197,6 +197,6 @@ pub trait Executor: fmt::Debug + Send + Sync {
     async fn cancel(&self, name: &JobName) -> Result<(), SandboxError>;
 
     /// Ends all jobs of the run `run` that an earlier process left running, except `keep`. Called before anything else when a
-    /// run starts or goes on.
+    /// run starts or is resumed.
     async fn recover(&self, run: &str, keep: &[JobName]) -> Result<(), SandboxError>;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git2::AttrCheckFlags;
+use git2::{AttrCheckFlags, AttrValue};
 
 use super::error::{GitError, OrGit};
 use super::lineage::Lineage;
@@ -11,7 +11,7 @@ use crate::revision::Revision;
 
 impl Lineage {
     /// Checks that a candidate's folder can hold the files of `revision` as git checks them out, and returns warnings about
-    /// parts that are left out: submodules, and links that lead outside the repository.
+    /// parts that differ: submodules and links that lead outside the repository are left out, line ends are as they are stored.
     ///
     /// # Errors
     /// If git would change a file by a filter at checkout, such as git-lfs, or by an encoding.
@@ -31,7 +31,44 @@ impl Lineage {
                 _ => {}
             }
         }
+        if let Some((path, why)) = self.converted_line_ends(&listing)? {
+            warnings.push(format!(
+                "git checks {path} out with CRLF line ends ({why}); the folders of candidates have its lines as they are stored, \
+                 with LF"
+            ));
+        }
         Ok(warnings)
+    }
+
+    /// The first text file whose line ends git would change at checkout, and the setting that says so.
+    fn converted_line_ends(&self, listing: &Listing) -> Result<Option<(String, &'static str)>, GitError> {
+        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
+        let is_set =
+            |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
+        let everywhere = is_set("core.autocrlf", "true");
+        let has_attributes = listing.keys().any(|path| path == ".gitattributes" || path.ends_with("/.gitattributes"));
+        if !everywhere && !has_attributes {
+            return Ok(None);
+        }
+        for (path, file) in listing.iter().filter(|(_, file)| file.is_file()) {
+            let value = |name: &str| {
+                let value = self.repository.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
+                value.ok().flatten().map(str::to_owned)
+            };
+            let (text, eol) = (value("text"), value("eol"));
+            let why = match (AttrValue::from_string(text.as_deref()), eol.as_deref()) {
+                (AttrValue::False, _) | (_, Some("lf")) => continue,
+                (_, Some("crlf")) => "eol=crlf",
+                _ if everywhere => "core.autocrlf=true",
+                _ => continue,
+            };
+            // As git, which takes a file with a NUL for no text.
+            let content = self.blob(file.blob)?;
+            if content.contains(&b'\n') && !content.contains(&0) && !content.windows(2).any(|pair| pair == b"\r\n") {
+                return Ok(Some((path.clone(), why)));
+            }
+        }
+        Ok(None)
     }
 
     /// Refuses files that git would change at checkout. A filter that is not installed changes nothing for git either.

@@ -18,7 +18,7 @@ pub enum LabError {
     #[error(transparent)]
     #[doc(hidden)]
     Sandbox(#[from] SandboxError),
-    /// The proposer cannot go on without a person.
+    /// The proposer cannot continue without a person.
     #[error("the proposer cannot go on: {0}")]
     #[doc(hidden)]
     Proposer(String),

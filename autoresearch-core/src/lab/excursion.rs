@@ -10,8 +10,8 @@ use crate::state::{ExcursionStep, OpenExperiment, State, Status};
 pub struct ExcursionRule {
     /// Number of experiments in a row without a keep after which an excursion begins, those of earlier excursions not counted.
     pub after: usize,
-    /// Number of experiments that an excursion may take, at least 1. Each is sacrificed, or leads nowhere, or is kept and ends the
-    /// excursion.
+    /// Number of experiments that an excursion may take, at least 1. Each is sacrificed, or leads nowhere, or is kept and
+    /// ends the excursion.
     pub steps: usize,
     /// The amount by which a sacrifice may be worse than the incumbent, in the metric's unit: a finite number, not negative.
     pub tolerance: f64,

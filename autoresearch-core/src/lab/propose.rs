@@ -246,7 +246,8 @@ impl<C: Change> Lab<C> {
         self.record(Record::Rejected { description, reason, change, cost: cost.valid(), proposer })
     }
 
-    /// Backs off after rejected proposals, so that a proposer that repeats itself neither fills the disk nor spends without bound.
+    /// Backs off after rejected proposals, so that a proposer that repeats itself neither fills the disk nor spends without
+    /// bound.
     fn back_off_after_rejections(&self, in_flight: &mut InFlight<C>) {
         let (count, limit) = (in_flight.proposer.rejections, self.settings.rejection_limit);
         if count >= limit.max(1) {

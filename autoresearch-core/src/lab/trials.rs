@@ -23,8 +23,9 @@ const REMEMBERED_TAIL: usize = 2000;
 const GRACE: Duration = Duration::from_secs(1);
 
 impl<C: Change> Lab<C> {
-    /// Cancels builds and trials whose result can no longer change a decision: builds ahead of a first trial, if the incumbent has
-    /// moved since, as another build costs less than a trial; and trials on top of another candidate that was not kept.
+    /// Cancels builds and trials whose result can no longer change a decision: builds ahead of a first trial, if the
+    /// incumbent has moved since, as another build costs less than a trial; and trials on top of another candidate that was
+    /// not kept.
     pub(super) fn cancel_obsolete_trials(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
         let is_stale = |open: &&OpenExperiment| {
             open.experiment.arm.measurements.is_empty() && self.state.base_status(open) == BaseStatus::Stale
@@ -48,7 +49,7 @@ impl<C: Change> Lab<C> {
     }
 
     fn record_cancelled(&mut self, experiment: u32, trial: u32) -> Result<(), LabError> {
-        let reason = "its base is no longer the incumbent".to_owned();
+        let reason = "its base is no longer the incumbent or about to become it".to_owned();
         self.record(Record::TrialCancelled { experiment, trial, reason })
     }
 

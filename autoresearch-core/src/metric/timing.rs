@@ -32,9 +32,9 @@ pub enum Clock {
 
 /// Reads the samples of one trial, where less is better.
 ///
-/// A sample that is not positive is an error, and so are fewer samples than asked for (three by default). `NAME_spread` is reported beside
-/// the score: the distance of the quartiles as a share of the median. So is the number of samples. The measurement names its
-/// machine, and the lab compares only measurements of one machine.
+/// A sample that is not positive is an error, and so are fewer samples than asked for (three by default). `NAME_spread` is
+/// reported beside the score: the distance of the quartiles as a share of the median. So is the number of samples. The
+/// measurement names its machine, and the lab compares only measurements of one machine.
 ///
 /// One number of one trial says little: let [`crate::ratchet::Paired`], or another rule that measures in turns, decide.
 ///

@@ -22,8 +22,8 @@ impl Arm {
         self.measurements.iter().map(|m| m.score)
     }
 
-    /// Computes the mean score; `None` without measurements. Where measurements name their machine, only those from the machine of
-    /// the latest one count.
+    /// Computes the mean score; `None` without measurements. Where measurements name their machine, only those from the
+    /// machine of the latest one count.
     pub fn mean(&self) -> Option<Score> {
         mean_of(&self.measurements)
     }

@@ -1,4 +1,4 @@
-//! Limits on secondary metrics, whatever the score.
+//! A rule with limits on secondary metrics, which hold regardless of the score.
 
 use std::collections::BTreeMap;
 

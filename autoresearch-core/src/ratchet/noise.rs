@@ -38,18 +38,35 @@ impl Noise {
     /// to the machine between them.
     #[doc(hidden)]
     pub fn event(&self, scores: &[f64]) -> bool {
-        let one = Noise::default().with(scores);
+        self.is_surprised_by(Noise::default().with(scores))
+    }
+
+    fn is_surprised_by(&self, one: Noise) -> bool {
         let ratio = (one.sigma().unwrap_or_default() / self.sigma().unwrap_or_default()).powi(2);
         let usual = FisherSnedecor::new(f64::from(one.degrees), f64::from(self.degrees));
         // Where nothing is known, or no noise was ever seen, the ratio is not a number or infinite.
         ratio.is_finite() && usual.is_ok_and(|usual| usual.sf(ratio) < EVENT)
     }
 
-    /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the run.
+    /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the
+    /// run.
     #[doc(hidden)]
     pub fn pool_usual(&mut self, scores: &[f64]) {
         if !self.event(scores) {
             self.pool(scores);
+        }
+    }
+
+    /// Adds one more measurement of a code that was measured before, unless the two are an [event](Noise::event).
+    ///
+    /// It adds what pooling all of them would have added to pooling those before; so nothing counts twice.
+    pub(crate) fn pool_one_more(&mut self, before: &[f64], now: f64) {
+        let Some(mean) = mean(before) else { return };
+        let count = before.len() as f64;
+        let one = Noise { sum_of_squares: (now - mean).powi(2) * count / (count + 1.0), degrees: 1 };
+        if one.sum_of_squares.is_finite() && !self.is_surprised_by(one) {
+            self.sum_of_squares += one.sum_of_squares;
+            self.degrees = self.degrees.saturating_add(1);
         }
     }
 
@@ -147,6 +164,28 @@ mod tests {
         let mut exact = Noise::default().with(&[1.0; 3]);
         exact.pool_usual(&[0.0, 25.0]);
         assert_eq!(exact.degrees(), 3);
+    }
+
+    #[test]
+    fn one_more_measurement_adds_what_pooling_all_of_them_would() {
+        let scores = [3.0, 4.5, 2.25, 3.5];
+        let mut one_by_one = Noise::default();
+        for at in 1..scores.len() {
+            one_by_one.pool_one_more(&scores[..at], scores[at]);
+        }
+        let pooled = Noise::default().with(&scores);
+        assert_eq!(one_by_one.degrees(), pooled.degrees());
+        assert!((one_by_one.sigma().unwrap() - pooled.sigma().unwrap()).abs() < 1e-12);
+        // Nothing is learnt from one alone, nor from an event.
+        one_by_one.pool_one_more(&[], 9.0);
+        let mut known = Noise::default().with(&[1.0, -1.0, 0.5, -0.5, 0.0, 1.0, 0.0, -1.0]);
+        let before = known;
+        known.pool_one_more(&[0.0, 0.1], 1000.0);
+        assert_eq!((one_by_one.degrees(), known), (3, before));
+        // Equal scores were luck: a check that differs refutes that there is no noise.
+        let mut exact = Noise::default().with(&[0.9; 3]);
+        exact.pool_one_more(&[0.9; 3], 0.91);
+        assert!(exact.sigma().unwrap() > 0.0);
     }
 
     #[test]

@@ -34,8 +34,8 @@ impl Trials {
 
     /// Returns the standard deviation of one trial as it was known when the experiment began.
     ///
-    /// As long as no two trials of one code have differed it is 0, a hypothesis that any difference among the incumbent's own
-    /// earlier trials refutes, such as those of health checks.
+    /// It is 0 as long as no two trials of one code have differed. That is a hypothesis, which any difference among the
+    /// incumbent's own earlier trials refutes, such as those of health checks.
     pub fn sigma(&self, noise: &Noise) -> Option<f64> {
         match noise.sigma() {
             Some(0.0) => Noise::default().with(&self.earlier).sigma().or(Some(0.0)),

@@ -136,7 +136,7 @@ pub struct Trial {
 const OVERRUN: Duration = Duration::from_millis(100);
 
 impl Trial {
-    /// A trial for the search on the full budget that nobody watches, in slot 0 and on worker 0.
+    /// Makes a trial for the search on the full budget, without a listener, in slot 0 and on worker 0.
     pub fn new(experiment: u32, number: u32, seed: u64, budget: Budget) -> Trial {
         Trial {
             experiment,

@@ -1,8 +1,10 @@
 //! The fold of a journal: each record changes the state, or contradicts it.
 
-use super::{AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State};
+use super::{
+    AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State, TestPlace,
+};
 use crate::journal::{Decision, Entry, JournalError, Record, StagedExperiment, Status, TrialResult, TrialStart};
-use crate::ratchet::Side;
+use crate::ratchet::{Side, latest_machine};
 use crate::sandbox::Revision;
 
 impl State {
@@ -98,6 +100,11 @@ impl State {
                 self.checks += 1;
                 if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {
                     incumbent.arm.measurements.push(measurement);
+                    let scores: Vec<f64> =
+                        latest_machine(&incumbent.arm.measurements).map(|made| made.score.get()).collect();
+                    if let Some((now, before)) = scores.split_last() {
+                        self.noise.pool_one_more(before, *now);
+                    }
                     self.since_measured = 0;
                     self.shifted(reference);
                 }
@@ -171,6 +178,15 @@ impl State {
         }
         if trial == 1 {
             open.experiment.started = at;
+        }
+        let begins_test = experiment > 0
+            && side == Side::Candidate
+            && fidelity == 1.0
+            && open.test.is_none()
+            && !open.experiment.arm.measurements.is_empty();
+        if begins_test {
+            open.test = Some(TestPlace { begun: self.tests_begun, kept: self.tested_kept });
+            self.tests_begun += 1;
         }
         open.failed = None;
         open.trials_started = trial;

@@ -28,6 +28,8 @@ impl State {
         });
         (made.reference, made.screening) = (0, None);
         (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
+        // The other candidate is another test.
+        open.test = None;
         open.in_merge_queue |= in_merge_queue;
         (open.sandbox_failures, open.sandbox_failure) = (0, String::new());
         self.forget_former();

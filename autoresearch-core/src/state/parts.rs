@@ -131,7 +131,7 @@ pub struct RejectedProposal {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Incumbent {
-    /// Its commit in the lineage.
+    /// The revision that it is known by in the lineage.
     pub revision: Revision,
     /// The experiment that made it.
     pub experiment: u32,
@@ -169,6 +169,17 @@ pub struct OpenExperiment {
     pub failed: Option<String>,
     /// Approximate number of further experiments that fitted into the run when it was staged, if the end of the run was known.
     pub remaining: Option<f64>,
+    /// The place of its test among all, once that has begun: fixed then, whatever is decided beside it.
+    pub(crate) test: Option<TestPlace>,
+}
+
+/// The place of a candidate's test among the tests of a run: the level of a test is set by what came before it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TestPlace {
+    /// Number of tests that began before it.
+    pub(crate) begun: u32,
+    /// Number of tested candidates that had been kept by then.
+    pub(crate) kept: u32,
 }
 
 /// A trial in flight.
@@ -259,6 +270,7 @@ impl OpenExperiment {
             incumbent: Vec::new(),
             failed: None,
             remaining,
+            test: None,
         }
     }
 

@@ -139,3 +139,40 @@ fn only_the_latest_logs_stay_in_memory() {
     let tails = state.experiments.iter().filter(|e| e.outcome.as_ref().is_some_and(|o| !o.log().tail.is_empty()));
     assert_eq!(tails.count(), LOGS_IN_MEMORY);
 }
+
+#[test]
+fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
+    let place = |records: Vec<Record>, id: u32| {
+        let state = replay(records).unwrap();
+        let evidence = state.evidence(state.open(id).unwrap());
+        (evidence.tested, evidence.kept)
+    };
+    let screened = |id, name| vec![intent(id, Some(TO), name), attempt(id, 1), measured(id, 1)];
+    let tested = |id| vec![attempt(id, 2), measured(id, 2)];
+    let two = [vec![attempt(1, 1), measured(1, 1)], screened(2, "c")].concat();
+    // As long as neither is tested, each would be the first.
+    assert_eq!((place(two.clone(), 1), place(two.clone(), 2)), ((0, 0), (0, 0)));
+    // Side by side they have different places, by the order in which they began, whatever ends first.
+    let both = [two, tested(2), tested(1)].concat();
+    assert_eq!((place(both.clone(), 2), place(both.clone(), 1)), ((0, 0), (1, 0)));
+    let one = [both, vec![decision(2, Some("kept too")), Record::Adopted { experiment: 2 }]].concat();
+    assert_eq!(place(one.clone(), 1), (1, 0), "a keep in the middle of the test does not change its level");
+    // What begins afterwards knows of both.
+    let next = [one, vec![intent(3, Some("kept too"), "d"), attempt(3, 1), measured(3, 1)]].concat();
+    assert_eq!(place(next, 3), (2, 1));
+}
+
+#[test]
+fn a_health_check_teaches_the_noise() {
+    let check = |score: f64| Record::HealthChecked {
+        failure: None,
+        measurement: Some(Measurement::new(Score::new(score).unwrap())),
+        reference: None,
+    };
+    let noise = |records| replay(records).unwrap().noise;
+    assert_eq!(noise(vec![]).sigma(), None, "the baseline was measured once");
+    assert_eq!(noise(vec![check(1.0)]).sigma(), Some(0.0));
+    let learnt = noise(vec![check(1.0), check(1.3), check(0.9)]);
+    assert_eq!(learnt.degrees(), 3);
+    assert!((learnt.sigma().unwrap() - (0.09f64 / 3.0).sqrt()).abs() < 1e-9, "{learnt:?}");
+}

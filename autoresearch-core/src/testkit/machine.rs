@@ -107,8 +107,8 @@ impl SimulatedMachine {
         inner.cancel_at = Some((inner.operations + nth.max(1), cancel.clone()));
     }
 
-    /// Starts the machine again, without the faults that were planned. Of what was not yet durable a share (0 to 1) has reached the
-    /// disk.
+    /// Starts the machine again, without the faults that were planned. Of what was not yet durable a share (0 to 1) has
+    /// reached the disk.
     pub fn restart(&self, share: f64) {
         let mut inner = self.inner();
         let kept = (inner.buffered.len() as f64 * share.clamp(0.0, 1.0)) as usize;

@@ -1,7 +1,7 @@
 //! An executor over a queue directory: jobs are folders, taken by a runner that may live elsewhere.
 //!
-//! It is small on purpose. It shows what an engine such as Slurm needs of the seam: jobs that are shipped, outlive the process that
-//! asked for them, and are found again by name.
+//! It is small on purpose. It shows what an engine such as Slurm needs of the seam: jobs that are shipped, outlive the
+//! process that asked for them, and are found again by name.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

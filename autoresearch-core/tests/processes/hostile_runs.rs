@@ -23,8 +23,8 @@ mod repositories;
 use dice::Dice;
 use proposals::Hostile;
 
-/// Limit of each build and each run.
-const LIMIT: Duration = Duration::from_millis(800);
+/// Limit of each build and each run: long enough for a script on a machine that has much else to do.
+const LIMIT: Duration = Duration::from_millis(1500);
 /// Time within which a part of a run ends or is interrupted.
 const PATIENCE: Duration = Duration::from_secs(120);
 const TAG: &str = "hostile";

@@ -8,6 +8,7 @@ mod executor;
 mod hostile;
 mod hostile_runs;
 mod kill;
+mod quantised;
 mod run;
 mod slots;
 mod timing;

@@ -1,5 +1,5 @@
-//! Tests of what the lab, its rules, its journal and its repository promise. Tests that start processes and measure time are a binary
-//! of their own (`tests/processes`), so that these do not disturb them.
+//! Tests of what the lab, its rules, its journal and its repository promise. Tests that start processes and measure time are
+//! a binary of their own (`tests/processes`), so that these do not disturb them.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod excursion;

@@ -68,7 +68,7 @@ fn simulated() -> Result<&'static Cells, String> {
     cells.as_ref().map_err(Clone::clone)
 }
 
-fn cell(row: &str, rule: &str) -> Result<&'static Vec<String>, String> {
+pub(super) fn cell(row: &str, rule: &str) -> Result<&'static Vec<String>, String> {
     let found = simulated()?.get(&(row.to_owned(), rule.to_owned()));
     found.ok_or_else(|| format!("the simulation has no row {row} of {rule}"))
 }

@@ -82,6 +82,7 @@ fn scenarios(interface: Interface) -> Vec<(&'static str, Vec<Act>, Mode)> {
 
 #[tokio::test]
 async fn no_scenario_spends_without_bound() {
+    let (mut scenarios_seen, mut beyond, mut in_a_row) = (0, 0, 0);
     for interface in INTERFACES {
         for (name, acts, mode) in scenarios(interface) {
             for cap in [None, Some(4)] {
@@ -108,9 +109,13 @@ async fn no_scenario_spends_without_bound() {
                 if spending.rejected > 4 {
                     assert_eq!(spending.before_wait, Some(3), "{what}: it waits from the third rejection on");
                 }
+                scenarios_seen += 1;
+                beyond = beyond.max(cap.map_or(0, |cap| calls.saturating_sub(cap)));
+                in_a_row = in_a_row.max(spending.before_wait.unwrap_or(spending.rejected));
             }
         }
     }
+    println!("evidence spend-cap scenarios {scenarios_seen} calls_beyond_cap {beyond} in_a_row {in_a_row}");
 }
 
 #[tokio::test]

@@ -9,9 +9,9 @@ use super::graph::uses;
 /// longest name that leads to it.
 type Room = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// From the bottom: the traits with the types of their signatures; rules and metrics; the log; the state, which is its fold; views
-/// of both; the lab. Git and the command sandbox know the traits and nothing of the lab. A proposer is asked with a view of the
-/// state, so that its trait stands above it.
+/// From the bottom: the traits with the types of their signatures; rules and metrics; the log; the state, which is its fold;
+/// views of both; the lab. Git and the command sandbox know the traits and nothing of the lab. A proposer is asked with a
+/// view of the state, so that its trait stands above it.
 const ROOMS: &[Room] = &[
     ("root", &["", "prelude"], EVERYTHING),
     ("failpoints", &["failpoint", "failpoints", "crash"], &[]),

@@ -1,0 +1,91 @@
+//! The figures of faults: for each kind of fault that was found once the tests that hold its mend, and what whole runs show.
+//!
+//! The kinds are those of docs/decisions/0011-faults.md, which says what happened and where it was mended.
+
+use super::noise::cell;
+use crate::figure::{self, Line, Measure, number};
+
+mod held;
+
+use held::held;
+
+/// All of them.
+pub const FIGURES: &[(&str, Measure)] = &[
+    ("A1-candidate-s-own-fault", || held(held::A1)),
+    ("A2-journal-reads-back", || held(held::A2)),
+    ("A3-losses-are-deaths", || held(held::A3)),
+    ("B4-bounded-spending", || held(held::B4)),
+    ("B5-one-conversation", || held(held::B5)),
+    ("C6-discrete-scores", || held(held::C6)),
+    ("C7-wrong-numbers", || held(held::C7)),
+    ("C8-promised-level", || held(held::C8)),
+    ("C9-limits-and-clocks", || held(held::C9)),
+    ("D10-branches", || held(held::D10)),
+    ("D11-nothing-bound-too-early", || held(held::D11)),
+    ("D12-odd-repositories", || held(held::D12)),
+    ("D13-odd-paths", || held(held::D13)),
+    ("E14-agents-files", || held(held::E14)),
+    ("E15-keys", || held(held::E15)),
+    ("E16-variables", || held(held::E16)),
+    ("E16b-every-proposal-recorded", || held(held::E16B)),
+    ("F17-clean-text", || held(held::F17)),
+    ("F18-early-errors", || held(held::F18)),
+    ("F19-right-messages", || held(held::F19)),
+    ("F20-safe-settings", || held(held::F20)),
+    ("hostile-runs", hostile_runs),
+    ("discrete-scores", discrete_scores),
+    ("quantised-noise", quantised_noise),
+    ("spend-cap", spend_cap),
+];
+
+const CORE: &str = "autoresearch-core";
+/// Number of whole runs.
+const RUNS: f64 = 2000.0;
+/// The rows of the simulation in which nothing helps and scores take few values.
+const DISCRETE: [&str; 3] =
+    ["pass-rate-of-20-at-0.9,-all-null", "pass-rate-of-20-at-0.5,-all-null", "steps-of-0.01,-all-null"];
+
+fn hostile_runs() -> Result<Line, String> {
+    let words = figure::printed(CORE, "processes", "hostile_runs::", "hostile-runs")?;
+    let number = |key| number(&words, key);
+    let (runs, errors, blocked, unsound) = (number("runs")?, number("errors")?, number("blocked")?, number("unsound")?);
+    let value =
+        format!("{runs} runs: {errors} ended in an error, {blocked} blocked a restart, {unsound} are not sound");
+    let fine = runs >= RUNS && errors + blocked + unsound == 0.0;
+    Ok(Line::Measured(fine, value, "2,000 runs, none"))
+}
+
+fn discrete_scores() -> Result<Line, String> {
+    let (mut worst, mut parts): (f64, Vec<String>) = (0.0, Vec::new());
+    for row in DISCRETE {
+        for rule in ["default", "default,-end-known", "sequential"] {
+            let share = number(cell(row, rule)?, "in_hundred")?;
+            worst = worst.max(share);
+            parts.push(format!("{} {}: {share:.2}", row.replace('-', " "), rule.replace('-', " ")));
+        }
+    }
+    let value = format!("at most {worst:.2} false keeps in 100 changes without effect ({})", parts.join("; "));
+    Ok(Line::Measured(worst <= 1.0, value, "at most 1 in 100"))
+}
+
+fn quantised_noise() -> Result<Line, String> {
+    let words = figure::printed(CORE, "processes", "quantised::", "quantised-noise")?;
+    let number = |key| number(&words, key);
+    let (runs, proposals) = (number("runs")?, number("proposals")?);
+    let (kept, on_one_trial) = (number("kept")?, number("on_one_trial")?);
+    let value =
+        format!("{kept} of {proposals} changes of a comment kept in {runs} runs, {on_one_trial} of them on one trial");
+    let fine = runs >= 8.0 && kept * 100.0 <= proposals && on_one_trial == 0.0;
+    Ok(Line::Measured(fine, value, "8 runs, at most 1 in 100, none on one trial"))
+}
+
+fn spend_cap() -> Result<Line, String> {
+    let words = figure::printed("autoresearch-agents", "suite", "spending::", "spend-cap")?;
+    let number = |key| number(&words, key);
+    let (scenarios, beyond, in_a_row) = (number("scenarios")?, number("calls_beyond_cap")?, number("in_a_row")?);
+    let value = format!(
+        "{scenarios} scenarios: at most {beyond} calls beyond the cap, at most {in_a_row} rejected proposals in a row \
+         without an end or a wait"
+    );
+    Ok(Line::Measured(scenarios > 0.0 && beyond <= 1.0 && in_a_row <= 20.0, value, "1 call, 20 proposals"))
+}
