@@ -147,9 +147,9 @@ fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
         let evidence = state.evidence(state.open(id).unwrap());
         (evidence.tested, evidence.kept)
     };
-    let screened = |id, name| vec![intent(id, Some(TO), name), attempt(id, 1), measured(id, 1)];
-    let tested = |id| vec![attempt(id, 2), measured(id, 2)];
-    let two = [vec![attempt(1, 1), measured(1, 1)], screened(2, "c")].concat();
+    let screened = |id, name| vec![staged(id, Some(TO), name), started(id, 1), measured(id, 1)];
+    let tested = |id| vec![started(id, 2), measured(id, 2)];
+    let two = [vec![started(1, 1), measured(1, 1)], screened(2, "c")].concat();
     // As long as neither is tested, each would be the first.
     assert_eq!((place(two.clone(), 1), place(two.clone(), 2)), ((0, 0), (0, 0)));
     // Side by side they have different places, by the order in which they began, whatever ends first.
@@ -158,7 +158,7 @@ fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
     let one = [both, vec![decision(2, Some("kept too")), Record::Adopted { experiment: 2 }]].concat();
     assert_eq!(place(one.clone(), 1), (1, 0), "a keep in the middle of the test does not change its level");
     // What begins afterwards knows of both.
-    let next = [one, vec![intent(3, Some("kept too"), "d"), attempt(3, 1), measured(3, 1)]].concat();
+    let next = [one, vec![staged(3, Some("kept too"), "d"), started(3, 1), measured(3, 1)]].concat();
     assert_eq!(place(next, 3), (2, 1));
 }
 

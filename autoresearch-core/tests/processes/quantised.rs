@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::command::Commands;
-use autoresearch_core::git::Lineage;
+use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 use test_fixtures::by_default_or_thorough;
 

@@ -219,20 +219,20 @@ async fn files_that_git_changes_at_checkout_are_rejected_by_name() {
 
 #[tokio::test]
 async fn line_ends_that_git_changes_at_checkout_are_told() {
-    let place = Place::new();
-    let warnings = || async { place.sandbox("cat value").warnings().await.unwrap().join("; ") };
+    let fixture = Fixture::new();
+    let warnings = || async { fixture.sandbox("cat value").warnings().await.unwrap().join("; ") };
     assert_eq!(warnings().await, "");
-    place.git(&["config", "core.autocrlf", "true"]);
+    fixture.git(&["config", "core.autocrlf", "true"]);
     let told = warnings().await;
     assert!(told.contains("git checks value out with CRLF") && told.contains("core.autocrlf=true"), "{told}");
-    std::fs::write(place.repo().join(".gitattributes"), "* -text\n*.bat text eol=crlf\n").unwrap();
-    place.git(&["config", "core.autocrlf", "false"]);
-    std::fs::write(place.repo().join("run.bat"), "echo\n").unwrap();
-    place.commit();
+    std::fs::write(fixture.repo().join(".gitattributes"), "* -text\n*.bat text eol=crlf\n").unwrap();
+    fixture.git(&["config", "core.autocrlf", "false"]);
+    std::fs::write(fixture.repo().join("run.bat"), "echo\n").unwrap();
+    fixture.commit();
     let told = warnings().await;
     assert!(told.contains("run.bat") && told.contains("eol=crlf"), "{told}");
-    std::fs::write(place.repo().join(".gitattributes"), "* -text\n").unwrap();
-    place.commit();
+    std::fs::write(fixture.repo().join(".gitattributes"), "* -text\n").unwrap();
+    fixture.commit();
     assert_eq!(warnings().await, "");
 }
 
