@@ -80,6 +80,8 @@ pub struct State {
     pub(crate) tests_begun: u32,
     /// Number of those that were kept.
     pub tested_kept: u32,
+    /// Number of the latest health checks in a row that together look like a shift of the machine.
+    pub(crate) suspected_checks: u32,
     /// Number of experiments since the incumbent was measured last.
     pub since_measured: u32,
     /// Shifts of the machine that were found.
