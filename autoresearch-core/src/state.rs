@@ -95,6 +95,8 @@ pub struct State {
     /// Number of those that were kept.
     #[doc(hidden)]
     pub tested_kept: u32,
+    /// Number of the latest health checks in a row that together look like a shift of the machine.
+    pub(crate) suspected_checks: u32,
     /// Number of experiments since the incumbent was measured last.
     #[doc(hidden)]
     pub since_measured: u32,

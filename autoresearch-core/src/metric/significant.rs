@@ -33,8 +33,8 @@ pub fn signed(value: f64) -> String {
 
 /// The greatest share of a number that six decimals may hide.
 const ROUNDING: f64 = 1e-3;
-/// From here on a number has more digits than a person reads.
-const MOST: f64 = 1e12;
+/// From here on a number has more digits than a person reads: with its sign it would take more than 19 places.
+const MOST: f64 = 1e11;
 
 #[cfg(test)]
 mod tests {

@@ -100,12 +100,8 @@ impl State {
                 self.checks += 1;
                 if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {
                     incumbent.arm.measurements.push(measurement);
-                    let scores: Vec<f64> =
-                        latest_machine(&incumbent.arm.measurements).map(|made| made.score.get()).collect();
-                    if let Some((now, before)) = scores.split_last() {
-                        self.noise.pool_one_more(before, *now);
-                    }
                     self.since_measured = 0;
+                    self.learn_from_check();
                     self.shifted(reference);
                 }
                 match failure {
@@ -145,6 +141,25 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Adds the latest health check to the noise. As long as the checks in a row look like a shift of the machine they say nothing
+    /// about it: they would hide the shift.
+    fn learn_from_check(&mut self) {
+        let Some(incumbent) = &self.incumbent else { return };
+        let scores: Vec<f64> = latest_machine(&incumbent.arm.measurements).map(|made| made.score.get()).collect();
+        let checks = self.suspected_checks as usize + 1;
+        let (before, now) = scores.split_at(scores.len().saturating_sub(checks));
+        if self.noise.shift(before, now).is_some() {
+            self.suspected_checks += 1;
+            return;
+        }
+        for at in before.len()..scores.len() {
+            if let Some((before, [now, ..])) = scores.split_at_checked(at) {
+                self.noise.pool_one_more(before, *now);
+            }
+        }
+        self.suspected_checks = 0;
     }
 
     /// True once an experiment is decided: from then on the run cannot start anew.

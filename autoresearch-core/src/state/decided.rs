@@ -58,6 +58,9 @@ impl State {
         self.since_measured = if interleaved.is_empty() { self.since_measured + 1 } else { 0 };
         let mut interleaved = Arm { measurements: interleaved };
         let paired = interleaved.last(interleaved.measurements.len().saturating_sub(1).max(1)).mean();
+        if !interleaved.measurements.is_empty() || experiment.status == Status::Keep {
+            self.suspected_checks = 0;
+        }
         if let Some(incumbent) = &mut self.incumbent {
             interleaved.forget_items();
             incumbent.arm.measurements.append(&mut interleaved.measurements);
@@ -142,6 +145,7 @@ impl State {
     /// Leaves the incumbent only its latest `reference` measurements, if the machine shifted before them.
     pub(super) fn shifted(&mut self, reference: Option<u32>) {
         let (Some(count), Some(incumbent)) = (reference, &mut self.incumbent) else { return };
+        self.suspected_checks = 0;
         let arm = incumbent.arm.last(count.max(1) as usize);
         let before = incumbent.arm.first(incumbent.arm.measurements.len() - arm.measurements.len());
         if let (Some(before), Some(now)) = (before.mean(), arm.mean()) {

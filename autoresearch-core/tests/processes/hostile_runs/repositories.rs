@@ -62,7 +62,7 @@ fn add_files(dice: &mut Dice, repo: &Path) {
             }
         }
         5 => write(&repo.join("notes/tool"), b"#!/bin/sh\n", 0o755),
-        6 => write(&repo.join("big.bin"), &(0..200_000u32).map(|n| (n * 7 >> 3) as u8).collect::<Vec<_>>(), 0o644),
+        6 => write(&repo.join("big.bin"), &(0..200_000u32).map(|n| ((n * 7) >> 3) as u8).collect::<Vec<_>>(), 0o644),
         7 => (0..120).for_each(|n| write(&repo.join(format!("many/{n}")), b"x\n", 0o644)),
         8 => write(
             &repo.join(".gitattributes"),
