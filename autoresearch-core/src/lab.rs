@@ -48,11 +48,11 @@ pub use settings::{Settings, Workers};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use autoresearch_core::testkit::{Machine, Script, Step};
+/// use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 /// use autoresearch_core::{Cancel, Direction, Lab, LogMetric, Stop, Strict};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
-/// let sandbox = Machine::new(Step::score(5.0)).sandbox();
+/// let sandbox = SimulatedMachine::new(Step::score(5.0)).sandbox();
 /// let proposer = Script::new([Step::score(6.0), Step::score(4.0)]);
 /// let metric = LogMetric::new("score", Direction::Minimise);
 /// let mut lab = Lab::builder(sandbox, Box::new(proposer), Arc::new(metric))

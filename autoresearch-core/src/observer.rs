@@ -142,6 +142,17 @@ pub enum Event<'a> {
 }
 
 /// A listener to the lab. It is called from the lab's task and from those of trials: be quick, do not block.
+///
+/// ```
+/// use autoresearch_core::{Event, Observer};
+/// let print = |event: &Event<'_>| {
+///     if let Event::Decided { experiment, .. } = event {
+///         println!("{}: {}", experiment.id, experiment.reason);
+///     }
+/// };
+/// fn is_observer(_: &impl Observer) {}
+/// is_observer(&print);
+/// ```
 pub trait Observer: Send + Sync {
     /// Receives an event.
     fn on_event(&self, event: &Event<'_>);

@@ -44,6 +44,13 @@ impl Cost {
 }
 
 /// A change, and its author's expectation of it.
+///
+/// ```
+/// use autoresearch_core::{Patch, Proposal};
+/// let patch = Patch::replace("train.py", "lr = 0.04", "lr = 0.02");
+/// let proposal = Proposal::new(patch, "halve the learning rate").because("The loss is noisy at the end.");
+/// assert_eq!(proposal.hypothesis, "The loss is noisy at the end.");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal<C = Patch> {
     /// The change to the context's files.

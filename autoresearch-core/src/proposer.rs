@@ -50,6 +50,7 @@ pub struct Context<'a, C = Patch> {
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
     /// The kind of change.
+    #[doc(hidden)]
     pub change: std::marker::PhantomData<fn() -> C>,
 }
 
@@ -77,6 +78,18 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// The knowledge at the start, if the baseline `incumbent` should have this score: for a look at what it would ask.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use autoresearch_core::{Context, Direction, Patch, Program, Revision, Score};
+    /// let program = Program::parse("Lower the loss.")?;
+    /// let score = Score::new(1.0).ok_or("not finite")?;
+    /// let files = [("train.py".to_owned(), "lr = 0.04\n".to_owned())].into();
+    /// let context: Context<'_, Patch> =
+    ///     Context::first(&program, Revision("start".into()), score, Direction::Minimise, Arc::new(files), 0);
+    /// assert!(context.experiments.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn first(
         program: &'a Program,
         incumbent: Revision,
@@ -162,6 +175,12 @@ pub enum ProposerError {
 pub type Wave<C = Patch> = Vec<Result<Proposal<C>, RejectedDraft>>;
 
 /// A draft that never became a proposal of its wave: it was paid for, and is remembered as a rejected proposal.
+///
+/// ```
+/// use autoresearch_core::{Cost, RejectedDraft};
+/// let draft = RejectedDraft::new("halve the width", "it edits eval.py", Cost { dollars: 0.02, ..Cost::default() });
+/// assert_eq!(draft.cost.dollars, 0.02);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RejectedDraft {

@@ -30,6 +30,12 @@ pub use sequential::{Sequential, SequentialSettings};
 pub use strict::{MinGain, Strict};
 
 /// Everything that a ratchet may use.
+///
+/// ```
+/// use autoresearch_core::{Arm, Direction, Evidence, Ratchet, Strict, Verdict};
+/// let evidence = Evidence::new(Arm::of([1.0]), Arm::of([0.9]), Direction::Minimise, 3);
+/// assert!(matches!(Strict.judge(&evidence), Verdict::Keep(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evidence {

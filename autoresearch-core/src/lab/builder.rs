@@ -33,12 +33,12 @@ enum Log {
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use autoresearch_core::testkit::{Machine, Script, Step};
+/// use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 /// use autoresearch_core::{Direction, Lab, LogMetric, Stop};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let metric = Arc::new(LogMetric::new("score", Direction::Maximise));
-/// let lab = Lab::builder(Machine::new(Step::score(1.0)).sandbox(), Box::new(Script::new([Step::score(2.0)])), metric)
+/// let lab = Lab::builder(SimulatedMachine::new(Step::score(1.0)).sandbox(), Box::new(Script::new([Step::score(2.0)])), metric)
 ///     .journal(folder.path().join("journal.jsonl"))
 ///     .tag("may1")
 ///     .budget(Duration::from_secs(60))

@@ -58,6 +58,12 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// Wraps an input/output error, and recognises a full disk.
+    ///
+    /// ```
+    /// use autoresearch_core::SandboxError;
+    /// let read = std::fs::read("/no/such/file").map_err(|error| SandboxError::io("reading the scores", error));
+    /// assert!(read.is_err_and(|error| error.to_string().contains("reading the scores")));
+    /// ```
     pub fn io(doing: impl Into<String>, source: std::io::Error) -> SandboxError {
         let doing = doing.into();
         match source.kind() {

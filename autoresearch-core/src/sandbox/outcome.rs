@@ -20,6 +20,14 @@ pub enum Phase {
 }
 
 /// The traces of a run, however it ended.
+///
+/// ```
+/// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
+/// let outcome = Outcome::Completed(RunLog::saying("score: 0.5"));
+/// let measurement = LogMetric::new("score", Direction::Maximise).read(&outcome)?;
+/// assert_eq!(measurement.score.get(), 0.5);
+/// # Ok::<(), autoresearch_core::MetricError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunLog {
     /// The phase in which it ended.

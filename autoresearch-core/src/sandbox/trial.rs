@@ -107,6 +107,13 @@ impl Purpose {
 }
 
 /// One execution of one candidate under a seed, a budget and a fidelity.
+///
+/// ```
+/// use std::time::Duration;
+/// use autoresearch_core::{Budget, Trial};
+/// let trial = Trial::new(3, 1, 42, Budget::from(Duration::from_secs(300)));
+/// assert_eq!((trial.fidelity, trial.slot), (1.0, 0));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Trial {
