@@ -42,6 +42,7 @@ pub enum Event<'a> {
         reason: &'a str,
     },
     /// The proposer or the machinery failed and is tried again.
+    #[doc(hidden)]
     Retrying {
         /// The failure.
         error: &'a str,

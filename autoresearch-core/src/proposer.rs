@@ -56,6 +56,14 @@ pub struct Context<'a, C = Patch> {
 
 impl<'a, C> Context<'a, C> {
     /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is measured.
+    ///
+    /// ```
+    /// use autoresearch_core::{Context, Patch, Program, State};
+    /// let (program, state) = (Program::parse("Lower the loss.")?, State::default());
+    /// let context: Option<Context<'_, Patch>> = Context::new(&program, &state, Default::default());
+    /// assert!(context.is_none(), "nothing is measured yet");
+    /// # Ok::<(), autoresearch_core::ProgramError>(())
+    /// ```
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
         let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
         let to_beat = state.incumbent.as_ref()?.arm.mean()?;
@@ -90,6 +98,7 @@ impl<'a, C> Context<'a, C> {
     /// assert!(context.experiments.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[doc(hidden)]
     pub fn first(
         program: &'a Program,
         incumbent: Revision,

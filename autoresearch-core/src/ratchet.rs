@@ -59,6 +59,7 @@ pub struct Evidence {
     #[doc(hidden)]
     pub kept: usize,
     /// The expected number of further experiments when this one began. `None` where the end of the run is not known.
+    #[doc(hidden)]
     pub remaining: Option<f64>,
 }
 

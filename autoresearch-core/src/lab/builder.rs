@@ -108,6 +108,7 @@ impl<C: Change> LabBuilder<C> {
     }
 
     /// Takes an open journal, as of a medium of one's own; a run that it holds already goes on.
+    #[doc(hidden)]
     pub fn open_journal(mut self, journal: Journal) -> LabBuilder<C> {
         self.log = Log::Open(journal);
         self
