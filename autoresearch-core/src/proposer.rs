@@ -126,7 +126,6 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// Number of proposals made before this one, whatever became of them: a seed for proposers that must be reproducible.
-    #[doc(hidden)]
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }

@@ -37,7 +37,6 @@ pub struct RunLog {
     /// File with the whole output.
     pub path: Option<PathBuf>,
     /// Wall clock of the build.
-    #[doc(hidden)]
     pub build: Duration,
     /// Wall clock of the run.
     pub elapsed: Duration,
@@ -56,7 +55,6 @@ pub struct RunLog {
     pub repeats: Vec<Repeat>,
     /// The machine that it ran on, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
     #[serde(skip)]
-    #[doc(hidden)]
     pub machine: Option<MachineId>,
 }
 

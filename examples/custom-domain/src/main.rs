@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use autoresearch_core::*;
+use autoresearch_core::prelude::*;
 
 /// Towns on a circle of radius 1: the shortest tour goes round it.
 const TOWNS: usize = 12;
