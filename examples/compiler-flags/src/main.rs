@@ -98,7 +98,7 @@ async fn search(
         .with("compiler", &version)
         .with("kernel", format!("{:08x}", crc32c::crc32c(KERNEL.as_bytes())))
         .with("rounds", cli.rounds)
-        .with("checksum", &checksum)
+        .with("checksum", checksum)
         .with("repeats", cli.repeats)
         .with("min_gain", MIN_GAIN);
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
