@@ -25,7 +25,7 @@ const LIB: &[&str] = &["--lib"];
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "ties are discarded",
-        file: "ratchet.rs",
+        file: "ratchet/strict.rs",
         search: "if gain > self.0 {",
         replace: "if gain >= self.0 {",
         test: SEMANTICS,
@@ -39,7 +39,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "what did not complete is never kept",
-        file: "metric.rs",
+        file: "metric/log.rs",
         search: "let Outcome::Completed(log) = outcome else {\n            return Err(MetricError::NotCompleted(outcome.describe()));\n        };",
         replace: "let log = outcome.log();",
         test: SEMANTICS,
