@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use autoresearch_core::Policy;
-use autoresearch_core::Repeats;
+use autoresearch_core::internal::metric::Repeats;
 use serde::Serialize;
 use serde_json::Value;
 

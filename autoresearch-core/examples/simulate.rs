@@ -9,8 +9,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use autoresearch_core::prelude::*;
 use autoresearch_core::testkit::simulate::{Effects, Gain, Scores, Simulation};
-use autoresearch_core::*;
 
 /// Karpathy's rule, with a baseline that is measured as often as the other rules measure it.
 struct Greedy;
@@ -81,7 +81,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             // Nearly two trials for each proposal.
             simulation.experiments = knows_end.then_some(simulation.trials * 7 / 10);
             let found = simulation.run(rule.clone()).await?;
-            let testkit::simulate::Simulated { gain, false_keeps, bias, proposals, power, .. } = found;
+            let autoresearch_core::testkit::simulate::Simulated { gain, false_keeps, bias, proposals, power, .. } =
+                found;
             let (share, hundred) = (found.false_share(), found.false_keeps_in_a_hundred());
             println!(
                 "| {name} | {rule_name} | {:.2} ± {:.2} | {:.2} ± {:.2} | {share:.2} | {hundred:.2} | {power:.2} | \

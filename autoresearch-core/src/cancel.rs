@@ -3,6 +3,16 @@
 use tokio_util::sync::CancellationToken;
 
 /// A cancellation token: clones share one state, and once cancelled it stays so.
+///
+/// ```
+/// use autoresearch_core::Cancel;
+/// let run = Cancel::new();
+/// let trial = run.child();
+/// trial.cancel();
+/// assert!(!run.is_cancelled(), "the end of a part is not the end of the whole");
+/// run.cancel();
+/// assert!(run.child().is_cancelled());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(CancellationToken);
 

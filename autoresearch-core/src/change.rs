@@ -17,6 +17,14 @@ use nearest::nearest_line;
 pub use path::check_path;
 
 /// A set of edits to text files, applied atomically to the incumbent's files.
+///
+/// ```
+/// use autoresearch_core::{EditablePaths, Patch};
+/// let files = [("train.py".to_owned(), "lr = 0.04\n".to_owned())].into();
+/// let changed = Patch::replace("train.py", "0.04", "0.02").apply(&files, &EditablePaths::new(["train.py"]))?;
+/// assert_eq!(changed["train.py"].as_deref(), Some("lr = 0.02\n"));
+/// # Ok::<(), autoresearch_core::PatchError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patch {
     /// The edits, in order. Later ones see the result of earlier ones.

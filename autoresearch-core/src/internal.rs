@@ -33,9 +33,9 @@ pub mod journal {
     };
 }
 
-/// Numbers as reports print them, and the name of the list of items.
+/// Numbers as reports print them, the name of the list of items, and the number of a command that is repeated.
 pub mod metric {
-    pub use crate::metric::{ITEMS, signed, significant};
+    pub use crate::metric::{ITEMS, Repeats, signed, significant};
 }
 
 /// Processes: started in a group of their own, limited, and killed as a whole.

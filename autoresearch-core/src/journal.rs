@@ -42,13 +42,11 @@ pub enum JournalError {
     #[error(
         "{0} is in use: this run is already going on in another process; stop that one, or start a run with another tag"
     )]
-    #[doc(hidden)]
     Locked(PathBuf),
     /// A line in the middle is damaged.
     #[error(
         "line {line} of {path} is damaged ({why}), which is more than a crash in the middle of a write leaves; restore the file from a copy, or start a run with another tag"
     )]
-    #[doc(hidden)]
     Damaged {
         /// Path of the journal.
         path: PathBuf,
@@ -59,7 +57,6 @@ pub enum JournalError {
     },
     /// The journal is written in another version of the format.
     #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
-    #[doc(hidden)]
     Version {
         /// Path of the journal.
         path: PathBuf,
@@ -68,7 +65,6 @@ pub enum JournalError {
     },
     /// The records contradict each other.
     #[error("the journal contradicts itself at record {seq}: {why}")]
-    #[doc(hidden)]
     Contradiction {
         /// The record's number.
         seq: u64,
@@ -79,28 +75,22 @@ pub enum JournalError {
     #[error(
         "no space is left on the disk for the journal {0}; free some and run the same command again, nothing is lost"
     )]
-    #[doc(hidden)]
     DiskFull(PathBuf),
     /// A write failed before; the journal must be opened anew.
     #[error("the journal {0} failed before and must be opened anew: run the same command again")]
-    #[doc(hidden)]
     Failed(PathBuf),
     /// Reading or writing failed.
     #[error("the journal {path}: {source}")]
-    #[doc(hidden)]
     Io {
         /// Path of the journal.
-        #[doc(hidden)]
         path: PathBuf,
         /// The cause.
-        #[doc(hidden)]
         source: std::io::Error,
     },
     /// A record would be written as a line that cannot be read back; nothing was written.
     #[error(
         "record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels"
     )]
-    #[doc(hidden)]
     Unreadable {
         /// Number of the record.
         seq: u64,
@@ -109,7 +99,6 @@ pub enum JournalError {
     },
     /// A run would start over the measured records of another one; nothing was written.
     #[error("{0} holds a run with a measured baseline already; give the new run another tag")]
-    #[doc(hidden)]
     AlreadyStarted(PathBuf),
 }
 

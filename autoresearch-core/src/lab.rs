@@ -48,7 +48,7 @@ pub use settings::{Settings, Workers};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use autoresearch_core::testkit::{SimulatedMachine, Script, Step};
+/// use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 /// use autoresearch_core::{Cancel, Direction, Lab, LogMetric, Stop, Strict};
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {

@@ -62,9 +62,7 @@ pub use command::{
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;
-pub use metric::{
-    Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Repeats, Score, Statistic, Timing,
-};
+pub use metric::{Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Statistic, Timing};
 pub use observer::{Event, Observer};
 pub use policy::Policy;
 pub use program::{Program, ProgramError};

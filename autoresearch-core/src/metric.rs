@@ -56,6 +56,12 @@ impl Direction {
 }
 
 /// A finite number. NaN and infinities are no scores, so they can never be kept.
+///
+/// ```
+/// use autoresearch_core::Score;
+/// assert_eq!(Score::new(0.97).map(Score::get), Some(0.97));
+/// assert_eq!(Score::new(f64::NAN), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Score(f64);
@@ -93,6 +99,13 @@ impl fmt::Display for Score {
 }
 
 /// The measurement of one trial.
+///
+/// ```
+/// use autoresearch_core::{Measurement, Score};
+/// let mut measurement = Measurement::new(Score::new(0.97).ok_or("not finite")?);
+/// measurement.secondary.insert("peak_vram_mb".into(), 41_000.0);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
     /// The number that decides.
@@ -127,10 +140,8 @@ pub enum MetricError {
     #[error("{name} is {value}, which is not a finite number")]
     NotFinite {
         /// The metric's name.
-        #[doc(hidden)]
         name: String,
         /// The text that was printed.
-        #[doc(hidden)]
         value: String,
     },
     /// The trial completed, but its number violates a constraint of the metric.

@@ -17,7 +17,6 @@ pub enum Event<'a> {
         state: &'a State,
     },
     /// The proposer was asked.
-    #[doc(hidden)]
     ProposalRequested {
         /// Number of the next experiment.
         experiment: u32,
@@ -49,13 +48,11 @@ pub enum Event<'a> {
         pause: Duration,
     },
     /// A health check started: the incumbent is run again, as the machine may be at fault.
-    #[doc(hidden)]
     HealthCheckStarted {
         /// Number of experiments that crashed in a row.
         crashes: usize,
     },
     /// The incumbent was measured again.
-    #[doc(hidden)]
     Remeasured {
         /// Its score this time.
         score: Score,
@@ -70,7 +67,6 @@ pub enum Event<'a> {
         pause: Duration,
     },
     /// The first trial of an experiment in this process starts.
-    #[doc(hidden)]
     ExperimentStarted {
         /// Its number.
         experiment: u32,
@@ -78,7 +74,6 @@ pub enum Event<'a> {
         description: &'a str,
     },
     /// A trial of an experiment started, or its build ahead of that. Health checks have an event of their own.
-    #[doc(hidden)]
     TrialStarted {
         /// Number of the experiment.
         experiment: u32,
@@ -86,7 +81,6 @@ pub enum Event<'a> {
         worker: Option<u32>,
     },
     /// A trial of an experiment ended and left its worker. Others of the experiment may still be in flight.
-    #[doc(hidden)]
     TrialEnded {
         /// Number of the experiment.
         experiment: u32,
@@ -94,7 +88,6 @@ pub enum Event<'a> {
         worker: Option<u32>,
     },
     /// An experiment's change was applied to another base, since the incumbent moved.
-    #[doc(hidden)]
     Rebased {
         /// Number of the experiment.
         experiment: u32,
@@ -106,7 +99,6 @@ pub enum Event<'a> {
         conflict: Option<&'a str>,
     },
     /// A phase of a trial starts.
-    #[doc(hidden)]
     Phase {
         /// Number of the experiment.
         experiment: u32,
@@ -116,7 +108,6 @@ pub enum Event<'a> {
         phase: Phase,
     },
     /// A new line of output.
-    #[doc(hidden)]
     Line {
         /// Number of the experiment.
         experiment: u32,
@@ -142,6 +133,17 @@ pub enum Event<'a> {
 }
 
 /// A listener to the lab. It is called from the lab's task and from those of trials: be quick, do not block.
+///
+/// ```
+/// use autoresearch_core::{Event, Observer};
+/// let print = |event: &Event<'_>| {
+///     if let Event::Decided { experiment, .. } = event {
+///         println!("{}: {}", experiment.id, experiment.reason);
+///     }
+/// };
+/// fn is_observer(_: &impl Observer) {}
+/// is_observer(&print);
+/// ```
 pub trait Observer: Send + Sync {
     /// Receives an event.
     fn on_event(&self, event: &Event<'_>);

@@ -49,19 +49,16 @@ impl Policy {
     }
 
     /// A policy of one entry: a hash of all settings together. A difference then cannot be told key by key.
-    #[doc(hidden)]
     pub fn of_hash(hash: impl Into<String>) -> Policy {
         Policy::new().with("settings", hash.into())
     }
 
     /// The value of an entry.
-    #[doc(hidden)]
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.entries.get(name)
     }
 
     /// Lists the entries that differ between this policy, of the journal, and the present one, in the order of their names.
-    #[doc(hidden)]
     pub fn differences(&self, now: &Policy) -> Vec<Difference> {
         let mut differences = Vec::new();
         if self.v != now.v {

@@ -21,7 +21,6 @@ pub struct Program {
     /// The whole text below the front matter, as the proposer sees it.
     pub text: String,
     /// Search ranges by constant, which override those annotated in the source (see `autoresearch-agents`).
-    #[doc(hidden)]
     pub knobs: BTreeMap<String, String>,
 }
 
@@ -31,7 +30,6 @@ pub struct Program {
 pub enum ProgramError {
     /// The file could not be read as UTF-8 text.
     #[error("cannot read the programme {path}: {source}; write one, or name another file with `program = …`")]
-    #[doc(hidden)]
     Unreadable {
         /// Path of the file.
         path: String,
@@ -40,15 +38,12 @@ pub enum ProgramError {
     },
     /// There is no text for the proposer.
     #[error("the programme is empty; say in a few sentences of Markdown what is to be improved and how")]
-    #[doc(hidden)]
     Empty,
     /// The front matter is opened and never closed.
     #[error("the programme's front matter (the `+++` in line 1) is never closed; add a second line `+++` after it")]
-    #[doc(hidden)]
     UnclosedFrontMatter,
     /// The front matter is not valid.
     #[error("the programme's front matter is not valid: {0}; it may hold a table [knobs] of NAME = \"range\" lines")]
-    #[doc(hidden)]
     FrontMatter(String),
 }
 

@@ -30,7 +30,6 @@ const GREATEST: Cost = Cost { tokens: 1 << 42, dollars: 1e9, calls: 1 << 42 };
 
 impl Cost {
     /// Adds two costs. Sums that are too large for their type stay at its largest value.
-    #[doc(hidden)]
     pub fn plus(self, other: Cost) -> Cost {
         Cost {
             tokens: self.tokens.saturating_add(other.tokens),
@@ -41,7 +40,6 @@ impl Cost {
 
     /// The same cost as one that can be added up with many others: 0 dollars in place of a number of dollars that is negative
     /// or not finite, and each number that no proposal can cost cut to a great one.
-    #[doc(hidden)]
     pub fn valid(self) -> Cost {
         let is_valid = self.dollars.is_finite() && self.dollars >= 0.0;
         Cost {
@@ -53,6 +51,13 @@ impl Cost {
 }
 
 /// A change, and its author's expectation of it.
+///
+/// ```
+/// use autoresearch_core::{Patch, Proposal};
+/// let patch = Patch::replace("train.py", "lr = 0.04", "lr = 0.02");
+/// let proposal = Proposal::new(patch, "halve the learning rate").because("The loss is noisy at the end.");
+/// assert_eq!(proposal.hypothesis, "The loss is noisy at the end.");
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Proposal<C = Patch> {
     /// The change to the context's files.
@@ -69,7 +74,6 @@ pub struct Proposal<C = Patch> {
     pub proposer: String,
     /// Its place in a designed wave, if it belongs to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[doc(hidden)]
     pub design: Option<Box<Design>>,
 }
 
@@ -111,7 +115,6 @@ impl<C> Proposal<C> {
     ///
     /// It is the gate of the lab: every text of a model passes it. Control characters become spaces; a description is cut
     /// after 500 characters, a hypothesis after 20,000.
-    #[doc(hidden)]
     pub fn cleaned(mut self) -> Proposal<C> {
         self.description = one_line(&self.description, DESCRIPTION_LIMIT);
         if self.description.is_empty() {

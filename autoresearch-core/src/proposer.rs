@@ -25,14 +25,11 @@ pub struct Context<'a, C = Patch> {
     /// Its score.
     pub score: Score,
     /// The incumbent's score: what a change must beat to be kept, also on an excursion.
-    #[doc(hidden)]
     pub to_beat: Score,
     /// Noise: the standard deviation of single trials of the same code, if it is known. A gain much below it is not seen.
-    #[doc(hidden)]
     pub noise: Option<f64>,
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
-    #[doc(hidden)]
     pub sacrifices: &'a [u32],
     /// The better direction of the metric.
     pub direction: Direction,
@@ -45,7 +42,6 @@ pub struct Context<'a, C = Patch> {
     /// Experiments that are staged and not decided, oldest first. Do not propose them again.
     pub pending: Vec<&'a Experiment>,
     /// Cost of all proposals of the run so far, the rejected ones included.
-    #[doc(hidden)]
     pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
@@ -56,6 +52,14 @@ pub struct Context<'a, C = Patch> {
 impl<'a, C> Context<'a, C> {
     /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is
     /// measured.
+    ///
+    /// ```
+    /// use autoresearch_core::{Context, Patch, Program, State};
+    /// let (program, state) = (Program::parse("Lower the loss.")?, State::default());
+    /// let context: Option<Context<'_, Patch>> = Context::new(&program, &state, Default::default());
+    /// assert!(context.is_none(), "nothing is measured yet");
+    /// # Ok::<(), autoresearch_core::ProgramError>(())
+    /// ```
     pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
         let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
         let to_beat = state.incumbent.as_ref()?.arm.mean()?;
@@ -78,6 +82,18 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// Makes the context at the start of a run, assuming this score of the baseline `incumbent`: for a preview of a prompt.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use autoresearch_core::{Context, Direction, Patch, Program, Revision, Score};
+    /// let program = Program::parse("Lower the loss.")?;
+    /// let score = Score::new(1.0).ok_or("not finite")?;
+    /// let files = [("train.py".to_owned(), "lr = 0.04\n".to_owned())].into();
+    /// let context: Context<'_, Patch> =
+    ///     Context::first(&program, Revision("start".into()), score, Direction::Minimise, Arc::new(files), 0);
+    /// assert!(context.experiments.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn first(
         program: &'a Program,
         incumbent: Revision,
@@ -105,14 +121,12 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// Counts the proposals before this one, rejected ones included: a seed for proposers that must be reproducible.
-    #[doc(hidden)]
     pub fn proposals(&self) -> usize {
         self.experiments.len().saturating_sub(1) + self.pending.len() + self.rejections.len()
     }
 
     /// The changes that were tried, oldest first, with their results. A change that another proposer wrote in a form
     /// that is no `C` is passed over, and so is the baseline.
-    #[doc(hidden)]
     pub fn changes(&self) -> impl Iterator<Item = (C, &'a Experiment)>
     where
         C: DeserializeOwned,
@@ -122,7 +136,6 @@ impl<'a, C> Context<'a, C> {
     }
 
     /// The changes that were rejected before they cost an experiment, oldest first, with the reasons.
-    #[doc(hidden)]
     pub fn rejected_changes(&self) -> impl Iterator<Item = (C, &'a RejectedProposal)>
     where
         C: DeserializeOwned,
@@ -163,6 +176,12 @@ pub enum ProposerError {
 pub type Wave<C = Patch> = Vec<Result<Proposal<C>, RejectedDraft>>;
 
 /// A draft that never became a proposal of its wave: it was paid for, and is remembered as a rejected proposal.
+///
+/// ```
+/// use autoresearch_core::{Cost, RejectedDraft};
+/// let draft = RejectedDraft::new("halve the width", "it edits eval.py", Cost { dollars: 0.02, ..Cost::default() });
+/// assert_eq!(draft.cost.dollars, 0.02);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RejectedDraft {
@@ -173,7 +192,6 @@ pub struct RejectedDraft {
     /// Its cost, beside the costs of the wave's other entries.
     pub cost: Cost,
     /// Name of the proposer where several take turns; empty where there is only one.
-    #[doc(hidden)]
     pub proposer: String,
 }
 

@@ -30,6 +30,12 @@ pub use sequential::{Sequential, SequentialSettings};
 pub use strict::{MinGain, Strict};
 
 /// The evidence on which a ratchet decides.
+///
+/// ```
+/// use autoresearch_core::{Arm, Direction, Evidence, Ratchet, Strict, Verdict};
+/// let evidence = Evidence::new(Arm::of([1.0]), Arm::of([0.9]), Direction::Minimise, 3);
+/// assert!(matches!(Strict.judge(&evidence), Verdict::Keep(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Evidence {
@@ -42,15 +48,12 @@ pub struct Evidence {
     /// Lines that the change adds, minus those that it removes. Zero where code is not counted.
     pub added_lines: i64,
     /// Number of the incumbent's latest measurements that were made for this candidate, in turns with its own. Default 0.
-    #[doc(hidden)]
     pub interleaved: usize,
     /// The noise between trials of the same code, from everything measured before this experiment.
     pub noise: Noise,
     /// Number of candidates before this one that were measured more than once: each of them might have been kept by luck.
-    #[doc(hidden)]
     pub tested: usize,
     /// Number of the `tested` candidates that were kept.
-    #[doc(hidden)]
     pub kept: usize,
     /// The expected number of further experiments when this one began. `None` where the end of the run is not known.
     pub remaining: Option<f64>,
@@ -75,7 +78,6 @@ impl Evidence {
 
     /// The shift of the machine in the metric's unit, if the incumbent's measurements made for this candidate are too far from
     /// its earlier ones: then only the former compare with the candidate's.
-    #[doc(hidden)]
     pub fn shift(&self) -> Option<f64> {
         let scores: Vec<f64> = self.incumbent.scores().map(Score::get).collect();
         let (earlier, interleaved) = scores.split_at(scores.len().saturating_sub(self.interleaved));
@@ -260,13 +262,10 @@ pub enum Disclosure {
 #[non_exhaustive]
 pub struct RuleError {
     /// The setting's name, as in the configuration.
-    #[doc(hidden)]
     pub setting: &'static str,
     /// Its value.
-    #[doc(hidden)]
     pub value: String,
     /// The values that are allowed, in words.
-    #[doc(hidden)]
     pub allowed: String,
 }
 

@@ -20,6 +20,13 @@ pub use trial::{Budget, Progress, Purpose, Trial};
 pub use crate::revision::Revision;
 
 /// A staged change, ready to be executed.
+///
+/// ```
+/// use autoresearch_core::{Candidate, Revision};
+/// let candidate = Candidate::new("threads=4");
+/// assert_eq!(candidate.revision, Revision("threads=4".into()));
+/// assert_eq!(candidate.added_lines, 0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
     /// Its name, by which the sandbox finds it.

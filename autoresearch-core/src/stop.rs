@@ -50,10 +50,8 @@ pub enum StopReason {
     /// Too many proposals in a row were rejected before they became experiments.
     Rejected {
         /// Number of proposals rejected in a row.
-        #[doc(hidden)]
         count: u32,
         /// The last of them with their reasons, one per line, oldest first.
-        #[doc(hidden)]
         last: String,
     },
     /// A person asked for it; the same command resumes the run.
@@ -91,7 +89,6 @@ impl Stop {
     }
 
     /// Says what is wrong with the conditions, in a sentence that says what to do.
-    #[doc(hidden)]
     pub fn check(&self) -> Result<(), String> {
         match self.dollars {
             Some(dollars) if !(dollars.is_finite() && dollars >= 0.0) => {
@@ -103,7 +100,6 @@ impl Stop {
 
     /// Estimates how many more experiments fit, after the run has gone on for `elapsed` with `workers` workers: the rest of
     /// their number, or of the time at the pace so far. `None` if neither has a limit.
-    #[doc(hidden)]
     pub fn remaining(&self, state: &State, elapsed: Duration, workers: usize) -> Option<f64> {
         let begun = state.finished() + state.pending().filter(|experiment| experiment.id > 0).count();
         let count = self.experiments.map(|count| count.saturating_sub(begun) as f64);
@@ -116,7 +112,6 @@ impl Stop {
     }
 
     /// The condition that holds after the run has gone on for `elapsed`, if any.
-    #[doc(hidden)]
     pub fn reason(&self, state: &State, direction: Direction, elapsed: Duration) -> Option<StopReason> {
         let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reached = |target: &Score| score.is_some_and(|score| direction.gain(*target, score) >= 0.0);

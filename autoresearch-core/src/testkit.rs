@@ -12,7 +12,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
-//! use autoresearch_core::*;
+//! use autoresearch_core::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let machine = SimulatedMachine::new(Step::score(5.0));

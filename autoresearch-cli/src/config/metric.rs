@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use autoresearch_core::{Clock, Repeats, Statistic};
+use autoresearch_core::internal::metric::Repeats;
+use autoresearch_core::{Clock, Statistic};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
 use serde::Deserialize;
 

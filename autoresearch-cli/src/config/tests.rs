@@ -3,7 +3,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::*;
-use autoresearch_core::Repeats;
+use autoresearch_core::internal::metric::Repeats;
 
 const MINIMAL: &str = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
 

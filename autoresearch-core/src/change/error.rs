@@ -8,11 +8,9 @@ use thiserror::Error;
 pub enum PatchError {
     /// No edit at all, or edits that change nothing.
     #[error("the patch changes nothing")]
-    #[doc(hidden)]
     Empty,
     /// A path that names no file below the root.
     #[error("the path `{path}` cannot be edited: {why}")]
-    #[doc(hidden)]
     BadPath {
         /// The path, escaped.
         path: String,
@@ -21,7 +19,6 @@ pub enum PatchError {
     },
     /// A path outside the allow-list.
     #[error("{path} may not be edited; editable: {editable}")]
-    #[doc(hidden)]
     NotEditable {
         /// The path.
         path: String,
@@ -30,15 +27,12 @@ pub enum PatchError {
     },
     /// The file to be edited does not exist.
     #[error("{0} does not exist; write a new file whole, or as a diff from /dev/null")]
-    #[doc(hidden)]
     NoSuchFile(String),
     /// A diff creates a file that is there already.
     #[error("{0} exists already; write it whole, or as a diff from its present text")]
-    #[doc(hidden)]
     AlreadyExists(String),
     /// The search text stands nowhere.
     #[error("the text to be replaced stands nowhere in {path}; the nearest line is {line}: {nearest}")]
-    #[doc(hidden)]
     NoMatch {
         /// Path of the file.
         path: String,
@@ -49,7 +43,6 @@ pub enum PatchError {
     },
     /// The search text stands in several places.
     #[error("the text to be replaced stands {count} times in {path}; give more of its surroundings")]
-    #[doc(hidden)]
     Ambiguous {
         /// Path of the file.
         path: String,
@@ -58,7 +51,6 @@ pub enum PatchError {
     },
     /// The text is no unified diff.
     #[error("line {line} of the diff: {why}")]
-    #[doc(hidden)]
     MalformedDiff {
         /// The line of the diff, from 1.
         line: usize,
@@ -67,7 +59,6 @@ pub enum PatchError {
     },
     /// A diff asks for something else than a change of text.
     #[error("{path}: {what} cannot be part of a patch; leave it out, and only change text or create text files")]
-    #[doc(hidden)]
     Unsupported {
         /// Path of the file.
         path: String,
@@ -76,11 +67,9 @@ pub enum PatchError {
     },
     /// A file that exists is no text.
     #[error("{0} is not text (UTF-8), so it can be neither edited nor replaced")]
-    #[doc(hidden)]
     NotText(String),
     /// A new file would stand where a folder is, or below a file.
     #[error("{path} cannot be a file beside {with}: one of them would be a folder")]
-    #[doc(hidden)]
     Collides {
         /// Path of the new file.
         path: String,
@@ -89,6 +78,5 @@ pub enum PatchError {
     },
     /// The file would hold a NUL, so it would be no text.
     #[error("{0} would contain a NUL; write text only")]
-    #[doc(hidden)]
     Binary(String),
 }

@@ -45,6 +45,15 @@ impl fmt::Display for JobName {
 }
 
 /// The files of a candidate, read where and when an executor needs them.
+///
+/// ```
+/// use autoresearch_core::{MemoryTree, SandboxError, Tree};
+/// fn size(tree: &dyn Tree) -> Result<usize, SandboxError> {
+///     tree.listing()?.values().map(|file| Ok(tree.read(file.blob)?.len())).sum()
+/// }
+/// assert_eq!(size(&MemoryTree::new([("a", "one"), ("b", "three")])?)?, 8);
+/// # Ok::<(), SandboxError>(())
+/// ```
 pub trait Tree: fmt::Debug + Send + Sync {
     /// Names the state. Two trees with the same revision hold the same files.
     fn revision(&self) -> &Revision;
@@ -70,6 +79,17 @@ pub struct JobStep {
 }
 
 /// A trial as an executor gets it: the files of a candidate, the commands to run in them, and what they may use.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use autoresearch_core::{Job, JobName, MemoryTree};
+/// let tree = MemoryTree::new([("score.sh", "echo score: 1\n")])?;
+/// let argv = ["sh", "score.sh"].map(str::to_owned).to_vec();
+/// let mut job = Job::new(JobName::new("may1", "0003-1"), Arc::new(tree), argv, Duration::from_secs(60));
+/// job.repeats = 3;
+/// # Ok::<(), autoresearch_core::SandboxError>(())
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Job {

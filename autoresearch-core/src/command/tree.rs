@@ -69,6 +69,7 @@ impl MemoryTree {
     }
 
     /// A tree of files of any kind, by path, kind and content.
+    #[doc(hidden)]
     pub fn with_modes(
         files: impl IntoIterator<Item = (String, FileMode, Vec<u8>)>,
     ) -> Result<MemoryTree, SandboxError> {

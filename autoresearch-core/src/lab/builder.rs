@@ -33,7 +33,7 @@ enum Log {
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use autoresearch_core::testkit::{SimulatedMachine, Script, Step};
+/// use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 /// use autoresearch_core::{Direction, Lab, LogMetric, Stop};
 ///
 /// let folder = tempfile::tempdir()?;
@@ -108,6 +108,7 @@ impl<C: Change> LabBuilder<C> {
     }
 
     /// Uses an open journal, for instance over a medium of one's own. A run that it holds already is resumed.
+    #[doc(hidden)]
     pub fn open_journal(mut self, journal: Journal) -> LabBuilder<C> {
         self.log = Log::Open(journal);
         self

@@ -12,28 +12,21 @@ use crate::sandbox::SandboxError;
 pub enum LabError {
     /// The journal failed.
     #[error(transparent)]
-    #[doc(hidden)]
     Journal(#[from] JournalError),
     /// The sandbox failed repeatedly, for the incumbent too.
     #[error(transparent)]
-    #[doc(hidden)]
     Sandbox(#[from] SandboxError),
     /// The proposer cannot continue without a person.
     #[error("the proposer cannot go on: {0}")]
-    #[doc(hidden)]
     Proposer(String),
     /// The unchanged state does not run, so there is nothing to improve on.
     #[error("the baseline gave no number: {why}\n{tail}\nmake the unchanged program run first; its log is {log}")]
-    #[doc(hidden)]
     Baseline {
         /// The end of its trial.
-        #[doc(hidden)]
         why: String,
         /// The last lines of its output.
-        #[doc(hidden)]
         tail: String,
         /// File with its whole output.
-        #[doc(hidden)]
         log: String,
     },
     /// The journal belongs to a run with other settings.
@@ -41,15 +34,12 @@ pub enum LabError {
         "this run was started with other settings, so measurements would not compare:\n{}\nset them back, or start a run with another tag",
         listed(.0)
     )]
-    #[doc(hidden)]
     Changed(Vec<Difference>),
     /// The settings cannot be used.
     #[error("{0}")]
-    #[doc(hidden)]
     Settings(String),
     /// A change cannot be written as JSON.
     #[error("the change cannot be written into the journal: {0}")]
-    #[doc(hidden)]
     Json(#[from] serde_json::Error),
 }
 

@@ -11,6 +11,12 @@ use crate::ratchet::{Noise, Side};
 use crate::state::{OpenExperiment, Promotion, RungResult, State};
 
 /// The settings of screening: the rungs before the full budget, and the margins on them.
+///
+/// ```
+/// use autoresearch_core::Screening;
+/// let mut screening = Screening::new([0.2]);
+/// screening.repeats = 3;
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Screening {
     /// Shares of the full budget below 1, rising. A candidate is tried on the first; the further ones are second chances for

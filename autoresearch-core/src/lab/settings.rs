@@ -65,6 +65,13 @@ pub struct Settings {
 }
 
 /// The workers of a lab. By default there is one: a proposal, its build and its trial follow one another.
+///
+/// ```
+/// use autoresearch_core::Workers;
+/// let workers = Workers::new(4);
+/// assert_eq!((workers.classes.len(), workers.ahead), (4, true));
+/// assert!(!Workers::default().ahead, "one thing after the other");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Workers {

@@ -81,7 +81,7 @@ impl LogMetric {
     /// Sets the statistic over the repeats of a trial's command. By default the repeats must agree.
     ///
     /// ```
-    /// use autoresearch_core::Repeats;
+    /// use autoresearch_core::internal::metric::Repeats;
     /// use autoresearch_core::internal::Repeat;
     /// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
     /// let log = RunLog { repeats: vec![Repeat::default(); 3], ..RunLog::saying("ms: 4\nms: 9\nms: 5\n") };
@@ -91,6 +91,7 @@ impl LogMetric {
     /// assert_eq!(measurement.score.get(), 5.0);
     /// # Ok::<(), autoresearch_core::MetricError>(())
     /// ```
+    #[doc(hidden)]
     pub fn repeats_of(mut self, repeats: Repeats) -> LogMetric {
         self.repeats = Some(repeats);
         self

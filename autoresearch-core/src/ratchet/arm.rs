@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Measurement, Score};
 
 /// The measurements of one revision, oldest first.
+///
+/// ```
+/// use autoresearch_core::Arm;
+/// let arm = Arm::of([3.0, f64::NAN, 5.0]);
+/// assert_eq!(arm.mean().map(|mean| mean.get()), Some(4.0));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
     /// One entry for each completed trial.

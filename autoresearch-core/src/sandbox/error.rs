@@ -23,25 +23,20 @@ pub enum SandboxError {
     Cancelled,
     /// The disk is full.
     #[error("no space is left on the disk while {doing}; free some and run the same command again, nothing is lost")]
-    #[doc(hidden)]
     DiskFull {
         /// The operation that failed, as `writing the log`.
         doing: String,
     },
     /// Reading or writing failed.
     #[error("{doing}: {source}")]
-    #[doc(hidden)]
     Io {
         /// The operation that failed, as `writing the log`.
-        #[doc(hidden)]
         doing: String,
         /// The cause.
-        #[doc(hidden)]
         source: std::io::Error,
     },
     /// A command of the configuration cannot be started at all.
     #[error("cannot start `{command}`: {source}; is it installed and on PATH?")]
-    #[doc(hidden)]
     CannotStart {
         /// The program.
         command: String,
@@ -58,6 +53,12 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// Wraps an input/output error, and recognises a full disk.
+    ///
+    /// ```
+    /// use autoresearch_core::SandboxError;
+    /// let read = std::fs::read("/no/such/file").map_err(|error| SandboxError::io("reading the scores", error));
+    /// assert!(read.is_err_and(|error| error.to_string().contains("reading the scores")));
+    /// ```
     pub fn io(doing: impl Into<String>, source: std::io::Error) -> SandboxError {
         let doing = doing.into();
         match source.kind() {

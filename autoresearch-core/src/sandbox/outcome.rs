@@ -20,6 +20,14 @@ pub enum Phase {
 }
 
 /// The log of a trial, however it ended.
+///
+/// ```
+/// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog};
+/// let outcome = Outcome::Completed(RunLog::saying("score: 0.5"));
+/// let measurement = LogMetric::new("score", Direction::Maximise).read(&outcome)?;
+/// assert_eq!(measurement.score.get(), 0.5);
+/// # Ok::<(), autoresearch_core::MetricError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunLog {
     /// The phase in which it ended.
@@ -29,7 +37,6 @@ pub struct RunLog {
     /// File with the whole output.
     pub path: Option<PathBuf>,
     /// Wall clock of the build.
-    #[doc(hidden)]
     pub build: Duration,
     /// Wall clock of the run.
     pub elapsed: Duration,
@@ -37,18 +44,15 @@ pub struct RunLog {
     pub peak_memory: Option<u64>,
     /// Processor time of all its processes, the build's while it is built.
     #[serde(default)]
-    #[doc(hidden)]
     pub cpu: Option<Duration>,
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,
     /// Time of each repeat of the run's command, by the lab's clock. Empty where it is run once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[doc(hidden)]
     pub repeats: Vec<Repeat>,
     /// The machine that it ran on, if the sandbox knows. It is journaled with the measurement, where the metric asks for it.
     #[serde(skip)]
-    #[doc(hidden)]
     pub machine: Option<MachineId>,
 }
 

@@ -37,7 +37,6 @@ impl Budget {
     /// assert_eq!(budget.at(0.2), Budget { run: seconds(360), build: seconds(60) });
     /// assert_eq!(budget.at(1.0), budget);
     /// ```
-    #[doc(hidden)]
     pub fn at(self, fidelity: f64) -> Budget {
         let share = (1.0 + fidelity.clamp(0.0, 1.0)) / 2.0;
         // What is too long for a Duration is as long as the full budget.
@@ -73,7 +72,6 @@ pub enum Purpose {
 
 impl Purpose {
     /// Its name, as in log names and seeds.
-    #[doc(hidden)]
     pub fn name(self) -> &'static str {
         match self {
             Purpose::Search => "search",
@@ -94,7 +92,6 @@ impl Purpose {
     /// assert_eq!(Purpose::Audit.seed(7, 0, 1), Purpose::Audit.seed(7, 0, 1));
     /// assert_ne!(Purpose::Audit.seed(7, 0, 1), Purpose::Rerun.seed(7, 0, 1));
     /// ```
-    #[doc(hidden)]
     pub fn seed(self, run: u64, experiment: u32, repeat: u64) -> u64 {
         let mut hash = blake3::Hasher::new();
         hash.update(&run.to_le_bytes());
@@ -107,6 +104,13 @@ impl Purpose {
 }
 
 /// One execution of one candidate under a seed, a budget and a fidelity.
+///
+/// ```
+/// use std::time::Duration;
+/// use autoresearch_core::{Budget, Trial};
+/// let trial = Trial::new(3, 1, 42, Budget::from(Duration::from_secs(300)));
+/// assert_eq!((trial.fidelity, trial.slot), (1.0, 0));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Trial {
@@ -115,7 +119,6 @@ pub struct Trial {
     /// Its number among the experiment's trials of the same purpose, from 1.
     pub number: u32,
     /// Its purpose.
-    #[doc(hidden)]
     pub purpose: Purpose,
     /// The seed, which a candidate is given and cannot choose.
     pub seed: u64,
@@ -152,7 +155,6 @@ impl Trial {
     }
 
     /// The same trial for another purpose.
-    #[doc(hidden)]
     pub fn for_purpose(mut self, purpose: Purpose) -> Trial {
         self.purpose = purpose;
         self
@@ -160,7 +162,6 @@ impl Trial {
 
     /// Its name, which no other trial of its run has: `0007` for the first trial of experiment 7, `0007-2` for the second,
     /// `0007-audit-1` for the first of an audit.
-    #[doc(hidden)]
     pub fn name(&self) -> String {
         match (self.purpose, self.number) {
             (Purpose::Search, 1) => format!("{:04}", self.experiment),
@@ -193,7 +194,6 @@ impl Trial {
     /// assert!(matches!(outcome, Outcome::TimedOut { .. }));
     /// # });
     /// ```
-    #[doc(hidden)]
     pub async fn within(
         &self,
         run: impl Future<Output = Result<Outcome, SandboxError>>,

@@ -290,7 +290,7 @@ pub struct AuditScore {
     pub score: Score,
 }
 
-/// The side line of an excursion under way. The incumbent stays what every candidate is judged by.
+/// The side line of an excursion that the search is on. The incumbent stays what every candidate is judged by.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SideLine {
@@ -316,6 +316,6 @@ pub struct FinishedExcursion {
     pub tried: u32,
     /// The last of these: after it the search was back on its lineage.
     pub last: u32,
-    /// Whether that one was kept, and the sacrifices with it.
+    /// True if that one was kept, and the sacrifices with it.
     pub kept: bool,
 }

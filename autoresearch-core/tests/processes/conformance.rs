@@ -80,7 +80,8 @@ fn the_log_metric_keeps_its_contract() {
 #[test]
 fn the_other_metrics_keep_their_contract() {
     conformance::metric(&Timing::new("ms"), RunLog::saying("---\nms: 2 3 4\n"));
-    let repeats = LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::Repeats::Median);
+    let repeats =
+        LogMetric::new("ms", Direction::Minimise).repeats_of(autoresearch_core::internal::metric::Repeats::Median);
     conformance::metric(&repeats, RunLog::saying("ms: 2\n"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("items");

@@ -211,7 +211,7 @@ impl Run {
         Ok(found)
     }
 
-    /// What the user sees of the repository.
+    /// The parts of the repository that its user sees.
     fn seen(&self) -> Vec<String> {
         let arguments = [&["rev-parse", "HEAD"][..], &["-c", "core.fsmonitor=false", "status", "--porcelain", "-uall"]];
         arguments

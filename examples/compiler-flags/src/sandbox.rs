@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::internal::process;
-use autoresearch_core::internal::process::{Command, Finished};
+// The workspace's own runner of processes, which is no part of the promise: `tokio::process` with `kill_on_drop` will do, too.
+use autoresearch_core::internal::process::{self, Command, Finished};
 use autoresearch_core::{
     AdoptedRevision, Cancel, Candidate, MachineId, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError,
     StageError, Trial,

@@ -3,6 +3,7 @@
 //! It is a crate of its own because it needs a well-kept reader of that format, and `xtask` needs nothing but the standard
 //! library.
 
+mod prelude;
 mod undocumented;
 
 use std::error::Error;
@@ -32,12 +33,16 @@ fn main() -> ExitCode {
 }
 
 /// Lists the public items one a line. Implementations that every type gets, or that are derived, say nothing about the API and
-/// are left out.
+/// are left out. The prelude's names have one line each: what they stand for is listed where it is defined.
 fn list(json: &Path) -> Result<Vec<String>, Box<dyn Error>> {
-    let api = public_api::Builder::from_rustdoc_json(json)
+    let (names, rest) = prelude::taken_out(&std::fs::read_to_string(json)?)?;
+    let without = json.with_extension("without-prelude.json");
+    std::fs::write(&without, rest)?;
+    let api = public_api::Builder::from_rustdoc_json(&without)
         .omit_blanket_impls(true)
         .omit_auto_trait_impls(true)
         .omit_auto_derived_impls(true)
-        .build()?;
-    Ok(api.items().map(ToString::to_string).collect())
+        .build();
+    std::fs::remove_file(&without)?;
+    Ok(api?.items().map(ToString::to_string).chain(names).collect())
 }

@@ -21,10 +21,12 @@ pub fn distinct(json: &Path) -> Result<Vec<String>, Box<dyn Error>> {
 }
 
 fn walked(json: &Path) -> Result<(usize, Vec<String>), Box<dyn Error>> {
-    let document: Crate = serde_json::from_str(&fs::read_to_string(json)?)?;
+    let document: Crate = serde_json::from_str(&crate::prelude::taken_out(&fs::read_to_string(json)?)?.1)?;
     let mut walk = Walk { document: &document, seen: BTreeSet::new(), found: Vec::new() };
     walk.item(&document.root, "");
-    Ok((walk.seen.len(), walk.found))
+    // A re-export is a path to an item, and no item of its own.
+    let is_item = |id: &&u32| !matches!(document.index.get(&Id(**id)).map(|item| &item.inner), Some(ItemEnum::Use(_)));
+    Ok((walk.seen.iter().filter(is_item).count(), walk.found))
 }
 
 struct Walk<'a> {

@@ -12,6 +12,12 @@ use crate::git::{FileMode, Listing, ObjectId};
 use crate::sandbox::SandboxError;
 
 /// One folder that holds one candidate at a time, with a folder for temporary files and one for builds beside it.
+///
+/// ```
+/// use autoresearch_core::{LocalExecutor, Slot};
+/// let slots = ["slots/0", "slots/1"].map(Slot::new);
+/// let executor = LocalExecutor::new(slots, "logs");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slot {
     root: PathBuf,

@@ -2,7 +2,7 @@
 
 use crate::ratchet::RuleError;
 
-/// The settings of [`NoiseAware`]. Each has a default that suits most searches.
+/// The settings of [`NoiseAware`](crate::NoiseAware). Each has a default that suits most searches.
 ///
 /// ```
 /// use autoresearch_core::{NoiseAware, NoiseAwareSettings};

@@ -18,7 +18,7 @@ pub(super) struct Inner {
     pub(super) runs: usize,
     /// The slot and the worker of each trial in flight.
     pub(super) running: Vec<(u32, Option<u32>)>,
-    /// Whether effects add up; then what each candidate consists of, the baseline first.
+    /// The parts of each candidate, the baseline first, where effects add up.
     pub(super) adds_up: bool,
     pub(super) made_of: Vec<Vec<usize>>,
     /// The most milliseconds that a trial takes, differently for each.
@@ -109,7 +109,7 @@ impl Inner {
         self.made_of.get(number).and_then(|steps| self.candidates.get(*steps.last()?))
     }
 
-    /// What becomes of a candidate, in short runs if that is something else, and in others.
+    /// The fate of a candidate: on a rung, if that differs, and on the full budget.
     pub(super) fn fate(&self, number: usize) -> (Option<f64>, Fate) {
         let Some(step) = self.step(number) else { return (None, Fate::Crash) };
         match (self.adds_up, &step.fate) {

@@ -1,4 +1,4 @@
-//! What a model may answer: texts, paths, edits, costs, and no answer at all.
+//! Answers that a model may give: texts, paths, edits, costs, and none at all.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use crate::sh;
 pub struct Held {
     /// The package.
     package: &'static str,
-    /// What cargo calls the test program.
+    /// The name of the test program as cargo has it.
     program: &'static [&'static str],
     /// Their full names.
     tests: &'static [&'static str],

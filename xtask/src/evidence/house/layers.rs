@@ -13,7 +13,7 @@ type Room = (&'static str, &'static [&'static str], &'static [&'static str]);
 /// views of both; the lab. Git and the command sandbox know the traits and nothing of the lab. A proposer is asked with a
 /// view of the state, so that its trait stands above it.
 const ROOMS: &[Room] = &[
-    ("root", &["", "prelude"], EVERYTHING),
+    ("root", &["", "prelude", "internal"], EVERYTHING),
     ("failpoints", &["failpoint", "failpoints", "crash"], &[]),
     (
         "traits",
