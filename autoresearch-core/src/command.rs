@@ -38,9 +38,7 @@ use workspace::{Move, Workspace};
 ///
 /// ```
 /// use std::{process::Command, time::Duration};
-/// use autoresearch_core::Commands;
-/// use autoresearch_core::internal::git::Lineage;
-/// use autoresearch_core::{Cancel, CommandSandbox, EditablePaths, Patch, Sandbox, Trial};
+/// use autoresearch_core::{Cancel, CommandSandbox, Commands, EditablePaths, Lineage, Patch, Sandbox, Trial};
 ///
 /// # let folder = std::env::temp_dir().join(format!("sandbox-example-{}", std::process::id()));
 /// # let repository = folder.join("repository");

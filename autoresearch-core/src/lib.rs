@@ -3,9 +3,7 @@
 //! Everything that a program needs stands at this level; [`prelude`] has what most programs type. Help for tests is in
 //! `testkit`, a feature of that name.
 //!
-//! An error is read as the sentence that it prints: the variants that an implementer of a trait returns are the only ones that
-//! stay as they are. Whatever these pages do not show is shared with the other crates of the workspace, and may change in any
-//! release.
+//! Items that these pages do not show are shared with the other crates of the workspace, and may change in any release.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 // The modules stand in the order in which an experiment flows through them.
@@ -59,6 +57,8 @@ pub use command::{
     CommandSandbox, Commands, Cpus, Device, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor,
     MemoryTree, Slot, Tree,
 };
+#[cfg(feature = "git")]
+pub use git::{GitError, Lineage};
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;

@@ -55,6 +55,14 @@ impl Lineage {
     ///
     /// libgit2 is told to sync every object and ref that this process writes, since the journal relies on them.
     ///
+    /// ```
+    /// use autoresearch_core::{GitError, Lineage};
+    ///
+    /// let folder = std::env::temp_dir();
+    /// // A tag is a part of the name of a branch.
+    /// assert!(matches!(Lineage::open(&folder, "two words"), Err(GitError::BadTag(_))));
+    /// ```
+    ///
     /// # Errors
     /// If there is no repository, it belongs to another user, it uses an unsupported feature, or the tag cannot name a branch.
     pub fn open(path: &Path, tag: &str) -> Result<Lineage, GitError> {
