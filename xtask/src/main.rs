@@ -17,7 +17,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
-  nanochat [OPTIONS]  set-up, then the main job: a main_run of experiments on the GPT trainer
+  nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
