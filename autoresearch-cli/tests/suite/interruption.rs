@@ -1,5 +1,7 @@
 //! Ends that a user or the system brings about, and what follows.
 
+use std::os::unix::process::CommandExt;
+
 use crate::fixture::{Repository, send, text};
 
 #[test]
@@ -28,8 +30,17 @@ fn a_terminal_that_closes_ends_cleanly() {
     let repository = Repository::new(0.4);
     let arguments = ["run", "--tag", "t", "--experiments", "4"];
     for rows in [1, 2, 3] {
+        let mut command = repository.command(&arguments);
+        // Whoever runs these tests may ignore the signal, as under `nohup`, and children inherit that.
+        // SAFETY: `signal` may be called between fork and exec.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         // A terminal that closes may say so twice.
-        let mut child = repository.interrupted(repository.command(&arguments), "-HUP", rows);
+        let mut child = repository.interrupted(command, "-HUP", rows);
         send("-HUP", &child);
         assert_eq!(child.wait().unwrap().code(), Some(130));
         let last = repository.of_run("t", "journal.jsonl").lines().last().unwrap().to_owned();
