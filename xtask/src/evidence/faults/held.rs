@@ -240,7 +240,7 @@ pub const D12: &[Held] = &[
         CORE,
         &[
             "odd_git::links_inside_the_tree_are_carried_and_submodules_left_empty",
-            "odd_git::files_that_git_changes_at_checkout_are_refused_by_name",
+            "odd_git::files_that_git_changes_at_checkout_are_rejected_by_name",
             "odd_git::line_ends_that_git_changes_at_checkout_are_told",
             "odd_git::formats_that_are_not_supported_are_named",
             "odd_git::a_partial_clone_says_which_objects_it_needs",
@@ -262,8 +262,8 @@ pub const D13: &[Held] = &[
     unit(
         CORE,
         &[
-            "git::path::tests::names_that_no_file_system_holds_are_refused",
-            "git::path::tests::names_that_a_list_or_a_terminal_would_misread_are_refused",
+            "change::path::tests::a_path_that_names_no_file_below_the_root_is_rejected_with_the_reason",
+            "change::path::tests::every_kind_of_edit_passes_the_gate_also_where_all_files_are_editable",
             "change::path::tests::whatever_passes_stays_below_the_root_and_on_one_line",
         ],
     ),
