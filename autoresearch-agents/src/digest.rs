@@ -35,7 +35,7 @@ const SIDES: (usize, usize) = (24, 160);
 /// let program = Program::parse("Lower the score.")?;
 /// let score = Score::new(1.5).ok_or("not finite")?;
 /// let context: Context<'_> =
-///     Context::first(&program, Revision("a".into()), score, Direction::Minimise, Arc::default(), 0);
+///     Context::new(&program, Revision("a".into()), score, Direction::Minimise, Arc::default(), 0);
 /// assert!(autoresearch_agents::digest(&context, 1000).starts_with("The best score is 1.5"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

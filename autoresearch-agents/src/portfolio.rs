@@ -148,9 +148,7 @@ impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
             match proposer.propose_wave(context, most).await {
                 Ok(wave) => return Ok(wave.into_iter().map(|entry| signed(entry, name)).collect()),
                 // A rejected draft is its member's turn and its member's cost.
-                Err(ProposerError::Rejected { description, reason, cost }) => {
-                    return Ok(vec![signed(Err(RejectedDraft::new(description, reason, cost)), name)]);
-                }
+                Err(ProposerError::Rejected(draft)) => return Ok(vec![signed(Err(draft), name)]),
                 Err(ProposerError::Exhausted(why)) => exhausted.push(format!("{name}: {why}")),
                 // Another member may propose meanwhile.
                 Err(ProposerError::Transient(why)) => transient = transient.or(Some(format!("{name}: {why}"))),

@@ -206,7 +206,7 @@ mod tests {
     fn the_noise_is_told_once_it_is_known() {
         let (program, score) = (Program::parse("Lower it.").unwrap(), Score::new(1.25).unwrap());
         let mut context: Context<'_> =
-            Context::first(&program, Revision("a".into()), score, Direction::Minimise, Default::default(), 0);
+            Context::new(&program, Revision("a".into()), score, Direction::Minimise, Default::default(), 0);
         assert_eq!(to_beat(&context), "The score to beat is 1.25.");
         context.noise = Some(0.00123);
         assert!(to_beat(&context).contains("differ by 1.23e-3 (standard deviation)"), "{}", to_beat(&context));

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::{Event, Experiment, Observer, Phase, State, Status, StopReason};
+use autoresearch_core::{Event, Experiment, Observer, Phase, Progress, State, Status, StopReason};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::report;
@@ -113,7 +113,10 @@ impl Observer for Display {
             Event::Rebased { experiment, onto, in_merge_queue, conflict } => {
                 inner.rebased(*experiment, *onto, *in_merge_queue, conflict.is_some());
             }
-            Event::Phase { experiment, worker, phase } => {
+            Event::Progress { experiment, worker, progress: Progress::Line(line) } => {
+                inner.progress(*experiment, *worker, line);
+            }
+            Event::Progress { experiment, worker, progress: Progress::Phase(phase) } => {
                 let doing = match phase {
                     Phase::Build => "building",
                     Phase::Run => "starting",
@@ -121,7 +124,6 @@ impl Observer for Display {
                 let message = format!("{doing} | {}", inner.board.description(*experiment));
                 inner.board.show_progress(*experiment, *worker, message, 0.0);
             }
-            Event::Line { experiment, worker, line } => inner.progress(*experiment, *worker, line),
             Event::Decided { experiment, state } => {
                 inner.board.finish_experiment(experiment.id);
                 inner.decided(state, experiment);

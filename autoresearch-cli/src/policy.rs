@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use autoresearch_core::Policy;
+use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::metric::Repeats;
 use serde::Serialize;
 use serde_json::Value;

@@ -65,7 +65,7 @@ async fn knobs(session: &Session, lineage: &Lineage, base: &Revision) -> Result<
     let program = session.program()?;
     let files = Arc::new(start::starting_files(&session.config, lineage, base)?);
     let Some(zero) = Score::new(0.0) else { return Ok(()) };
-    let context = Context::first(&program, base.clone(), zero, session.config.metric.direction, files, 0);
+    let context = Context::new(&program, base.clone(), zero, session.config.metric.direction, files, 0);
     match KnobProposer::new(0).propose(&context).await {
         Err(ProposerError::Exhausted(why) | ProposerError::Fatal(why)) => {
             let why = format!(

@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// The settings that decide the number.
-    pub fn policy(&self) -> Result<autoresearch_core::Policy, CommandError> {
+    pub fn policy(&self) -> Result<autoresearch_core::internal::Policy, CommandError> {
         policy::policy(&self.config, &self.placeholders, &self.plan)
     }
 
@@ -107,9 +107,10 @@ impl Session {
         let slots = (0..).map(|number: usize| (number, folder.join(number.to_string())));
         let slots = slots.take_while(|(number, path)| *number < needed || path.exists());
         let slots = slots.map(|(_, path)| Slot::new(path));
-        let lineage = self.lineage()?;
-        let constants = start::constants_patch(&self.config, &lineage, base)?;
-        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, slots, self.folder().join(logs));
+        let constants = start::constants_patch(&self.config, &self.lineage()?, base)?;
+        let logs = self.folder().join(logs);
+        let sandbox = CommandSandbox::local(&self.repository.root, &self.tag, commands, slots, logs)?;
+        let sandbox = sandbox.with_base(base.clone());
         Ok(match constants {
             Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
             None => sandbox,

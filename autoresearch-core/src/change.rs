@@ -129,7 +129,7 @@ impl Patch {
                     for file in diff::parse(diff)? {
                         file.check()?;
                         let before = match (current(&changed, files, file.path()), file.creates()) {
-                            (Ok(_), true) => return Err(PatchError::AlreadyExists(file.path().to_owned())),
+                            (Ok(_), true) => return Err(PatchError::already_exists(file.path())),
                             (Err(_), true) => "",
                             (before, false) => before?,
                         };
@@ -141,7 +141,7 @@ impl Patch {
         }
         let has_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
         if let Some((path, _)) = changed.iter().find(|(_, text)| has_nul(text)) {
-            return Err(PatchError::Binary(path.clone()));
+            return Err(PatchError::binary(path));
         }
         changed.retain(|path, text| files.get(path) != text.as_ref());
         if changed.is_empty() { Err(PatchError::Empty) } else { Ok(changed) }
@@ -175,7 +175,7 @@ fn current<'a>(
         Some(text) => text.as_deref(),
         None => files.get(path).map(String::as_str),
     };
-    text.ok_or_else(|| PatchError::NoSuchFile(path.to_owned()))
+    text.ok_or_else(|| PatchError::no_such_file(path))
 }
 
 fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<String, PatchError> {
@@ -256,8 +256,8 @@ mod tests {
     #[test]
     fn a_file_with_a_nul_is_refused() {
         let write = Patch { edits: vec![FileEdit::Write { path: "a.rs".into(), text: "a\0".into() }] };
-        assert_eq!(write.apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::Binary("a.rs".into())));
-        assert_eq!(apply("a", "a", "\0"), Err(PatchError::Binary("a.rs".into())));
+        assert_eq!(write.apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::binary("a.rs")));
+        assert_eq!(apply("a", "a", "\0"), Err(PatchError::binary("a.rs")));
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(apply(&[&delete]), Ok([("a.rs".to_owned(), None)].into()));
         assert_eq!(apply(&[&delete, &write]), Ok([("a.rs".to_owned(), Some("b".to_owned()))].into()));
         assert_eq!(apply(&[&write, &delete]), Ok([("a.rs".to_owned(), None)].into()));
-        assert_eq!(apply(&[&delete, &delete]), Err(PatchError::NoSuchFile("a.rs".into())));
+        assert_eq!(apply(&[&delete, &delete]), Err(PatchError::no_such_file("a.rs")));
         let patch = Patch { edits: vec![delete] };
         assert!(patch.applied_to(&files("a"), &EditablePaths::new(["a.rs"])).unwrap().is_empty());
         assert!(matches!(

@@ -2,14 +2,14 @@
 //! puts it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
-use crate::git::Lineage;
+use crate::git::{GitError, Lineage};
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
 
@@ -28,17 +28,17 @@ mod workspace;
 pub use commands::Commands;
 pub use cpus::Cpus;
 pub use devices::Device;
-pub use executor::{Executor, Job, JobName, JobStatus, JobStep, Tree};
+pub use executor::{Executor, Job, JobName, JobStatus, JobStep};
 pub use limits::Limits;
 pub use local::{LocalExecutor, Slot};
-pub use tree::{MemoryTree, export};
+pub use tree::Tree;
 use workspace::{Move, Workspace};
 
 /// Stages candidates as commits, rebases them, and lets an executor build and run them.
 ///
 /// ```
 /// use std::{process::Command, time::Duration};
-/// use autoresearch_core::{Cancel, CommandSandbox, Commands, EditablePaths, Lineage, Patch, Sandbox, Trial};
+/// use autoresearch_core::{Cancel, CommandSandbox, Commands, EditablePaths, Patch, Sandbox, Trial};
 ///
 /// # let folder = std::env::temp_dir().join(format!("sandbox-example-{}", std::process::id()));
 /// # let repository = folder.join("repository");
@@ -47,14 +47,12 @@ use workspace::{Move, Workspace};
 /// # for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
 /// #     assert!(Command::new("git").args(arguments.split(' ')).current_dir(&repository).status()?.success());
 /// # }
-/// let lineage = Lineage::open(&repository, "faster")?;
-/// let base = lineage.head()?;
 /// let commands = Commands {
 ///     editable: EditablePaths::new(["value"]),
 ///     run: vec!["cat".into(), "value".into()],
 ///     ..Commands::default()
 /// };
-/// let sandbox = CommandSandbox::local(lineage, base, commands, [folder.join("slot")], folder.join("logs"));
+/// let sandbox = CommandSandbox::local(&repository, "faster", commands, [folder.join("slot")], folder.join("logs"))?;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let baseline = sandbox.baseline().await?;
@@ -75,22 +73,55 @@ pub struct CommandSandbox {
 }
 
 impl CommandSandbox {
-    /// A sandbox that starts from the commit `base` and gives its trials to `executor`.
-    pub fn new(lineage: Lineage, base: Revision, commands: Commands, executor: Arc<dyn Executor>) -> CommandSandbox {
-        let (tag, lineage) = (lineage.tag().to_owned(), Arc::new(std::sync::Mutex::new(lineage)));
-        CommandSandbox { workspace: Arc::new(Workspace { lineage, tag, base, preset: None, commands }), executor }
+    /// Opens the repository that holds `repository`, for the run `tag`, and starts from the commit that is checked out there.
+    /// Trials go to `executor`.
+    ///
+    /// The kept changes become the branch `autoresearch/<tag>`. The user's branch, index and working tree are never touched.
+    /// libgit2 is told to sync every object and ref that this process writes, since the journal relies on them.
+    ///
+    /// # Errors
+    /// If there is no repository, it has no commit, it belongs to another user, it uses an unsupported feature, or the tag
+    /// cannot name a branch.
+    pub fn new(
+        repository: &Path,
+        tag: &str,
+        commands: Commands,
+        executor: Arc<dyn Executor>,
+    ) -> Result<CommandSandbox, GitError> {
+        let lineage = Lineage::open(repository, tag)?;
+        let (base, lineage, tag) = (lineage.head()?, Arc::new(Mutex::new(lineage)), tag.to_owned());
+        Ok(CommandSandbox { workspace: Arc::new(Workspace { lineage, tag, base, preset: None, commands }), executor })
     }
 
-    /// A sandbox on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
+    /// The same on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
     /// [`Trial::slot`] that there may be; the output of trials goes into the folder `logs`.
+    ///
+    /// # Errors
+    /// Those of [`CommandSandbox::new`].
     pub fn local<S: Into<Slot>>(
-        lineage: Lineage,
-        base: Revision,
+        repository: &Path,
+        tag: &str,
         commands: Commands,
         slots: impl IntoIterator<Item = S>,
         logs: impl Into<PathBuf>,
-    ) -> CommandSandbox {
-        CommandSandbox::new(lineage, base, commands, Arc::new(LocalExecutor::new(slots, logs)))
+    ) -> Result<CommandSandbox, GitError> {
+        CommandSandbox::new(repository, tag, commands, Arc::new(LocalExecutor::new(slots, logs)))
+    }
+
+    /// Starts from the commit `base` in place of the one that is checked out.
+    pub fn with_base(mut self, base: Revision) -> CommandSandbox {
+        Arc::make_mut(&mut self.workspace).base = base;
+        self
+    }
+
+    /// The commit that the search starts from, for [`LabBuilder::base`](crate::LabBuilder::base).
+    pub fn base(&self) -> &Revision {
+        &self.workspace.base
+    }
+
+    /// Lists the tracked files that differ from the checked-out commit: a search that starts there does not have these edits.
+    pub fn uncommitted(&self) -> Result<Vec<String>, GitError> {
+        self.workspace.with_lineage(Lineage::uncommitted)
     }
 
     /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.
@@ -120,7 +151,7 @@ impl CommandSandbox {
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
         let Workspace { lineage, tag, commands, .. } = &*self.workspace;
-        let tree = Arc::new(tree::CommitTree::new(lineage.clone(), candidate.revision.clone()));
+        let tree = Tree::of_commit(lineage.clone(), candidate.revision.clone());
         trial::job(commands, tag.clone(), tree, trial)
     }
 }

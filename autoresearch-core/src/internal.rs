@@ -4,10 +4,11 @@
 
 pub use crate::change::check_path;
 pub use crate::lab::Settings;
-pub use crate::policy::Difference;
+pub use crate::policy::{Difference, Policy};
 pub use crate::proposal::Design;
+pub use crate::proposer::context;
 pub use crate::ratchet::DecisionRule;
-pub use crate::sandbox::{Purpose, Repeat};
+pub use crate::sandbox::{Purpose, Repeat, for_purpose, purpose};
 
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
 pub mod audit {
@@ -35,14 +36,14 @@ pub mod journal {
 
 /// Numbers as reports print them, the name of the list of items, and the number of a command that is repeated.
 pub mod metric {
-    pub use crate::metric::{ITEMS, Repeats, signed, significant};
+    pub use crate::metric::{ITEMS, Repeats, signed, significant, units_in_a_second};
 }
 
 /// Processes: started in a group of their own, limited, and killed as a whole.
 #[cfg(feature = "command")]
 pub mod process {
+    pub use crate::command::environment;
     pub use crate::command::process::*;
-    pub use crate::command::{environment, export};
 }
 
 /// Views of a run: the table of results, deviations from strict improvement, and the agreement of screening.

@@ -54,17 +54,16 @@ pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 #[cfg(feature = "command")]
 pub use command::{
-    CommandSandbox, Commands, Cpus, Device, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor,
-    MemoryTree, Slot, Tree,
+    CommandSandbox, Commands, Cpus, Device, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, Slot,
+    Tree,
 };
 #[cfg(feature = "git")]
-pub use git::{GitError, Lineage};
+pub use git::GitError;
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;
 pub use metric::{Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Statistic, Timing};
 pub use observer::{Event, Observer};
-pub use policy::Policy;
 pub use program::{Program, ProgramError};
 pub use proposal::{Cost, Proposal};
 pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};

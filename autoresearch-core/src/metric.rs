@@ -18,7 +18,7 @@ pub use items::ItemMetric;
 pub use log::{LogMetric, Repeats};
 pub(crate) use log::{secondary, summary};
 pub use significant::{signed, significant};
-pub use timing::{Clock, Statistic, Timing};
+pub use timing::{Clock, Statistic, Timing, units_in_a_second};
 
 /// The artifact with the items' scores. The variable `AUTORESEARCH_ITEMS` tells a trial where to write them.
 pub const ITEMS: &str = "items";

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::metric::Score;
-use crate::sandbox::Phase;
+use crate::sandbox::Progress;
 use crate::state::{Experiment, State};
 use crate::stop::StopReason;
 
@@ -98,23 +98,14 @@ pub enum Event<'a> {
         /// Both sides of the conflict, if it could not be applied.
         conflict: Option<&'a str>,
     },
-    /// A phase of a trial starts.
-    Phase {
+    /// A running trial reports: a phase of it starts, or it printed a line.
+    Progress {
         /// Number of the experiment.
         experiment: u32,
         /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
-        /// The phase.
-        phase: Phase,
-    },
-    /// A new line of output.
-    Line {
-        /// Number of the experiment.
-        experiment: u32,
-        /// Its worker, from 0; `None` while it is built ahead.
-        worker: Option<u32>,
-        /// The line.
-        line: &'a str,
+        /// The report.
+        progress: &'a Progress,
     },
     /// An experiment was decided, and adopted if it is kept.
     Decided {

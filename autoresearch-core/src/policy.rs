@@ -12,7 +12,7 @@ use serde_json::Value;
 /// that the owner of the settings writes, never those of Rust items, so that a renamed field changes nothing.
 ///
 /// ```
-/// use autoresearch_core::Policy;
+/// use autoresearch_core::internal::Policy;
 /// let then = Policy::new().with("run.command", ["python", "train.py"]).with("run.seconds", 300);
 /// let now = Policy::new().with("run.command", ["python", "train.py"]).with("run.seconds", 600);
 /// let [difference] = &then.differences(&now)[..] else { panic!() };

@@ -39,9 +39,6 @@ pub enum ProgramError {
     /// There is no text for the proposer.
     #[error("the programme is empty; say in a few sentences of Markdown what is to be improved and how")]
     Empty,
-    /// The front matter is opened and never closed.
-    #[error("the programme's front matter (the `+++` in line 1) is never closed; add a second line `+++` after it")]
-    UnclosedFrontMatter,
     /// The front matter is not valid.
     #[error("the programme's front matter is not valid: {0}; it may hold a table [knobs] of NAME = \"range\" lines")]
     FrontMatter(String),
@@ -72,7 +69,11 @@ impl Program {
                     .find("\n+++\n")
                     .map(|at| (at + 1, at + 5))
                     .or_else(|| rest.starts_with("+++\n").then_some((0, 4)));
-                let (end, body) = end.ok_or(ProgramError::UnclosedFrontMatter)?;
+                let unclosed = || {
+                    let why = "the `+++` in line 1 is never closed: add a second line `+++` after it";
+                    ProgramError::FrontMatter(why.into())
+                };
+                let (end, body) = end.ok_or_else(unclosed)?;
                 let front = toml::from_str(&rest[..end])
                     .map_err(|e| ProgramError::FrontMatter(e.to_string().trim().replace('\n', " ")))?;
                 (front, &rest[body..])
@@ -101,7 +102,8 @@ mod tests {
     #[test]
     fn what_is_malformed_is_named() {
         assert!(matches!(Program::parse(" \n\n"), Err(ProgramError::Empty)));
-        assert!(matches!(Program::parse("+++\n[knobs]\n"), Err(ProgramError::UnclosedFrontMatter)));
+        let unclosed = Program::parse("+++\n[knobs]\n").unwrap_err().to_string();
+        assert!(unclosed.contains("never closed: add a second line"), "{unclosed}");
         assert!(matches!(Program::parse("+++\n+++\n"), Err(ProgramError::Empty)));
         let error = Program::parse("+++\n[knob]\nA = \"x\"\n+++\ntext\n").unwrap_err().to_string();
         assert!(error.contains("knob"), "{error}");

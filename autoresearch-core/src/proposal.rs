@@ -28,19 +28,23 @@ fn is_zero(calls: &u64) -> bool {
 /// into the sums.
 const GREATEST: Cost = Cost { tokens: 1 << 42, dollars: 1e9, calls: 1 << 42 };
 
-impl Cost {
+impl std::ops::Add for Cost {
+    type Output = Cost;
+
     /// Adds two costs. Sums that are too large for their type stay at its largest value.
-    pub fn plus(self, other: Cost) -> Cost {
+    fn add(self, other: Cost) -> Cost {
         Cost {
             tokens: self.tokens.saturating_add(other.tokens),
             dollars: (self.dollars + other.dollars).clamp(-f64::MAX, f64::MAX),
             calls: self.calls.saturating_add(other.calls),
         }
     }
+}
 
+impl Cost {
     /// The same cost as one that can be added up with many others: 0 dollars in place of a number of dollars that is negative
     /// or not finite, and each number that no proposal can cost cut to a great one.
-    pub fn valid(self) -> Cost {
+    pub(crate) fn valid(self) -> Cost {
         let is_valid = self.dollars.is_finite() && self.dollars >= 0.0;
         Cost {
             tokens: self.tokens.min(GREATEST.tokens),
@@ -115,7 +119,7 @@ impl<C> Proposal<C> {
     ///
     /// It is the gate of the lab: every text of a model passes it. Control characters become spaces; a description is cut
     /// after 500 characters, a hypothesis after 20,000.
-    pub fn cleaned(mut self) -> Proposal<C> {
+    pub(crate) fn cleaned(mut self) -> Proposal<C> {
         self.description = one_line(&self.description, DESCRIPTION_LIMIT);
         if self.description.is_empty() {
             self.description = "(no description)".into();
@@ -136,14 +140,14 @@ mod tests {
         let before = r#"{"tokens":3,"dollars":0.5}"#;
         let cost: Cost = serde_json::from_str(before).unwrap();
         assert_eq!((cost.calls, serde_json::to_string(&cost).unwrap().as_str()), (0, before));
-        let two = cost.plus(Cost { calls: 2, ..cost });
+        let two = cost + Cost { calls: 2, ..cost };
         assert_eq!(serde_json::to_string(&two).unwrap(), r#"{"tokens":6,"dollars":1.0,"calls":2}"#);
     }
 
     #[test]
     fn sums_stay_finite_and_costs_that_are_no_numbers_count_as_nothing() {
         let huge = Cost { tokens: u64::MAX, dollars: f64::MAX, calls: 1 };
-        let sum = huge.plus(huge);
+        let sum = huge + huge;
         assert_eq!((sum.tokens, sum.dollars, sum.calls), (u64::MAX, f64::MAX, 2));
         for dollars in [f64::NAN, f64::INFINITY, -1.0] {
             assert_eq!(Cost { dollars, ..Cost::default() }.valid().dollars, 0.0);
@@ -153,7 +157,7 @@ mod tests {
     #[test]
     fn the_greatest_costs_of_many_proposals_can_be_added_up() {
         let greatest = Cost { tokens: u64::MAX, dollars: f64::MAX, calls: u64::MAX }.valid();
-        let sum = (0..1000).fold(Cost::default(), |sum, _| sum.plus(greatest));
+        let sum = (0..1000).fold(Cost::default(), |sum, _| sum + greatest);
         assert_eq!((sum.tokens, sum.calls), (1000 * greatest.tokens, 1000 * greatest.calls));
         assert_eq!(sum.dollars, 1000.0 * greatest.dollars);
         let usual = Cost { tokens: 5_000_000, dollars: 12.5, calls: 40 };

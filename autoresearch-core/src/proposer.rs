@@ -46,41 +46,10 @@ pub struct Context<'a, C = Patch> {
     /// The run's seed, for proposers that draw at random.
     pub seed: u64,
     /// The kind of change.
-    pub change: std::marker::PhantomData<fn() -> C>,
+    change: std::marker::PhantomData<fn() -> C>,
 }
 
 impl<'a, C> Context<'a, C> {
-    /// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is
-    /// measured.
-    ///
-    /// ```
-    /// use autoresearch_core::{Context, Patch, Program, State};
-    /// let (program, state) = (Program::parse("Lower the loss.")?, State::default());
-    /// let context: Option<Context<'_, Patch>> = Context::new(&program, &state, Default::default());
-    /// assert!(context.is_none(), "nothing is measured yet");
-    /// # Ok::<(), autoresearch_core::ProgramError>(())
-    /// ```
-    pub fn new(program: &'a Program, state: &'a State, files: Arc<BTreeMap<String, String>>) -> Option<Context<'a, C>> {
-        let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
-        let to_beat = state.incumbent.as_ref()?.arm.mean()?;
-        Some(Context {
-            program,
-            incumbent: tip.clone(),
-            score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
-            to_beat,
-            noise: state.noise.sigma(),
-            sacrifices: state.side_line.as_ref().map_or(&[], |line| &line.sacrifices),
-            direction: header.direction,
-            files,
-            experiments: &state.experiments,
-            rejections: &state.rejections,
-            pending: state.pending().collect(),
-            spent: state.cost,
-            seed: header.seed,
-            change: std::marker::PhantomData,
-        })
-    }
-
     /// Makes the context at the start of a run, assuming this score of the baseline `incumbent`: for a preview of a prompt.
     ///
     /// ```
@@ -90,11 +59,11 @@ impl<'a, C> Context<'a, C> {
     /// let score = Score::new(1.0).ok_or("not finite")?;
     /// let files = [("train.py".to_owned(), "lr = 0.04\n".to_owned())].into();
     /// let context: Context<'_, Patch> =
-    ///     Context::first(&program, Revision("start".into()), score, Direction::Minimise, Arc::new(files), 0);
+    ///     Context::new(&program, Revision("start".into()), score, Direction::Minimise, Arc::new(files), 0);
     /// assert!(context.experiments.is_empty());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn first(
+    pub fn new(
         program: &'a Program,
         incumbent: Revision,
         score: Score,
@@ -145,6 +114,41 @@ impl<'a, C> Context<'a, C> {
     }
 }
 
+/// The knowledge in this state, where the files of [`State::proposal_base`] are `files`. `None` before the baseline is
+/// measured.
+///
+/// ```
+/// use autoresearch_core::{Context, Patch, Program, State, internal};
+/// let (program, state) = (Program::parse("Lower the loss.")?, State::default());
+/// let context: Option<Context<'_, Patch>> = internal::context(&program, &state, Default::default());
+/// assert!(context.is_none(), "nothing is measured yet");
+/// # Ok::<(), autoresearch_core::ProgramError>(())
+/// ```
+pub fn context<'a, C>(
+    program: &'a Program,
+    state: &'a State,
+    files: Arc<BTreeMap<String, String>>,
+) -> Option<Context<'a, C>> {
+    let (header, tip) = (state.header.as_ref()?, state.proposal_base()?);
+    let to_beat = state.incumbent.as_ref()?.arm.mean()?;
+    Some(Context {
+        program,
+        incumbent: tip.clone(),
+        score: state.side_line.as_ref().map_or(to_beat, |line| line.score),
+        to_beat,
+        noise: state.noise.sigma(),
+        sacrifices: state.side_line.as_ref().map_or(&[], |line| &line.sacrifices),
+        direction: header.direction,
+        files,
+        experiments: &state.experiments,
+        rejections: &state.rejections,
+        pending: state.pending().collect(),
+        spent: state.cost,
+        seed: header.seed,
+        change: std::marker::PhantomData,
+    })
+}
+
 /// Reason why there is no proposal.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -154,15 +158,8 @@ pub enum ProposerError {
     Transient(String),
     /// The call cost something and led to no change: a model declined, or its answer was unusable to the end. It is
     /// remembered with its cost as a rejected proposal, and the next one is asked for.
-    #[error("{description}: {reason}")]
-    Rejected {
-        /// Its description, in one line.
-        description: String,
-        /// Reason why there is no change to try.
-        reason: String,
-        /// Its cost.
-        cost: Cost,
-    },
+    #[error("{}: {}", .0.description, .0.reason)]
+    Rejected(RejectedDraft),
     /// There will be no more proposals: the space is exhausted or a budget is spent. The run ends cleanly.
     #[error("{0}")]
     Exhausted(String),
@@ -203,8 +200,8 @@ impl RejectedDraft {
 }
 
 impl From<RejectedDraft> for ProposerError {
-    fn from(RejectedDraft { description, reason, cost, .. }: RejectedDraft) -> ProposerError {
-        ProposerError::Rejected { description, reason, cost }
+    fn from(draft: RejectedDraft) -> ProposerError {
+        ProposerError::Rejected(draft)
     }
 }
 

@@ -15,7 +15,7 @@ mod trial;
 
 pub use error::{SandboxError, StageError};
 pub use outcome::{Outcome, Phase, Repeat, RunLog};
-pub use trial::{Budget, Progress, Purpose, Trial};
+pub use trial::{Budget, Progress, Purpose, Trial, for_purpose, purpose};
 
 pub use crate::revision::Revision;
 

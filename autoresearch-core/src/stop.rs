@@ -89,7 +89,7 @@ impl Stop {
     }
 
     /// Says what is wrong with the conditions, in a sentence that says what to do.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self.dollars {
             Some(dollars) if !(dollars.is_finite() && dollars >= 0.0) => {
                 Err(format!("the limit of dollars is {dollars}; give a finite number that is not negative"))
@@ -100,7 +100,7 @@ impl Stop {
 
     /// Estimates how many more experiments fit, after the run has gone on for `elapsed` with `workers` workers: the rest of
     /// their number, or of the time at the pace so far. `None` if neither has a limit.
-    pub fn remaining(&self, state: &State, elapsed: Duration, workers: usize) -> Option<f64> {
+    pub(crate) fn remaining(&self, state: &State, elapsed: Duration, workers: usize) -> Option<f64> {
         let begun = state.finished() + state.pending().filter(|experiment| experiment.id > 0).count();
         let count = self.experiments.map(|count| count.saturating_sub(begun) as f64);
         let pace = state.seconds_experimenting / state.finished() as f64 / workers as f64;
@@ -112,7 +112,7 @@ impl Stop {
     }
 
     /// The condition that holds after the run has gone on for `elapsed`, if any.
-    pub fn reason(&self, state: &State, direction: Direction, elapsed: Duration) -> Option<StopReason> {
+    pub(crate) fn reason(&self, state: &State, direction: Direction, elapsed: Duration) -> Option<StopReason> {
         let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reached = |target: &Score| score.is_some_and(|score| direction.gain(*target, score) >= 0.0);
         self.experiments

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use autoresearch_core::internal::process::{Command, Ending, Limits, describe};
-use autoresearch_core::{Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, SandboxError, Wave};
+use autoresearch_core::{
+    Cancel, Context, Cost, Patch, Proposal, Proposer, ProposerError, RejectedDraft, SandboxError, Wave,
+};
 use futures_util::future::join_all;
 
 use super::agent::{Agent, Job};
@@ -250,7 +252,7 @@ impl AgentCliProposer {
             return Ok(Draft { patch, description, hypothesis, warning });
         };
         // The session came to its end and was paid for.
-        Err(ProposerError::Rejected { description, reason, cost: Cost::default() })
+        Err(RejectedDraft::new(description, reason, Cost::default()).into())
     }
 
     /// Runs the check over a draft, if there is one. Returns a note for the next prompt beside the result.
@@ -258,8 +260,8 @@ impl AgentCliProposer {
         let warning = draft.warning.clone();
         let Some(check) = &self.settings.check else { return (Ok(draft), warning) };
         let reject = |draft: Draft, reason: String, note: String| {
-            let cost = Cost::default();
-            (Err(ProposerError::Rejected { description: draft.description, reason, cost }), Some(note))
+            let rejected = RejectedDraft::new(draft.description, reason, Cost::default());
+            (Err(rejected.into()), Some(note))
         };
         let files: BTreeMap<String, String> = match draft.patch.applied_to(&context.files, &self.settings.editable) {
             Ok(files) => files,
@@ -316,7 +318,7 @@ impl AgentCliProposer {
 /// Returns the words of an error for the next prompt.
 fn note_of(error: &ProposerError) -> String {
     match error {
-        ProposerError::Rejected { reason, .. } => reason.clone(),
+        ProposerError::Rejected(RejectedDraft { reason, .. }) => reason.clone(),
         other => other.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use autoresearch_core::ProposerError;
+use autoresearch_core::{ProposerError, RejectedDraft};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -62,7 +62,7 @@ impl Caller {
                     self.turned_down.store(0, Ordering::Relaxed);
                     return Ok(reply);
                 }
-                Err(ReplyError::Final(ProposerError::Rejected { reason, .. }))
+                Err(ReplyError::Final(ProposerError::Rejected(RejectedDraft { reason, .. })))
                     if conversation.is_new() && self.turned_down.fetch_add(1, Ordering::Relaxed) + 1 >= FIRST_CALLS =>
                 {
                     return Err(ProposerError::Fatal(format!(

@@ -48,7 +48,7 @@ impl Caps {
 
     /// Names the limit that `spent` and one more call of at most `worst` would pass, if there is one.
     pub(super) fn exceeded_by(&self, spent: Cost, worst: Cost) -> Option<String> {
-        let next = spent.plus(worst);
+        let next = spent + worst;
         let (left, call) = if let Some(cap) = self.dollars.filter(|cap| next.dollars > *cap) {
             (format!("${:.4} of ${cap} are spent", spent.dollars), format!("${:.4}", worst.dollars))
         } else if let Some(cap) = self.tokens.filter(|cap| next.tokens > *cap) {

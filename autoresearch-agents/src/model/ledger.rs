@@ -112,12 +112,12 @@ impl Ledger {
         books.in_flight.retain(|_, (account, worst)| {
             let stays = *account != self.account;
             if !stays {
-                dropped = dropped.plus(*worst);
+                dropped = dropped + *worst;
             }
             stays
         });
-        cost = cost.plus(dropped);
-        books.journaled = books.journaled.plus(cost);
+        cost = cost + dropped;
+        books.journaled = books.journaled + cost;
         cost
     }
 
@@ -157,7 +157,7 @@ impl Ledger {
         let mut books = self.books();
         if let Some((account, _)) = books.in_flight.remove(&call) {
             let account = books.accounts.entry(account).or_default();
-            account.spent = account.spent.plus(bill.unwrap_or_default());
+            account.spent = account.spent + bill.unwrap_or_default();
         }
     }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Cost, Experiment, Patch, Proposal, Proposer, ProposerError, SandboxError, Wave};
+use autoresearch_core::{
+    Context, Cost, Experiment, Patch, Proposal, Proposer, ProposerError, RejectedDraft, SandboxError, Wave,
+};
 
 use super::answer::{Answer, DESCRIPTION, HYPOTHESIS, check_paths, schema, schema_of_several};
 use super::backoff::Streak;
@@ -336,5 +338,5 @@ pub(super) fn usable(reply: &Reply, max_tokens: u64) -> Result<Use, ProposerErro
 
 /// A draft without a proposal. Its cost is filled in by [`report_wave`].
 pub(super) fn rejected(description: &str, reason: &str) -> ProposerError {
-    ProposerError::Rejected { description: description.to_owned(), reason: shorten(reason), cost: Cost::default() }
+    RejectedDraft::new(description, shorten(reason), Cost::default()).into()
 }

@@ -17,8 +17,8 @@ pub(crate) fn report_wave(
     for (result, cost) in made {
         match result {
             Ok(proposal) => wave.push(Ok(Proposal { cost, ..proposal })),
-            Err(ProposerError::Rejected { description, reason, .. }) => {
-                wave.push(Err(RejectedDraft::new(description, reason, cost)));
+            Err(ProposerError::Rejected(draft)) => {
+                wave.push(Err(RejectedDraft::new(draft.description, draft.reason, cost)));
             }
             Err(error) => {
                 if cost != Cost::default() {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     fn rejected(reason: &str) -> Result<Proposal, ProposerError> {
-        Err(ProposerError::Rejected { description: "d".into(), reason: reason.into(), cost: Cost::default() })
+        Err(RejectedDraft::new("d", reason, Cost::default()).into())
     }
 
     #[test]

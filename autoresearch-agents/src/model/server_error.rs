@@ -1,6 +1,6 @@
 //! Errors that a server answers with, and their consequence for the call, the proposal and the run.
 
-use autoresearch_core::{Cost, ProposerError};
+use autoresearch_core::{Cost, ProposerError, RejectedDraft};
 use serde_json::Value;
 
 use crate::http::Headers;
@@ -79,11 +79,7 @@ pub(crate) fn read_server_error(error: &Value, status: Option<u16>, headers: &He
     }
     let too_long = is(&["context_length_exceeded"]) || TOO_LONG.iter().any(|words| message.contains(words));
     let cause = if too_long { "the conversation no longer fits into the model's window: " } else { "" };
-    ReplyError::Final(ProposerError::Rejected {
-        description: "no proposal".into(),
-        reason: format!("{cause}{text}"),
-        cost: Cost::default(),
-    })
+    ReplyError::Final(RejectedDraft::new("no proposal", format!("{cause}{text}"), Cost::default()).into())
 }
 
 #[cfg(test)]
@@ -120,7 +116,7 @@ mod tests {
             (403, r#"{"error":{"code":403,"message":"flagged","metadata":{"flagged_input":"x"}}}"#, "flagged"),
         ] {
             let error = read(status, body);
-            assert!(matches!(error, ProposerError::Rejected { .. }) && error.to_string().contains(words), "{error:?}");
+            assert!(matches!(error, ProposerError::Rejected(_)) && error.to_string().contains(words), "{error:?}");
         }
     }
 

@@ -49,7 +49,7 @@ impl ModelProposer {
         if let Err(error) = self.fill(context, most, &mut entries).await {
             entries.push((Err(error), Cost::default()));
         }
-        let repairs = entries.iter().skip(1).fold(Cost::default(), |all, (_, cost)| all.plus(*cost));
+        let repairs = entries.iter().skip(1).fold(Cost::default(), |all, (_, cost)| all + *cost);
         let rest = minus(self.ledger.close(), repairs);
         if let Some((_, cost)) = entries.first_mut() {
             *cost = rest;
@@ -73,7 +73,7 @@ impl ModelProposer {
             let cost = minus(self.ledger.spent(), before);
             match mended {
                 // An answer that stays unusable is a rejected draft beside the others.
-                Ok(_) | Err(ProposerError::Rejected { .. }) => entries.push((mended, cost)),
+                Ok(_) | Err(ProposerError::Rejected(_)) => entries.push((mended, cost)),
                 Err(error) => return Err(error),
             }
         }

@@ -41,7 +41,7 @@ fn a_constant_is_told_apart_from_one_that_is_commented_out() {
 #[test]
 fn experiments_of_whatever_proposer_are_points() {
     use autoresearch_core::internal::journal::Record;
-    use autoresearch_core::internal::{import, journal};
+    use autoresearch_core::internal::{self, import, journal};
     use autoresearch_core::{Journal, Program, Revision, State};
     let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\nd\t0.7\tkeep\ne\t\tcrash\nf\t0.8\tdiscard\n";
     let line = |name: &str, kind: &str, value: &str| format!("const {name}: {kind} = {value};");
@@ -65,7 +65,7 @@ fn experiments_of_whatever_proposer_are_points() {
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
     let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
     let files = std::sync::Arc::new([("a.rs".to_owned(), today)].into());
-    let context = Context::new(&program, &state, files).unwrap();
+    let context = internal::context(&program, &state, files).unwrap();
     assert_eq!(context.incumbent, Revision("d".into()));
     let sites = sites(&context).unwrap();
     let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)
@@ -83,7 +83,7 @@ fn experiments_of_whatever_proposer_are_points() {
 #[test]
 fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
     use autoresearch_core::internal::journal::Record;
-    use autoresearch_core::internal::{import, journal};
+    use autoresearch_core::internal::{self, import, journal};
     use autoresearch_core::{Journal, Program, State};
     let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t0.9\tkeep\nc\t0.95\tdiscard\n";
     let set = |name: &str, kind: &str, from: &str, to: &str| {
@@ -106,7 +106,8 @@ fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
     let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
     let today = SOURCE.replace("0.04", "0.02");
-    let context = Context::new(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
+    let context =
+        internal::context(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
     let sites = sites(&context).unwrap();
     let found: Vec<Vec<String>> =
         observations(&context, &sites).into_iter().map(|o| o.values.into_iter().flatten().collect()).collect();
@@ -119,7 +120,7 @@ fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
 fn experiments_on_side_lines_are_points_with_their_sacrifices() {
     use autoresearch_core::internal::journal::ExcursionStep;
     use autoresearch_core::internal::journal::Record;
-    use autoresearch_core::internal::{import, journal};
+    use autoresearch_core::internal::{self, import, journal};
     use autoresearch_core::{Journal, Program, State};
     let table = "commit\tval\tstatus\na\t1.0\tkeep\nb\t1.1\tdiscard\nc\t1.2\tdiscard\nd\t0.9\tkeep\ne\t0.95\tdiscard\n";
     let set = |name: &str, kind: &str, from: &str, to: &str| {
@@ -151,7 +152,8 @@ fn experiments_on_side_lines_are_points_with_their_sacrifices() {
     let entries: Vec<_> = records.into_iter().map(|record| journal.append(record).unwrap()).collect();
     let (state, program) = (State::replay(&entries).unwrap(), Program::parse("Lower it.").unwrap());
     let today = SOURCE.replace("0.04", "0.08").replace("= 8", "= 2");
-    let context = Context::new(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
+    let context =
+        internal::context(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
     assert_eq!((&context.incumbent, context.score.get(), context.to_beat.get()), (&Revision("e".into()), 0.95, 0.9));
     let sites = sites(&context).unwrap();
     let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)

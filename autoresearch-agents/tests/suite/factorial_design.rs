@@ -91,7 +91,7 @@ async fn points_after_another_keep_are_a_block_of_their_own() {
 async fn a_wave_is_the_same_points_and_none_twice() {
     let program = Program::parse("Lower it.").unwrap();
     let files = [("train.rs".to_owned(), SOURCE.to_owned())].into();
-    let context: Context<'_> = Context::first(
+    let context: Context<'_> = Context::new(
         &program,
         Revision("0".into()),
         Score::new(1.0).unwrap(),

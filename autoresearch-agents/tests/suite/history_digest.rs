@@ -6,10 +6,10 @@ use std::sync::Arc;
 use autoresearch_agents::model::Mode;
 use autoresearch_agents::{Strategy, digest, strategy};
 use autoresearch_core::Side;
-use autoresearch_core::internal::import;
 use autoresearch_core::internal::journal::{
     Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart,
 };
+use autoresearch_core::internal::{self, import};
 use autoresearch_core::*;
 
 const TABLE: &str = include_str!("../data/h100-mar8.tsv");
@@ -23,7 +23,7 @@ fn entries(records: Vec<Record>) -> Vec<Entry> {
 fn told<T>(state: &State, tell: impl Fn(&Context<'_>) -> T) -> T {
     let program = Program::parse("Lower it.").unwrap();
     let files: BTreeMap<String, String> = [("train.rs".to_owned(), SOURCE.to_owned())].into();
-    tell(&Context::new(&program, state, Arc::new(files)).unwrap())
+    tell(&internal::context(&program, state, Arc::new(files)).unwrap())
 }
 
 /// The recorded run, whose table here has no descriptions.
@@ -228,7 +228,7 @@ fn what_is_pending_and_what_conflicts_is_told() {
     for limit in [2000, 8000, 24_000] {
         let program = Program::parse("Lower it.").unwrap();
         let files: BTreeMap<String, String> = [("train.rs".to_owned(), SOURCE.to_owned())].into();
-        let mut context = Context::new(&program, &state, Arc::new(files)).unwrap();
+        let mut context = internal::context(&program, &state, Arc::new(files)).unwrap();
         context.pending = vec![&pending, &conflicting];
         let (text, editable) = (digest(&context, limit), EditablePaths::new(["train.rs"]));
         let prompt = autoresearch_agents::prompt::prompt(&context, Mode::SingleShot, &editable, limit).history;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::fixture::{TRAINER, run_lab, run_parallel_lab, trained};
 use autoresearch_agents::{KnobProposer, Search};
+use autoresearch_core::internal;
 use autoresearch_core::*;
 
 const SEEDS: u64 = 20;
@@ -68,7 +69,7 @@ async fn a_wave_differs_in_all_its_proposals_and_is_reproducible() {
     let program = Program::parse("Lower it.").unwrap();
     for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
         let mut proposer = KnobProposer::new(3).with_search(search);
-        let mut context: Context<'_> = Context::new(&program, &state, Arc::new(files.clone())).unwrap();
+        let mut context: Context<'_> = internal::context(&program, &state, Arc::new(files.clone())).unwrap();
         let alone = proposer.propose(&context).await.unwrap();
         let wave = proposer.propose_wave(&context, 12).await.unwrap();
         assert_eq!((wave.len(), &wave[0]), (12, &Ok(alone.clone())), "{search:?}");

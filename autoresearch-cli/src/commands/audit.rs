@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::internal::Purpose;
 use autoresearch_core::internal::journal::Record;
+use autoresearch_core::internal::{Purpose, for_purpose};
 use autoresearch_core::{Experiment, Sandbox, State, Status, Trial};
 use clap::Args;
 
@@ -50,7 +50,7 @@ pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, 
         let seed = Purpose::Audit.seed(seed, 0, u64::from(round));
         for experiment in &kept {
             let trial = Trial::new(experiment.id, round + 1, seed, session.config.budget());
-            let trial = trial.for_purpose(Purpose::Audit);
+            let trial = for_purpose(trial, Purpose::Audit);
             let outcome = sandbox.run(&experiment.candidate, &trial, &cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| {
                 let id = experiment.id;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use autoresearch_agents::model::{DryRun, Mode, Options};
 use autoresearch_agents::{ClaudeProposer, OpenAiProposer};
-use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::{self, import::is_imported};
 use autoresearch_core::{Context, Journal, Score, State};
 
 use crate::config::ProposerSection;
@@ -31,7 +31,7 @@ pub fn dry_run(session: &Session, seed: u64) -> Result<String, CommandError> {
     let context: Context<'_> = match &state.incumbent {
         Some(incumbent) => {
             let files = editable_files(config, &lineage, &incumbent.revision)?;
-            let context = Context::new(&program, &state, Arc::new(files));
+            let context = internal::context(&program, &state, Arc::new(files));
             context.ok_or_else(|| CommandError::Other("the incumbent has no score".into()))?
         }
         None => {
@@ -40,7 +40,7 @@ pub fn dry_run(session: &Session, seed: u64) -> Result<String, CommandError> {
             let files = starting_files(config, &lineage, &base)?;
             text.push_str("the baseline is not measured yet: 0 stands in the place of its score\n");
             let zero = Score::new(0.0).ok_or_else(|| CommandError::Other("0 is no score".into()))?;
-            Context::first(&program, base, zero, config.metric.direction, Arc::new(files), seed)
+            Context::new(&program, base, zero, config.metric.direction, Arc::new(files), seed)
         }
     };
     match &config.proposer {

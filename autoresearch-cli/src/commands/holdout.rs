@@ -1,7 +1,7 @@
 //! The sealed holdout: data that no decision of a run has seen, measured once at its end.
 
-use autoresearch_core::internal::Purpose;
 use autoresearch_core::internal::journal::Record;
+use autoresearch_core::internal::{Purpose, for_purpose};
 use autoresearch_core::{Budget, Cancel, Outcome, Sandbox, Score, Trial};
 
 use crate::error::CommandError;
@@ -30,7 +30,7 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
     journal.append(Record::HoldoutOpened { best: incumbent.revision.clone() })?;
     let mut scores: Vec<Result<Score, String>> = Vec::new();
     for (experiment, candidate) in [(baseline.id, &baseline.candidate), (incumbent.experiment, &incumbent.candidate)] {
-        let trial = Trial::new(experiment, number, seed, budget).for_purpose(Purpose::Holdout);
+        let trial = for_purpose(Trial::new(experiment, number, seed, budget), Purpose::Holdout);
         let outcome = sandbox.run(candidate, &trial, cancel).await?;
         scores.push(metric.read(&outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
             Outcome::Completed(_) => error.to_string(),

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::internal::Purpose;
+use autoresearch_core::internal::{Purpose, for_purpose};
 use autoresearch_core::{Outcome, Sandbox, Trial};
 use clap::Args;
 
@@ -50,7 +50,7 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
     for number in (1..).take(args.times as usize) {
         let seed = if args.fresh_seeds { Purpose::Rerun.seed(seed, 0, u64::from(number)) } else { seed };
         for (which, experiment, candidate) in measured.into_iter().flatten() {
-            let trial = Trial::new(experiment, number, seed, config.budget()).for_purpose(Purpose::Rerun);
+            let trial = for_purpose(Trial::new(experiment, number, seed, config.budget()), Purpose::Rerun);
             let outcome = sandbox.run(candidate, &trial, &cancel).await?;
             let measurement = metric.read(&outcome).map_err(|error| match outcome {
                 Outcome::Completed(_) => CommandError::Other(error.to_string()),

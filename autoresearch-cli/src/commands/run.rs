@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::process::Cpus;
-use autoresearch_core::{Journal, Lab, Patch, Policy, Program, Revision, State, StopReason};
+use autoresearch_core::internal::{Policy, Settings};
+use autoresearch_core::{Journal, Lab, Patch, Program, Revision, State, StopReason};
 use clap::Args;
 use toml::{Table, Value};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoresearch_core::internal::metric::Repeats;
+use autoresearch_core::internal::metric::{Repeats, units_in_a_second};
 use autoresearch_core::{Clock, Statistic};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
 use serde::Deserialize;
@@ -109,7 +109,7 @@ impl MetricSection {
             let why = "is maximise, and a time is better when it is shorter; give direction = 'minimise'";
             return Err(KeyError::new("metric.direction", why));
         }
-        if self.clock.unwrap_or_default() != Clock::Printed && Timing::scale(&self.unit).is_none() {
+        if self.clock.unwrap_or_default() != Clock::Printed && units_in_a_second(&self.unit).is_none() {
             let why = format!("is '{}', which the lab's clock does not know; give s, ms, us or ns", self.unit);
             return Err(KeyError::new("metric.unit", why));
         }

@@ -23,7 +23,11 @@ fn without_a_terminal_there_are_plain_lines() {
     let captured = Captured::default();
     let display = Display::plain(Options::default(), Box::new(captured.clone()));
     display.on_event(&Event::ExperimentStarted { experiment: 0, description: "baseline" });
-    display.on_event(&Event::Line { experiment: 0, worker: Some(0), line: "step 1 (1%) | loss: 2" });
+    display.on_event(&Event::Progress {
+        experiment: 0,
+        worker: Some(0),
+        progress: &Progress::Line("step 1 (1%) | loss: 2".into()),
+    });
     display.on_event(&Event::Rejected { description: "A 1 -> 2", reason: "same" });
     let state = crate::report::fixtures::example();
     for experiment in &state.experiments {

@@ -25,20 +25,20 @@ fn shares(state: &State) -> Vec<Share<'_>> {
     for experiment in state.experiments.iter().skip(1) {
         while let Some(rejection) = rejected.next_if(|rejection| rejection.experiment <= experiment.id) {
             share.rejected += 1;
-            share.cost = share.cost.plus(rejection.cost);
+            share.cost = share.cost + rejection.cost;
         }
         share.experiments += 1;
-        share.cost = share.cost.plus(experiment.cost);
+        share.cost = share.cost + experiment.cost;
         if experiment.status == Status::Keep {
             shares.push(Share { keep: Some(experiment), ..std::mem::replace(&mut share, empty()) });
         }
     }
     for rejection in rejected {
         share.rejected += 1;
-        share.cost = share.cost.plus(rejection.cost);
+        share.cost = share.cost + rejection.cost;
     }
     for pending in state.pending() {
-        share.cost = share.cost.plus(pending.cost);
+        share.cost = share.cost + pending.cost;
     }
     if share.experiments + share.rejected > 0 || share.cost != Cost::default() {
         shares.push(share);
@@ -162,7 +162,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("| - | since the last keep | 1 | 1 | 3 | 110 | $1.25 |\n"), "{text}");
-        let all = shares(&state).iter().fold(Cost::default(), |all, share| all.plus(share.cost));
+        let all = shares(&state).iter().fold(Cost::default(), |all, share| all + share.cost);
         assert_eq!(all, state.cost);
         assert!(crate::report::terminal(&state).contains(&terminal(&state)));
         assert!(crate::report::markdown(&state, &[], "t", "p").contains(&text));

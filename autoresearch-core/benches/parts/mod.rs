@@ -10,7 +10,6 @@ use async_trait::async_trait;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// The files of the repository that experiments run on, beside the one that they edit.
@@ -109,8 +108,7 @@ fn repository(folder: &Path) -> Result<PathBuf, Failure> {
 /// A search over real git in a repository of a thousand files, with a journal that is fsynced, a build that does nothing
 /// and a run that prints one line.
 pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
-    let lineage = Lineage::open(&repository(folder)?, "overhead")?;
-    let base = lineage.head()?;
+    let repository = repository(folder)?;
     let commands = Commands {
         editable: EditablePaths::new(["value.sh"]),
         build: vec!["true".into()],
@@ -118,9 +116,9 @@ pub fn over_git(folder: &Path) -> Result<Lab<Patch>, Failure> {
         ..Commands::default()
     };
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.join("logs"));
+    let sandbox = CommandSandbox::local(&repository, "overhead", commands, vec![slot], folder.join("logs"))?;
     let mut settings = Settings::new("overhead", Duration::from_secs(60));
-    settings.base = Some(base);
+    settings.base = Some(sandbox.base().clone());
     settings.seed = 1;
     settings.results = Some(folder.join("results.tsv"));
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));

@@ -143,7 +143,7 @@ impl FileDiff {
 
     /// Fails unless it is a change of text.
     pub(super) fn check(&self) -> Result<(), PatchError> {
-        let unsupported = |what| Err(PatchError::Unsupported { path: self.path().to_owned(), what });
+        let unsupported = |what| Err(PatchError::unsupported(self.path(), what));
         self.refused.map_or(Ok(()), unsupported)
     }
 

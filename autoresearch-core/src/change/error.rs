@@ -25,12 +25,6 @@ pub enum PatchError {
         /// The allow-list.
         editable: String,
     },
-    /// The file to be edited does not exist.
-    #[error("{0} does not exist; write a new file whole, or as a diff from /dev/null")]
-    NoSuchFile(String),
-    /// A diff creates a file that is there already.
-    #[error("{0} exists already; write it whole, or as a diff from its present text")]
-    AlreadyExists(String),
     /// The search text stands nowhere.
     #[error("the text to be replaced stands nowhere in {path}; the nearest line is {line}: {nearest}")]
     NoMatch {
@@ -57,26 +51,52 @@ pub enum PatchError {
         /// The fault, and the remedy.
         why: &'static str,
     },
-    /// A diff asks for something else than a change of text.
-    #[error("{path}: {what} cannot be part of a patch; leave it out, and only change text or create text files")]
-    Unsupported {
+    /// A file cannot be what the patch makes of it: it is missing, exists already, is no text, or stands where a folder is.
+    #[error("{path} {why}")]
+    File {
         /// Path of the file.
         path: String,
-        /// The thing that it asks for.
-        what: &'static str,
+        /// The fault, and the remedy.
+        why: String,
     },
-    /// A file that exists is no text.
-    #[error("{0} is not text (UTF-8), so it can be neither edited nor replaced")]
-    NotText(String),
-    /// A new file would stand where a folder is, or below a file.
-    #[error("{path} cannot be a file beside {with}: one of them would be a folder")]
-    Collides {
-        /// Path of the new file.
-        path: String,
-        /// Path of the file or folder that exists.
-        with: String,
-    },
+}
+
+/// The faults of a file, each in one place with its remedy.
+impl PatchError {
+    fn file(path: &str, why: impl Into<String>) -> PatchError {
+        PatchError::File { path: path.to_owned(), why: why.into() }
+    }
+
+    /// The file to be edited does not exist.
+    pub(super) fn no_such_file(path: &str) -> PatchError {
+        PatchError::file(path, "does not exist; write a new file whole, or as a diff from /dev/null")
+    }
+
+    /// A diff creates a file that is there already.
+    pub(super) fn already_exists(path: &str) -> PatchError {
+        PatchError::file(path, "exists already; write it whole, or as a diff from its present text")
+    }
+
+    /// A diff asks for something else than a change of text.
+    pub(super) fn unsupported(path: &str, what: &str) -> PatchError {
+        let remedy = "leave it out, and only change text or create text files";
+        PatchError::file(path, format!("comes with {what}, which cannot be part of a patch; {remedy}"))
+    }
+
     /// The file would hold a NUL, so it would be no text.
-    #[error("{0} would contain a NUL; write text only")]
-    Binary(String),
+    pub(super) fn binary(path: &str) -> PatchError {
+        PatchError::file(path, "would contain a NUL; write text only")
+    }
+
+    /// A file that exists is no text.
+    #[cfg(feature = "command")]
+    pub(crate) fn not_text(path: &str) -> PatchError {
+        PatchError::file(path, "is not text (UTF-8), so it can be neither edited nor replaced")
+    }
+
+    /// A new file would stand where a folder is, or below a file.
+    #[cfg(feature = "command")]
+    pub(crate) fn collides(path: &str, with: &str) -> PatchError {
+        PatchError::file(path, format!("cannot be a file beside {with}: one of them would be a folder"))
+    }
 }

@@ -10,9 +10,8 @@ use async_trait::async_trait;
 
 use super::devices::Device;
 use super::limits::Limits;
+use super::tree::Tree;
 use crate::cancel::Cancel;
-use crate::git::{Listing, ObjectId};
-use crate::revision::Revision;
 use crate::sandbox::{Outcome, Progress, SandboxError};
 
 /// The stable name of a job, made of its run, experiment and trial, by which it is found again after a restart.
@@ -24,10 +23,8 @@ use crate::sandbox::{Outcome, Progress, SandboxError};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobName {
     /// The tag of the run: letters, digits, `-`, `_` and `.`.
-    #[doc(hidden)]
     pub run: String,
     /// The [name](crate::sandbox::Trial::name) of the trial within its run, made of the same characters.
-    #[doc(hidden)]
     pub trial: String,
 }
 
@@ -42,27 +39,6 @@ impl fmt::Display for JobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.run, self.trial)
     }
-}
-
-/// The files of a candidate, read where and when an executor needs them.
-///
-/// ```
-/// use autoresearch_core::{MemoryTree, SandboxError, Tree};
-/// fn size(tree: &dyn Tree) -> Result<usize, SandboxError> {
-///     tree.listing()?.values().map(|file| Ok(tree.read(file.blob)?.len())).sum()
-/// }
-/// assert_eq!(size(&MemoryTree::new([("a", "one"), ("b", "three")])?)?, 8);
-/// # Ok::<(), SandboxError>(())
-/// ```
-pub trait Tree: fmt::Debug + Send + Sync {
-    /// Names the state. Two trees with the same revision hold the same files.
-    fn revision(&self) -> &Revision;
-
-    /// Lists the files, links and submodules by path.
-    fn listing(&self) -> Result<Arc<Listing>, SandboxError>;
-
-    /// Reads the content of a file of the listing, or the path that a link points to.
-    fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError>;
 }
 
 /// One phase of a job: a command with its surroundings.
@@ -81,12 +57,11 @@ pub struct JobStep {
 /// A trial as an executor gets it: the files of a candidate, the commands to run in them, and what they may use.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use std::time::Duration;
-/// use autoresearch_core::{Job, JobName, MemoryTree};
-/// let tree = MemoryTree::new([("score.sh", "echo score: 1\n")])?;
+/// use autoresearch_core::{Job, JobName, Tree};
+/// let tree = Tree::new([("score.sh", "echo score: 1\n")])?;
 /// let argv = ["sh", "score.sh"].map(str::to_owned).to_vec();
-/// let mut job = Job::new(JobName::new("may1", "0003-1"), Arc::new(tree), argv, Duration::from_secs(60));
+/// let mut job = Job::new(JobName::new("may1", "0003-1"), tree, argv, Duration::from_secs(60));
 /// job.repeats = 3;
 /// # Ok::<(), autoresearch_core::SandboxError>(())
 /// ```
@@ -96,7 +71,7 @@ pub struct Job {
     /// Its stable name.
     pub name: JobName,
     /// The candidate's files.
-    pub tree: Arc<dyn Tree>,
+    pub tree: Tree,
     /// The build. An empty command line for none.
     pub build: JobStep,
     /// Files that the build leaves elsewhere and the run needs, relative to the candidate's folder. They are copied right after
@@ -116,7 +91,7 @@ pub struct Job {
 
 impl Job {
     /// A job that runs `argv` once in the files of `tree` for at most `limit`. It has slot 0, no build and no listener.
-    pub fn new(name: JobName, tree: Arc<dyn Tree>, argv: Vec<String>, limit: Duration) -> Job {
+    pub fn new(name: JobName, tree: Tree, argv: Vec<String>, limit: Duration) -> Job {
         Job {
             name,
             tree,
@@ -171,14 +146,14 @@ pub enum JobStatus {
 ///
 /// # Example
 /// ```
-/// use std::{sync::Arc, time::Duration};
-/// use autoresearch_core::{Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
+/// use std::time::Duration;
+/// use autoresearch_core::{Executor, Job, JobName, JobStatus, LocalExecutor, Tree};
 /// use autoresearch_core::Cancel;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let folder = std::env::temp_dir().join(format!("executor-example-{}", std::process::id()));
 /// let executor = LocalExecutor::new([folder.join("slot")], folder.join("logs"));
-/// let tree = Arc::new(MemoryTree::new([("value", "score: 4\n")])?);
+/// let tree = Tree::new([("value", "score: 4\n")])?;
 /// let name = JobName::new("faster", "0001");
 /// let job = Job::new(name.clone(), tree, vec!["cat".into(), "value".into()], Duration::from_secs(10));
 ///

@@ -1,4 +1,4 @@
-//! Trees of candidates: from a repository, from memory, and into a folder.
+//! Trees of candidates: from a repository, from memory, from a folder and into one.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,73 +6,51 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::executor::Tree;
 use crate::git::{FileMode, GitError, Lineage, Listing, ObjectId, TreeFile, stays_inside};
 use crate::revision::Revision;
 use crate::sandbox::SandboxError;
 
-/// The files of a commit.
-#[derive(Debug)]
-pub(crate) struct CommitTree {
-    lineage: Arc<Mutex<Lineage>>,
-    revision: Revision,
-}
-
-impl CommitTree {
-    pub(crate) fn new(lineage: Arc<Mutex<Lineage>>, revision: Revision) -> CommitTree {
-        CommitTree { lineage, revision }
-    }
-
-    fn read_with<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, SandboxError> {
-        // A panic in a git call does not damage the repository.
-        Ok(work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))?)
-    }
-}
-
-impl Tree for CommitTree {
-    fn revision(&self) -> &Revision {
-        &self.revision
-    }
-
-    fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
-        self.read_with(|git| git.tree(&self.revision))
-    }
-
-    fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
-        self.read_with(|git| git.blob(content))
-    }
-}
-
-/// Files in memory, for tests of executors and for sandboxes that make their files themselves.
+/// The files of a candidate, read where and when an executor needs them.
 ///
 /// ```
-/// use autoresearch_core::{MemoryTree, Tree};
-/// let tree = MemoryTree::new([("src/a", "one\n"), ("b", "two\n")])?;
-/// assert_eq!(tree.listing()?.len(), 2);
-/// # Ok::<(), autoresearch_core::SandboxError>(())
+/// use autoresearch_core::Tree;
+/// let tree = Tree::new([("src/a", "one\n"), ("b", "two\n")])?;
+/// let folder = std::env::temp_dir().join(format!("tree-example-{}", std::process::id()));
+/// tree.export(&folder)?;
+/// assert_eq!(std::fs::read_to_string(folder.join("src/a"))?, "one\n");
+/// // On another machine, where the folder was sent:
+/// assert_eq!(Tree::from_folder(&folder)?.revision(), tree.revision());
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
-pub struct MemoryTree {
+#[derive(Debug, Clone)]
+pub struct Tree {
     revision: Revision,
-    listing: Arc<Listing>,
-    contents: HashMap<ObjectId, Vec<u8>>,
+    files: Arc<dyn Files>,
 }
 
-impl MemoryTree {
-    /// A tree of regular files, by path and content.
+impl Tree {
+    /// Makes a tree of regular files in memory, by path and content.
     pub fn new<P: Into<String>, T: Into<Vec<u8>>>(
         files: impl IntoIterator<Item = (P, T)>,
-    ) -> Result<MemoryTree, SandboxError> {
-        MemoryTree::with_modes(
-            files.into_iter().map(|(path, content)| (path.into(), FileMode::Regular, content.into())),
-        )
+    ) -> Result<Tree, SandboxError> {
+        Tree::in_memory(files.into_iter().map(|(path, content)| (path.into(), FileMode::Regular, content.into())))
+    }
+
+    /// Reads a folder, as [`Tree::export`] writes it: regular files, executable ones, and links.
+    pub fn from_folder(folder: &Path) -> Result<Tree, SandboxError> {
+        Tree::in_memory(collect(folder)?)
+    }
+
+    /// The files of a commit.
+    pub(crate) fn of_commit(lineage: Arc<Mutex<Lineage>>, revision: Revision) -> Tree {
+        Tree { revision: revision.clone(), files: Arc::new(CommitFiles { lineage, revision }) }
     }
 
     /// A tree of files of any kind, by path, kind and content.
-    #[doc(hidden)]
-    pub fn with_modes(
+    pub(crate) fn in_memory(
         files: impl IntoIterator<Item = (String, FileMode, Vec<u8>)>,
-    ) -> Result<MemoryTree, SandboxError> {
+    ) -> Result<Tree, SandboxError> {
         let (mut listing, mut contents) = (Listing::new(), HashMap::new());
         for (path, mode, content) in files {
             let blob = ObjectId::of_file(&content)?;
@@ -82,15 +60,81 @@ impl MemoryTree {
         let described: Vec<String> =
             listing.iter().map(|(path, file)| format!("{} {:?} {path}", file.blob, file.mode)).collect();
         let revision = Revision(ObjectId::of_file(described.join("\0").as_bytes())?.to_string());
-        Ok(MemoryTree { revision, listing: Arc::new(listing), contents })
+        Ok(Tree { revision, files: Arc::new(MemoryFiles { listing: Arc::new(listing), contents }) })
     }
-}
 
-impl Tree for MemoryTree {
-    fn revision(&self) -> &Revision {
+    /// Names the state. Two trees with the same revision hold the same files.
+    pub fn revision(&self) -> &Revision {
         &self.revision
     }
 
+    /// Writes all files into the empty folder `to`, for executors that send a candidate elsewhere.
+    ///
+    /// Submodules become empty folders; links that lead outside the tree are left out.
+    pub fn export(&self, to: &Path) -> Result<(), SandboxError> {
+        let failed = |place: &Path, e| SandboxError::io(format!("writing {}", place.display()), e);
+        fs::create_dir_all(to).map_err(|e| failed(to, e))?;
+        for (path, file) in self.listing()?.iter() {
+            let place = to.join(path);
+            if file.mode == FileMode::Submodule {
+                fs::create_dir_all(&place).map_err(|e| failed(&place, e))?;
+                continue;
+            }
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
+            }
+            write_file(&place, path, file.mode, &self.read(file.blob)?).map_err(|e| failed(&place, e))?;
+        }
+        Ok(())
+    }
+
+    /// Lists the files, links and submodules by path.
+    pub(crate) fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
+        self.files.listing()
+    }
+
+    /// Reads the content of a file of the listing, or the path that a link points to.
+    pub(crate) fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
+        self.files.read(content)
+    }
+}
+
+/// The place where a tree's files lie.
+trait Files: std::fmt::Debug + Send + Sync {
+    fn listing(&self) -> Result<Arc<Listing>, SandboxError>;
+    fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError>;
+}
+
+#[derive(Debug)]
+struct CommitFiles {
+    lineage: Arc<Mutex<Lineage>>,
+    revision: Revision,
+}
+
+impl CommitFiles {
+    fn read_with<T>(&self, work: impl FnOnce(&Lineage) -> Result<T, GitError>) -> Result<T, SandboxError> {
+        // A panic in a git call does not damage the repository.
+        Ok(work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))?)
+    }
+}
+
+impl Files for CommitFiles {
+    fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
+        self.read_with(|git| git.tree(&self.revision))
+    }
+
+    fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
+        self.read_with(|git| git.blob(content))
+    }
+}
+
+#[derive(Debug)]
+struct MemoryFiles {
+    listing: Arc<Listing>,
+    contents: HashMap<ObjectId, Vec<u8>>,
+}
+
+impl Files for MemoryFiles {
     fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
         Ok(self.listing.clone())
     }
@@ -101,24 +145,40 @@ impl Tree for MemoryTree {
     }
 }
 
-/// Writes all files of a tree into the empty folder `to`, for executors that ship a candidate elsewhere.
-///
-/// Submodules become empty folders; links that lead outside the tree are left out.
-pub fn export(tree: &dyn Tree, to: &Path) -> Result<(), SandboxError> {
-    let failed = |place: &Path, e| SandboxError::io(format!("writing {}", place.display()), e);
-    fs::create_dir_all(to).map_err(|e| failed(to, e))?;
-    for (path, file) in tree.listing()?.iter() {
-        let place = to.join(path);
-        if file.mode == FileMode::Submodule {
-            fs::create_dir_all(&place).map_err(|e| failed(&place, e))?;
-            continue;
+/// Reads the files of an exported tree.
+fn collect(root: &Path) -> Result<Vec<(String, FileMode, Vec<u8>)>, SandboxError> {
+    let (mut files, mut left) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = left.pop() {
+        let failed = |e| SandboxError::io(format!("reading {}", folder.display()), e);
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let found = fs::symlink_metadata(&path).map_err(failed)?;
+            if found.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).ok().and_then(Path::to_str);
+            let name = name.ok_or_else(|| SandboxError::Other(format!("{} is not UTF-8", path.display())))?.to_owned();
+            if found.is_symlink() {
+                let target = fs::read_link(&path).map_err(failed)?;
+                files.push((name, FileMode::Symlink, target.into_os_string().into_encoded_bytes()));
+            } else {
+                let mode = if is_executable(&found) { FileMode::Executable } else { FileMode::Regular };
+                files.push((name, mode, fs::read(&path).map_err(failed)?));
+            }
         }
-        if let Some(folder) = place.parent() {
-            fs::create_dir_all(folder).map_err(|e| failed(folder, e))?;
-        }
-        write_file(&place, path, file.mode, &tree.read(file.blob)?).map_err(|e| failed(&place, e))?;
     }
-    Ok(())
+    Ok(files)
+}
+
+#[cfg(unix)]
+fn is_executable(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o100 != 0
+}
+
+#[cfg(not(unix))]
+fn is_executable(_found: &fs::Metadata) -> bool {
+    false
 }
 
 /// Writes a file or a link at `place`, where nothing may be; `path` is its path in the tree. A link that leads outside the tree

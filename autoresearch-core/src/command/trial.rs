@@ -1,17 +1,16 @@
 //! From a trial of a candidate to the job of an executor.
 
-use std::sync::Arc;
-
 use super::commands::Commands;
 use super::cpus::Cpus;
 use super::devices::Device;
 use super::environment::passed;
-use super::executor::{Job, JobName, JobStep, Tree};
+use super::executor::{Job, JobName, JobStep};
 use super::limits::Limits;
+use super::tree::Tree;
 use crate::sandbox::{SandboxError, Trial};
 
 /// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
-pub(super) fn job(commands: &Commands, run: String, tree: Arc<dyn Tree>, trial: &Trial) -> Result<Job, SandboxError> {
+pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -> Result<Job, SandboxError> {
     let device = device(commands, trial)?;
     let budget = trial.budget.at(trial.fidelity);
     let of_worker = device.map(|device| device.cpus).unwrap_or_default();

@@ -70,10 +70,10 @@ impl Workspace {
                     let why = format!("{path} is a symbolic link; edit the file that it leads to");
                     return Err(StageError::Rejected(why));
                 }
-                Some(_) => return Err(rejected(PatchError::NotText(path.clone()))),
+                Some(_) => return Err(rejected(PatchError::not_text(path))),
             }
             if let Some(other) = collision(&tree, path) {
-                return Err(rejected(PatchError::Collides { path: path.clone(), with: other.to_owned() }));
+                return Err(rejected(PatchError::collides(path, other)));
             }
         }
         Ok(self.with_lineage(|git| {

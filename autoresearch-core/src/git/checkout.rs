@@ -95,7 +95,7 @@ impl Lineage {
                 let value = self.repository.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
                 value.ok().flatten().map(str::to_owned)
             };
-            let refused = |attribute: String| Err(GitError::Filtered { path: path.clone(), attribute });
+            let refused = |attribute: String| Err(GitError::filtered(path, &attribute));
             if let Some(filter) = value("filter").filter(|filter| is_installed(filter)) {
                 return refused(format!("filter={filter}"));
             }

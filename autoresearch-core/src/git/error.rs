@@ -1,85 +1,39 @@
 //! Failures of git work, each with the remedy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::revision::Revision;
 use crate::sandbox::{SandboxError, StageError};
 
-/// Git failed, or the repository cannot be worked with as it is.
+/// Git failed, or the repository cannot be worked with as it is. The message names the remedy.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum GitError {
-    /// The folder is in no repository.
-    #[error("{0} is not in a git repository; run `git init` there and commit the files")]
-    NoRepository(PathBuf),
-    /// The repository is bare, so it has no working tree to read a configuration from.
-    #[error("{0} is a bare repository, which has no working tree; clone it and start the run in the clone")]
-    Bare(PathBuf),
-    /// The repository belongs to another user, and git refuses to read it.
-    #[error(
-        "the repository {0} belongs to another user, so git does not trust it; if you do, run `git config --global --add safe.directory {0}`"
-    )]
-    Owner(PathBuf),
-    /// The repository uses a feature of git that is not supported.
-    #[error("the repository {path} uses {feature}, which is not supported; {remedy}")]
-    Unsupported {
-        /// The repository.
+    /// There is no repository, or none that a run can work in.
+    #[error("{} {why}", path.display())]
+    Repository {
+        /// The folder or repository.
         path: PathBuf,
-        /// The feature by its name.
-        feature: String,
-        /// The next step for the user.
-        remedy: &'static str,
+        /// The obstacle, and the next step for the user.
+        why: String,
     },
-    /// The repository has no commit.
-    #[error("the repository has no commit yet; commit the files that the search starts from")]
-    NoCommit,
-    /// The branch of the run is not at the commit that the journal names.
-    #[error(
-        "the branch {branch} is at {found}, but the journal says {expected}; it was moved by somebody else: move it back, or start a run with another tag"
-    )]
-    Moved {
-        /// The branch.
-        branch: String,
-        /// The commit that it is at, or `nowhere`.
-        found: String,
-        /// The commit that it should be at, or `nowhere`.
-        expected: String,
+    /// A branch or ref of the run cannot be made or moved.
+    #[error("{name} {why}")]
+    Ref {
+        /// The branch as a user types it, or the full name of the ref.
+        name: String,
+        /// The obstacle, and the next step for the user.
+        why: String,
     },
-    /// An existing ref makes a name of the run impossible: git keeps refs as files and folders.
-    #[error(
-        "the ref {taken} exists, so git cannot make {wanted}; rename it first, for instance with `git branch -m {old} {old}-old`, or start the run with another tag"
-    )]
-    NameTaken {
-        /// The full name of the ref that exists.
-        taken: String,
-        /// Its name without `refs/heads/`.
-        old: String,
-        /// The full name that the run needs.
-        wanted: String,
-    },
-    /// Somebody has the run's branch checked out: moving it would leave them with a staged revert.
-    #[error(
-        "the branch {branch} is checked out in {worktree}, and a run never moves a branch under its user; switch to another branch there (`git switch -`) and run the same command again, nothing is lost"
-    )]
-    CheckedOut {
-        /// The branch.
-        branch: String,
-        /// The working tree that has it.
-        worktree: PathBuf,
-    },
-    /// A file's name is not UTF-8.
-    #[error("the name of the file {0} is not UTF-8; rename it with `git mv` and commit that")]
-    NameNotUtf8(String),
-    /// A file is changed by a filter when git checks it out.
-    #[error(
-        "git changes {path} at checkout ({attribute} in .gitattributes), which a candidate's folder would not have; keep that file outside the repository and give its path to the command, or take the attribute away"
-    )]
-    Filtered {
+    /// A file cannot be part of a candidate's folder.
+    #[error("{path} {why}")]
+    File {
         /// Path of the file.
         path: String,
-        /// The attribute with its value.
-        attribute: String,
+        /// The obstacle, and the next step for the user.
+        why: String,
     },
     /// The tag cannot be part of a branch's name.
     #[error("`{0}` cannot be the name of a branch; use letters, digits, `-`, `_` and `.`")]
@@ -87,6 +41,90 @@ pub enum GitError {
     /// Any other failure, in git's words.
     #[error("git: {0}")]
     Git(String),
+}
+
+/// The errors that this room makes, each in one place with its remedy.
+impl GitError {
+    fn repository(path: &Path, why: impl Into<String>) -> GitError {
+        GitError::Repository { path: path.to_owned(), why: why.into() }
+    }
+
+    /// The folder is in no repository.
+    pub(super) fn no_repository(path: &Path) -> GitError {
+        GitError::repository(path, "is not in a git repository; run `git init` there and commit the files")
+    }
+
+    /// The repository has no working tree to read a configuration from.
+    pub(super) fn bare(path: &Path) -> GitError {
+        GitError::repository(
+            path,
+            "is a bare repository, which has no working tree; clone it and start the run in the clone",
+        )
+    }
+
+    /// The repository belongs to another user, and git refuses to read it.
+    pub(super) fn owner(path: &Path) -> GitError {
+        let remedy = format!("git config --global --add safe.directory {}", path.display());
+        GitError::repository(
+            path,
+            format!("belongs to another user, so git does not trust it; if you do, run `{remedy}`"),
+        )
+    }
+
+    /// The repository uses a feature of git that is not supported.
+    pub(super) fn unsupported(path: &Path, feature: &str, remedy: &str) -> GitError {
+        GitError::repository(path, format!("uses {feature}, which is not supported; {remedy}"))
+    }
+
+    /// The repository has no commit.
+    pub(super) fn no_commit(path: &Path) -> GitError {
+        GitError::repository(path, "has no commit yet; commit the files that the search starts from")
+    }
+
+    /// The branch of the run is not at the commit that the journal names.
+    pub(super) fn moved(branch: String, found: Option<&Revision>, expected: Option<&Revision>) -> GitError {
+        let at = |revision: Option<&Revision>| revision.map_or("nowhere".to_owned(), Revision::to_string);
+        let why = format!(
+            "is at {}, but the journal says {}; it was moved by somebody else: move it back, or start a run with another tag",
+            at(found),
+            at(expected)
+        );
+        GitError::Ref { name: branch, why }
+    }
+
+    /// The ref `taken` makes the name `wanted` impossible: git keeps refs as files and folders.
+    pub(super) fn name_taken(taken: &str, wanted: String) -> GitError {
+        let old = taken.strip_prefix("refs/heads/").unwrap_or(taken);
+        let why = format!(
+            "cannot be made, as the ref {taken} exists; rename that first, for instance with `git branch -m {old} {old}-old`, or \
+             start the run with another tag"
+        );
+        GitError::Ref { name: wanted, why }
+    }
+
+    /// Somebody has the run's branch checked out: moving it would leave them with a staged revert.
+    pub(super) fn checked_out(branch: String, worktree: &Path) -> GitError {
+        let why = format!(
+            "is checked out in {}, and a run never moves a branch under its user; switch to another branch there (`git switch \
+             -`) and run the same command again, nothing is lost",
+            worktree.display()
+        );
+        GitError::Ref { name: branch, why }
+    }
+
+    /// A file's name is not UTF-8.
+    pub(super) fn name_not_utf8(path: String) -> GitError {
+        GitError::File { path, why: "has a name that is not UTF-8; rename it with `git mv` and commit that".into() }
+    }
+
+    /// A file is changed by a filter when git checks it out.
+    pub(super) fn filtered(path: &str, attribute: &str) -> GitError {
+        let why = format!(
+            "is changed by git at checkout ({attribute} in .gitattributes), which a candidate's folder would not have; keep that \
+             file outside the repository and give its path to the command, or take the attribute away"
+        );
+        GitError::File { path: path.to_owned(), why }
+    }
 }
 
 impl From<GitError> for SandboxError {

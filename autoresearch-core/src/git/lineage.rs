@@ -38,7 +38,7 @@ fn discover(path: &Path) -> Result<Repository, GitError> {
 /// Finds the root of the working tree around `path`.
 pub fn root_of(path: &Path) -> Result<PathBuf, GitError> {
     let repository = discover(path)?;
-    repository.workdir().map(Path::to_owned).ok_or_else(|| GitError::Bare(repository.path().to_owned()))
+    repository.workdir().map(Path::to_owned).ok_or_else(|| GitError::bare(repository.path()))
 }
 
 /// Objects and refs must be on the disk before the journal says so.
@@ -56,7 +56,7 @@ impl Lineage {
     /// libgit2 is told to sync every object and ref that this process writes, since the journal relies on them.
     ///
     /// ```
-    /// use autoresearch_core::{GitError, Lineage};
+    /// use autoresearch_core::{GitError, internal::git::Lineage};
     ///
     /// let folder = std::env::temp_dir();
     /// // A tag is a part of the name of a branch.
@@ -80,7 +80,10 @@ impl Lineage {
 
     /// Returns the commit that the user has checked out.
     pub fn head(&self) -> Result<Revision, GitError> {
-        let head = self.repository.head().map_err(|_| GitError::NoCommit)?;
+        let head = self
+            .repository
+            .head()
+            .map_err(|_| GitError::no_commit(self.repository.workdir().unwrap_or(self.repository.path())))?;
         Ok(Revision(head.peel_to_commit().or_git()?.id().to_string()))
     }
 

@@ -36,13 +36,14 @@ impl Lineage {
             for (end, _) in wanted.match_indices('/') {
                 let above = wanted.get(..end).unwrap_or_default();
                 if self.repository.find_reference(above).is_ok() {
-                    return Err(taken(above, wanted.clone()));
+                    return Err(GitError::name_taken(above, wanted.clone()));
                 }
             }
         }
         let branch = self.branch();
         if let Some(below) = self.repository.references_glob(&format!("{branch}/*")).or_git()?.names().next() {
-            return Err(taken(&below.map_or_else(|_| format!("{branch}/…"), str::to_owned), branch));
+            let below = below.map_or_else(|_| format!("{branch}/…"), str::to_owned);
+            return Err(GitError::name_taken(&below, branch));
         }
         self.check_not_checked_out()
     }
@@ -50,7 +51,7 @@ impl Lineage {
     /// Checks that no working tree of the repository has the run's branch checked out.
     pub(super) fn check_not_checked_out(&self) -> Result<(), GitError> {
         match self.worktree_on(&self.branch()) {
-            Some(worktree) => Err(GitError::CheckedOut { branch: self.short_branch(), worktree }),
+            Some(worktree) => Err(GitError::checked_out(self.short_branch(), &worktree)),
             None => Ok(()),
         }
     }
@@ -78,9 +79,4 @@ impl Lineage {
 fn is_on(folder: &Path, branch: &str) -> bool {
     std::fs::read_to_string(folder.join("HEAD"))
         .is_ok_and(|head| head.strip_prefix("ref:").is_some_and(|name| name.trim() == branch))
-}
-
-fn taken(reference: &str, wanted: String) -> GitError {
-    let old = reference.strip_prefix("refs/heads/").unwrap_or(reference).to_owned();
-    GitError::NameTaken { taken: reference.to_owned(), old, wanted }
 }

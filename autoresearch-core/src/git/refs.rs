@@ -50,11 +50,7 @@ impl Lineage {
         if found.as_ref() == Some(to) {
             return Ok(());
         }
-        let moved = |found: Option<Revision>| GitError::Moved {
-            branch: self.short_branch(),
-            found: found.map_or("nowhere".into(), |r| r.to_string()),
-            expected: from.map_or("nowhere".into(), |r| r.to_string()),
-        };
+        let moved = |found: Option<Revision>| GitError::moved(self.short_branch(), found.as_ref(), from);
         if found.as_ref() != from {
             return Err(moved(found));
         }

@@ -23,23 +23,18 @@ const REFETCH: &str = "fetch all objects with `git fetch --refetch --no-filter`,
 /// Explains why a repository could not be opened.
 pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {
     match error.code() {
-        ErrorCode::NotFound => return GitError::NoRepository(path.to_owned()),
-        ErrorCode::Owner => return GitError::Owner(path.to_owned()),
+        ErrorCode::NotFound => return GitError::no_repository(path),
+        ErrorCode::Owner => return GitError::owner(path),
         _ => {}
     }
     let said = error.message().to_ascii_lowercase();
     let spaced = said.replace([' ', '-'], "").replace("referencestorage", "refstorage");
     match EXTENSIONS.iter().find(|(name, _, _)| spaced.contains(name.trim_start_matches("extensions."))) {
-        Some((name, _, remedy)) => {
-            GitError::Unsupported { path: path.to_owned(), feature: format!("the git feature `{name}`"), remedy }
-        }
+        Some((name, _, remedy)) => GitError::unsupported(path, &format!("the git feature `{name}`"), remedy),
         // Older formats know no extension and the newer ones no other number.
         None if said.contains("repository version") || said.contains("unsupported extension") => {
-            GitError::Unsupported {
-                path: path.to_owned(),
-                feature: format!("a git feature that this program does not know ({})", error.message()),
-                remedy: "make a clone with git's default format",
-            }
+            let feature = format!("a git feature that this program does not know ({})", error.message());
+            GitError::unsupported(path, &feature, "make a clone with git's default format")
         }
         None => GitError::Git(error.message().to_owned()),
     }
@@ -53,7 +48,7 @@ pub(super) fn check_supported(repository: &Repository) -> Result<(), GitError> {
             && !value.eq_ignore_ascii_case(usual)
         {
             let feature = format!("the git feature `{name} = {value}`");
-            return Err(GitError::Unsupported { path: repository.path().to_owned(), feature, remedy });
+            return Err(GitError::unsupported(repository.path(), &feature, remedy));
         }
     }
     Ok(())
@@ -66,11 +61,10 @@ pub(super) fn missing_object(repository: &Repository, id: ObjectId) -> GitError 
         Ok(promisors.next().is_some())
     });
     match is_partial {
-        Ok(true) => GitError::Unsupported {
-            path: repository.path().to_owned(),
-            feature: format!("a partial clone, which lacks the object {id}"),
-            remedy: REFETCH,
-        },
+        Ok(true) => {
+            let feature = format!("a partial clone, which lacks the object {id}");
+            GitError::unsupported(repository.path(), &feature, REFETCH)
+        }
         _ => GitError::Git(format!("the object {id} is missing; `git fsck` says more")),
     }
 }

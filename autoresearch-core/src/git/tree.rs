@@ -91,7 +91,7 @@ pub(super) fn list(tree: &git2::Tree<'_>) -> Result<Listing, GitError> {
         let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
         // A name that is not UTF-8 would be written under another name.
         if entry.name().is_err() {
-            odd = Some(GitError::NameNotUtf8(path));
+            odd = Some(GitError::name_not_utf8(path));
             return TreeWalkResult::Abort;
         }
         let mode = match (entry.kind(), entry.filemode()) {

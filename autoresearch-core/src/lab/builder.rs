@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::disclosure::Disclosed;
@@ -13,7 +14,6 @@ use super::{Change, Lab, LabError};
 use crate::journal::Journal;
 use crate::metric::{Direction, Metric};
 use crate::observer::Observer;
-use crate::policy::Policy;
 use crate::program::Program;
 use crate::proposer::Proposer;
 use crate::ratchet::{NoiseAware, Ratchet};
@@ -101,7 +101,8 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
-    /// Keeps the journal in this file, which is made if it is missing. A run that it holds already is resumed.
+    /// Keeps the journal in this file, which is made if it is missing. A run that it holds already is resumed. Default: in
+    /// memory, so that the run ends with the process.
     pub fn journal(mut self, path: impl Into<PathBuf>) -> LabBuilder<C> {
         self.log = Log::File(path.into());
         self
@@ -111,12 +112,6 @@ impl<C: Change> LabBuilder<C> {
     #[doc(hidden)]
     pub fn open_journal(mut self, journal: Journal) -> LabBuilder<C> {
         self.log = Log::Open(journal);
-        self
-    }
-
-    /// Keeps the journal in memory: the run ends with the process. The default.
-    pub fn in_memory(mut self) -> LabBuilder<C> {
-        self.log = Log::Memory;
         self
     }
 
@@ -144,9 +139,10 @@ impl<C: Change> LabBuilder<C> {
         self
     }
 
-    /// Everything else that decides the number: a run is never continued under another policy. Empty by default.
-    pub fn policy(mut self, policy: Policy) -> LabBuilder<C> {
-        self.settings.policy = policy;
+    /// Adds a setting that decides the number beside the parts of the lab, such as the version of a compiler: a run is never
+    /// continued under another value. One that cannot be written as JSON counts as null. None by default.
+    pub fn policy(mut self, setting: impl Into<String>, value: impl Serialize) -> LabBuilder<C> {
+        self.settings.policy = self.settings.policy.with(setting, value);
         self
     }
 

@@ -8,7 +8,7 @@ use super::trials::run_within_budget;
 use super::{Change, Lab, LabError};
 use crate::journal::Record;
 use crate::observer::Event;
-use crate::sandbox::{Outcome, Purpose, SandboxError, Trial};
+use crate::sandbox::{Outcome, Purpose, SandboxError, Trial, for_purpose};
 use crate::state::SANDBOX_FAILURES;
 
 /// The wait before a machine at fault is tried again: doubled each time, up to the second value.
@@ -44,7 +44,7 @@ impl<C: Change> Lab<C> {
         }
         let number = self.state.checks + 1;
         let mut trial =
-            Trial::new(incumbent.experiment, number, seed, self.settings.budget).for_purpose(Purpose::Health);
+            for_purpose(Trial::new(incumbent.experiment, number, seed, self.settings.budget), Purpose::Health);
         (trial.slot, trial.worker) = (lease.slot as u32, lease.worker.map(|worker| worker as u32));
         let (sandbox, cancel) = (self.sandbox.clone(), in_flight.cancel.clone());
         in_flight.await_completion(async move {

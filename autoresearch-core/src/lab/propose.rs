@@ -11,7 +11,7 @@ use super::{Change, Lab, LabError};
 use crate::journal::{Record, StagedExperiment};
 use crate::observer::Event;
 use crate::program::Program;
-use crate::proposer::{Context, Cost, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
+use crate::proposer::{Cost, Proposal, Proposer, ProposerError, RejectedDraft, Wave, context};
 use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::StopReason;
@@ -126,9 +126,9 @@ impl<C: Change> Lab<C> {
                 }
                 self.back_off_after_rejections(in_flight);
             }
-            Err(ProposerError::Rejected { description, reason, cost }) => {
+            Err(ProposerError::Rejected(draft)) => {
                 in_flight.proposer.failures = 0;
-                self.reject_proposal(in_flight, RejectedDraft::new(description, reason, cost).into())?;
+                self.reject_proposal(in_flight, draft.into())?;
                 self.back_off_after_rejections(in_flight);
             }
             // An experiment was decided meanwhile, so it may have something to propose now.
@@ -274,7 +274,7 @@ async fn ask_proposer<C: Send + 'static>(
         return Err(ProposerError::Fatal("there is no measured baseline".into()));
     };
     let files = sandbox.files(base).await.map_err(|e| ProposerError::Transient(e.to_string()))?;
-    let Some(mut context) = Context::new(program, state, Arc::new(files)) else {
+    let Some(mut context) = context(program, state, Arc::new(files)) else {
         return Err(ProposerError::Fatal("the incumbent has no score".into()));
     };
     if let Some(view) = view {

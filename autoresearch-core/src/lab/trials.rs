@@ -350,10 +350,7 @@ fn report_progress(
     observers: Arc<Vec<Arc<dyn Observer>>>,
 ) -> Arc<dyn Fn(Progress) + Send + Sync> {
     Arc::new(move |progress| {
-        let event = match &progress {
-            Progress::Phase(phase) => Event::Phase { experiment, worker, phase: *phase },
-            Progress::Line(line) => Event::Line { experiment, worker, line },
-        };
+        let event = Event::Progress { experiment, worker, progress: &progress };
         observers.iter().for_each(|observer| observer.on_event(&event));
     })
 }

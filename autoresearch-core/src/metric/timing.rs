@@ -68,7 +68,8 @@ impl Timing {
         }
     }
 
-    /// Names the unit for reports. For the lab's clocks it is also the scale: see [`Timing::scale`].
+    /// Names the unit for reports. For the lab's clocks it is also the scale: `s` (or none), `ms`, `us` or
+    /// `ns`. Other units are allowed only where the program prints its samples.
     pub fn with_unit(mut self, unit: impl Into<String>) -> Timing {
         self.unit = unit.into();
         self
@@ -92,23 +93,11 @@ impl Timing {
         self
     }
 
-    /// Returns the number of units in a second for `s` (or none), `ms`, `us` and `ns`. `None` for other units, which are allowed
-    /// only where the program prints its samples.
-    pub fn scale(unit: &str) -> Option<f64> {
-        match unit {
-            "" | "s" => Some(1.0),
-            "ms" => Some(1e3),
-            "us" => Some(1e6),
-            "ns" => Some(1e9),
-            _ => None,
-        }
-    }
-
     fn samples(&self, log: &RunLog) -> Result<Vec<f64>, MetricError> {
         if self.clock == Clock::Printed {
             return self.printed(&log.tail);
         }
-        let scale = Timing::scale(&self.unit).ok_or_else(|| {
+        let scale = units_in_a_second(&self.unit).ok_or_else(|| {
             MetricError::Refused(format!("the lab's clock has no unit `{}`; give s, ms, us or ns", self.unit))
         })?;
         let walls: Vec<_> = match log.repeats.as_slice() {
@@ -138,6 +127,17 @@ impl Timing {
             value.ok_or_else(|| MetricError::NotFinite { name: self.name.clone(), value: word.to_owned() })
         };
         words.map(number).collect()
+    }
+}
+
+/// Returns the number of units in a second for `s` (or none), `ms`, `us` and `ns`. `None` for other units.
+pub fn units_in_a_second(unit: &str) -> Option<f64> {
+    match unit {
+        "" | "s" => Some(1.0),
+        "ms" => Some(1e3),
+        "us" => Some(1e6),
+        "ns" => Some(1e9),
+        _ => None,
     }
 }
 

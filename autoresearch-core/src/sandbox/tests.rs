@@ -18,7 +18,7 @@ fn purposes_experiments_and_repeats_have_seeds_and_names_of_their_own() {
         for experiment in 0..40 {
             for number in 1..40 {
                 assert!(seeds.insert(purpose.seed(7, experiment, number)), "{purpose:?} {experiment} {number}");
-                let trial = Trial::new(experiment, number as u32, 0, Budget::default()).for_purpose(purpose);
+                let trial = for_purpose(Trial::new(experiment, number as u32, 0, Budget::default()), purpose);
                 assert!(names.insert(trial.name()), "{}", trial.name());
             }
         }

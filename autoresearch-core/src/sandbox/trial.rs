@@ -119,7 +119,7 @@ pub struct Trial {
     /// Its number among the experiment's trials of the same purpose, from 1.
     pub number: u32,
     /// Its purpose.
-    pub purpose: Purpose,
+    pub(crate) purpose: Purpose,
     /// The seed, which a candidate is given and cannot choose.
     pub seed: u64,
     /// The limits of a run on the full budget; a shorter run has those of [`Budget::at`] its fidelity.
@@ -152,12 +152,6 @@ impl Trial {
             worker: Some(0),
             progress: Arc::new(|_| {}),
         }
-    }
-
-    /// The same trial for another purpose.
-    pub fn for_purpose(mut self, purpose: Purpose) -> Trial {
-        self.purpose = purpose;
-        self
     }
 
     /// Its name, which no other trial of its run has: `0007` for the first trial of experiment 7, `0007-2` for the second,
@@ -234,6 +228,16 @@ impl Trial {
             outcome => outcome,
         }
     }
+}
+
+/// The same trial for another purpose: those that the command makes beside a search.
+pub fn for_purpose(trial: Trial, purpose: Purpose) -> Trial {
+    Trial { purpose, ..trial }
+}
+
+/// The purpose of a trial.
+pub fn purpose(trial: &Trial) -> Purpose {
+    trial.purpose
 }
 
 /// Report of a running trial.

@@ -91,7 +91,7 @@ impl State {
                 }
             }
             Record::Rejected { description, reason, change, cost, proposer } => {
-                self.cost = self.cost.plus(cost);
+                self.cost = self.cost + cost;
                 self.since_keep += 1;
                 let experiment = self.next_experiment();
                 self.rejections.push(RejectedProposal { description, reason, change, cost, proposer, experiment });
@@ -179,7 +179,7 @@ impl State {
         if experiment != self.next_experiment() || waits || self.unadopted.is_some() {
             return Err(format!("experiment {experiment} begins out of turn"));
         }
-        self.cost = self.cost.plus(staged.cost);
+        self.cost = self.cost + staged.cost;
         self.open.push(OpenExperiment::staged(staged, at));
         Ok(())
     }

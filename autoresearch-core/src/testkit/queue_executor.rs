@@ -16,10 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
-use crate::command::{
-    Cpus, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, MemoryTree, Slot, export,
-};
-use crate::git::FileMode;
+use crate::command::{Cpus, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, Slot, Tree};
 use crate::sandbox::{Outcome, Progress, SandboxError};
 
 /// Interval at which both sides look at the directory.
@@ -113,7 +110,7 @@ impl QueueExecutor {
         let failed = |e| SandboxError::io(format!("queueing {}", job.name), e);
         remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;
         fs::create_dir_all(&partial).map_err(failed)?;
-        export(&*job.tree, &partial.join(FILES))?;
+        job.tree.export(&partial.join(FILES))?;
         let JobName { run, trial } = job.name.clone();
         let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
         main.environment.extend(job.devices.environment.iter().cloned());
@@ -279,48 +276,11 @@ async fn serve(queue: &Path, slots: usize, stop: &AtomicBool) {
 
 async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Cancel) -> Result<End, SandboxError> {
     let order: Order = read(&folder.join(ORDER))?.ok_or_else(|| SandboxError::Other("a job has no order".into()))?;
-    let tree = MemoryTree::with_modes(collect(&folder.join(FILES))?)?;
     let name = JobName::new(order.run, order.trial);
-    let mut job = Job::new(name, Arc::new(tree), Vec::new(), Duration::ZERO);
+    let mut job = Job::new(name, Tree::from_folder(&folder.join(FILES))?, Vec::new(), Duration::ZERO);
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
     (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
     Ok(End::Outcome(local.run(&job, cancel).await?))
-}
-
-/// Reads the files of a shipped tree.
-fn collect(root: &Path) -> Result<Vec<(String, FileMode, Vec<u8>)>, SandboxError> {
-    let (mut files, mut left) = (Vec::new(), vec![root.to_owned()]);
-    while let Some(folder) = left.pop() {
-        let failed = |e| SandboxError::io(format!("reading {}", folder.display()), e);
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let found = fs::symlink_metadata(&path).map_err(failed)?;
-            if found.is_dir() {
-                left.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root).ok().and_then(Path::to_str);
-            let name = name.ok_or_else(|| SandboxError::Other(format!("{} is not UTF-8", path.display())))?.to_owned();
-            if found.is_symlink() {
-                let target = fs::read_link(&path).map_err(failed)?;
-                files.push((name, FileMode::Symlink, target.into_os_string().into_encoded_bytes()));
-            } else {
-                let mode = if is_executable(&found) { FileMode::Executable } else { FileMode::Regular };
-                files.push((name, mode, fs::read(&path).map_err(failed)?));
-            }
-        }
-    }
-    Ok(files)
-}
-
-#[cfg(unix)]
-fn is_executable(found: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o100 != 0
-}
-
-#[cfg(not(unix))]
-fn is_executable(_found: &fs::Metadata) -> bool {
-    false
 }
 
 /// Lists the folders of whole jobs.

@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// Proposals of a run.
@@ -62,18 +61,16 @@ async fn search(program: &str, change: fn(&str, usize) -> String, rule: Arc<dyn 
     std::fs::create_dir(&repo).unwrap();
     std::fs::write(repo.join("program.sh"), program).unwrap();
     test_fixtures::init(&repo);
-    let lineage = Lineage::open(&repo, "aa").unwrap();
-    let base = lineage.head().unwrap();
     let commands = Commands {
         editable: EditablePaths::new(["program.sh"]),
         run: vec!["sh".into(), "program.sh".into()],
         ..Commands::default()
     };
     let slot = Slot::new(folder.path().join("slot"));
-    let sandbox =
-        Arc::new(CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.path().join("logs")));
+    let logs = folder.path().join("logs");
+    let sandbox = Arc::new(CommandSandbox::local(&repo, "aa", commands, vec![slot], logs).unwrap());
     let mut settings = Settings::new("aa", Duration::from_secs(60));
-    settings.base = Some(base);
+    settings.base = Some(sandbox.base().clone());
     settings.seed = seed;
     settings.stop = Stop::after(PROPOSALS);
     settings.remeasure_every = rule.fresh_seeds().then_some(10);

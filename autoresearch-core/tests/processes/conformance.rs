@@ -6,11 +6,10 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::Commands;
 use autoresearch_core::testkit::conformance::{self, SandboxCases};
 use autoresearch_core::testkit::{Faulty, FaultyProposer, Script, SimulatedMachine, Step};
 use autoresearch_core::*;
-use autoresearch_core::{Commands, Slot};
 
 fn cases() -> SandboxCases<Step> {
     SandboxCases {
@@ -45,20 +44,13 @@ async fn the_sandbox_of_commands_keeps_its_contract() {
         ] {
             assert!(Command::new("git").args(arguments).current_dir(&repo).status().unwrap().success());
         }
-        let lineage = Lineage::open(&repo, "t").unwrap();
-        let base = lineage.head().unwrap();
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
             run: vec!["sh".into(), "value.sh".into()],
             ..Commands::default()
         };
-        Arc::new(CommandSandbox::local(
-            lineage,
-            base,
-            commands,
-            vec![Slot::new(place.join("slot"))],
-            place.join("logs"),
-        ))
+        let slots = [place.join("slot")];
+        Arc::new(CommandSandbox::local(&repo, "t", commands, slots, place.join("logs")).unwrap())
     };
     let write = |text: &str| Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: text.into() }] };
     let cases = SandboxCases {

@@ -6,11 +6,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::testkit::conformance::{self, ExecutorCase, SandboxCases};
 use autoresearch_core::testkit::{QueueExecutor, QueueRunner};
 use autoresearch_core::*;
-use autoresearch_core::{Commands, Executor, Job, JobName, JobStatus, LocalExecutor, MemoryTree};
+use autoresearch_core::{Commands, Executor, Job, JobName, JobStatus, LocalExecutor, Tree};
 
 #[tokio::test]
 async fn the_local_executor_keeps_its_contract() {
@@ -51,14 +50,12 @@ async fn a_command_sandbox_works_over_a_queue_of_jobs() {
             let git = std::process::Command::new("git").args(arguments.split(' ')).current_dir(&repo).status();
             assert!(git.unwrap().success());
         }
-        let lineage = Lineage::open(&repo, "t").unwrap();
-        let base = lineage.head().unwrap();
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
             run: vec!["sh".into(), "value.sh".into()],
             ..Commands::default()
         };
-        Arc::new(CommandSandbox::new(lineage, base, commands, Arc::new(QueueExecutor::new(&queue))))
+        Arc::new(CommandSandbox::new(&repo, "t", commands, Arc::new(QueueExecutor::new(&queue))).unwrap())
     };
     let write = |text: &str| Patch { edits: vec![FileEdit::Write { path: "value.sh".into(), text: text.into() }] };
     let cases = SandboxCases {
@@ -74,12 +71,12 @@ async fn a_command_sandbox_works_over_a_queue_of_jobs() {
 const PROMPT: Duration = Duration::from_secs(20);
 
 fn counting(folder: &Path) -> Job {
-    let tree = MemoryTree::new([("value", "score: 4\n")]).unwrap();
+    let tree = Tree::new([("value", "score: 4\n")]).unwrap();
     let (starts, go) = (folder.join("starts"), folder.join("go"));
     let script =
         format!("echo x >> {}; until [ -e {} ]; do sleep 0.02; done; cat value", starts.display(), go.display());
     let name = JobName::new("kill", "0001");
-    Job::new(name, Arc::new(tree), ["sh", "-c", &script].map(str::to_owned).to_vec(), Duration::from_secs(60))
+    Job::new(name, tree, ["sh", "-c", &script].map(str::to_owned).to_vec(), Duration::from_secs(60))
 }
 
 fn starts(folder: &Path) -> usize {

@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use autoresearch_core::Commands;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::process;
 use autoresearch_core::*;
 
@@ -40,10 +39,8 @@ impl Fixture {
     }
 
     fn sandbox(&self, commands: Commands) -> CommandSandbox {
-        let lineage = Lineage::open(&self.repo(), "t").unwrap();
-        let base = lineage.head().unwrap();
         let commands = Commands { editable: EditablePaths::new(["**"]), run: vec!["./run.sh".into()], ..commands };
-        CommandSandbox::local(lineage, base, commands, [self.slot()], self.folder.join("logs"))
+        CommandSandbox::local(&self.repo(), "t", commands, [self.slot()], self.folder.join("logs")).unwrap()
     }
 }
 
@@ -81,10 +78,9 @@ async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
     assert!(matches!(outcome, Outcome::Completed(_)), "the next one is not to blame: {outcome:?}");
 
     // A missing program of the configuration is no crash of a candidate.
-    let lineage = Lineage::open(&fixture.repo(), "t").unwrap();
-    let base = lineage.head().unwrap();
     let commands = Commands { run: vec!["no-such-program".into()], ..Commands::default() };
-    let sandbox = CommandSandbox::local(lineage, base, commands, [fixture.slot()], folder.path().join("logs"));
+    let logs = folder.path().join("logs");
+    let sandbox = CommandSandbox::local(&fixture.repo(), "t", commands, [fixture.slot()], logs).unwrap();
     let baseline = sandbox.baseline().await.unwrap();
     let trial = Trial::new(0, 1, 0, Duration::from_secs(30).into());
     let error = sandbox.run(&baseline, &trial, &Cancel::new()).await.unwrap_err();

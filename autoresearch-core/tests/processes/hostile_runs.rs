@@ -84,7 +84,6 @@ impl Run {
 
     fn lab(&self) -> Result<Lab<Patch>, LabError> {
         let mut dice = Dice::of(self.seed, "settings", 0);
-        let lineage = Lineage::open(&self.place, TAG).map_err(|error| SandboxError::Backend(Box::new(error)))?;
         let commands = Commands {
             editable: EditablePaths::new(dice.pick(&[&["**"][..], &["run.sh", "notes/**"], &["run.sh"]]).to_vec()),
             build: if dice.percent(30) { vec!["sh".into(), "-n".into(), "run.sh".into()] } else { Vec::new() },
@@ -95,7 +94,8 @@ impl Run {
         let mut settings = Settings::new(TAG, LIMIT);
         settings.workers = if dice.percent(25) { Workers::new(2) } else { Workers::default() };
         let slots = (0..settings.workers.slots()).map(|at| self.folder.join(format!("slots/{at}")));
-        let sandbox = CommandSandbox::local(lineage, self.base.clone(), commands, slots, self.folder.join("run/logs"));
+        let sandbox = CommandSandbox::local(&self.place, TAG, commands, slots, self.folder.join("run/logs"));
+        let sandbox = sandbox.map_err(SandboxError::from)?.with_base(self.base.clone());
         settings.base = Some(self.base.clone());
         settings.seed = self.seed >> 32;
         settings.results = Some(self.folder.join("run/results.tsv"));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 use test_fixtures::by_default_or_thorough;
 
@@ -40,15 +39,13 @@ async fn kept(seed: u64) -> Vec<usize> {
     std::fs::create_dir(&repo).unwrap();
     std::fs::write(repo.join("run.sh"), PROGRAM).unwrap();
     test_fixtures::init(&repo);
-    let lineage = Lineage::open(&repo, "quantised").unwrap();
-    let base = lineage.head().unwrap();
     let commands = Commands {
         editable: EditablePaths::new(["run.sh"]),
         run: vec!["sh".into(), "run.sh".into()],
         ..Commands::default()
     };
     let slots = [folder.path().join("slot")];
-    let sandbox = CommandSandbox::local(lineage, base, commands, slots, folder.path().join("logs"));
+    let sandbox = CommandSandbox::local(&repo, "quantised", commands, slots, folder.path().join("logs")).unwrap();
     let metric = Arc::new(LogMetric::new("score", Direction::Maximise));
     let mut lab = Lab::builder(Arc::new(sandbox), Box::new(Comments), metric)
         .tag("quantised")

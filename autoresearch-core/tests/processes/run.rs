@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// Proposes from a list.
@@ -61,7 +60,6 @@ impl Fixture {
     }
 
     fn lab(&self, script: &[&str], limit: Duration) -> Result<Lab<Patch>, LabError> {
-        let lineage = Lineage::open(&self.repo(), "test").unwrap();
         let base = Revision(self.git(&["rev-parse", "main"]).trim().to_owned());
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
@@ -71,7 +69,8 @@ impl Fixture {
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
-        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(&self.repo(), "test", commands, vec![slot], run.join("logs")).unwrap();
+        let sandbox = sandbox.with_base(base.clone());
         let mut settings = Settings::new("test", Budget { run: limit, build: Duration::from_secs(30) });
         settings.base = Some(base);
         settings.seed = 7;
@@ -185,7 +184,7 @@ async fn an_interrupted_run_goes_on_where_it_was() {
     let interrupt = {
         let cancel = cancel.clone();
         move |event: &Event<'_>| {
-            if matches!(event, Event::Phase { experiment: 2, phase: Phase::Run, .. }) {
+            if matches!(event, Event::Progress { experiment: 2, progress: Progress::Phase(Phase::Run), .. }) {
                 cancel.cancel();
             }
         }
@@ -236,12 +235,11 @@ async fn what_a_patch_may_not_do_is_rejected_and_costs_nothing() {
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["-c", "user.name=u", "-c", "user.email=u@x", "commit", "-qm", "start"]);
-    let lineage = Lineage::open(&repo, "t").unwrap();
-    let base = lineage.head().unwrap();
     let commands =
         Commands { editable: EditablePaths::new(["src/**"]), run: vec!["true".into()], ..Commands::default() };
     let slot = Slot::new(folder.path().join("slot"));
-    let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], folder.path().join("logs"));
+    let sandbox = CommandSandbox::local(&repo, "t", commands, vec![slot], folder.path().join("logs")).unwrap();
+    let base = sandbox.base().clone();
     let write = |path: &str, text: &str| FileEdit::Write { path: path.into(), text: text.into() };
     for (edit, words) in [
         (write("src/blob", "text now\n"), "not text"),

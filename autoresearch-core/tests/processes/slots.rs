@@ -8,7 +8,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use autoresearch_core::Slot;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::*;
 use autoresearch_core::{Commands, Device};
@@ -54,15 +53,13 @@ impl Fixture {
 
     /// A sandbox with two slots; its commands know the shared folder as `$SHARED`.
     fn sandbox(&self, commands: Commands) -> CommandSandbox {
-        let lineage = Lineage::open(&self.repo(), "test").unwrap();
-        let base = lineage.head().unwrap();
         let commands = Commands {
             editable: EditablePaths::new(["name"]),
             environment: vec![("SHARED".into(), self.shared().into())],
             ..commands
         };
         let slots = vec![Slot::new(self.slot(0)), Slot::new(self.slot(1))];
-        CommandSandbox::local(lineage, base, commands, slots, self.folder.path().join("logs"))
+        CommandSandbox::local(&self.repo(), "test", commands, slots, self.folder.path().join("logs")).unwrap()
     }
 
     /// Number of builds so far.

@@ -11,7 +11,6 @@ use autoresearch_core::Clock;
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::verify;
 use autoresearch_core::testkit::Script;
@@ -94,23 +93,21 @@ async fn a_run_that_goes_on_elsewhere_measures_its_incumbent_there() {
 }
 
 /// A repository whose program is `script`.
-fn repository(folder: &Path, script: &str) -> (Lineage, Revision) {
+fn repository(folder: &Path, script: &str) {
     std::fs::create_dir_all(folder).unwrap();
     let git = |arguments: &[&str]| {
         let output = std::process::Command::new("git").args(arguments).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "git {arguments:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     std::fs::write(folder.join("run.sh"), script).unwrap();
     git(&["init", "-q"]);
     git(&["add", "."]);
     git(&["-c", "user.name=u", "-c", "user.email=u@localhost", "commit", "-qm", "start"]);
-    let head = Revision(git(&["rev-parse", "HEAD"]));
-    (Lineage::open(folder, "test").unwrap(), head)
 }
 
 async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) -> Outcome {
-    let (lineage, base) = repository(&folder.join("repo"), script);
+    let place = folder.join("repo");
+    repository(&place, script);
     let mut commands = Commands {
         editable: EditablePaths::new(["run.sh"]),
         run: vec!["sh".into(), "run.sh".into()],
@@ -118,7 +115,7 @@ async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) ->
     };
     change(&mut commands);
     let slot = Slot::new(folder.join("slot"));
-    let sandbox = CommandSandbox::local(lineage, base, commands, vec![slot], folder.join("logs"));
+    let sandbox = CommandSandbox::local(&place, "test", commands, vec![slot], folder.join("logs")).unwrap();
     let candidate = sandbox.baseline().await.unwrap();
     let trial = Trial::new(0, 1, 1, Duration::from_secs(30).into());
     sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()

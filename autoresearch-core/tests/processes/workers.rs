@@ -84,7 +84,6 @@ impl Fixture {
     }
 
     fn lab(&self, workers: &Workers) -> Lab<Patch> {
-        let base = self.lineage().head().unwrap();
         let sh = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
@@ -98,9 +97,9 @@ impl Fixture {
         std::fs::create_dir_all(self.folder.join("shared")).unwrap();
         let slots = (0..workers.slots()).map(|slot| Slot::new(self.folder.join(format!("slot-{slot}"))));
         let logs = self.run().join("logs");
-        let sandbox = CommandSandbox::local(self.lineage(), base.clone(), commands, slots, logs);
+        let sandbox = CommandSandbox::local(&self.repo(), "test", commands, slots, logs).unwrap();
         let mut settings = Settings::new("test", Duration::from_secs(60));
-        settings.base = Some(base);
+        settings.base = Some(sandbox.base().clone());
         settings.results = Some(self.run().join("results.tsv"));
         settings.loss_limit = 1000;
         settings.workers = workers.clone();

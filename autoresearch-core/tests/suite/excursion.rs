@@ -155,7 +155,6 @@ mod real {
         test_fixtures::init(&repo);
 
         let lineage = || Lineage::open(&repo, "t").unwrap();
-        let base = lineage().head().unwrap();
         let commands = Commands {
             editable: EditablePaths::new(["a.sh", "b.sh"]),
             run: ["sh", "-c", PROGRAM].map(String::from).into(),
@@ -163,9 +162,9 @@ mod real {
         };
         let run = folder.path().join("run");
         let slot = Slot::new(folder.path().join("slot"));
-        let sandbox = CommandSandbox::local(lineage(), base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(&repo, "t", commands, vec![slot], run.join("logs")).unwrap();
         let mut settings = Settings::new("t", Duration::from_secs(30));
-        settings.base = Some(base);
+        settings.base = Some(sandbox.base().clone());
         settings.screening = Some(Screening { control: 0, ..Screening::new([0.2, 0.5]) });
         settings.excursion = Some(ExcursionRule { after: 1, steps: 2, tolerance: 10.0 });
         let write =

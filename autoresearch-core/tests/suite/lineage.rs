@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::internal::Settings;
+use autoresearch_core::internal::{Policy, Settings};
 use autoresearch_core::internal::{import, results, verify};
 use autoresearch_core::testkit::{Script, SimulatedMachine, Step};
 use autoresearch_core::*;

@@ -75,13 +75,8 @@ impl Fixture {
 
     fn sandbox(&self) -> CommandSandbox {
         let commands = Commands { editable: EditablePaths::new(["src/**"]), ..Commands::default() };
-        CommandSandbox::local(
-            self.lineage(),
-            self.head(),
-            commands,
-            Vec::<Slot>::new(),
-            self.folder.path().join("logs"),
-        )
+        let (slots, logs) = (Vec::<Slot>::new(), self.folder.path().join("logs"));
+        CommandSandbox::local(&self.repo(), "test", commands, slots, logs).unwrap()
     }
 
     fn show(&self, revision: &Revision, path: &str) -> String {

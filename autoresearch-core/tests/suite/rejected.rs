@@ -18,7 +18,7 @@ impl Proposer<Step> for Declines {
         let cost = Cost { tokens: 10, dollars: 0.5, calls: 2 };
         assert_eq!(context.spent.tokens, 10 * context.proposals() as u64);
         match context.proposals() {
-            0 => Err(ProposerError::Rejected { description: "no".into(), reason: "it declined".into(), cost }),
+            0 => Err(RejectedDraft::new("no", "it declined", cost).into()),
             1 => Ok(Proposal { cost, ..Proposal::new(Step::score(4.0), "yes") }),
             _ => Err(ProposerError::Exhausted("enough".into())),
         }

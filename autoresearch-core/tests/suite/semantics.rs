@@ -47,7 +47,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::internal::{Purpose, Settings};
+use autoresearch_core::internal::{Purpose, Settings, purpose};
 use autoresearch_core::testkit::{Fate, Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 use autoresearch_core::{Noise, Side};
@@ -251,7 +251,7 @@ impl Sandbox<Step> for Watched {
         let (id, number) = (trial.experiment, trial.number);
         let announced = format!("\"type\":\"trial_started\",\"experiment\":{id},\"trial\":{number},");
         assert!(
-            trial.purpose != Purpose::Search || self.0.is_dead() || self.journal_has(&announced),
+            purpose(trial) != Purpose::Search || self.0.is_dead() || self.journal_has(&announced),
             "a run is announced before it begins"
         );
         self.0.sandbox().run(candidate, trial, cancel).await

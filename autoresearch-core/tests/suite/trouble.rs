@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::internal::Settings;
 use autoresearch_core::internal::verify;
+use autoresearch_core::internal::{Policy, Settings};
 use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 

@@ -83,7 +83,6 @@ impl Fixture {
     }
 
     fn lab(&self, preset: Option<Patch>) -> Lab<Patch> {
-        let base = self.lineage().head().unwrap();
         let commands = Commands {
             editable: EditablePaths::new(["value.sh"]),
             run: vec!["sh".into(), "value.sh".into()],
@@ -91,12 +90,13 @@ impl Fixture {
         };
         let run = self.folder.path().join("run");
         let slot = Slot::new(self.folder.path().join("slot"));
-        let mut sandbox = CommandSandbox::local(self.lineage(), base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox = CommandSandbox::local(&self.repo(), "test", commands, vec![slot], run.join("logs"));
+        let mut sandbox = sandbox.unwrap();
         if let Some(patch) = preset {
             sandbox = sandbox.with_preset(patch, "preset");
         }
         let mut settings = Settings::new("test", Duration::from_secs(30));
-        settings.base = Some(base);
+        settings.base = Some(sandbox.base().clone());
         settings.results = Some(run.join("results.tsv"));
         let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
         let journal = Journal::open(&self.journal()).unwrap();
@@ -163,7 +163,8 @@ async fn an_interrupted_run_is_sound_and_so_is_what_it_becomes() {
         let interrupt = {
             let (cancel, last) = (cancel.clone(), if phase == "first" { 0 } else { 3 });
             move |event: &Event<'_>| {
-                if matches!(event, Event::Phase { experiment, .. } if *experiment == last) {
+                if matches!(event, Event::Progress { experiment, progress: Progress::Phase(_), .. } if *experiment == last)
+                {
                     cancel.cancel();
                 }
             }

@@ -17,8 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_core::{
-    Budget, Cancel, Event, Lab, Observer, Outcome, Policy, Program, Revision, Sandbox, State, Status, Stop, StopReason,
-    Trial,
+    Budget, Cancel, Event, Lab, Observer, Outcome, Program, Revision, Sandbox, State, Status, Stop, StopReason, Trial,
 };
 use clap::Parser;
 
@@ -94,13 +93,6 @@ async fn search(
         other => return Err(format!("the kernel does not run without optimisation: {}", other.describe()).into()),
     };
 
-    let policy = Policy::new()
-        .with("compiler", &version)
-        .with("kernel", format!("{:08x}", crc32c::crc32c(KERNEL.as_bytes())))
-        .with("rounds", cli.rounds)
-        .with("checksum", checksum)
-        .with("repeats", cli.repeats)
-        .with("min_gain", MIN_GAIN);
     let walk = Walk::new(flags.iter().map(|flag| (*flag).to_owned()).collect(), cli.seed);
     let program = Program::parse("Find the flags that make the kernel fastest and leave its output as it is.")?;
     let lab = Lab::builder(Arc::new(sandbox), Box::new(walk), Arc::new(SameOutput::new(checksum)))
@@ -109,13 +101,18 @@ async fn search(
         .tag("compiler-flags")
         .budget(BUDGET)
         .base(Revision(BASELINE.into()))
-        .policy(policy)
+        .policy("compiler", &version)
+        .policy("kernel", format!("{:08x}", crc32c::crc32c(KERNEL.as_bytes())))
+        .policy("rounds", cli.rounds)
+        .policy("checksum", checksum)
+        .policy("repeats", cli.repeats)
+        .policy("min_gain", MIN_GAIN)
         .seed(cli.seed)
         .stop(Stop::after(cli.experiments))
         .observer(observer);
     let lab = match &cli.journal {
         Some(path) => lab.journal(path),
-        None => lab.in_memory(),
+        None => lab,
     };
     let mut lab = lab.build()?;
     let reason = lab.run(cancel).await?;

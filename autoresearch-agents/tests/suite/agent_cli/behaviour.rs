@@ -22,7 +22,7 @@ async fn propose(proposer: &mut AgentCliProposer) -> Result<Proposal, ProposerEr
     let files = ["value.sh", "lib/b.py"].map(|path| (path.to_owned(), format!("# {path}\necho 'score: 5'\n")));
     let score = Score::new(5.0).unwrap();
     let context: Context<'_> =
-        Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files.into()), 0);
+        Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files.into()), 0);
     proposer.propose(&context).await
 }
 

@@ -9,7 +9,6 @@ use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings};
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::*;
 
 /// A folder with a repository in it, whose program prints `score: 5`.
@@ -91,7 +90,6 @@ impl Place {
         experiments: usize,
         cancel: &Cancel,
     ) -> Result<FinishedRun, LabError> {
-        let lineage = Lineage::open(&self.path().join("repo"), "test").unwrap();
         let base = Revision(self.git(&["rev-parse", "main"]).trim().to_owned());
         let commands = Commands {
             editable: settings.editable.clone(),
@@ -100,7 +98,9 @@ impl Place {
         };
         let run = self.path().join("run");
         let slot = Slot::new(self.path().join("slot"));
-        let sandbox = CommandSandbox::local(lineage, base.clone(), commands, vec![slot], run.join("logs"));
+        let sandbox =
+            CommandSandbox::local(&self.path().join("repo"), "test", commands, vec![slot], run.join("logs")).unwrap();
+        let sandbox = sandbox.with_base(base.clone());
         let mut of_lab = Settings::new("test", Duration::from_secs(60));
         of_lab.base = Some(base);
         of_lab.stop = Stop::after(experiments);

@@ -23,7 +23,7 @@ echo "{\"description\": \"number $nth\"}""#;
     let files = [("value.sh".to_owned(), "echo 'score: 5'\n".to_owned())].into();
     let score = Score::new(5.0).unwrap();
     let context: Context<'_> =
-        Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
+        Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
     let wave = proposer.propose_wave(&context, 3).await.unwrap();
     let told: Vec<Result<&str, &str>> = wave
         .iter()

@@ -1,7 +1,7 @@
 //! Proposals that are worked out with tools.
 
 use autoresearch_agents::model::Mode;
-use autoresearch_core::ProposerError;
+use autoresearch_core::{ProposerError, RejectedDraft};
 use serde_json::json;
 
 use super::fixture::*;
@@ -45,7 +45,7 @@ async fn turns_are_bounded() {
         setup.options.turns = 4;
         let result = once(setup.proposer(interface)).await;
         assert!(
-            matches!(&result, Err(ProposerError::Rejected { reason, .. }) if reason.contains("4 turns")),
+            matches!(&result, Err(ProposerError::Rejected(RejectedDraft { reason, .. })) if reason.contains("4 turns")),
             "{result:?}"
         );
         assert_eq!(mock.seen().len(), 4);
@@ -65,7 +65,7 @@ async fn a_conversation_that_grows_too_long_ends_the_proposal_and_not_the_run() 
         let mut setup = setup(&mock.url);
         setup.options.mode = Mode::Agentic;
         match once(setup.proposer(interface)).await {
-            Err(ProposerError::Rejected { reason, cost, .. }) => {
+            Err(ProposerError::Rejected(RejectedDraft { reason, cost, .. })) => {
                 assert!(reason.contains("window"), "{reason}");
                 assert_eq!(cost.tokens, INPUT + 10);
             }

@@ -118,7 +118,7 @@ pub async fn propose_first(proposer: &mut dyn Proposer) -> Result<Proposal, Prop
     let files = [(FILE.to_owned(), "// A number.\nconst X: f64 = 10.0;\n".to_owned())].into();
     let score = Score::new(7.0).unwrap();
     let context: Context<'_> =
-        Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
+        Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
     proposer.propose(&context).await
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use autoresearch_agents::claude::{CacheTime, Effort, Thinking};
 use autoresearch_agents::model::{Caps, Check, Mode, Surroundings};
 use autoresearch_agents::{ClaudeProposer, ClaudeSettings, OpenAiProposer, OpenAiSettings};
-use autoresearch_core::{EditablePaths, ProposerError, Revision, SandboxError};
+use autoresearch_core::{EditablePaths, ProposerError, RejectedDraft, Revision, SandboxError};
 
 use super::fixture::*;
 use super::mock::{Act, Mock};
@@ -210,7 +210,7 @@ async fn an_answer_that_stays_unusable_is_rejected_with_its_cost() {
     for interface in INTERFACES {
         let mock = Mock::script(vec![Act::stream(interface.text("sorry", End::Complete, 10, 50))]).await;
         match once(setup(&mock.url).proposer(interface)).await {
-            Err(ProposerError::Rejected { reason, cost, .. }) => {
+            Err(ProposerError::Rejected(RejectedDraft { reason, cost, .. })) => {
                 assert!(reason.contains("not a JSON object"), "{reason}");
                 assert_eq!(cost.tokens, 4 * (INPUT + 10));
             }
@@ -225,7 +225,7 @@ async fn a_refusal_is_no_proposal_and_no_crash() {
     for interface in INTERFACES {
         let mock = Mock::script(vec![Act::stream(interface.text("frontier_llm", End::Refusal, 10, 50))]).await;
         match once(setup(&mock.url).proposer(interface)).await {
-            Err(ProposerError::Rejected { description, reason, cost }) => {
+            Err(ProposerError::Rejected(RejectedDraft { description, reason, cost, .. })) => {
                 assert_eq!((description.as_str(), cost.tokens), ("the model declined", INPUT + 10));
                 assert!(reason.contains("frontier_llm"), "{reason}");
             }
@@ -259,7 +259,7 @@ async fn a_pause_goes_on_and_a_full_window_ends_the_proposal() {
     assert_eq!(messages[1]["role"], "assistant");
     assert_eq!(messages[1]["content"][0]["text"], "thinking aloud");
     assert!(
-        matches!(&results[1], Err(ProposerError::Rejected { reason, .. }) if reason.contains("window")),
+        matches!(&results[1], Err(ProposerError::Rejected(RejectedDraft { reason, .. })) if reason.contains("window")),
         "{results:?}"
     );
 }
@@ -309,7 +309,7 @@ async fn a_proposal_that_may_cost_too_much_is_given_up_with_what_it_cost() {
     let mut setup = setup(&mock.url);
     setup.options.per_proposal.dollars = Some(0.08);
     match once(setup.proposer(interface)).await {
-        Err(ProposerError::Rejected { reason, cost, .. }) => {
+        Err(ProposerError::Rejected(RejectedDraft { reason, cost, .. })) => {
             assert!(reason.contains("budget of a proposal"), "{reason}");
             assert!(cost.dollars > 0.0 && cost.dollars <= 0.08);
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use autoresearch_core::ProposerError;
+use autoresearch_core::{ProposerError, RejectedDraft};
 
 use super::fixture::*;
 use super::mock::{Act, Ending, Mock};
@@ -84,7 +84,7 @@ async fn what_no_attempt_can_mend_is_not_tried_again() {
                 ProposerError::Fatal(_) => "fatal",
                 ProposerError::Exhausted(_) => "exhausted",
                 ProposerError::Transient(_) => "transient",
-                ProposerError::Rejected { .. } => "rejected",
+                ProposerError::Rejected(_) => "rejected",
                 _ => "other",
             };
             assert_eq!((found, calls), (kind, 1), "{interface:?}, {act:?}: {error}");
@@ -142,7 +142,7 @@ async fn an_error_that_one_conversation_caused_rejects_one_proposal() {
             let mut setup = setup(&mock.url);
             setup.options.mode = autoresearch_agents::model::Mode::Agentic;
             match once(setup.proposer(interface)).await {
-                Err(ProposerError::Rejected { cost, .. }) => assert_eq!(cost.tokens, INPUT + 10),
+                Err(ProposerError::Rejected(RejectedDraft { cost, .. })) => assert_eq!(cost.tokens, INPUT + 10),
                 other => panic!("{interface:?}, {body}: {other:?}"),
             }
         }
@@ -156,7 +156,7 @@ async fn first_calls_that_keep_failing_end_the_run() {
         let mut proposer = setup(&mock.url).proposer(interface);
         for nth in 1..=3 {
             match propose_first(&mut *proposer).await {
-                Err(ProposerError::Rejected { .. }) if nth < 3 => {}
+                Err(ProposerError::Rejected(_)) if nth < 3 => {}
                 Err(ProposerError::Fatal(why)) if nth == 3 => {
                     assert!(why.contains("first calls of 3 proposals") && why.contains("editable files"), "{why}");
                 }

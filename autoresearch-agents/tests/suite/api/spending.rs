@@ -35,7 +35,7 @@ async fn spend(proposer: &mut dyn Proposer) -> Spending {
     let mut spending = Spending { spent: Cost::default(), rejected: 0, before_wait: None, end: None };
     for _ in 0..3 * IN_A_ROW {
         let mut context: Context<'_> =
-            Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::clone(&files), 0);
+            Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::clone(&files), 0);
         context.spent = spending.spent;
         let started = Instant::now();
         let result = proposer.propose(&context).await;
@@ -44,9 +44,9 @@ async fn spend(proposer: &mut dyn Proposer) -> Spending {
             spending.before_wait.get_or_insert(spending.rejected);
         }
         match result {
-            Ok(proposal) => spending.spent = spending.spent.plus(proposal.cost),
-            Err(ProposerError::Rejected { cost, .. }) => {
-                spending.spent = spending.spent.plus(cost);
+            Ok(proposal) => spending.spent = spending.spent + proposal.cost,
+            Err(ProposerError::Rejected(RejectedDraft { cost, .. })) => {
+                spending.spent = spending.spent + cost;
                 spending.rejected += 1;
             }
             // The lab backs off by itself.
@@ -144,7 +144,7 @@ async fn every_paid_proposer_has_a_limit_in_dollars_by_default() {
     let files = Arc::new([(FILE.to_owned(), "const X: f64 = 10.0;\n".to_owned())].into());
     let score = Score::new(7.0).unwrap();
     let mut context: Context<'_> =
-        Context::first(&program, Revision("base".into()), score, Direction::Minimise, files, 0);
+        Context::new(&program, Revision("base".into()), score, Direction::Minimise, files, 0);
     context.spent = Cost { dollars: DEFAULT_RUN_DOLLARS, ..Cost::default() };
     let error = proposer.propose(&context).await.unwrap_err();
     assert!(matches!(&error, ProposerError::Exhausted(why) if why.contains("of $20 are spent")), "{error}");
@@ -165,7 +165,7 @@ async fn a_key_among_the_files_never_reaches_a_prompt() {
         let files = [(FILE.to_owned(), format!("// printed {KEY}\nconst X: f64 = 10.0;\n"))].into();
         let score = Score::new(7.0).unwrap();
         let context: Context<'_> =
-            Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
+            Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
         proposer.propose(&context).await.unwrap();
         let body = mock.seen()[0].body.to_string();
         assert!(body.contains("// printed [key]") && !body.contains(KEY), "{interface:?}: {body}");

@@ -16,7 +16,7 @@ async fn wave(proposer: &mut dyn Proposer, most: usize) -> Result<Wave, Proposer
     let files = [(FILE.to_owned(), "// A number.\nconst X: f64 = 10.0;\n".to_owned())].into();
     let score = Score::new(7.0).unwrap();
     let context: Context<'_> =
-        Context::first(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
+        Context::new(&program, Revision("base".into()), score, Direction::Minimise, Arc::new(files), 0);
     match most {
         0 => Ok(vec![Ok(proposer.propose(&context).await?)]),
         most => proposer.propose_wave(&context, most).await,

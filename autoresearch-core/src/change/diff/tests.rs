@@ -184,7 +184,7 @@ fn what_is_no_change_of_text_is_refused() {
         ("--- a/y\n+++ b/y\n@@\n-o\n+n\nBinary files a/x and b/x differ\n", "x", "binary"),
     ] {
         let refused = apply_all(&[("x", "o\n"), ("y", "o\n")], diff);
-        let Err(PatchError::Unsupported { path: found, what: why }) = refused else { panic!("{diff}: {refused:?}") };
+        let Err(PatchError::File { path: found, why }) = refused else { panic!("{diff}: {refused:?}") };
         assert!(found == path && why.contains(what), "{diff}: {found}: {why}");
     }
 }
@@ -213,9 +213,9 @@ fn every_path_of_a_diff_is_checked_before_anything_else() {
 fn a_new_file_must_not_exist_and_another_must() {
     let new = "--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+n\n\n";
     assert_eq!(apply_all(&[], new).unwrap()["x"], "n\n");
-    assert_eq!(apply_all(&[("x", "o\n")], new), Err(PatchError::AlreadyExists("x".into())));
-    assert_eq!(apply_all(&[], &new.repeat(2)), Err(PatchError::AlreadyExists("x".into())));
-    assert_eq!(apply_all(&[], "--- a/x\n+++ b/x\n@@\n-o\n+n\n"), Err(PatchError::NoSuchFile("x".into())));
+    assert_eq!(apply_all(&[("x", "o\n")], new), Err(PatchError::already_exists("x")));
+    assert_eq!(apply_all(&[], &new.repeat(2)), Err(PatchError::already_exists("x")));
+    assert_eq!(apply_all(&[], "--- a/x\n+++ b/x\n@@\n-o\n+n\n"), Err(PatchError::no_such_file("x")));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_malformed_diff_is_refused_with_its_line() {
 
 #[test]
 fn a_result_with_a_nul_is_refused() {
-    assert_eq!(apply("o\n", "@@\n-o\n+\0\n"), Err(PatchError::Binary("x".into())));
+    assert_eq!(apply("o\n", "@@\n-o\n+\0\n"), Err(PatchError::binary("x")));
 }
 
 /// Lines that repeat often, and some that look like parts of a diff.

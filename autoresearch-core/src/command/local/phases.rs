@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
 
 use super::super::executor::{Job, JobStep};
 use super::super::process::{Command, Finished, GRACE, outcome};
@@ -57,9 +56,9 @@ impl Phases<'_> {
                 Err(error) => Err(error),
             },
         };
-        let (slot, tree) = (self.place.slot.clone(), Arc::clone(&self.job.tree));
+        let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
         blocking(move || {
-            slot.empty(&*tree);
+            slot.empty(&tree);
             Ok(())
         })
         .await?;
@@ -69,8 +68,8 @@ impl Phases<'_> {
     async fn fill_and_build(&self) -> Result<ControlFlow<Outcome, RunLog>, SandboxError> {
         let path = record::forget(self.logs, &self.job.name)?;
         let mut log = RunLog { path: Some(path), phase: Phase::Build, ..RunLog::default() };
-        let (slot, tree) = (self.place.slot.clone(), Arc::clone(&self.job.tree));
-        blocking(move || slot.fill(&*tree)).await?;
+        let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
+        blocking(move || slot.fill(&tree)).await?;
         if self.job.build.argv.is_empty() {
             return Ok(ControlFlow::Continue(log));
         }

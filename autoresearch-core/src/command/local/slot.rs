@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::executor::Tree;
-use super::super::tree::{set_mode, write_file};
+use super::super::tree::{Tree, set_mode, write_file};
 use super::remove::{abandon, beside, make_usable, remove_abandoned, remove_folder};
 use crate::git::{FileMode, Listing, ObjectId};
 use crate::sandbox::SandboxError;
@@ -60,7 +59,7 @@ impl Slot {
     /// Only files whose content differs are written: build tools go by modification times. Everything else in the folder is
     /// removed, whoever left it. A folder that cannot be emptied is moved aside, and a fresh one takes its place.
     #[doc(hidden)]
-    pub fn fill(&self, tree: &dyn Tree) -> Result<(), SandboxError> {
+    pub fn fill(&self, tree: &Tree) -> Result<(), SandboxError> {
         let files = tree.listing()?;
         match self.try_fill(tree, &files) {
             // Not the disk's fault, nor that of the tree: something of an earlier candidate is in the way.
@@ -77,7 +76,7 @@ impl Slot {
     /// Removes what a trial left beside the files of its tree, so that it fills no disk. What cannot be removed now is in the
     /// way of the next trial, which deals with it.
     #[doc(hidden)]
-    pub fn empty(&self, tree: &dyn Tree) {
+    pub fn empty(&self, tree: &Tree) {
         for folder in [self.scratch(), self.built()] {
             let _ = remove_folder(&folder);
         }
@@ -93,7 +92,7 @@ impl Slot {
         [self.root.clone(), self.scratch(), self.built()].iter().for_each(|folder| remove_abandoned(folder));
     }
 
-    fn try_fill(&self, tree: &dyn Tree, files: &Listing) -> Result<(), SandboxError> {
+    fn try_fill(&self, tree: &Tree, files: &Listing) -> Result<(), SandboxError> {
         let folders = folders(files);
         // A candidate may have put a link to a folder of the user in its place: that one is not ours to empty.
         if !is_folder(&self.root) {
@@ -186,13 +185,12 @@ fn leads_to(place: &Path, target: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tree::MemoryTree;
     use super::*;
 
     #[test]
     fn a_changed_file_is_found_whatever_its_times_say() {
         let folder = tempfile::tempdir().unwrap();
-        let tree = MemoryTree::new([("a", "as committed\n"), ("b", "as committed\n")]).unwrap();
+        let tree = Tree::new([("a", "as committed\n"), ("b", "as committed\n")]).unwrap();
         let slot = Slot::new(folder.path().join("slot"));
         slot.fill(&tree).unwrap();
 
@@ -214,7 +212,7 @@ mod tests {
         let victim = folder.path().join("victim");
         fs::create_dir(&victim).unwrap();
         fs::write(victim.join("precious"), "untouched").unwrap();
-        let tree = MemoryTree::new([("a", "as committed\n")]).unwrap();
+        let tree = Tree::new([("a", "as committed\n")]).unwrap();
         let slot = Slot::new(folder.path().join("slot"));
         slot.fill(&tree).unwrap();
         let replacements: [&dyn Fn(&Path); 3] = [
@@ -241,7 +239,7 @@ mod tests {
     fn links_are_carried_and_replaced_files_restored() {
         let folder = tempfile::tempdir().unwrap();
         let file = |path: &str, mode, content: &str| (path.to_owned(), mode, content.as_bytes().to_vec());
-        let tree = MemoryTree::with_modes([
+        let tree = Tree::in_memory([
             file("d/run.sh", FileMode::Executable, "#!/bin/sh\n"),
             file("link", FileMode::Symlink, "d/run.sh"),
             file("outside", FileMode::Symlink, "/etc/passwd"),

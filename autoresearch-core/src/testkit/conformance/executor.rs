@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::command::{Executor, Job, JobName, JobStatus, MemoryTree};
+use crate::command::{Executor, Job, JobName, JobStatus, Tree};
 use crate::git::FileMode;
 use crate::sandbox::{Outcome, Phase, SandboxError};
 
@@ -57,7 +57,7 @@ fn name(experiment: u32, trial: u32) -> JobName {
 /// A job that runs a shell script, in a tree with a file `value` that says `4`, a script `go.sh`, and a link to `value`.
 fn job(name: JobName, script: &str) -> Job {
     let file = |path: &str, mode, content: &str| (path.to_owned(), mode, content.as_bytes().to_vec());
-    let tree = MemoryTree::with_modes([
+    let tree = Tree::in_memory([
         file("value", FileMode::Regular, "4\n"),
         file("sub/go.sh", FileMode::Executable, "#!/bin/sh\necho went\n"),
         file("plain.sh", FileMode::Regular, "#!/bin/sh\necho never\n"),
@@ -65,7 +65,7 @@ fn job(name: JobName, script: &str) -> Job {
         file("link", FileMode::Symlink, "value"),
     ]);
     let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-    Job::new(name, Arc::new(tree.expect("a tree")), argv, LIMIT)
+    Job::new(name, tree.expect("a tree"), argv, LIMIT)
 }
 
 impl Suite<'_> {

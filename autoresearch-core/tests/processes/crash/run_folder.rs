@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use autoresearch_core::Commands;
-use autoresearch_core::Slot;
 use autoresearch_core::internal::Settings;
-use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::journal::{Decision, Entry, Record, StagedExperiment};
 use autoresearch_core::internal::results;
 use autoresearch_core::*;
@@ -45,20 +43,18 @@ impl Proposer for Scripted {
 /// Continues the run in `folder` until its script ends.
 pub async fn go_on(folder: &Path) -> Result<StopReason, LabError> {
     let script: Vec<String> = serde_json::from_slice(&std::fs::read(folder.join("script.json")).unwrap()).unwrap();
-    let lineage = Lineage::open(&folder.join("repo"), "test").unwrap();
-    let base = lineage.head().unwrap();
-    lineage.uncommitted().unwrap();
     let commands = Commands {
         editable: EditablePaths::new(["value.sh"]),
         run: ["sh", "-c", "echo ---; . ./value.sh"].map(String::from).into(),
         ..Commands::default()
     };
     let run = folder.join("run");
-    let sandbox =
-        CommandSandbox::local(lineage, base.clone(), commands, vec![Slot::new(folder.join("slot"))], run.join("logs"));
+    let slots = [folder.join("slot")];
+    let sandbox = CommandSandbox::local(&folder.join("repo"), "test", commands, slots, run.join("logs")).unwrap();
+    sandbox.uncommitted().unwrap();
     let limit = Duration::from_secs(60);
     let mut settings = Settings::new("test", Budget { run: limit, build: limit });
-    settings.base = Some(base);
+    settings.base = Some(sandbox.base().clone());
     settings.results = Some(run.join("results.tsv"));
     // No death of the lab counts as a candidate's crash, so that the decisions stay the same.
     settings.loss_limit = 1000;
