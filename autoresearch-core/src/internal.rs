@@ -29,7 +29,7 @@ pub mod import {
 /// The records of a journal.
 pub mod journal {
     pub use crate::journal::{
-        Decision, Entry, ExcursionStep, Medium, Promotion, Record, RunHeader, StagedExperiment, TrialResult,
+        Decision, Entry, ExcursionStep, Medium, Moment, Promotion, Record, RunHeader, StagedExperiment, TrialResult,
         TrialStart, VERSION,
     };
 }

@@ -6,16 +6,17 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::failpoint;
 
+mod moment;
 mod record;
 mod step;
 
+pub use moment::Moment;
 pub use record::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 pub use step::{ExcursionStep, Promotion, Status};
 
@@ -241,7 +242,7 @@ impl Journal {
             return Err(JournalError::AlreadyStarted(self.path.clone()));
         }
         let is_decision = matches!(record, Record::Decided(_));
-        let entry = Entry { v: VERSION, seq: self.next, at: Timestamp::now(), record };
+        let entry = Entry { v: VERSION, seq: self.next, at: Moment::now(), record };
         if let Some(medium) = &mut self.medium {
             if self.failed {
                 return Err(JournalError::Failed(self.path.clone()));

@@ -51,6 +51,18 @@ struct FrontMatter {
     knobs: BTreeMap<String, String>,
 }
 
+impl FrontMatter {
+    #[cfg(feature = "front-matter")]
+    fn parse(text: &str) -> Result<FrontMatter, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim().replace('\n', " "))
+    }
+
+    #[cfg(not(feature = "front-matter"))]
+    fn parse(_text: &str) -> Result<FrontMatter, String> {
+        Err("this program is built without the feature `front-matter` of autoresearch-core".into())
+    }
+}
+
 impl Program {
     /// Reads and parses `path`.
     pub fn read(path: &Path) -> Result<Program, ProgramError> {
@@ -74,9 +86,7 @@ impl Program {
                     ProgramError::FrontMatter(why.into())
                 };
                 let (end, body) = end.ok_or_else(unclosed)?;
-                let front = toml::from_str(&rest[..end])
-                    .map_err(|e| ProgramError::FrontMatter(e.to_string().trim().replace('\n', " ")))?;
-                (front, &rest[body..])
+                (FrontMatter::parse(&rest[..end]).map_err(ProgramError::FrontMatter)?, &rest[body..])
             }
         };
         let title = body.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(ProgramError::Empty)?;

@@ -90,7 +90,7 @@ impl Ledger {
         // A dropped call may be billed or not: it counts with its worst case.
         let dropped = std::mem::take(&mut books.in_flight).into_values().map(|(_, worst)| worst);
         let unreported = std::mem::take(&mut books.accounts).into_values().map(|account| account.spent);
-        let spent = unreported.chain(dropped).fold(Cost::default(), Cost::plus);
+        let spent = unreported.chain(dropped).fold(Cost::default(), std::ops::Add::add);
         books.accounts.insert(0, Account { spent, proposals: None });
     }
 
@@ -129,14 +129,14 @@ impl Ledger {
             calls.map(|(_, worst)| *worst)
         };
         let everybody = books.accounts.values().map(|account| account.spent).chain(in_flight(false));
-        let all = everybody.fold(books.journaled, Cost::plus);
+        let all = everybody.fold(books.journaled, std::ops::Add::add);
         if let Some(why) = books.run.or_default_dollars().exceeded_by(all, worst) {
             return Err(ProposerError::Exhausted(format!(
                 "the budget of the run does not allow another call: {why}; raise it to continue"
             )));
         }
         let account = books.accounts.get(&self.account).copied().unwrap_or_default();
-        let here = in_flight(true).fold(account.spent, Cost::plus);
+        let here = in_flight(true).fold(account.spent, std::ops::Add::add);
         if let Some(why) = books.proposal.times(account.proposals.unwrap_or(1)).exceeded_by(here, worst) {
             let why = format!("the budget of a proposal does not allow another call: {why}");
             // Not even the first call fits: no proposal will ever be made.

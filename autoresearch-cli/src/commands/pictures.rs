@@ -74,7 +74,7 @@ fn screen(entries: &[Entry], whole: &State) -> Result<String, CommandError> {
         workers: 1,
         ahead: false,
     };
-    let elapsed = Duration::try_from(now.at.duration_since(header.started)).unwrap_or_default();
+    let elapsed = now.at.since(header.started);
     let elapsed = Duration::from_secs(elapsed.as_secs());
     let line = progress(after);
     let running = Running { experiment: open.id, description: &open.description, line: &line };

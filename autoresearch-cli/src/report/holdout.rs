@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 
 use autoresearch_core::internal::state::HoldoutUse;
 use autoresearch_core::{Direction, Experiment, Score, State};
-use jiff::tz::TimeZone;
 
-use crate::text::{clean_line, significant};
+use crate::text::{clean_line, local_time, significant};
 
 /// Formats the section; empty as long as the holdout is sealed.
 pub fn section(state: &State) -> String {
     let (Some(header), Some(last)) = (&state.header, state.holdout.last()) else { return String::new() };
-    let when = |opening: &HoldoutUse| opening.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let when = |opening: &HoldoutUse| local_time(opening.at, "%Y-%m-%d %H:%M");
     let mut text = match state.holdout.len() {
         1 => format!("The holdout was opened once, {}, after experiment {}.\n", when(last), last.experiment),
         times => format!(

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{Experiment, State, Status};
-use jiff::tz::TimeZone;
 
-use crate::text::{clean_line, signed, significant};
+use crate::text::{clean_line, local_time, signed, significant};
 
 /// Formats one experiment: `Experiment 047 | 03:14; change; before -> after; delta; KEPT`.
 pub fn line(state: &State, experiment: &Experiment) -> String {
@@ -30,7 +29,7 @@ pub fn rows(state: &State) -> impl Iterator<Item = [String; 6]> {
 
 /// Number, time, change, scores, difference and verdict of one experiment.
 pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
-    let time = experiment.finished.to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
+    let time = local_time(experiment.finished, "%H:%M");
     let reason = clean_line(&experiment.reason);
     let (mut scores, delta) = match (experiment.before, experiment.score()) {
         (Some(before), Some(after)) => (
@@ -72,7 +71,7 @@ pub fn gain(state: &State, experiment: &Experiment) -> Option<f64> {
 
 /// Wall clock from an experiment's staging to its decision.
 pub fn took(experiment: &Experiment) -> Duration {
-    Duration::try_from(experiment.finished.duration_since(experiment.started)).unwrap_or_default()
+    experiment.finished.since(experiment.started)
 }
 
 /// Formats a duration: `7m 05s`, `8h 12m`.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::{Direction, Experiment, State, Status};
-use jiff::tz::TimeZone;
 
 use super::designs::designs;
 use super::excursions::excursions;
@@ -13,7 +12,7 @@ use super::line::{escape_cell, gain, rows};
 use super::screening::screening;
 use super::totals::{machines, times, totals};
 use super::{cost, deviations, holdout, noise, workers};
-use crate::text::{clean, clean_line, significant};
+use crate::text::{clean, clean_line, local_time, significant};
 
 /// Formats the whole report. `title` is the programme's, `plot` the plot's file name.
 pub fn markdown(state: &State, entries: &[Entry], title: &str, plot: &str) -> String {
@@ -93,7 +92,7 @@ fn origin(state: &State) -> String {
         Direction::Minimise => "lower is better",
         Direction::Maximise => "higher is better",
     };
-    let day = header.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+    let day = local_time(header.started, "%Y-%m-%d %H:%M");
     let (begun, seed) = match is_imported(state) {
         true => ("Imported", String::new()),
         false => ("Begun", format!(" Seed {}.", header.seed)),

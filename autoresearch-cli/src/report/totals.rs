@@ -41,7 +41,7 @@ pub fn times(state: &State) -> Option<String> {
     }
     let first = state.experiments.first()?;
     let last = state.experiments.last()?;
-    let wall = Duration::try_from(last.finished.duration_since(first.started)).unwrap_or_default();
+    let wall = last.finished.since(first.started);
     let (trials, builds) = (duration(state.time_of_trials), duration(state.time_of_builds));
     Some(format!("{} in all: {trials} of trials, {builds} of builds", duration(wall)))
 }

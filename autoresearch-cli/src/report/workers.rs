@@ -1,11 +1,10 @@
 //! The section of the report on workers: how busy they were, and the fate of candidates whose incumbent moved.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use autoresearch_core::internal::journal::{Entry, Record, TrialResult};
 use autoresearch_core::{Experiment, State, Status};
-use jiff::Timestamp;
 
 /// The share of their time that the workers of a run were busy.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -32,12 +31,13 @@ impl Occupation {
                 Record::Resumed => all.add(std::mem::take(&mut call)),
                 _ => {}
             }
-            call.first.get_or_insert(*at);
-            call.last = Some(*at);
+            let at = SystemTime::from(*at);
+            call.first.get_or_insert(at);
+            call.last = Some(at);
             match record {
                 Record::TrialMeasured(TrialResult { outcome, .. }) => {
                     let took = outcome.log().elapsed;
-                    call.runs.push((at.checked_sub(took).unwrap_or(*at), *at));
+                    call.runs.push((at.checked_sub(took).unwrap_or(at), at));
                     all.busy += took;
                 }
                 Record::Stopped { .. } => all.add(std::mem::take(&mut call)),
@@ -52,7 +52,7 @@ impl Occupation {
         let (Some(first), Some(last)) = (call.first, call.last) else { return };
         let workers = most_at_once(&call.runs).max(1);
         self.workers = self.workers.max(workers);
-        self.available += Duration::try_from(last.duration_since(first)).unwrap_or_default() * workers as u32;
+        self.available += last.duration_since(first).unwrap_or_default() * workers as u32;
     }
 
     fn share(&self) -> f64 {
@@ -63,15 +63,15 @@ impl Occupation {
 /// The records of one call of the command.
 #[derive(Default)]
 struct Call {
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    runs: Vec<(Timestamp, Timestamp)>,
+    first: Option<SystemTime>,
+    last: Option<SystemTime>,
+    runs: Vec<(SystemTime, SystemTime)>,
 }
 
-fn most_at_once(runs: &[(Timestamp, Timestamp)]) -> usize {
+fn most_at_once(runs: &[(SystemTime, SystemTime)]) -> usize {
     // At the same moment ends come before beginnings.
     let ends = runs.iter().map(|(_, end)| (*end, -1));
-    let mut changes: Vec<(Timestamp, i64)> = runs.iter().map(|(begin, _)| (*begin, 1)).chain(ends).collect();
+    let mut changes: Vec<(SystemTime, i64)> = runs.iter().map(|(begin, _)| (*begin, 1)).chain(ends).collect();
     changes.sort_unstable();
     let levels = changes.into_iter().scan(0i64, |level, (_, change)| {
         *level += change;
@@ -134,12 +134,12 @@ mod tests {
     use super::*;
     use crate::report::fixtures::{measurement, records, replay, run_of, started, trial_started};
     use autoresearch_core::Side;
-    use autoresearch_core::internal::journal::VERSION;
+    use autoresearch_core::internal::journal::{Moment, VERSION};
     use autoresearch_core::{Candidate, Outcome, Revision, RunLog, Score};
 
     /// Records with the second at which each was written.
-    fn entries(records: Vec<(i64, Record)>) -> Vec<Entry> {
-        let at = |second| Timestamp::from_second(1_000_000 + second).unwrap();
+    fn entries(records: Vec<(u64, Record)>) -> Vec<Entry> {
+        let at = |second: u64| Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second));
         (0..).zip(records).map(|(seq, (second, record))| Entry { v: VERSION, seq, at: at(second), record }).collect()
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::environment::inherited;
 use crate::cancel::Cancel;
@@ -227,7 +227,7 @@ pub fn hide_memory() -> std::io::Result<()> {
 /// Makes a name that no other running command has.
 fn run_name() -> OsString {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = jiff::Timestamp::now().as_nanosecond();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
     format!("{}-{}-{now}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)).into()
 }
 

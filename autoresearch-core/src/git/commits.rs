@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 
 use git2::{Oid, Signature, Time};
 
@@ -77,7 +78,7 @@ impl Lineage {
     fn write_commit(&self, tree: Oid, parent: &git2::Commit<'_>, message: &str) -> Result<Revision, GitError> {
         // The standard variable of reproducible builds: with it the same search makes the same commits, to the last bit.
         let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
-        let now = Time::new(fixed.unwrap_or_else(|| jiff::Timestamp::now().as_second()), 0);
+        let now = Time::new(fixed.unwrap_or_else(seconds_of_the_clock), 0);
         // Not the user's name: the lab made this, and it must not depend on anybody's configuration.
         let author = Signature::new("autoresearch", "autoresearch@localhost", &now).or_git()?;
         let tree = self.repository.find_tree(tree).or_git()?;
@@ -86,6 +87,11 @@ impl Lineage {
         failpoint::point("git: after a commit");
         Ok(Revision(commit.to_string()))
     }
+}
+
+fn seconds_of_the_clock() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or_default()
 }
 
 /// Replaces control characters, which a terminal would obey and git's interface cannot hold. Models write messages.

@@ -1,8 +1,8 @@
 //! The records of a journal: the steps of a run.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::moment::Moment;
 use super::step::{ExcursionStep, Promotion, Status};
 use crate::metric::{Direction, Measurement, Score};
 use crate::policy::{Difference, Policy};
@@ -159,7 +159,7 @@ pub struct RunHeader {
     pub budget: Budget,
     /// Time of the record that holds it (UTC); the record itself does not repeat it.
     #[serde(skip)]
-    pub started: Timestamp,
+    pub started: Moment,
 }
 
 impl RunHeader {
@@ -174,7 +174,7 @@ impl RunHeader {
             seed: 0,
             rule: DecisionRule::default(),
             budget: Budget::default(),
-            started: Timestamp::default(),
+            started: Moment::default(),
         }
     }
 
@@ -363,7 +363,7 @@ pub struct Entry {
     /// Its number, from 0, without gaps.
     pub seq: u64,
     /// Time it was written (UTC).
-    pub at: Timestamp,
+    pub at: Moment,
     /// The step itself.
     pub record: Record,
 }

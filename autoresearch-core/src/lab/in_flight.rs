@@ -2,11 +2,11 @@
 //! everything durable is in the journal.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use super::settings::Workers;
@@ -176,7 +176,30 @@ pub(super) enum HealthCheck {
     },
 }
 
-type Completions<C> = FuturesUnordered<Pin<Box<dyn Future<Output = Completion<C>> + Send>>>;
+/// Futures that are awaited together: one for each worker, build and wait. They are so few that all are polled when one wakes.
+struct Completions<C>(Vec<Pin<Box<dyn Future<Output = Completion<C>> + Send>>>);
+
+impl<C> Completions<C> {
+    /// Waits for the first of them that completes, the oldest where several have; `None` if there is none.
+    async fn next(&mut self) -> Option<Completion<C>> {
+        poll_fn(|context| {
+            let completed =
+                self.0.iter_mut().enumerate().find_map(|(at, future)| match future.as_mut().poll(context) {
+                    Poll::Ready(completion) => Some((at, completion)),
+                    Poll::Pending => None,
+                });
+            match completed {
+                Some((at, completion)) => {
+                    drop(self.0.remove(at));
+                    Poll::Ready(Some(completion))
+                }
+                None if self.0.is_empty() => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
 
 /// The workers, the slots, and everything in flight.
 pub(super) struct InFlight<C> {
@@ -204,7 +227,7 @@ impl<C: Send + 'static> InFlight<C> {
             busy: vec![false; workers.classes.len()],
             slots: vec![(None, false); workers.slots()],
             workers,
-            completions: FuturesUnordered::new(),
+            completions: Completions(Vec::new()),
         }
     }
 
@@ -226,7 +249,7 @@ impl<C: Send + 'static> InFlight<C> {
 
     /// Awaits a future beside the others.
     pub(super) fn await_completion(&mut self, future: impl Future<Output = Completion<C>> + Send + 'static) {
-        self.completions.push(Box::pin(future));
+        self.completions.0.push(Box::pin(future));
     }
 
     /// Waits for the next completion; `None` if nothing is awaited.
@@ -236,7 +259,7 @@ impl<C: Send + 'static> InFlight<C> {
 
     /// True if nothing is awaited.
     pub(super) fn is_quiet(&self) -> bool {
-        self.completions.is_empty()
+        self.completions.0.is_empty()
     }
 
     /// Cancels everything and awaits its end for some seconds.

@@ -3,7 +3,9 @@
 use super::{
     AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State, TestPlace,
 };
-use crate::journal::{Decision, Entry, JournalError, Record, StagedExperiment, Status, TrialResult, TrialStart};
+use crate::journal::{
+    Decision, Entry, JournalError, Moment, Record, StagedExperiment, Status, TrialResult, TrialStart,
+};
 use crate::ratchet::{Side, latest_machine};
 use crate::sandbox::Revision;
 
@@ -173,7 +175,7 @@ impl State {
         place.ok_or_else(|| format!("experiment {experiment} is not open"))
     }
 
-    fn stage(&mut self, staged: StagedExperiment, at: jiff::Timestamp) -> Result<(), String> {
+    fn stage(&mut self, staged: StagedExperiment, at: Moment) -> Result<(), String> {
         let experiment = staged.experiment;
         let waits = experiment > 0 && self.incumbent.is_none();
         if experiment != self.next_experiment() || waits || self.unadopted.is_some() {
@@ -184,7 +186,7 @@ impl State {
         Ok(())
     }
 
-    fn start_trial(&mut self, start: TrialStart, at: jiff::Timestamp) -> Result<(), String> {
+    fn start_trial(&mut self, start: TrialStart, at: Moment) -> Result<(), String> {
         let TrialStart { experiment, trial, side, fidelity, .. } = start;
         let place = self.place_of_open(experiment)?;
         let open = &mut self.open[place];
@@ -269,7 +271,7 @@ impl State {
         Ok(())
     }
 
-    fn close(&mut self, decision: Decision, at: jiff::Timestamp) -> Result<(), String> {
+    fn close(&mut self, decision: Decision, at: Moment) -> Result<(), String> {
         let Decision { experiment, status, reason, kept_as, reference, alpha, excursion } = decision;
         let place = self.place_of_open(experiment)?;
         let is_current = self.base_status(&self.open[place]) == BaseStatus::Current;

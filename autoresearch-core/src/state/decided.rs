@@ -114,7 +114,7 @@ impl State {
         experiment.arm.forget_items();
         let (status, id) = (experiment.status, experiment.id);
         if id > 0 {
-            self.seconds_experimenting += experiment.finished.duration_since(experiment.started).as_secs_f64();
+            self.seconds_experimenting += experiment.finished.since(experiment.started).as_secs_f64();
         }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };

@@ -1,9 +1,7 @@
 //! The parts of a state.
 
-use jiff::Timestamp;
-
 use super::ScreeningRecord;
-use crate::journal::{StagedExperiment, Status};
+use crate::journal::{Moment, StagedExperiment, Status};
 use crate::metric::{Measurement, Score};
 use crate::proposal::{Cost, Design};
 use crate::ratchet::{Arm, Side, mean};
@@ -66,10 +64,10 @@ pub struct Experiment {
     pub outcome: Option<Outcome>,
     /// Time its first trial started (UTC); until then, the time it was staged.
     #[doc(hidden)]
-    pub started: Timestamp,
+    pub started: Moment,
     /// Time it was decided (UTC).
     #[doc(hidden)]
-    pub finished: Timestamp,
+    pub finished: Moment,
 }
 
 impl Experiment {
@@ -210,7 +208,7 @@ pub struct Shift {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HoldoutUse {
     /// Time the holdout was opened (UTC).
-    pub at: Timestamp,
+    pub at: Moment,
     /// Number of the experiments decided until then, beside the baseline.
     pub experiment: u32,
     /// The experiment that made the best state, which was measured.
@@ -221,7 +219,7 @@ pub struct HoldoutUse {
 
 impl OpenExperiment {
     /// Makes an open experiment of a staged one.
-    pub(super) fn staged(staged: StagedExperiment, at: Timestamp) -> OpenExperiment {
+    pub(super) fn staged(staged: StagedExperiment, at: Moment) -> OpenExperiment {
         let StagedExperiment {
             experiment: id,
             parent,
