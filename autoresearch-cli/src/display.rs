@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::{Event, Experiment, Observer, Phase, Progress, State, Status, StopReason};
+use autoresearch_core::{Event, Experiment, Observer, Phase, Progress as Report, State, Status, StopReason};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::report;
@@ -113,10 +113,10 @@ impl Observer for Display {
             Event::Rebased { experiment, onto, in_merge_queue, conflict } => {
                 inner.rebased(*experiment, *onto, *in_merge_queue, conflict.is_some());
             }
-            Event::Progress { experiment, worker, progress: Progress::Line(line) } => {
+            Event::Progress { experiment, worker, progress: Report::Line(line) } => {
                 inner.progress(*experiment, *worker, line);
             }
-            Event::Progress { experiment, worker, progress: Progress::Phase(phase) } => {
+            Event::Progress { experiment, worker, progress: Report::Phase(phase) } => {
                 let doing = match phase {
                     Phase::Build => "building",
                     Phase::Run => "starting",

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use autoresearch_core::{Event, Observer};
+use autoresearch_core::{Event, Observer, Progress};
 
 use super::*;
 
