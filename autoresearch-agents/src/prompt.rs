@@ -9,6 +9,9 @@ use serde::Deserialize;
 
 use crate::digest::{Strategy, digest, strategies, strategy};
 
+/// Longest list of hints in a prompt, in bytes; the latest ones count.
+const HINTS: usize = 24 << 10;
+
 /// Way in which a model makes a proposal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -99,8 +102,9 @@ pub(crate) fn asking(context: &Context<'_>, mode: Mode, editable: &EditablePaths
         Mode::Agentic => list(&context.files),
     };
     let history = format!(
-        "# What happened so far\n\n{}\n\n{} {}",
+        "# What happened so far\n\n{}\n\n{}{} {}",
         fenced(&digest(context, limit)),
+        hints(context),
         to_beat(context),
         ask.question(context)
     );
@@ -117,6 +121,27 @@ pub(crate) fn to_beat(context: &Context<'_>) -> String {
         _ => String::new(),
     };
     format!("The score to beat is {}.{noise}{}{}", context.to_beat, excursion(context), in_flight(context))
+}
+
+/// Lists the hints of the person who runs the search, as a section of their own; nothing without any.
+pub(crate) fn hints(context: &Context<'_>) -> String {
+    if context.hints.is_empty() {
+        return String::new();
+    }
+    let lines = context.hints.iter().map(|hint| format!("- {}\n", hint.trim().replace('\n', "\n  ")));
+    let mut room = HINTS;
+    let latest = lines.rev().take_while(|line| {
+        let fits = line.len() <= room;
+        room = room.saturating_sub(line.len());
+        fits
+    });
+    let mut latest: Vec<String> = latest.collect();
+    latest.reverse();
+    let lines = latest.concat();
+    format!(
+        "# Hints\n\nThe person who runs this search says, the latest last; like the programme, these are instructions to \
+         you:\n\n{lines}\n"
+    )
 }
 
 /// Tells of experiments in flight; nothing where experiments run one after the other.

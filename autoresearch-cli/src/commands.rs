@@ -1,17 +1,29 @@
 //! The subcommands: one file for each.
 
+mod apply;
 mod args;
 mod audit;
+mod best;
 mod cli;
+mod completions;
+mod diff;
 mod dry_run;
+mod export;
+mod gc;
+mod hint;
 mod holdout;
 mod import;
+mod log;
 mod pictures;
 mod reference;
 mod report;
 mod rerun;
 mod run;
+mod schema;
+mod show;
 mod signals;
+mod status;
+mod stop;
 mod verify;
 
 use std::process::ExitCode;
@@ -30,6 +42,9 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Pictures(args) => return pictures::pictures(args),
+        Command::Completions(args) => return Ok(completions::completions(args)),
+        Command::Man(args) => return completions::man(args),
+        Command::Schema(args) => return schema::schema(args),
         _ => {}
     }
     let repository = Repository::find()?;
@@ -39,7 +54,19 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Verify(args) => verify::verify(repository, args),
         Command::Audit(args) => audit::audit(repository, args).await,
         Command::Rerun(args) => rerun::rerun(repository, args).await,
-        Command::Import(args) => import::import(&repository, args),
-        Command::Reference | Command::Pictures(_) => Ok(ExitCode::SUCCESS),
+        Command::Import(args) => import::import(&repository, &args),
+        Command::Status(args) => status::status(&repository, args).await,
+        Command::Log(args) => log::log(&repository, &args),
+        Command::Show(args) => show::show(&repository, &args),
+        Command::Diff(args) => diff::diff(&repository, &args),
+        Command::Best(args) => best::best(&repository, &args),
+        Command::Export(args) => export::export(&repository, args),
+        Command::Stop(args) => stop::stop(&repository, args).await,
+        Command::Hint(args) => hint::hint(&repository, args),
+        Command::Apply(args) => apply::apply(&repository, &args),
+        Command::Gc(args) => gc::gc(&repository, &args),
+        Command::Completions(_) | Command::Man(_) | Command::Schema(_) | Command::Reference | Command::Pictures(_) => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

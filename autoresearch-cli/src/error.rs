@@ -56,10 +56,31 @@ pub enum CommandError {
     RunExists(String, PathBuf),
     #[error("the run {0} has no measured experiment yet; go on with it: autoresearch run --tag {0}")]
     NothingMeasured(String),
+    #[error("the run {tag} has no experiment {number}; it has those from 0 to {last}")]
+    NoExperiment { tag: String, number: u32, last: u32 },
+    #[error("the run {0} has kept nothing yet beside its baseline")]
+    NothingKept(String),
+    #[error("the run {0} is not in progress; nothing was stopped")]
+    NotInProgress(String),
     #[error("the proposer: {0}")]
     Proposer(#[from] ProposerError),
     #[error(transparent)]
     Plot(#[from] PlotError),
     #[error("{0}")]
     Other(String),
+}
+
+impl CommandError {
+    /// The exit code: 3 where there is nothing to work on, 1 for every other error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CommandError::NoRun { .. }
+            | CommandError::NoRuns
+            | CommandError::NothingMeasured(_)
+            | CommandError::NoExperiment { .. }
+            | CommandError::NothingKept(_)
+            | CommandError::NotInProgress(_) => 3,
+            _ => 1,
+        }
+    }
 }

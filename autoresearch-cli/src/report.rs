@@ -18,10 +18,10 @@ pub mod fixtures;
 use autoresearch_core::State;
 use autoresearch_core::internal::import::is_imported;
 
-pub use line::{duration, line, took};
+pub use line::{duration, gain, line, took};
 pub use markdown::markdown;
 pub use noise::section as noise;
-pub use totals::summary;
+pub use totals::{summary, totals};
 pub use workers::terminal as workers;
 
 /// Formats the report for a terminal.

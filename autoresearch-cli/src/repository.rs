@@ -57,6 +57,13 @@ impl Repository {
         Ok(State::replay(&self.entries(tag)?)?)
     }
 
+    /// True while a command holds the lock of a run's journal. Nothing is changed.
+    pub fn is_locked(&self, tag: &str) -> bool {
+        let journal = std::fs::File::open(self.journal_path(tag));
+        // A shared lock for an instant: whoever opens the journal then waits for longer.
+        journal.is_ok_and(|journal| matches!(journal.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+    }
+
     /// The names of all runs, the one written last at the end.
     pub fn tags(&self) -> Vec<String> {
         let folders = std::fs::read_dir(self.root.join(FOLDER)).into_iter().flatten().flatten();

@@ -30,6 +30,8 @@ pub struct Session {
     pub plan: WorkerPlan,
     /// The run's name.
     pub tag: String,
+    /// What another run tried, as a section of the programme; empty without one.
+    pub history: String,
 }
 
 /// A run that was measured before and is now locked, so that no other command works in its slots.
@@ -49,7 +51,7 @@ impl Session {
     pub fn new(repository: Repository, config: Config, tag: String) -> Result<Session, CommandError> {
         let placeholders = Placeholders::find(repository.root.clone(), &config.preset)?;
         let plan = WorkerPlan::new(&config).map_err(|error| config.locate(error))?;
-        Ok(Session { repository, config, placeholders, plan, tag })
+        Ok(Session { repository, config, placeholders, plan, tag, history: String::new() })
     }
 
     /// The lineage of the run.
@@ -77,6 +79,9 @@ impl Session {
         let mut program = Program::read(&self.repository.root.join(&self.config.program))?;
         for (name, range) in &self.config.knobs {
             program.knobs.entry(name.clone()).or_insert_with(|| range.clone());
+        }
+        if !self.history.is_empty() {
+            program.text = format!("{}\n\n{}", program.text.trim_end(), self.history);
         }
         Ok(program)
     }

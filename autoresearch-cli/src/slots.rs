@@ -53,7 +53,7 @@ fn has_ended(journal: &Path) -> bool {
 }
 
 /// The bytes of all files below a folder.
-fn size(path: &Path) -> u64 {
+pub fn size(path: &Path) -> u64 {
     let Ok(metadata) = path.symlink_metadata() else { return 0 };
     match metadata.is_dir() {
         true => fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path())).sum(),
@@ -62,7 +62,7 @@ fn size(path: &Path) -> u64 {
 }
 
 /// Removes a folder, also where a tool left parts of it without write permission.
-fn remove(path: &Path) -> std::io::Result<()> {
+pub fn remove(path: &Path) -> std::io::Result<()> {
     if fs::remove_dir_all(path).is_ok() {
         return Ok(());
     }

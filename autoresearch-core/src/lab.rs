@@ -26,6 +26,7 @@ mod disclosure;
 mod error;
 mod excursion;
 mod health;
+mod hints;
 mod in_flight;
 mod propose;
 mod rebase;
@@ -83,6 +84,8 @@ pub struct Lab<C> {
     /// The experiments as the proposer sees them, under a rule that does not disclose everything.
     disclosed: Option<Disclosed>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
+    /// Once cancelled, the run ends after the experiments in flight.
+    finish: Cancel,
 }
 
 impl<C> Lab<C> {
@@ -105,6 +108,12 @@ impl<C: Change> Lab<C> {
         observers.push(observer);
         self.observers = Arc::new(observers);
         self
+    }
+
+    /// Ends the run after the experiments in flight as soon as this token is cancelled.
+    #[doc(hidden)]
+    pub fn finishing_on(self, finish: Cancel) -> Lab<C> {
+        Lab { finish, ..self }
     }
 
     /// Runs experiments until a stop condition holds. An interrupted run continues where it was.
@@ -140,13 +149,14 @@ impl<C: Change> Lab<C> {
             if !in_flight.cancel.is_cancelled() {
                 self.advance_experiments(in_flight).await?;
                 stop = self.settings.stop.reason(&self.state, self.metric.direction(), in_flight.elapsed());
+                stop = stop.or(self.finish.is_cancelled().then_some(StopReason::Requested));
                 self.start_health_check(in_flight, stop.is_some());
                 // A rebase may end in a conflict, which is decided first.
                 if self.start_trials(in_flight, stop.is_some()).await? {
                     continue;
                 }
                 if stop.is_none() {
-                    self.request_proposals(in_flight);
+                    self.request_proposals(in_flight)?;
                 }
                 let exhausted = in_flight.proposer.exhausted.clone().filter(|_| self.state.open.is_empty());
                 stop = stop.or(exhausted);

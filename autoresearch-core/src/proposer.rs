@@ -41,6 +41,8 @@ pub struct Context<'a, C = Patch> {
     pub rejections: &'a [RejectedProposal],
     /// Experiments that are staged and not decided, oldest first. Do not propose them again.
     pub pending: Vec<&'a Experiment>,
+    /// Hints that a person gave while the run went on, oldest first: a later one may take an earlier one back.
+    pub hints: &'a [String],
     /// Cost of all proposals of the run so far, the rejected ones included.
     pub spent: Cost,
     /// The run's seed, for proposers that draw at random.
@@ -83,6 +85,7 @@ impl<'a, C> Context<'a, C> {
             experiments: &[],
             rejections: &[],
             pending: Vec::new(),
+            hints: &[],
             spent: Cost::default(),
             seed,
             change: std::marker::PhantomData,
@@ -143,6 +146,7 @@ pub fn context<'a, C>(
         experiments: &state.experiments,
         rejections: &state.rejections,
         pending: state.pending().collect(),
+        hints: &state.hints,
         spent: state.cost,
         seed: header.seed,
         change: std::marker::PhantomData,

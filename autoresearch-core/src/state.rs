@@ -45,6 +45,8 @@ pub struct State {
     pub experiments: Vec<Experiment>,
     /// Proposals that were rejected before they cost an experiment.
     pub rejections: Vec<RejectedProposal>,
+    /// Hints of a person to the proposer, oldest first.
+    pub hints: Vec<String>,
     /// The best measured state, once the baseline is measured.
     pub incumbent: Option<Incumbent>,
     /// Experiments that are staged and not decided, oldest first: prepared, in flight, or waiting for another decision.

@@ -54,7 +54,9 @@ pub enum StopReason {
         /// The last of them with their reasons, one per line, oldest first.
         last: String,
     },
-    /// A person asked for it; the same command resumes the run.
+    /// A person asked for an end after the experiments in flight; the same command resumes the run.
+    Requested,
+    /// A person asked for it at once; the same command resumes the run.
     Cancelled,
 }
 
@@ -72,6 +74,7 @@ impl std::fmt::Display for StopReason {
             StopReason::Rejected { count, last } => {
                 write!(f, "{count} proposals in a row were rejected; the last ones were:\n{last}")
             }
+            StopReason::Requested => f.write_str("asked to stop after the experiments in flight; it can be continued"),
             StopReason::Cancelled => f.write_str("interrupted; it can be continued"),
         }
     }

@@ -43,8 +43,9 @@ pub(super) fn prompt(
          - Do not run the experiment itself, and ask no questions: nobody is there to answer.\n\
          - End with a message whose last line is one JSON object: {{\"description\": \"the change in one line\", \
          \"hypothesis\": \"why it should help\"}}\n\n\
-         # The programme\n\n{}\n\n# The history of the search\n\n{}\n\n{}",
+         # The programme\n\n{}\n\n{}# The history of the search\n\n{}\n\n{}",
         start(context.program.text.trim(), PROGRAMME),
+        crate::prompt::hints(context),
         crate::prompt::to_beat(context),
         digest(context, HISTORY)
     );

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use autoresearch_core::internal::journal::Entry;
+use autoresearch_core::{Experiment, State};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -22,6 +24,45 @@ pub struct ConfigArgs {
     pub preset: Option<String>,
     #[command(flatten)]
     pub workers: WorkersArgs,
+}
+
+/// The run that a reading command is about, and the form of its answer.
+#[derive(Debug, Clone, Args)]
+pub struct ReadArgs {
+    /// The run [default: the latest one]
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// Answer as JSON (docs/json.md).
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A run as a reading command sees it.
+pub struct ReadRun {
+    pub tag: String,
+    pub entries: Vec<Entry>,
+    pub state: State,
+}
+
+impl ReadArgs {
+    /// Reads the run. Takes no lock, so that it works while the run goes on.
+    pub fn read(&self, repository: &Repository) -> Result<ReadRun, CommandError> {
+        let tag = repository.tag_or_latest(self.tag.clone())?;
+        let entries = repository.entries(&tag)?;
+        let state = State::replay(&entries)?;
+        Ok(ReadRun { tag, entries, state })
+    }
+}
+
+impl ReadRun {
+    /// Finds an experiment of this number, decided or open.
+    pub fn experiment(&self, number: u32) -> Result<&Experiment, CommandError> {
+        let found = self.state.experiment(number).or_else(|| self.state.open(number).map(|open| &open.experiment));
+        found.ok_or_else(|| match self.state.next_experiment().checked_sub(1) {
+            Some(last) => CommandError::NoExperiment { tag: self.tag.clone(), number, last },
+            None => CommandError::NothingMeasured(self.tag.clone()),
+        })
+    }
 }
 
 /// Arguments that replace keys of `[workers]`.

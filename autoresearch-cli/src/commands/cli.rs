@@ -2,13 +2,40 @@
 
 use clap::{Parser, Subcommand};
 
+use super::apply::ApplyArgs;
 use super::audit::AuditArgs;
+use super::best::BestArgs;
+use super::completions::{CompletionsArgs, ManArgs};
+use super::diff::DiffArgs;
+use super::export::ExportArgs;
+use super::gc::GcArgs;
+use super::hint::HintArgs;
 use super::import::ImportArgs;
+use super::log::LogArgs;
 use super::pictures::PicturesArgs;
 use super::report::ReportArgs;
 use super::rerun::RerunArgs;
 use super::run::RunArgs;
+use super::schema::SchemaArgs;
+use super::show::ShowArgs;
+use super::status::StatusArgs;
+use super::stop::StopArgs;
 use super::verify::VerifyArgs;
+
+/// The commands by their use. A test holds this list and the subcommands together.
+const COMMANDS: &str = "\
+Commands:
+  begin:  import          read what another tool wrote as a run
+  run:    run             begin a run, or go on with one
+          stop, hint      end it in order; tell the proposer something meanwhile
+  look:   status, log     where it is; its experiments
+          show, diff      one experiment; its change
+          best, report    the best so far; everything, with a plot
+          export          the experiments as JSON, CSV or results.tsv
+  check:  verify, audit   is the run valid; are its gains real
+          rerun           measure the best again
+  use:    apply, gc       take the kept changes over; remove what old runs left
+  tools:  completions, man, schema";
 
 /// Ratchet search: propose a change, measure it, keep it only if it is really better.
 #[derive(Parser)]
@@ -16,9 +43,14 @@ use super::verify::VerifyArgs;
     name = "autoresearch",
     version,
     max_term_width = 100,
-    after_help = "Start in a git repository with a file autoresearch.toml; docs/configuration.md says what goes into it.\n\nExit codes: 0 for work that is done, also when a run ends by [stop]; 1 for an error, or a violation that\nverify finds; 2 for a wrong command line; 130 for an interruption.\n\nExample:\n  autoresearch run --experiments 100"
+    before_help = COMMANDS,
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}\nOptions:\n{options}\n{after-help}",
+    after_help = "`autoresearch COMMAND --help` tells of one. Exit codes: 0 done, 1 error, 2 wrong command line,\n3 nothing to work on, 130 interrupted.\n\nExample:\n  autoresearch run --experiments 100"
 )]
 pub struct Cli {
+    /// Print results, warnings and errors alone.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -27,11 +59,24 @@ pub struct Cli {
 #[derive(Subcommand)]
 pub enum Command {
     Run(RunArgs),
+    Status(StatusArgs),
+    Log(LogArgs),
+    Show(ShowArgs),
+    Diff(DiffArgs),
+    Best(BestArgs),
     Report(ReportArgs),
+    Export(ExportArgs),
+    Stop(StopArgs),
+    Hint(HintArgs),
     Verify(VerifyArgs),
     Audit(AuditArgs),
     Rerun(RerunArgs),
+    Apply(ApplyArgs),
+    Gc(GcArgs),
     Import(ImportArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+    Schema(SchemaArgs),
     /// Print this reference of all commands as Markdown.
     #[command(hide = true)]
     Reference,

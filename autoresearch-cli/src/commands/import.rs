@@ -1,62 +1,65 @@
-//! `autoresearch import`: makes a run of a table that somebody else wrote.
+//! `autoresearch import`: makes a run of what another tool wrote.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use autoresearch_core::internal::git::Lineage;
-use autoresearch_core::internal::import::{Imported, parse};
 use autoresearch_core::internal::results;
 use autoresearch_core::{Direction, Journal, JournalError, State};
 use clap::Args;
 
 use crate::config::parse_direction;
 use crate::error::CommandError;
+use crate::import::{Choices, Imported, read, records};
 use crate::repository::Repository;
 use crate::text::terminal;
 
-/// Make a run of a results.tsv that was written by hand or by another program, for `report`.
+/// Make a run of what a person or another tool wrote: a table, JSON lines, Optuna, MLflow, W&B, OpenEvolve, ShinkaEvolve.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is measured or judged again; the run can only be reported and verified.\n\nExample:\n  autoresearch import results.tsv --metric val_bpb\n  autoresearch report"
+    after_help = "Nothing is measured again. The run can be reported, compared and verified, and `run --history TAG` shows it\nto models and agents.\n\nExample:\n  autoresearch import results.tsv --metric val_bpb --direction minimise"
 )]
 pub struct ImportArgs {
-    /// The table, separated by tabs or commas: with a line of names, or karpathy's five columns.
-    file: PathBuf,
+    /// The file or folder; several, such as one for each phase, are one run in this order.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
     /// Name of the run [default: the file's name]
     #[arg(long)]
     tag: Option<String>,
-    /// Column with the metric [default: the first column with no other meaning]
+    /// Column with the metric [default: the file's, or its first column of numbers]
     #[arg(long, value_name = "COLUMN")]
     metric: Option<String>,
-    /// minimise if lower scores are better, else maximise.
-    #[arg(long, default_value = "minimise", value_parser = parse_direction)]
-    direction: Direction,
+    /// minimise if lower scores are better, else maximise [default: the file's, if it says so]
+    #[arg(long, value_parser = parse_direction)]
+    direction: Option<Direction>,
+    /// The study or experiment, if there are several.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The segment of an autoresearch.jsonl, from 0 [default: the last one]
+    #[arg(long, value_name = "N")]
+    segment: Option<usize>,
 }
 
-/// Reads the table, makes a run of it, and says what could not be read.
-pub fn import(repository: &Repository, args: ImportArgs) -> Result<ExitCode, CommandError> {
-    let shown = args.file.display();
-    let tag = args.tag.clone().unwrap_or_else(|| tag_of(&args.file));
+/// Reads the files, makes a run of them, and says what could not be read.
+pub fn import(repository: &Repository, args: &ImportArgs) -> Result<ExitCode, CommandError> {
+    let tag = args.tag.clone().unwrap_or_else(|| tag_of(args.files.first().map_or(Path::new(""), PathBuf::as_path)));
     // Only a name that a run could have.
     Lineage::open(&repository.root, &tag)?;
     let (folder, journal) = (repository.run_folder(&tag), repository.journal_path(&tag));
     if journal.exists() {
         return Err(CommandError::RunExists(tag, folder));
     }
-    let bytes = std::fs::read(&args.file).map_err(|e| CommandError::Other(format!("reading {shown}: {e}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| CommandError::Other(format!("{shown} is not UTF-8; save it as UTF-8 and import it again")))?;
-    let table = parse(&text, args.metric.as_deref());
-    if table.rows.is_empty() {
-        let problems: String = table.problems.iter().take(10).map(|problem| format!("\n  {problem}")).collect();
-        return Err(CommandError::Other(format!(
-            "{shown} has no keep with a number, so there is no baseline{problems}"
-        )));
-    }
+    let choices = Choices {
+        metric: args.metric.as_deref(),
+        direction: args.direction,
+        name: args.name.as_deref(),
+        segment: args.segment,
+    };
+    let table = read(&args.files, choices).map_err(CommandError::Other)?;
     repository.make_run_folder(&tag)?;
     // Under a name of its own until it is whole: what a crash leaves of an import is no run.
     let partial = folder.join(format!("journal.import-{}", std::process::id()));
-    let written = write(&partial, &table, &tag, args.direction).and_then(|state| {
+    let written = write(&partial, &table, &tag).and_then(|state| {
         std::fs::rename(&partial, &journal).map_err(|source| JournalError::Io { path: journal.clone(), source })?;
         Ok(state)
     });
@@ -64,24 +67,31 @@ pub fn import(repository: &Repository, args: ImportArgs) -> Result<ExitCode, Com
         let _ = std::fs::remove_file(&partial);
     }
     results::write(&folder.join("results.tsv"), &written?)?;
-    show(&table, &tag, args.direction);
+    show(&table, &tag);
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(table: &Imported, tag: &str, direction: Direction) {
+fn show(table: &Imported, tag: &str) {
     for problem in &table.problems {
         terminal::err(problem);
     }
-    let way = if direction == Direction::Minimise { "lower" } else { "higher" };
+    let way = if table.direction == Direction::Minimise { "lower" } else { "higher" };
     let (rows, problems) = (table.rows.len(), table.problems.len());
+    terminal::note(format_args!("format: {}", table.format));
     terminal::out(format_args!("experiments: {rows}; problems: {problems}; metric: {}, {way} is better", table.metric));
-    terminal::out(format_args!("report: autoresearch report --tag {tag}"));
+    if !table.others.is_empty() {
+        terminal::note(format_args!("other columns of numbers, for --metric: {}", table.others.join(", ")));
+    }
+    if table.is_judged {
+        terminal::note("it does not say what was kept: a keep is what was better than everything before it");
+    }
+    terminal::note(format_args!("report: autoresearch report --tag {tag}"));
 }
 
-fn write(path: &Path, table: &Imported, tag: &str, direction: Direction) -> Result<State, JournalError> {
+fn write(path: &Path, table: &Imported, tag: &str) -> Result<State, JournalError> {
     let mut journal = Journal::open(path)?;
     let mut state = State::default();
-    for record in table.records(tag, direction) {
+    for record in records(table, tag) {
         state.apply(&journal.append(record)?)?;
     }
     Ok(state)

@@ -57,7 +57,7 @@ pub fn write_report(
     plot::staircase(state, &svg, &png)?;
     let text = report::markdown(state, entries, title, "progress.svg");
     autoresearch_core::internal::results::write_atomically(&markdown, text.as_bytes())?;
-    terminal::out(format_args!("report: {}", markdown.display()));
-    terminal::out(format_args!("plot: {}", png.display()));
+    terminal::note(format_args!("report: {}", markdown.display()));
+    terminal::note(format_args!("plot: {}", png.display()));
     Ok(())
 }

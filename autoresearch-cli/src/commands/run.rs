@@ -7,7 +7,7 @@ use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::{Policy, Settings};
-use autoresearch_core::{Journal, Lab, Patch, Program, Revision, State, StopReason};
+use autoresearch_core::{Cancel, Journal, Lab, Patch, Program, Revision, State, StopReason};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -21,7 +21,7 @@ use crate::error::CommandError;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
-use crate::{preflight, proposers, report, slots};
+use crate::{control, history, preflight, proposers, report, slots};
 
 /// Begin a run, or go on with one that was interrupted.
 #[derive(Debug, Args)]
@@ -49,6 +49,9 @@ pub struct RunArgs {
     /// Start from the last commit although there are uncommitted changes.
     #[arg(long)]
     allow_dirty: bool,
+    /// Show models and agents what the run TAG tried, an imported one for instance.
+    #[arg(long, value_name = "TAG")]
+    history: Option<String>,
     /// Show what the next proposal would ask a model, and its cost. Starts nothing.
     #[arg(long)]
     dry_run: bool,
@@ -81,7 +84,8 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         (true, false) => Some(DefaultCap::Unknown),
         (false, _) => None,
     };
-    let session = Session::new(repository, config, tag)?;
+    let mut session = Session::new(repository, config, tag)?;
+    session.history = history(&session, args.history.as_deref())?;
     if args.dry_run {
         terminal::out(dry_run(&session, args.seed)?);
         return Ok(ExitCode::SUCCESS);
@@ -91,17 +95,20 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     }
     let program = session.program()?;
     let prepared = prepare(&session, args.allow_dirty).await?;
+    if args.history.is_some() {
+        history::store(&session.folder(), &session.history)?;
+    }
     for warning in &prepared.warnings {
         terminal::err(format_args!("warning: {warning}"));
     }
-    terminal::out(format_args!("run: {} ({})", session.tag, program.title));
-    terminal::out(format_args!("results: {}", session.folder().join("results.tsv").display()));
+    terminal::note(format_args!("run: {} ({})", session.tag, program.title));
+    terminal::note(format_args!("results: {}", session.folder().join("results.tsv").display()));
     if let Some(cap) = default_cap {
-        terminal::out(format_args!("limit: {cap}"));
+        terminal::note(format_args!("limit: {cap}"));
     }
     let removed = slots::remove_ended(&session.repository, &session.placeholders.slots(), &session.tag);
     if removed.runs > 0 {
-        terminal::out(removed);
+        terminal::note(removed);
     }
 
     let display = Display::new(Options {
@@ -111,8 +118,17 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         workers: session.plan.workers.classes.len(),
         ahead: session.plan.prepares_ahead(),
     });
-    let mut lab = lab(&session, program.clone(), prepared, args.seed)?.observed_by(Arc::new(display));
-    let reason = lab.run(&cancel_on_signal()).await?;
+    let (cancel, finish) = (cancel_on_signal(), Cancel::new());
+    let mut lab = lab(&session, program.clone(), prepared, args.seed)?.finishing_on(finish.clone());
+    if !terminal::is_quiet() {
+        lab = lab.observed_by(Arc::new(display));
+    }
+    let announced = control::announce(&session.folder(), session.config.stop.limits())?;
+    let requests = tokio::spawn(announced.follow(finish, cancel.clone()));
+    let reason = lab.run(&cancel).await;
+    requests.abort();
+    drop(announced);
+    let reason = reason?;
     let (state, entries) = (lab.state(), session.repository.entries(&session.tag)?);
     terminal::out(report::summary(state) + &report::workers(state, &entries));
     write_report(&session.repository, &session.tag, &program.title, state, &entries)?;
@@ -120,6 +136,25 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         StopReason::Cancelled => ExitCode::from(130),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// The past that the proposer is shown: of the run `tag`, else the one that this run was begun with.
+fn history(session: &Session, tag: Option<&str>) -> Result<String, CommandError> {
+    let stored = history::stored(&session.folder());
+    let Some(tag) = tag else { return Ok(stored.unwrap_or_default()) };
+    if !session.config.proposer.asks() {
+        let why = "--history is shown to models and agents, and the configured proposer asks none; give another [proposer] kind, or \
+                   leave --history out";
+        return Err(CommandError::Other(why.into()));
+    }
+    let section = history::section(tag, &session.repository.state(tag)?);
+    match stored.filter(|stored| *stored != section) {
+        None => Ok(section),
+        Some(_) => Err(CommandError::Other(format!(
+            "the run {} was begun with another history, and goes on with it; leave --history out, or give another --tag",
+            session.tag
+        ))),
+    }
 }
 
 /// A run that was checked and is locked.
@@ -189,6 +224,7 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.seed = seed;
     settings.stop = config.stop.stop();
     settings.results = Some(session.folder().join("results.tsv"));
+    settings.hints = Some(session.folder().join(control::HINTS));
     settings.remeasure_every = config.ratchet.remeasure_every();
     settings.screening = config.screening.as_ref().map(|section| section.screening());
     settings.workers = session.plan.workers.clone();

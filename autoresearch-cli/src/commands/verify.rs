@@ -1,5 +1,6 @@
 //! `autoresearch verify`: checks that a run is valid.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use clap::Args;
 use super::args::WorkersArgs;
 use crate::config::Config;
 use crate::error::CommandError;
+use crate::removed;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
@@ -173,7 +175,7 @@ fn check_once(
         report.checks.push(decisions(session, state, &entries)?);
     }
     match git {
-        Some((lineage, refs)) => check_repository(&mut report, state, &lineage, refs),
+        Some(git) => check_repository(&mut report, state, git),
         None => report.skipped.push("repository: imported: no commits to check".into()),
     }
     let what = format!("results.tsv: {}", count(state.experiments.len(), "row"));
@@ -207,7 +209,15 @@ fn decisions(session: &Session, state: &State, entries: &[Entry]) -> Result<Chec
 struct Views {
     table: Result<View, Violation>,
     /// Nothing for an imported run.
-    git: Option<(Lineage, Result<Vec<Violation>, GitError>)>,
+    git: Option<Git>,
+}
+
+/// The repository of a run that was not imported.
+struct Git {
+    lineage: Lineage,
+    refs: Result<Vec<Violation>, GitError>,
+    /// The experiments whose candidates `gc` has removed.
+    removed: BTreeSet<u32>,
 }
 
 impl Views {
@@ -217,21 +227,22 @@ impl Views {
             return Ok(Views { table, git: None });
         }
         let lineage = Lineage::open(&repository.root, tag)?;
-        let refs = verify::refs(state, &lineage);
-        Ok(Views { table, git: Some((lineage, refs)) })
+        let removed = removed::experiments(&repository.run_folder(tag));
+        let refs = verify::refs(state, &lineage, &removed);
+        Ok(Views { table, git: Some(Git { lineage, refs, removed }) })
     }
 }
 
-fn check_repository(report: &mut Report, state: &State, lineage: &Lineage, refs: Result<Vec<Violation>, GitError>) {
-    let candidates = state.experiments.len() + state.open.len();
+fn check_repository(report: &mut Report, state: &State, Git { lineage, refs, removed }: Git) {
+    let candidates = state.experiments.len() + state.open.len() - removed.len();
     let keeps = state.experiments.iter().filter(|experiment| experiment.kept_as.is_some()).count();
     let branch = format!("autoresearch/{}", lineage.tag());
     let what = format!("repository: {}, {}, branch {branch}", count(candidates, "candidate"), count(keeps, "keep"));
     report.checks.push(Check::of_git("repository", refs, |found| Check::new(what, found)));
-    report.checks.push(Check::of_git("objects", verify::objects(state, lineage), |(whole, found)| {
+    report.checks.push(Check::of_git("objects", verify::objects(state, &lineage, &removed), |(whole, found)| {
         Check::new(format!("objects: {whole} read"), found)
     }));
-    match verify::fsck(lineage) {
+    match verify::fsck(&lineage) {
         Some(found) => report.checks.push(Check::new("git fsck", found)),
         None => report.skipped.push("git fsck: not checked, since there is no git on PATH".into()),
     }

@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use autoresearch_agents::agent_cli::{Auth, DescriptionPattern, Outside};
 use autoresearch_agents::http::KeySource;
 use autoresearch_agents::model::{Caps, Price};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::costs::{check_dollars, check_not_shared, check_prices};
 use super::error::KeyError;
+use super::schema;
 use super::values::Seconds;
 
 /// The keys of `kind = "agent"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSection {
     /// An agent whose command line is known.
@@ -34,14 +36,17 @@ pub struct AgentSection {
     pub references: Vec<String>,
     /// Treatment of new files that it leaves outside the editable paths; they are dropped by default.
     #[serde(default)]
+    #[schemars(with = "schema::Outside")]
     pub outside: Outside,
     /// Pattern that chooses the description out of its output.
+    #[schemars(with = "Option<String>")]
     pub description: Option<DescriptionPattern>,
     /// Wall clock for one proposal; ten minutes by default.
     #[serde(default)]
     pub limit_seconds: Seconds,
     /// The caps on the cost of one proposal.
     #[serde(default)]
+    #[schemars(with = "schema::Caps")]
     pub per_proposal: Caps,
     /// The source of the key; by default the variable that the vendor's own tools read.
     key: Option<KeyOrLogin>,
@@ -51,11 +56,12 @@ pub struct AgentSection {
     auth: Option<AuthKind>,
     /// Prices by model, instead of those that are compiled in.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, schema::Price>")]
     prices: BTreeMap<String, Price>,
 }
 
 /// An agent whose command line is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KnownAgent {
     ClaudeCode,
@@ -63,7 +69,7 @@ pub enum KnownAgent {
 }
 
 /// A [`KeySource`], or the agent's own login.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum KeyOrLogin {
     /// The agent's own login, which it then sees.
@@ -73,7 +79,7 @@ enum KeyOrLogin {
     Command(Vec<String>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum AuthKind {
     XApiKey,

@@ -1,13 +1,14 @@
 //! `[excursion]`: when the search leaves its incumbent for a while.
 
 use autoresearch_core::ExcursionRule;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
 use super::screening::library_error;
 
 /// The section.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExcursionSection {
     /// Experiments in a row without a keep after which a side line begins; 20 by default.

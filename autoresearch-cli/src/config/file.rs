@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use autoresearch_core::{Budget, EditablePaths, Metric};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::excursion::ExcursionSection;
@@ -20,7 +21,7 @@ use super::stop::StopSection;
 use super::workers::WorkersSection;
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The file with the human's programme, relative to the repository's root.
@@ -81,6 +82,7 @@ pub struct Config {
     pub(super) source: Source,
     /// Belongs to the preparation of the data.
     #[serde(default, rename = "workload")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     _workload: toml::Table,
 }
 

@@ -1,19 +1,22 @@
 //! `[limits]`: what each command may use of the machine.
 
 use autoresearch_core::internal::process::Limits;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::values;
+use super::{schema, values};
 
 /// The section; without a key there is no limit of that kind.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
     /// Bytes of data of each process; written in GiB.
     #[serde(default, rename = "memory_gb", deserialize_with = "values::gibibytes")]
+    #[schemars(with = "Option<schema::Positive>")]
     pub memory: Option<u64>,
     /// Bytes of each file that is written; written in GiB.
     #[serde(default, rename = "file_gb", deserialize_with = "values::gibibytes")]
+    #[schemars(with = "Option<schema::Positive>")]
     pub file_size: Option<u64>,
     /// Processes and threads of the user altogether.
     pub processes: Option<u64>,

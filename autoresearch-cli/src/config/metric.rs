@@ -5,19 +5,21 @@ use std::sync::Arc;
 use autoresearch_core::internal::metric::{Repeats, units_in_a_second};
 use autoresearch_core::{Clock, Statistic};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
-use super::values;
+use super::{schema, values};
 
 /// The section.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MetricSection {
     /// The name under which the run prints it.
     pub name: String,
     /// The way that is better.
     #[serde(deserialize_with = "direction")]
+    #[schemars(with = "schema::Direction")]
     pub direction: Direction,
     /// For people; a clock of the lab's needs it, too.
     #[serde(default)]
@@ -26,18 +28,22 @@ pub struct MetricSection {
     #[serde(default)]
     pub kind: MetricKind,
     /// The number of several repeats of a run that counts; for `number` only, the median by default.
+    #[schemars(with = "Option<schema::Repeats>")]
     pub repeats_of: Option<Repeats>,
     /// The sample of a run that counts: for `timing` only, like all that follows.
+    #[schemars(with = "Option<schema::Statistic>")]
     pub statistic: Option<Statistic>,
     /// The clock that measures: the program's or the lab's.
+    #[schemars(with = "Option<schema::Clock>")]
     pub clock: Option<Clock>,
     /// The fewest samples of a run.
     #[serde(default, deserialize_with = "samples")]
+    #[schemars(range(min = 1, max = 1000))]
     pub samples: Option<u32>,
 }
 
 /// The kind of number that a metric is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricKind {
     /// One number in the summary block.

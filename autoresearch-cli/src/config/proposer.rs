@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use autoresearch_agents::http::{KeySource, Retry, Timeouts};
 use autoresearch_agents::model::{Options, Price, Prices};
 use autoresearch_agents::{ClaudeSettings, Factorial, OpenAiSettings, Search};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
@@ -13,6 +14,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 use super::agent::AgentSection;
 use super::costs::{check_dollars, check_not_shared, check_prices};
 use super::error::KeyError;
+use super::schema;
 use super::source::ValueError;
 use super::values;
 
@@ -38,16 +40,17 @@ pub enum ProposerSection {
 }
 
 /// The keys of `kind = "knobs"`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnobsSection {
     /// The strategy that chooses the next values; `neighbour` by default.
     #[serde(default)]
+    #[schemars(with = "schema::Search")]
     pub strategy: Search,
 }
 
 /// The keys of `kind = "design"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DesignSection {
     /// Its name in the journal and in the report.
@@ -60,16 +63,17 @@ pub struct DesignSection {
 }
 
 /// The keys of `kind = "merge"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MergeSection {
     /// Loss against its incumbent up to which a change is a near miss, in the metric's unit.
     #[serde(deserialize_with = "values::not_negative")]
+    #[schemars(range(min = 0.0))]
     pub margin: f64,
 }
 
 /// The keys of `kind = "replay"`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplaySection {
     /// The journal of the recorded run, relative to the repository's root.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
 use autoresearch_core::{NoiseAwareSettings, RuleError, SequentialSettings};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::KeyError;
+use super::schema;
 
 /// The section: a rule and its numbers. A number that is missing has the rule's own default.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RatchetSection {
     #[serde(default)]
@@ -55,10 +57,11 @@ pub struct RatchetSection {
     remeasure_every: Option<u32>,
     /// Limits on secondary metrics, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, schema::Limit>")]
     limits: BTreeMap<String, Limit>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// One trial each; whatever is better is kept.

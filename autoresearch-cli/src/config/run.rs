@@ -1,13 +1,14 @@
 //! `[run]`, `[build]` and `[check]`: the commands.
 
 use autoresearch_core::internal::process::Cpus;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
 use super::values::{self, Seconds};
 
 /// `[run]`: the program that prints the metric.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunSection {
     /// The command line.
@@ -17,9 +18,11 @@ pub struct RunSection {
     pub limit_seconds: Seconds,
     /// The processors that it is pinned to; all of them if the list is empty.
     #[serde(default, deserialize_with = "values::cpus")]
+    #[schemars(with = "Vec<usize>")]
     pub cpus: Cpus,
     /// Repeats of the command for one measurement; 1 by default.
     #[serde(default = "once", deserialize_with = "values::between::<1, 1000, _>")]
+    #[schemars(range(min = 1, max = 1000))]
     pub repeats: u32,
     /// Names of further variables of the outer environment that the build and the run inherit, where they are set.
     #[serde(default)]
@@ -44,7 +47,7 @@ fn once() -> u32 {
 }
 
 /// `[build]`: the command that makes the program; none by default.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildSection {
     /// The command line; empty for no build.
@@ -59,7 +62,7 @@ pub struct BuildSection {
 }
 
 /// `[check]`: the command that a patch of a model or an agent must pass before it costs an experiment; none by default.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckSection {
     /// The command line; empty for no check.

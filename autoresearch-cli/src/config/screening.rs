@@ -1,12 +1,13 @@
 //! `[screening]`: short trials before the full budget.
 
 use autoresearch_core::Screening;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
 
 /// The section. A key that is missing has the library's default.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScreeningSection {
     /// Shares of the full budget, rising.

@@ -4,32 +4,53 @@ use std::time::Duration;
 
 use autoresearch_agents::model::{Caps, DEFAULT_RUN_CALLS, DEFAULT_RUN_DOLLARS};
 use autoresearch_core::{Score, Stop};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::values;
+use super::{schema, values};
 
 /// The section; the first condition that holds ends the run.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopSection {
     /// Experiments beside the baseline.
     #[serde(default, deserialize_with = "values::count_or_zero")]
+    #[schemars(with = "Option<usize>")]
     pub experiments: Option<usize>,
     /// Time since this call of the command began.
     #[serde(default, deserialize_with = "values::hours")]
+    #[schemars(with = "Option<schema::Positive>")]
     pub hours: Option<Duration>,
     /// The score that is good enough.
     #[serde(default, deserialize_with = "values::finite")]
+    #[schemars(with = "Option<f64>")]
     pub target: Option<f64>,
     /// Experiments and rejected proposals in a row without a keep.
     #[serde(default, deserialize_with = "values::count")]
+    #[schemars(with = "Option<std::num::NonZeroUsize>")]
     pub plateau: Option<usize>,
     /// US dollars that all proposals together may cost. Infinity is no limit.
     #[serde(default, deserialize_with = "values::dollars")]
+    #[schemars(with = "Option<schema::Positive>")]
     pub dollars: Option<f64>,
     /// Tokens that all proposals together may take.
     pub tokens: Option<u64>,
     /// Calls of models that all proposals together may make.
+    pub calls: Option<u64>,
+}
+
+/// The conditions that tell how much of a run is left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct StopLimits {
+    /// Experiments beside the baseline.
+    pub experiments: Option<usize>,
+    /// Seconds since the call of the command began.
+    pub seconds: Option<f64>,
+    /// US dollars for proposals.
+    pub dollars: Option<f64>,
+    /// Tokens for proposals.
+    pub tokens: Option<u64>,
+    /// Calls of models.
     pub calls: Option<u64>,
 }
 
@@ -74,6 +95,17 @@ impl StopSection {
         stop.tokens = self.tokens;
         stop.calls = self.calls;
         stop
+    }
+
+    /// The conditions as `status` shows them.
+    pub fn limits(&self) -> StopLimits {
+        StopLimits {
+            experiments: self.experiments,
+            seconds: self.hours.map(|time| time.as_secs_f64()),
+            dollars: self.finite_dollars(),
+            tokens: self.tokens,
+            calls: self.calls,
+        }
     }
 
     /// The caps on the cost of all proposals, as proposers take them: without one in dollars they keep their own default.

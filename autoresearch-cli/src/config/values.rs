@@ -2,9 +2,11 @@
 //!
 //! The message of an error continues the name of the key: `[run] limit_seconds` + ` is -1; give …`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use autoresearch_core::internal::process::Cpus;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// The longest time that may be given, some thirty years.
@@ -57,6 +59,20 @@ impl Default for Seconds {
     /// Ten minutes.
     fn default() -> Seconds {
         Seconds(Duration::from_secs(600))
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "exclusiveMinimum": 0 })
     }
 }
 

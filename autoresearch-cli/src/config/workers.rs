@@ -1,6 +1,7 @@
 //! `[workers]`: the workers of a run and their devices.
 
 use autoresearch_core::Device;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
@@ -10,19 +11,22 @@ use super::values;
 const MAX_WORKERS: u32 = 1000;
 
 /// The section.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkersSection {
     /// The number of workers; by default one for each entry of `devices`, else one.
     #[serde(default, deserialize_with = "workers")]
+    #[schemars(with = "Option<usize>", range(min = 1, max = 1000))]
     count: Option<usize>,
     /// The devices of each worker, one entry for each.
     #[serde(default)]
+    #[schemars(with = "Vec<Written>")]
     devices: Vec<DeviceEntry>,
     /// Makes proposals while experiments run; by default with several workers, or with a model or an agent.
     pub ahead: Option<bool>,
     /// Builds that may go on beside the trials.
     #[serde(default, deserialize_with = "builders")]
+    #[schemars(with = "Option<usize>", range(max = 1000))]
     pub builders: Option<usize>,
 }
 
@@ -34,14 +38,14 @@ struct DeviceEntry {
     class: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a device is a text as 'cuda:0', or a table { device = 'cuda:0', class = 'h100' }")]
 enum Written {
     Text(String),
     Table(Table),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Table {
     device: String,

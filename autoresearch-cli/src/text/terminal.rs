@@ -3,7 +3,8 @@
 //! All text passes [`clean`], so that nothing that a candidate printed or a model wrote can command the terminal.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::clean;
 
@@ -14,6 +15,48 @@ pub enum Style {
     Yellow,
     Green,
     Red,
+}
+
+/// True if only results and errors are written.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out notes from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// True if notes are left out.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// True if standard output may have colours: it is a terminal, and `NO_COLOR` is not set.
+pub fn has_colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes a line, or several, to standard output, beside the result: not under `--quiet`.
+pub fn note(text: impl Display) {
+    if !is_quiet() {
+        out(text);
+    }
+}
+
+/// Writes a line to standard output in a style, where colours are shown.
+pub fn out_styled(text: &str, style: Option<Style>) {
+    match style.filter(|_| has_colour()) {
+        Some(style) => write(std::io::stdout(), &styled(text, style)),
+        None => out(text),
+    }
+}
+
+/// Clears the screen, if standard output is one. Returns false if it is none.
+pub fn clear() -> bool {
+    let is_terminal = std::io::stdout().is_terminal();
+    if is_terminal {
+        write(std::io::stdout(), "\x1b[H\x1b[2J\x1b[3J");
+    }
+    is_terminal
 }
 
 /// Writes a line, or several, to standard output.
@@ -28,13 +71,17 @@ pub fn err(text: impl Display) {
 
 /// Writes a line to standard error in a style.
 pub fn err_styled(text: &str, style: Style) {
+    write(std::io::stderr(), &styled(text, style));
+}
+
+fn styled(text: &str, style: Style) -> String {
     let code = match style {
         Style::Dim => "2",
         Style::Yellow => "33",
         Style::Green => "1;32",
         Style::Red => "31",
     };
-    write(std::io::stderr(), &format!("\x1b[{code}m{}\x1b[0m", clean(text)));
+    format!("\x1b[{code}m{}\x1b[0m", clean(text))
 }
 
 fn write(mut to: impl Write, text: &str) {

@@ -16,11 +16,11 @@ fn a_table_written_by_hand_is_imported_and_only_reported() {
         fffffff\t45\treverted\tthe other way\r\n";
     std::fs::write(repository.folder.join("mine.tsv"), table).unwrap();
 
-    let output = repository.run(&["import", "mine.tsv"]);
+    let output = repository.run(&["import", "mine.tsv", "--direction", "minimise"]);
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("experiments: 5; problems: 1; metric: score, lower is better"), "{}", text(&output));
     assert!(text(&output).contains("line 6: the status `perhaps`"), "{}", text(&output));
-    let again = repository.run(&["import", "mine.tsv"]);
+    let again = repository.run(&["import", "mine.tsv", "--direction", "minimise"]);
     assert!(!again.status.success() && text(&again).contains("there is a run mine already"), "{}", text(&again));
 
     let report = repository.run(&["report", "--tag", "mine"]);
@@ -48,8 +48,56 @@ fn a_table_written_by_hand_is_imported_and_only_reported() {
     let on = repository.run(&["run", "--experiments", "2"]);
     assert!(text(&on).contains("run: own "), "the run without a name goes on with one's own: {}", text(&on));
 
-    std::fs::write(repository.folder.join("empty.tsv"), "commit\tscore\tdescription\na\t1\tx\n").unwrap();
-    let empty = repository.run(&["import", "empty.tsv"]);
-    assert!(!empty.status.success() && text(&empty).contains("no column is named `status`"), "{}", text(&empty));
-    assert!(!repository.folder.join(".autoresearch/empty").exists());
+    // Nothing is guessed, and nothing is left of what failed.
+    let asked = repository.fails(&["import", "mine.tsv", "--tag", "other"]);
+    assert!(asked.contains("whether lower or higher `score` is better; give --direction"), "{asked}");
+    repository.write("empty.tsv", "commit\tdescription\na\tx\n");
+    let empty = repository.fails(&["import", "empty.tsv", "--direction", "minimise"]);
+    assert!(empty.contains("without a column of numbers"), "{empty}");
+    repository.write("prose.txt", "No table.\n");
+    let unknown = repository.fails(&["import", "prose.txt"]);
+    assert!(
+        unknown.contains("known are") && unknown.contains("Optuna") && unknown.contains("ShinkaEvolve"),
+        "{unknown}"
+    );
+    for tag in ["other", "empty", "prose"] {
+        assert!(!repository.folder.join(".autoresearch").join(tag).exists(), "{tag}");
+    }
+}
+
+#[test]
+fn an_imported_run_is_the_past_of_a_proposer() {
+    let agent = "n=$(cat n.txt)\necho $((n - 1)) > n.txt\necho '{\"description\": \"less\", \"hypothesis\": \"\"}'\n";
+    let config = format!(
+        "editable = ['n.txt']\n[run]\ncommand = ['sh', '-c', 'echo \"score: $(cat n.txt)\"']\n[metric]\nname = 'score'\n\
+         direction = 'minimise'\n[ratchet]\nrule = 'strict'\n[proposer]\nkind = 'agent'\ncommand = ['sh', '-c', '''\n{agent}''']\n\
+         key = 'login'\n"
+    );
+    let repository =
+        Repository::with(&[("autoresearch.toml", &config), ("program.md", "# Lower it\n"), ("n.txt", "50\n")]);
+    let table =
+        "commit\tscore\tstatus\tdescription\na\t50\tkeep\tbaseline\nb\t40\tkeep\tless of it\nc\t\tcrash\tnone of it\n";
+    std::fs::write(repository.folder.join("old.tsv"), table).unwrap();
+    repository.succeeds(&["import", "old.tsv", "--direction", "minimise"]);
+    let asked = |arguments: &[&str]| repository.succeeds(&[&["run", "--tag", "t", "--dry-run"], arguments].concat());
+    assert!(!asked(&[]).contains("What was tried before"));
+    let said = asked(&["--history", "old"]);
+    for part in [
+        "# What was tried before",
+        "The run old tried",
+        "keep: 40.000000, better by 10.000000: less of it",
+        "crash: no number: none of it",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "1", "--history", "old"]);
+    // The run goes on with it, whatever becomes of the other one.
+    std::fs::remove_dir_all(repository.folder.join(".autoresearch/old")).unwrap();
+    assert!(asked(&[]).contains("keep: 40.000000, better by 10.000000: less of it"));
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "2"]);
+    let missing = repository.run(&["run", "--tag", "t", "--history", "old"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", text(&missing));
+    repository.configure(|text| text.split("[proposer]").next().unwrap().to_owned());
+    let searcher = repository.fails(&["run", "--tag", "u", "--history", "t", "--allow-dirty"]);
+    assert!(searcher.contains("--history is shown to models and agents"), "{searcher}");
 }

@@ -4,6 +4,8 @@
 
 mod fixture;
 
+mod apply;
+mod control;
 mod early_errors;
 mod holdout;
 mod import;
@@ -12,6 +14,7 @@ mod models;
 mod noise;
 mod pictures;
 mod policy;
+mod reading;
 mod reference;
 mod rerun;
 mod run;

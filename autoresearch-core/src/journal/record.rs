@@ -95,6 +95,11 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         proposer: String,
     },
+    /// A person gave the proposer a hint while the run went on. Every later request shows it.
+    Hinted {
+        /// The hint.
+        text: String,
+    },
     /// A health check ended: a trial of the incumbent outside of any experiment. It is made after several crashes in a row,
     /// or when the sandbox keeps failing on one candidate, to see whether the machine is at fault; and on a schedule, to see
     /// whether the machine has shifted.

@@ -11,6 +11,7 @@ use super::excursion::ExcursionRule;
 use super::screening::Screening;
 use super::settings::{Settings, Workers};
 use super::{Change, Lab, LabError};
+use crate::cancel::Cancel;
 use crate::journal::Journal;
 use crate::metric::{Direction, Metric};
 use crate::observer::Observer;
@@ -237,6 +238,7 @@ impl<C: Change> LabBuilder<C> {
             state: Arc::new(state),
             observed: 0,
             observers: Arc::new(observers),
+            finish: Cancel::new(),
         })
     }
 }

@@ -45,7 +45,7 @@ impl From<RejectedDraft> for Rejected {
 
 impl<C: Change> Lab<C> {
     /// Asks the proposer for the proposals that are missing from the backlog.
-    pub(super) fn request_proposals(&mut self, in_flight: &mut InFlight<C>) {
+    pub(super) fn request_proposals(&mut self, in_flight: &mut InFlight<C>) -> Result<(), LabError> {
         let missing = match self.settings.workers.ahead {
             // One proposal at a time, when nothing else is in flight.
             false => usize::from(self.state.open.is_empty() && in_flight.is_quiet()),
@@ -63,8 +63,10 @@ impl<C: Change> Lab<C> {
             || is_suspect(&self.state, &self.settings)
             || most == 0
         {
-            return;
+            return Ok(());
         }
+        self.record_hints()?;
+        let proposer = &mut in_flight.proposer;
         (proposer.is_busy, proposer.known) = (true, self.state.experiments.len());
         let experiment = self.state.next_experiment();
         self.tell(&Event::ProposalRequested { experiment });
@@ -81,6 +83,7 @@ impl<C: Change> Lab<C> {
             };
             Completion::Proposed(Answer { parent, asked: most, result, took: started.elapsed() })
         });
+        Ok(())
     }
 
     /// Counts the experiments that are staged and have not begun.

@@ -36,6 +36,9 @@ pub struct Settings {
     pub stop: Stop,
     /// Path of `results.tsv`. Default: no table is written.
     pub results: Option<PathBuf>,
+    /// Path of a file to which a person may add hints while the run goes on, one JSON line `{"text":"…"}` for each. They are
+    /// journaled before the proposer is asked the next time. Default: no file is read.
+    pub hints: Option<PathBuf>,
     /// Number of deaths of the process, while trials of an experiment were in flight, after which it counts as crashed.
     /// Default: 3.
     pub loss_limit: u32,
@@ -122,6 +125,7 @@ impl Settings {
             budget: budget.into(),
             stop: Stop::default(),
             results: None,
+            hints: None,
             loss_limit: 3,
             remeasure_every: None,
             suspicious_crashes: 5,

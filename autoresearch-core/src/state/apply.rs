@@ -98,6 +98,7 @@ impl State {
                 let experiment = self.next_experiment();
                 self.rejections.push(RejectedProposal { description, reason, change, cost, proposer, experiment });
             }
+            Record::Hinted { text } => self.hints.push(text),
             Record::HealthChecked { failure, measurement, reference } => {
                 self.checks += 1;
                 if let (Some(measurement), Some(incumbent)) = (measurement, &mut self.incumbent) {

@@ -1,6 +1,6 @@
 //! The checks of the repository against the journal: refs, ancestry and objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
 use crate::git::{GitError, Lineage};
@@ -9,8 +9,8 @@ use crate::state::{Experiment, State, Status};
 
 /// Checks that the commits and refs of a run are those of its journal, and that everything they need can be read.
 pub fn repository(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
-    let mut violations = refs(state, lineage)?;
-    violations.extend(objects(state, lineage)?.1);
+    let mut violations = refs(state, lineage, &BTreeSet::new())?;
+    violations.extend(objects(state, lineage, &BTreeSet::new())?.1);
     Ok(violations)
 }
 
@@ -25,8 +25,14 @@ fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Ca
     earlier.chain([(made.parent.as_ref(), &made.candidate)])
 }
 
-/// Checks the refs and the ancestry alone; unreadable objects are left to [`objects`].
-pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError> {
+/// True if the candidates of an experiment may be gone: a keep is always needed.
+fn is_removed(made: &Experiment, removed: &BTreeSet<u32>) -> bool {
+    made.status != Status::Keep && removed.contains(&made.id)
+}
+
+/// Checks the refs and the ancestry alone; unreadable objects are left to [`objects`]. The candidates of the experiments
+/// `removed`, none of which may be a keep, need not be there any more.
+pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result<Vec<Violation>, GitError> {
     let mut refs = lineage.refs()?;
     let mut violations = Vec::new();
     let mut wrong = |what: String| violations.push(Violation::new(what));
@@ -58,7 +64,7 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
         0 => lineage.pin_of(id),
         times => lineage.pin_of_rebase(id, times),
     };
-    for made in made(state) {
+    for made in made(state).filter(|made| !is_removed(made, removed)) {
         let id = made.id;
         // The baseline is the commit that the search starts from, or one on it.
         let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
@@ -108,9 +114,9 @@ pub fn refs(state: &State, lineage: &Lineage) -> Result<Vec<Violation>, GitError
 }
 
 /// Checks that everything the run's commits need can be read and has its hash. Also returns the number of whole objects.
-pub fn objects(state: &State, lineage: &Lineage) -> Result<(usize, Vec<Violation>), GitError> {
+pub fn objects(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result<(usize, Vec<Violation>), GitError> {
     let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
-    for made in made(state) {
+    for made in made(state).filter(|made| !is_removed(made, removed)) {
         let id = made.id;
         for (_, candidate) in candidates(made) {
             from.entry(&candidate.revision).or_insert_with(|| format!("the candidate of experiment {id}"));

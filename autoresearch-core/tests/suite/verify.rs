@@ -324,7 +324,7 @@ async fn every_object_can_be_read_and_has_its_hash() {
         std::fs::write(&path, bytes).unwrap();
     }
     fixture.assert_sound("mended");
-    let whole = verify::objects(&fixture.state(), &fixture.lineage()).unwrap().0;
+    let whole = verify::objects(&fixture.state(), &fixture.lineage(), &Default::default()).unwrap().0;
     // Six commits with a tree and a blob each are candidates or history; two more reword what was kept.
     assert_eq!(whole, 6 * 3 + 2);
 

@@ -1,0 +1,196 @@
+//! `autoresearch apply`: takes the kept changes of a run over, by the user's own git with its hooks and signatures.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::{Experiment, State, Status};
+use clap::{Args, ValueEnum};
+
+use crate::error::CommandError;
+use crate::git::{failure, git, output};
+use crate::report;
+use crate::repository::Repository;
+use crate::text::terminal;
+
+/// The form in which the kept changes are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Branch,
+    Commit,
+    Patches,
+}
+
+/// Take the kept changes of a run over: as a branch, as one commit, or as one commit each.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "commit and patches go onto the branch that is checked out, through your hooks; a conflict or a hook that\nsays no leaves everything as it was. A working tree with changes is not touched.\n\nExample:\n  autoresearch apply --as commit"
+)]
+pub struct ApplyArgs {
+    /// The run [default: the latest one]
+    #[arg(long)]
+    tag: Option<String>,
+    /// branch: a new branch at the best; commit: one commit with all; patches: a commit for each.
+    #[arg(long = "as", value_enum, default_value = "branch", hide_possible_values = true, value_name = "FORM")]
+    form: Form,
+    /// Name of the new branch [default: best-TAG]
+    #[arg(long, value_name = "BRANCH")]
+    name: Option<String>,
+    /// Message of the one commit [default: the kept changes]
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+}
+
+/// The kept changes of a run.
+struct Kept<'a> {
+    tag: &'a str,
+    /// The commit that the run started from.
+    base: String,
+    /// The incumbent.
+    best: String,
+    changes: Vec<&'a Experiment>,
+    state: &'a State,
+}
+
+/// Takes the kept changes over.
+pub fn apply(repository: &Repository, args: &ApplyArgs) -> Result<ExitCode, CommandError> {
+    let tag = repository.tag_or_latest(args.tag.clone())?;
+    let state = repository.state(&tag)?;
+    if is_imported(&state) {
+        return Err(CommandError::Imported(tag));
+    }
+    let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(tag)) };
+    let changes: Vec<&Experiment> =
+        state.experiments.iter().filter(|made| made.id > 0 && made.status == Status::Keep).collect();
+    let base = state.header.as_ref().and_then(|header| header.base.as_ref());
+    let Some(base) = base.filter(|_| !changes.is_empty()) else { return Err(CommandError::NothingKept(tag)) };
+    let kept = Kept { tag: &tag, base: base.0.clone(), best: incumbent.revision.0.clone(), changes, state: &state };
+    let root = &repository.root;
+    match args.form {
+        Form::Branch => kept.branch(root, args.name.as_deref())?,
+        Form::Commit => {
+            let branch = kept.check_out(repository)?;
+            kept.commit(root, &branch, args.message.as_deref())?;
+        }
+        Form::Patches => {
+            let branch = kept.check_out(repository)?;
+            kept.patches(root, &branch)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Kept<'_> {
+    /// Makes a branch at the incumbent. No file changes.
+    fn branch(&self, root: &Path, name: Option<&str>) -> Result<(), CommandError> {
+        let name = name.map_or_else(|| format!("best-{}", self.tag), str::to_owned);
+        git(root, &["branch", "--no-track", &name, &self.best])?;
+        let count = self.changes.len();
+        terminal::out(format_args!(
+            "the branch {name} has {count} kept changes: git switch {name}, or git merge {name}"
+        ));
+        Ok(())
+    }
+
+    /// Checks that the user's branch can take commits, and returns its name.
+    fn check_out(&self, repository: &Repository) -> Result<String, CommandError> {
+        let head = output(&repository.root, &["symbolic-ref", "--quiet", "--short", "HEAD"])?;
+        let branch = String::from_utf8_lossy(&head.stdout).trim().to_owned();
+        if !head.status.success() || branch.is_empty() {
+            let why = "no branch is checked out; check out the one that the changes go onto: git switch BRANCH";
+            return Err(CommandError::Other(why.into()));
+        }
+        if branch == format!("autoresearch/{}", self.tag) {
+            let why = format!("the run's own branch {branch} is checked out; check out yours: git switch BRANCH");
+            return Err(CommandError::Other(why));
+        }
+        let changed = Lineage::open(&repository.root, self.tag)?.uncommitted()?;
+        if !changed.is_empty() {
+            let files = changed.iter().take(10).map(|path| format!("  {path}")).collect::<Vec<_>>().join("\n");
+            return Err(CommandError::Other(format!(
+                "the working tree has uncommitted changes, and nothing was applied:\n{files}\ncommit or stash them, or take a \
+                 branch: autoresearch apply --as branch"
+            )));
+        }
+        Ok(branch)
+    }
+
+    /// Makes one commit of all changes.
+    fn commit(&self, root: &Path, branch: &str, message: Option<&str>) -> Result<(), CommandError> {
+        let merge = ["merge", "--squash", self.best.as_str()];
+        let merged = output(root, &merge)?;
+        if !merged.status.success() {
+            return Err(self.undone(root, failure(&merge, &merged)));
+        }
+        if output(root, &["diff", "--cached", "--quiet"])?.status.success() {
+            terminal::out(format_args!("the branch {branch} has the changes of {} already", self.tag));
+            return Ok(());
+        }
+        let message = message.map_or_else(|| self.message(), str::to_owned);
+        let commit = ["commit", "--quiet", "--message", message.as_str()];
+        let committed = output(root, &commit)?;
+        if !committed.status.success() {
+            return Err(self.undone(root, failure(&["commit"], &committed)));
+        }
+        self.applied(root, branch, "as one commit")
+    }
+
+    /// Makes a commit of each change.
+    fn patches(&self, root: &Path, branch: &str) -> Result<(), CommandError> {
+        let range = format!("{}..{}", self.base, self.best);
+        let pick = ["cherry-pick", range.as_str()];
+        let picked = output(root, &pick)?;
+        if !picked.status.success() {
+            let error = failure(&pick, &picked);
+            let aborted = output(root, &["cherry-pick", "--abort"])?;
+            return Err(match aborted.status.success() {
+                true => self.unchanged(error),
+                false => error,
+            });
+        }
+        self.applied(root, branch, "as one commit each")
+    }
+
+    /// Puts the working tree back to the commit that is checked out.
+    fn undone(&self, root: &Path, error: CommandError) -> CommandError {
+        match git(root, &["reset", "--quiet", "--merge"]) {
+            Ok(_) => self.unchanged(error),
+            Err(reset) => CommandError::Other(format!("{error}\nand it could not be undone: {reset}")),
+        }
+    }
+
+    fn unchanged(&self, error: CommandError) -> CommandError {
+        CommandError::Other(format!(
+            "{error}\nnothing was changed; merge by hand what conflicts: git merge autoresearch/{}",
+            self.tag
+        ))
+    }
+
+    fn applied(&self, root: &Path, branch: &str, form: &str) -> Result<(), CommandError> {
+        let count = self.changes.len();
+        let head = git(root, &["rev-parse", "--short", "HEAD"])?;
+        terminal::out(format_args!("applied {count} kept changes of {} to {branch} {form}: {}", self.tag, head.trim()));
+        if !output(root, &["diff", "--quiet", "HEAD", &self.best])?.status.success() {
+            terminal::note(
+                "the branch has other changes beside them, which were not measured together: measure it again",
+            );
+        }
+        Ok(())
+    }
+
+    /// The message of the one commit.
+    fn message(&self) -> String {
+        let metric = self.state.header.as_ref().map_or("score", |header| header.metric.as_str());
+        let mut text = match self.changes.as_slice() {
+            [only] => format!("{}\n", only.description),
+            more => format!("{} changes that improve {metric}\n", more.len()),
+        };
+        let _ = write!(text, "\nautoresearch {}: {}\n\n", self.tag, report::totals(self.state));
+        for change in &self.changes {
+            let _ = writeln!(text, "- {}", change.description);
+        }
+        text
+    }
+}

@@ -1,0 +1,42 @@
+//! `autoresearch hint`: tells the proposer something while the run goes on.
+
+use std::process::ExitCode;
+
+use autoresearch_core::State;
+use autoresearch_core::internal::import::is_imported;
+use clap::Args;
+
+use crate::control;
+use crate::error::CommandError;
+use crate::repository::Repository;
+use crate::text::terminal;
+
+/// Give models and agents a hint while the run goes on: their next prompt, and every later one, has it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The run journals the hint before it asks for the next proposal. A later hint may take an earlier one\nback. Searchers over constants read none.\n\nExample:\n  autoresearch hint \"leave the learning rate alone, try the data layout\""
+)]
+pub struct HintArgs {
+    /// The hint.
+    #[arg(value_name = "TEXT")]
+    text: String,
+    /// The run [default: the latest one]
+    #[arg(long)]
+    tag: Option<String>,
+}
+
+/// Adds the hint to those of the run.
+pub fn hint(repository: &Repository, args: HintArgs) -> Result<ExitCode, CommandError> {
+    let tag = repository.tag_or_latest(args.tag)?;
+    let state: State = repository.state(&tag)?;
+    if is_imported(&state) {
+        return Err(CommandError::Imported(tag));
+    }
+    if args.text.trim().is_empty() {
+        return Err(CommandError::Other("the hint is empty; say what to try, or what to leave alone".into()));
+    }
+    control::add_hint(&repository.run_folder(&tag), args.text.trim())?;
+    let when = if repository.is_locked(&tag) { "the next prompt has it" } else { "the run has it when it goes on" };
+    terminal::note(format_args!("hint for {tag}: {when}"));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,46 @@
+//! The answers of the reading commands as JSON. Each has a schema (`autoresearch schema NAME`), and docs/json.md tells of them.
+
+mod experiment;
+mod runs;
+mod status;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use experiment::{BestAnswer, Detail, DiffAnswer, ExperimentAnswer, LogAnswer, ShowAnswer, header};
+pub use runs::{GcAnswer, GcRun};
+pub use status::{Activity, Limits, Now, StatusAnswer, Totals};
+
+use crate::error::CommandError;
+use crate::text::terminal;
+
+/// Version of all answers. A new field leaves it as it is; a field that goes, or means something else, raises it.
+pub const VERSION: u32 = 1;
+
+/// Prints an answer.
+pub fn print(answer: &impl Serialize) -> Result<(), CommandError> {
+    terminal::out(text(answer)?);
+    Ok(())
+}
+
+/// Formats an answer.
+pub fn text(answer: &impl Serialize) -> Result<String, CommandError> {
+    serde_json::to_string_pretty(answer)
+        .map_err(|error| CommandError::Other(format!("the answer cannot be written as JSON: {error}")))
+}
+
+/// The names of all answers with their schemas.
+pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
+    vec![
+        ("status", schema::<StatusAnswer>()),
+        ("log", schema::<LogAnswer>()),
+        ("show", schema::<ShowAnswer>()),
+        ("diff", schema::<DiffAnswer>()),
+        ("best", schema::<BestAnswer>()),
+        ("gc", schema::<GcAnswer>()),
+    ]
+}
+
+fn schema<T: JsonSchema>() -> schemars::Schema {
+    schemars::generate::SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>()
+}
