@@ -6,6 +6,7 @@ mod evolve;
 mod found;
 mod json;
 mod mlflow;
+mod number;
 mod optuna;
 mod records;
 mod sqlite;

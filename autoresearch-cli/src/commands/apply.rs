@@ -32,8 +32,8 @@ pub struct ApplyArgs {
     /// The run [default: the latest one]
     #[arg(long)]
     tag: Option<String>,
-    /// branch: a new branch at the best; commit: one commit with all; patches: a commit for each.
-    #[arg(long = "as", value_enum, default_value = "branch", hide_possible_values = true, value_name = "FORM")]
+    /// A new branch at the best, one commit of all changes, or patches: a commit of each.
+    #[arg(long = "as", value_enum, default_value = "branch", hide_possible_values = true, value_name = "branch|commit|patches")]
     form: Form,
     /// Name of the new branch [default: best-TAG]
     #[arg(long, value_name = "BRANCH")]

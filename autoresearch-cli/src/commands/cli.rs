@@ -25,16 +25,13 @@ use super::verify::VerifyArgs;
 /// The commands by their use. A test holds this list and the subcommands together.
 const COMMANDS: &str = "\
 Commands:
-  begin:  import          read what another tool wrote as a run
-  run:    run             begin a run, or go on with one
-          stop, hint      end it in order; tell the proposer something meanwhile
-  look:   status, log     where it is; its experiments
-          show, diff      one experiment; its change
-          best, report    the best so far; everything, with a plot
-          export          the experiments as JSON, CSV or results.tsv
-  check:  verify, audit   is the run valid; are its gains real
-          rerun           measure the best again
-  use:    apply, gc       take the kept changes over; remove what old runs left
+  begin:  import                read what another tool wrote as a run
+  run:    run, stop, hint       begin or go on; end it in order; tell the proposer something meanwhile
+  look:   status, log, show     where a run is; its experiments; one of them
+          diff, best, report    a change; the best so far; everything, with a plot
+          export                the experiments as JSON, CSV or results.tsv
+  check:  verify, audit, rerun  is it valid; are its gains real; measure the best again
+  use:    apply, gc             take the kept changes over; remove what old runs left
   tools:  completions, man, schema";
 
 /// Ratchet search: propose a change, measure it, keep it only if it is really better.
@@ -44,7 +41,7 @@ Commands:
     version,
     max_term_width = 100,
     before_help = COMMANDS,
-    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}\nOptions:\n{options}\n{after-help}",
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{options}{after-help}",
     after_help = "`autoresearch COMMAND --help` tells of one. Exit codes: 0 done, 1 error, 2 wrong command line,\n3 nothing to work on, 130 interrupted.\n\nExample:\n  autoresearch run --experiments 100"
 )]
 pub struct Cli {

@@ -14,7 +14,7 @@ use crate::import::{Choices, Imported, read, records};
 use crate::repository::Repository;
 use crate::text::terminal;
 
-/// Make a run of what a person or another tool wrote: a table, JSON lines, Optuna, MLflow, W&B, OpenEvolve, ShinkaEvolve.
+/// Make a run of another tool's results: tables, JSON, Optuna, MLflow, W&B, OpenEvolve, ShinkaEvolve.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Nothing is measured again. The run can be reported, compared and verified, and `run --history TAG` shows it\nto models and agents.\n\nExample:\n  autoresearch import results.tsv --metric val_bpb --direction minimise"
@@ -29,7 +29,7 @@ pub struct ImportArgs {
     /// Column with the metric [default: the file's, or its first column of numbers]
     #[arg(long, value_name = "COLUMN")]
     metric: Option<String>,
-    /// minimise if lower scores are better, else maximise [default: the file's, if it says so]
+    /// minimise or maximise the metric [default: the file's, if it says so]
     #[arg(long, value_parser = parse_direction)]
     direction: Option<Direction>,
     /// The study or experiment, if there are several.

@@ -26,7 +26,7 @@ use crate::{control, history, preflight, proposers, report, slots};
 /// Begin a run, or go on with one that was interrupted.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A run proposes, measures and keeps changes of the last commit, on the branch autoresearch/TAG. Ctrl-C\nends it; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8\n  autoresearch run --tag mar8 --devices cuda:0,cuda:1"
+    after_help = "It works on the branch autoresearch/TAG. Ctrl-C ends it; the same command goes on with it.\n\nExample:\n  autoresearch run --experiments 100 --hours 8"
 )]
 pub struct RunArgs {
     #[command(flatten)]

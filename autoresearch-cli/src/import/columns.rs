@@ -1,7 +1,8 @@
 //! The roles of a table's columns, found by their names and their cells.
 
 use super::found::{Found, FoundRow};
-use super::words::{Word, is_nothing, number, plain, word, yes_or_no};
+use super::number::{is_nothing, number};
+use super::words::{Word, plain, word, yes_or_no};
 
 // The first name of a kind that the header has is taken.
 const COMMIT: &[&str] =

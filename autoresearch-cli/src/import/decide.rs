@@ -3,7 +3,8 @@
 use autoresearch_core::{Direction, Score, Status};
 
 use super::found::{Found, FoundRow, Problem};
-use super::words::{Word, is_nothing, number, plain, suggested};
+use super::number::{is_nothing, number};
+use super::words::{Word, plain, suggested};
 
 /// The run that a file tells of.
 #[derive(Debug, Clone, PartialEq)]

@@ -61,7 +61,8 @@ fn experiments(folder: &Path) -> Vec<(String, PathBuf)> {
 
 fn runs_of(experiment: &Path) -> Vec<PathBuf> {
     let mut runs = folders(experiment);
-    runs.retain(|run| run.join("metrics").is_dir() && run.join("meta.yaml").is_file());
+    // A run that failed early has no metrics.
+    runs.retain(|run| ["run_id", "run_uuid"].iter().any(|name| meta(run).contains_key(*name)));
     runs
 }
 

@@ -6,7 +6,8 @@
 
 use super::columns::Cells;
 use super::found::Found;
-use super::words::{number, plain};
+use super::number::number;
+use super::words::plain;
 
 /// The separator of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,16 @@
+CREATE TABLE experiments ("experiment_id" INTEGER, "name" VARCHAR(256), "artifact_location" VARCHAR(256), "lifecycle_stage" VARCHAR(32), "creation_time" BIGINT, "last_update_time" BIGINT, "workspace" VARCHAR(63));
+INSERT INTO experiments VALUES(0, 'Default', '', 'active', 1795998948582, 1795998948582, 'default');
+INSERT INTO experiments VALUES(1, 'speed', '', 'active', 1795998948605, 1795998948605, 'default');
+CREATE TABLE runs ("run_uuid" VARCHAR(32), "name" VARCHAR(250), "source_type" VARCHAR(20), "source_name" VARCHAR(500), "entry_point_name" VARCHAR(50), "user_id" VARCHAR(256), "status" VARCHAR(9), "start_time" BIGINT, "end_time" BIGINT, "source_version" VARCHAR(50), "lifecycle_stage" VARCHAR(20), "artifact_uri" VARCHAR(200), "experiment_id" INTEGER, "deleted_time" BIGINT);
+INSERT INTO runs VALUES('980809f58db14d659b407d497a4a750e', 'try-0', 'UNKNOWN', '', '', '', 'FINISHED', 1795998948650, 1795998948832, '', 'active', '', 1, NULL);
+INSERT INTO runs VALUES('04adbc7777754f62924ff1db986069d7', 'try-1', 'UNKNOWN', '', '', '', 'FINISHED', 1795998948847, 1795998949089, '', 'active', '', 1, NULL);
+INSERT INTO runs VALUES('e5a8b9ff49c044c48a591017e08ae3fe', 'try-2', 'UNKNOWN', '', '', '', 'FINISHED', 1795998949140, 1795998949392, '', 'active', '', 1, NULL);
+INSERT INTO runs VALUES('52e3439e7a004544b795ec7e84528134', 'broken', 'UNKNOWN', '', '', '', 'FAILED', 1795998949413, 1795998949439, '', 'active', '', 1, NULL);
+CREATE TABLE latest_metrics ("key" VARCHAR(250), "value" FLOAT, "timestamp" BIGINT, "step" BIGINT, "is_nan" BOOLEAN, "run_uuid" VARCHAR(32));
+INSERT INTO latest_metrics VALUES('val_loss', 2.0, 1795998948742, 1, 0, '980809f58db14d659b407d497a4a750e');
+INSERT INTO latest_metrics VALUES('val_loss', 1.5, 1795998949030, 1, 0, '04adbc7777754f62924ff1db986069d7');
+INSERT INTO latest_metrics VALUES('val_loss', 1.75, 1795998949242, 1, 0, 'e5a8b9ff49c044c48a591017e08ae3fe');
+CREATE TABLE params ("key" VARCHAR(250), "value" VARCHAR(8000), "run_uuid" VARCHAR(32));
+INSERT INTO params VALUES('lr', '0.1', '980809f58db14d659b407d497a4a750e');
+INSERT INTO params VALUES('lr', '0.2', '04adbc7777754f62924ff1db986069d7');
+INSERT INTO params VALUES('lr', '0.3', 'e5a8b9ff49c044c48a591017e08ae3fe');
