@@ -30,7 +30,7 @@ pub struct Session {
     pub plan: WorkerPlan,
     /// The run's name.
     pub tag: String,
-    /// What another run tried, as a section of the programme; empty without one.
+    /// The experiments of another run, as a section of the programme; empty without one.
     pub history: String,
 }
 

@@ -33,7 +33,13 @@ pub struct ApplyArgs {
     #[arg(long)]
     tag: Option<String>,
     /// A new branch at the best, one commit of all changes, or patches: a commit of each.
-    #[arg(long = "as", value_enum, default_value = "branch", hide_possible_values = true, value_name = "branch|commit|patches")]
+    #[arg(
+        long = "as",
+        value_enum,
+        default_value = "branch",
+        hide_possible_values = true,
+        value_name = "branch|commit|patches"
+    )]
     form: Form,
     /// Name of the new branch [default: best-TAG]
     #[arg(long, value_name = "BRANCH")]

@@ -38,7 +38,7 @@ pub struct GcArgs {
     json: bool,
 }
 
-/// What goes of one run.
+/// The parts of one run that go.
 struct Plan {
     run: GcRun,
     refs: Vec<String>,

@@ -22,7 +22,7 @@ use crate::text::{clean_line, significant, terminal};
 /// Time between two looks of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Show where a run is: what goes on, the best so far, the last decisions, costs and time left.
+/// Show where a run is: the experiments in flight, the best so far, the last decisions, costs and time left.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Takes no lock, so that it works while the run goes on.\n\nExample:\n  autoresearch status --watch"

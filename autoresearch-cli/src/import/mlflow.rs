@@ -153,7 +153,7 @@ fn found(format: &str, runs: Vec<Run>) -> Found {
         row.values = run.metrics;
         found.rows.push(row);
     }
-    // What every run has comes first: a metric of few runs is hardly what decides.
+    // The metrics of all runs come first: a metric of few runs is hardly what decides.
     let count = |name: &String| found.rows.iter().filter(|row| row.values.contains_key(name)).count();
     let mut metrics = std::mem::take(&mut found.metrics);
     metrics.sort_by_key(|metric| std::cmp::Reverse(count(&metric.name)));

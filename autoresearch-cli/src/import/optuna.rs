@@ -188,7 +188,7 @@ fn found(format: &str, directions: Vec<Option<Direction>>, trials: Vec<Trial>) -
             State::Failed => (Some(Word::Crash), "FAIL".into()),
         };
         for (objective, value) in trial.values.iter().enumerate() {
-            // What a pruned trial reported is no final value.
+            // The value that a pruned trial reported is no final value.
             let value = value.filter(|_| trial.state == State::Complete);
             row.values.insert(name(objective), value.map_or(String::new(), |value| value.to_string()));
         }

@@ -19,7 +19,10 @@ fn on_disk(folder_of_databases: &Path, file: &str) -> PathBuf {
     let path = folder_of_databases.join(format!("{name}.db"));
     if !path.exists() {
         let sql = std::fs::read_to_string(folder().join(file)).unwrap();
-        rusqlite::Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA foreign_keys = OFF;\n{sql}")).unwrap();
+        rusqlite::Connection::open(&path)
+            .unwrap()
+            .execute_batch(&format!("PRAGMA foreign_keys = OFF;\n{sql}"))
+            .unwrap();
     }
     path
 }

@@ -16,7 +16,7 @@ pub struct GcAnswer {
     pub kept: std::collections::BTreeMap<String, String>,
 }
 
-/// What goes of one run.
+/// The parts of one run that go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GcRun {
     /// The run.

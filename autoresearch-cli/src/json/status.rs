@@ -12,7 +12,7 @@ pub struct StatusAnswer {
     pub version: u32,
     /// The run.
     pub tag: String,
-    /// What the run does.
+    /// The activity of the run.
     pub activity: Activity,
     /// The reason of the last stop; null while it goes on, and after a process that was killed.
     pub stopped: Option<String>,

@@ -70,7 +70,7 @@ fn a_request_for_a_dead_process_stops_no_later_one() {
 
 #[test]
 fn a_hint_reaches_the_next_prompt_and_is_journaled_once() {
-    let repository = Repository::with(&[]);
+    let repository = Repository::with(&[("README.md", "An agent\n")]);
     // The agent keeps its tasks, and lowers the number by one.
     let tasks = repository.root().join("tasks");
     std::fs::create_dir(&tasks).unwrap();

@@ -71,7 +71,7 @@ fn a_run_is_verified_and_each_fault_has_its_words() {
     sound();
 
     std::fs::write(repository.folder.join("mine.tsv"), "aaaaaaa\t5\t1\tkeep\tas it is\n").unwrap();
-    assert!(repository.run(&["import", "mine.tsv"]).status.success());
+    assert!(repository.run(&["import", "mine.tsv", "--direction", "minimise"]).status.success());
     let imported = verify("mine");
     assert!(imported.status.success(), "{}", text(&imported));
     assert!(text(&imported).contains("repository: imported: no commits to check\n"), "{}", text(&imported));
