@@ -28,6 +28,8 @@ mod verify;
 
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+
 pub use cli::Cli;
 use cli::Command;
 
@@ -42,8 +44,8 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
             return Ok(ExitCode::SUCCESS);
         }
         Command::Pictures(args) => return pictures::pictures(args),
-        Command::Completions(args) => return Ok(completions::completions(args)),
-        Command::Man(args) => return completions::man(args),
+        Command::Completions(args) => return Ok(completions::completions(args, Cli::command())),
+        Command::Man(args) => return completions::man(args, Cli::command()),
         Command::Schema(args) => return schema::schema(args),
         _ => {}
     }

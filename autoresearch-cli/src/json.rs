@@ -1,21 +1,24 @@
 //! The answers of the reading commands as JSON. Each has a schema (`autoresearch schema NAME`), and docs/json.md tells of them.
 
+mod checks;
 mod experiment;
+mod report;
 mod runs;
 mod status;
+mod version;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+pub use checks::{CheckAnswer, VerifyAnswer};
 pub use experiment::{BestAnswer, Detail, DiffAnswer, ExperimentAnswer, LogAnswer, ShowAnswer, header};
+pub use report::ReportAnswer;
 pub use runs::{GcAnswer, GcRun};
 pub use status::{Activity, Limits, Now, StatusAnswer, Totals};
+pub use version::VERSION;
 
 use crate::error::CommandError;
 use crate::text::terminal;
-
-/// Version of all answers. A new field leaves it as it is; a field that goes, or means something else, raises it.
-pub const VERSION: u32 = 1;
 
 /// Prints an answer.
 pub fn print(answer: &impl Serialize) -> Result<(), CommandError> {
@@ -37,6 +40,8 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("show", schema::<ShowAnswer>()),
         ("diff", schema::<DiffAnswer>()),
         ("best", schema::<BestAnswer>()),
+        ("report", schema::<ReportAnswer>()),
+        ("verify", schema::<VerifyAnswer>()),
         ("gc", schema::<GcAnswer>()),
     ]
 }

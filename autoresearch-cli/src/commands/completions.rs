@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use autoresearch_core::SandboxError;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::cli::Cli;
 use crate::error::CommandError;
 use crate::text::terminal;
 
@@ -22,10 +21,10 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the completions.
-pub fn completions(args: &CompletionsArgs) -> ExitCode {
+/// Prints the completions of the command line `cli`.
+pub fn completions(args: &CompletionsArgs, mut cli: Command) -> ExitCode {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "autoresearch", &mut text);
+    clap_complete::generate(args.shell, &mut cli, "autoresearch", &mut text);
     terminal::out(String::from_utf8_lossy(&text));
     ExitCode::SUCCESS
 }
@@ -39,12 +38,12 @@ pub struct ManArgs {
     out: PathBuf,
 }
 
-/// Writes the man pages.
-pub fn man(args: &ManArgs) -> Result<ExitCode, CommandError> {
+/// Writes the man pages of the command line `cli`.
+pub fn man(args: &ManArgs, cli: Command) -> Result<ExitCode, CommandError> {
     let out = &args.out;
     let failed = |e| SandboxError::io(format!("writing man pages into {}", out.display()), e);
     std::fs::create_dir_all(out).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), out).map_err(failed)?;
+    clap_mangen::generate_to(cli, out).map_err(failed)?;
     terminal::note(format_args!("man pages: {}", out.display()));
     Ok(ExitCode::SUCCESS)
 }

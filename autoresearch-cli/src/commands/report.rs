@@ -10,6 +10,7 @@ use super::args::ConfigArgs;
 use super::holdout;
 use super::signals::cancel_on_signal;
 use crate::error::CommandError;
+use crate::json::{self, ReportAnswer};
 use crate::repository::Repository;
 use crate::text::terminal;
 use crate::{plot, report};
@@ -28,6 +29,9 @@ pub struct ReportArgs {
     /// Measure baseline and incumbent on the sealed holdout first. Do it once, at the end.
     #[arg(long)]
     open_holdout: bool,
+    /// Answer as JSON (docs/json.md), and write nothing.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints and writes the report.
@@ -39,6 +43,10 @@ pub async fn report(repository: Repository, args: ReportArgs) -> Result<ExitCode
     }
     let entries = repository.entries(&tag)?;
     let state = State::replay(&entries)?;
+    if args.json {
+        json::print(&ReportAnswer::new(&tag, &state))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     terminal::out(report::terminal(&state) + &report::workers(&state, &entries));
     write_report(&repository, &tag, &tag, &state, &entries)?;
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{Experiment, Score, State, Status};
+use autoresearch_core::{Experiment, Score, State};
 use clap::Args;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -98,7 +98,7 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
         best: incumbent.and_then(|incumbent| incumbent.arm.mean()).map(Score::get),
         best_experiment: incumbent.map(|incumbent| incumbent.experiment),
         best_commit: incumbent.map(|incumbent| incumbent.revision.to_string()),
-        totals: totals(state),
+        totals: Totals::of(state),
         limits: Limits {
             experiments: limits.experiments,
             seconds: limits.seconds,
@@ -121,22 +121,6 @@ fn now(state: &State) -> Vec<Now> {
         since: open.experiment.started.to_string(),
     });
     open.collect()
-}
-
-fn totals(state: &State) -> Totals {
-    let count = |status| state.experiments.iter().skip(1).filter(|made| made.status == status).count();
-    Totals {
-        experiments: state.finished(),
-        kept: count(Status::Keep),
-        discarded: count(Status::Discard),
-        crashed: count(Status::Crash),
-        rejected: state.rejections.len(),
-        dollars: state.cost.dollars,
-        tokens: state.cost.tokens,
-        calls: state.cost.calls,
-        trial_seconds: state.time_of_trials.as_secs_f64(),
-        build_seconds: state.time_of_builds.as_secs_f64(),
-    }
 }
 
 /// Experiments and seconds that are left to a process, by its limits and its pace.

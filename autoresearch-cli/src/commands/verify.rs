@@ -16,6 +16,7 @@ use clap::Args;
 use super::args::WorkersArgs;
 use crate::config::Config;
 use crate::error::CommandError;
+use crate::json::{self, CheckAnswer, VerifyAnswer};
 use crate::removed;
 use crate::repository::Repository;
 use crate::session::Session;
@@ -57,6 +58,22 @@ impl Report {
     /// The number of violations.
     fn violations(&self) -> usize {
         self.checks.iter().map(|check| check.violations.len()).sum()
+    }
+
+    /// The report as JSON.
+    fn answer(&self, tag: &str) -> VerifyAnswer {
+        let check = |check: &Check| CheckAnswer {
+            subject: check.what.clone(),
+            wrong: check.violations.iter().map(ToString::to_string).collect(),
+            notes: check.notes.clone(),
+        };
+        VerifyAnswer {
+            version: json::VERSION,
+            tag: tag.to_owned(),
+            violations: self.violations(),
+            checks: self.checks.iter().map(check).collect(),
+            skipped: self.skipped.clone(),
+        }
     }
 }
 
@@ -110,6 +127,9 @@ pub struct VerifyArgs {
     preset: Option<String>,
     #[command(flatten)]
     workers: WorkersArgs,
+    /// Answer as JSON (docs/json.md).
+    #[arg(long)]
+    json: bool,
 }
 
 /// Checks a run and prints what was found.
@@ -120,7 +140,10 @@ pub fn verify(repository: Repository, args: VerifyArgs) -> Result<ExitCode, Comm
     let config = args.config.map(read).transpose()?;
     let session = config.map(|config| Session::new(repository.clone(), config, tag.clone())).transpose()?;
     let report = check(&repository, &tag, &path, session.as_ref())?;
-    terminal::out(&report);
+    match args.json {
+        true => json::print(&report.answer(&tag))?,
+        false => terminal::out(&report),
+    }
     Ok(if report.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

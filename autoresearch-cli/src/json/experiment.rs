@@ -7,7 +7,7 @@ use autoresearch_core::{Direction, Experiment, Score, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::VERSION;
+use super::version::VERSION;
 use crate::report;
 
 /// One experiment. Experiment 0 is the baseline.

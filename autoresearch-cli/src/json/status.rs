@@ -1,5 +1,6 @@
 //! The answer of `status` as JSON.
 
+use autoresearch_core::{State, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -104,6 +105,25 @@ pub struct Totals {
     pub trial_seconds: f64,
     /// Seconds of all builds.
     pub build_seconds: f64,
+}
+
+impl Totals {
+    /// The totals of a run.
+    pub fn of(state: &State) -> Totals {
+        let count = |status| state.experiments.iter().skip(1).filter(|made| made.status == status).count();
+        Totals {
+            experiments: state.finished(),
+            kept: count(Status::Keep),
+            discarded: count(Status::Discard),
+            crashed: count(Status::Crash),
+            rejected: state.rejections.len(),
+            dollars: state.cost.dollars,
+            tokens: state.cost.tokens,
+            calls: state.cost.calls,
+            trial_seconds: state.time_of_trials.as_secs_f64(),
+            build_seconds: state.time_of_builds.as_secs_f64(),
+        }
+    }
 }
 
 /// The conditions that end the process that drives the run; null without a limit.

@@ -97,6 +97,9 @@ fn a_finished_run_is_read_in_words_and_as_json() {
     assert!(csv.starts_with("experiment,status,score,before,gain,description,") && csv.lines().count() == 8, "{csv}");
     assert_eq!(answer(&repository, "log", &["export"])["experiments"].as_array().unwrap().len(), 7);
     answer(&repository, "gc", &["gc", "--json"]);
+    assert_eq!(answer(&repository, "verify", &["verify", "--json"])["violations"], 0);
+    let report = answer(&repository, "report", &["report", "--json"]);
+    assert_eq!((&report["totals"], &report["best"]), (&status["totals"], &best["score"]));
 }
 
 #[test]
