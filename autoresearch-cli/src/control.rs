@@ -7,9 +7,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use autoresearch_core::internal::journal::Moment;
 use autoresearch_core::internal::results::write_atomically;
 use autoresearch_core::{Cancel, SandboxError};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::StopLimits;
@@ -31,7 +31,7 @@ pub struct Process {
     /// Its number for the system.
     pub pid: u32,
     /// Time it began (UTC).
-    pub started: Timestamp,
+    pub started: Moment,
     /// The conditions under which it ends.
     pub limits: StopLimits,
 }
@@ -58,8 +58,9 @@ pub struct Announced {
 
 /// Announces this process as the one that drives the run in `folder`. The caller holds the lock of the journal.
 pub fn announce(folder: &Path, limits: StopLimits) -> Result<Announced, SandboxError> {
-    let (pid, started) = (std::process::id(), Timestamp::now());
-    let process = Process { id: format!("{pid}-{}", started.as_nanosecond()), pid, started, limits };
+    let (pid, started) = (std::process::id(), Moment::now());
+    let process =
+        Process { id: format!("{pid}-{}", started.since(Moment::default()).as_nanos()), pid, started, limits };
     write(&folder.join(PROCESS), &process)?;
     Ok(Announced { process, folder: folder.to_owned() })
 }
@@ -107,7 +108,7 @@ pub fn requested(folder: &Path, process: &Process) -> Option<When> {
 /// A hint as a line of its file.
 #[derive(Serialize)]
 struct Hint<'a> {
-    at: Timestamp,
+    at: Moment,
     text: &'a str,
 }
 
@@ -115,7 +116,7 @@ struct Hint<'a> {
 pub fn add_hint(folder: &Path, text: &str) -> Result<(), CommandError> {
     let path = folder.join(HINTS);
     let failed = |e| CommandError::Sandbox(SandboxError::io(format!("writing {}", path.display()), e));
-    let mut line = json(&Hint { at: Timestamp::now(), text })?;
+    let mut line = json(&Hint { at: Moment::now(), text })?;
     line.push(b'\n');
     let mut file = std::fs::File::options().read(true).append(true).create(true).open(&path).map_err(failed)?;
     // A line that a crash left without an end must not take this one with it.

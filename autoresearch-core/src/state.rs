@@ -46,6 +46,7 @@ pub struct State {
     /// Proposals that were rejected before they cost an experiment.
     pub rejections: Vec<RejectedProposal>,
     /// Hints of a person to the proposer, oldest first.
+    #[doc(hidden)]
     pub hints: Vec<String>,
     /// The best measured state, once the baseline is measured.
     pub incumbent: Option<Incumbent>,

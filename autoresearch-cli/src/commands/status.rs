@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::journal::Moment;
 use autoresearch_core::{Experiment, Score, State};
 use clap::Args;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::args::{ReadArgs, ReadRun};
 use super::signals::cancel_on_signal;
@@ -17,7 +16,7 @@ use crate::error::CommandError;
 use crate::json::{self, Activity, ExperimentAnswer, Limits, Now, StatusAnswer, Totals};
 use crate::report;
 use crate::repository::Repository;
-use crate::text::{clean_line, significant, terminal};
+use crate::text::{clean_line, local_time, significant, terminal};
 
 /// Time between two looks of `--watch`.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -125,7 +124,7 @@ fn now(state: &State) -> Vec<Now> {
 
 /// Experiments and seconds that are left to a process, by its limits and its pace.
 fn left(state: &State, process: &Process) -> (Option<usize>, Option<f64>) {
-    let elapsed = Timestamp::now().duration_since(process.started).as_secs_f64().max(0.0);
+    let elapsed = Moment::now().since(process.started).as_secs_f64();
     let experiments = process.limits.experiments.map(|limit| limit.saturating_sub(state.finished()));
     let done = state.experiments.iter().filter(|made| made.finished >= process.started).count();
     let by_pace = experiments.filter(|_| done > 0).map(|left| left as f64 * elapsed / done as f64);
@@ -173,12 +172,11 @@ fn text(state: &State, answer: &StatusAnswer) -> String {
 }
 
 fn activity(answer: &StatusAnswer) -> String {
-    let since = answer.since.as_ref().and_then(|since| since.parse::<Timestamp>().ok());
+    let since = answer.since.clone().and_then(|since| Moment::try_from(since).ok());
     let since = since.map_or(String::new(), |since| {
-        let clock = since.to_zoned(TimeZone::system()).strftime("%H:%M");
-        let took = Duration::try_from(Timestamp::now().duration_since(since)).unwrap_or_default();
         // Minutes, so that a watched status does not change by itself.
-        format!(" since {clock} ({} minutes)", took.as_secs() / 60)
+        let minutes = Moment::now().since(since).as_secs() / 60;
+        format!(" since {} ({minutes} minutes)", local_time(since, "%H:%M"))
     });
     match answer.activity {
         Activity::Running => format!("running{since}"),
