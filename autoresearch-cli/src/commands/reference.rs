@@ -54,7 +54,7 @@ fn after_help(command: &Command) -> (String, String) {
 /// An argument as it is typed.
 fn written(arg: &Arg) -> String {
     let values = arg.get_value_names().unwrap_or_default();
-    let value = values.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ");
+    let value = values.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ").replace('|', "\\|");
     match arg.get_long() {
         Some(long) if arg.get_action().takes_values() => format!("--{long} {value}"),
         Some(long) => format!("--{long}"),

@@ -1,7 +1,8 @@
 //! The records of an imported run, in the order in which a run writes them. Nothing is judged anew.
 
+use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::{Candidate, Measurement, Outcome, Policy, Revision, RunLog, Side, Status};
+use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Side, Status};
 
 use super::decide::{Imported, Row};
 
