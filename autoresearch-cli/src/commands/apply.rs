@@ -32,7 +32,7 @@ pub struct ApplyArgs {
     /// The run [default: the latest one]
     #[arg(long)]
     tag: Option<String>,
-    /// A new branch at the best, one commit of all changes, or patches: a commit of each.
+    /// A new branch, one commit, or patches: a commit of each.
     #[arg(
         long = "as",
         value_enum,

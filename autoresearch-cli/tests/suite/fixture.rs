@@ -141,7 +141,9 @@ impl Repository {
     pub fn interrupted(&self, mut command: Command, signal: &str, after_rows: usize) -> Child {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         wait_until("the run does not get on", || {
-            self.folder.join(".autoresearch").is_dir() && self.rows().len() >= after_rows
+            // Its folder is made a moment after the one around it.
+            let runs = std::fs::read_dir(self.folder.join(".autoresearch")).into_iter().flatten().flatten();
+            runs.filter(|entry| entry.path().is_dir()).count() == 1 && self.rows().len() >= after_rows
         });
         send(signal, &child);
         child

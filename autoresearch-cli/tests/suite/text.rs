@@ -40,7 +40,9 @@ fn a_description_of_an_agent_is_one_clean_line_for_people() {
 #[test]
 fn errors_are_clean_too() {
     let repository = Repository::new(0.0);
-    let said = repository.fails(&["report", "--tag", "a\u{1b}[2Jb"]);
+    let output = repository.run(&["report", "--tag", "a\u{1b}[2Jb"]);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("there is no run ab"), "{said}");
     assert_clean("an error", &said);
 }
