@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::figure::{Line, Measure};
 
+mod any_repository;
 mod bad_input;
 mod choices;
 mod contest;
@@ -39,6 +40,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("parallel", parallel::FIGURES),
     ("house", house::FIGURES),
     ("faults", faults::FIGURES),
+    ("any-repository", any_repository::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.
