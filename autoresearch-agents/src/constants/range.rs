@@ -19,6 +19,7 @@ pub enum Knob {
 
 /// Fault of a range, with the ways to write one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 #[error(
     "the range `{range}` of {name} is not valid: {why}; write `log 0.01..0.1`, `lin 0..1`, `int 1..8`, `bool` or `{{A, B}}`"
 )]

@@ -11,6 +11,7 @@ use super::{code, words};
 
 /// A name with a value in a file.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Constant<'a> {
     /// Name of the constant, key or argument.
     pub name: String,
