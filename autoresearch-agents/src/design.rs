@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use autoresearch_core::internal::Design;
 use autoresearch_core::{Context, FileEdit, Patch, Proposal, Proposer, ProposerError, Wave};
 
-use crate::constants::{Constant, Knob};
+use crate::constants::{Knob, Located, Sources, edits_of, same};
 
 mod effects;
 mod factorial;
@@ -18,7 +18,6 @@ mod points;
 mod regression;
 
 pub use effects::{Alias, Analysis, Effect, Step, analyses};
-use factorial::same;
 pub use factorial::{DesignError, Factorial};
 use points::Points;
 
@@ -49,30 +48,23 @@ impl DesignProposer {
         DesignProposer { design, seed }
     }
 
-    /// Returns each factor's constant with the path of its file.
-    fn constants<'a>(
-        &self,
-        context: &'a Context<'_, Patch>,
-    ) -> Result<BTreeMap<&str, (&'a str, Constant<'a>)>, ProposerError> {
+    /// Returns each factor's constant with its file.
+    fn constants<'a>(&self, context: &'a Context<'_, Patch>) -> Result<BTreeMap<&str, Located<'a>>, ProposerError> {
+        let sources = Sources::new(&context.files);
         let mut found = BTreeMap::new();
         for (name, levels) in self.design.factors() {
-            let all =
-                context.files.iter().flat_map(|(path, text)| Constant::all(text).map(move |c| (path.as_str(), c)));
-            let Some((path, constant)) = all.into_iter().find(|(_, constant)| constant.name == name) else {
-                return Err(ProposerError::Fatal(format!(
-                    "factors.{name}: no editable file has a line `const {name}: … = …;`; name another constant, or add it"
-                )));
-            };
-            let range = context.program.knobs.get(name).map(String::as_str).or(constant.range);
+            let fatal = |why: String| ProposerError::Fatal(format!("factors.{name}: {why}"));
+            let one = sources.find_for(name, Some(&Knob::Choice(levels.clone()))).map_err(|e| fatal(e.to_string()))?;
+            let range = context.program.knobs.get(name).or(one.constant.range.as_ref());
             if let Some(range) = range {
-                let knob = Knob::parse(name, range).map_err(|e| ProposerError::Fatal(e.to_string()))?;
+                let knob = Knob::parse(name, range).map_err(|e| fatal(e.to_string()))?;
                 if let Some(level) = levels.iter().find(|level| knob.number(level).is_none()) {
-                    return Err(ProposerError::Fatal(format!(
-                        "factors.{name}: the level {level} is not within `{range}`; change the one or the other"
+                    return Err(fatal(format!(
+                        "the level {level} is not within `{range}`; change the one or the other"
                     )));
                 }
             }
-            found.insert(name.as_str(), (path, constant));
+            found.insert(name.as_str(), one);
         }
         Ok(found)
     }
@@ -99,15 +91,7 @@ impl Proposer<Patch> for DesignProposer {
             if wave.len() >= most.max(1) {
                 break;
             }
-            let changed = constants.iter().filter_map(|(factor, (path, constant))| {
-                let level = levels.get(*factor).filter(|level| !same(level, constant.value))?;
-                Some(FileEdit::Replace {
-                    path: (*path).to_owned(),
-                    search: constant.line.to_owned(),
-                    replace: constant.line_with(level),
-                })
-            });
-            let edits: Vec<FileEdit> = changed.collect();
+            let edits = point(&constants, levels);
             let told =
                 levels.iter().map(|(factor, level)| format!("{factor} = {level}")).collect::<Vec<_>>().join(", ");
             let description = format!("{name}: {told}");
@@ -130,4 +114,13 @@ impl Proposer<Patch> for DesignProposer {
 /// Returns true if two points are the same.
 fn alike(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
     a.len() == b.len() && a.iter().all(|(factor, level)| b.get(factor).is_some_and(|other| same(level, other)))
+}
+
+/// Returns the edits that give each factor's constant its level, where it has another one.
+fn point(constants: &BTreeMap<&str, Located<'_>>, levels: &BTreeMap<String, String>) -> Vec<FileEdit> {
+    let changed = constants.iter().filter_map(|(factor, Located { path, source, constant, .. })| {
+        let level = levels.get(*factor).filter(|level| !same(level, constant.value))?;
+        Some((*path, *source, constant.place.clone(), level.clone()))
+    });
+    edits_of(changed)
 }

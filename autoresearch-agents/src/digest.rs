@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use autoresearch_core::{Context, Experiment, Patch, Status};
 
-use crate::space::changes;
+use crate::constants::{Number, Sources, is_literal};
+use crate::space::{Change, changes};
 
 mod strategy;
 mod text;
@@ -170,19 +171,23 @@ fn constants(context: &Context<'_>) -> Section {
         best: Option<f64>,
     }
     let mut tries: BTreeMap<String, BTreeMap<&str, Tries>> = BTreeMap::new();
+    let sources = Sources::new(&context.files);
     for (patch, experiment) in context.changes() {
-        let changes = changes(&patch, &context.files);
-        let directions = changes.constants.iter().map(|(name, (old, new))| {
-            let number = |literal: &str| literal.replace('_', "").parse::<f64>().ok();
-            let direction = match old.as_deref().and_then(number).zip(number(new)) {
+        let changes = changes(&patch, &sources);
+        // A call is code, whatever its name is.
+        let (literal, code): (Vec<&Change>, Vec<&Change>) =
+            changes.constants.iter().partition(|change| is_literal(&change.new) || !change.new.contains('('));
+        let directions = literal.into_iter().map(|change| {
+            let number = |literal: &str| Number::parse(literal).map(|number| number.value);
+            let direction = match change.old.as_deref().and_then(number).zip(number(&change.new)) {
                 Some((old, new)) if new > old => "up",
                 Some(_) => "down",
                 None => "changed",
             };
-            (name.clone(), direction)
+            (change.name.clone(), direction)
         });
         let mut seen: Vec<(String, &str)> = directions.collect();
-        if changes.others {
+        if changes.others || !code.is_empty() {
             seen.extend(paths(&patch).into_iter().map(|path| (path, "other code")));
         }
         for (name, direction) in seen {

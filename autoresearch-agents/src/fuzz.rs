@@ -15,6 +15,7 @@ use crate::http::sse::{Event, Reader};
 use crate::model::reading::Reading;
 use crate::model::{Price, ReplyBuilder};
 
+mod knobs;
 mod patches;
 
 /// The longest mutation.

@@ -1,4 +1,4 @@
-//! Searches over annotated constants, without a model.
+//! Searches over constants with ranges, without a model.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
-use crate::space::{Changes, Observation, Site, changes, observations, sites};
+use crate::constants::{Site, Sources, edits_of};
+use crate::space::{Changes, Observation, changes, observations, sites};
 
 mod draft;
 mod grid;
@@ -39,7 +40,7 @@ pub enum Search {
     Tpe,
 }
 
-/// Proposes new values for the constants that carry a `knob:` range, in the file or in the programme.
+/// Proposes new values for the constants that carry a `knob:` range, in the file, in the configuration or in the programme.
 ///
 /// The same seed and history give the same proposal, and the proposer keeps no state, so a resumed run continues exactly. Each
 /// proposal of a wave is drawn from the stream that it would have alone, and differs from the others and from those in flight.
@@ -70,18 +71,21 @@ impl KnobProposer {
 #[async_trait]
 impl Proposer<Patch> for KnobProposer {
     async fn propose(&mut self, context: &Context<'_, Patch>) -> Result<Proposal, ProposerError> {
-        let sites = sites(context)?;
-        let observations = self.observations(context, &sites);
-        self.propose_one(context, &sites, &observations, 0, &mut Tried::new(context, &sites, &observations))
+        let sources = Sources::new(&context.files);
+        let sites = sites(&sources, context.program)?;
+        let observations = self.observations(context, &sources, &sites);
+        let mut tried = Tried::new(context, &sources, &sites, &observations);
+        self.propose_one(context, &sources, &sites, &observations, 0, &mut tried)
     }
 
     async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
-        let sites = sites(context)?;
-        let observations = self.observations(context, &sites);
-        let mut tried = Tried::new(context, &sites, &observations);
+        let sources = Sources::new(&context.files);
+        let sites = sites(&sources, context.program)?;
+        let observations = self.observations(context, &sources, &sites);
+        let mut tried = Tried::new(context, &sources, &sites, &observations);
         let mut wave = Vec::new();
         while wave.len() < most.max(1) {
-            match self.propose_one(context, &sites, &observations, wave.len(), &mut tried) {
+            match self.propose_one(context, &sources, &sites, &observations, wave.len(), &mut tried) {
                 Ok(proposal) => wave.push(Ok(proposal)),
                 // The found ones come first; the next wave will find the space exhausted, too.
                 Err(ProposerError::Exhausted(_)) if !wave.is_empty() => break,
@@ -94,10 +98,15 @@ impl Proposer<Patch> for KnobProposer {
 
 impl KnobProposer {
     /// Returns the observations that the search learns from. Steps need none: they may repeat a point of another incumbent.
-    fn observations(&self, context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
+    fn observations(
+        &self,
+        context: &Context<'_, Patch>,
+        sources: &Sources<'_>,
+        sites: &[Site<'_>],
+    ) -> Vec<Observation> {
         match self.search {
             Search::Neighbour => Vec::new(),
-            _ => observations(context, sites),
+            _ => observations(context, sources, sites),
         }
     }
 
@@ -105,6 +114,7 @@ impl KnobProposer {
     fn propose_one(
         &self,
         context: &Context<'_, Patch>,
+        sources: &Sources<'_>,
         sites: &[Site<'_>],
         observations: &[Observation],
         place: usize,
@@ -115,7 +125,7 @@ impl KnobProposer {
         rng.set_stream((context.proposals() + place) as u64 + 1);
         match self.search {
             Search::Neighbour => {
-                let neighbourhood = neighbour::Neighbourhood::new(context, sites);
+                let neighbourhood = neighbour::Neighbourhood::new(context, sources, sites);
                 first(sites, tried, TRIES, |_| neighbourhood.draw(&mut rng))
             }
             Search::Random => first(sites, tried, TRIES, |_| Ok(at_random(sites, &mut rng))),
@@ -143,12 +153,17 @@ struct Tried {
 }
 
 impl Tried {
-    fn new(context: &Context<'_, Patch>, sites: &[Site<'_>], observations: &[Observation]) -> Tried {
+    fn new(
+        context: &Context<'_, Patch>,
+        sources: &Sources<'_>,
+        sites: &[Site<'_>],
+        observations: &[Observation],
+    ) -> Tried {
         let here = context.experiments.iter().filter(|e| e.parent.as_ref() == Some(&context.incumbent));
         let here = here.chain(context.pending.iter().copied()).map(|experiment| &experiment.description);
         let rejected = context.rejections.iter().map(|rejection| &rejection.description);
         let descriptions = here.chain(rejected).cloned().collect();
-        Tried { descriptions, points: points(observations), unmeasured: pending(context, sites) }
+        Tried { descriptions, points: points(observations), unmeasured: pending(context, sources, sites) }
     }
 
     fn has(&self, description: &str, point: &Vec<String>) -> bool {
@@ -163,11 +178,12 @@ fn points(observations: &[Observation]) -> HashSet<Vec<String>> {
 
 /// Returns the points of experiments in flight that change only constants: those with an older base will be rebased onto this
 /// incumbent.
-fn pending(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Vec<String>> {
+fn pending(context: &Context<'_, Patch>, sources: &Sources<'_>, sites: &[Site<'_>]) -> Vec<Vec<String>> {
     let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
-    let changes = pending.map(|patch| changes(&patch, &context.files)).filter(|changes| !changes.others);
-    let value = |changes: &Changes, site: &Site<'_>| match changes.constants.get(site.constant.name) {
-        Some((_, new)) => new.clone(),
+    let changes = pending.map(|patch| changes(&patch, sources));
+    let changes = changes.filter(|changes| !changes.others && changes.are_of(sites));
+    let value = |changes: &Changes, site: &Site<'_>| match changes.of(site) {
+        Some(change) => change.new,
         None => site.constant.value.to_owned(),
     };
     changes.map(|changes| sites.iter().map(|site| value(&changes, site)).collect()).collect()
@@ -194,13 +210,17 @@ fn first(
         }
         let description = changed
             .iter()
-            .map(|(site, value)| format!("{} {} -> {value}", site.constant.name, site.constant.value))
+            .map(|(site, value)| format!("{} {} -> {value}", site.label, site.constant.value))
             .collect::<Vec<_>>()
             .join(", ");
         if changed.is_empty() || tried.has(&description, &point) {
             continue;
         }
-        let edits = changed.iter().map(|(site, value)| site.edit(value)).collect();
+        let places = changed.iter().map(|(site, value)| {
+            let Site { path, source, constant, .. } = site;
+            (*path, *source, constant.place.clone(), (*value).clone())
+        });
+        let edits = edits_of(places);
         tried.descriptions.insert(description.clone());
         tried.unmeasured.push(point);
         return Ok(Proposal::new(Patch { edits }, description).because(why));

@@ -1,6 +1,6 @@
 //! Proposers for autoresearch.
 //!
-//! Without a model: [`KnobProposer`] searches over annotated constants of a source file ([`constants`]), [`DesignProposer`]
+//! Without a model: [`KnobProposer`] searches over constants with ranges, in any language ([`constants`]), [`DesignProposer`]
 //! proposes the points of a factorial design, [`MergeProposer`] combines changes that failed narrowly, [`ReplayProposer`]
 //! proposes a recorded run again. A [`Portfolio`] lets several proposers take turns.
 //!
@@ -18,6 +18,7 @@ pub mod merge;
 pub mod portfolio;
 pub mod replay;
 mod space;
+pub mod suggestions;
 
 pub mod http;
 
@@ -38,7 +39,7 @@ mod testing;
 
 pub use agent_cli::{Agent, AgentCliProposer, AgentSettings};
 pub use claude::{ClaudeProposer, ClaudeSettings};
-pub use constants::{Constant, ConstantError, Knob};
+pub use constants::{Constant, ConstantError, Knob, RangeError};
 pub use design::{DesignProposer, Factorial};
 pub use digest::{Strategy, digest, strategy};
 pub use knobs::{KnobProposer, Search};
@@ -46,3 +47,4 @@ pub use merge::MergeProposer;
 pub use openai::{OpenAiProposer, OpenAiSettings};
 pub use portfolio::Portfolio;
 pub use replay::{ReplayError, ReplayProposer};
+pub use suggestions::{Suggestion, suggestions};

@@ -8,6 +8,9 @@ use autoresearch_core::{
 };
 use serde::Deserialize;
 
+use crate::constants::{Located, Sources, edits_of};
+use crate::space::{Change, changes};
+
 /// Number of the best near misses that are combined; they have some hundreds of subsets of three.
 const CANDIDATES: usize = 12;
 
@@ -83,6 +86,7 @@ impl Proposer<Patch> for MergeProposer {
 
     async fn propose_wave(&mut self, context: &Context<'_, Patch>, most: usize) -> Result<Wave, ProposerError> {
         let misses = self.misses(context);
+        let sources = Sources::new(&context.files);
         let pending = context.pending.iter().filter_map(|experiment| Patch::deserialize(&experiment.change).ok());
         let mut tried: HashSet<BTreeSet<String>> = context
             .changes()
@@ -101,10 +105,9 @@ impl Proposer<Patch> for MergeProposer {
                 break;
             }
             let members: Vec<&Miss<'_>> = set.iter().filter_map(|at| misses.get(*at)).collect();
-            let edits: Vec<FileEdit> = members.iter().flat_map(|miss| miss.patch.edits.iter().cloned()).collect();
-            let key = key(&edits);
-            let patch = Patch { edits };
-            if tried.contains(&key) || !is_union(&patch, &members, &context.files) {
+            let Some(patch) = joined(&members, &context.files, &sources) else { continue };
+            let key = key(&patch.edits);
+            if tried.contains(&key) {
                 continue;
             }
             tried.insert(key);
@@ -123,6 +126,33 @@ impl Proposer<Patch> for MergeProposer {
         }
         Ok(wave)
     }
+}
+
+/// Returns the patch with the changes of all members, if they fit together.
+fn joined(members: &[&Miss<'_>], files: &BTreeMap<String, String>, sources: &Sources<'_>) -> Option<Patch> {
+    let patch = Patch { edits: members.iter().flat_map(|miss| miss.patch.edits.iter().cloned()).collect() };
+    if is_union(&patch, members, files) { Some(patch) } else { of_constants(members, sources) }
+}
+
+/// Returns the patch of members that change different constants and nothing else: two on one line cannot be replaced one after
+/// the other.
+fn of_constants(members: &[&Miss<'_>], sources: &Sources<'_>) -> Option<Patch> {
+    let mut changed: Vec<(Located<'_>, String)> = Vec::new();
+    for miss in members {
+        let changes = changes(&miss.patch, sources);
+        if changes.others || changes.constants.is_empty() {
+            return None;
+        }
+        for Change { path, name, nth, old, new } in changes.constants {
+            let one = sources.named_in(&path, &name, nth).filter(|one| old.as_deref() == Some(one.constant.value))?;
+            if changed.iter().any(|(other, _)| other.path == one.path && other.constant.place == one.constant.place) {
+                return None;
+            }
+            changed.push((one, new));
+        }
+    }
+    let places = changed.into_iter().map(|(one, new)| (one.path, one.source, one.constant.place, new));
+    Some(Patch { edits: edits_of(places) })
 }
 
 /// Returns true if every member matters: without any of them the patch would have another result.

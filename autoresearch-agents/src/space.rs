@@ -2,25 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use autoresearch_core::{Context, Direction, Experiment, FileEdit, Patch, ProposerError, Revision, Status};
-use rand::{Rng, RngExt};
+use autoresearch_core::{Context, Direction, Experiment, Patch, Program, ProposerError, Revision, Status};
 use serde::Deserialize;
 
-use crate::constants::{Constant, Knob};
+use crate::constants::{self, Site, Sources};
 
 mod changes;
 
-pub(crate) use changes::{Changes, changes};
-
-/// One constant that may be changed, with its place and its range.
-#[derive(Debug, Clone)]
-pub(crate) struct Site<'a> {
-    pub path: &'a str,
-    /// Text of the file.
-    pub source: &'a str,
-    pub constant: Constant<'a>,
-    pub knob: Knob,
-}
+pub(crate) use changes::{Change, Changes, changes};
 
 /// An experiment as a point of the space.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,115 +20,35 @@ pub(crate) struct Observation {
     pub loss: f64,
 }
 
-/// Returns the constants with a `knob:` range in the file or in the programme.
-pub(crate) fn sites<'a>(context: &'a Context<'_, Patch>) -> Result<Vec<Site<'a>>, ProposerError> {
-    let mut sites = Vec::new();
-    let overridden = &context.program.knobs;
-    for (path, source) in context.files.iter() {
-        for constant in Constant::all(source) {
-            let Some(range) = overridden.get(constant.name).map(String::as_str).or(constant.range) else {
-                continue;
-            };
-            let knob = Knob::parse(constant.name, range).map_err(|e| ProposerError::Fatal(e.to_string()))?;
-            sites.push(Site { path, source, constant, knob });
-        }
-    }
-    if let Some(name) = overridden.keys().find(|name| !sites.iter().any(|site| site.constant.name == *name)) {
-        return Err(ProposerError::Fatal(format!(
-            "there is a range for {name}, in program.md or [knobs], but no editable file has a line `const {name}: … = …;`"
-        )));
-    }
+/// Returns the constants with a range in the files, in the configuration or in the programme.
+pub(crate) fn sites<'a>(sources: &Sources<'a>, program: &Program) -> Result<Vec<Site<'a>>, ProposerError> {
+    let sites = constants::sites(sources, &program.knobs).map_err(|e| ProposerError::Fatal(e.to_string()))?;
     match sites.is_empty() {
         true => Err(ProposerError::Fatal(
-            "no constant in the editable files has a range; annotate one: `const LR: f64 = 0.04; // knob: log 0.01..0.1`".into(),
+            "no constant in the editable files has a range; write one behind a value, as in `lr = 0.04  # knob: log 0.01..0.1` or \
+             `const LR: f64 = 0.04; // knob: log 0.01..0.1`, or in [knobs] by name: `lr = \"log 0.01..0.1\"`"
+                .into(),
         )),
         false => Ok(sites),
     }
 }
 
-impl Site<'_> {
-    /// Returns the edit that gives the constant another literal. Where a longer line holds the same text, as one that is
-    /// commented out does, the ends of the lines tell them apart.
-    pub fn edit(&self, value: &str) -> FileEdit {
-        let (line, new) = (self.constant.line, self.constant.line_with(value));
-        // The line is a part of the source.
-        let start = (line.as_ptr() as usize).saturating_sub(self.source.as_ptr() as usize);
-        let above = self.source.get(..start).unwrap_or_default();
-        let below = self.source.get(start + line.len()..).unwrap_or_default();
-        let is_it_alone = |(before, after): &(&str, &str)| {
-            let stands_here = above.ends_with(before) && below.starts_with(after);
-            stands_here && self.source.matches(&format!("{before}{line}{after}")).count() == 1
-        };
-        let around = [("", ""), ("\n", ""), ("", "\n"), ("\n", "\n")].into_iter().find(is_it_alone);
-        let (before, after) = around.unwrap_or_default();
-        FileEdit::Replace {
-            path: self.path.to_owned(),
-            search: format!("{before}{line}{after}"),
-            replace: format!("{before}{new}{after}"),
-        }
-    }
-}
-
-impl Knob {
-    /// Returns the ends of the numbers that stand for its values, the second one excluded: logarithms for `log`, places in
-    /// the list for choices.
-    pub(crate) fn ends(&self) -> (f64, f64) {
-        match self {
-            Knob::Log(low, high) => (low.ln(), high.ln()),
-            Knob::Lin(low, high) => (*low, *high),
-            Knob::Int(low, high) => (*low as f64, *high as f64 + 1.0),
-            Knob::Choice(choices) => (0.0, choices.len() as f64),
-        }
-    }
-
-    /// Returns the number that stands for a literal, if it lies in the range.
-    pub(crate) fn number(&self, literal: &str) -> Option<f64> {
-        let literal = literal.replace('_', "");
-        let (low, high) = self.ends();
-        let number = match self {
-            // The upper end belongs to the range and not to the numbers that stand for it.
-            Knob::Log(..) => literal.parse::<f64>().ok()?.ln().min(high - (high - low) * 1e-9),
-            Knob::Lin(..) => literal.parse::<f64>().ok().filter(|v| *v <= high)?.min(high - (high - low) * 1e-9),
-            Knob::Int(..) => literal.parse::<i64>().ok()? as f64 + 0.5,
-            Knob::Choice(choices) => choices.iter().position(|c| c.replace('_', "") == literal)? as f64 + 0.5,
-        };
-        (low..high).contains(&number).then_some(number)
-    }
-
-    /// Returns the literal that a number stands for.
-    pub(crate) fn literal(&self, number: f64) -> String {
-        match self {
-            Knob::Log(low, high) => float(number.exp().clamp(*low, *high), *low, *high),
-            Knob::Lin(low, high) => float(number.clamp(*low, *high), *low, *high),
-            Knob::Int(low, high) => (number.floor() as i64).clamp(*low, *high).to_string(),
-            Knob::Choice(choices) => {
-                let at = (number.max(0.0) as usize).min(choices.len().saturating_sub(1));
-                choices.get(at).cloned().unwrap_or_default()
-            }
-        }
-    }
-
-    /// Draws a literal from the whole range, uniform in the numbers that stand for its values.
-    pub(crate) fn draw(&self, rng: &mut impl Rng) -> String {
-        let (low, high) = self.ends();
-        self.literal(low + rng.random::<f64>() * (high - low))
-    }
-}
-
-/// Returns a Rust float literal with two significant digits within the range: finer steps drown in the noise.
-pub(crate) fn float(value: f64, low: f64, high: f64) -> String {
-    let rounded: f64 = format!("{value:.1e}").parse().unwrap_or(value);
-    let text = rounded.clamp(low, high).to_string();
-    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
-}
-
 /// Returns the experiments whose point in the space is known at least in part, the baseline included.
 ///
 /// A kept change of other code is taken to shift all scores alike: earlier scores count as better by that change's gain.
-pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Observation> {
+pub(crate) fn observations(
+    context: &Context<'_, Patch>,
+    sources: &Sources<'_>,
+    sites: &[Site<'_>],
+) -> Vec<Observation> {
     let lines = SideLines::of(context);
     let changes_of = |experiment: &Experiment| match Patch::deserialize(&experiment.change) {
-        Ok(patch) => changes(&patch, &context.files),
+        Ok(patch) => {
+            let mut changes = changes(&patch, sources);
+            // A constant outside the space is other code.
+            changes.others |= !changes.are_of(sites);
+            changes
+        }
         // A change that cannot be read may have changed anything; the baseline changed nothing.
         Err(_) => Changes { others: experiment.parent.is_some(), ..Changes::default() },
     };
@@ -152,7 +61,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         for experiment in line.iter().rev() {
             match unreadable(experiment) {
                 true => values.iter_mut().for_each(|value| *value = None),
-                false => set(sites, values, &changes_of(experiment), |(old, _)| old.clone()),
+                false => set(sites, values, &changes_of(experiment), |change| change.old.clone()),
             }
         }
     };
@@ -196,7 +105,7 @@ pub(crate) fn observations(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> 
         };
         let mut here = values.clone();
         if !kept {
-            changes.iter().for_each(|changes| set(sites, &mut here, changes, |(_, new)| Some(new.clone())));
+            changes.iter().for_each(|changes| set(sites, &mut here, changes, |change| Some(change.new.clone())));
         }
         if let Some(loss) = loss.filter(|_| !others && here.iter().any(Option::is_some)) {
             found.push(Observation { values: here, loss });
@@ -235,11 +144,11 @@ fn set(
     sites: &[Site<'_>],
     values: &mut [Option<String>],
     changes: &Changes,
-    which: impl Fn(&(Option<String>, String)) -> Option<String>,
+    which: impl Fn(&Change) -> Option<String>,
 ) {
     for (site, value) in sites.iter().zip(values) {
-        if let Some(change) = changes.constants.get(site.constant.name) {
-            *value = which(change);
+        if let Some(change) = changes.of(site) {
+            *value = which(&change);
         }
     }
 }

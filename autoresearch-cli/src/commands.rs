@@ -13,6 +13,7 @@ mod gc;
 mod hint;
 mod holdout;
 mod import;
+mod knobs;
 mod log;
 mod pictures;
 mod reference;
@@ -67,6 +68,7 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Hint(args) => hint::hint(&repository, args),
         Command::Apply(args) => apply::apply(&repository, &args),
         Command::Gc(args) => gc::gc(&repository, &args),
+        Command::Knobs(args) => knobs::knobs(&repository, args),
         Command::Completions(_) | Command::Man(_) | Command::Schema(_) | Command::Reference | Command::Pictures(_) => {
             Ok(ExitCode::SUCCESS)
         }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod experiment;
+mod knobs;
 mod report;
 mod runs;
 mod status;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use checks::{CheckAnswer, VerifyAnswer};
 pub use experiment::{BestAnswer, Detail, DiffAnswer, ExperimentAnswer, LogAnswer, ShowAnswer, header};
+pub use knobs::KnobsAnswer;
 pub use report::ReportAnswer;
 pub use runs::{GcAnswer, GcRun};
 pub use status::{Activity, Limits, Now, StatusAnswer, Totals};
@@ -43,6 +45,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("report", schema::<ReportAnswer>()),
         ("verify", schema::<VerifyAnswer>()),
         ("gc", schema::<GcAnswer>()),
+        ("knobs", schema::<KnobsAnswer>()),
     ]
 }
 

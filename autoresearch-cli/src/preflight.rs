@@ -1,9 +1,11 @@
 //! Mistakes that can be seen before the baseline, which may cost several trials, is measured.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use autoresearch_agents::KnobProposer;
+use autoresearch_agents::constants::{Sources, sites};
+use autoresearch_agents::{KnobProposer, Suggestion, suggestions};
 use autoresearch_core::internal::git::{FileMode, Lineage};
 use autoresearch_core::{Context, EditablePaths, Proposer, ProposerError, Revision, Score};
 
@@ -60,20 +62,43 @@ fn editable_paths(session: &Session, lineage: &Lineage, base: &Revision) -> Resu
     Ok(missing.into_iter().map(warn).collect())
 }
 
+/// Ranges that an error proposes.
+const SUGGESTIONS: usize = 6;
+
 /// The knob search needs a constant with a range.
 async fn knobs(session: &Session, lineage: &Lineage, base: &Revision) -> Result<(), CommandError> {
     let program = session.program()?;
     let files = Arc::new(start::starting_files(&session.config, lineage, base)?);
+    if let Err(error) = sites(&Sources::new(&files), &program.knobs) {
+        let why = format!("is the knob search, whose ranges cannot be used: {error}");
+        return Err(wrong(session, "proposer.kind", why));
+    }
     let Some(zero) = Score::new(0.0) else { return Ok(()) };
     let context = Context::new(&program, base.clone(), zero, session.config.metric.direction, files, 0);
     match KnobProposer::new(0).propose(&context).await {
         Err(ProposerError::Exhausted(why) | ProposerError::Fatal(why)) => {
             let why = format!(
-                "is the knob search, which would have nothing to propose: {why}; or choose another kind: claude, openai, agent"
+                "is the knob search, which would have nothing to propose: {why}; or choose another kind: claude, openai, \
+                 agent{}",
+                suggested(&Sources::new(&context.files), &program.knobs)
             );
             Err(wrong(session, "proposer.kind", why))
         }
         _ => Ok(()),
+    }
+}
+
+/// Ranges for constants without one, as lines for the configuration, if no constant has any.
+fn suggested(sources: &Sources<'_>, ranges: &BTreeMap<String, String>) -> String {
+    let has_none = sites(sources, ranges).is_ok_and(|sites| sites.is_empty());
+    let lines: Vec<String> =
+        suggestions(sources, &[]).iter().filter(|_| has_none).take(SUGGESTIONS).map(Suggestion::line).collect();
+    match lines.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\n  these look like hyperparameters (`autoresearch knobs` lists all):\n    [knobs]\n    {}",
+            lines.join("\n    ")
+        ),
     }
 }
 

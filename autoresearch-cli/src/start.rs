@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use autoresearch_agents::{ConstantError, constants};
+use autoresearch_agents::constants::{self, Sources};
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::{FileEdit, Patch, Revision};
 
@@ -48,15 +48,12 @@ pub fn constants_patch(config: &Config, lineage: &Lineage, base: &Revision) -> R
     let mut files = editable_files(config, lineage, base)?;
     let before = files.clone();
     for (name, value) in &config.constants {
-        let holds = |text: &&mut String| constants::Constant::all(text).any(|constant| constant.name == name);
-        match files.values_mut().find(holds) {
-            Some(text) => *text = constants::set(text, name, value)?,
-            None => {
-                let all: Vec<&str> =
-                    files.values().flat_map(|text| constants::Constant::all(text)).map(|c| c.name).collect();
-                return Err(ConstantError::Unknown { name: name.clone(), known: all.join(", ") }.into());
-            }
-        }
+        let (path, text) = {
+            let sources = Sources::new(&files);
+            let one = sources.find(name)?;
+            (one.path.to_owned(), constants::set(&one, value))
+        };
+        files.insert(path, text);
     }
     let changed = files.into_iter().filter(|(path, text)| before.get(path) != Some(text));
     let edits: Vec<FileEdit> = changed.map(|(path, text)| FileEdit::Write { path, text }).collect();

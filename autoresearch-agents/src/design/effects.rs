@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use autoresearch_core::Noise;
 use autoresearch_core::{Experiment, State, Status};
 
-use super::factorial::same;
+use crate::constants::{Number, same};
+
 use super::points::{Block, Points, Sample, is_measured};
 use super::regression::Fit;
 
@@ -158,11 +159,11 @@ fn levels(points: &Points<'_>) -> BTreeMap<String, Vec<String>> {
             levels.push(level.clone());
         }
     }
-    let number = |level: &String| level.trim().replace('_', "").parse::<f64>();
+    let number = |level: &String| Number::parse(level).map(|number| number.value);
     for levels in factors.values_mut() {
-        match levels.iter().map(number).collect::<Result<Vec<f64>, _>>() {
-            Ok(_) => levels.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0))),
-            Err(_) => levels.sort(),
+        match levels.iter().map(number).collect::<Option<Vec<f64>>>() {
+            Some(_) => levels.sort_by(|a, b| number(a).unwrap_or(0.0).total_cmp(&number(b).unwrap_or(0.0))),
+            None => levels.sort(),
         }
     }
     factors

@@ -7,6 +7,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
+use crate::constants::same;
+
 /// Most points of a design: no run measures more.
 const MOST: usize = 4096;
 /// Most generators: the defining relation doubles with each.
@@ -221,12 +223,6 @@ impl Factorial {
         }
         words
     }
-}
-
-/// Returns true if two literals are the same value.
-pub(super) fn same(a: &str, b: &str) -> bool {
-    let number = |text: &str| text.trim().replace('_', "").parse::<f64>().ok();
-    a.trim() == b.trim() || number(a).is_some_and(|a| number(b) == Some(a))
 }
 
 #[cfg(test)]

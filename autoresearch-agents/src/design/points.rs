@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use autoresearch_core::{Experiment, Measurement, Patch, Revision, State, Status};
 use serde::Deserialize;
 
-use crate::space::changes;
+use crate::constants::Sources;
+use crate::space::{Change, changes};
 
 /// Level of each factor.
 pub(super) type Levels = BTreeMap<String, String>;
@@ -110,9 +111,9 @@ impl<'a> Points<'a> {
     /// Returns the levels of the change of `member` on the base `parent`.
     fn moved(&self, member: &Experiment, parent: &Revision, depth: usize) -> Option<Levels> {
         let mut levels = self.levels_within(self.makers.get(parent)?, depth.checked_sub(1)?)?;
-        for (factor, (_, new)) in constants(member)? {
-            if let Some(level) = levels.get_mut(&factor) {
-                *level = new;
+        for change in constants(member)? {
+            if let Some((_, level)) = levels.iter_mut().find(|(factor, _)| change.has_key(factor)) {
+                *level = change.new;
             }
         }
         Some(levels)
@@ -137,9 +138,9 @@ impl<'a> Points<'a> {
         };
         let member = self.members.iter().find(is_made_from)?;
         let mut levels = self.design_of(member)?.clone();
-        for (factor, (old, _)) in constants(member)? {
-            if let Some(level) = levels.get_mut(&factor) {
-                *level = old?;
+        for change in constants(member)? {
+            if let Some((_, level)) = levels.iter_mut().find(|(factor, _)| change.has_key(factor)) {
+                *level = change.old?;
             }
         }
         Some(levels)
@@ -169,9 +170,9 @@ pub(super) fn is_measured(experiment: &Experiment) -> bool {
 }
 
 /// Returns the constants that a point's change sets, with their former literals.
-fn constants(member: &Experiment) -> Option<BTreeMap<String, (Option<String>, String)>> {
+fn constants(member: &Experiment) -> Option<Vec<Change>> {
     let patch = Patch::deserialize(&member.change).ok()?;
-    Some(changes(&patch, &BTreeMap::new()).constants)
+    Some(changes(&patch, &Sources::new(&BTreeMap::new())).constants)
 }
 
 /// Returns the measurements whose mean is the score: those that did not choose the experiment.

@@ -1,8 +1,7 @@
 //! All points of a grid once each, in an order whose beginnings are spread over the whole space.
 
 use super::draft::Draft;
-use crate::constants::Knob;
-use crate::space::Site;
+use crate::constants::{Knob, Site};
 
 /// Values of a range on the grid, its ends included. A list has all of its own.
 const LEVELS: usize = 4;
@@ -12,7 +11,7 @@ pub(super) struct Grid(Vec<Vec<String>>);
 
 impl Grid {
     pub fn new(sites: &[Site<'_>]) -> Grid {
-        Grid(sites.iter().map(|site| levels(&site.knob)).collect())
+        Grid(sites.iter().map(|site| levels(site)).collect())
     }
 
     /// Number of points.
@@ -43,13 +42,13 @@ fn coprime(mut a: u128, mut b: u128) -> bool {
     a == 1
 }
 
-fn levels(knob: &Knob) -> Vec<String> {
-    if let Knob::Choice(choices) = knob {
+fn levels(site: &Site<'_>) -> Vec<String> {
+    if let Knob::Choice(choices) = &site.knob {
         return choices.clone();
     }
-    let (low, high) = knob.ends();
+    let (low, high) = site.knob.ends();
     let mut levels: Vec<String> =
-        (0..LEVELS).map(|at| knob.literal(low + (high - low) * at as f64 / (LEVELS - 1) as f64)).collect();
+        (0..LEVELS).map(|at| site.literal(low + (high - low) * at as f64 / (LEVELS - 1) as f64)).collect();
     levels.dedup();
     levels
 }
@@ -57,11 +56,14 @@ fn levels(knob: &Knob) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use crate::constants::Sources;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn every_point_is_met_once() {
-        let grid = Grid(vec![levels(&Knob::Int(1, 3)), levels(&Knob::Log(0.01, 10.0)), vec!["a".into(), "b".into()]]);
+        let source = "a = 2  # knob: int 1..3\nb = 0.1  # knob: log 0.01..10\nc = 'a'  # knob: {a, b}\n";
+        let files = [("a.py".to_owned(), source.to_owned())].into();
+        let grid = Grid::new(&crate::constants::sites(&Sources::new(&files), &BTreeMap::new()).unwrap());
         assert_eq!(grid.0[0], ["1", "2", "3"]);
         assert_eq!(grid.0[1], ["0.01", "0.1", "1.0", "10.0"]);
         let met: BTreeSet<_> = (0..24).map(|nth| grid.point(nth, 7).values).collect();

@@ -4,8 +4,8 @@ use autoresearch_core::{Context, Patch, ProposerError, Status};
 use rand::{Rng, RngExt, seq::IndexedRandom};
 
 use super::draft::Draft;
-use crate::constants::{Constant, Knob};
-use crate::space::{Site, changes, float};
+use crate::constants::{Knob, Number, Site, Sources, rounded, same};
+use crate::space::changes;
 
 /// Record of a constant since its last kept change.
 #[derive(Default)]
@@ -22,8 +22,8 @@ type Known<'s> = (Site<'s>, Past);
 pub(super) struct Neighbourhood<'s>(Vec<Known<'s>>);
 
 impl<'s> Neighbourhood<'s> {
-    pub fn new(context: &Context<'_, Patch>, sites: &[Site<'s>]) -> Neighbourhood<'s> {
-        Neighbourhood(sites.iter().cloned().zip(pasts(context, sites)).collect())
+    pub fn new(context: &Context<'_, Patch>, sources: &Sources<'_>, sites: &[Site<'s>]) -> Neighbourhood<'s> {
+        Neighbourhood(sites.iter().cloned().zip(pasts(context, sources, sites)).collect())
     }
 
     /// Returns the next draw: literals by site, and the reason.
@@ -50,26 +50,26 @@ impl<'s> Neighbourhood<'s> {
 }
 
 fn reason((site, past): &Known<'_>) -> String {
-    let Constant { name, range, .. } = &site.constant;
+    let Site { label, range, .. } = site;
     match past.kept {
-        Some(_) => format!("The last change of {name} was kept, so a further one may help."),
-        None => format!("{name} may not be at its best within {}.", range.unwrap_or("its range")),
+        Some(_) => format!("The last change of {label} was kept, so a further one may help."),
+        None => format!("{label} may not be at its best within {range}."),
     }
 }
 
 /// Returns the record of each constant.
-fn pasts(context: &Context<'_, Patch>, sites: &[Site<'_>]) -> Vec<Past> {
+fn pasts(context: &Context<'_, Patch>, sources: &Sources<'_>, sites: &[Site<'_>]) -> Vec<Past> {
     let mut pasts: Vec<Past> = sites.iter().map(|_| Past::default()).collect();
     for (patch, experiment) in context.changes() {
-        let changes = changes(&patch, &context.files);
+        let changes = changes(&patch, sources);
         for (site, past) in sites.iter().zip(&mut pasts) {
-            let Some((old, new)) = changes.constants.get(site.constant.name) else { continue };
+            let Some(change) = changes.of(site) else { continue };
             if experiment.status != Status::Keep {
                 past.failures += 1;
                 continue;
             }
-            let number = |literal: &str| literal.parse::<f64>().ok();
-            let step = old.as_deref().and_then(number).zip(number(new));
+            let number = |literal: &str| Number::parse(literal).map(|number| number.value);
+            let step = change.old.as_deref().and_then(number).zip(number(&change.new));
             *past = Past { failures: 0, kept: step.map(|(old, new)| if new > old { 1 } else { -1 }) };
         }
     }
@@ -90,37 +90,46 @@ fn step((site, past): &Known<'_>, rng: &mut impl Rng) -> String {
         }
     };
     let up = sign > 0;
-    let value = site.constant.value.replace('_', "");
+    let value = site.constant.value;
+    let (now, integer) = (Number::parse(value).map(|number| number.value), site.is_integer());
     match &site.knob {
         Knob::Log(low, high) => {
             let factor = *[1.25f64, 1.5, 2.0].choose(rng).unwrap_or(&1.5);
-            let new = match value.parse::<f64>() {
-                Ok(now) if !anew && now > 0.0 => now * if up { factor } else { 1.0 / factor },
+            let new = match now {
+                Some(now) if !anew && now > 0.0 => {
+                    let new = now * if up { factor } else { 1.0 / factor };
+                    // A small integer moves by one at least.
+                    let least = now + f64::from(sign);
+                    if !integer || (new - now).abs() >= 1.0 { new } else { least }
+                }
                 _ => (low.ln() + rng.random::<f64>() * (high.ln() - low.ln())).exp(),
             };
-            float(new.clamp(*low, *high), *low, *high)
+            site.written(rounded(new, *low, *high, integer))
         }
         Knob::Lin(low, high) => {
             let share = *[0.05f64, 0.1, 0.2].choose(rng).unwrap_or(&0.1);
-            let new = match value.parse::<f64>() {
-                Ok(now) if !anew => now + f64::from(sign) * share * (high - low),
+            let new = match now {
+                Some(now) if !anew => {
+                    let step = share * (high - low);
+                    now + f64::from(sign) * if integer { step.max(1.0) } else { step }
+                }
                 _ => low + rng.random::<f64>() * (high - low),
             };
-            float(new.clamp(*low, *high), *low, *high)
+            site.written(rounded(new, *low, *high, integer))
         }
         Knob::Int(low, high) => {
-            let new = match value.parse::<i64>() {
-                Ok(now) if !anew => now + i64::from(sign),
-                _ => rng.random_range(*low..=*high),
+            let new = match now {
+                Some(now) if !anew => now + f64::from(sign),
+                _ => rng.random_range(*low..=*high) as f64,
             };
-            new.clamp(*low, *high).to_string()
+            site.written(new.round().clamp(*low as f64, *high as f64))
         }
         Knob::Choice(choices) => {
-            let now = choices.iter().position(|choice| choice.replace('_', "") == value);
+            let now = choices.iter().position(|choice| same(choice, value));
             let next = now.and_then(|at| if up { choices.get(at + 1) } else { choices.get(at.checked_sub(1)?) });
             // Beyond the end there is nothing: the unchanged value makes the search look elsewhere.
             let drawn = if anew || now.is_none() { choices.choose(rng) } else { next };
-            drawn.cloned().unwrap_or_else(|| site.constant.value.to_owned())
+            drawn.cloned().unwrap_or_else(|| value.to_owned())
         }
     }
 }
@@ -131,31 +140,35 @@ mod tests {
     use proptest::prelude::*;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
+    use std::collections::BTreeMap;
 
-    fn site(line: &'static str) -> Known<'static> {
-        let constant = Constant::parse(line).unwrap();
-        let knob = Knob::parse(constant.name, constant.range.unwrap()).unwrap();
-        (Site { path: "train.rs", source: constant.line, constant, knob }, Past::default())
+    /// A step of the only constant of a line.
+    fn stepped(path: &str, line: &str, seed: u64) -> String {
+        let files = [(path.to_owned(), line.to_owned())].into();
+        let site = crate::constants::sites(&Sources::new(&files), &BTreeMap::new()).unwrap().remove(0);
+        step(&(site, Past::default()), &mut ChaCha8Rng::seed_from_u64(seed))
     }
 
     proptest! {
         #[test]
         fn steps_stay_in_their_range(seed: u64) {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let log = step(&site("const A: f64 = 0.04; // knob: log 0.01..0.1"), &mut rng);
+            let step = |line: &str| stepped("a.rs", line, seed);
+            let log = step("const A: f64 = 0.04; // knob: log 0.01..0.1");
             prop_assert!((0.01..=0.1).contains(&log.parse::<f64>().unwrap()), "{}", log);
-            let lin = step(&site("const A: f64 = 0.0; // knob: lin 0..1"), &mut rng);
+            let lin = step("const A: f64 = 0.0; // knob: lin 0..1");
             prop_assert!(lin.contains('.') && (0.0..=1.0).contains(&lin.parse::<f64>().unwrap()), "{}", lin);
-            let int = step(&site("const A: i64 = 8; // knob: int 1..8"), &mut rng);
+            let int = step("const A: i64 = 8; // knob: int 1..8");
             prop_assert!((1..=8).contains(&int.parse::<i64>().unwrap()));
-            let choice = step(&site("const A: &str = \"SSSL\"; // knob: {\"L\", \"SSSL\"}"), &mut rng);
+            let choice = step("const A: &str = \"SSSL\"; // knob: {\"L\", \"SSSL\"}");
             prop_assert!(["\"L\"", "\"SSSL\""].contains(&choice.as_str()));
+            let int = stepped("a.py", "n = 1  # knob: log 1..4096", seed);
+            prop_assert!((1..=4096).contains(&int.parse::<i64>().unwrap()), "{}", int);
         }
     }
 
     #[test]
-    fn floats_are_short_rust_literals() {
-        let literals = [0.0555, 3.0, 0.00001, 0.0].map(|value| float(value, 0.0, 9.0));
-        assert_eq!(literals, ["0.056", "3.0", "0.00001", "0.0"]);
+    fn a_small_integer_moves_on_a_logarithmic_range() {
+        let steps: Vec<String> = (0..40).map(|seed| stepped("a.py", "n = 2  # knob: log 1..4096", seed)).collect();
+        assert!(steps.contains(&"3".to_owned()) && steps.contains(&"1".to_owned()), "{steps:?}");
     }
 }

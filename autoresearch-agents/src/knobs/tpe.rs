@@ -6,8 +6,8 @@ use rand::Rng;
 use tpe::{TpeOptimizerBuilder, categorical_range, histogram_estimator, parzen_estimator, range};
 
 use super::draft::Draft;
-use crate::constants::Knob;
-use crate::space::{Observation, Site};
+use crate::constants::{Knob, Site};
+use crate::space::Observation;
 
 /// Points that are drawn at random before the estimator is used, which cannot learn from fewer.
 const AT_RANDOM: usize = 10;
@@ -38,7 +38,7 @@ pub(super) fn draw(
     }
     let mut values = Vec::new();
     for (at, site) in sites.iter().enumerate() {
-        let fatal = |error: &dyn std::fmt::Display| ProposerError::Fatal(format!("{}: {error}", site.constant.name));
+        let fatal = |error: &dyn std::fmt::Display| ProposerError::Fatal(format!("{}: {error}", site.label));
         let (low, high) = site.knob.ends();
         let (kind, range) = match &site.knob {
             Knob::Choice(choices) => (histogram_estimator(), categorical_range(choices.len())),
@@ -54,7 +54,7 @@ pub(super) fn draw(
             estimator.tell(number, observation.loss).map_err(|e| fatal(&e))?;
         }
         let number = estimator.ask(rng).map_err(|e| fatal(&e))?;
-        values.push((at, site.knob.literal(number)));
+        values.push((at, site.literal(number)));
     }
     let why = format!("The values of the better ones of {} measured points are dense there.", observations.len());
     Ok(Draft { values, why })

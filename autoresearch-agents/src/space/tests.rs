@@ -1,23 +1,26 @@
 use super::*;
+use autoresearch_core::FileEdit;
+use std::collections::BTreeMap;
 
 const SOURCE: &str =
     "use x;\nconst LR: f64 = 0.04; // knob: log 0.01..0.1\nconst DEPTH: i64 = 8; // knob: int 1..16\nfn f() { g(1) }\n";
 
 #[test]
 fn literals_and_numbers_are_the_same_points() {
-    for (range, literal) in [
-        ("log 0.01..0.1", "0.1"),
-        ("log 0.01..0.1", "0.01"),
-        ("lin 0..1", "1.0"),
-        ("lin 0..1", "0.0"),
-        ("int 1..8", "8"),
-        ("{4, 8, 1_6}", "1_6"),
+    for (line, literal) in [
+        ("a = 0.1  # knob: log 0.01..0.1", "0.1"),
+        ("a = 0.05  # knob: log 0.01..0.1", "0.01"),
+        ("a = 0.5  # knob: lin 0..1", "1.0"),
+        ("a = 0.5  # knob: lin 0..1", "0.0"),
+        ("a = 3  # knob: int 1..8", "8"),
+        ("a = 0x3  # knob: int 1..8", "0x8"),
+        ("a = 4  # knob: {4, 8, 1_6}", "1_6"),
     ] {
-        let knob = Knob::parse("A", range).unwrap();
-        assert_eq!(knob.literal(knob.number(literal).unwrap()), literal, "{range}");
+        let files = [("a.py".to_owned(), line.to_owned())].into();
+        let sources = Sources::new(&files);
+        let site = constants::sites(&sources, &BTreeMap::new()).unwrap().remove(0);
+        assert_eq!(site.literal(site.knob.number(literal).unwrap()), literal, "{line}");
     }
-    assert_eq!(Knob::Int(1, 8).number("9"), None);
-    assert_eq!(Knob::Lin(0.0, 1.0).number("1.5"), None);
 }
 
 #[test]
@@ -25,14 +28,15 @@ fn a_constant_is_told_apart_from_one_that_is_commented_out() {
     use autoresearch_core::{EditablePaths, Patch};
     let line = "const A: i64 = 5; // knob: int 1..9";
     for source in
-        [format!("// {line}\n{line}\nend\n"), format!("{line}\n{line} or not\n"), format!("x\n{line}\n# {line}")]
+        [format!("// {line}\n{line}\nend\n"), format!("{line}\n// {line} or not\n"), format!("x\n{line}\n# {line}")]
     {
-        let constant = Constant::all(&source).next().unwrap();
-        let site = Site { path: "a", source: &source, constant, knob: Knob::Int(1, 9) };
-        let files = [("a".to_owned(), source.clone())].into();
-        let patched = Patch { edits: vec![site.edit("7")] }.applied_to(&files, &EditablePaths::new(["a"])).unwrap();
+        let files = [("a.txt".to_owned(), source.clone())].into();
+        let sources = Sources::new(&files);
+        let site = constants::sites(&sources, &BTreeMap::new()).unwrap().remove(0);
+        let edits = constants::edits("a.txt", &source, vec![(site.constant.place.clone(), "7".into())]);
+        let patched = Patch { edits }.applied_to(&files, &EditablePaths::new(["a.txt"])).unwrap();
         let expected = source.lines().map(|old| if old == line { old.replace("= 5", "= 7") } else { old.into() });
-        assert!(patched["a"].lines().eq(expected), "{source}: {}", patched["a"]);
+        assert!(patched["a.txt"].lines().eq(expected), "{source}: {}", patched["a.txt"]);
     }
 }
 
@@ -67,8 +71,9 @@ fn experiments_of_whatever_proposer_are_points() {
     let files = std::sync::Arc::new([("a.rs".to_owned(), today)].into());
     let context = internal::context(&program, &state, files).unwrap();
     assert_eq!(context.incumbent, Revision("d".into()));
-    let sites = sites(&context).unwrap();
-    let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)
+    let sources = Sources::new(&context.files);
+    let sites = sites(&sources, &program).unwrap();
+    let found: Vec<(Vec<String>, f64)> = observations(&context, &sources, &sites)
         .into_iter()
         .map(|o| (o.values.into_iter().flatten().collect(), (o.loss * 1e6).round() / 1e6))
         .collect();
@@ -108,9 +113,12 @@ fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
     let today = SOURCE.replace("0.04", "0.02");
     let context =
         internal::context(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
-    let sites = sites(&context).unwrap();
-    let found: Vec<Vec<String>> =
-        observations(&context, &sites).into_iter().map(|o| o.values.into_iter().flatten().collect()).collect();
+    let sources = Sources::new(&context.files);
+    let sites = sites(&sources, &program).unwrap();
+    let found: Vec<Vec<String>> = observations(&context, &sources, &sites)
+        .into_iter()
+        .map(|o| o.values.into_iter().flatten().collect())
+        .collect();
     assert_eq!(found, [["0.04", "8"], ["0.02", "8"], ["0.04", "4"]]);
 }
 
@@ -155,8 +163,9 @@ fn experiments_on_side_lines_are_points_with_their_sacrifices() {
     let context =
         internal::context(&program, &state, std::sync::Arc::new([("a.rs".to_owned(), today)].into())).unwrap();
     assert_eq!((&context.incumbent, context.score.get(), context.to_beat.get()), (&Revision("e".into()), 0.95, 0.9));
-    let sites = sites(&context).unwrap();
-    let found: Vec<(Vec<String>, f64)> = observations(&context, &sites)
+    let sources = Sources::new(&context.files);
+    let sites = sites(&sources, &program).unwrap();
+    let found: Vec<(Vec<String>, f64)> = observations(&context, &sources, &sites)
         .into_iter()
         .map(|o| (o.values.into_iter().flatten().collect(), o.loss))
         .collect();

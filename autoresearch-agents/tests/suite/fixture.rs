@@ -145,7 +145,10 @@ impl journal::Medium for Memory {
 
 /// The value of a constant in a source.
 pub fn constant(source: &str, name: &str) -> f64 {
-    let constant = autoresearch_agents::Constant::all(source).find(|c| c.name == name).unwrap();
+    // Thousands of trials ask for them, and need but one line.
+    let line = source.lines().find(|line| line.starts_with("const ") && line.contains(&format!(" {name}: ")));
+    let all = autoresearch_agents::Constant::all("train.rs", line.unwrap_or(source));
+    let constant = all.iter().find(|c| c.name == name).unwrap();
     constant.value.replace('_', "").parse().unwrap()
 }
 
@@ -168,8 +171,9 @@ pub fn trained(source: &str) -> Result<f64, String> {
     let get = |name| constant(source, name);
     let (depth, width, batch) = (get("DEPTH"), get("WIDTH"), get("BATCH"));
     let parameters = 12.0 * depth * width * width;
-    let window =
-        autoresearch_agents::Constant::all(source).find(|c| c.name == "WINDOW").map_or(0, |c| c.value.len() - 3);
+    let line = source.lines().find(|line| line.starts_with("const WINDOW"));
+    let all = autoresearch_agents::Constant::all("train.rs", line.unwrap_or_default());
+    let window = all.iter().find(|c| c.name == "WINDOW").map_or(0, |c| c.value.len() - 3);
     let speed = 1.0 + 0.08 * window as f64;
     let tokens = 1.5e16 * speed / (6.0 * parameters) * (batch / (batch + 60_000.0));
     let steps = tokens / batch;

@@ -69,3 +69,20 @@ async fn three_at_once_are_combined_where_they_fit() {
     let (_, _, state) = run_lab(SOURCE, measure, First(changes(), proposer), 20).await;
     assert_eq!((state.finished(), state.incumbent.unwrap().experiment), (6, 0));
 }
+
+/// Two values on one line cannot be replaced one after the other: they are put together as constants.
+#[tokio::test]
+async fn changes_of_one_line_are_combined_where_they_are_constants() {
+    let source = "let o = f(Options { a: 1, b: 1, c: 1 });\n";
+    let measure: Measure = |source| {
+        let changed = ["a", "b", "c"].iter().filter(|name| constant(source, name) > 1.0).count();
+        Ok([1.0, 1.01, 0.5, 0.4][changed])
+    };
+    let set =
+        |name: &str| Patch::replace("train.rs", source, source.replace(&format!("{name}: 1"), &format!("{name}: 2")));
+    let changes = vec![set("a"), set("b")];
+    let (_, _, state) = run_lab(source, measure, First(changes, MergeProposer::new(0.05)), 20).await;
+    let kept = state.experiments.last().unwrap();
+    assert_eq!((kept.description.as_str(), kept.status), ("2 near misses: #1 + #2", Status::Keep));
+    assert!(kept.change.to_string().contains("a: 2, b: 2, c: 1"), "{}", kept.change);
+}

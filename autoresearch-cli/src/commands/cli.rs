@@ -11,6 +11,7 @@ use super::export::ExportArgs;
 use super::gc::GcArgs;
 use super::hint::HintArgs;
 use super::import::ImportArgs;
+use super::knobs::KnobsArgs;
 use super::log::LogArgs;
 use super::pictures::PicturesArgs;
 use super::report::ReportArgs;
@@ -25,7 +26,7 @@ use super::verify::VerifyArgs;
 /// The commands by their use. A test holds this list and the subcommands together.
 const COMMANDS: &str = "\
 Commands:
-  begin:  import                read what another tool wrote as a run
+  begin:  knobs, import         the values that can be searched; read what another tool wrote as a run
   run:    run, stop, hint       begin or go on; end it in order; tell the proposer something meanwhile
   look:   status, log, show     where a run is; its experiments; one of them
           diff, best, report    a change; the best so far; everything, with a plot
@@ -71,6 +72,7 @@ pub enum Command {
     Apply(ApplyArgs),
     Gc(GcArgs),
     Import(ImportArgs),
+    Knobs(KnobsArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
     Schema(SchemaArgs),

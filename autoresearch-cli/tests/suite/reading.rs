@@ -14,7 +14,7 @@ pub fn finished(experiments: &str) -> Repository {
 }
 
 /// The JSON that a command answers with, which is valid under its schema.
-fn answer(repository: &Repository, name: &str, arguments: &[&str]) -> Value {
+pub fn answer(repository: &Repository, name: &str, arguments: &[&str]) -> Value {
     let output = repository.run(arguments);
     assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {}", text(&output));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
