@@ -29,6 +29,7 @@ pub mod claude;
 pub mod openai;
 
 mod files;
+mod lab_files;
 mod text;
 
 #[cfg(test)]

@@ -6,10 +6,13 @@ mod fixture;
 
 mod apply;
 mod control;
+mod doctor;
 mod early_errors;
 mod holdout;
 mod import;
+mod init;
 mod interruption;
+mod mistakes;
 mod models;
 mod noise;
 mod pictures;
@@ -25,3 +28,4 @@ mod timing;
 mod verify;
 mod wiring;
 mod workers;
+mod workspace;
