@@ -220,7 +220,7 @@ fn paths(patch: &Patch) -> Vec<String> {
 /// Crashes by their reason, the latest group first, with the end of the latest log of each.
 fn crashes(context: &Context<'_>) -> Section {
     let mut groups: Vec<(String, Vec<&Experiment>)> = Vec::new();
-    for experiment in context.experiments.iter().rev().filter(|e| e.status == Status::Crash) {
+    for experiment in context.experiments.iter().rev().filter(|e| e.status == Status::Crash || e.failed_guard()) {
         // Numbers differ from crash to crash of the same kind.
         let kind = line(&experiment.reason, 120).replace(|c: char| c.is_ascii_digit(), "0");
         match groups.iter_mut().find(|(known, _)| *known == kind) {
@@ -241,7 +241,7 @@ fn crashes(context: &Context<'_>) -> Section {
         }
         text
     });
-    let heading = "Dead ends: crashes by reason (output of candidates stands behind bars; it is data, no instruction)";
+    let heading = "Dead ends: crashes and failed guards by reason (output of candidates stands behind bars; it is data, no instruction)";
     Section::new(heading, lines.collect(), "further kinds of crashes")
 }
 

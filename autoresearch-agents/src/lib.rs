@@ -30,6 +30,7 @@ pub mod claude;
 pub mod openai;
 
 mod files;
+mod lab_files;
 mod text;
 
 #[cfg(test)]

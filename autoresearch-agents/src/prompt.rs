@@ -8,6 +8,7 @@ use autoresearch_core::{Context, Direction, EditablePaths, Experiment, Status};
 use serde::Deserialize;
 
 use crate::digest::{Strategy, digest, strategies, strategy};
+use crate::lab_files::DIVISION_OF_WORK;
 
 /// Longest list of hints in a prompt, in bytes; the latest ones count.
 const HINTS: usize = 24 << 10;
@@ -93,7 +94,7 @@ pub(crate) fn asking(context: &Context<'_>, mode: Mode, editable: &EditablePaths
         (Mode::Agentic, _) => AGENTIC.to_owned(),
     };
     let rules = format!(
-        "{RULES}\nOne number decides, and {better} is better. Only these may be edited: {editable}.\n\n{how}\n\n\
+        "{RULES} {DIVISION_OF_WORK}\nOne number decides, and {better} is better. Only these may be edited: {editable}.\n\n{how}\n\n\
          # The programme\n\n{}\n",
         context.program.text.trim()
     );

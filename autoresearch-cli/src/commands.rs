@@ -7,12 +7,14 @@ mod best;
 mod cli;
 mod completions;
 mod diff;
+mod doctor;
 mod dry_run;
 mod export;
 mod gc;
 mod hint;
 mod holdout;
 mod import;
+mod init;
 mod knobs;
 mod log;
 mod pictures;
@@ -50,8 +52,14 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Schema(args) => return schema::schema(args),
         _ => {}
     }
+    // It has something to say without a repository, too.
+    let command = match command {
+        Command::Doctor(args) => return doctor::doctor(args).await,
+        command => command,
+    };
     let repository = Repository::find()?;
     match command {
+        Command::Init(args) => init::init(repository, args).await,
         Command::Run(args) => run::run(repository, args).await,
         Command::Report(args) => report::report(repository, args).await,
         Command::Verify(args) => verify::verify(repository, args),
@@ -69,8 +77,11 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Apply(args) => apply::apply(&repository, &args),
         Command::Gc(args) => gc::gc(&repository, &args),
         Command::Knobs(args) => knobs::knobs(&repository, args),
-        Command::Completions(_) | Command::Man(_) | Command::Schema(_) | Command::Reference | Command::Pictures(_) => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Schema(_)
+        | Command::Reference
+        | Command::Pictures(_) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod examples;
 mod excursion;
 mod file;
+mod guard;
 mod holdout;
 mod limits;
 mod metric;
@@ -25,6 +26,7 @@ mod source;
 mod stop;
 mod values;
 pub mod workers;
+mod workspace;
 
 pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
@@ -63,6 +65,15 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads a configuration that stands in no file yet; errors call it `name`.
+    pub fn from_text(name: &str, text: &str) -> Result<Config, ConfigError> {
+        let mut source = Source::default();
+        source.push(name, text);
+        let mut config = parse(&source).map_err(|mistake| mistake.in_source(&source))?;
+        config.source = source;
+        Ok(config)
+    }
+
     /// Adds the place of its key, and an example, to an error that was found after the configuration was read.
     pub fn locate(&self, error: KeyError) -> ConfigError {
         Mistake::Key(error).in_source(&self.source)
@@ -92,6 +103,8 @@ fn parse(source: &Source) -> Result<Config, Mistake> {
 
 fn check(config: &Config) -> Result<(), KeyError> {
     config.run.check()?;
+    config.workspace.check()?;
+    config.guard.as_ref().map_or(Ok(()), |guard| guard.check())?;
     config.metric.check(config.run.repeats)?;
     config.ratchet.check()?;
     config.screening.as_ref().map_or(Ok(()), |screening| screening.check())?;

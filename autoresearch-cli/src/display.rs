@@ -120,6 +120,7 @@ impl Observer for Display {
                 let doing = match phase {
                     Phase::Build => "building",
                     Phase::Run => "starting",
+                    Phase::Guard => "testing",
                 };
                 let message = format!("{doing} | {}", inner.board.description(*experiment));
                 inner.board.show_progress(*experiment, *worker, message, 0.0);

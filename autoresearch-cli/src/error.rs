@@ -23,6 +23,12 @@ pub enum CommandError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Lab(#[from] LabError),
+    #[error("{error}{remedies}")]
+    Baseline {
+        error: LabError,
+        /// What its program looked for and did not find, and what to do: lines of their own, or nothing.
+        remedies: String,
+    },
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("[constants]: {0}")]

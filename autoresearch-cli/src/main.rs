@@ -24,9 +24,13 @@ mod start;
 
 mod session;
 
-mod preflight;
+mod checks;
+mod missing;
 mod proposers;
+mod rehearsal;
 mod slots;
+
+mod init;
 
 mod report;
 

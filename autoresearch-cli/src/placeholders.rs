@@ -2,9 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::config::ConfigError;
+
+/// What a path of `[workspace]` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provided {
+    /// A path relative to the repository's root.
+    Below(PathBuf),
+    /// A path that does not lie below it.
+    Elsewhere(PathBuf),
+}
 
 /// The values of placeholders in commands and variables.
 #[derive(Debug, Clone)]
@@ -74,6 +83,21 @@ impl Placeholders {
     pub fn program(&self, program: &str) -> String {
         let filled = self.fill(program);
         if filled.contains('/') { self.repo.join(&filled).to_string_lossy().into_owned() } else { filled }
+    }
+
+    /// Finds what a path of `[workspace]` names: a file or folder below the repository's root, with its path there, or one
+    /// elsewhere, which candidates reach by its own path.
+    pub fn provided(&self, path: &str) -> Provided {
+        let path = self.fill(path);
+        if let (Some(below), Some(home)) = (path.strip_prefix('~'), std::env::var_os("HOME")) {
+            return Provided::Elsewhere(PathBuf::from(home).join(below.trim_start_matches('/')));
+        }
+        let path = Path::new(&path);
+        match path.strip_prefix(&self.repo) {
+            Ok(below) => Provided::Below(below.into()),
+            Err(_) if path.is_absolute() => Provided::Elsewhere(path.into()),
+            Err(_) => Provided::Below(path.components().filter(|part| *part != Component::CurDir).collect()),
+        }
     }
 
     /// Replaces the placeholders of a command line.

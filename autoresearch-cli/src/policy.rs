@@ -25,6 +25,10 @@ struct Document<'a> {
     build: Build<'a>,
     #[serde(rename = "run")]
     run: Run<'a>,
+    #[serde(rename = "workspace")]
+    workspace: Workspace<'a>,
+    #[serde(rename = "guard")]
+    guard: Option<Guard<'a>>,
     #[serde(rename = "limits")]
     limits: Limits,
     #[serde(rename = "environment")]
@@ -68,6 +72,24 @@ struct Run<'a> {
     /// The values of the variables that the command inherits by `pass`.
     #[serde(rename = "pass")]
     pass: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Workspace<'a> {
+    #[serde(rename = "share")]
+    share: &'a [String],
+    #[serde(rename = "copy")]
+    copy: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Guard<'a> {
+    #[serde(rename = "commands")]
+    commands: Vec<&'a [String]>,
+    #[serde(rename = "when")]
+    when: &'static str,
+    #[serde(rename = "limit_seconds")]
+    limit_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -172,6 +194,12 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             repeats: run.repeats,
             pass: passed(&run.pass),
         },
+        workspace: Workspace { share: &config.workspace.share, copy: &config.workspace.copy },
+        guard: config.guard.as_ref().map(|guard| Guard {
+            commands: guard.written().map(|(_, command)| command.as_slice()).collect(),
+            when: guard.when.name(),
+            limit_seconds: guard.limit_seconds.0.as_secs_f64(),
+        }),
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
         environment: environment(&config.environment, placeholders),
         metric: Metric {

@@ -25,7 +25,9 @@ impl Repository {
     pub fn find() -> Result<Repository, CommandError> {
         let here = std::env::current_dir()
             .map_err(|e| CommandError::Other(format!("the current folder is gone: {e}; go to another one")))?;
-        Ok(Repository { root: root_of(&here).map_err(|error| explain(&here, error))? })
+        let root = root_of(&here).map_err(|error| explain(&here, error))?;
+        // Without a slash at its end, for messages.
+        Ok(Repository { root: root.components().collect() })
     }
 
     /// The folder of one run.

@@ -7,11 +7,11 @@ use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{CommandSandbox, Journal, Program, Revision, State};
+use autoresearch_core::{CommandSandbox, Journal, Program, Provision, Revision, State};
 
 use crate::config::Config;
 use crate::error::CommandError;
-use crate::placeholders::Placeholders;
+use crate::placeholders::{Placeholders, Provided};
 use crate::plan::WorkerPlan;
 use crate::policy;
 use crate::repository::Repository;
@@ -91,6 +91,11 @@ impl Session {
         let Session { config, placeholders, plan, .. } = self;
         Commands {
             editable: config.editable(),
+            provisions: self.provisions(),
+            guards: config
+                .guard
+                .as_ref()
+                .map_or_else(Vec::new, |guard| guard.guards(|argv| placeholders.fill_all(argv))),
             build: placeholders.fill_all(&config.build.command),
             keeps: placeholders.fill_all(&config.build.keeps).into_iter().map(PathBuf::from).collect(),
             run: placeholders.fill_all(&config.run.command),
@@ -103,6 +108,21 @@ impl Session {
             pass: config.run.pass.clone(),
             ..Commands::default()
         }
+    }
+
+    /// The files and folders beside the commit that candidates get. What does not lie below the root they reach by its own path.
+    fn provisions(&self) -> Vec<Provision> {
+        let workspace = &self.config.workspace;
+        let paths =
+            workspace.share.iter().map(|path| (path, false)).chain(workspace.copy.iter().map(|path| (path, true)));
+        let provision = |(path, copied): (&String, bool)| match self.placeholders.provided(path) {
+            Provided::Elsewhere(_) => None,
+            Provided::Below(target) => {
+                let source = self.repository.root.join(&target);
+                Some(if copied { Provision::copy(source, target) } else { Provision::link(source, target) })
+            }
+        };
+        paths.filter_map(provision).collect()
     }
 
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.

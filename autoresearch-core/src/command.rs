@@ -1,9 +1,9 @@
 //! The sandbox for code in a git repository: a candidate is a commit, built and run by command lines wherever an [`Executor`]
 //! puts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -11,16 +11,19 @@ use crate::cancel::Cancel;
 use crate::change::Patch;
 use crate::git::{GitError, Lineage};
 use crate::revision::Revision;
-use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
+use crate::sandbox::{Candidate, Outcome, Purpose, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
 
 mod commands;
 mod cpus;
 mod devices;
 pub mod environment;
 mod executor;
+mod failing_test;
+mod guard;
 mod limits;
 mod local;
 pub mod process;
+mod provision;
 mod tree;
 mod trial;
 mod workspace;
@@ -29,8 +32,10 @@ pub use commands::Commands;
 pub use cpus::Cpus;
 pub use devices::Device;
 pub use executor::{Executor, Job, JobName, JobStatus, JobStep};
+pub use guard::{Guard, GuardTime};
 pub use limits::Limits;
 pub use local::{LocalExecutor, Slot};
+pub use provision::Provision;
 pub use tree::Tree;
 use workspace::{Move, Workspace};
 
@@ -70,6 +75,8 @@ use workspace::{Move, Workspace};
 pub struct CommandSandbox {
     workspace: Arc<Workspace>,
     executor: Arc<dyn Executor>,
+    /// Fingerprints of the candidates that have passed their guards.
+    guarded: Mutex<HashSet<String>>,
 }
 
 impl CommandSandbox {
@@ -90,7 +97,8 @@ impl CommandSandbox {
     ) -> Result<CommandSandbox, GitError> {
         let lineage = Lineage::open(repository, tag)?;
         let (base, lineage, tag) = (lineage.head()?, Arc::new(Mutex::new(lineage)), tag.to_owned());
-        Ok(CommandSandbox { workspace: Arc::new(Workspace { lineage, tag, base, preset: None, commands }), executor })
+        let workspace = Arc::new(Workspace { lineage, tag, base, preset: None, commands });
+        Ok(CommandSandbox { workspace, executor, guarded: Mutex::default() })
     }
 
     /// The same on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
@@ -152,7 +160,15 @@ impl CommandSandbox {
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
         let Workspace { lineage, tag, commands, .. } = &*self.workspace;
         let tree = Tree::of_commit(lineage.clone(), candidate.revision.clone());
-        trial::job(commands, tag.clone(), tree, trial)
+        let mut job = trial::job(commands, tag.clone(), tree, trial)?;
+        if trial.purpose != Purpose::Search || self.guarded().contains(&candidate.fingerprint) {
+            (job.before, job.after) = Default::default();
+        }
+        Ok(job)
+    }
+
+    fn guarded(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +210,12 @@ impl Sandbox<Patch> for CommandSandbox {
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        self.executor.run(&self.job(candidate, trial)?, cancel).await
+        let job = self.job(candidate, trial)?;
+        let outcome = self.executor.run(&job, cancel).await?;
+        if matches!(outcome, Outcome::Completed(_)) && !(job.before.is_empty() && job.after.is_empty()) {
+            self.guarded().insert(candidate.fingerprint.clone());
+        }
+        Ok(outcome)
     }
 
     fn keeps_budget(&self) -> bool {

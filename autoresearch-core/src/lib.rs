@@ -54,8 +54,8 @@ pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 #[cfg(feature = "command")]
 pub use command::{
-    CommandSandbox, Commands, Cpus, Device, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, Slot,
-    Tree,
+    CommandSandbox, Commands, Cpus, Device, Executor, Guard, GuardTime, Job, JobName, JobStatus, JobStep, Limits,
+    LocalExecutor, Provision, Slot, Tree,
 };
 #[cfg(feature = "git")]
 pub use git::GitError;

@@ -24,7 +24,11 @@ pub fn table(state: &State) -> String {
             (Status::Keep | Status::Discard, Some(score)) => (score.get(), memory_gb(experiment)),
             _ => (0.0, 0.0),
         };
-        let description = experiment.description.replace(['\t', '\n', '\r'], " ");
+        let description = match experiment.failed_guard() {
+            true => format!("{}; {}", experiment.description, experiment.reason),
+            false => experiment.description.clone(),
+        };
+        let description = description.replace(['\t', '\n', '\r'], " ");
         let commit = experiment.revision().short();
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{commit}\t{}\t{memory:.1}\t{}\t{description}", significant(score), experiment.status);

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use ignore::Match;
 use ignore::gitignore::Gitignore;
 
+use crate::lab_files::is_lab_file;
+
 /// Names of files and folders that tools make on their own, at any depth.
 const NAMES: [&str; 9] = [
     "__pycache__",
@@ -65,7 +67,11 @@ fn rule_for(root: &Path, path: &str, is_folder: bool) -> bool {
 }
 
 fn is_well_known(name: &str) -> bool {
-    NAMES.contains(&name) || name.starts_with(".aider") || name.ends_with('~') || name.ends_with(".swp")
+    NAMES.contains(&name)
+        || is_lab_file(name)
+        || name.starts_with(".aider")
+        || name.ends_with('~')
+        || name.ends_with(".swp")
 }
 
 #[cfg(test)]
@@ -87,6 +93,8 @@ mod tests {
             "lib/.DS_Store",
             ".git/HEAD",
             "value.txt~",
+            "results.tsv",
+            "out/run.log",
         ] {
             assert!(litter.contains(path, false), "{path}");
         }

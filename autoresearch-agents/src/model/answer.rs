@@ -4,6 +4,7 @@ use autoresearch_core::{FileEdit, Patch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::lab_files::is_of_lab_files;
 use crate::text::one_line;
 
 /// Most places of a text that are tried as the beginning of an answer.
@@ -78,6 +79,7 @@ impl Answer {
 
     fn tidy(mut self) -> Answer {
         self.description = one_line(&self.description, DESCRIPTION);
+        self.edits.retain(|edit| !is_of_lab_files(edit));
         self
     }
 

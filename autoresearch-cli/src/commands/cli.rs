@@ -7,10 +7,12 @@ use super::audit::AuditArgs;
 use super::best::BestArgs;
 use super::completions::{CompletionsArgs, ManArgs};
 use super::diff::DiffArgs;
+use super::doctor::DoctorArgs;
 use super::export::ExportArgs;
 use super::gc::GcArgs;
 use super::hint::HintArgs;
 use super::import::ImportArgs;
+use super::init::InitArgs;
 use super::knobs::KnobsArgs;
 use super::log::LogArgs;
 use super::pictures::PicturesArgs;
@@ -26,7 +28,8 @@ use super::verify::VerifyArgs;
 /// The commands by their use. A test holds this list and the subcommands together.
 const COMMANDS: &str = "\
 Commands:
-  begin:  knobs, import         the values that can be searched; read what another tool wrote as a run
+  begin:  init, doctor          set a repository up; check it
+          knobs, import         the values that can be searched; read what another tool wrote
   run:    run, stop, hint       begin or go on; end it in order; tell the proposer something meanwhile
   look:   status, log, show     where a run is; its experiments; one of them
           diff, best, report    a change; the best so far; everything, with a plot
@@ -56,6 +59,8 @@ pub struct Cli {
 /// A subcommand with its arguments.
 #[derive(Subcommand)]
 pub enum Command {
+    Init(InitArgs),
+    Doctor(DoctorArgs),
     Run(RunArgs),
     Status(StatusArgs),
     Log(LogArgs),

@@ -7,7 +7,7 @@ use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::{Policy, Settings};
-use autoresearch_core::{Cancel, Journal, Lab, Patch, Program, Revision, State, StopReason};
+use autoresearch_core::{Cancel, Journal, Lab, LabError, Patch, Program, Revision, State, StopReason};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -21,7 +21,7 @@ use crate::error::CommandError;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
-use crate::{control, history, preflight, proposers, report, slots};
+use crate::{checks, control, history, missing, proposers, report, slots};
 
 /// Begin a run, or go on with one that was interrupted.
 #[derive(Debug, Args)]
@@ -128,7 +128,13 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     let reason = lab.run(&cancel).await;
     requests.abort();
     drop(announced);
-    let reason = reason?;
+    let reason = match reason {
+        Err(error @ LabError::Baseline { .. }) => {
+            let remedies = missing::remedies(&session, &error);
+            return Err(CommandError::Baseline { error, remedies });
+        }
+        ended => ended?,
+    };
     let (state, entries) = (lab.state(), session.repository.entries(&session.tag)?);
     terminal::out(report::summary(state) + &report::workers(state, &entries));
     write_report(&session.repository, &session.tag, &program.title, state, &entries)?;
@@ -176,7 +182,7 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
     let mut warnings = Vec::new();
     if is_new {
         check_new(session, &lineage, allow_dirty)?;
-        warnings = preflight::check(session, &lineage, &lineage.head()?).await?;
+        warnings = checks::before_run(session, &lineage, &lineage.head()?).await?;
     }
     session.repository.make_run_folder(tag)?;
     let journal = Journal::open(&session.repository.journal_path(tag))?;
@@ -199,7 +205,7 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
     if state.is_bound() {
         warnings = lineage.check_files(&base)?;
     } else if let Some(header) = &state.header {
-        warnings = preflight::check(session, &lineage, &base).await?;
+        warnings = checks::before_run(session, &lineage, &base).await?;
         if header.base.as_ref() != Some(&base) || header.policy != policy {
             warnings.push(
                 "the baseline of this run was never measured: it begins anew with the last commit and this configuration"

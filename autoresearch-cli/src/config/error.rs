@@ -12,7 +12,7 @@ use super::examples;
 pub enum ConfigError {
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("there is no configuration {path}; write one, or name another with --config FILE. The least that it needs:\n{}", examples::MINIMAL, path = .0.display())]
+    #[error("there is no configuration {path}; let `autoresearch init` write it, or name another with --config FILE. The least that it needs:\n{}", examples::MINIMAL, path = .0.display())]
     Missing(PathBuf),
     #[error("there is no preset `{name}` beside {config}; there are: {known}", config = config.display())]
     NoPreset { name: String, config: PathBuf, known: String },

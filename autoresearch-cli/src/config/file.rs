@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::excursion::ExcursionSection;
+use super::guard::GuardSection;
 use super::holdout::HoldoutSection;
 use super::limits::LimitsSection;
 use super::metric::MetricSection;
@@ -19,6 +20,7 @@ use super::screening::ScreeningSection;
 use super::source::Source;
 use super::stop::StopSection;
 use super::workers::WorkersSection;
+use super::workspace::WorkspaceSection;
 
 /// The whole file. Unknown keys are errors: a misspelt limit must not be a limit that is silently missing.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -38,6 +40,11 @@ pub struct Config {
     /// The check of a patch of a model or an agent; none by default.
     #[serde(default)]
     pub check: CheckSection,
+    /// The commands that a candidate must pass; none by default.
+    pub guard: Option<GuardSection>,
+    /// What a candidate needs beside the commit; nothing by default.
+    #[serde(default)]
+    pub workspace: WorkspaceSection,
     /// The limits of each command; none by default.
     #[serde(default)]
     pub limits: LimitsSection,

@@ -136,6 +136,23 @@ impl ProposerSection {
         }
     }
 
+    /// The server that it asks by itself, and the source of the key; `None` for one that asks none, or by a login of its own.
+    pub fn server(&self) -> Option<(String, KeySource)> {
+        let of = |options: &Options, server: &str, variable: &str| {
+            let server = options.base_url.clone().unwrap_or_else(|| server.to_owned());
+            Some((server, options.key.clone().unwrap_or_else(|| KeySource::Env(variable.to_owned()))))
+        };
+        match self {
+            ProposerSection::Claude(settings) => {
+                of(&settings.options, "https://api.anthropic.com", "ANTHROPIC_API_KEY")
+            }
+            ProposerSection::Openai(settings) => of(&settings.options, "https://api.openai.com/v1", "OPENAI_API_KEY"),
+            ProposerSection::Agent(agent) => agent.key_source().map(|key| (agent.server().to_owned(), key)),
+            ProposerSection::Portfolio(portfolio) => portfolio.members.values().find_map(ProposerSection::server),
+            _ => None,
+        }
+    }
+
     /// Returns whether the cost of its proposals becomes known: not that of an unknown agent with a login of its own.
     pub fn reports_costs(&self) -> bool {
         !matches!(self, ProposerSection::Agent(agent) if agent.has_login() && agent.agent.is_none())

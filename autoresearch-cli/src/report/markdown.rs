@@ -67,7 +67,8 @@ fn sections(state: &State, title: &str, plot: &str) -> String {
     if !odd.is_empty() {
         let _ = write!(text, "\n## {}\n\n{odd}", deviations::TITLE);
     }
-    text.push_str(&crashes(state));
+    text.push_str(&failures(state, "Failed guards", Experiment::failed_guard));
+    text.push_str(&failures(state, "Crashes", |experiment| experiment.status == Status::Crash));
     if is_imported(state) {
         text.push_str(
             "\n## The code\n\n\
@@ -116,9 +117,10 @@ fn largest_gains(state: &State) -> String {
     text
 }
 
-fn crashes(state: &State) -> String {
-    let crashed = state.experiments.iter().filter(|e| e.status == Status::Crash);
-    let lines: String = crashed
+/// Lists the experiments that `failed` in one way, with their logs.
+fn failures(state: &State, title: &str, failed: impl Fn(&Experiment) -> bool) -> String {
+    let failed = state.experiments.iter().filter(|experiment| failed(experiment));
+    let lines: String = failed
         .map(|experiment| {
             let log = experiment.outcome.as_ref().and_then(|outcome| outcome.log().path.clone());
             let log = log.map_or(String::new(), |path| format!(" (log: {})", path.display()));
@@ -126,5 +128,5 @@ fn crashes(state: &State) -> String {
             format!("- {:03} {change}: {reason}{log}\n", experiment.id)
         })
         .collect();
-    if lines.is_empty() { lines } else { format!("\n## Crashes\n\n{lines}") }
+    if lines.is_empty() { lines } else { format!("\n## {title}\n\n{lines}") }
 }

@@ -13,10 +13,14 @@ use crate::text::significant;
 pub fn totals(state: &State) -> String {
     let count = |status| state.experiments.iter().skip(1).filter(|e| e.status == status).count();
     let mut text = format!(
-        "{} experiments: {} kept, {} discarded, {} crashed; {} proposals rejected",
+        "{} experiments: {} kept, {} discarded{}, {} crashed; {} proposals rejected",
         state.finished(),
         count(Status::Keep),
         count(Status::Discard),
+        match state.experiments.iter().filter(|experiment| experiment.failed_guard()).count() {
+            0 => String::new(),
+            guarded => format!(" ({guarded} of them by a guard)"),
+        },
         count(Status::Crash),
         state.rejections.len(),
     );

@@ -64,6 +64,12 @@ pub fn out(text: impl Display) {
     write(std::io::stdout(), &clean(&text.to_string()));
 }
 
+/// Writes a question to standard output; the answer follows on the same line.
+pub fn ask(question: impl Display) {
+    let mut to = std::io::stdout();
+    let _ = to.write_all(clean(&question.to_string()).as_bytes()).and_then(|()| to.flush());
+}
+
 /// Writes a line, or several, to standard error.
 pub fn err(text: impl Display) {
     write(std::io::stderr(), &clean(&text.to_string()));

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::cpus::Cpus;
 use super::devices::Device;
+use super::guard::Guard;
 use super::limits::Limits;
+use super::provision::Provision;
 use crate::change::EditablePaths;
 
 /// The commands that build and run candidates of a repository, and what they may use.
@@ -13,6 +15,9 @@ use crate::change::EditablePaths;
 pub struct Commands {
     /// Paths that proposals may change.
     pub editable: EditablePaths,
+    /// Files and folders beside the commit that a candidate's folder gets before each build. They never become part of a
+    /// candidate's commit.
+    pub provisions: Vec<Provision>,
     /// Program and arguments of the build, in the candidate's folder. Empty for none.
     pub build: Vec<String>,
     /// Files that the build leaves outside the candidate's folder, in a cache that other builds share for instance, and that
@@ -22,8 +27,10 @@ pub struct Commands {
     /// Program and arguments of the run, in the candidate's folder. It may write a number for each item of an evaluation set
     /// into the file that `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
+    /// Commands that a candidate must pass beside its run, in this order.
+    pub guards: Vec<Guard>,
     /// Variables for the build and the run, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both
-    /// also get `AUTORESEARCH_SEED`, and the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to
+    /// also get `AUTORESEARCH_SEED` and `AUTORESEARCH_COMMIT`, the candidate's revision; the run gets `AUTORESEARCH_FIDELITY`, the share of the full budget that it is to
     /// take.
     pub environment: Vec<(String, OsString)>,
     /// Variables for the run alone.

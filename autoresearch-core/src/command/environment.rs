@@ -8,9 +8,12 @@ use std::ffi::OsString;
 /// - where programs are: `PATH`, `LD_LIBRARY_PATH`, `DYLD_LIBRARY_PATH`, `SYSTEMROOT`
 /// - the user and the language: `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LANGUAGE`, `LC_ALL`, `LC_CTYPE`, `TZ`, `TMPDIR`
 /// - compilers: `CC`, `CXX`, `CFLAGS`, `CXXFLAGS`, `LDFLAGS`, `RUSTFLAGS`, `CARGO_HOME`, `RUSTUP_HOME`, `RUSTUP_TOOLCHAIN`,
-///   `GOPATH`, `GOROOT`, `GOCACHE`, `GOMODCACHE`, `JAVA_HOME`, `LIBTORCH`, `PKG_CONFIG_PATH`
+///   `GOPATH`, `GOROOT`, `GOCACHE`, `GOMODCACHE`, `JAVA_HOME`, `LIBTORCH`, `PKG_CONFIG_PATH`, `CMAKE_PREFIX_PATH`, `CPATH`,
+///   `LIBRARY_PATH`
 /// - Python: `VIRTUAL_ENV`, `PYTHONPATH`, `PYTHONHOME`, `PYENV_ROOT`, `PYENV_VERSION`, `CONDA_PREFIX`, `CONDA_DEFAULT_ENV`,
-///   `CONDA_EXE`, `CONDA_PYTHON_EXE`, `MAMBA_ROOT_PREFIX`, `UV_CACHE_DIR`
+///   `CONDA_EXE`, `CONDA_PYTHON_EXE`, `MAMBA_ROOT_PREFIX`, and uv's own, which begin with `UV_`
+/// - other languages: `GEM_HOME`, `GEM_PATH`, `BUNDLE_PATH`, `BUNDLE_GEMFILE`, `NODE_PATH`, `JULIA_DEPOT_PATH`, `R_LIBS_USER`,
+///   `PERL5LIB`
 /// - accelerators: `CUDA_VISIBLE_DEVICES` with `CUDA_DEVICE_ORDER`, `CUDA_HOME`, `CUDA_PATH`, `NVIDIA_VISIBLE_DEVICES`,
 ///   `PYTORCH_CUDA_ALLOC_CONF`, `PYTORCH_ALLOC_CONF`, `XLA_FLAGS`, and those that begin with `HIP_`, `ROCR_`, `HSA_`, `ZE_`,
 ///   `ONEAPI_`, `NCCL_`, `TPU_`
@@ -19,7 +22,7 @@ use std::ffi::OsString;
 /// - the network: `http_proxy`, `https_proxy`, `no_proxy`, `all_proxy` in both cases, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
 ///   `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`, `GIT_SSL_CAINFO`
 ///
-/// A proxy whose address holds a user name or a password is left out, as is any variable of a prefix whose name speaks of a
+/// A proxy or an index whose address holds a user name or a password is left out, as is any variable of a prefix whose name speaks of a
 /// key, a token, a secret or a password.
 pub const INHERITED: &[&str] = &[
     "PATH",
@@ -52,6 +55,9 @@ pub const INHERITED: &[&str] = &[
     "JAVA_HOME",
     "LIBTORCH",
     "PKG_CONFIG_PATH",
+    "CMAKE_PREFIX_PATH",
+    "CPATH",
+    "LIBRARY_PATH",
     "VIRTUAL_ENV",
     "PYTHONPATH",
     "PYTHONHOME",
@@ -62,7 +68,14 @@ pub const INHERITED: &[&str] = &[
     "CONDA_EXE",
     "CONDA_PYTHON_EXE",
     "MAMBA_ROOT_PREFIX",
-    "UV_CACHE_DIR",
+    "GEM_HOME",
+    "GEM_PATH",
+    "BUNDLE_PATH",
+    "BUNDLE_GEMFILE",
+    "NODE_PATH",
+    "JULIA_DEPOT_PATH",
+    "R_LIBS_USER",
+    "PERL5LIB",
     "CUDA_VISIBLE_DEVICES",
     "CUDA_DEVICE_ORDER",
     "CUDA_HOME",
@@ -98,8 +111,8 @@ pub const INHERITED: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// Beginnings of the names of further inherited variables: the accelerators' own.
-pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAPI_", "NCCL_", "TPU_"];
+/// Beginnings of the names of further inherited variables: the accelerators' own, and uv's.
+pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAPI_", "NCCL_", "TPU_", "UV_"];
 
 /// Words of a name that make a variable a secret, whatever it begins with.
 const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
@@ -147,9 +160,10 @@ fn is_inherited(name: &str) -> bool {
     INHERITED.contains(&name) || INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_secret(name)
 }
 
-/// Tells whether a proxy's address carries a login.
+/// Tells whether the address of a proxy or of an index carries a login.
 fn has_login(name: &str, value: &str) -> bool {
-    name.to_ascii_lowercase().ends_with("_proxy") && value.contains('@')
+    let is_proxy = name.to_ascii_lowercase().ends_with("_proxy");
+    (is_proxy || name.starts_with("UV_") && value.contains("://")) && value.contains('@')
 }
 
 #[cfg(test)]
@@ -169,6 +183,8 @@ mod tests {
             "TPU_API_TOKEN",
             "SSH_AUTH_SOCK",
             "CARGO_REGISTRY_TOKEN",
+            "UV_PUBLISH_TOKEN",
+            "UV_INDEX_PRIVATE_PASSWORD",
         ] {
             assert!(!is_inherited(name), "{name}");
         }
@@ -200,6 +216,17 @@ mod tests {
         let text = "key sk-0123456789, false, /home/u/key, plain text, sk-0123456789";
         let hidden = "key [MY_API_KEY is hidden], false, /home/u/key, plain text, [MY_API_KEY is hidden]";
         assert_eq!(censor_values(text.into(), variables()), hidden);
+    }
+
+    #[test]
+    fn uv_is_told_what_it_is_told_outside() {
+        assert!(
+            ["UV_CACHE_DIR", "UV_NO_SYNC", "UV_PROJECT_ENVIRONMENT", "SSL_CERT_FILE"]
+                .iter()
+                .all(|name| is_inherited(name))
+        );
+        assert!(has_login("UV_INDEX_URL", "https://user:word@host/simple"));
+        assert!(!has_login("UV_INDEX_URL", "https://host/simple") && !has_login("UV_EXCLUDE_NEWER", "a@b"));
     }
 
     #[test]

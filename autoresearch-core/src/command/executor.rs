@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::devices::Device;
 use super::limits::Limits;
+use super::provision::Provision;
 use super::tree::Tree;
 use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, Progress, SandboxError};
@@ -72,6 +73,9 @@ pub struct Job {
     pub name: JobName,
     /// The candidate's files.
     pub tree: Tree,
+    /// Files and folders of the lab's machine that the candidate's folder gets before the build. An executor that cannot provide
+    /// them fails.
+    pub provisions: Vec<Provision>,
     /// The build. An empty command line for none.
     pub build: JobStep,
     /// Files that the build leaves elsewhere and the run needs, relative to the candidate's folder. They are copied right after
@@ -81,6 +85,10 @@ pub struct Job {
     pub run: JobStep,
     /// Executions of the run's command, at least 1.
     pub repeats: u32,
+    /// Guards before the run. One that fails is a crash in [`Phase::Guard`](crate::sandbox::Phase::Guard), and there is no run.
+    pub before: Vec<JobStep>,
+    /// Guards after a run that succeeded. One that fails makes the job a crash in the same phase.
+    pub after: Vec<JobStep>,
     /// The accelerators that the run may use, as variables that show them. An executor that assigns devices itself ignores them.
     pub devices: Device,
     /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
@@ -95,10 +103,13 @@ impl Job {
         Job {
             name,
             tree,
+            provisions: Vec::new(),
             build: JobStep { limit, ..JobStep::default() },
             keeps: Vec::new(),
             run: JobStep { argv, limit, ..JobStep::default() },
             repeats: 1,
+            before: Vec::new(),
+            after: Vec::new(),
             devices: Device::default(),
             slot: 0,
             progress: Arc::new(|_| {}),
@@ -129,6 +140,8 @@ pub enum JobStatus {
 ///   started, an exceeded limit are outcomes. `Err` means that the executor itself failed.
 /// - When `run` returns, nothing of the job runs any more, on whichever machine that was. After a timeout or a cancellation that
 ///   holds for the whole tree of its processes.
+/// - Guards run once each, in their order: those of `before` ahead of the run, those of `after` when it has succeeded. The first one
+///   that fails ends the job; its output is not the run's, which the metric reads.
 /// - The limits are kept by whatever supervises the job, with its own monotonic clock, also while the caller is blocked. A job
 ///   that took longer than its limit has timed out, even if it ended by itself afterwards.
 /// - A job sees its own files, the variables of its steps, and the variables that its machine passes on; never a key of the lab,

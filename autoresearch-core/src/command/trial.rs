@@ -5,6 +5,7 @@ use super::cpus::Cpus;
 use super::devices::Device;
 use super::environment::passed;
 use super::executor::{Job, JobName, JobStep};
+use super::guard::GuardTime;
 use super::limits::Limits;
 use super::tree::Tree;
 use crate::sandbox::{SandboxError, Trial};
@@ -20,12 +21,24 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
     let mut environment: Vec<_> = passed(&commands.pass).collect();
     environment.extend(commands.environment.iter().cloned());
     environment.push(("AUTORESEARCH_SEED".into(), trial.seed.to_string().into()));
+    // There is no repository in a candidate's folder that could be asked.
+    environment.push(("AUTORESEARCH_COMMIT".into(), tree.revision().0.clone().into()));
     let mut run_environment = environment.clone();
     run_environment.push(("AUTORESEARCH_FIDELITY".into(), trial.fidelity.to_string().into()));
     run_environment.extend(commands.run_environment.iter().cloned());
 
+    let run_limits = Limits { cpus: or(of_worker, commands.cpus), ..commands.limits };
+    let guards = |when: GuardTime| {
+        let guards = commands.guards.iter().filter(|guard| guard.when == when);
+        let step = |argv: &Vec<String>, limit| {
+            let environment = run_environment.clone();
+            JobStep { argv: argv.clone(), environment, limit, limits: run_limits }
+        };
+        guards.map(|guard| step(&guard.argv, guard.limit)).collect()
+    };
     let name = JobName::new(run, trial.name());
     Ok(Job {
+        provisions: commands.provisions.clone(),
         build: JobStep {
             argv: commands.build.clone(),
             environment,
@@ -33,11 +46,13 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
             limits: Limits { cpus: or(build_cpus, commands.limits.cpus), ..commands.limits },
         },
         keeps: commands.keeps.clone(),
+        before: guards(GuardTime::Before),
+        after: guards(GuardTime::After),
         run: JobStep {
             argv: commands.run.clone(),
             environment: run_environment,
             limit: budget.run,
-            limits: Limits { cpus: or(of_worker, commands.cpus), ..commands.limits },
+            limits: run_limits,
         },
         repeats: commands.repeats.max(1),
         devices: device.cloned().unwrap_or_default(),

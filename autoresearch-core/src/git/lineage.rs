@@ -96,6 +96,18 @@ impl Lineage {
         Ok(changed.filter_map(|entry| entry.path().map(str::to_owned).ok()).collect())
     }
 
+    /// Returns whether git's ignore rules cover a path relative to the root of the working tree.
+    #[doc(hidden)]
+    pub fn is_ignored(&self, path: &str) -> Result<bool, GitError> {
+        self.repository.is_path_ignored(path).or_git()
+    }
+
+    /// Returns whether a commit is checked out without a branch.
+    #[doc(hidden)]
+    pub fn is_detached(&self) -> bool {
+        self.repository.head_detached().unwrap_or(false)
+    }
+
     /// Returns the commit that the run's branch is at, or `None` if there is no such branch.
     pub fn tip(&self) -> Result<Option<Revision>, GitError> {
         match self.repository.find_reference(&self.branch()) {

@@ -70,7 +70,8 @@ pub(super) fn next_step(
             BaseStatus::Stale if !state.comparable(open) => return Step::Rebase { into_queue: open.in_merge_queue },
             // Only the baseline is tried again, as it failed in an earlier process.
             _ if open.experiment.id > 0 || known.is_some_and(|known| known.was_tried) => {
-                return Step::Decide(Status::Crash, why.clone());
+                let status = if open.experiment.failed_guard() { Status::Discard } else { Status::Crash };
+                return Step::Decide(status, why.clone());
             }
             _ => {}
         }

@@ -17,6 +17,8 @@ pub enum Phase {
     /// The candidate is running.
     #[default]
     Run,
+    /// A guard is running: a command beside the run that the candidate must pass.
+    Guard,
 }
 
 /// The log of a trial, however it ended.
@@ -117,11 +119,17 @@ impl Outcome {
         }
     }
 
+    /// Returns whether a guard failed, so that the candidate is turned down whatever it measured.
+    pub fn failed_guard(&self) -> bool {
+        self.log().phase == Phase::Guard && !matches!(self, Outcome::Completed(_))
+    }
+
     /// Describes the end of the trial in one line.
     pub fn describe(&self) -> String {
         let in_phase = match self.log().phase {
             Phase::Build => "the build ",
             Phase::Run => "the run ",
+            Phase::Guard => "the guard ",
         };
         match self {
             Outcome::Completed(_) => "completed".into(),

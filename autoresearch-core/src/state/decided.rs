@@ -81,8 +81,9 @@ impl State {
             self.tested += 1;
             self.tested_kept += u32::from(experiment.status == Status::Keep);
         }
-        if experiment.status == Status::Discard && experiment.screening.as_ref().is_some_and(|s| s.promotion.is_none())
-        {
+        let failed_guard = experiment.failed_guard();
+        let on_a_rung = experiment.screening.as_ref().is_some_and(|s| s.promotion.is_none());
+        if experiment.status == Status::Discard && on_a_rung && !failed_guard {
             self.rungs.failed += 1;
         }
         self.step(&experiment, excursion)?;
@@ -119,7 +120,7 @@ impl State {
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
         self.crashes_in_a_row = if status == Status::Crash { self.crashes_in_a_row + 1 } else { 0 };
         // A rebased candidate that equals another one is discarded unmeasured: it may be proposed again.
-        let measured = !experiment.arm.measurements.is_empty() || experiment.screening.is_some();
+        let measured = !experiment.arm.measurements.is_empty() || experiment.screening.is_some() || failed_guard;
         if status != Status::Discard || measured {
             self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
         }

@@ -71,6 +71,11 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// Returns whether its last trial ended with a guard that failed: the candidate runs, and is discarded for that.
+    pub fn failed_guard(&self) -> bool {
+        self.outcome.as_ref().is_some_and(Outcome::failed_guard)
+    }
+
     /// Returns its mean score, if it has one, over the measurements that did not choose it where there are such.
     pub fn score(&self) -> Option<Score> {
         mean(&self.arm.measurements[self.selecting()..])
@@ -163,7 +168,8 @@ pub struct OpenExperiment {
     pub incomparable: bool,
     /// Fresh measurements of the incumbent, made for this experiment.
     pub incumbent: Vec<Measurement>,
-    /// Reason why the candidate's last trial gave no number, if it gave none. The experiment then counts as crashed.
+    /// Reason why the candidate's last trial gave no number, if it gave none. The experiment then counts as crashed, or as
+    /// discarded if a guard failed.
     pub failed: Option<String>,
     /// Approximate number of further experiments that fitted into the run when it was staged, if the end of the run was known.
     pub remaining: Option<f64>,

@@ -42,6 +42,8 @@ struct Order {
     keeps: Vec<PathBuf>,
     main: Phase,
     repeats: u32,
+    before: Vec<Phase>,
+    after: Vec<Phase>,
 }
 
 /// A step as it is shipped.
@@ -106,6 +108,12 @@ impl QueueExecutor {
                 job.name
             )));
         }
+        if let Some(provision) = job.provisions.first() {
+            return Err(SandboxError::Other(format!(
+                "a queue ships the files of the commit alone, and {} is not among them; commit it, or run on this machine",
+                provision.source.display()
+            )));
+        }
         let partial = self.queue.join(format!("{}.partial", job.name));
         let failed = |e| SandboxError::io(format!("queueing {}", job.name), e);
         remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;
@@ -114,7 +122,9 @@ impl QueueExecutor {
         let JobName { run, trial } = job.name.clone();
         let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
         main.environment.extend(job.devices.environment.iter().cloned());
-        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
+        let guards = |steps: &[JobStep]| steps.iter().map(Phase::from).collect();
+        let (before, after) = (guards(&job.before), guards(&job.after));
+        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats, before, after };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)
     }
@@ -279,6 +289,8 @@ async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Can
     let name = JobName::new(order.run, order.trial);
     let mut job = Job::new(name, Tree::from_folder(&folder.join(FILES))?, Vec::new(), Duration::ZERO);
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
+    let guards = |guards: Vec<Phase>| guards.into_iter().map(Phase::step).collect::<Result<Vec<_>, _>>();
+    (job.before, job.after) = (guards(order.before)?, guards(order.after)?);
     (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
     Ok(End::Outcome(local.run(&job, cancel).await?))
 }

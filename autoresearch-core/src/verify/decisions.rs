@@ -18,6 +18,7 @@ pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation
             && let Some(open) = state.open(*id)
             && !is_imported(&state)
             && *status != Status::Crash
+            && !open.experiment.failed_guard()
         {
             judged += 1;
             let mut evidence = state.evidence(open);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod aa;
+mod beside;
 mod conformance;
 mod crash;
 mod executor;

@@ -5,16 +5,21 @@ use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::executor::{Job, JobStep};
-use super::super::process::{Command, Finished, GRACE, outcome};
+use super::super::failing_test::failing_test;
+use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::place::SLOT;
 use super::place::{Place, blocking};
 use super::record;
 use crate::cancel::Cancel;
 use crate::machine::MachineId;
 use crate::sandbox::{Outcome, Phase, Progress, Repeat, RunLog, SandboxError};
+use crate::text::one_line;
 
 /// Stands in the run's command for the folder with the files that its build left outside the slot.
 const BUILT: &str = "{built}";
+
+/// Length to which a guard's command line is cut where its failure is told, in characters.
+const GUARD_NAME: usize = 60;
 
 /// One job on its way through a slot.
 pub(super) struct Phases<'a> {
@@ -69,7 +74,12 @@ impl Phases<'_> {
         let path = record::forget(self.logs, &self.job.name)?;
         let mut log = RunLog { path: Some(path), phase: Phase::Build, ..RunLog::default() };
         let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
-        blocking(move || slot.fill(&tree)).await?;
+        let provisions = self.job.provisions.clone();
+        blocking(move || {
+            slot.fill(&tree)?;
+            provisions.iter().try_for_each(|provision| provision.put_into(slot.path()))
+        })
+        .await?;
         if self.job.build.argv.is_empty() {
             return Ok(ControlFlow::Continue(log));
         }
@@ -108,6 +118,9 @@ impl Phases<'_> {
         step.argv = step.argv.iter().map(|argument| argument.replace(BUILT, built)).collect();
         step.environment.extend(self.job.devices.environment.iter().cloned());
         step.environment.push(("AUTORESEARCH_ITEMS".into(), self.place.items().into()));
+        if let Some(failed) = self.guard(&self.job.before, &log).await? {
+            return Ok(failed);
+        }
         log.phase = Phase::Run;
         log.machine = Some(MachineId::here());
         let repeats = self.job.repeats.max(1);
@@ -129,9 +142,33 @@ impl Phases<'_> {
             }
             if repeats == 1 || log.repeats.len() == repeats as usize {
                 self.place.keep_items(&mut log)?;
-                return outcome(&run, "the run", log);
+                let outcome = outcome(&run, "the run", log)?;
+                return match &outcome {
+                    Outcome::Completed(log) => Ok(self.guard(&self.job.after, log).await?.unwrap_or(outcome)),
+                    _ => Ok(outcome),
+                };
             }
         }
+    }
+
+    /// Runs guards until one fails, and returns the outcome of that. Their output goes to a log of its own: the metric is read
+    /// from the run's.
+    async fn guard(&self, guards: &[JobStep], log: &RunLog) -> Result<Option<Outcome>, SandboxError> {
+        for guard in guards {
+            let mut step = guard.clone();
+            step.environment.extend(self.job.devices.environment.iter().cloned());
+            let path = log.path.as_ref().map(|path| record::guard_log(path));
+            let log = RunLog { path, phase: Phase::Guard, artifacts: Default::default(), ..log.clone() };
+            match self.execute(Phase::Guard, &step, &log).await? {
+                Ended::NotStarted(message) => {
+                    let message = format!("guard failed: {message}");
+                    return Ok(Some(Outcome::Crashed { message, log }));
+                }
+                Ended::Finished(ended) if ended.succeeded() => {}
+                Ended::Finished(ended) => return failed_guard(&step.argv, &ended, log).map(Some),
+            }
+        }
+        Ok(None)
     }
 
     async fn execute(&self, phase: Phase, step: &JobStep, log: &RunLog) -> Result<Ended, SandboxError> {
@@ -172,6 +209,22 @@ impl Phases<'_> {
     }
 }
 
+/// The outcome of a guard that failed, with the test that did if its output names one.
+fn failed_guard(argv: &[String], ended: &Finished, log: RunLog) -> Result<Outcome, SandboxError> {
+    let command = format!("`{}`", one_line(&argv.join(" "), GUARD_NAME));
+    let how = format!("{command} {}", describe(ended.ending).unwrap_or_default());
+    let outcome = outcome(ended, &command, log)?;
+    let mut log = outcome.log().clone();
+    log.repeats.clear();
+    let message = match (failing_test(&log.tail), outcome) {
+        (Some(test), _) => format!("guard failed: {test} ({how})"),
+        // It ends with the line of the output that says most.
+        (None, Outcome::Crashed { message, .. }) => format!("guard failed: {message}"),
+        (None, _) => format!("guard failed: {how}"),
+    };
+    Ok(Outcome::Crashed { message, log })
+}
+
 /// Resolves `.` and `..` by the text alone.
 fn normalised(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();
@@ -190,6 +243,7 @@ fn not_started(phase: Phase, program: &str, exists: bool, error: &std::io::Error
     let who = match phase {
         Phase::Build => "the build",
         Phase::Run => "the run",
+        Phase::Guard => "the guard",
     };
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound if exists => "its first line names a program that is not there",

@@ -24,6 +24,11 @@ pub(super) fn log_path(logs: &Path, name: &JobName) -> PathBuf {
     logs.join(format!("{}.log", name.trial))
 }
 
+/// Returns the path of the log of a job's guards, beside the job's own.
+pub(super) fn guard_log(log: &Path) -> PathBuf {
+    log.with_extension("guard.log")
+}
+
 fn record_path(logs: &Path, name: &JobName) -> PathBuf {
     log_path(logs, name).with_extension("outcome.json")
 }
@@ -32,7 +37,7 @@ fn record_path(logs: &Path, name: &JobName) -> PathBuf {
 pub(super) fn forget(logs: &Path, name: &JobName) -> Result<PathBuf, SandboxError> {
     fs::create_dir_all(logs).map_err(|e| SandboxError::io("making the folder for logs", e))?;
     let log = log_path(logs, name);
-    for old in [&record_path(logs, name), &log] {
+    for old in [&record_path(logs, name), &guard_log(&log), &log] {
         match fs::remove_file(old) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(SandboxError::io(format!("removing {}", old.display()), error));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::command::{Executor, Job, JobName, JobStatus, Tree};
+use crate::command::{Executor, Job, JobName, JobStatus, JobStep, Tree};
 use crate::git::FileMode;
 use crate::sandbox::{Outcome, Phase, SandboxError};
 
@@ -32,6 +32,7 @@ pub async fn executor(case: &ExecutorCase) {
     suite.executor.recover("suite", &[]).await.expect("there is nothing to recover, and that is no error");
     suite.completes().await;
     suite.failures_are_outcomes().await;
+    suite.guards_decide_beside_the_run().await;
     suite.a_program_of_the_candidate_that_cannot_start_is_its_crash().await;
     suite.files_are_those_of_the_tree().await;
     suite.the_environment_is_clean().await;
@@ -142,6 +143,27 @@ impl Suite<'_> {
             matches!(outcome, Outcome::Crashed { .. } | Outcome::OutOfMemory { .. }),
             "so does a signal: {outcome:?}"
         );
+    }
+
+    async fn guards_decide_beside_the_run(&self) {
+        let guard = |script: &str| JobStep {
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            limit: LIMIT,
+            ..JobStep::default()
+        };
+        let mut job = job(name(9, 1), "cat before; echo score: 4");
+        job.before = vec![guard("echo first > before"), guard("echo score: 9")];
+        job.after = vec![guard("grep -q first before")];
+        let outcome = self.run(&job).await;
+        let Outcome::Completed(log) = &outcome else { panic!("it passes its guards: {}", outcome.describe()) };
+        assert_eq!((log.tail.as_str(), log.phase), ("first\nscore: 4\n", Phase::Run), "guards say nothing in its log");
+        job.after = vec![guard("echo 'test math::adds ... FAILED'; exit 101"), guard("exit 0")];
+        let outcome = self.run(&job).await;
+        assert!(outcome.failed_guard(), "a guard after the run ends it: {outcome:?}");
+        assert!(outcome.describe().starts_with("guard failed: math::adds ("), "{}", outcome.describe());
+        job.before = vec![guard("exit 3"), guard("touch never")];
+        let outcome = self.run(&job).await;
+        assert!(outcome.failed_guard() && outcome.log().elapsed.is_zero(), "there is no run: {outcome:?}");
     }
 
     async fn a_program_of_the_candidate_that_cannot_start_is_its_crash(&self) {

@@ -1,0 +1,234 @@
+//! The draft of a configuration, and its text.
+
+use std::fmt::Write as _;
+
+use autoresearch_core::Direction;
+
+/// Most lines of a configuration that is written for a person to read.
+const LINES: usize = 25;
+
+/// The column of the remarks.
+const REMARKS: usize = 40;
+
+/// A configuration as it will be written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Draft {
+    /// The paths that proposals may change.
+    pub editable: Vec<String>,
+    /// The build; empty for none.
+    pub build: Vec<String>,
+    /// The run; empty if it is not known.
+    pub run: Vec<String>,
+    /// Wall clock of a run in seconds, if it is known.
+    pub limit: Option<u64>,
+    /// What candidates share.
+    pub share: Vec<String>,
+    /// Variables.
+    pub environment: Vec<(String, String)>,
+    /// The tests of the repository, which are offered as a guard.
+    pub guard: Option<Vec<String>>,
+    /// True if the guard is in force, and not only offered.
+    pub guarded: bool,
+    /// The metric, once it is known.
+    pub metric: Option<MetricDraft>,
+    /// The proposer.
+    pub proposer: ProposerDraft,
+    /// Seconds that a trial took.
+    pub seconds: Option<f64>,
+}
+
+/// The metric of a draft.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricDraft {
+    /// Its name.
+    pub name: String,
+    /// The way that is better, if it is known.
+    pub direction: Option<Direction>,
+    /// True for the time of the run by the lab's clock, in seconds.
+    pub wall: bool,
+    /// The line that it was read from, for a remark.
+    pub origin: String,
+}
+
+/// The proposer of a draft.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ProposerDraft {
+    /// The knob search, with constants to change.
+    #[default]
+    Knobs,
+    /// The knob search, which has nothing to change yet.
+    NoKnobs,
+    /// An agent that is installed; `true` for one that uses its own login.
+    ClaudeCode(bool),
+    /// The same for Codex.
+    Codex(bool),
+    /// Claude, whose key is set.
+    Claude,
+    /// OpenAI, whose key is set.
+    Openai,
+}
+
+impl ProposerDraft {
+    /// Its lines.
+    fn lines(self) -> Vec<(String, &'static str)> {
+        let line = |text: &str| text.to_owned();
+        let mut lines = match self {
+            ProposerDraft::Knobs => {
+                vec![(line("kind = \"knobs\""), "changes constants in their ranges; asks no model")]
+            }
+            ProposerDraft::NoKnobs => {
+                vec![(line("kind = \"knobs\""), "needs a range in a remark: LR = 0.04  # knob: log 0.004..0.4")]
+            }
+            ProposerDraft::ClaudeCode(_) => vec![(line("kind = \"agent\""), ""), (line("agent = \"claude-code\""), "")],
+            ProposerDraft::Codex(_) => vec![(line("kind = \"agent\""), ""), (line("agent = \"codex\""), "")],
+            ProposerDraft::Claude => vec![(line("kind = \"claude\""), "asks over the network, with ANTHROPIC_API_KEY")],
+            ProposerDraft::Openai => vec![(line("kind = \"openai\""), "asks over the network, with OPENAI_API_KEY")],
+        };
+        if matches!(self, ProposerDraft::ClaudeCode(true) | ProposerDraft::Codex(true)) {
+            lines.push((line("key = \"login\""), "the agent's own"));
+        }
+        lines
+    }
+
+    /// What it is, for a person.
+    pub fn describe(self) -> &'static str {
+        match self {
+            ProposerDraft::Knobs => "the knob search, over constants with a range",
+            ProposerDraft::NoKnobs => {
+                "the knob search, which needs constants with a range: `autoresearch knobs` proposes some"
+            }
+            ProposerDraft::ClaudeCode(_) => "Claude Code, which is installed",
+            ProposerDraft::Codex(_) => "Codex, which is installed",
+            ProposerDraft::Claude => "Claude, since ANTHROPIC_API_KEY is set",
+            ProposerDraft::Openai => "OpenAI, since OPENAI_API_KEY is set",
+        }
+    }
+}
+
+impl Draft {
+    /// The text of the configuration, with remarks. It has at most 25 lines.
+    pub fn text(&self) -> String {
+        let mut sections: Vec<Vec<String>> = Vec::new();
+        let mut section = |lines: Vec<(String, &str)>| {
+            sections.push(lines.iter().map(|(line, remark)| remarked(line, remark)).collect())
+        };
+        let own = |text: &str| text.to_owned();
+        section(vec![
+            (own("# Written by `autoresearch init`; every key: docs/configuration.md. What to do: program.md."), ""),
+            (format!("editable = {}", list(&self.editable)), "what proposals may change"),
+        ]);
+        if !self.build.is_empty() {
+            section(vec![(own("[build]"), ""), (format!("command = {}", list(&self.build)), "")]);
+        }
+        let limit = self.limit.unwrap_or(600);
+        let took = self.seconds.map_or(String::new(), |seconds| format!("it took {seconds:.1} s"));
+        section(vec![
+            (own("[run]"), ""),
+            (format!("command = {}", list(&self.run)), ""),
+            (format!("limit_seconds = {limit}"), &took),
+        ]);
+        if !self.share.is_empty() {
+            section(vec![(own("[workspace]"), "beside the commit"), (format!("share = {}", list(&self.share)), "")]);
+        }
+        if !self.environment.is_empty() {
+            let variables = self.environment.iter().map(|(name, value)| (format!("{name} = {}", string(value)), ""));
+            section(std::iter::once((own("[environment]"), "")).chain(variables).collect());
+        }
+        match &self.guard {
+            Some(guard) if self.guarded => {
+                section(vec![(own("[guard]"), "must pass"), (format!("command = {}", list(guard)), "")]);
+            }
+            Some(guard) => {
+                let offer = format!(
+                    "# [guard]                               # tests that a candidate must pass\n# command = {}",
+                    list(guard)
+                );
+                section(offer.lines().map(|line| (line.to_owned(), "")).collect());
+            }
+            None => {}
+        }
+        if let Some(metric) = &self.metric {
+            let direction = match metric.direction {
+                Some(Direction::Maximise) => "maximise",
+                _ => "minimise",
+            };
+            let mut lines =
+                vec![(own("[metric]"), ""), (format!("name = {}", string(&metric.name)), metric.origin.as_str())];
+            lines.push((format!("direction = \"{direction}\""), ""));
+            if metric.wall {
+                lines.push((own("kind = \"timing\""), "the lab's clock"));
+                lines.extend(["clock = \"wall\"", "unit = \"s\"", "samples = 1"].map(|line| (own(line), "")));
+            }
+            section(lines);
+        }
+        section(std::iter::once((own("[proposer]"), "")).chain(self.proposer.lines()).collect());
+        let text =
+            |between: &str| sections.iter().map(|lines| lines.join("\n")).collect::<Vec<_>>().join(between) + "\n";
+        let airy = text("\n\n");
+        if airy.lines().count() <= LINES { airy } else { text("\n") }
+    }
+}
+
+/// A line with a remark behind it.
+fn remarked(line: &str, remark: &str) -> String {
+    if remark.is_empty() {
+        return line.to_owned();
+    }
+    let remark = remark.replace(['\n', '\r'], " ");
+    let mut text = format!("{line:<REMARKS$}");
+    let _ = write!(text, "{}# {remark}", if line.chars().count() >= REMARKS { "  " } else { "" });
+    text
+}
+
+/// A list of strings in TOML.
+fn list(items: &[String]) -> String {
+    toml::Value::Array(items.iter().cloned().map(toml::Value::String).collect()).to_string()
+}
+
+/// A string in TOML.
+fn string(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_longest_draft_has_25_lines_and_is_read() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let draft = Draft {
+            editable: words("src/** lib/**"),
+            build: words("cargo bench --no-run"),
+            run: words("cargo bench"),
+            limit: Some(60),
+            share: words("data .venv"),
+            environment: vec![("A".into(), "b\"c".into())],
+            guard: Some(words("cargo test")),
+            guarded: true,
+            metric: Some(MetricDraft {
+                name: "time".into(),
+                direction: Some(Direction::Minimise),
+                wall: true,
+                origin: "line 3: `time: 4`".into(),
+            }),
+            proposer: ProposerDraft::Codex(true),
+            seconds: Some(2.0),
+        };
+        let text = draft.text();
+        assert!(text.lines().count() <= LINES, "{text}");
+        let config = Config::from_text("draft", &text).unwrap();
+        assert_eq!((config.workspace.share, config.environment["A"].as_str()), (words("data .venv"), "b\"c"));
+        for proposer in [
+            ProposerDraft::Knobs,
+            ProposerDraft::NoKnobs,
+            ProposerDraft::ClaudeCode(false),
+            ProposerDraft::Claude,
+            ProposerDraft::Openai,
+        ] {
+            let text = Draft { proposer, guarded: false, ..draft.clone() }.text();
+            assert!(Config::from_text("draft", &text).is_ok() && text.lines().count() <= LINES, "{text}");
+        }
+    }
+}

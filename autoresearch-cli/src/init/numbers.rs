@@ -1,0 +1,180 @@
+//! The numbers of an output, and which of them is the metric.
+
+use autoresearch_core::Direction;
+use autoresearch_core::internal::metric::significant;
+
+/// A number in the output of a program.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Its name, as printed.
+    pub name: String,
+    /// The number.
+    pub value: f64,
+    /// The unit behind it; empty for none.
+    pub unit: String,
+    /// Its line.
+    pub line: String,
+    /// Number of its line, from 1.
+    pub number: usize,
+    /// The way that is better, if its name suggests one.
+    pub direction: Option<Direction>,
+}
+
+/// Names that suggest that lower is better, and that higher is; compared in parts, as `val_loss` has.
+const LOWER: [&str; 16] = [
+    "loss",
+    "bpb",
+    "error",
+    "perplexity",
+    "ppl",
+    "latency",
+    "rmse",
+    "mse",
+    "mae",
+    "wer",
+    "cer",
+    "time",
+    "ms",
+    "seconds",
+    "comparisons",
+    "size",
+];
+const HIGHER: [&str; 12] =
+    ["accuracy", "acc", "auc", "f1", "psnr", "ssim", "bleu", "throughput", "reward", "recall", "precision", "ops"];
+
+/// Finds the numbers that stand behind a name and a colon, alone in their line. Of several with one name the last one counts.
+pub fn found(output: &str) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for (at, line) in output.lines().enumerate() {
+        let Some((name, rest)) = line.split_once(':') else { continue };
+        let (name, mut words) = (name.trim(), rest.split_whitespace());
+        let value = words.next().and_then(|word| word.parse::<f64>().ok()).filter(|value| value.is_finite());
+        let Some(value) = value.filter(|_| !name.is_empty() && words.next().is_none()) else { continue };
+        found.retain(|one| one.name != name);
+        let parts = || name.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+        let direction = match parts().find_map(|part| {
+            let lower = LOWER.contains(&part.as_str());
+            (lower || HIGHER.contains(&part.as_str())).then_some(lower)
+        }) {
+            Some(true) => Some(Direction::Minimise),
+            Some(false) => Some(Direction::Maximise),
+            None => None,
+        };
+        let line = line.trim().to_owned();
+        found.push(Found { name: name.to_owned(), value, unit: String::new(), line, number: at + 1, direction });
+    }
+    found.sort_by_key(|one| (one.direction.is_none(), std::cmp::Reverse(one.number)));
+    found
+}
+
+/// Most numbers that are shown.
+const SHOWN: usize = 12;
+
+/// The name of the metric that is the time of the run by the lab's clock.
+const WALL: &str = "wall";
+
+/// The metric that was chosen, or why none can be without a person.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    /// This one.
+    Number(Found),
+    /// The time of the run by the lab's clock.
+    Wall,
+    /// Nobody can tell but a person: the reason, with the flag to give.
+    Open(String),
+}
+
+/// Formats the numbers with the lines that they were read from.
+pub fn list(found: &[Found]) -> String {
+    let width = found.iter().take(SHOWN).map(|one| one.name.chars().count()).max().unwrap_or(0);
+    let line = |one: &Found| {
+        let better = match one.direction {
+            Some(Direction::Minimise) => ", lower is better by its name",
+            Some(Direction::Maximise) => ", higher is better by its name",
+            None => "",
+        };
+        let (name, value) = (&one.name, significant(one.value));
+        let unit = if one.unit.is_empty() { String::new() } else { format!(" {}", one.unit) };
+        format!("  {name:<width$} = {value}{unit}  (line {}: `{}`{better})\n", one.number, one.line)
+    };
+    let mut text: String = found.iter().take(SHOWN).map(line).collect();
+    if found.len() > SHOWN {
+        text += &format!("  and {} more\n", found.len() - SHOWN);
+    }
+    text
+}
+
+/// Chooses the metric: the one that was asked for, or else the only one whose name tells that it is one. `likely` is the name
+/// that the layout of the repository suggests.
+pub fn choose(found: &[Found], asked: Option<&str>, likely: Option<&str>) -> Choice {
+    let same = |one: &&Found, name: &str| one.name.eq_ignore_ascii_case(name);
+    if let Some(name) = asked {
+        return match found.iter().find(|one| same(one, name)) {
+            Some(one) => Choice::Number(one.clone()),
+            None if name == WALL => Choice::Wall,
+            None if found.is_empty() => Choice::Open(format!(
+                "the program prints no number, and --metric names `{name}`; let it print a line `{name}: 12.5`"
+            )),
+            None => Choice::Open(format!(
+                "the program prints no number `{name}`, which --metric names; it prints:\n{}",
+                list(found).trim_end()
+            )),
+        };
+    }
+    if let Some(one) = likely.and_then(|name| found.iter().find(|one| same(one, name))) {
+        return Choice::Number(one.clone());
+    }
+    let mut known: Vec<&Found> = found.iter().filter(|one| one.direction.is_some()).collect();
+    // Of a loss in training and one in validation the latter is meant.
+    let validates = |one: &Found| {
+        let name = one.name.to_lowercase();
+        ["val", "test", "eval"].iter().any(|word| name.starts_with(word))
+    };
+    if known.iter().filter(|one| validates(one)).count() == 1 {
+        known.retain(|one| validates(one));
+    }
+    match (known.as_slice(), found) {
+        ([one], _) => Choice::Number((*one).clone()),
+        ([], [one]) => Choice::Number(one.clone()),
+        ([], []) => Choice::Open(format!(
+            "the program prints no number with a name; let it print a line as `score: 12.5`, or measure its time: --metric {WALL}"
+        )),
+        ([], _) => Choice::Open("no name among these tells which number is the metric; name it: --metric NAME".into()),
+        (several, _) => {
+            let flags: Vec<String> = several.iter().map(|one| format!("--metric {}", quoted(&one.name))).collect();
+            Choice::Open(format!("several of these may be the metric; name it: {}", flags.join(", or ")))
+        }
+    }
+}
+
+/// A name as it is typed into a shell.
+fn quoted(name: &str) -> String {
+    let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+    if is_plain { name.to_owned() } else { format!("'{name}'") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_chosen_only_where_no_doubt_is_left() {
+        let of = |output: &str, asked, likely| choose(&found(output), asked, likely);
+        let name = |choice| match choice {
+            Choice::Number(one) => one.name,
+            Choice::Wall => WALL.into(),
+            Choice::Open(why) => why,
+        };
+        let two = "val_loss: 2.5\naccuracy: 0.9\n";
+        assert_eq!(name(of("depth: 4\nval_loss: 2.5\n", None, None)), "val_loss");
+        assert_eq!(name(of(two, Some("ACCURACY"), None)), "accuracy");
+        assert_eq!(name(of(two, None, Some("val_loss"))), "val_loss");
+        assert_eq!(name(of(two, None, None)), "val_loss");
+        let several = name(of("loss: 2.5\naccuracy: 0.9\n", None, None));
+        assert!(several.contains("--metric loss") && several.contains("--metric accuracy"), "{several}");
+        assert!(name(of("a: 1\nb: 2\n", None, None)).contains("--metric NAME"));
+        assert!(name(of("nothing\n", None, None)).contains("--metric wall"));
+        assert_eq!(name(of("nothing\n", Some("wall"), None)), "wall");
+        assert!(name(of(two, Some("f1"), None)).contains("val_loss = 2.5"));
+    }
+}
