@@ -10,6 +10,7 @@ mod early_errors;
 mod holdout;
 mod import;
 mod interruption;
+mod metrics;
 mod models;
 mod noise;
 mod pictures;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::command::{Cpus, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, Slot, Tree};
-use crate::sandbox::{Outcome, Progress, SandboxError};
+use crate::sandbox::{Outcome, Progress, ResultFiles, SandboxError};
 
 /// Interval at which both sides look at the directory.
 const POLL: Duration = Duration::from_millis(10);
@@ -42,6 +42,8 @@ struct Order {
     keeps: Vec<PathBuf>,
     main: Phase,
     repeats: u32,
+    results: ResultFiles,
+    any_exit_code: bool,
 }
 
 /// A step as it is shipped.
@@ -114,7 +116,9 @@ impl QueueExecutor {
         let JobName { run, trial } = job.name.clone();
         let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
         main.environment.extend(job.devices.environment.iter().cloned());
-        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
+        let (keeps, results) = (job.keeps.clone(), job.results.clone());
+        let (repeats, any_exit_code) = (job.repeats, job.any_exit_code);
+        let order = Order { run, trial, build, keeps, main, repeats, results, any_exit_code };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)
     }
@@ -279,6 +283,7 @@ async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Can
     let name = JobName::new(order.run, order.trial);
     let mut job = Job::new(name, Tree::from_folder(&folder.join(FILES))?, Vec::new(), Duration::ZERO);
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
+    (job.results, job.any_exit_code) = (order.results, order.any_exit_code);
     (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
     Ok(End::Outcome(local.run(&job, cancel).await?))
 }
