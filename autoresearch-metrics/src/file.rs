@@ -1,6 +1,5 @@
 //! A number in a file that the run wrote, by its place in it.
 
-use autoresearch_core::internal::metric::parse_number;
 use autoresearch_core::{Direction, MetricError, RunLog, Which};
 use serde_json::Value;
 
@@ -8,7 +7,7 @@ mod format;
 mod pointer;
 
 pub use format::Format;
-use pointer::{numbers, places, resolve};
+use pointer::{number, numbers, places, resolve};
 
 use crate::direction::suggested_direction;
 use crate::files::{Written, only};
@@ -117,19 +116,6 @@ pub fn found_in_file(path: &str, bytes: &[u8]) -> Vec<FoundPlace> {
         value,
     });
     found.collect()
-}
-
-/// A number, or a text that is one.
-fn number(value: &Value) -> Result<(f64, String), String> {
-    let shown = || value.to_string().chars().take(60).collect::<String>();
-    match value {
-        // Through its text, which serde_json keeps to the last digit.
-        Value::Number(number) => {
-            number.as_f64().filter(|value| value.is_finite()).map(|value| (value, String::new())).ok_or_else(shown)
-        }
-        Value::String(text) => parse_number(text).map_err(|_| shown()),
-        _ => Err(shown()),
-    }
 }
 
 /// A cell without a value, in a table whose rows have different columns filled.

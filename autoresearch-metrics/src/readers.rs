@@ -4,10 +4,13 @@ use autoresearch_core::{MetricError, RunLog, Which};
 use serde::{Deserialize, Serialize};
 
 mod benches;
+mod entry;
 mod json;
 mod tensorboard;
 mod tests_run;
 mod training;
+
+use entry::Entry;
 
 use crate::files::{Written, written};
 use crate::reading::{Reading, choose};
@@ -76,27 +79,6 @@ pub const TOOLS: [Tool; 18] = [
     Tool::CargoTest,
     Tool::Time,
 ];
-
-/// One result of a tool.
-#[derive(Debug, Clone, PartialEq)]
-struct Entry {
-    /// Its name; behind a slash that of a statistic other than the tool's own.
-    name: String,
-    /// True for a statistic other than the tool's own.
-    is_other: bool,
-    reading: Reading,
-}
-
-impl Entry {
-    fn new(name: impl Into<String>, value: f64, unit: &str, source: impl Into<String>) -> Entry {
-        Entry { name: name.into(), is_other: false, reading: Reading::new(value, unit, source) }
-    }
-
-    /// A further statistic of the entry `name`.
-    fn other(name: &str, statistic: &str, value: f64, unit: &str, source: impl Into<String>) -> Entry {
-        Entry { is_other: true, ..Entry::new(format!("{name}/{statistic}"), value, unit, source) }
-    }
-}
 
 /// The results of a tool, and the one among them that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]

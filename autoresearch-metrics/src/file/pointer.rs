@@ -1,5 +1,6 @@
 //! Places in a value: JSON pointers, with `-1` for the last entry of a list.
 
+use autoresearch_core::internal::metric::parse_number;
 use serde_json::Value;
 
 /// Finds the value at a place. A place without a slash is the name of one entry.
@@ -59,9 +60,22 @@ fn collect(value: &Value, place: String, found: &mut Vec<(String, f64)>) {
             }
         }
         single => {
-            if let Ok((number, _)) = super::number(single) {
+            if let Ok((number, _)) = number(single) {
                 found.push((place, number));
             }
         }
+    }
+}
+
+/// A number, or a text that is one.
+pub(super) fn number(value: &Value) -> Result<(f64, String), String> {
+    let shown = || value.to_string().chars().take(60).collect::<String>();
+    match value {
+        // Through its text, which serde_json keeps to the last digit.
+        Value::Number(number) => {
+            number.as_f64().filter(|value| value.is_finite()).map(|value| (value, String::new())).ok_or_else(shown)
+        }
+        Value::String(text) => parse_number(text).map_err(|_| shown()),
+        _ => Err(shown()),
     }
 }

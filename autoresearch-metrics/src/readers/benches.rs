@@ -2,7 +2,7 @@
 
 use autoresearch_core::internal::metric::{convert_unit, parse_number};
 
-use super::Entry;
+use super::entry::Entry;
 
 /// A time as printed, in nanoseconds.
 fn nanoseconds(value: &str, unit: &str) -> Option<f64> {

@@ -3,7 +3,7 @@
 use autoresearch_core::internal::metric::convert_unit;
 use serde_json::Value;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::file::Format;
 use crate::files::Written;
 

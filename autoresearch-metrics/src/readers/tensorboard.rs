@@ -1,6 +1,6 @@
 //! Scalars in TensorBoard's event files: records with checksums, each a message of protocol buffers.
 
-use super::Entry;
+use super::entry::Entry;
 
 /// The complaint about bytes that are no records of events.
 const BROKEN: &str = "is no event file of TensorBoard, or is cut off";

@@ -2,7 +2,7 @@
 
 use autoresearch_core::internal::metric::parse_number;
 
-use super::Entry;
+use super::entry::Entry;
 
 /// pytest's last line: `=== 3 failed, 12 passed, 1 skipped in 1.20s ===`.
 pub(super) fn pytest(text: &str) -> Vec<Entry> {

@@ -4,7 +4,7 @@ use autoresearch_core::MetricError;
 use autoresearch_core::internal::metric::{parse_number, read};
 use serde_json::Value;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::file::Format;
 use crate::files::Written;
 use crate::found::found;

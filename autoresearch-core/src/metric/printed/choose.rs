@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Printed;
 use super::lines::{Line, lines};
-use super::{Printed, label, of_lines, units};
+use super::{label, of_lines, units};
 use crate::metric::MetricError;
 
 /// The number that counts, where an output has several of one name.

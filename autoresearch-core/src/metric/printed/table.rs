@@ -1,6 +1,6 @@
 //! Tables in an output: a column has a name and its rows have numbers.
 
-use super::Printed;
+use super::entry::Printed;
 use super::lines::Line;
 use super::number::{self, Number};
 
