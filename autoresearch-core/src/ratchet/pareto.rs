@@ -6,6 +6,12 @@ use super::{Arm, Comparison, Evidence, Ratchet, RuleError, Verdict};
 use crate::metric::{Direction, Score, significant};
 
 /// A secondary metric that counts beside the score.
+///
+/// ```
+/// use autoresearch_core::{Direction, Objective};
+/// let latency = Objective::new("latency_ms", Direction::Minimise).at_least(0.5);
+/// assert_eq!(latency.min_gain, 0.5);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Objective {
