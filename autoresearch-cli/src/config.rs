@@ -31,7 +31,7 @@ mod workspace;
 pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
 pub use file::Config;
-pub use metric::parse_direction;
+pub use metric::{PartSection, parse_direction};
 pub use proposer::ProposerSection;
 pub use published::schema;
 pub use ratchet::RatchetSection;

@@ -230,6 +230,9 @@ impl Inner {
             Status::Crash => Style::Red,
         };
         self.out.line(&report::line(state, experiment), Some(style));
+        if let Some(source) = report::source(state).filter(|_| experiment.id == 0) {
+            self.out.line(&format!("  {source}"), None);
+        }
     }
 
     /// Says why the run ended; a reason of several lines keeps them.

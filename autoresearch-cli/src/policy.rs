@@ -11,7 +11,7 @@ use autoresearch_core::internal::metric::Repeats;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, RatchetSection};
+use crate::config::{Config, ConfigError, PartSection, RatchetSection};
 use crate::error::CommandError;
 use crate::placeholders::Placeholders;
 use crate::plan::WorkerPlan;
@@ -104,16 +104,19 @@ struct Limits {
 
 #[derive(Serialize)]
 struct Metric<'a> {
-    #[serde(rename = "name")]
-    name: &'a str,
     #[serde(rename = "direction")]
     direction: &'static str,
-    #[serde(rename = "unit")]
-    unit: &'a str,
     #[serde(rename = "kind")]
     kind: &'static str,
     #[serde(rename = "repeats_of")]
     repeats_of: Option<Repeats>,
+    /// The source of the number, with its name and unit.
+    #[serde(flatten)]
+    source: PartSection,
+    #[serde(rename = "composite")]
+    composite: Option<&'a str>,
+    #[serde(rename = "parts")]
+    parts: &'a BTreeMap<String, PartSection>,
     #[serde(rename = "statistic")]
     statistic: Option<&'static str>,
     #[serde(rename = "clock")]
@@ -203,11 +206,12 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
         environment: environment(&config.environment, placeholders),
         metric: Metric {
-            name: &metric.name,
             direction: metric.direction_name(),
-            unit: &metric.unit,
             kind: metric.kind.name(),
             repeats_of: metric.repeats_of(run.repeats),
+            source: metric.own(),
+            composite: metric.composite.as_deref(),
+            parts: &metric.parts,
             statistic: metric.statistic_name(),
             clock: metric.clock_name(),
             samples: metric.samples,

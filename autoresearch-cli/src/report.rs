@@ -4,6 +4,7 @@ mod cost;
 mod designs;
 mod deviations;
 mod excursions;
+mod front;
 mod holdout;
 mod line;
 mod markdown;
@@ -18,7 +19,7 @@ pub mod fixtures;
 use autoresearch_core::State;
 use autoresearch_core::internal::import::is_imported;
 
-pub use line::{duration, gain, line, took};
+pub use line::{duration, gain, line, source, took};
 pub use markdown::markdown;
 pub use noise::section as noise;
 pub use totals::{summary, totals};
@@ -34,6 +35,7 @@ pub fn terminal(state: &State) -> String {
         lines,
         titled(deviations::TITLE, deviations::list(state)),
         titled("Excursions", excursions::excursions(state)),
+        titled(front::TITLE, front::list(state)),
         section(noise),
         section(designs::designs(state)),
         "\n".to_owned(),

@@ -104,6 +104,8 @@ impl Session {
             cpus: config.run.cpus,
             build_cpus: plan.build_cpus,
             devices: plan.devices.clone(),
+            results: config.results(),
+            any_exit_code: config.metric.any_exit_code(),
             repeats: config.run.repeats,
             pass: config.run.pass.clone(),
             ..Commands::default()

@@ -8,7 +8,7 @@ pub use crate::policy::{Difference, Policy};
 pub use crate::proposal::Design;
 pub use crate::proposer::context;
 pub use crate::ratchet::DecisionRule;
-pub use crate::sandbox::{Purpose, Repeat, for_purpose, purpose};
+pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, matches, purpose};
 
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
 pub mod audit {
@@ -34,9 +34,12 @@ pub mod journal {
     };
 }
 
-/// Numbers as reports print them, the name of the list of items, and the number of a command that is repeated.
+/// Numbers as reports and programs print them, the name of the list of items, and the number of a command that is repeated.
 pub mod metric {
-    pub use crate::metric::{ITEMS, Repeats, signed, significant, units_in_a_second};
+    pub use crate::metric::printed::{
+        Printed, Reading, convert_unit, folded_name, is_unit, parse_number, printed, read,
+    };
+    pub use crate::metric::{ITEMS, Repeats, signed, significant, summary_numbers, units_in_a_second};
 }
 
 /// Processes: started in a group of their own, limited, and killed as a whole.

@@ -62,18 +62,20 @@ pub use git::GitError;
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;
-pub use metric::{Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Statistic, Timing};
+pub use metric::{
+    Clock, Direction, ItemMetric, LogMetric, Measurement, Metric, MetricError, Score, Statistic, Timing, Which,
+};
 pub use observer::{Event, Observer};
 pub use program::{Program, ProgramError};
 pub use proposal::{Cost, Proposal};
 pub use proposer::{Context, Proposer, ProposerError, RejectedDraft, Wave};
 pub use ratchet::{
     Arm, Comparison, Constrained, Disclosure, Evidence, Ladder, Limit, MinGain, Noise, NoiseAware, NoiseAwareSettings,
-    Paired, Ratchet, RuleError, Sequential, SequentialSettings, Side, Strict, Verdict,
+    Objective, Paired, Pareto, Ratchet, RuleError, Sequential, SequentialSettings, Side, Strict, Verdict,
 };
 pub use sandbox::{
-    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, Revision, RunLog, Sandbox,
-    SandboxError, StageError, Trial,
+    AdoptedRevision, Budget, Candidate, Outcome, Phase, Progress, Rebase, Rebased, ResultFiles, Revision, RunLog,
+    Sandbox, SandboxError, StageError, Trial,
 };
 pub use state::{Experiment, Incumbent, RejectedProposal, State, Status};
 pub use stop::{Stop, StopReason};

@@ -11,12 +11,15 @@ use crate::sandbox::Outcome;
 
 mod items;
 mod log;
+pub(crate) mod printed;
 mod significant;
 mod timing;
 
 pub use items::ItemMetric;
+pub use log::summary_numbers;
 pub use log::{LogMetric, Repeats};
 pub(crate) use log::{secondary, summary};
+pub use printed::Which;
 pub use significant::{signed, significant};
 pub use timing::{Clock, Statistic, Timing, units_in_a_second};
 
@@ -120,12 +123,15 @@ pub struct Measurement {
     /// The machine of the trial, if numbers from different machines do not compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<MachineId>,
+    /// The place that the score was read from, for people: ``line 12: `val_bpb: 0.9979` ``. The journal has it for the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Measurement {
     /// Makes a measurement of a score alone.
     pub fn new(score: Score) -> Measurement {
-        Measurement { score, secondary: BTreeMap::new(), items: Vec::new(), machine: None }
+        Measurement { score, secondary: BTreeMap::new(), items: Vec::new(), machine: None, source: None }
     }
 }
 
@@ -136,6 +142,25 @@ pub enum MetricError {
     /// The trial did not print the metric.
     #[error("the output has no line `{0}: <number>`")]
     Missing(String),
+    /// The trial printed numbers, and none under the metric's name.
+    #[error("the output has no line `{name}: <number>`; it has: {seen}. Give the name of one of these as the metric's")]
+    NotNamed {
+        /// The metric's name.
+        name: String,
+        /// The numbers that were printed, those with the nearest names first, each with its line.
+        seen: String,
+    },
+    /// The trial printed several numbers that may be the metric.
+    #[error(
+        "the output has several numbers for {name}: {found}. Print it once, or say under [metric] which one counts: `which = \"last\"`, \
+         first, min, max, mean or median, or a `pattern` that matches one line alone"
+    )]
+    Ambiguous {
+        /// The metric's name.
+        name: String,
+        /// The numbers, each with its line.
+        found: String,
+    },
     /// The text is NaN, infinite, or no number at all.
     #[error("{name} is {value}, which is not a finite number")]
     NotFinite {

@@ -13,6 +13,7 @@ mod machines;
 mod noise;
 mod noise_aware;
 mod paired;
+mod pareto;
 mod sequential;
 mod strict;
 mod trials;
@@ -26,6 +27,7 @@ pub(crate) use machines::on_one_machine;
 pub use noise::Noise;
 pub use noise_aware::{NoiseAware, NoiseAwareSettings};
 pub use paired::Paired;
+pub use pareto::{Objective, Pareto};
 pub use sequential::{Sequential, SequentialSettings};
 pub use strict::{MinGain, Strict};
 
@@ -57,6 +59,8 @@ pub struct Evidence {
     pub kept: usize,
     /// The expected number of further experiments when this one began. `None` where the end of the run is not known.
     pub remaining: Option<f64>,
+    /// The measurements of all kept experiments, oldest first, for a rule that [compares](Ratchet::comparison) with the front.
+    pub front: Vec<Arm>,
 }
 
 impl Evidence {
@@ -73,6 +77,7 @@ impl Evidence {
             tested: 0,
             kept: 0,
             remaining: None,
+            front: Vec::new(),
         }
     }
 
@@ -227,6 +232,9 @@ pub enum Comparison {
     Pairs,
     /// Measurements that the rule selects for itself.
     Own,
+    /// The means of all measurements, of several metrics, with those of every kept experiment: the number that decides may be
+    /// worse in a kept candidate.
+    Front,
 }
 
 /// The rule of a run, as the journal keeps it.

@@ -11,10 +11,14 @@ use crate::change::Patch;
 
 mod error;
 mod outcome;
+mod results;
 mod trial;
 
 pub use error::{SandboxError, StageError};
 pub use outcome::{Outcome, Phase, Repeat, RunLog};
+pub use results::{ResultFiles, SIZES, Sizes, matches};
+#[cfg(feature = "command")]
+pub(crate) use results::{is_exact, root};
 pub use trial::{Budget, Progress, Purpose, Trial, for_purpose, purpose};
 
 pub use crate::revision::Revision;

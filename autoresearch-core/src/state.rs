@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::journal::{Entry, JournalError};
 use crate::metric::Direction;
 use crate::proposal::Cost;
-use crate::ratchet::{Evidence, Noise};
+use crate::ratchet::{Comparison, Evidence, Noise};
 use crate::sandbox::Revision;
 
 mod apply;
@@ -172,7 +172,15 @@ impl State {
         let side_line = self.side_line.as_ref().map_or(0, |line| line.added_lines);
         let added_lines = open.experiment.candidate.added_lines + side_line;
         let test = open.test.unwrap_or(TestPlace { begun: self.tests_begun, kept: self.tested_kept });
+        let front = match &self.header {
+            Some(header) if header.rule.comparison == Comparison::Front => {
+                let kept = self.experiments.iter().filter(|experiment| experiment.status == Status::Keep);
+                kept.map(|experiment| experiment.arm.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
         Evidence {
+            front,
             interleaved: open.incumbent.len(),
             noise: self.noise,
             tested: test.begun as usize,

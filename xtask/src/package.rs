@@ -4,7 +4,8 @@
 use crate::{places, setup, sh};
 
 /// The crates that are published, each after those that it depends on.
-const CRATES: &[&str] = &["autoresearch-core", "autoresearch-agents", "autoresearch-llm", "autoresearch-cli"];
+const CRATES: &[&str] =
+    &["autoresearch-core", "autoresearch-agents", "autoresearch-metrics", "autoresearch-llm", "autoresearch-cli"];
 /// Files and folders that every package must hold.
 const FILES: &[&str] = &["Cargo.toml", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/"];
 

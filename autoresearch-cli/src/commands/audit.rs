@@ -38,7 +38,7 @@ pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, 
     let session = args.config.session(repository, args.tag)?;
     let LockedRun { mut journal, mut state, base, seed } = session.lock()?;
     let sandbox = session.sandbox(session.commands(), &base, "logs")?;
-    let (metric, cancel) = (session.config.metric(), cancel_on_signal());
+    let (metric, cancel) = (session.config.metric()?, cancel_on_signal());
     let kept: Vec<Experiment> = state.experiments.iter().filter(|e| e.status == Status::Keep).cloned().collect();
     if kept.len() < 2 {
         let why = format!("the run {} has kept nothing yet; there is nothing to audit", session.tag);

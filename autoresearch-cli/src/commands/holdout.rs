@@ -23,7 +23,7 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
     commands.run = session.placeholders.fill_all(&holdout.command);
     commands.run_environment = session.placeholders.environment(&holdout.environment);
     let sandbox = session.sandbox(commands, &base, "holdout")?;
-    let metric = session.config.metric();
+    let metric = session.config.metric()?;
     let budget = Budget { run: holdout.limit_seconds.0, build: session.config.budget().build };
 
     let number = state.holdout.len() as u32 + 1;

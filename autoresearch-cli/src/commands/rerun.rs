@@ -43,7 +43,7 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
     let LockedRun { journal: _lock, state, base, seed } = session.lock()?;
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(session.tag.clone())) };
     let sandbox = session.sandbox(session.commands(), &base, "logs")?;
-    let (metric, cancel) = (config.metric(), cancel_on_signal());
+    let (metric, cancel) = (config.metric()?, cancel_on_signal());
     let baseline = state.experiments.first().filter(|_| args.baseline);
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let measured = [baseline, Some(("", incumbent.experiment, &incumbent.candidate))];

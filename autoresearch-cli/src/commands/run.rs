@@ -235,7 +235,7 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.screening = config.screening.as_ref().map(|section| section.screening());
     settings.workers = session.plan.workers.clone();
     settings.excursion = config.excursion.as_ref().map(|section| section.rule());
-    let lab = Lab::builder(sandbox, proposer, config.metric()).ratchet(Arc::new(ratchet)).program(program);
+    let lab = Lab::builder(sandbox, proposer, config.metric()?).ratchet(Arc::new(ratchet)).program(program);
     Ok(lab.settings(settings).open_journal(journal).build()?)
 }
 

@@ -26,6 +26,11 @@ pub fn check(config: &Config) -> Result<(), KeyError> {
         let why = "is 'ladder', which compares item by item; give [metric] kind = 'items'";
         return Err(KeyError::new("ratchet.rule", why));
     }
+    if ratchet.rule == Rule::Pareto && metric.is_time() {
+        let why = "is 'pareto', which compares means, and a time needs trials made in turns; give [metric] kind = 'number' with a \
+                   quantity such as 'cpu', or another rule with [ratchet.limits]";
+        return Err(KeyError::new("ratchet.rule", why));
+    }
     check_classes(config)?;
     check_workers(config)
 }

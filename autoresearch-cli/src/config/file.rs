@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use autoresearch_core::{Budget, EditablePaths, Metric};
+use autoresearch_core::{Budget, EditablePaths, Metric, ResultFiles};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::error::ConfigError;
 use super::excursion::ExcursionSection;
 use super::guard::GuardSection;
 use super::holdout::HoldoutSection;
@@ -111,8 +112,13 @@ impl Config {
     }
 
     /// The number that decides, as the lab reads it.
-    pub fn metric(&self) -> Arc<dyn Metric> {
-        self.metric.metric(self.run.repeats)
+    pub fn metric(&self) -> Result<Arc<dyn Metric>, ConfigError> {
+        self.metric.metric(self.run.repeats).map_err(|error| self.locate(error))
+    }
+
+    /// The files of a run that the metric reads or counts.
+    pub fn results(&self) -> ResultFiles {
+        self.metric.results(&self.editable_paths)
     }
 
     /// The limits of one trial.

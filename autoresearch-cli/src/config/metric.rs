@@ -1,15 +1,22 @@
 //! `[metric]`: the number that decides, and how it is read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use autoresearch_core::internal::metric::{Repeats, units_in_a_second};
-use autoresearch_core::{Clock, Statistic};
+use autoresearch_core::{Clock, Statistic, Which};
 use autoresearch_core::{Direction, ItemMetric, LogMetric, Metric, Timing};
+use autoresearch_metrics::{Format, Quantity, Tool};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
 use super::{schema, values};
+
+mod source;
+mod sources;
+
+pub use source::PartSection;
 
 /// The section.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -30,6 +37,34 @@ pub struct MetricSection {
     /// The number of several repeats of a run that counts; for `number` only, the median by default.
     #[schemars(with = "Option<schema::Repeats>")]
     pub repeats_of: Option<Repeats>,
+    /// The number of the run's output that counts, where it has several: for `number` only, like all up to `parts`.
+    #[schemars(with = "Option<schema::Which>")]
+    pub which: Option<Which>,
+    /// A regular expression with the group `value` around the number.
+    pub pattern: Option<String>,
+    /// The file that the run writes.
+    pub file: Option<String>,
+    /// The place in the file.
+    pub pointer: Option<String>,
+    /// The format of the file; its ending tells it by default.
+    #[schemars(with = "Option<schema::Format>")]
+    pub format: Option<Format>,
+    /// The tool whose results are read.
+    #[schemars(with = "Option<schema::Tool>")]
+    pub reader: Option<Tool>,
+    /// The tool's name of the result.
+    pub entry: Option<String>,
+    /// A quantity of the run itself.
+    #[schemars(with = "Option<schema::Quantity>")]
+    pub quantity: Option<Quantity>,
+    /// The files that a quantity counts; the editable ones by default.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// An expression over the parts.
+    pub composite: Option<String>,
+    /// Further numbers of a run, by their names: secondary metrics, and parts of the composite.
+    #[serde(default)]
+    pub parts: BTreeMap<String, PartSection>,
     /// The sample of a run that counts: for `timing` only, like all that follows.
     #[schemars(with = "Option<schema::Statistic>")]
     pub statistic: Option<Statistic>,
@@ -91,6 +126,7 @@ impl MetricSection {
         if self.repeats_of.is_some() && self.kind != MetricKind::Number {
             return Err(KeyError::new("metric.repeats_of", "belongs to kind = 'number'; leave it out"));
         }
+        self.check_source(repeats)?;
         if self.repeats_of.is_some() && repeats == 1 {
             return Err(KeyError::new(
                 "metric.repeats_of",
@@ -149,15 +185,20 @@ impl MetricSection {
 
     /// The number of several repeats that counts, where there are several.
     pub fn repeats_of(&self, repeats: u32) -> Option<Repeats> {
-        (self.kind == MetricKind::Number && repeats > 1).then(|| self.repeats_of.unwrap_or(Repeats::Median))
+        let is_printed = self.kind == MetricKind::Number && self.is_printed();
+        (is_printed && repeats > 1).then(|| self.repeats_of.unwrap_or(Repeats::Median))
     }
 
     /// The metric as the lab takes it. `repeats` are those of a run.
-    pub fn metric(&self, repeats: u32) -> Arc<dyn Metric> {
+    pub fn metric(&self, repeats: u32) -> Result<Arc<dyn Metric>, KeyError> {
         let MetricSection { name, direction, unit, .. } = self;
-        match self.kind {
+        Ok(match self.kind {
+            MetricKind::Number if !self.is_printed() => Arc::new(self.of_sources()?),
             MetricKind::Number => {
-                let metric = LogMetric::new(name, *direction).with_unit(unit);
+                let mut metric = LogMetric::new(name, *direction).with_unit(unit);
+                if let Some(which) = self.which {
+                    metric = metric.which(which);
+                }
                 Arc::new(match self.repeats_of(repeats) {
                     Some(which) => metric.repeats_of(which),
                     None => metric,
@@ -173,7 +214,7 @@ impl MetricSection {
                     None => metric,
                 })
             }
-        }
+        })
     }
 
     /// Returns whether it is a time: then only trials made in turns may be compared.

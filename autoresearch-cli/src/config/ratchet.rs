@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use autoresearch_core::{Constrained, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
+use autoresearch_core::{Constrained, Direction, Ladder, Limit, MinGain, NoiseAware, Paired, Ratchet, Sequential};
 use autoresearch_core::{NoiseAwareSettings, RuleError, SequentialSettings};
+use autoresearch_core::{Objective, Pareto};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,10 +56,25 @@ pub struct RatchetSection {
     /// Experiments without a measurement of the incumbent after which it is measured again; 0 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     remeasure_every: Option<u32>,
+    /// Secondary metrics that count beside the score, by name: `pareto` only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    objectives: BTreeMap<String, ObjectiveSection>,
     /// Limits on secondary metrics, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, schema::Limit>")]
     limits: BTreeMap<String, Limit>,
+}
+
+/// `[ratchet.objectives.NAME]`: a secondary metric that counts beside the score.
+#[derive(Debug, Clone, Deserialize, JsonSchema, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectiveSection {
+    /// The better direction.
+    #[schemars(with = "schema::Direction")]
+    direction: Direction,
+    /// The gain that extends the front, in its unit; 0 by default.
+    #[serde(default)]
+    min_gain: f64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
@@ -73,6 +89,8 @@ pub enum Rule {
     Sequential,
     /// The gain must exceed its standard error over the items of a shared evaluation set.
     Ladder,
+    /// Several metrics: what the kept ones do not cover is kept.
+    Pareto,
 }
 
 /// Default of `remeasure_every` under the rules that know the noise.
@@ -83,9 +101,10 @@ const PAIRS: usize = 3;
 impl RatchetSection {
     /// Finds keys that do not belong to the rule, and numbers that are out of range.
     pub fn check(&self) -> Result<(), KeyError> {
-        use Rule::{NoiseAware, Sequential, Strict};
+        use Rule::{NoiseAware, Pareto, Sequential, Strict};
         let belongs = [
-            ("min_gain", self.min_gain.is_some(), &[Strict][..]),
+            ("min_gain", self.min_gain.is_some(), &[Strict, Pareto][..]),
+            ("objectives", !self.objectives.is_empty(), &[Pareto]),
             ("baseline", self.baseline.is_some(), &[NoiseAware, Sequential]),
             ("screen", self.screen.is_some(), &[NoiseAware, Sequential]),
             ("confirm", self.confirm.is_some(), &[NoiseAware]),
@@ -104,6 +123,17 @@ impl RatchetSection {
                 let (rules, rule) = (rules.join(" or "), self.rule.name());
                 let why = format!("belongs to rule = {rules}; the rule is '{rule}'");
                 return Err(KeyError::new(format!("ratchet.{name}"), why));
+            }
+        }
+        if self.rule == Pareto && self.objectives.is_empty() {
+            let why = "is 'pareto', which weighs the score against secondary metrics; name them, as in [ratchet.objectives] \
+                       latency_ms = { direction = 'minimise', min_gain = 0.5 }";
+            return Err(KeyError::new("ratchet.rule", why));
+        }
+        for (name, objective) in &self.objectives {
+            if !(0.0..=f64::MAX).contains(&objective.min_gain) {
+                let why = format!("is {}; give a number of at least 0", objective.min_gain);
+                return Err(KeyError::new(format!("ratchet.objectives.{name}.min_gain"), why));
             }
         }
         let numbers = [
@@ -154,6 +184,11 @@ impl RatchetSection {
             }
             Rule::NoiseAware => Box::new(self.noise_aware(time)?),
             Rule::Ladder => Box::new(Ladder),
+            Rule::Pareto => {
+                let objectives = self.objectives.iter();
+                let objectives = objectives.map(|(name, of)| Objective::new(name, of.direction).at_least(of.min_gain));
+                Box::new(Pareto::new(self.min_gain.unwrap_or_default(), objectives.collect())?)
+            }
             Rule::Sequential => {
                 let mut settings = SequentialSettings::default();
                 set(&mut settings.baseline, self.baseline);
@@ -186,7 +221,7 @@ impl RatchetSection {
     /// Experiments without a measurement of the incumbent after which it is measured again; `None` for never.
     pub fn remeasure_every(&self) -> Option<u32> {
         match (self.rule, self.remeasure_every) {
-            (_, Some(0)) | (Rule::Strict | Rule::Ladder, None) => None,
+            (_, Some(0)) | (Rule::Strict | Rule::Ladder | Rule::Pareto, None) => None,
             (_, Some(every)) => Some(every),
             (_, None) => Some(REMEASURE_EVERY),
         }
@@ -206,6 +241,7 @@ impl Rule {
             Rule::NoiseAware => "noise-aware",
             Rule::Sequential => "sequential",
             Rule::Ladder => "ladder",
+            Rule::Pareto => "pareto",
         }
     }
 }

@@ -44,6 +44,62 @@ pub enum Repeats {
     Last,
 }
 
+/// The number of an output that counts, where it has several.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "a form alone")]
+pub enum Which {
+    Last,
+    First,
+    Min,
+    Max,
+    Mean,
+    Median,
+    Only,
+}
+
+/// The format of a file with a number.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[allow(dead_code, reason = "a form alone")]
+pub enum Format {
+    Json,
+    Jsonl,
+    Yaml,
+    Toml,
+    Csv,
+    Tsv,
+    Safetensors,
+}
+
+/// A quantity of the run itself.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[allow(dead_code, reason = "a form alone")]
+pub enum Quantity {
+    ExitCode,
+    Wall,
+    Cpu,
+    MaxRss,
+    LinesOfCode,
+    BinarySize,
+}
+
+/// A tool whose results are read.
+#[allow(dead_code, reason = "a form alone")]
+pub struct Tool;
+
+impl JsonSchema for Tool {
+    fn schema_name() -> Cow<'static, str> {
+        "Tool".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names = autoresearch_metrics::TOOLS.map(autoresearch_metrics::Tool::name);
+        json_schema!({ "description": "A tool whose results are read.", "type": "string", "enum": names })
+    }
+}
+
 /// The sample of a trial that counts.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]

@@ -84,3 +84,30 @@ fn only_what_decides_the_number_is_in_it() {
     }
     assert_ne!(one, plain, "a trial may have seen all of several GPUs");
 }
+
+#[test]
+fn the_sources_of_a_metric_and_the_objectives_are_in_it() {
+    let minimal = "editable = ['a']\n[run]\ncommand = ['./run']\n[metric]\nname = 'ms'\ndirection = 'minimise'\n";
+    let plain = of(minimal);
+    for (keys, name) in [
+        ("which = 'min'\n", "metric.which"),
+        ("pattern = '^a (.*)'\n", "metric.pattern"),
+        ("file = 'a.json'\npointer = '/a'\n", "metric.file"),
+        ("file = 'a.json'\npointer = '/a'\n", "metric.pointer"),
+        ("file = 'a'\npointer = '/a'\nformat = 'yaml'\n", "metric.format"),
+        ("reader = 'criterion'\n", "metric.reader"),
+        ("reader = 'criterion'\nentry = 'fib'\n", "metric.entry"),
+        ("quantity = 'max_rss'\n", "metric.quantity"),
+        ("quantity = 'lines_of_code'\nfiles = ['src/**']\n", "metric.files"),
+        ("composite = 'a + b'\n", "metric.composite"),
+        ("[metric.parts.b]\npattern = '^a (.*)'\n", "metric.parts.b.pattern"),
+        ("[metric.parts.b]\nunit = 's'\nquantity = 'cpu'\n", "metric.parts.b.unit"),
+        (
+            "[ratchet]\nrule = 'pareto'\n[ratchet.objectives]\nb = { direction = 'maximize', min_gain = 0.5 }\n",
+            "ratchet.objectives.b.min_gain",
+        ),
+    ] {
+        let policy = of(&format!("{minimal}{keys}"));
+        assert!(policy != plain && policy.get(name).is_some(), "{keys}: {name} is not in the policy");
+    }
+}

@@ -63,6 +63,13 @@ pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
     [format!("{:03}", experiment.id), time, clean_line(&experiment.description), scores, delta, verdict]
 }
 
+/// The place that the baseline's number was read from, in one sentence; `None` where it is not known.
+pub fn source(state: &State) -> Option<String> {
+    let baseline = state.experiments.first().filter(|experiment| experiment.id == 0)?;
+    let source = baseline.arm.measurements.iter().find_map(|measurement| measurement.source.as_deref())?;
+    Some(format!("{} was read from {}", state.header.as_ref()?.metric, clean_line(source)))
+}
+
 /// The gain of an experiment over the incumbent that it was judged against; positive is better.
 pub fn gain(state: &State, experiment: &Experiment) -> Option<f64> {
     let direction = state.header.as_ref()?.direction;

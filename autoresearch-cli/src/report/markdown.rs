@@ -8,10 +8,10 @@ use autoresearch_core::{Direction, Experiment, State, Status};
 
 use super::designs::designs;
 use super::excursions::excursions;
-use super::line::{escape_cell, gain, rows};
+use super::line::{escape_cell, gain, rows, source};
 use super::screening::screening;
 use super::totals::{machines, times, totals};
-use super::{cost, deviations, holdout, noise, workers};
+use super::{cost, deviations, front, holdout, noise, workers};
 use crate::text::{clean, clean_line, local_time, significant};
 
 /// Formats the whole report. `title` is the programme's, `plot` the plot's file name.
@@ -58,6 +58,10 @@ fn sections(state: &State, title: &str, plot: &str) -> String {
     if !excursions.is_empty() {
         let _ = write!(text, "\n## Excursions\n\n{excursions}");
     }
+    let front = front::markdown(state);
+    if !front.is_empty() {
+        let _ = write!(text, "\n## {}\n\n{front}", front::TITLE);
+    }
     let designs = designs(state);
     if !designs.is_empty() {
         let _ = write!(text, "\n## Designs\n\n{designs}");
@@ -98,7 +102,8 @@ fn origin(state: &State) -> String {
         true => ("Imported", String::new()),
         false => ("Begun", format!(" Seed {}.", header.seed)),
     };
-    format!("{begun} {day}. The metric is `{}`; {way}.{seed}\n\n", header.metric)
+    let source = source(state).map_or(String::new(), |source| format!(" {source}."));
+    format!("{begun} {day}. The metric is `{}`; {way}.{seed}{source}\n\n", header.metric)
 }
 
 fn largest_gains(state: &State) -> String {

@@ -13,6 +13,7 @@ mod import;
 mod init;
 mod interruption;
 mod knobs;
+mod metrics;
 mod mistakes;
 mod models;
 mod noise;

@@ -9,6 +9,7 @@ use super::guard::Guard;
 use super::limits::Limits;
 use super::provision::Provision;
 use crate::change::EditablePaths;
+use crate::sandbox::ResultFiles;
 
 /// The commands that build and run candidates of a repository, and what they may use.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,10 @@ pub struct Commands {
     pub build_cpus: Cpus,
     /// Devices of each worker. If this is empty, all workers share the machine.
     pub devices: Vec<Device>,
+    /// Files that the run writes, or that are counted after it, for metrics.
+    pub results: ResultFiles,
+    /// Completes a trial whose run ends by itself with an exit code other than 0, too: the code is a result.
+    pub any_exit_code: bool,
     /// Executions of the run's command in one trial, at least 1; the time limit is for all of them together.
     pub repeats: u32,
 }

@@ -13,7 +13,7 @@ use super::limits::Limits;
 use super::provision::Provision;
 use super::tree::Tree;
 use crate::cancel::Cancel;
-use crate::sandbox::{Outcome, Progress, SandboxError};
+use crate::sandbox::{Outcome, Progress, ResultFiles, SandboxError};
 
 /// The stable name of a job, made of its run, experiment and trial, by which it is found again after a restart.
 ///
@@ -89,6 +89,10 @@ pub struct Job {
     pub before: Vec<JobStep>,
     /// Guards after a run that succeeded. One that fails makes the job a crash in the same phase.
     pub after: Vec<JobStep>,
+    /// Files that the run writes, or that are counted after it.
+    pub results: ResultFiles,
+    /// Completes the job if the run ends by itself with an exit code other than 0, too.
+    pub any_exit_code: bool,
     /// The accelerators that the run may use, as variables that show them. An executor that assigns devices itself ignores them.
     pub devices: Device,
     /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
@@ -110,6 +114,8 @@ impl Job {
             repeats: 1,
             before: Vec::new(),
             after: Vec::new(),
+            results: ResultFiles::default(),
+            any_exit_code: false,
             devices: Device::default(),
             slot: 0,
             progress: Arc::new(|_| {}),
@@ -148,6 +154,8 @@ pub enum JobStatus {
 ///   and nothing that another job left behind.
 /// - `TMPDIR` names a folder for temporary files that is the job's own and empty at its start. The run may write the scores of
 ///   items into the file that `AUTORESEARCH_ITEMS` names; the executor keeps it as an artifact of the outcome.
+/// - The files that [`Job::results`] names are removed before the run, and those that the run wrote are artifacts of the outcome,
+///   each under its path. A link is none of them, nor is a file of the candidate that the run did not change.
 /// - The output that is kept is bounded, however much a job writes; its beginning and its end are kept.
 /// - A cancelled job ends with [`SandboxError::Cancelled`]. Cancelling a job that has ended, or that is unknown, succeeds.
 /// - Jobs of different names run at the same time if they have different slots.

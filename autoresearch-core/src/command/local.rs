@@ -16,6 +16,7 @@ mod phases;
 mod place;
 mod record;
 mod remove;
+mod results;
 mod slot;
 
 use phases::Phases;

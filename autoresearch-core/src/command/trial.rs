@@ -55,6 +55,8 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
             limits: run_limits,
         },
         repeats: commands.repeats.max(1),
+        results: commands.results.clone(),
+        any_exit_code: commands.any_exit_code,
         devices: device.cloned().unwrap_or_default(),
         slot: trial.slot,
         progress: trial.progress.clone(),

@@ -14,7 +14,7 @@ use crate::observer::{Event, Observer};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Progress, Purpose, RunLog, Sandbox, SandboxError, Trial};
 use crate::state::{BaseStatus, OpenExperiment, SANDBOX_FAILURES};
-use crate::text::{PARAGRAPH_LIMIT, paragraph};
+use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
 
 /// Length of the end of a log in the journal, in characters.
 const REMEMBERED_TAIL: usize = 2000;
@@ -243,7 +243,11 @@ impl<C: Change> Lab<C> {
 
     fn record_measured(&mut self, ended: &TrialInFlight, mut outcome: Outcome) -> Result<(), LabError> {
         let Trial { experiment, number, fidelity, .. } = ended.trial;
-        let result = self.read(&outcome);
+        let mut result = self.read(&outcome);
+        // All other trials are read from the same place; the baseline's shows it.
+        if let Some(measurement) = result.as_mut().ok().filter(|_| experiment > 0) {
+            measurement.source = None;
+        }
         if let Outcome::Crashed { message, .. } = &mut outcome {
             *message = paragraph(message, PARAGRAPH_LIMIT);
         }
@@ -302,6 +306,7 @@ impl<C: Change> Lab<C> {
             other => paragraph(&other.describe(), PARAGRAPH_LIMIT),
         })?;
         measurement.secondary.retain(|_, value| value.is_finite());
+        measurement.source = measurement.source.map(|source| one_line(&source, DESCRIPTION_LIMIT));
         match measurement.items.iter().position(|item| !item.is_finite()) {
             Some(at) => {
                 Err(format!("the score of item {at} is {}, which is not a finite number", measurement.items[at]))

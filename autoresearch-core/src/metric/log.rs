@@ -1,9 +1,13 @@
 //! A metric over the number that a program prints.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::printed::{self, Reading, Which};
 use super::{Direction, Measurement, Metric, MetricError, Score};
 use crate::sandbox::{Outcome, RunLog};
 
@@ -23,6 +27,16 @@ pub enum Repeats {
 }
 
 impl Repeats {
+    /// The statistic's name in a configuration.
+    fn name(self) -> &'static str {
+        match self {
+            Repeats::Median => "median",
+            Repeats::Mean => "mean",
+            Repeats::Min => "min",
+            Repeats::Last => "last",
+        }
+    }
+
     /// Computes the statistic of `values`, which are in the order of the repeats.
     fn of(self, values: &[f64]) -> Option<f64> {
         let mut sorted = values.to_vec();
@@ -46,6 +60,11 @@ impl Repeats {
 /// become secondary metrics. The candidate writes the log itself: use this metric where candidates are trusted to
 /// report honestly.
 ///
+/// The number is read from most forms that programs print: `name = number`, JSON, Python dictionaries, tables, behind a
+/// timestamp or a level, with separators of thousands, a unit or a remark behind. The name matches in any case. Lines of the same
+/// words are those of a loop, and the last of them counts; where lines of different words have different numbers, the trial has
+/// no score until [`LogMetric::which`] says the one that counts.
+///
 /// A command that is repeated within a trial prints the number several times: [`LogMetric::repeats_of`] sets their
 /// statistic. Without one the repeats must print the same number, or the trial has no score.
 ///
@@ -64,17 +83,33 @@ pub struct LogMetric {
     direction: Direction,
     unit: String,
     repeats: Option<Repeats>,
+    which: Option<Which>,
 }
 
 impl LogMetric {
     /// A metric that reads the line `name: number`, without a unit.
     pub fn new(name: impl Into<String>, direction: Direction) -> LogMetric {
-        LogMetric { name: name.into(), direction, unit: String::new(), repeats: None }
+        LogMetric { name: name.into(), direction, unit: String::new(), repeats: None, which: None }
     }
 
-    /// Names the unit for reports.
+    /// Names the unit for reports. A number that is printed in another unit of its kind, as `s` beside `ms`, is converted to it.
     pub fn with_unit(mut self, unit: impl Into<String>) -> LogMetric {
         self.unit = unit.into();
+        self
+    }
+
+    /// Sets the number that counts where the output has several of the name.
+    ///
+    /// ```
+    /// use autoresearch_core::{Direction, LogMetric, Metric, Outcome, RunLog, Which};
+    /// let log = Outcome::Completed(RunLog::saying("epoch 1: loss: 0.4\nepoch 2: loss: 0.5\nbest loss so far, loss: 0.4\n"));
+    /// let metric = LogMetric::new("loss", Direction::Minimise);
+    /// assert!(metric.read(&log).is_err());
+    /// assert_eq!(metric.which(Which::Min).read(&log)?.score.get(), 0.4);
+    /// # Ok::<(), autoresearch_core::MetricError>(())
+    /// ```
+    pub fn which(mut self, which: Which) -> LogMetric {
+        self.which = Some(which);
         self
     }
 
@@ -98,14 +133,14 @@ impl LogMetric {
     }
 
     /// Computes the score of a trial whose command was repeated.
-    fn of_repeats(&self, log: &RunLog) -> Result<f64, MetricError> {
-        let values = self.values(&log.tail)?;
+    fn of_repeats(&self, log: &RunLog) -> Result<Reading, MetricError> {
+        let values = printed::read_each(&log.tail, &self.name, &self.unit)?;
         let (count, name) = (log.repeats.len(), &self.name);
         let distinct = values.iter().enumerate().filter(|(at, value)| !values[..*at].contains(value)).count();
         let Some(repeats) = self.repeats else {
             return match values.last() {
                 None => Err(MetricError::Missing(name.clone())),
-                Some(last) if distinct == 1 => Ok(*last),
+                Some(last) if distinct == 1 => Ok(self.statistic(*last, "number", count)),
                 Some(_) => Err(MetricError::Refused(format!(
                     "the {count} repeats printed {distinct} different numbers for {name}; say which one counts: \
                      repeats_of = \"median\", \"mean\", \"min\" or \"last\""
@@ -119,28 +154,48 @@ impl LogMetric {
                 values.len()
             )));
         }
-        repeats.of(&values).ok_or_else(|| MetricError::Missing(name.clone()))
+        let value = repeats.of(&values).ok_or_else(|| MetricError::Missing(name.clone()))?;
+        Ok(self.statistic(value, repeats.name(), count))
     }
 
-    /// Finds the last number of each block that has one; without a line `---`, all numbers.
-    fn values(&self, tail: &str) -> Result<Vec<f64>, MetricError> {
-        let lines: Vec<&str> = tail.split(['\n', '\r']).map(str::trim).collect();
-        let mut blocks: Vec<&[&str]> = lines.split(|line| *line == "---").collect();
-        let whole = blocks.len() == 1;
-        if !whole {
-            // The output of the build stands before the first block.
-            blocks.remove(0);
-        }
-        let named = |line: &&str| {
-            let (key, value) = line.split_once(':')?;
-            (key.trim() == self.name).then(|| value.trim().to_owned())
-        };
-        let texts: Vec<String> = match whole {
-            true => lines.iter().filter_map(named).collect(),
-            false => blocks.iter().filter_map(|block| block.iter().rev().find_map(named)).collect(),
-        };
-        texts.iter().map(|text| number(&self.name, text).map(Score::get)).collect()
+    fn statistic(&self, value: f64, name: &str, count: usize) -> Reading {
+        let source = format!("the {name} of {count} repeats with {}", self.name);
+        Reading { value, unit: self.unit.clone(), source }
     }
+
+    /// Reads the number of a trial whose command ran once.
+    fn of_one(&self, log: &RunLog) -> Result<Reading, MetricError> {
+        let read = |output: &str| printed::read(output, &self.name, &self.unit, self.which);
+        let error = match read(&log.tail) {
+            Err(error @ (MetricError::Missing(_) | MetricError::NotNamed { .. })) => error,
+            read => return read,
+        };
+        // A text in the place of the number says more than that there is none.
+        let block = summary(&log.tail);
+        if let Some((_, text)) = block.iter().rfind(|(key, _)| *key == self.name) {
+            return Err(MetricError::NotFinite { name: self.name.clone(), value: (*text).to_owned() });
+        }
+        // The tail is the end of the output: much may have been printed behind the number.
+        match log.path.as_ref().and_then(|path| whole(path, &log.tail)) {
+            Some(output) => read(&output),
+            None => Err(error),
+        }
+    }
+}
+
+/// The most of a log that is read when its end has no number, in bytes. Executors keep less.
+const MOST: u64 = 16 << 20;
+
+/// Reads a log that is longer than its tail, from a file that is there.
+fn whole(path: &Path, tail: &str) -> Option<String> {
+    let file = File::open(path).ok()?;
+    let length = file.metadata().ok().filter(|found| found.is_file())?.len();
+    if length <= tail.len() as u64 {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Metric for LogMetric {
@@ -160,23 +215,12 @@ impl Metric for LogMetric {
         let Outcome::Completed(log) = outcome else {
             return Err(MetricError::NotCompleted(outcome.describe()));
         };
-        let block = summary(&log.tail);
-        let score = if log.repeats.len() > 1 {
-            let value = self.of_repeats(log)?;
-            Score::new(value)
-                .ok_or_else(|| MetricError::NotFinite { name: self.name.clone(), value: value.to_string() })?
-        } else {
-            let value = block.iter().rfind(|(key, _)| *key == self.name).map(|(_, value)| *value);
-            number(&self.name, value.ok_or_else(|| MetricError::Missing(self.name.clone()))?)?
-        };
-        Ok(Measurement { secondary: secondary(&block, &self.name), ..Measurement::new(score) })
+        let reading = if log.repeats.len() > 1 { self.of_repeats(log)? } else { self.of_one(log)? };
+        let not_finite = || MetricError::NotFinite { name: self.name.clone(), value: reading.value.to_string() };
+        let score = Score::new(reading.value).ok_or_else(not_finite)?;
+        let secondary = secondary(&summary(&log.tail), &self.name);
+        Ok(Measurement { secondary, source: Some(reading.source), ..Measurement::new(score) })
     }
-}
-
-/// Parses a finite number.
-fn number(name: &str, text: &str) -> Result<Score, MetricError> {
-    let score = text.parse().ok().and_then(Score::new);
-    score.ok_or_else(|| MetricError::NotFinite { name: name.to_owned(), value: text.to_owned() })
 }
 
 /// Iterates over the `key: value` lines after the last line `---`, or of the whole log without one.
@@ -186,9 +230,15 @@ pub(crate) fn summary(tail: &str) -> Vec<(&str, &str)> {
     block.iter().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim())).collect()
 }
 
+/// Collects the numbers of an output's summary block beside the metric `name`: what is remembered as secondary metrics.
+pub fn summary_numbers(tail: &str, name: &str) -> BTreeMap<String, f64> {
+    secondary(&summary(tail), name)
+}
+
 /// Collects the numbers of a summary block beside the metric itself.
 pub(crate) fn secondary(block: &[(&str, &str)], name: &str) -> BTreeMap<String, f64> {
-    let others = block.iter().filter(|(key, _)| *key != name);
+    let own = printed::folded_name(name);
+    let others = block.iter().filter(|(key, _)| printed::folded_name(key) != own);
     others
         .filter_map(|(key, value)| Some(((*key).to_owned(), value.parse::<f64>().ok().filter(|v| v.is_finite())?)))
         .collect()
@@ -208,12 +258,12 @@ mod tests {
         for value in ["NaN", "inf", "-inf", "1e999", "soon", ""] {
             assert!(matches!(read(&format!("---\nval_bpb: {value}\n")), Err(MetricError::NotFinite { .. })), "{value}");
         }
-        assert!(matches!(read("---\nloss: 1\n"), Err(MetricError::Missing(_))));
+        assert!(matches!(read("---\nloss: 1\n"), Err(MetricError::NotNamed { .. })));
     }
 
     #[test]
     fn only_the_last_block_counts() {
-        assert!(matches!(read("val_bpb: 0.1\n---\ndepth: 4\n"), Err(MetricError::Missing(_))));
+        assert!(matches!(read("val_bpb: 0.1\n---\ndepth: 4\n"), Err(MetricError::NotNamed { .. })));
         assert_eq!(read("---\nval_bpb: 0.1\n---\nval_bpb: 2\n").unwrap().score.get(), 2.0);
     }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::printed::folded_name;
 use super::{Direction, Measurement, Metric, MetricError, Score, secondary, summary};
 use crate::sandbox::{Outcome, RunLog};
+use crate::text::clean;
 
 /// The statistic of a trial's samples that is its score.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,10 +119,12 @@ impl Timing {
 
     /// Parses the numbers of all lines `name: …`, after the first line `---` if there is one, as the build's output is before it.
     fn printed(&self, tail: &str) -> Result<Vec<f64>, MetricError> {
-        let lines = || tail.split(['\n', '\r']).map(str::trim);
+        let tail = clean(&tail.replace('\r', "\n")).into_owned();
+        let lines = || tail.split('\n').map(str::trim);
         let from = lines().position(|line| line == "---").map_or(0, |at| at + 1);
-        let values = lines().skip(from).filter_map(|line| line.split_once(':'));
-        let values = values.filter(|(key, _)| key.trim() == self.name).map(|(_, value)| value);
+        let own = folded_name(&self.name);
+        let values = lines().skip(from).filter_map(|line| line.split_once([':', '=']));
+        let values = values.filter(|(key, _)| folded_name(key) == own).map(|(_, value)| value);
         let words = values.flat_map(|value| value.split([' ', '\t', ','])).filter(|word| !word.is_empty());
         let number = |word: &str| {
             let value = word.parse::<f64>().ok().filter(|value| value.is_finite());
@@ -213,7 +217,12 @@ mod tests {
     #[test]
     fn the_statistic_is_as_configured() {
         let (median, minimum) = (Timing::new("t"), Timing::new("t").statistic(Statistic::Minimum));
-        for tail in ["t: 4\nt: 1\nt: 9\nt: 2\n", "t: 9, 4 1\t2", "---\nt: 4\nt: 1\n---\nt: 9\nt: 2\n"] {
+        for tail in [
+            "t: 4\nt: 1\nt: 9\nt: 2\n",
+            "t: 9, 4 1\t2",
+            "\x1b[1mT = 9, 4 1\t2\x1b[0m",
+            "---\nt: 4\nt: 1\n---\nt: 9\nt: 2\n",
+        ] {
             assert_eq!((read(&median, tail), read(&minimum, tail)), (Ok(3.0), Ok(1.0)), "{tail}");
         }
         assert_eq!(read(&median, "t: 0.001 0.001 0.001\n---\nt: 4 5 6\n"), Ok(5.0), "the build said something like it");

@@ -44,9 +44,12 @@ pub struct RunLog {
     pub elapsed: Duration,
     /// The peak resident memory seen, in bytes, of all its processes together.
     pub peak_memory: Option<u64>,
-    /// Processor time of all its processes, the build's while it is built.
+    /// Processor time of all processes of its phase: of the run with all its repeats, or of the build if it ended there.
     #[serde(default)]
     pub cpu: Option<Duration>,
+    /// Exit code of the run, if it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// Files worth keeping, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, PathBuf>,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::command::{Cpus, Executor, Job, JobName, JobStatus, JobStep, Limits, LocalExecutor, Slot, Tree};
-use crate::sandbox::{Outcome, Progress, SandboxError};
+use crate::sandbox::{Outcome, Progress, ResultFiles, SandboxError};
 
 /// Interval at which both sides look at the directory.
 const POLL: Duration = Duration::from_millis(10);
@@ -44,6 +44,8 @@ struct Order {
     repeats: u32,
     before: Vec<Phase>,
     after: Vec<Phase>,
+    results: ResultFiles,
+    any_exit_code: bool,
 }
 
 /// A step as it is shipped.
@@ -124,7 +126,9 @@ impl QueueExecutor {
         main.environment.extend(job.devices.environment.iter().cloned());
         let guards = |steps: &[JobStep]| steps.iter().map(Phase::from).collect();
         let (before, after) = (guards(&job.before), guards(&job.after));
-        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats, before, after };
+        let (keeps, results) = (job.keeps.clone(), job.results.clone());
+        let (repeats, any_exit_code) = (job.repeats, job.any_exit_code);
+        let order = Order { run, trial, build, keeps, main, repeats, before, after, results, any_exit_code };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)
     }
@@ -291,6 +295,7 @@ async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Can
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
     let guards = |guards: Vec<Phase>| guards.into_iter().map(Phase::step).collect::<Result<Vec<_>, _>>();
     (job.before, job.after) = (guards(order.before)?, guards(order.after)?);
+    (job.results, job.any_exit_code) = (order.results, order.any_exit_code);
     (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
     Ok(End::Outcome(local.run(&job, cancel).await?))
 }

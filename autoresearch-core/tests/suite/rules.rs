@@ -65,6 +65,26 @@ fn rules_around_rules_have_all_properties() {
     conformance::ratchet(limited, (-3.0, 5.0));
 }
 
+/// With an objective that does not move, the front is that of the score. Where both move apart, `Worse` cannot hold for the score
+/// alone: to trade it is the rule's purpose.
+#[test]
+fn the_front_has_all_properties_of_its_score() {
+    let with = |min_gain: f64| Pareto::new(min_gain, vec![Objective::new("memory", Direction::Minimise)]).unwrap();
+    let measured =
+        |score: Score| Measurement { secondary: [("memory".to_owned(), 7.0)].into(), ..Measurement::new(score) };
+    RatchetCheck::new(|| with(0.0)).measured_as(measured).in_any_unit().run().unwrap();
+    RatchetCheck::new(|| with(0.3)).measured_as(measured).run().unwrap();
+
+    let of = |score: f64, memory: f64| Arm {
+        measurements: vec![Measurement {
+            secondary: [("memory".to_owned(), memory)].into(),
+            ..Measurement::new(Score::new(score).unwrap())
+        }],
+    };
+    let traded = Evidence::new(of(1.0, 7.0), of(2.0, 5.0), Direction::Minimise, 0);
+    assert!(matches!(with(0.0).judge(&traded), Verdict::Keep(why) if why.contains("extends the front")));
+}
+
 /// A rule that is wrong on purpose, in one way, and otherwise strict improvement.
 #[derive(Clone, Copy)]
 struct Wrong(Property);

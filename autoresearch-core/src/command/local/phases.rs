@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use super::super::executor::{Job, JobStep};
 use super::super::failing_test::failing_test;
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::place::SLOT;
 use super::place::{Place, blocking};
-use super::record;
+use super::{record, results};
 use crate::cancel::Cancel;
 use crate::machine::MachineId;
 use crate::sandbox::{Outcome, Phase, Progress, Repeat, RunLog, SandboxError};
@@ -124,9 +125,11 @@ impl Phases<'_> {
         log.phase = Phase::Run;
         log.machine = Some(MachineId::here());
         let repeats = self.job.repeats.max(1);
+        let mut of_repeats = Duration::ZERO;
         loop {
             // What the build or the repeat before wrote is not this one's.
             let _ = std::fs::remove_file(self.place.items());
+            results::remove(&self.place.slot, self.job)?;
             step.limit = self.job.run.limit.saturating_sub(log.elapsed);
             let run = match self.execute(Phase::Run, &step, &log).await? {
                 Ended::NotStarted(message) => return Ok(Outcome::Crashed { message, log }),
@@ -134,18 +137,27 @@ impl Phases<'_> {
             };
             log.elapsed += run.elapsed;
             log.peak_memory = log.peak_memory.max(run.peak_memory);
+            log.cpu = run.cpu.map(|cpu| cpu + std::mem::take(&mut of_repeats));
+            of_repeats = log.cpu.unwrap_or_default();
             if repeats > 1 {
                 log.repeats.push(Repeat { wall: run.elapsed, cpu: run.cpu });
             }
-            if !run.succeeded() {
+            let code = run.exit_code();
+            let is_result = self.job.any_exit_code && code.is_some();
+            if !run.succeeded() && !is_result {
                 return outcome(&run, "the run", log);
             }
+            log.exit_code = code.filter(|_| self.job.any_exit_code);
             if repeats == 1 || log.repeats.len() == repeats as usize {
                 self.place.keep_items(&mut log)?;
-                let outcome = outcome(&run, "the run", log)?;
-                return match &outcome {
-                    Outcome::Completed(log) => Ok(self.guard(&self.job.after, log).await?.unwrap_or(outcome)),
-                    _ => Ok(outcome),
+                results::collect(&self.place.slot, self.job, &mut log)?;
+                let ended = match outcome(&run, "the run", log)? {
+                    Outcome::Crashed { log, .. } if is_result => Outcome::Completed(log),
+                    ended => ended,
+                };
+                return match &ended {
+                    Outcome::Completed(log) => Ok(self.guard(&self.job.after, log).await?.unwrap_or(ended)),
+                    _ => Ok(ended),
                 };
             }
         }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::executor::JobName;
 use super::super::process::log_tail;
+use super::remove::remove_folder;
+use super::results;
 use crate::machine::MachineId;
 use crate::sandbox::{Outcome, Phase, SandboxError};
 
@@ -37,6 +39,8 @@ fn record_path(logs: &Path, name: &JobName) -> PathBuf {
 pub(super) fn forget(logs: &Path, name: &JobName) -> Result<PathBuf, SandboxError> {
     fs::create_dir_all(logs).map_err(|e| SandboxError::io("making the folder for logs", e))?;
     let log = log_path(logs, name);
+    let files = results::folder(&log);
+    remove_folder(&files).map_err(|e| SandboxError::io(format!("removing {}", files.display()), e))?;
     for old in [&record_path(logs, name), &guard_log(&log), &log] {
         match fs::remove_file(old) {
             Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -175,7 +175,7 @@ fn make_folder(folder: &Path) -> Result<(), SandboxError> {
 ///
 /// It is always read: size, times and inode do not tell. A candidate may set the modification time, and on tmpfs a write
 /// through a shared mapping changes not even the time of change. The blob's id does tell, so that the blob need not be read.
-fn holds(place: &Path, blob: ObjectId) -> bool {
+pub(super) fn holds(place: &Path, blob: ObjectId) -> bool {
     fs::read(place).is_ok_and(|found| ObjectId::of_file(&found).is_ok_and(|id| id == blob))
 }
 

@@ -29,6 +29,14 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Returns the exit code of a command that ended by itself, and not by a signal.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self.ending {
+            Ending::Exit(status) => status.code(),
+            Ending::OutOfMemory | Ending::Limit => None,
+        }
+    }
+
     /// Tells whether it ended by itself with exit code 0.
     pub fn succeeded(&self) -> bool {
         describe(self.ending).is_none()

@@ -117,6 +117,7 @@ impl Suite<'_> {
         let items = log.artifacts.values().next().expect("the scores of items are kept");
         assert_eq!(std::fs::read_to_string(items).expect("they can be read"), "0.5\n");
         assert_eq!(self.run(&job).await.log().tail, log.tail, "a job of the same name can be run again");
+        self.keeps_results().await;
         job.repeats = 3;
         job.run.argv = ["sh", "-c", "echo one"].map(str::to_owned).to_vec();
         let log = self.run(&job).await.log().clone();
@@ -125,6 +126,24 @@ impl Suite<'_> {
             (3, "building\none\none\none\n"),
             "repeats are timed one by one"
         );
+    }
+
+    async fn keeps_results(&self) {
+        let mut job = job(name(1, 2), "mkdir -p out; echo 7 > out/a.json; ln -s a.json out/b.json; exit 3");
+        job.results.written = ["out/*.json", "value", "left"].map(str::to_owned).to_vec();
+        job.build.argv = ["sh", "-c", "echo stale > left"].map(str::to_owned).to_vec();
+        job.build.limit = LIMIT;
+        job.any_exit_code = true;
+        let outcome = self.run(&job).await;
+        let Outcome::Completed(log) = &outcome else { panic!("its exit code is a result: {}", outcome.describe()) };
+        assert_eq!(log.exit_code, Some(3), "the exit code is told");
+        let kept: Vec<&str> = log.artifacts.keys().map(String::as_str).collect();
+        assert_eq!(
+            kept,
+            ["out/a.json"],
+            "files that the run wrote are kept, no link, and nothing that was there before"
+        );
+        assert_eq!(std::fs::read_to_string(&log.artifacts["out/a.json"]).expect("it can be read"), "7\n");
     }
 
     async fn failures_are_outcomes(&self) {

@@ -31,7 +31,7 @@ fn every_invariant_names_tests_that_exist() {
 fn the_names_in_the_glossary_are_those_of_the_code() {
     let text = fs::read_to_string(root().join("docs/glossary.md")).expect("docs/glossary.md");
     let mut source = String::new();
-    for member in ["autoresearch-core", "autoresearch-agents", "autoresearch-cli"] {
+    for member in ["autoresearch-core", "autoresearch-agents", "autoresearch-metrics", "autoresearch-cli"] {
         gather(&root().join(member).join("src"), &mut source);
     }
     let known: BTreeSet<&str> = source.split(|c: char| !c.is_alphanumeric() && c != '_').collect();

@@ -11,7 +11,7 @@ use crate::report;
 fn quoted_messages_are_in_the_sources() {
     let page = fs::read_to_string(root().join("docs/troubleshooting.md")).expect("docs/troubleshooting.md");
     let mut sources = String::new();
-    for member in ["autoresearch-core", "autoresearch-agents", "autoresearch-cli"] {
+    for member in ["autoresearch-core", "autoresearch-agents", "autoresearch-metrics", "autoresearch-cli"] {
         gather(&root().join(member).join("src"), &mut sources);
     }
     let quoted: Vec<&str> = page.lines().filter_map(quoted).collect();

@@ -1,0 +1,24 @@
+//! One result of a tool.
+
+use crate::reading::Reading;
+
+/// One result of a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    /// Its name; behind a slash that of a statistic other than the tool's own.
+    pub name: String,
+    /// True for a statistic other than the tool's own.
+    pub is_other: bool,
+    pub reading: Reading,
+}
+
+impl Entry {
+    pub fn new(name: impl Into<String>, value: f64, unit: &str, source: impl Into<String>) -> Entry {
+        Entry { name: name.into(), is_other: false, reading: Reading::new(value, unit, source) }
+    }
+
+    /// A further statistic of the entry `name`.
+    pub fn other(name: &str, statistic: &str, value: f64, unit: &str, source: impl Into<String>) -> Entry {
+        Entry { is_other: true, ..Entry::new(format!("{name}/{statistic}"), value, unit, source) }
+    }
+}
