@@ -12,6 +12,7 @@ mod error;
 mod examples;
 mod excursion;
 mod file;
+mod git;
 mod holdout;
 mod limits;
 mod metric;
@@ -29,6 +30,7 @@ pub mod workers;
 pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
 pub use file::Config;
+pub use git::GitSection;
 pub use metric::parse_direction;
 pub use proposer::ProposerSection;
 pub use published::schema;
@@ -92,6 +94,7 @@ fn parse(source: &Source) -> Result<Config, Mistake> {
 
 fn check(config: &Config) -> Result<(), KeyError> {
     config.run.check()?;
+    config.git.check()?;
     config.metric.check(config.run.repeats)?;
     config.ratchet.check()?;
     config.screening.as_ref().map_or(Ok(()), |screening| screening.check())?;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::excursion::ExcursionSection;
+use super::git::GitSection;
 use super::holdout::HoldoutSection;
 use super::limits::LimitsSection;
 use super::metric::MetricSection;
@@ -77,6 +78,9 @@ pub struct Config {
     /// The conditions that end a run; none by default.
     #[serde(default)]
     pub stop: StopSection,
+    /// The names in the repository.
+    #[serde(default)]
+    pub git: GitSection,
     /// The text that all this was read from.
     #[serde(skip)]
     pub(super) source: Source,

@@ -5,6 +5,7 @@
 mod fixture;
 
 mod apply;
+mod branches;
 mod control;
 mod early_errors;
 mod holdout;

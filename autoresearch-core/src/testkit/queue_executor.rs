@@ -38,6 +38,7 @@ const END: &str = "end.json";
 struct Order {
     run: String,
     trial: String,
+    content: String,
     build: Phase,
     keeps: Vec<PathBuf>,
     main: Phase,
@@ -111,10 +112,10 @@ impl QueueExecutor {
         remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;
         fs::create_dir_all(&partial).map_err(failed)?;
         job.tree.export(&partial.join(FILES))?;
-        let JobName { run, trial } = job.name.clone();
+        let JobName { run, trial, content } = job.name.clone();
         let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
         main.environment.extend(job.devices.environment.iter().cloned());
-        let order = Order { run, trial, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
+        let order = Order { run, trial, content, build, keeps: job.keeps.clone(), main, repeats: job.repeats };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)
     }
@@ -182,7 +183,7 @@ impl Executor for QueueExecutor {
                 continue;
             }
             if let Some(order) = read::<Order>(&folder.join(ORDER))?.filter(|order| order.run == run) {
-                let name = JobName::new(order.run, order.trial);
+                let name = JobName { content: order.content, ..JobName::new(order.run, order.trial) };
                 if !keep.contains(&name) {
                     self.cancel(&name).await?;
                 }
@@ -276,7 +277,7 @@ async fn serve(queue: &Path, slots: usize, stop: &AtomicBool) {
 
 async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Cancel) -> Result<End, SandboxError> {
     let order: Order = read(&folder.join(ORDER))?.ok_or_else(|| SandboxError::Other("a job has no order".into()))?;
-    let name = JobName::new(order.run, order.trial);
+    let name = JobName { content: order.content, ..JobName::new(order.run, order.trial) };
     let mut job = Job::new(name, Tree::from_folder(&folder.join(FILES))?, Vec::new(), Duration::ZERO);
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
     (job.keeps, job.repeats, job.slot) = (order.keeps, order.repeats, u32::try_from(slot).unwrap_or_default());
