@@ -106,7 +106,7 @@ impl Output {
                 };
                 // Not the bars' own `println`, which is silent once the bars are finished.
                 let Bars { all, lines, .. } = bars;
-                all.suspend(|| drop(writeln!(lines, "{text}")));
+                all.suspend(|| _ = writeln!(lines, "{text}"));
             }
             Output::Plain(_) => self.plain_line(text),
         }
