@@ -9,12 +9,14 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::report;
 
+mod background;
 mod board;
 mod options;
 mod output;
 mod progress;
 mod still;
 
+use background::Background;
 use board::{Board, name};
 pub use options::Options;
 use output::{Bars, Output};
@@ -24,6 +26,9 @@ pub use still::{Running, bars};
 use crate::text::terminal::Style;
 use crate::text::{clean_line, signed, significant};
 
+/// Time that the last lines may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Without a terminal, the shortest time between two lines on the progress of an experiment.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 
@@ -31,6 +36,8 @@ const PLAIN_PAUSE: Duration = Duration::from_secs(30);
 pub struct Display {
     options: Options,
     inner: Mutex<Inner>,
+    /// The queue that it writes to, unless a test wants otherwise.
+    queue: Option<Background>,
 }
 
 struct Inner {
@@ -44,12 +51,16 @@ struct Inner {
 impl Display {
     /// A display on standard error, in the form that fits it.
     pub fn new(options: Options) -> Display {
-        if std::io::stderr().is_terminal() {
-            let bars = Bars::new(&options, MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5)));
+        let queue = Background::over(std::io::stderr());
+        let mut display = if std::io::stderr().is_terminal() {
+            let target = ProgressDrawTarget::term_like_with_hz(Box::new(queue.clone()), 5);
+            let bars = Bars::new(&options, MultiProgress::with_draw_target(target), Box::new(queue.clone()));
             Display::with(options, Output::Terminal(bars))
         } else {
-            Display::plain(options, Box::new(std::io::stderr()))
-        }
+            Display::plain(options, Box::new(queue.clone()))
+        };
+        display.queue = Some(queue);
+        display
     }
 
     /// Plain lines with the time of day.
@@ -60,11 +71,17 @@ impl Display {
     fn with(options: Options, out: Output) -> Display {
         let workers = options.workers.max(1);
         let board = Board::new(workers, options.ahead);
-        Display { options, inner: Mutex::new(Inner { out, began: Instant::now(), board, workers }) }
+        Display { options, inner: Mutex::new(Inner { out, began: Instant::now(), board, workers }), queue: None }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.queue.iter().for_each(|queue| queue.drain(LAST_WORDS));
     }
 }
 
@@ -133,6 +150,8 @@ impl Observer for Display {
             Event::Stopped { reason, .. } => {
                 inner.out.clear();
                 inner.stopped(reason);
+                // What follows is printed at once.
+                self.queue.iter().for_each(|queue| queue.drain(LAST_WORDS));
                 return;
             }
             _ => {}

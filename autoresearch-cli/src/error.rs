@@ -38,13 +38,13 @@ pub enum CommandError {
     )]
     Dirty { files: String },
     #[error(
-        "the branch autoresearch/{0} exists already, but this repository has no journal of that run; give another --tag, or delete the branch: git branch -D autoresearch/{0}"
+        "the branch {0} exists already, but this repository has no journal of that run; give another --tag, or delete the branch: git branch -D {0}"
     )]
     BranchExists(String),
     #[error(
-        "the repository has a branch named `autoresearch`, so that git cannot make the run's branch autoresearch/{0} beside it; rename that branch: git branch -m autoresearch autoresearch-old"
+        "{0}, or give the branches of runs another name in autoresearch.toml:\n\n[git]\nbranch = \"research/{{tag}}\""
     )]
-    BranchInTheWay(String),
+    BranchInTheWay(GitError),
     #[error("the run {0} is complete; give a larger --experiments to go on with it, or another --tag")]
     Complete(String),
     #[error("there is no run {tag}; the runs of this repository are: {known}")]

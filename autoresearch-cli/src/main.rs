@@ -1,7 +1,8 @@
 //! The `autoresearch` command: a thin shell over `autoresearch-core`. It wires, displays, and sets exit codes.
 //!
-//! Exit codes: 0 for a command that did its work (a run that ended by a condition of its own, too), 1 for an error and for
-//! violations that `verify` finds, 2 for a wrong command line, 3 where there is nothing to work on, 130 for an interruption.
+//! Exit codes: 0 for a command that did its work (a run that ended by a condition of its own, too), 1 for an error, for a run
+//! whose proposals were all rejected and for violations that `verify` finds, 2 for a wrong command line, 3 where there is nothing to
+//! work on, 130 for an interruption.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 // The modules stand in layers: each uses only those above it.

@@ -1,13 +1,13 @@
 //! The user's repository and the runs in it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use autoresearch_core::internal::git::{GitError, Lineage, root_of};
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::{Journal, SandboxError, State};
 
+use crate::config::GitSection;
 use crate::error::CommandError;
 
 /// The name of the folder in the repository that holds the runs.
@@ -66,6 +66,12 @@ impl Repository {
         journal.is_ok_and(|journal| matches!(journal.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
     }
 
+    /// The branch that a run with a measured baseline is on. A journal that cannot be read is told of where it is opened.
+    pub fn bound_branch(&self, tag: &str) -> Option<String> {
+        let state = self.state(tag).ok().filter(State::is_bound)?;
+        state.header.map(|header| header.branch())
+    }
+
     /// The names of all runs, the one written last at the end.
     pub fn tags(&self) -> Vec<String> {
         let folders = std::fs::read_dir(self.root.join(FOLDER)).into_iter().flatten().flatten();
@@ -96,7 +102,7 @@ impl Repository {
     }
 
     /// The run that the same command goes on with: the latest unfinished one, else a new one named after today.
-    pub fn tag_to_run(&self, experiments: Option<usize>) -> Result<String, CommandError> {
+    pub fn tag_to_run(&self, experiments: Option<usize>, git: &GitSection) -> Result<String, CommandError> {
         for tag in self.tags().into_iter().rev() {
             let state = self.state(&tag)?;
             // An import in between does not hide the run that it came after.
@@ -111,20 +117,15 @@ impl Repository {
             break;
         }
         let today = jiff::Zoned::now().strftime("%b%-d").to_string().to_lowercase();
-        let free =
-            |tag: &String| Lineage::open(&self.root, tag).and_then(|git| git.tip()).is_ok_and(|tip| tip.is_none());
+        let free = |tag: &String| {
+            let lineage = Lineage::open(&self.root, tag).and_then(|lineage| lineage.on_branch(&git.branch(tag)));
+            lineage.and_then(|lineage| lineage.tip()).is_ok_and(|tip| tip.is_none())
+        };
         let names = std::iter::once(today.clone()).chain((2..).map(|n| format!("{today}-{n}")));
         names
             .filter(|tag| !self.run_folder(tag).exists())
             .find(free)
             .ok_or_else(|| CommandError::Other("no name for a run is free; give one with --tag".into()))
-    }
-
-    /// Returns whether the repository has a branch of this name. Without a git command on PATH nobody can tell, and the answer is no.
-    pub fn has_branch(&self, name: &str) -> bool {
-        let mut git = Command::new("git");
-        git.args(["show-ref", "--verify", "--quiet", &format!("refs/heads/{name}")]).current_dir(&self.root);
-        git.status().is_ok_and(|status| status.success())
     }
 
     /// Makes the run's folder, invisible to git without touching any file of the user's.

@@ -32,6 +32,8 @@ pub struct Session {
     pub tag: String,
     /// The experiments of another run, as a section of the programme; empty without one.
     pub history: String,
+    /// The branch of the run: that on which it began, else that of the configuration.
+    pub branch: String,
 }
 
 /// A run that was measured before and is now locked, so that no other command works in its slots.
@@ -47,16 +49,17 @@ pub struct LockedRun {
 }
 
 impl Session {
-    /// Puts the parts together. Reads no journal and writes nothing.
+    /// Puts the parts together. Writes nothing.
     pub fn new(repository: Repository, config: Config, tag: String) -> Result<Session, CommandError> {
         let placeholders = Placeholders::find(repository.root.clone(), &config.preset)?;
         let plan = WorkerPlan::new(&config).map_err(|error| config.locate(error))?;
-        Ok(Session { repository, config, placeholders, plan, tag, history: String::new() })
+        let branch = repository.bound_branch(&tag).unwrap_or_else(|| config.git.branch(&tag));
+        Ok(Session { repository, config, placeholders, plan, tag, branch, history: String::new() })
     }
 
     /// The lineage of the run.
     pub fn lineage(&self) -> Result<Lineage, CommandError> {
-        Ok(Lineage::open(&self.repository.root, &self.tag)?)
+        Ok(Lineage::open(&self.repository.root, &self.tag)?.on_branch(&self.branch)?)
     }
 
     /// The folder of the run.
@@ -137,7 +140,7 @@ impl Session {
         let constants = start::constants_patch(&self.config, &self.lineage()?, base)?;
         let logs = self.folder().join(logs);
         let sandbox = CommandSandbox::local(&self.repository.root, &self.tag, commands, slots, logs)?;
-        let sandbox = sandbox.with_base(base.clone());
+        let sandbox = sandbox.with_branch(&self.branch)?.with_base(base.clone());
         Ok(match constants {
             Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),
             None => sandbox,

@@ -1,7 +1,8 @@
 //! The keeps that are real: each beside the one before it, by measurements that did not choose it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::journal::{Entry, Record};
 use crate::metric::{Direction, Score};
 use crate::ratchet::Noise;
 use crate::state::{Experiment, State, Status};
@@ -92,9 +93,26 @@ pub fn keeps(state: &State) -> Vec<Kept<'_>> {
     pairs.collect()
 }
 
+/// Counts the whole rounds of a run's audits. The last one is not whole if the audit was interrupted in it: then it is
+/// measured again, since its scores would be compared with those of another hour.
+pub fn whole_rounds(entries: &[Entry]) -> u32 {
+    let (mut last_keep, mut seeds, mut is_whole) = (None, BTreeSet::new(), true);
+    for entry in entries {
+        match &entry.record {
+            Record::Decided(decision) if decision.status == Status::Keep => last_keep = Some(decision.experiment),
+            // The keeps are measured in the order of the lineage.
+            Record::Audited { experiment, seed, .. } => {
+                seeds.insert(*seed);
+                is_whole = last_keep == Some(*experiment);
+            }
+            _ => {}
+        }
+    }
+    seeds.len() as u32 - u32::from(!is_whole)
+}
+
 /// The second's score minus the first's in each round of an audit that measured both.
 fn differences(first: &Experiment, second: &Experiment) -> Vec<f64> {
-    // An interrupted round is measured again under its seed: the later score counts.
     let by_round: BTreeMap<u64, Score> = first.audit.iter().map(|audited| (audited.seed, audited.score)).collect();
     let of_second: BTreeMap<u64, Score> = second.audit.iter().map(|audited| (audited.seed, audited.score)).collect();
     let both = of_second.iter().filter_map(|(seed, score)| Some(score.get() - by_round.get(seed)?.get()));

@@ -116,6 +116,16 @@ impl CommandSandbox {
         CommandSandbox::new(repository, tag, commands, Arc::new(LocalExecutor::new(slots, logs)))
     }
 
+    /// Moves the branch of this name, as a user types it, in place of `autoresearch/<tag>`.
+    ///
+    /// # Errors
+    /// If git takes it for no name of a branch.
+    #[doc(hidden)]
+    pub fn with_branch(self, branch: &str) -> Result<CommandSandbox, GitError> {
+        self.workspace.lineage.lock().unwrap_or_else(PoisonError::into_inner).set_branch(branch)?;
+        Ok(self)
+    }
+
     /// Starts from the commit `base` in place of the one that is checked out.
     pub fn with_base(mut self, base: Revision) -> CommandSandbox {
         Arc::make_mut(&mut self.workspace).base = base;
@@ -223,9 +233,26 @@ impl Sandbox<Patch> for CommandSandbox {
     }
 
     async fn recover(&self) -> Result<(), SandboxError> {
+        self.resume(&[]).await.map(drop)
+    }
+
+    async fn resume(&self, interrupted: &[(Candidate, Trial)]) -> Result<Vec<usize>, SandboxError> {
         self.with_workspace(|workspace| Ok::<_, SandboxError>(workspace.with_lineage(|git| git.check_names())?))
             .await?;
-        self.executor.recover(&self.workspace.tag, &[]).await
+        let (mut places, mut names) = (Vec::new(), Vec::new());
+        for (place, (candidate, trial)) in interrupted.iter().enumerate() {
+            let name = self.job(candidate, trial)?.name;
+            if self.executor.find(&name).await?.is_some() {
+                places.push(place);
+                names.push(name);
+            }
+        }
+        self.executor.recover(&self.workspace.tag, &names).await?;
+        Ok(places)
+    }
+
+    async fn attach(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        self.executor.attach(&self.job(candidate, trial)?.name, cancel).await
     }
 
     async fn commit(

@@ -15,10 +15,12 @@ use crate::failpoint;
 mod moment;
 mod record;
 mod step;
+mod suspend;
 
 pub use moment::Moment;
 pub use record::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 pub use step::{ExcursionStep, Promotion, Status};
+use suspend::SuspendClock;
 
 /// The version of the format that is written and read. From version 2 on a format is a promise: later programs read it.
 pub const VERSION: u32 = 2;
@@ -158,6 +160,7 @@ pub struct Journal {
     /// True if it holds a decision: from then on the run cannot start anew.
     is_bound: bool,
     failed: bool,
+    clock: SuspendClock,
 }
 
 impl std::fmt::Debug for Journal {
@@ -170,7 +173,16 @@ impl Journal {
     /// A journal without a file, for searches that need not survive the process.
     #[doc(hidden)]
     pub fn in_memory() -> Journal {
-        Journal { medium: None, path: PathBuf::new(), entries: Vec::new(), next: 0, is_bound: false, failed: false }
+        let clock = SuspendClock::start();
+        Journal {
+            medium: None,
+            path: PathBuf::new(),
+            entries: Vec::new(),
+            next: 0,
+            is_bound: false,
+            failed: false,
+            clock,
+        }
     }
 
     /// The entries that the journal held when it was opened.
@@ -213,7 +225,8 @@ impl Journal {
         medium.sync().map_err(|e| io(path, e))?;
         let next = entries.len() as u64;
         let is_bound = entries.iter().any(|entry| matches!(entry.record, Record::Decided(_)));
-        Ok(Journal { medium: Some(medium), path: path.to_owned(), entries, next, is_bound, failed: false })
+        let clock = SuspendClock::start();
+        Ok(Journal { medium: Some(medium), path: path.to_owned(), entries, next, is_bound, failed: false, clock })
     }
 
     /// Reads a journal without locking it, for reports on a run that may still be running.
@@ -242,7 +255,8 @@ impl Journal {
             return Err(JournalError::AlreadyStarted(self.path.clone()));
         }
         let is_decision = matches!(record, Record::Decided(_));
-        let entry = Entry { v: VERSION, seq: self.next, at: Moment::now(), record };
+        let suspended = self.clock.suspended();
+        let entry = Entry { v: VERSION, seq: self.next, at: Moment::now(), suspended, record };
         if let Some(medium) = &mut self.medium {
             if self.failed {
                 return Err(JournalError::Failed(self.path.clone()));

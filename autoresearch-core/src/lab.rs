@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::cancel::Cancel;
-use crate::journal::{Journal, Record, RunHeader, StagedExperiment};
+use crate::journal::{Journal, Record, StagedExperiment};
 use crate::metric::Metric;
 use crate::observer::{Event, Observer};
 use crate::program::Program;
 use crate::proposer::Proposer;
-use crate::ratchet::{DecisionRule, Ratchet};
+use crate::ratchet::Ratchet;
 use crate::sandbox::{Sandbox, SandboxError, StageError};
 use crate::state::State;
 use crate::stop::{Stop, StopReason};
@@ -30,6 +30,7 @@ mod hints;
 mod in_flight;
 mod propose;
 mod rebase;
+mod recover;
 mod schedule;
 mod screening;
 mod settings;
@@ -122,9 +123,10 @@ impl<C: Change> Lab<C> {
     /// with time.
     pub async fn run(&mut self, cancel: &Cancel) -> Result<StopReason, LabError> {
         self.settings.stop.check().map_err(LabError::Settings)?;
-        self.recover().await?;
+        let attached = self.recover().await?;
         self.tell(&Event::RunStarted { state: &self.state });
         let mut in_flight = InFlight::new(self.settings.workers.clone(), cancel.child());
+        self.attach_trials(&mut in_flight, attached);
         let reason = match self.search(&mut in_flight).await {
             Ok(reason) => reason,
             Err(LabError::Sandbox(SandboxError::Cancelled)) => StopReason::Cancelled,
@@ -209,44 +211,6 @@ impl<C: Change> Lab<C> {
         }
     }
 
-    /// Checks that the journal belongs to this run, and finishes what an earlier process left undone.
-    async fn recover(&mut self) -> Result<(), LabError> {
-        self.sandbox.recover().await?;
-        let header = self.header();
-        let differences = self.state.header.as_ref().map(|recorded| recorded.differences(&header));
-        match differences {
-            Some(differences) if !differences.is_empty() && self.state.is_bound() => {
-                return Err(LabError::Changed(differences));
-            }
-            Some(differences) if differences.is_empty() => {}
-            // Before a baseline is measured the run may start anew with a mended program or configuration.
-            Some(_) | None => self.record(Record::Started(header))?,
-        }
-        if self.state.open.iter().any(|open| !open.running.is_empty()) {
-            self.record(Record::Resumed)?;
-        }
-        if let Some((from, to)) = self.state.unadopted.clone() {
-            self.adopt_incumbent(from.as_ref(), &to).await?;
-        } else if let Some(incumbent) = &self.state.incumbent {
-            // There is nothing to move; the call fails if somebody else has moved the incumbent.
-            self.sandbox.adopt(Some(&incumbent.revision), &incumbent.revision).await?;
-        }
-        self.write_results()?;
-        self.observed = 0;
-        self.let_proposer_observe();
-        Ok(())
-    }
-
-    fn header(&self) -> RunHeader {
-        let mut header = RunHeader::new(&self.settings.tag, self.metric.name(), self.metric.direction());
-        header.base = self.settings.base.clone();
-        header.policy = self.settings.policy.clone();
-        header.seed = self.settings.seed;
-        header.rule = DecisionRule::of(&*self.ratchet);
-        header.budget = self.settings.budget;
-        header
-    }
-
     /// Stages the baseline as experiment 0, unless it is staged already.
     async fn stage_baseline(&mut self) -> Result<(), LabError> {
         if !self.state.open.is_empty() || self.state.incumbent.is_some() {
@@ -294,11 +258,13 @@ impl<C: Change> Lab<C> {
         self.observed = experiments.len();
     }
 
-    fn write_results(&self) -> Result<(), LabError> {
-        match &self.settings.results {
-            Some(path) => Ok(crate::results::write(path, &self.state)?),
-            None => Ok(()),
-        }
+    /// Writes the table on a thread of its own: a slow disk delays the search, and no trial in flight.
+    async fn write_results(&self) -> Result<(), LabError> {
+        let Some(path) = self.settings.results.clone() else { return Ok(()) };
+        let table = crate::results::table(&self.state);
+        let written = tokio::task::spawn_blocking(move || crate::results::write_atomically(&path, table.as_bytes()));
+        let written = written.await.map_err(|error| SandboxError::Other(format!("the table: {error}")))?;
+        Ok(written?)
     }
 
     fn tell(&self, event: &Event<'_>) {

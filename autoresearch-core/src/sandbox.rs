@@ -186,6 +186,24 @@ pub trait Sandbox<C = Patch>: Send + Sync {
         Ok(())
     }
 
+    /// Recovers as [`Sandbox::recover`] does, and leaves those of the trials `interrupted` alone that an earlier process of the lab
+    /// started and that are not lost: they run still, as in the queue of a cluster, or they have ended meanwhile and their outcome
+    /// is known. Returns their places in the list; [`Sandbox::attach`] is called for each of them.
+    ///
+    /// By default all are lost, and made again.
+    async fn resume(&self, _interrupted: &[(Candidate, Trial)]) -> Result<Vec<usize>, SandboxError>
+    where
+        C: Sync,
+    {
+        self.recover().await.map(|()| Vec::new())
+    }
+
+    /// Waits for the end of a trial that [`Sandbox::resume`] has found, and returns its outcome. When `cancel` is cancelled, so is
+    /// the trial.
+    async fn attach(&self, _candidate: &Candidate, trial: &Trial, _cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        Err(SandboxError::Other(format!("the trial {} is lost", trial.name())))
+    }
+
     /// Makes the revision that a kept candidate will be known by, with a message for its history. It is not the incumbent
     /// yet. `incumbent` is the revision that it follows in the lineage, `None` for the baseline; it differs from the
     /// candidate's parent at the end of a side line.

@@ -88,6 +88,9 @@ pub struct State {
     /// Wall clock of the builds before them.
     #[doc(hidden)]
     pub time_of_builds: Duration,
+    /// Time for which the machine was suspended during the run, as far as the lab saw that.
+    #[doc(hidden)]
+    pub suspended: Duration,
     /// Noise: how much trials of the same code differ.
     pub noise: Noise,
     /// Number of candidates measured more than once.

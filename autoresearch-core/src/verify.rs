@@ -79,8 +79,14 @@ pub fn journal(entries: &[Entry]) -> Vec<Violation> {
     judge.violations
 }
 
-/// Lists oddities of the records that are no violations, such as a clock that was set back.
+/// Lists oddities of the records that are no violations, such as a clock that was set back or a suspend.
 pub fn notes(entries: &[Entry]) -> Vec<String> {
+    let slept = entries.iter().filter(|entry| !entry.suspended.is_zero()).map(|entry| {
+        let (seconds, seq) = (entry.suspended.as_secs(), entry.seq);
+        format!(
+            "the machine was suspended for {seconds} s before record {seq}: no limit counts that, and times of day do"
+        )
+    });
     let back = entries.windows(2).filter_map(|pair| match pair {
         [before, after] if after.at < before.at => Some(format!(
             "the clock went back before record {}, from {} to {}: durations around it mean nothing",
@@ -88,7 +94,7 @@ pub fn notes(entries: &[Entry]) -> Vec<String> {
         )),
         _ => None,
     });
-    back.collect()
+    back.chain(slept).collect()
 }
 
 /// The records so far.

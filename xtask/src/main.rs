@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agents;
+mod aider;
 mod evidence;
 mod figure;
 mod nanochat;
@@ -19,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
   nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
-  agents              install the agents that the tests use (Claude Code, Codex) into the target folder, by npm
+  agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider by pip
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
                       more random histories, a kill at every write boundary
   package [OPTIONS]   pack and verify the crates that are published (options go to `cargo package`)
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
     }
     let result = match command.as_str() {
         "setup" => setup::setup().map(|_| ()),
-        "agents" => agents::agents().map(|folder| println!("{}", folder.display())),
+        "agents" => agents::agents().and_then(|folder| {
+            println!("{}", folder.display());
+            aider::aider().map(|program| println!("{}", program.display()))
+        }),
         "nanochat" => nanochat::nanochat(&rest),
         "test" => test::test(&rest),
         "package" => package::package(&rest),

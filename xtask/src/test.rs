@@ -1,9 +1,12 @@
 //! `cargo xtask test`: all tests of the workspace.
 
-use crate::{agents, setup, sh};
+use crate::{agents, aider, setup, sh};
 
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
 pub const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
+
+/// Names the aider of its test; one of the user's own wins.
+const AIDER: &str = "AUTORESEARCH_TEST_AIDER";
 
 /// libtest's number of tests at once; one of the user's own wins.
 const THREADS: &str = "RUST_TEST_THREADS";
@@ -26,6 +29,12 @@ pub fn test(arguments: &[String]) -> Result<(), String> {
         Ok(folder) => drop(cargo.env("AUTORESEARCH_TEST_AGENTS", folder)),
         // Everything else can be tested without them, and the tests say that they are skipped.
         Err(why) => eprintln!("the tests with real agents are skipped: {why}"),
+    }
+    if std::env::var_os(AIDER).is_none() {
+        match aider::aider() {
+            Ok(program) => drop(cargo.env(AIDER, program)),
+            Err(why) => eprintln!("the test with the real aider is skipped unless it is on PATH: {why}"),
+        }
     }
     sh::run(&mut cargo)
 }

@@ -96,7 +96,10 @@ impl Caller {
         if !(200..300).contains(&stream.status) {
             let body = censor(&stream.text(LARGEST_ERROR).await.unwrap_or_default());
             let fallback = || serde_json::json!({ "error": { "message": shorten(&body) } });
-            let error: Value = serde_json::from_str(&body).ok().filter(Value::is_object).unwrap_or_else(fallback);
+            let error: Value = serde_json::from_str(&body)
+                .ok()
+                .filter(|error| error.is_object() || error.is_array())
+                .unwrap_or_else(fallback);
             return Err(read_server_error(&error, Some(stream.status), headers));
         }
         let mut reading = Reading::default();

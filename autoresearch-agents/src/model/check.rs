@@ -114,14 +114,17 @@ impl CommandCheck {
         files: &BTreeMap<String, String>,
     ) -> Result<BTreeMap<String, CopiedFile>, GitError> {
         let lineage = self.lineage.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut tree = BTreeMap::new();
+        let (mut tree, checkout) = (BTreeMap::new(), lineage.checkout(incumbent)?);
         // Links and submodules are left out: a check works on the files themselves.
         for (path, file) in lineage.tree(incumbent)?.iter().filter(|(_, file)| file.is_file()) {
             let bytes = match files.get(path) {
                 Some(text) => text.clone().into_bytes(),
                 // A text file that the proposal removes is editable, and missing from `files`.
                 None if self.editable.allows(path) && is_text(&lineage.blob(file.blob)?) => continue,
-                None => lineage.blob(file.blob)?,
+                None => {
+                    let shown = checkout.listing().get(path).map_or(file.blob, |shown| shown.blob);
+                    checkout.converted(shown).map_or_else(|| lineage.blob(shown), |content| Ok(content.to_owned()))?
+                }
             };
             tree.insert(path.clone(), CopiedFile { bytes, executable: file.mode == FileMode::Executable });
         }

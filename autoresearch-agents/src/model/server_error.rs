@@ -31,8 +31,14 @@ const CONVERSATION: [&str; 6] = [
     "content_filter",
 ];
 /// Words by which servers say that a conversation is too long.
-const TOO_LONG: [&str; 5] =
-    ["prompt is too long", "context length", "context size", "context window", "exceed_context_size"];
+const TOO_LONG: [&str; 6] = [
+    "prompt is too long",
+    "context length",
+    "context size",
+    "context window",
+    "exceed_context_size",
+    "exceeds the maximum number of tokens",
+];
 
 /// Reads an error in a vendor's JSON, `{"error": {"type", "code", "message"}}`, from a body or an event. Without a status it
 /// came in the middle of a stream.
@@ -40,6 +46,8 @@ const TOO_LONG: [&str; 5] =
 /// A wrong key or model ends the run. Any other 4xx was caused by this one conversation, such as a full context window or a
 /// content filter, and rejects one proposal.
 pub(crate) fn read_server_error(error: &Value, status: Option<u16>, headers: &Headers) -> ReplyError {
+    // Some servers put their error into a list of one.
+    let error = error.get(0).unwrap_or(error);
     let error = if error["error"].is_object() { &error["error"] } else { error };
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let codes = [word(&error["details"]["error_code"]), word(&error["code"]), word(&error["type"])];

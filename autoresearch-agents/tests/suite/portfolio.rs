@@ -126,3 +126,70 @@ async fn a_rejected_draft_of_a_wave_is_journaled_beside_the_proposals_with_its_o
         assert_eq!(draft.reason, "run.py may not be changed");
     }
 }
+
+/// Answers with more than it was asked for, and with the same twice.
+struct Overeager(KnobProposer, Option<Patch>);
+
+#[async_trait]
+impl Proposer for Overeager {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        self.0.propose(context).await
+    }
+
+    async fn propose_wave(&mut self, context: &Context<'_>, most: usize) -> Result<Wave, ProposerError> {
+        let paid = |patch: &Patch, what: &str| {
+            Ok(Proposal::new(patch.clone(), what).at_cost(Cost { tokens: 1, dollars: 0.125, calls: 1 }))
+        };
+        let patch = self.0.propose(context).await?.change;
+        let before = self.1.replace(patch.clone()).unwrap_or_else(|| patch.clone());
+        let mut wave = vec![paid(&patch, "new"), paid(&patch, "twice"), paid(&before, "before")];
+        wave.extend((0..most).map(|_| paid(&patch, "too many")));
+        Ok(wave)
+    }
+}
+
+#[tokio::test]
+async fn proposals_that_the_lab_turns_down_keep_their_record_and_their_cost() {
+    let (_, state) = run_parallel_lab(TRAINER, trained, Overeager(KnobProposer::new(1), None), 4, 2).await;
+    let told = |what: &str| state.rejections.iter().filter(|draft| draft.description == what).count();
+    assert!(told("twice") + told("before") + told("too many") >= 4, "{:?}", state.rejections);
+    let words = ["it is the same as", "more proposals came than were asked for"];
+    assert!(words.iter().all(|words| state.rejections.iter().any(|draft| draft.reason.contains(words))), "{state:?}");
+    let made = state.experiments.len() - 1 + state.open.len() + state.rejections.len();
+    assert!((state.cost.dollars - 0.125 * made as f64).abs() < 1e-9, "every dollar has its record: {:?}", state.cost);
+    assert_eq!(state.cost.calls, made as u64);
+}
+
+/// Pays for every second wave in vain.
+struct InVain(KnobProposer, bool);
+
+#[async_trait]
+impl Proposer for InVain {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        self.0.propose(context).await
+    }
+
+    async fn propose_wave(&mut self, context: &Context<'_>, _: usize) -> Result<Wave, ProposerError> {
+        self.1 = !self.1;
+        let cost = |dollars| Cost { tokens: 1, dollars, calls: 1 };
+        match self.1 {
+            true => Err(ProposerError::Rejected {
+                description: "edits a forbidden file".into(),
+                reason: "run.py may not be changed".into(),
+                cost: cost(0.5),
+            }),
+            false => Ok(vec![Ok(self.0.propose(context).await?.at_cost(cost(0.25)))]),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wave_of_nothing_but_a_forbidden_edit_is_journaled_with_its_cost() {
+    let (_, state) = run_parallel_lab(TRAINER, trained, InVain(KnobProposer::new(1), false), 3, 2).await;
+    let vain = state.rejections.iter().filter(|draft| draft.description == "edits a forbidden file").count();
+    let tried = state.experiments.len() - 1 + state.open.len();
+    let others = state.rejections.len() - vain;
+    assert!(vain >= 3 && state.rejections.iter().any(|draft| draft.reason == "run.py may not be changed"));
+    let paid = 0.5 * vain as f64 + 0.25 * (tried + others) as f64;
+    assert!((state.cost.dollars - paid).abs() < 1e-9, "{:?} of {paid}", state.cost);
+}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::journal::RunHeader;
 use autoresearch_core::{Experiment, State, Status};
 use clap::{Args, ValueEnum};
 
@@ -108,7 +109,7 @@ impl Kept<'_> {
             let why = "no branch is checked out; check out the one that the changes go onto: git switch BRANCH";
             return Err(CommandError::Other(why.into()));
         }
-        if branch == format!("autoresearch/{}", self.tag) {
+        if branch == self.own_branch() {
             let why = format!("the run's own branch {branch} is checked out; check out yours: git switch BRANCH");
             return Err(CommandError::Other(why));
         }
@@ -167,10 +168,15 @@ impl Kept<'_> {
         }
     }
 
+    /// The branch of the run, as a user types it.
+    fn own_branch(&self) -> String {
+        self.state.header.as_ref().map(RunHeader::branch).unwrap_or_default()
+    }
+
     fn unchanged(&self, error: CommandError) -> CommandError {
         CommandError::Other(format!(
-            "{error}\nnothing was changed; merge by hand what conflicts: git merge autoresearch/{}",
-            self.tag
+            "{error}\nnothing was changed; merge by hand what conflicts: git merge {}",
+            self.own_branch()
         ))
     }
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use autoresearch_core::internal::audit::whole_rounds;
 use autoresearch_core::internal::journal::Record;
 use autoresearch_core::internal::{Purpose, for_purpose};
 use autoresearch_core::{Experiment, Sandbox, State, Status, Trial};
@@ -45,7 +46,7 @@ pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, 
         return Err(CommandError::Other(why));
     }
     sandbox.recover().await?;
-    let done = state.experiments.first().map_or(0, |baseline| baseline.audit.len() as u32);
+    let done = whole_rounds(journal.entries());
     for round in done..done + args.rounds {
         let seed = Purpose::Audit.seed(seed, 0, u64::from(round));
         for experiment in &kept {

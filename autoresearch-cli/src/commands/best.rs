@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use autoresearch_core::internal::journal::RunHeader;
 use autoresearch_core::{Experiment, Score, Status};
 use clap::Args;
 
@@ -30,11 +31,11 @@ pub fn best(repository: &Repository, args: &BestArgs) -> Result<ExitCode, Comman
     let direction = state.header.as_ref().map(|header| header.direction);
     let gain = direction.zip(baseline).zip(score).map(|((direction, from), to)| direction.gain(from, to));
     let keeps = state.experiments.iter().filter(|made| made.id > 0 && made.status == Status::Keep).count();
+    let branch = state.header.as_ref().map(RunHeader::branch).unwrap_or_default();
     if args.read.json {
         let (metric, direction) = json::header(state);
         let experiment = ExperimentAnswer::decided(state, made);
         let (baseline, score) = (baseline.map(Score::get), score.map(Score::get));
-        let branch = format!("autoresearch/{tag}");
         let version = json::VERSION;
         let tag = tag.clone();
         json::print(&BestAnswer { version, tag, metric, direction, baseline, score, gain, keeps, branch, experiment })?;
@@ -46,6 +47,6 @@ pub fn best(repository: &Repository, args: &BestArgs) -> Result<ExitCode, Comman
         let (from, to) = (significant(from.get()), significant(to.get()));
         terminal::out(format_args!("{metric}: {from} -> {to} by {keeps} kept changes"));
     }
-    terminal::out(format_args!("commit: {} on the branch autoresearch/{tag}", incumbent.revision));
+    terminal::out(format_args!("commit: {} on the branch {branch}", incumbent.revision));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::git::{GitError, Lineage};
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::{Policy, Settings};
-use autoresearch_core::{Cancel, Journal, Lab, LabError, Patch, Program, Revision, State, StopReason};
+use autoresearch_core::{Cancel, Journal, Lab, LabError, Patch, Program, Proposer, Revision, State, StopReason};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -15,7 +15,7 @@ use super::args::ConfigArgs;
 use super::dry_run::dry_run;
 use super::report::write_report;
 use super::signals::cancel_on_signal;
-use crate::config::DefaultCap;
+use crate::config::{DefaultCap, GitSection};
 use crate::display::{Display, Options};
 use crate::error::CommandError;
 use crate::repository::Repository;
@@ -77,7 +77,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     let mut config = args.config.read_with(args.table())?;
     let tag = match args.tag {
         Some(tag) => tag,
-        None => repository.tag_to_run(config.stop.experiments)?,
+        None => repository.tag_to_run(config.stop.experiments, &config.git)?,
     };
     let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
         (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
@@ -94,7 +94,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
         terminal::err("[run] cpus has no effect: this system cannot pin a command to processors");
     }
     let program = session.program()?;
-    let prepared = prepare(&session, args.allow_dirty).await?;
+    let prepared = prepare(&session, args.allow_dirty, args.seed).await?;
     if args.history.is_some() {
         history::store(&session.folder(), &session.history)?;
     }
@@ -138,10 +138,17 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     let (state, entries) = (lab.state(), session.repository.entries(&session.tag)?);
     terminal::out(report::summary(state) + &report::workers(state, &entries));
     write_report(&session.repository, &session.tag, &program.title, state, &entries)?;
-    Ok(match reason {
-        StopReason::Cancelled => ExitCode::from(130),
-        _ => ExitCode::SUCCESS,
-    })
+    Ok(ExitCode::from(exit_code(&reason, state.finished())))
+}
+
+/// The exit code of a run that ended in order after so many experiments. One whose proposals were all rejected did nothing of what
+/// it was asked for: a person must act, and a script must not go on.
+fn exit_code(reason: &StopReason, experiments: usize) -> u8 {
+    match reason {
+        StopReason::Cancelled => 130,
+        StopReason::Rejected { .. } if experiments == 0 => 1,
+        _ => 0,
+    }
 }
 
 /// The past that the proposer is shown: of the run `tag`, else the one that this run was begun with.
@@ -165,6 +172,7 @@ fn history(session: &Session, tag: Option<&str>) -> Result<String, CommandError>
 
 /// A run that was checked and is locked.
 struct Prepared {
+    proposer: Box<dyn Proposer>,
     journal: Journal,
     lineage: Lineage,
     base: Revision,
@@ -174,7 +182,7 @@ struct Prepared {
 }
 
 /// Checks everything that can be checked before the first trial, and opens the journal.
-async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, CommandError> {
+async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prepared, CommandError> {
     let (tag, lineage) = (&session.tag, session.lineage()?);
     let policy = session.policy()?;
     // A run that failed before its first record has not begun.
@@ -184,6 +192,8 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
         check_new(session, &lineage, allow_dirty)?;
         warnings = checks::before_run(session, &lineage, &lineage.head()?).await?;
     }
+    // It may lack its key: then the run has not begun.
+    let proposer = proposers::proposer(session, seed)?;
     session.repository.make_run_folder(tag)?;
     let journal = Journal::open(&session.repository.journal_path(tag))?;
     let state = State::replay(journal.entries())?;
@@ -204,6 +214,10 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
     };
     if state.is_bound() {
         warnings = lineage.check_files(&base)?;
+        if session.branch != session.config.git.branch(tag) {
+            warnings
+                .push(format!("this run goes on with its branch, {}; [git] branch is for new runs", session.branch));
+        }
     } else if let Some(header) = &state.header {
         warnings = checks::before_run(session, &lineage, &base).await?;
         if header.base.as_ref() != Some(&base) || header.policy != policy {
@@ -213,19 +227,20 @@ async fn prepare(session: &Session, allow_dirty: bool) -> Result<Prepared, Comma
             );
         }
     }
-    Ok(Prepared { journal, lineage, base, policy, warnings })
+    Ok(Prepared { proposer, journal, lineage, base, policy, warnings })
 }
 
 /// Puts the lab together.
 fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Result<Lab<Patch>, CommandError> {
-    let Prepared { journal, base, policy, lineage, .. } = prepared;
+    let Prepared { proposer, journal, base, policy, lineage, .. } = prepared;
     drop(lineage);
     let config = &session.config;
-    let proposer = proposers::proposer(session, seed)?;
     let sandbox = Arc::new(session.sandbox(session.commands(), &base, "logs")?);
     let ratchet = config.ratchet.ratchet(config.metric.is_time()).map_err(|error| config.locate(error))?;
     let mut settings = Settings::new(session.tag.clone(), config.budget());
     settings.base = Some(base);
+    settings.branch =
+        Some(session.branch.clone()).filter(|branch| *branch != GitSection::default().branch(&session.tag));
     settings.policy = policy;
     settings.seed = seed;
     settings.stop = config.stop.stop();
@@ -241,11 +256,12 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
 
 /// A run that begins must not build on what the user did not commit, nor take over somebody's branch.
 fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<(), CommandError> {
+    lineage.check_names().map_err(|error| match error {
+        GitError::Ref { ref name, .. } if name.starts_with("refs/heads/") => CommandError::BranchInTheWay(error),
+        error => error.into(),
+    })?;
     if lineage.tip()?.is_some() {
-        return Err(CommandError::BranchExists(session.tag.clone()));
-    }
-    if session.repository.has_branch("autoresearch") {
-        return Err(CommandError::BranchInTheWay(session.tag.clone()));
+        return Err(CommandError::BranchExists(session.branch.clone()));
     }
     let changed = lineage.uncommitted()?;
     if !changed.is_empty() && !allow_dirty {
@@ -253,4 +269,18 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         return Err(CommandError::Dirty { files: shown });
     }
     lineage.head().map(drop).map_err(CommandError::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_whose_proposals_were_all_rejected_did_not_do_its_work() {
+        let rejected = StopReason::Rejected { count: 20, last: String::new() };
+        let exhausted = StopReason::Exhausted("the grid is searched".into());
+        let code =
+            |experiments: usize| [&rejected, &StopReason::Cancelled, &exhausted].map(|why| exit_code(why, experiments));
+        assert_eq!((code(0), code(7)), ([1, 130, 0], [0, 130, 0]));
+    }
 }

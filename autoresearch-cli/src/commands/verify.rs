@@ -250,6 +250,10 @@ impl Views {
             return Ok(Views { table, git: None });
         }
         let lineage = Lineage::open(&repository.root, tag)?;
+        let lineage = match &state.header {
+            Some(header) => lineage.on_branch(&header.branch())?,
+            None => lineage,
+        };
         let removed = removed::experiments(&repository.run_folder(tag));
         let refs = verify::refs(state, &lineage, &removed);
         Ok(Views { table, git: Some(Git { lineage, refs, removed }) })
@@ -259,7 +263,7 @@ impl Views {
 fn check_repository(report: &mut Report, state: &State, Git { lineage, refs, removed }: Git) {
     let candidates = state.experiments.len() + state.open.len() - removed.len();
     let keeps = state.experiments.iter().filter(|experiment| experiment.kept_as.is_some()).count();
-    let branch = format!("autoresearch/{}", lineage.tag());
+    let branch = lineage.short_branch();
     let what = format!("repository: {}, {}, branch {branch}", count(candidates, "candidate"), count(keeps, "keep"));
     report.checks.push(Check::of_git("repository", refs, |found| Check::new(what, found)));
     report.checks.push(Check::of_git("objects", verify::objects(state, &lineage, &removed), |(whole, found)| {

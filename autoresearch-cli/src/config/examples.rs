@@ -75,6 +75,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ratchet.remeasure_every", "remeasure_every = 10"),
     ("ratchet.objectives", "[ratchet.objectives]\nlatency_ms = { direction = \"minimise\", min_gain = 0.5 }"),
     ("ratchet.limits", "[ratchet.limits]\npeak_vram_mb = { at_most = 40000 }"),
+    ("git", "[git]\nbranch = \"research/{tag}\""),
+    ("git.branch", "branch = \"research/{tag}\""),
     ("holdout", "[holdout]\ncommand = [\"python3\", \"holdout.py\"]"),
     ("holdout.command", "command = [\"python3\", \"holdout.py\"]"),
     ("holdout.environment", "environment = { HOLDOUT_DATA = \"/data/holdout\" }"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::error::ConfigError;
 use super::excursion::ExcursionSection;
+use super::git::GitSection;
 use super::guard::GuardSection;
 use super::holdout::HoldoutSection;
 use super::limits::LimitsSection;
@@ -85,6 +86,9 @@ pub struct Config {
     /// The conditions that end a run; none by default.
     #[serde(default)]
     pub stop: StopSection,
+    /// The names in the repository.
+    #[serde(default)]
+    pub git: GitSection,
     /// The text that all this was read from.
     #[serde(skip)]
     pub(super) source: Source,

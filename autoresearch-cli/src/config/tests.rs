@@ -34,6 +34,11 @@ fn mistakes_are_named() {
         ("editable = [", "this is not TOML"),
         ("editable = ['a']\n[metric]\nname='x'\ndirection='minimise'\n", "[run] is missing"),
         (&format!("{MINIMAL}[stop]\nexperimets = 3\n"), "experimets"),
+        (
+            &format!("{MINIMAL}[git]\nbranch = 'research'\n"),
+            "[git] branch is \"research\", so that all runs would share",
+        ),
+        (&format!("{MINIMAL}[git]\nbranch = 'a..b/{{tag}}'\n"), "which git takes for no name of a branch"),
         (&format!("{MINIMAL}[ratchet]\nrule = 'strict'\nmin_gain = -1\n"), "min_gain"),
         (&format!("{MINIMAL}[ratchet]\nmin_gain = 1\n"), "belongs to rule = 'strict'"),
         (&format!("{MINIMAL}[ratchet]\nrule = 'sequential'\nconfirm = 3\n"), "belongs to rule = 'noise-aware'"),
@@ -294,9 +299,10 @@ fn every_key_is_in_the_book() {
         "excursion",
         "check",
         "stop",
+        "git",
     ] {
         let keys = allowed(section, if section == "excursion" { "tolerance = 1.0\n" } else { "" });
-        assert!(keys.len() >= 2, "{section}: {keys:?}");
+        assert!(keys.len() >= if section == "git" { 1 } else { 2 }, "{section}: {keys:?}");
         for key in keys.into_iter().filter(|key| key != "workload") {
             assert!(written.contains(&(section.to_owned(), key.clone())), "[{section}] {key} is not in the book");
         }

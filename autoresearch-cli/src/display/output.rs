@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::options::Options;
-use crate::text::clean_line;
 use crate::text::terminal::{self, Style};
+use crate::text::{clean, clean_line};
 
 /// The form that fits the output.
 pub enum Output {
@@ -22,10 +22,12 @@ pub struct Bars {
     workers: Vec<ProgressBar>,
     ahead: Option<ProgressBar>,
     colour: bool,
+    /// Takes the lines that stay above the bars.
+    lines: Box<dyn Write + Send>,
 }
 
 impl Bars {
-    pub fn new(options: &Options, all: MultiProgress) -> Bars {
+    pub fn new(options: &Options, all: MultiProgress, lines: Box<dyn Write + Send>) -> Bars {
         let style = |template: &str| {
             ProgressStyle::with_template(template)
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -55,7 +57,7 @@ impl Bars {
         let ahead = if several { "ahead              {wide_msg}" } else { "ahead      {wide_msg}" };
         let ahead = options.ahead.then(|| add(0, ahead));
         let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Bars { all, whole_run, workers, ahead, colour }
+        Bars { all, whole_run, workers, ahead, colour, lines }
     }
 
     /// Replaces the time since the start of the run.
@@ -98,11 +100,13 @@ impl Output {
     pub fn line(&mut self, text: &str, style: Option<Style>) {
         match self {
             Output::Terminal(bars) => {
+                let text = match style.filter(|_| bars.colour) {
+                    Some(style) => terminal::styled(text, style),
+                    None => clean(text).into_owned(),
+                };
                 // Not the bars' own `println`, which is silent once the bars are finished.
-                bars.all.suspend(|| match style.filter(|_| bars.colour) {
-                    Some(style) => terminal::err_styled(text, style),
-                    None => terminal::err(text),
-                });
+                let Bars { all, lines, .. } = bars;
+                all.suspend(|| _ = writeln!(lines, "{text}"));
             }
             Output::Plain(_) => self.plain_line(text),
         }

@@ -27,7 +27,7 @@ pub struct Running<'a> {
 pub fn bars(state: &State, options: &Options, elapsed: Duration, running: &Running<'_>, columns: u16) -> Vec<String> {
     let screen = Screen { columns, drawn: Arc::default() };
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-    let mut bars = Bars::new(options, MultiProgress::with_draw_target(target));
+    let mut bars = Bars::new(options, MultiProgress::with_draw_target(target), Box::new(io::sink()));
     bars.set_elapsed(elapsed);
     let workers = options.workers.max(1);
     let board = Board::new(workers, options.ahead);

@@ -81,10 +81,11 @@ fn sections(state: &State, title: &str, plot: &str) -> String {
         );
         return text;
     }
+    let branch = state.header.as_ref().map_or_else(String::new, |header| header.branch());
     let _ = write!(
         text,
         "\n## The code\n\n\
-         The kept changes are one commit each: `git log autoresearch/{tag}`. Take them with `git merge autoresearch/{tag}`. \
+         The kept changes are one commit each: `git log {branch}`. Take them with `git merge {branch}`. \
          Every candidate, kept or not, stays under `refs/autoresearch/{tag}/exp/`.\n"
     );
     text

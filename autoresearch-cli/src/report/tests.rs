@@ -36,6 +36,16 @@ fn the_report_counts_and_escapes() {
 }
 
 #[test]
+fn a_suspend_is_told() {
+    let mut state = example();
+    assert!(!markdown(&state, &[], "t", "p").contains("suspended"));
+    state.suspended = Duration::from_secs(7380);
+    for text in [markdown(&state, &[], "t", "p"), terminal(&state)] {
+        assert!(text.contains("; the machine was suspended for 2h 03m, which no limit counts"), "{text}");
+    }
+}
+
+#[test]
 fn a_decision_against_strict_improvement_is_named() {
     assert!(
         !markdown(&example(), &[], "t", "p").contains(deviations::TITLE)

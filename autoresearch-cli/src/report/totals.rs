@@ -46,7 +46,11 @@ pub fn times(state: &State) -> Option<String> {
     let last = state.experiments.last()?;
     let wall = last.finished.since(first.started);
     let (trials, builds) = (duration(state.time_of_trials), duration(state.time_of_builds));
-    Some(format!("{} in all: {trials} of trials, {builds} of builds", duration(wall)))
+    let suspended = match state.suspended {
+        Duration::ZERO => String::new(),
+        time => format!("; the machine was suspended for {}, which no limit counts", duration(time)),
+    };
+    Some(format!("{} in all: {trials} of trials, {builds} of builds{suspended}", duration(wall)))
 }
 
 /// Formats totals and times, and a few lines on short trials where there were some.

@@ -15,7 +15,7 @@ struct Occupation {
     workers: usize,
     /// Time of all trials together.
     busy: Duration,
-    /// Workers times wall clock, without what lies between two calls of the command.
+    /// Workers times wall clock, without what lies between two calls of the command and without suspends.
     available: Duration,
 }
 
@@ -23,16 +23,17 @@ impl Occupation {
     fn of(entries: &[Entry]) -> Occupation {
         let mut all = Occupation::default();
         let mut call = Call::default();
-        for Entry { at, record, .. } in entries {
+        for Entry { at, record, suspended, .. } in entries {
             match record {
                 // Made when the run was over.
                 Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. } => continue,
-                // Nobody knows when the lab before died; its last record is what is sure.
-                Record::Resumed => all.add(std::mem::take(&mut call)),
+                // Nobody knows when the lab before died; its last record is what is sure, unless a trial went on meanwhile.
+                Record::Resumed { attached } if attached.is_empty() => all.add(std::mem::take(&mut call)),
                 _ => {}
             }
             let at = SystemTime::from(*at);
             call.first.get_or_insert(at);
+            call.suspended += *suspended;
             call.last = Some(at);
             match record {
                 Record::TrialMeasured(TrialResult { outcome, .. }) => {
@@ -52,7 +53,8 @@ impl Occupation {
         let (Some(first), Some(last)) = (call.first, call.last) else { return };
         let workers = most_at_once(&call.runs).max(1);
         self.workers = self.workers.max(workers);
-        self.available += last.duration_since(first).unwrap_or_default() * workers as u32;
+        let wall = last.duration_since(first).unwrap_or_default();
+        self.available += wall.saturating_sub(call.suspended) * workers as u32;
     }
 
     fn share(&self) -> f64 {
@@ -65,6 +67,7 @@ impl Occupation {
 struct Call {
     first: Option<SystemTime>,
     last: Option<SystemTime>,
+    suspended: Duration,
     runs: Vec<(SystemTime, SystemTime)>,
 }
 
@@ -140,7 +143,10 @@ mod tests {
     /// Records with the second at which each was written.
     fn entries(records: Vec<(u64, Record)>) -> Vec<Entry> {
         let at = |second: u64| Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second));
-        (0..).zip(records).map(|(seq, (second, record))| Entry { v: VERSION, seq, at: at(second), record }).collect()
+        (0..)
+            .zip(records)
+            .map(|(seq, (second, record))| Entry { v: VERSION, seq, at: at(second), suspended: Duration::ZERO, record })
+            .collect()
     }
 
     fn start(experiment: u32) -> Record {
@@ -169,7 +175,7 @@ mod tests {
             (20, stopped()),
             (90_000, start(2)),
             (90_005, start(3)),
-            (180_000, Record::Resumed),
+            (180_000, Record::Resumed { attached: vec![] }),
             (180_000, start(2)),
             (180_010, measured(2, 10)),
             (180_010, stopped()),
@@ -178,6 +184,14 @@ mod tests {
         let seconds = Duration::from_secs;
         let found = Occupation::of(&all);
         assert_eq!(found, Occupation { workers: 2, busy: seconds(40), available: seconds(2 * 20 + 5 + 10) });
+    }
+
+    #[test]
+    fn a_suspended_machine_had_no_time_for_workers() {
+        let mut all = entries(vec![(0, started()), (0, start(0)), (3610, measured(0, 10)), (3610, stopped())]);
+        all[2].suspended = Duration::from_secs(3600);
+        let seconds = Duration::from_secs;
+        assert_eq!(Occupation::of(&all), Occupation { workers: 1, busy: seconds(10), available: seconds(10) });
     }
 
     #[test]

@@ -75,12 +75,8 @@ pub fn err(text: impl Display) {
     write(std::io::stderr(), &clean(&text.to_string()));
 }
 
-/// Writes a line to standard error in a style.
-pub fn err_styled(text: &str, style: Style) {
-    write(std::io::stderr(), &styled(text, style));
-}
-
-fn styled(text: &str, style: Style) -> String {
+/// Formats a line in a style.
+pub fn styled(text: &str, style: Style) -> String {
     let code = match style {
         Style::Dim => "2",
         Style::Yellow => "33",

@@ -121,7 +121,12 @@ fn a_program_that_cannot_be_started_is_told() {
 fn a_branch_in_the_way_is_told() {
     let repository = marking("");
     repository.git(&["branch", "autoresearch"]);
-    told_early(&repository, &["a branch named `autoresearch`", "git branch -m autoresearch"]);
+    let words = ["refs/heads/autoresearch exists", "git branch -m autoresearch", "branch = \"research/{tag}\""];
+    told_early(&repository, &words);
+    // A branch below that of the run is in its way as well.
+    let repository = marking("[git]\nbranch = 'research/{tag}'\n");
+    repository.git(&["branch", "research/t/mine"]);
+    told_early(&repository, &["refs/heads/research/t/mine exists", "refs/heads/research/t cannot be made"]);
 }
 
 #[test]
@@ -155,4 +160,19 @@ fn odd_places_are_told_with_their_remedy() {
         said.contains("there is no configuration autoresearch.toml") && said.contains("direction = \"minimise\""),
         "{said}"
     );
+}
+
+#[test]
+fn a_metric_that_cannot_be_read_costs_one_trial() {
+    for more in ["", "[workers]\ncount = 2\n", "[ratchet]\nrule = 'sequential'\n"] {
+        let repository = Repository::running("true", more);
+        let count = repository.root().join("count");
+        repository.configure(|text| {
+            let run = format!("echo x >> {}\necho 'accuracy: 0.93'\necho 'time: 12.5'", count.display());
+            text.replacen("\ntrue\n", &format!("\n{run}\n"), 1)
+        });
+        let said = repository.fails(&["run", "--tag", "t", "--experiments", "2", "--allow-dirty"]);
+        assert!(said.contains("score") && said.contains("accuracy") && said.contains("12.5"), "what was seen: {said}");
+        assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n", "no more trials are paid: {said}");
+    }
 }

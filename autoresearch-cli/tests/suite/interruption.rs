@@ -60,3 +60,23 @@ fn nohup_keeps_a_run_going() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(repository.rows().len(), 4);
 }
+
+#[test]
+fn a_terminal_that_is_stopped_delays_no_experiment() {
+    let repository = Repository::new(0.0);
+    let (reader, mut full) = std::io::pipe().unwrap();
+    // The pipe is full before the run begins, and nobody reads it: every write to standard error would wait for ever.
+    let filler = full.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let mut filler = filler;
+        while std::io::Write::write_all(&mut filler, &[b'x'; 4096]).is_ok() {}
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut run = repository.command(&["run", "--tag", "t", "--experiments", "3"]);
+    let mut child = run.stdout(std::process::Stdio::null()).stderr(full.try_clone().unwrap()).spawn().unwrap();
+    std::io::Write::flush(&mut full).unwrap();
+    crate::fixture::wait_until("the run waits for its reader", || child.try_wait().unwrap().is_some());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(repository.rows().len(), 4);
+    drop(reader);
+}

@@ -5,6 +5,7 @@
 mod fixture;
 
 mod apply;
+mod branches;
 mod control;
 mod doctor;
 mod early_errors;

@@ -129,9 +129,10 @@ fn a_spent_budget_and_a_missing_key_are_said_in_words() {
     let (_root, output) = run(&base, &["--experiments", "1"]);
     let said = text(&output);
     assert!(output.status.success() && said.contains("limit: the proposals of this run may cost $20.00"), "{said}");
-    let (_root, output) = run(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
+    let (root, output) = run(&format!("{base}key = {{ env = 'NO_SUCH_KEY' }}"), &["--experiments", "1"]);
     let said = text(&output);
     assert!(!output.status.success() && said.contains("NO_SUCH_KEY is not set"), "{said}");
+    assert!(!root.folder.join(".autoresearch").exists(), "a run that cannot begin leaves nothing");
 }
 
 /// Every file below a folder, with its content, and every ref.

@@ -66,3 +66,24 @@ fn an_audit_of_a_strict_run_says_which_gains_are_real() {
     assert!(verified.trim_end().ends_with("\nsound"), "{verified}");
     repository.succeeds(&["run", "--tag", "t", "--experiments", "27"]);
 }
+
+#[test]
+fn an_audit_that_is_interrupted_measures_its_last_round_again() {
+    let repository = repository("strict");
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "12"]);
+    let scores = || repository.of_run("t", "journal.jsonl").matches("\"type\":\"audited\"").count();
+    let keeps =
+        repository.succeeds(&["audit", "--rounds", "1"]).lines().filter(|line| line.contains("; loss: ")).count();
+    assert!(keeps > 2 && scores() == keeps, "{keeps}");
+    // The journal as a crash in the middle of the second round leaves it.
+    repository.succeeds(&["audit", "--rounds", "1"]);
+    let path = repository.folder.join(".autoresearch/t/journal.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    std::fs::write(&path, lines[..lines.len() - 1].concat()).unwrap();
+    repository.succeeds(&["audit", "--rounds", "2"]);
+    assert_eq!(scores(), 4 * keeps - 1, "the second round again, and a third one");
+    let report = repository.succeeds(&["report"]);
+    assert!(report.contains("of 3 and 3") || report.contains("| 3 and 3 |"), "each round pairs all keeps: {report}");
+    assert!(repository.succeeds(&["verify"]).trim_end().ends_with("\nsound"));
+}

@@ -136,19 +136,33 @@ pub(crate) fn passed(names: &[String]) -> impl Iterator<Item = (String, OsString
 /// Hides the keys of this process in a text for journals, prompts and people: the values of its variables whose
 /// names speak of a secret. A trial may have found one nevertheless, or have been given it by name.
 pub(crate) fn censor(text: String) -> String {
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    censor_values(text, variables)
+    censor_values(text, variables())
+}
+
+/// Returns the secrets of this process and of a command with the variables `own`, by their names.
+pub(crate) fn secrets(own: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = (String, Vec<u8>)> {
+    variables()
+        .chain(own)
+        .filter(|(name, value)| holds_secret(name, value))
+        .map(|(name, value)| (name, value.into_bytes()))
+}
+
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn censor_values(mut text: String, variables: impl Iterator<Item = (String, String)>) -> String {
     for (name, value) in variables {
-        // Short values are words like `true`, and paths name the place of a key.
-        if value.len() >= SHORTEST_SECRET && !value.starts_with('/') && is_secret(&name) && text.contains(&value) {
+        if holds_secret(&name, &value) && text.contains(&value) {
             text = text.replace(&value, &format!("[{name} is hidden]"));
         }
     }
     text
+}
+
+/// Tells whether a variable holds a secret. Short values are words like `true`, and paths name the place of a key.
+fn holds_secret(name: &str, value: &str) -> bool {
+    value.len() >= SHORTEST_SECRET && !value.starts_with('/') && is_secret(name)
 }
 
 fn is_secret(name: &str) -> bool {
@@ -201,6 +215,29 @@ mod tests {
             "ZE_AFFINITY_MASK",
         ] {
             assert!(is_inherited(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn environments_of_python_and_certificates_arrive() {
+        for name in
+            ["CONDA_PREFIX", "CONDA_DEFAULT_ENV", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"]
+        {
+            assert!(is_inherited(name), "{name}");
+        }
+        // Beside them stand some that hold a login.
+        for name in ["CONDA_TOKEN", "PIP_INDEX_URL", "UV_PUBLISH_TOKEN", "NETRC"] {
+            assert!(!is_inherited(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_of_other_makers_devices_arrive_without_their_keys() {
+        for name in ["HSA_OVERRIDE_GFX_VERSION", "ONEAPI_DEVICE_SELECTOR", "NCCL_SOCKET_IFNAME", "TPU_VISIBLE_CHIPS"] {
+            assert!(is_inherited(name), "{name}");
+        }
+        for name in ["ROCR_PASSWORD", "NCCL_AUTH_KEY", "tpu_visible_chips", "XNCCL_DEBUG"] {
+            assert!(!is_inherited(name), "{name}");
         }
     }
 

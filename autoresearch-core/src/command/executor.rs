@@ -15,7 +15,8 @@ use super::tree::Tree;
 use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, Progress, ResultFiles, SandboxError};
 
-/// The stable name of a job, made of its run, experiment and trial, by which it is found again after a restart.
+/// The stable name of a job, made of its run, experiment and trial and of what it executes, by which it is found again after a
+/// restart.
 ///
 /// ```
 /// use autoresearch_core::JobName;
@@ -27,18 +28,26 @@ pub struct JobName {
     pub run: String,
     /// The [name](crate::sandbox::Trial::name) of the trial within its run, made of the same characters.
     pub trial: String,
+    /// A digest of what the job executes, in hexadecimal digits; empty for none. A job of other files or commands has another
+    /// name, so that the outcome of an earlier run of the same tag is never taken for its.
+    #[doc(hidden)]
+    pub content: String,
 }
 
 impl JobName {
-    /// Names the job of a trial of a run.
+    /// Names the job of a trial of a run, whatever it executes.
     pub fn new(run: impl Into<String>, trial: impl Into<String>) -> JobName {
-        JobName { run: run.into(), trial: trial.into() }
+        JobName { run: run.into(), trial: trial.into(), content: String::new() }
     }
 }
 
 impl fmt::Display for JobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.run, self.trial)
+        write!(f, "{}-{}", self.run, self.trial)?;
+        match self.content.as_str() {
+            "" => Ok(()),
+            content => write!(f, "-{content}"),
+        }
     }
 }
 

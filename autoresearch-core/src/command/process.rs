@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::environment::inherited;
+use super::environment::{inherited, secrets};
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
@@ -55,7 +55,8 @@ pub struct Command {
     pub directory: PathBuf,
     /// Variables beside the inherited ones.
     pub environment: Vec<(String, OsString)>,
-    /// File that its standard output and error are appended to: the first and the last 4 MiB of them.
+    /// File that its standard output and error are appended to: the first and the last 4 MiB of them, with the keys hidden that
+    /// this process or the command has in its environment.
     pub log: PathBuf,
     /// Wall clock until it is asked to end.
     pub limit: Duration,
@@ -116,7 +117,8 @@ impl Command {
         let failed = |what: &str, e| SandboxError::io(format!("{what} for `{program}`"), e);
         let (output, input) = std::io::pipe().map_err(|e| failed("making a pipe", e))?;
         let error = input.try_clone().map_err(|e| failed("making a pipe", e))?;
-        let mut pump = Pump::start(self.log.clone(), output)
+        let own = self.environment.iter().filter_map(|(name, value)| Some((name.clone(), value.to_str()?.to_owned())));
+        let mut pump = Pump::start(self.log.clone(), output, secrets(own))
             .map_err(|e| SandboxError::io(format!("opening the log {}", self.log.display()), e))?;
 
         let mut command = tokio::process::Command::new(program);

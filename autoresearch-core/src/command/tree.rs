@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::git::{FileMode, GitError, Lineage, Listing, ObjectId, TreeFile, stays_inside};
+use crate::git::{Checkout, FileMode, GitError, Lineage, Listing, ObjectId, TreeFile, stays_inside};
 use crate::revision::Revision;
 use crate::sandbox::SandboxError;
 
@@ -44,7 +44,10 @@ impl Tree {
 
     /// The files of a commit.
     pub(crate) fn of_commit(lineage: Arc<Mutex<Lineage>>, revision: Revision) -> Tree {
-        Tree { revision: revision.clone(), files: Arc::new(CommitFiles { lineage, revision }) }
+        Tree {
+            revision: revision.clone(),
+            files: Arc::new(CommitFiles { lineage, revision, checkout: OnceLock::new() }),
+        }
     }
 
     /// A tree of files of any kind, by path, kind and content.
@@ -109,6 +112,7 @@ trait Files: std::fmt::Debug + Send + Sync {
 struct CommitFiles {
     lineage: Arc<Mutex<Lineage>>,
     revision: Revision,
+    checkout: OnceLock<Checkout>,
 }
 
 impl CommitFiles {
@@ -116,15 +120,28 @@ impl CommitFiles {
         // A panic in a git call does not damage the repository.
         Ok(work(&self.lineage.lock().unwrap_or_else(PoisonError::into_inner))?)
     }
+
+    fn checkout(&self) -> Result<&Checkout, SandboxError> {
+        match self.checkout.get() {
+            Some(checkout) => Ok(checkout),
+            None => {
+                let made = self.read_with(|git| git.checkout(&self.revision))?;
+                Ok(self.checkout.get_or_init(|| made))
+            }
+        }
+    }
 }
 
 impl Files for CommitFiles {
     fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
-        self.read_with(|git| git.tree(&self.revision))
+        Ok(self.checkout()?.listing().clone())
     }
 
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
-        self.read_with(|git| git.blob(content))
+        match self.checkout()?.converted(content) {
+            Some(converted) => Ok(converted.to_owned()),
+            None => self.read_with(|git| git.blob(content)),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a trial of a candidate to the job of an executor.
 
+use std::ffi::OsString;
+
 use super::commands::Commands;
 use super::cpus::Cpus;
 use super::devices::Device;
@@ -8,6 +10,7 @@ use super::executor::{Job, JobName, JobStep};
 use super::guard::GuardTime;
 use super::limits::Limits;
 use super::tree::Tree;
+use crate::revision::Revision;
 use crate::sandbox::{SandboxError, Trial};
 
 /// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
@@ -36,7 +39,8 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
         };
         guards.map(|guard| step(&guard.argv, guard.limit)).collect()
     };
-    let name = JobName::new(run, trial.name());
+    let content = digest(tree.revision(), commands, &environment, &run_environment);
+    let name = JobName { content, ..JobName::new(run, trial.name()) };
     Ok(Job {
         provisions: commands.provisions.clone(),
         build: JobStep {
@@ -62,6 +66,23 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
         progress: trial.progress.clone(),
         ..Job::new(name, tree, Vec::new(), budget.run)
     })
+}
+
+/// Digits of the digest in a job's name.
+const DIGITS: usize = 8;
+
+/// Digests what a job executes: files, commands and variables, the seed among them. Slots, limits and devices may be others after
+/// a restart.
+fn digest(
+    revision: &Revision,
+    commands: &Commands,
+    build: &[(String, OsString)],
+    run: &[(String, OsString)],
+) -> String {
+    let what = format!("{:?}", (revision, &commands.build, build, &commands.run, run, commands.repeats.max(1)));
+    let mut digest = blake3::hash(what.as_bytes()).to_hex().to_string();
+    digest.truncate(DIGITS);
+    digest
 }
 
 /// Finds the devices of the trial's worker. `None` if all workers share the machine, or the trial is only built.

@@ -1,25 +1,20 @@
 //! The files of a commit that a candidate's folder cannot hold as git checks them out.
 
-use std::path::Path;
-
-use git2::{AttrCheckFlags, AttrValue};
-
-use super::error::{GitError, OrGit};
+use super::error::GitError;
 use super::lineage::Lineage;
-use super::tree::{FileMode, Listing};
+use super::tree::FileMode;
 use crate::revision::Revision;
 
 impl Lineage {
     /// Checks that a candidate's folder can hold the files of `revision` as git checks them out, and returns warnings about
-    /// parts that differ: submodules and links that lead outside the repository are left out, line ends are as they are stored.
+    /// parts that differ: submodules and links that lead outside the repository are left out.
     ///
     /// # Errors
-    /// If git would change a file by a filter at checkout, such as git-lfs, or by an encoding.
+    /// If git would change a file by a filter at checkout, such as git-lfs.
     pub fn check_files(&self, revision: &Revision) -> Result<Vec<String>, GitError> {
-        let listing = self.tree(revision)?;
-        self.check_filters(&listing)?;
+        let checkout = self.checkout(revision)?;
         let mut warnings = Vec::new();
-        for (path, file) in listing.iter() {
+        for (path, file) in checkout.listing().iter() {
             match file.mode {
                 FileMode::Submodule => warnings.push(format!(
                     "the submodule {path} is left empty in the folders of candidates; if the commands need its files, commit \
@@ -31,79 +26,7 @@ impl Lineage {
                 _ => {}
             }
         }
-        if let Some((path, why)) = self.converted_line_ends(&listing)? {
-            warnings.push(format!(
-                "git checks {path} out with CRLF line ends ({why}); the folders of candidates have its lines as they are stored, \
-                 with LF"
-            ));
-        }
         Ok(warnings)
-    }
-
-    /// The first text file whose line ends git would change at checkout, and the setting that says so.
-    fn converted_line_ends(&self, listing: &Listing) -> Result<Option<(String, &'static str)>, GitError> {
-        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
-        let is_set =
-            |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
-        let everywhere = is_set("core.autocrlf", "true");
-        let has_attributes = listing.keys().any(|path| path == ".gitattributes" || path.ends_with("/.gitattributes"));
-        if !everywhere && !has_attributes {
-            return Ok(None);
-        }
-        for (path, file) in listing.iter().filter(|(_, file)| file.is_file()) {
-            let value = |name: &str| {
-                let value = self.repository.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
-                value.ok().flatten().map(str::to_owned)
-            };
-            let (text, eol) = (value("text"), value("eol"));
-            let why = match (AttrValue::from_string(text.as_deref()), eol.as_deref()) {
-                (AttrValue::False, _) | (_, Some("lf")) => continue,
-                (_, Some("crlf")) => "eol=crlf",
-                _ if everywhere => "core.autocrlf=true",
-                _ => continue,
-            };
-            // As git, which takes a file with a NUL for no text.
-            let content = self.blob(file.blob)?;
-            if content.contains(&b'\n') && !content.contains(&0) && !content.windows(2).any(|pair| pair == b"\r\n") {
-                return Ok(Some((path.clone(), why)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Refuses files that git would change at checkout. A filter that is not installed changes nothing for git either.
-    fn check_filters(&self, listing: &Listing) -> Result<(), GitError> {
-        let mut has_attributes = false;
-        for (path, file) in listing {
-            if file.is_file() && (path == ".gitattributes" || path.ends_with("/.gitattributes")) {
-                let text = self.blob(file.blob)?;
-                let text = String::from_utf8_lossy(&text);
-                has_attributes |= text.contains("filter=") || text.contains("working-tree-encoding=");
-            }
-        }
-        if !has_attributes {
-            return Ok(());
-        }
-        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
-        let is_installed = |filter: &str| {
-            let set =
-                |key: &str| config.get_str(&format!("filter.{filter}.{key}")).is_ok_and(|value| !value.is_empty());
-            set("smudge") || set("process")
-        };
-        for (path, _) in listing.iter().filter(|(_, file)| file.is_file()) {
-            let value = |name: &str| {
-                let value = self.repository.get_attr(Path::new(path), name, AttrCheckFlags::FILE_THEN_INDEX);
-                value.ok().flatten().map(str::to_owned)
-            };
-            let refused = |attribute: String| Err(GitError::filtered(path, &attribute));
-            if let Some(filter) = value("filter").filter(|filter| is_installed(filter)) {
-                return refused(format!("filter={filter}"));
-            }
-            if let Some(encoding) = value("working-tree-encoding").filter(|name| !name.eq_ignore_ascii_case("utf-8")) {
-                return refused(format!("working-tree-encoding={encoding}"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -35,9 +35,17 @@ pub enum GitError {
         /// The obstacle, and the next step for the user.
         why: String,
     },
+    /// Git converts files at checkout, and its command is not there to do it.
+    #[error(
+        "git converts files of this repository at checkout (line ends, encodings or `$Id$`, by .gitattributes or core.autocrlf), which needs the git command: {0}; install git"
+    )]
+    NeedsGit(String),
     /// The tag cannot be part of a branch's name.
     #[error("`{0}` cannot be the name of a branch; use letters, digits, `-`, `_` and `.`")]
     BadTag(String),
+    /// The name cannot be that of a branch.
+    #[error("`{0}` cannot be the name of a branch; give one as `research/NAME`, without spaces and without `..`")]
+    BadBranch(String),
     /// Any other failure, in git's words.
     #[error("git: {0}")]
     Git(String),

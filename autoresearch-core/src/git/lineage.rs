@@ -7,8 +7,9 @@ use std::sync::{Arc, Once};
 
 use git2::{ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions};
 
+use super::conversions::Conversions;
 use super::error::{GitError, OrGit};
-use super::repository::{check_supported, check_tag, missing_object, open_failure};
+use super::repository::{check_supported, check_tag, default_branch, missing_object, open_failure};
 use super::tree::{FileMode, Listing, ObjectId, list};
 use crate::change::EditablePaths;
 use crate::revision::Revision;
@@ -17,12 +18,15 @@ use crate::revision::Revision;
 /// candidates.
 const LISTINGS: usize = 4;
 
-/// The repository that a run works in, and the branch `autoresearch/<tag>` that it moves.
+/// The repository that a run works in, and the branch that it moves: `autoresearch/<tag>`, unless it is given another one.
 pub struct Lineage {
     pub(super) repository: Repository,
     tag: String,
+    /// The branch as a user types it.
+    pub(super) branch: String,
     /// By the trees' ids: a tree never changes, so a listing never does.
     listings: RefCell<VecDeque<(Oid, Arc<Listing>)>>,
+    pub(super) conversions: RefCell<Conversions>,
 }
 
 impl std::fmt::Debug for Lineage {
@@ -70,7 +74,14 @@ impl Lineage {
         fsync_everything();
         let repository = discover(path)?;
         check_supported(&repository)?;
-        Ok(Lineage { repository, tag: tag.to_owned(), listings: RefCell::default() })
+        let branch = default_branch(tag);
+        Ok(Lineage {
+            repository,
+            tag: tag.to_owned(),
+            branch,
+            listings: RefCell::default(),
+            conversions: RefCell::default(),
+        })
     }
 
     /// The name of the run.

@@ -4,14 +4,40 @@ use std::path::{Path, PathBuf};
 
 use super::error::{GitError, OrGit};
 use super::lineage::Lineage;
+use super::repository::PREFIX;
 
-/// The first part of the names of all branches and refs that runs make.
-const PREFIX: &str = "autoresearch";
+/// Tells whether git takes this for the name of a branch, as a user types it.
+pub fn is_branch_name(branch: &str) -> bool {
+    git2::Branch::name_is_valid(branch).unwrap_or(false)
+}
 
 impl Lineage {
+    /// Gives the run's branch another name, as a user types it. The pins stay below `refs/autoresearch/`.
+    ///
+    /// # Errors
+    /// If git takes it for no name of a branch.
+    pub fn on_branch(mut self, branch: &str) -> Result<Lineage, GitError> {
+        self.set_branch(branch)?;
+        Ok(self)
+    }
+
+    /// The same in place.
+    pub(crate) fn set_branch(&mut self, branch: &str) -> Result<(), GitError> {
+        if !is_branch_name(branch) {
+            return Err(GitError::BadBranch(branch.to_owned()));
+        }
+        branch.clone_into(&mut self.branch);
+        Ok(())
+    }
+
     /// The full name of the run's branch.
     pub fn branch(&self) -> String {
-        format!("refs/heads/{PREFIX}/{}", self.tag())
+        format!("refs/heads/{}", self.branch)
+    }
+
+    /// The run's branch as a user types it.
+    pub fn short_branch(&self) -> &str {
+        &self.branch
     }
 
     /// The common beginning of the names of the run's pins.
@@ -51,14 +77,9 @@ impl Lineage {
     /// Checks that no working tree of the repository has the run's branch checked out.
     pub(super) fn check_not_checked_out(&self) -> Result<(), GitError> {
         match self.worktree_on(&self.branch()) {
-            Some(worktree) => Err(GitError::checked_out(self.short_branch(), &worktree)),
+            Some(worktree) => Err(GitError::checked_out(self.branch.clone(), &worktree)),
             None => Ok(()),
         }
-    }
-
-    /// The run's branch as a user types it.
-    pub(super) fn short_branch(&self) -> String {
-        format!("{PREFIX}/{}", self.tag())
     }
 
     /// The working tree, linked ones included, that has the branch of this full name checked out.

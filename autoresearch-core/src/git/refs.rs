@@ -50,7 +50,7 @@ impl Lineage {
         if found.as_ref() == Some(to) {
             return Ok(());
         }
-        let moved = |found: Option<Revision>| GitError::moved(self.short_branch(), found.as_ref(), from);
+        let moved = |found: Option<Revision>| GitError::moved(self.branch.clone(), found.as_ref(), from);
         if found.as_ref() != from {
             return Err(moved(found));
         }

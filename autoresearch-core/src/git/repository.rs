@@ -7,6 +7,9 @@ use git2::{ErrorCode, Repository};
 use super::error::{GitError, OrGit};
 use super::tree::ObjectId;
 
+/// The first part of the names of the pins, and of the branch of a run that is given no other.
+pub(super) const PREFIX: &str = "autoresearch";
+
 /// Names of the features that a repository may need and that are not supported, as `git config` spells them.
 const EXTENSIONS: [(&str, &str, &str); 3] = [
     (
@@ -19,6 +22,11 @@ const EXTENSIONS: [(&str, &str, &str); 3] = [
 ];
 /// The remedy for objects that a partial clone has not fetched.
 const REFETCH: &str = "fetch all objects with `git fetch --refetch --no-filter`, or make a full clone";
+
+/// The branch of a run that is given no other, as a user types it.
+pub(super) fn default_branch(tag: &str) -> String {
+    format!("{PREFIX}/{tag}")
+}
 
 /// Explains why a repository could not be opened.
 pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {

@@ -1,5 +1,7 @@
 //! The records of a journal: the steps of a run.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
@@ -41,8 +43,13 @@ pub enum Record {
     },
     /// A trial of an experiment starts.
     TrialStarted(TrialStart),
-    /// The run continues after the process of the lab died: the trials that were in flight then are lost.
-    Resumed,
+    /// The run continues after the process of the lab died: the trials that were in flight then are lost, except those that
+    /// are named.
+    Resumed {
+        /// Experiment and number of the trials that outlived the lab, as in the queue of a cluster, and are waited for.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attached: Vec<(u32, u32)>,
+    },
     /// A trial ended by itself or was killed at its limit.
     TrialMeasured(TrialResult),
     /// A candidate is promoted from the rungs of screening to the full budget.
@@ -162,6 +169,9 @@ pub struct RunHeader {
     pub rule: DecisionRule,
     /// The limits of each trial.
     pub budget: Budget,
+    /// The branch that the lineage is on, if that is not `autoresearch/<tag>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
     /// Time of the record that holds it (UTC); the record itself does not repeat it.
     #[serde(skip)]
     pub started: Moment,
@@ -179,8 +189,14 @@ impl RunHeader {
             seed: 0,
             rule: DecisionRule::default(),
             budget: Budget::default(),
+            branch: None,
             started: Moment::default(),
         }
+    }
+
+    /// The branch that the lineage is on, as a user types it.
+    pub fn branch(&self) -> String {
+        self.branch.clone().unwrap_or_else(|| format!("autoresearch/{}", self.tag))
     }
 
     /// Lists the differences between this header, of the journal, and the present one.
@@ -188,7 +204,7 @@ impl RunHeader {
         let direction =
             |header: &RunHeader| if header.direction == Direction::Minimise { "minimise" } else { "maximise" };
         let base = |header: &RunHeader| header.base.as_ref().map_or("nothing".to_owned(), Revision::to_string);
-        let seconds = |limit: std::time::Duration| format!("{} s", limit.as_secs_f64());
+        let seconds = |limit: Duration| format!("{} s", limit.as_secs_f64());
         let named = [
             ("tag", self.tag.clone(), now.tag.clone()),
             ("base", base(self), base(now)),
@@ -198,6 +214,7 @@ impl RunHeader {
             ("budget of a run", seconds(self.budget.run), seconds(now.budget.run)),
             ("budget of a build", seconds(self.budget.build), seconds(now.budget.build)),
             ("seed", self.seed.to_string(), now.seed.to_string()),
+            ("branch", self.branch(), now.branch()),
         ];
         let changed = named.into_iter().filter(|(_, then, now)| then != now);
         let mut differences: Vec<_> = changed.map(|(name, then, now)| Difference::new(name, then, now)).collect();
@@ -271,12 +288,15 @@ pub struct TrialStart {
     /// The class of hardware that it runs on, where there are several.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub class: String,
+    /// The slot that it is built and executed in.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub slot: u32,
 }
 
 impl TrialStart {
-    /// A trial on the full budget with seed 0, on the only class of hardware.
+    /// A trial on the full budget with seed 0, on the only class of hardware and in the first slot.
     pub fn new(experiment: u32, trial: u32, side: Side) -> TrialStart {
-        TrialStart { experiment, trial, side, seed: 0, fidelity: 1.0, class: String::new() }
+        TrialStart { experiment, trial, side, seed: 0, fidelity: 1.0, class: String::new(), slot: 0 }
     }
 }
 
@@ -356,6 +376,10 @@ fn full() -> f64 {
     1.0
 }
 
+fn is_first(slot: &u32) -> bool {
+    *slot == 0
+}
+
 fn is_full(fidelity: &f64) -> bool {
     *fidelity == 1.0
 }
@@ -369,6 +393,9 @@ pub struct Entry {
     pub seq: u64,
     /// Time it was written (UTC).
     pub at: Moment,
+    /// Time for which the machine was suspended since the record before it, as far as the process saw that.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub suspended: Duration,
     /// The step itself.
     pub record: Record,
 }

@@ -49,7 +49,7 @@ impl<C: Change> Lab<C> {
             self.adopt_incumbent(from.as_ref(), &to).await?;
             self.let_rule_ask_again(in_flight);
         }
-        self.write_results()?;
+        self.write_results().await?;
         self.let_proposer_observe();
         if let Some(decided) = self.state.experiments.last() {
             self.tell(&Event::Decided { experiment: decided, state: &self.state });

@@ -337,6 +337,19 @@ impl<C: Send + 'static> InFlight<C> {
         Some(self.hold(Lease { slot, worker: Some(worker) }, candidate))
     }
 
+    /// Leases the slot that a trial of an earlier process has, and a worker of this class if one is free.
+    pub(super) fn lease_again(&mut self, slot: usize, candidate: &Revision, class: &str) -> Lease {
+        let is_free = |worker: usize| {
+            self.workers.classes.get(worker).is_some_and(|offered| offered == class) && !self.busy[worker]
+        };
+        // Without builds ahead a worker and its slot have the same number.
+        let worker = match self.workers.builders == 0 && is_free(slot) {
+            true => Some(slot),
+            false => self.free_worker(class),
+        };
+        self.hold(Lease { slot, worker }, candidate)
+    }
+
     /// Finds a free slot: the one that holds the candidate already, since nothing has to be built there; else the preferred
     /// one; else the first.
     fn free_slot(&self, candidate: &Revision, preferred: usize) -> Option<usize> {

@@ -22,6 +22,9 @@ pub struct Settings {
     /// The revision that the search starts from, if it is known before the baseline is staged. Default: none.
     #[doc(hidden)]
     pub base: Option<Revision>,
+    /// The branch that the lineage is on, if the sandbox has one of another name than `autoresearch/<tag>`. Default: none.
+    #[doc(hidden)]
+    pub branch: Option<String>,
     /// All other settings that decide the number: a run is never continued under another policy. Default: empty.
     #[doc(hidden)]
     pub policy: Policy,
@@ -120,6 +123,7 @@ impl Settings {
         Settings {
             tag: tag.into(),
             base: None,
+            branch: None,
             policy: Policy::new(),
             seed: 0,
             budget: budget.into(),

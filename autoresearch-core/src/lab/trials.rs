@@ -135,7 +135,8 @@ impl<C: Change> Lab<C> {
             let description = &open.experiment.description;
             self.tell(&Event::ExperimentStarted { experiment, description });
         }
-        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class }))?;
+        let slot = trial.slot;
+        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class, slot }))?;
         let cancel = in_flight.cancel.child();
         let mut started = TrialInFlight { phase: Phase::Building, side, candidate, trial, lease, cancel };
         match is_built_ahead {
@@ -349,7 +350,7 @@ pub(super) async fn run_within_budget<C>(
 }
 
 /// Makes the function that passes a trial's reports on to the observers, with its experiment and its worker.
-fn report_progress(
+pub(super) fn report_progress(
     experiment: u32,
     worker: Option<u32>,
     observers: Arc<Vec<Arc<dyn Observer>>>,

@@ -118,8 +118,10 @@ impl Noise {
     #[doc(hidden)]
     pub fn shift(&self, before: &[f64], now: &[f64]) -> Option<f64> {
         let by = mean(now)? - mean(before)?;
-        let error = self.error_of_difference(before.len(), now.len())?;
-        (by.abs() > error * self.quantile(SHIFT / 2.0)).then_some(by)
+        // That scores are exact is a hypothesis, which scores now that differ from each other refute: then they are noise.
+        let noise = if self.sigma() == Some(0.0) { self.with(now) } else { *self };
+        let error = noise.error_of_difference(before.len(), now.len())?;
+        (by.abs() > error * noise.quantile(SHIFT / 2.0)).then_some(by)
     }
 }
 
@@ -186,6 +188,18 @@ mod tests {
         let mut exact = Noise::default().with(&[0.9; 3]);
         exact.pool_one_more(&[0.9; 3], 0.91);
         assert!(exact.sigma().unwrap() > 0.0);
+    }
+
+    #[test]
+    fn exact_scores_that_differ_now_are_noise_and_those_that_agree_a_shift() {
+        let exact = Noise::default().with(&[0.9; 5]);
+        // One that differs is suspicious; more of them tell.
+        assert!(exact.shift(&[0.9; 5], &[0.91]).is_some());
+        assert_eq!(exact.shift(&[0.9; 5], &[0.91, 0.90]), None);
+        assert_eq!(exact.shift(&[0.9; 5], &[0.91, 0.90, 0.91]), None);
+        let by = exact.shift(&[0.9; 5], &[0.91; 3]).unwrap();
+        assert!((by - 0.01).abs() < 1e-12, "an exact number that is another one now: {by}");
+        assert_eq!(exact.shift(&[0.9; 5], &[0.9; 3]), None);
     }
 
     #[test]

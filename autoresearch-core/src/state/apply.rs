@@ -23,7 +23,8 @@ impl State {
     }
 
     fn fold(&mut self, entry: Entry) -> Result<(), String> {
-        let Entry { at, record, .. } = entry;
+        let Entry { at, record, suspended, .. } = entry;
+        self.suspended = self.suspended.saturating_add(suspended);
         if self.header.is_none() && !matches!(record, Record::Started(_)) {
             return Err("a run begins with one record of its start".into());
         }
@@ -40,10 +41,11 @@ impl State {
                 *self = State { header: Some(header), ..State::default() };
             }
             Record::Staged(staged) => self.stage(staged, at)?,
-            Record::Resumed => {
-                for open in self.open.iter_mut().filter(|open| !open.running.is_empty()) {
-                    open.lost += 1;
-                    open.running.clear();
+            Record::Resumed { attached } => {
+                for open in &mut self.open {
+                    let (id, before) = (open.experiment.id, open.running.len());
+                    open.running.retain(|running| attached.contains(&(id, running.trial)));
+                    open.lost += u32::from(open.running.len() < before);
                 }
             }
             Record::TrialStarted(start) => self.start_trial(start, at)?,
@@ -125,6 +127,8 @@ impl State {
                 let audited = place.and_then(|place| self.experiments.get_mut(place));
                 let audited =
                     audited.ok_or_else(|| format!("experiment {experiment} was audited, but is not decided"))?;
+                // A round that was interrupted is measured again: its scores belong to another hour.
+                audited.audit.retain(|earlier| earlier.seed != seed);
                 audited.audit.push(AuditScore { seed, score });
             }
             Record::HoldoutOpened { best } => {
@@ -188,7 +192,7 @@ impl State {
     }
 
     fn start_trial(&mut self, start: TrialStart, at: Moment) -> Result<(), String> {
-        let TrialStart { experiment, trial, side, fidelity, .. } = start;
+        let TrialStart { experiment, trial, side, seed, fidelity, slot, .. } = start;
         let place = self.place_of_open(experiment)?;
         let open = &mut self.open[place];
         if trial != open.trials_started + 1 {
@@ -209,7 +213,7 @@ impl State {
         open.failed = None;
         open.trials_started = trial;
         let incumbent = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-        open.running.push(Running { trial, side, fidelity, incumbent });
+        open.running.push(Running { trial, side, seed, fidelity, slot, incumbent });
         Ok(())
     }
 

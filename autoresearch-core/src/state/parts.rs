@@ -194,8 +194,12 @@ pub struct Running {
     pub trial: u32,
     /// The revision that is executed.
     pub side: Side,
+    /// The seed given to it.
+    pub seed: u64,
     /// The share of the full budget that it has.
     pub fidelity: f64,
+    /// The slot that it has.
+    pub slot: u32,
     /// The experiment that made the incumbent when the trial started.
     pub incumbent: Option<u32>,
 }

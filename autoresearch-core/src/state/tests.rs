@@ -177,3 +177,22 @@ fn a_health_check_teaches_the_noise() {
     // What looks like a shift of the machine is not taken for noise, which would hide it.
     assert_eq!(noise(vec![check(1.2), check(0.9), check(1000.0), check(1000.1)]), learnt);
 }
+
+#[test]
+fn a_check_that_differs_refutes_exactness_unless_the_next_ones_agree_with_it() {
+    let check = |score: f64| Record::HealthChecked {
+        failure: None,
+        measurement: Some(Measurement::new(Score::new(score).unwrap())),
+        reference: None,
+    };
+    let after = |scores: &[f64]| replay(scores.iter().map(|score| check(*score)).collect()).unwrap();
+    let first = after(&[]).incumbent.unwrap().arm.mean().unwrap().get();
+    let exact = [first; 4];
+    assert_eq!(after(&exact).noise.sigma(), Some(0.0));
+    // A pass rate that was equal five times by luck: the sixth differs, the seventh does not.
+    let lucky = after(&[&exact[..], &[first + 0.01, first]].concat());
+    assert!(lucky.noise.sigma().unwrap() > 0.0 && lucky.noise.degrees() == 6, "{:?}", lucky.noise);
+    // A count of instructions after the update of a library: all that follow agree, and teach no noise.
+    let shifted = after(&[&exact[..], &[first + 7.0; 2]].concat());
+    assert_eq!((shifted.noise.sigma(), shifted.noise.degrees()), (Some(0.0), 4));
+}

@@ -68,6 +68,14 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
         self.sandbox.recover().await
     }
 
+    async fn resume(&self, interrupted: &[(Candidate, Trial)]) -> Result<Vec<usize>, SandboxError> {
+        self.sandbox.resume(interrupted).await
+    }
+
+    async fn attach(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        self.sandbox.attach(candidate, trial, cancel).await
+    }
+
     async fn commit(
         &self,
         candidate: &Candidate,

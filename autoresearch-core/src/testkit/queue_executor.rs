@@ -38,6 +38,7 @@ const END: &str = "end.json";
 struct Order {
     run: String,
     trial: String,
+    content: String,
     build: Phase,
     keeps: Vec<PathBuf>,
     main: Phase,
@@ -121,14 +122,14 @@ impl QueueExecutor {
         remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;
         fs::create_dir_all(&partial).map_err(failed)?;
         job.tree.export(&partial.join(FILES))?;
-        let JobName { run, trial } = job.name.clone();
+        let JobName { run, trial, content } = job.name.clone();
         let (build, mut main) = (Phase::from(&job.build), Phase::from(&job.run));
         main.environment.extend(job.devices.environment.iter().cloned());
         let guards = |steps: &[JobStep]| steps.iter().map(Phase::from).collect();
         let (before, after) = (guards(&job.before), guards(&job.after));
         let (keeps, results) = (job.keeps.clone(), job.results.clone());
         let (repeats, any_exit_code) = (job.repeats, job.any_exit_code);
-        let order = Order { run, trial, build, keeps, main, repeats, before, after, results, any_exit_code };
+        let order = Order { run, trial, content, build, keeps, main, repeats, before, after, results, any_exit_code };
         write(&partial.join(ORDER), &order)?;
         fs::rename(&partial, &folder).map_err(failed)
     }
@@ -196,7 +197,7 @@ impl Executor for QueueExecutor {
                 continue;
             }
             if let Some(order) = read::<Order>(&folder.join(ORDER))?.filter(|order| order.run == run) {
-                let name = JobName::new(order.run, order.trial);
+                let name = JobName { content: order.content, ..JobName::new(order.run, order.trial) };
                 if !keep.contains(&name) {
                     self.cancel(&name).await?;
                 }
@@ -290,7 +291,7 @@ async fn serve(queue: &Path, slots: usize, stop: &AtomicBool) {
 
 async fn execute(local: &LocalExecutor, folder: &Path, slot: usize, cancel: &Cancel) -> Result<End, SandboxError> {
     let order: Order = read(&folder.join(ORDER))?.ok_or_else(|| SandboxError::Other("a job has no order".into()))?;
-    let name = JobName::new(order.run, order.trial);
+    let name = JobName { content: order.content, ..JobName::new(order.run, order.trial) };
     let mut job = Job::new(name, Tree::from_folder(&folder.join(FILES))?, Vec::new(), Duration::ZERO);
     (job.build, job.run) = (order.build.step()?, order.main.step()?);
     let guards = |guards: Vec<Phase>| guards.into_iter().map(Phase::step).collect::<Result<Vec<_>, _>>();

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,13 +33,16 @@ use rand_distr::{Binomial, Exp, StandardNormal};
 
 use super::search::{Search, search};
 use crate::cancel::Cancel;
-use crate::lab::{LabError, Settings};
+use crate::lab::{LabError, Settings, Workers};
 use crate::metric::{Direction, LogMetric};
 use crate::proposer::{Context, Proposal, Proposer, ProposerError};
 use crate::ratchet::Ratchet;
 use crate::sandbox::{AdoptedRevision, Candidate, Outcome, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 use crate::state::{Experiment, Status};
 use crate::stop::Stop;
+
+/// The longest trial of several workers, in milliseconds.
+const PACE: u64 = 20;
 
 /// The effects of proposals, in sigma.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -163,6 +167,8 @@ pub struct Simulation {
     pub experiments: Option<usize>,
     /// Runs, with the seeds from 0. Default 500.
     pub runs: u64,
+    /// Workers. With several, tests overlap, and the incumbent moves under them. Default 1.
+    pub workers: usize,
 }
 
 /// A mean over the runs.
@@ -208,10 +214,11 @@ impl Simulated {
 impl Simulation {
     /// Five hundred runs of five hundred trials, with Gaussian noise and an end that the rule does not know.
     pub fn new(effects: Effects) -> Simulation {
-        Simulation { effects, scores: Scores::Gaussian, trials: 500, experiments: None, runs: 500 }
+        Simulation { effects, scores: Scores::Gaussian, trials: 500, experiments: None, runs: 500, workers: 1 }
     }
 
-    /// Runs them all. The incumbent is measured again after ten experiments without a measurement of it where the rule wants
+    /// Runs them all. With several workers trials take some milliseconds, differently for each; on a paused clock of tokio no time
+    /// passes. The incumbent is measured again after ten experiments without a measurement of it where the rule wants
     /// fresh seeds, as the command does.
     ///
     /// # Errors
@@ -248,6 +255,9 @@ impl Simulation {
             settings.stop = Stop::after(experiments);
         }
         settings.remeasure_every = rule.fresh_seeds().then_some(10);
+        if self.workers > 1 {
+            settings.workers = Workers::new(self.workers);
+        }
         let state = search(Search {
             goal: "Raise the value.",
             proposer: Box::new(Random(world.clone())),
@@ -260,7 +270,7 @@ impl Simulation {
         .await?;
         let kept = || state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep);
         let effects = world.effect.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let real = |e: &&Experiment| effects.get(e.id as usize).is_some_and(|effect| *effect > 0.0);
+        let real = |e: &&Experiment| effects.get(&e.id).is_some_and(|effect| *effect > 0.0);
         let (mut gain, mut bias) = (0.0, 0.0);
         if let Some(incumbent) = &state.incumbent {
             gain = self.scores.mean(world.truth_of(&incumbent.revision));
@@ -299,10 +309,10 @@ fn estimate(values: impl Iterator<Item = f64> + Clone) -> Estimate {
 struct World {
     simulation: Simulation,
     rng: Mutex<StdRng>,
-    /// The true value of each candidate, by experiment.
+    /// The true value of each candidate, by its name.
     truth: Mutex<Vec<f64>>,
-    /// The true gain of each candidate's mean over its parent's, by experiment: a pass rate of 1 cannot rise.
-    effect: Mutex<Vec<f64>>,
+    /// The true gain of the mean of each experiment's last candidate over its parent's: a pass rate of 1 cannot rise.
+    effect: Mutex<HashMap<u32, f64>>,
     trials: AtomicUsize,
     adopted: AdoptedRevision,
 }
@@ -319,12 +329,11 @@ impl World {
 
     fn candidate(&self, experiment: u32, parent: f64, truth: f64) -> Candidate {
         let scores = self.simulation.scores;
-        for (all, value) in [(&self.truth, truth), (&self.effect, scores.mean(truth) - scores.mean(parent))] {
-            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.truncate(experiment as usize);
-            all.push(value);
-        }
-        Candidate::new(experiment.to_string())
+        let effect = scores.mean(truth) - scores.mean(parent);
+        self.effect.lock().unwrap_or_else(PoisonError::into_inner).insert(experiment, effect);
+        let mut all = self.truth.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(truth);
+        Candidate::new((all.len() - 1).to_string())
     }
 }
 
@@ -367,6 +376,10 @@ impl Sandbox<f64> for World {
 
     async fn run(&self, candidate: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
         self.trials.fetch_add(1, Ordering::Relaxed);
+        if self.simulation.workers > 1 {
+            let pace = self.draw(|rng| rng.random_range(1..=PACE));
+            tokio::time::sleep(Duration::from_millis(pace)).await;
+        }
         let truth = self.truth_of(&candidate.revision);
         let score = self.draw(|rng| self.simulation.scores.draw(truth, rng));
         let score = score.ok_or_else(|| SandboxError::Other("a probability is not between 0 and 1".into()))?;

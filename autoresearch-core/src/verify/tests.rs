@@ -241,7 +241,7 @@ fn runs_are_counted_without_gaps() {
     // A trial that was lost with the lab is no gap, and neither is one that failed before the lab died.
     let mut lost = run();
     let again = [trial_started(1, 2), measured(1, 2, None), trial_started(1, 3), measured(1, 3, Some(4.0))];
-    lost.splice(7..9, [vec![trial_started(1, 1), Record::Resumed], again.to_vec()].concat());
+    lost.splice(7..9, [vec![trial_started(1, 1), Record::Resumed { attached: vec![] }], again.to_vec()].concat());
     assert_eq!(journal(&entries(lost)), []);
 }
 

@@ -91,6 +91,50 @@ async fn until(what: impl Fn() -> bool) {
     }
 }
 
+/// Proposes one change, whose trial waits for a mark.
+struct Once;
+
+#[async_trait::async_trait]
+impl Proposer for Once {
+    async fn propose(&mut self, context: &Context<'_>) -> Result<Proposal, ProposerError> {
+        match context.proposals() {
+            0 => Ok(Proposal::new(Patch::replace("value", "5", "4"), "lower")),
+            _ => Err(ProposerError::Exhausted("there is one change".into())),
+        }
+    }
+}
+
+/// A whole run over the queue in `folder`, whose trials count their starts and wait for the mark `go-` with their value.
+fn search(folder: &Path) -> Lab<Patch> {
+    let repo = folder.join("repo");
+    if !repo.exists() {
+        std::fs::create_dir(&repo).unwrap();
+        std::fs::write(repo.join("value"), "5\n").unwrap();
+        for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
+            let git = std::process::Command::new("git").args(arguments.split(' ')).current_dir(&repo).status();
+            assert!(git.unwrap().success());
+        }
+    }
+    let place = folder.display();
+    let script = format!(
+        "echo x >> {place}/starts; until [ -e {place}/go-$(cat value) ]; do sleep 0.02; done; echo score: $(cat value)"
+    );
+    let commands = Commands {
+        editable: EditablePaths::new(["value"]),
+        run: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+        ..Commands::default()
+    };
+    let executor = Arc::new(QueueExecutor::new(folder.join("queue")));
+    let sandbox = CommandSandbox::new(&repo, "t", commands, executor).unwrap();
+    Lab::builder(Arc::new(sandbox), Box::new(Once), Arc::new(LogMetric::new("score", Direction::Minimise)))
+        .ratchet(Arc::new(Strict))
+        .tag("t")
+        .budget(Duration::from_secs(60))
+        .journal(folder.join("journal.jsonl"))
+        .build()
+        .unwrap()
+}
+
 /// This test binary as another process, which plays the part `role` until somebody kills it.
 fn process(role: &str, folder: &Path) -> std::process::Child {
     let mut process = std::process::Command::new(std::env::current_exe().unwrap());
@@ -112,6 +156,7 @@ async fn plays_a_part_until_it_is_killed() {
             let _runner = QueueRunner::start(&folder.join("queue"), 1).unwrap();
             tokio::time::sleep(Duration::from_secs(120)).await;
         }
+        "search" => drop(search(&folder).run(&Cancel::new()).await),
         "lab" => drop(QueueExecutor::new(folder.join("queue")).run(&counting(&folder), &Cancel::new()).await),
         role => panic!("there is no part {role}"),
     }
@@ -141,4 +186,85 @@ async fn a_job_outlives_the_lab_and_even_its_runner() {
     assert_eq!(executor.find(&job.name).await.unwrap(), Some(JobStatus::Ended(outcome)));
     second.kill().unwrap();
     second.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_takes_the_results_of_trials_that_outlived_its_lab() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    let _runner = QueueRunner::start(&place.join("queue"), 1).unwrap();
+    let ended = || {
+        let jobs = std::fs::read_dir(place.join("queue")).unwrap().flatten();
+        jobs.filter(|job| job.path().join("end.json").exists()).count()
+    };
+    // The lab dies while the baseline runs, which ends while nobody waits for it.
+    let mut lab = process("search", place);
+    until(|| starts(place) == 1).await;
+    lab.kill().unwrap();
+    lab.wait().unwrap();
+    std::fs::write(place.join("go-5"), "").unwrap();
+    until(|| ended() == 1).await;
+    // The next one takes that result, and dies while its candidate runs, which goes on.
+    let mut lab = process("search", place);
+    until(|| starts(place) == 2).await;
+    lab.kill().unwrap();
+    lab.wait().unwrap();
+    let mut lab = search(place);
+    let (last, let_go) = (Cancel::new(), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        std::fs::write(place.join("go-4"), "").unwrap();
+    });
+    let (reason, ()) = tokio::join!(lab.run(&last), let_go);
+    reason.unwrap();
+
+    assert_eq!(starts(place), 2, "each trial ran once");
+    let state = lab.state();
+    let scores: Vec<_> = state.experiments.iter().map(|made| (made.status, made.score().unwrap().get())).collect();
+    assert_eq!(scores, [(Status::Keep, 5.0), (Status::Keep, 4.0)]);
+    let journal = std::fs::read_to_string(place.join("journal.jsonl")).unwrap();
+    assert_eq!(journal.matches("\"trial_started\"").count(), 2, "{journal}");
+    assert!(journal.contains("\"attached\":[[0,1]]") && journal.contains("\"attached\":[[1,1]]"), "{journal}");
+}
+
+#[tokio::test]
+async fn a_restarted_sandbox_knows_what_had_ended_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let repo = folder.path().join("repo");
+    std::fs::create_dir(&repo).unwrap();
+    std::fs::write(repo.join("value"), "score: 5\n").unwrap();
+    for arguments in ["init -q", "add .", "-c user.name=u -c user.email=u@localhost commit -qm start"] {
+        let git = std::process::Command::new("git").args(arguments.split(' ')).current_dir(&repo).status();
+        assert!(git.unwrap().success());
+    }
+    let sandbox = |run: &str| {
+        let run = ["sh", "-c", run].map(str::to_owned).to_vec();
+        let commands = Commands { editable: EditablePaths::new(["value"]), run, ..Commands::default() };
+        let (slot, logs) = (folder.path().join("slot"), folder.path().join("logs"));
+        CommandSandbox::local(&repo, "t", commands, [slot], logs).unwrap()
+    };
+    let (never, budget) = (Cancel::new(), Budget::from(Duration::from_secs(30)));
+    let script = "[ $AUTORESEARCH_SEED != 8 ] || sleep 20; cat value";
+    let first = sandbox(script);
+    let baseline = first.baseline().await.unwrap();
+    let other = first.stage(1, &baseline.revision, &Patch::replace("value", "5", "4"), "lower").await.unwrap();
+    let trial = Trial::new(0, 1, 7, budget);
+    let outcome = first.run(&baseline, &trial, &never).await.unwrap();
+    // It is started, and dies with its lab: the future is dropped.
+    let endless = Trial::new(0, 2, 8, budget);
+    let dropped = tokio::time::timeout(Duration::from_millis(300), first.run(&baseline, &endless, &never)).await;
+    assert!(dropped.is_err());
+
+    let again = sandbox(script);
+    let same_name = |seed| Trial::new(0, 1, seed, budget);
+    let interrupted = [
+        (baseline.clone(), endless),
+        (baseline.clone(), trial.clone()),
+        // These have the name of the trial that ended, and are others.
+        (other, trial.clone()),
+        (baseline.clone(), same_name(8)),
+    ];
+    assert_eq!(again.resume(&interrupted).await.unwrap(), [1], "what had ended, and nothing that is lost or another");
+    assert_eq!(again.attach(&baseline, &trial, &never).await.unwrap(), outcome);
+    let mended = sandbox("cat value");
+    assert_eq!(mended.resume(&interrupted).await.unwrap(), [0_usize; 0], "the program was mended since");
 }

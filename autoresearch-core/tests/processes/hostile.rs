@@ -192,6 +192,17 @@ async fn looks_for_keys() {
     ] {
         assert!(log.lines().any(|line| line == given), "{given}: {log}");
     }
+    // The raw log holds no key either, not even one that arrives in pieces, or that the configuration sets.
+    let sandbox = fixture.sandbox(Commands {
+        pass: vec!["OPENAI_API_KEY".into()],
+        environment: vec![("SET_TOKEN".into(), "set-by-a-file".into())],
+        ..Commands::default()
+    });
+    let pieces =
+        "printf sk-oth; sleep 0.3; echo er-sesame; printf 'unfinished sk-other'; sleep 0.3; echo; echo $SET_TOKEN";
+    let outcome = run(&sandbox, 2, &script(pieces)).await;
+    let raw = std::fs::read_to_string(outcome.log().path.as_ref().unwrap()).unwrap();
+    assert_eq!(raw, "[OPENAI_API_KEY is hidden]\nunfinished sk-other\n[SET_TOKEN is hidden]\n");
 }
 
 pub fn is_root() -> bool {

@@ -424,6 +424,30 @@ async fn a_real_gain_is_found_where_scores_take_few_values() {
     }
 }
 
+/// Four workers: tests begin before others are decided, and what is kept moves the incumbent under them.
+#[tokio::test(start_paused = true)]
+async fn overlapping_tests_keep_no_more_luck_than_was_promised() {
+    let mut simulation = Simulation::new(Effects::some(0.15, Gain::Exponential(0.8)));
+    (simulation.trials, simulation.experiments, simulation.workers) = (usize::MAX, Some(100), 4);
+    simulation.runs = test_fixtures::by_default_or_thorough(12, 100) as u64;
+    let promised = Arc::new(noise_aware(|settings| settings.false_keeps = Some(0.5)));
+    for (name, rule, bound) in [
+        // Candidates share the incumbent's measurements, hence about twice as many as the nominal number.
+        ("noise-aware", promised as Arc<dyn Ratchet>, 1.0),
+        // One in ten keeps is expected to be false, and there are a few in each run.
+        ("sequential", Arc::new(Sequential::default()), 0.2),
+    ] {
+        let found = simulation.run(rule).await.unwrap();
+        let (kept, share) = (found.false_keeps, found.false_share());
+        println!(
+            "evidence overlapping-tests rule {name} runs {} false-keeps {:.3} error {:.3} share {share:.3} keeps {:.2}",
+            simulation.runs, kept.mean, kept.error, found.keeps.mean
+        );
+        assert!(kept.mean <= bound + 3.0 * kept.error.max(0.1), "{name}: {kept:?}");
+        assert!(found.keeps.mean > 0.3, "{name} still finds gains: {found:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_promised_number_of_false_keeps_is_about_kept_in_long_runs_too() {
     let mut simulation = Simulation::new(Effects::none());

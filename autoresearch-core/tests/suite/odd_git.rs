@@ -205,33 +205,52 @@ async fn files_that_git_changes_at_checkout_are_rejected_by_name() {
     fixture.git(&["config", "filter.up.smudge", "tr A-Z a-z"]);
     let why = obstacle(&fixture.sandbox("cat value")).await;
     assert!(why.contains("big.dat") && why.contains("filter=up"), "{why}");
-
-    let fixture = Fixture::new();
-    std::fs::write(fixture.repo().join(".gitattributes"), "*.txt working-tree-encoding=UTF-16LE\n").unwrap();
-    fixture.commit();
-    std::fs::write(fixture.repo().join("a.txt"), [b'a', 0, b'\n', 0]).unwrap();
-    fixture.commit();
-    let why = obstacle(&fixture.sandbox("cat value")).await;
-    assert!(why.contains("a.txt") && why.contains("working-tree-encoding=UTF-16LE"), "{why}");
 }
 
 #[tokio::test]
-async fn line_ends_that_git_changes_at_checkout_are_told() {
+async fn files_are_converted_as_git_checks_them_out() {
     let fixture = Fixture::new();
-    let warnings = || async { fixture.sandbox("cat value").warnings().await.unwrap().join("; ") };
-    assert_eq!(warnings().await, "");
-    fixture.git(&["config", "core.autocrlf", "true"]);
-    let told = warnings().await;
-    assert!(told.contains("git checks value out with CRLF") && told.contains("core.autocrlf=true"), "{told}");
-    std::fs::write(fixture.repo().join(".gitattributes"), "* -text\n*.bat text eol=crlf\n").unwrap();
-    fixture.git(&["config", "core.autocrlf", "false"]);
-    std::fs::write(fixture.repo().join("run.bat"), "echo\n").unwrap();
+    let attributes =
+        "*.bat eol=crlf\n*.u16 working-tree-encoding=UTF-16LE-BOM\n*.id ident\n*.txt text=auto\n*.bin -text\n";
+    let write = |path: &str, content: &[u8]| std::fs::write(fixture.repo().join(path), content).unwrap();
+    std::fs::create_dir(fixture.repo().join("sub")).unwrap();
+    write(".gitattributes", attributes.as_bytes());
+    write("sub/.gitattributes", b"*.bat -eol -text\n");
+    write("a.bat", b"one\r\ntwo\r\n");
+    write("sub/b.bat", b"one\ntwo\n");
+    write("c.id", b"$Id$\n");
+    write("d.txt", b"one\ntwo\n");
+    write("e.bin", b"one\n\0two\n");
+    write("f.txt", b"one\n\0two\n");
+    write("g.u16", b"\xff\xfeh\0\xe9\0\n\0");
     fixture.commit();
-    let told = warnings().await;
-    assert!(told.contains("run.bat") && told.contains("eol=crlf"), "{told}");
-    std::fs::write(fixture.repo().join(".gitattributes"), "* -text\n").unwrap();
-    fixture.commit();
-    assert_eq!(warnings().await, "");
+    for autocrlf in ["false", "true"] {
+        fixture.git(&["config", "core.autocrlf", autocrlf]);
+        let sandbox = fixture.sandbox("sha256sum $(find . -type f | LC_ALL=C sort)");
+        assert_eq!(sandbox.warnings().await.unwrap(), [""; 0]);
+        let baseline = sandbox.baseline().await.unwrap();
+        // The editable text is the stored one; a change of it is converted as well.
+        let files = sandbox.files(&baseline.revision).await.unwrap();
+        assert_eq!((files["a.bat"].as_str(), files["g.u16"].as_str()), ("one\ntwo\n", "h\u{e9}\n"));
+        let change = Patch { edits: vec![FileEdit::Write { path: "g.u16".into(), text: "\u{e9}h\n".into() }] };
+        let changed = sandbox.stage(1, &baseline.revision, &change, "turn around").await.unwrap();
+        for candidate in [baseline, changed] {
+            let outcome = sandbox.run(&candidate, &trial(1), &Cancel::new()).await.unwrap();
+            let checkout = fixture.folder.path().join(format!("{autocrlf}-{}", candidate.revision));
+            fixture.git(&["worktree", "add", "-q", "--detach", checkout.to_str().unwrap(), &candidate.revision.0]);
+            let sums = Command::new("sh")
+                .args(["-c", "sha256sum $(find . -type f ! -name .git | LC_ALL=C sort)"])
+                .current_dir(&checkout)
+                .output();
+            let sums = String::from_utf8(sums.unwrap().stdout).unwrap();
+            assert!(sums.contains("./g.u16") && sums.contains("./sub/b.bat"), "{sums}");
+            assert_eq!(outcome.log().tail, sums, "autocrlf {autocrlf}");
+            // A filled slot is as git would have it, so that nothing is written again.
+            let again = sandbox.run(&candidate, &trial(1), &Cancel::new()).await.unwrap();
+            assert_eq!(again.log().tail, sums);
+        }
+    }
+    assert_eq!(fixture.git(&["status", "--porcelain"]), "", "the user's index and files are as they were");
 }
 
 #[test]

@@ -6,32 +6,34 @@ use super::noise::cell;
 use crate::figure::{self, Line, Measure, number};
 
 mod held;
+mod search;
+mod surroundings;
 
 use held::held;
 
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] = &[
-    ("A1-candidate-s-own-fault", || held(held::A1)),
-    ("A2-journal-reads-back", || held(held::A2)),
-    ("A3-losses-are-deaths", || held(held::A3)),
-    ("B4-bounded-spending", || held(held::B4)),
-    ("B5-one-conversation", || held(held::B5)),
-    ("C6-discrete-scores", || held(held::C6)),
-    ("C7-wrong-numbers", || held(held::C7)),
-    ("C8-promised-level", || held(held::C8)),
-    ("C9-limits-and-clocks", || held(held::C9)),
-    ("D10-branches", || held(held::D10)),
-    ("D11-nothing-bound-too-early", || held(held::D11)),
-    ("D12-odd-repositories", || held(held::D12)),
-    ("D13-odd-paths", || held(held::D13)),
-    ("E14-agents-files", || held(held::E14)),
-    ("E15-keys", || held(held::E15)),
-    ("E16-variables", || held(held::E16)),
-    ("E16b-every-proposal-recorded", || held(held::E16B)),
-    ("F17-clean-text", || held(held::F17)),
-    ("F18-early-errors", || held(held::F18)),
-    ("F19-right-messages", || held(held::F19)),
-    ("F20-safe-settings", || held(held::F20)),
+    ("A1-candidate-s-own-fault", || held(search::A1)),
+    ("A2-journal-reads-back", || held(search::A2)),
+    ("A3-losses-are-deaths", || held(search::A3)),
+    ("B4-bounded-spending", || held(search::B4)),
+    ("B5-one-conversation", || held(search::B5)),
+    ("C6-discrete-scores", || held(search::C6)),
+    ("C7-wrong-numbers", || held(search::C7)),
+    ("C8-promised-level", || held(search::C8)),
+    ("C9-limits-and-clocks", || held(search::C9)),
+    ("D10-branches", || held(search::D10)),
+    ("D11-nothing-bound-too-early", || held(search::D11)),
+    ("D12-odd-repositories", || held(search::D12)),
+    ("D13-odd-paths", || held(search::D13)),
+    ("E14-agents-files", || held(surroundings::E14)),
+    ("E15-keys", || held(surroundings::E15)),
+    ("E16-variables", || held(surroundings::E16)),
+    ("E16b-every-proposal-recorded", || held(surroundings::E16B)),
+    ("F17-clean-text", || held(surroundings::F17)),
+    ("F18-early-errors", || held(surroundings::F18)),
+    ("F19-right-messages", || held(surroundings::F19)),
+    ("F20-safe-settings", || held(surroundings::F20)),
     ("hostile-runs", hostile_runs),
     ("discrete-scores", discrete_scores),
     ("quantised-noise", quantised_noise),

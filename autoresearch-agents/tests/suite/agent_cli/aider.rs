@@ -1,6 +1,7 @@
 //! The real aider with the command line of docs/agents.md, against a server on loopback.
 //!
-//! It is tried where aider is installed: `AUTORESEARCH_TEST_AIDER` names its program, or PATH has it.
+//! `cargo xtask agents` installs it where a fitting Python is. It is tried where `AUTORESEARCH_TEST_AIDER` names its program, or
+//! PATH has it.
 
 use autoresearch_agents::Agent;
 use autoresearch_agents::agent_cli::{Auth, Upstream};
@@ -22,7 +23,8 @@ fn program() -> Option<String> {
     });
     if found.is_none() {
         println!(
-            "skipped: aider is not installed (pip install aider-chat); AUTORESEARCH_TEST_AIDER may name its program"
+            "skipped: there is no aider; `cargo xtask agents` installs it or says why not, and AUTORESEARCH_TEST_AIDER names its \
+             program"
         );
     }
     found

@@ -166,3 +166,29 @@ async fn first_calls_that_keep_failing_end_the_run() {
         assert_eq!(mock.seen().len(), 3);
     }
 }
+
+/// Two more that turn a conversation down: a gateway's own filter, and servers whose errors have other forms.
+#[tokio::test]
+async fn what_a_gateway_turns_down_rejects_one_proposal_and_the_run_goes_on() {
+    let filtered = r#"{"error":{"code":"content_filter","message":"The prompt triggered the content policy","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#;
+    let listed = r#"[{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}]"#;
+    let page = "<html><head><title>413 Request Entity Too Large</title></head></html>";
+    for interface in INTERFACES {
+        for (status, body, words) in
+            [(400, filtered, "content policy"), (400, listed, "no longer fits"), (413, page, "413")]
+        {
+            let first = Act::stream(interface.calls(&[("list", serde_json::json!({}))], 10));
+            let acts = vec![first, Act::error(status, &[], body), fine(interface)];
+            let mock = Mock::script(acts).await;
+            let mut setup = setup(&mock.url);
+            setup.options.mode = autoresearch_agents::model::Mode::Agentic;
+            match once(setup.proposer(interface)).await {
+                Err(ProposerError::Rejected { reason, cost, .. }) => {
+                    assert!(reason.contains(words), "{interface:?}: {reason}");
+                    assert_eq!(cost.tokens, INPUT + 10, "what was paid for is told");
+                }
+                other => panic!("{interface:?}, {body}: {other:?}"),
+            }
+        }
+    }
+}

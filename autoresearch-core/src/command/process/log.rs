@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::super::environment::censor;
 
+mod censor;
+
+use censor::Censor;
+
 /// Bytes that are kept of the beginning and of the end.
 const HEAD: u64 = 4 << 20;
 const RING: u64 = 4 << 20;
@@ -79,12 +83,18 @@ struct Shared {
 }
 
 impl Pump {
-    /// Starts reading into the log at `path`.
-    pub(super) fn start(path: PathBuf, output: PipeReader) -> io::Result<Pump> {
+    /// Starts reading into the log at `path`. The values of `secrets`, each with its name, are hidden there.
+    pub(super) fn start(
+        path: PathBuf,
+        output: PipeReader,
+        secrets: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> io::Result<Pump> {
         let log = RingLog::open(&path, HEAD, RING)?;
+        let censor = Censor::new(secrets);
         let shared = Arc::new(Shared::default());
         let for_thread = shared.clone();
-        let thread = std::thread::Builder::new().name("log".into()).spawn(move || pump(log, output, &for_thread))?;
+        let thread =
+            std::thread::Builder::new().name("log".into()).spawn(move || pump(log, censor, output, &for_thread))?;
         Ok(Pump { shared, thread: Some(thread) })
     }
 
@@ -93,7 +103,7 @@ impl Pump {
         let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&recent);
         let line = text.split(['\n', '\r']).map(str::trim).rfind(|line| !line.is_empty());
-        line.map(|line| censor(line.to_owned()))
+        line.map(str::to_owned)
     }
 
     /// Waits for the rest of the output. To be called when the command has ended and is swept away: a writer that escaped
@@ -114,7 +124,7 @@ impl Drop for Pump {
     }
 }
 
-fn pump(mut log: RingLog, mut output: PipeReader, shared: &Shared) -> io::Result<()> {
+fn pump(mut log: RingLog, mut censor: Censor, mut output: PipeReader, shared: &Shared) -> io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
     let mut stopped: Option<Instant> = None;
     // A full disk must not stop the reading: the command would hang on its output.
@@ -131,11 +141,12 @@ fn pump(mut log: RingLog, mut output: PipeReader, shared: &Shared) -> io::Result
         match output.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => {
+                let bytes = censor.push(&buffer[..count]);
                 if result.is_ok() {
-                    result = log.write(&buffer[..count]);
+                    result = log.write(&bytes);
                 }
                 let mut recent = shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
-                recent.extend_from_slice(&buffer[count.saturating_sub(RECENT)..count]);
+                recent.extend_from_slice(&bytes[bytes.len().saturating_sub(RECENT)..]);
                 let old = recent.len().saturating_sub(RECENT);
                 recent.drain(..old);
             }
@@ -143,7 +154,7 @@ fn pump(mut log: RingLog, mut output: PipeReader, shared: &Shared) -> io::Result
             Err(error) => return Err(error),
         }
     }
-    result.and_then(|()| log.finish())
+    result.and_then(|()| log.write(&censor.finish())).and_then(|()| log.finish())
 }
 
 /// Waits so many milliseconds for something to read, or for the end of it.

@@ -169,7 +169,7 @@ fn limits_end_an_experiment() {
     baseline.extend((1..4).flat_map(|trial| candidate(0, trial, 9.0)));
     let expected = (Step::Decide(Status::Keep, String::new()), "the baseline");
     row("of the baseline", baseline, 0, none(), &limited, &rule, expected);
-    let death = |trial| [started(1, trial, ONE, 1.0), Record::Resumed];
+    let death = |trial| [started(1, trial, ONE, 1.0), Record::Resumed { attached: vec![] }];
     let dead = (1..4).flat_map(death).collect();
     row("deaths", on_baseline(1, dead), 1, none(), &plain, &Strict, (crashed(), "died 3 times"));
     let twice = (1..3).flat_map(death).collect();
@@ -278,7 +278,7 @@ fn the_baseline() {
     row("failed before", failed(), 0, none(), &plain, &Strict, (trial(ONE, 1.0), ""));
     let known = ExperimentInFlight { was_tried: true, ..none() };
     row("failed now", failed(), 0, known, &plain, &Strict, (crashed(), "it crashed"));
-    let deaths = (1..9).flat_map(|trial| [started(0, trial, ONE, 1.0), Record::Resumed]).collect();
+    let deaths = (1..9).flat_map(|trial| [started(0, trial, ONE, 1.0), Record::Resumed { attached: vec![] }]).collect();
     row("deaths", baseline(deaths), 0, none(), &plain, &Strict, (trial(ONE, 1.0), ""));
 }
 

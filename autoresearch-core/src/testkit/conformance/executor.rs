@@ -326,6 +326,9 @@ impl Suite<'_> {
             let attached = again.attach(&job.name, &Cancel::new()).await.expect("one can attach to an ended job");
             assert_eq!(attached, outcome, "which returns its outcome at once");
         }
+        let another = JobName { content: "0123abcd".into(), ..ended[0].name.clone() };
+        let found = again.find(&another).await.expect("looking up what was never started is no error");
+        assert_eq!(found, None, "a job of another content is another job");
         let found = again.find(&name(98, 1)).await.expect("looking up what was never started is no error");
         assert_eq!(found, None, "what was never started is not found");
         assert!(again.attach(&name(98, 1), &Cancel::new()).await.is_err(), "and there is nothing to attach to");

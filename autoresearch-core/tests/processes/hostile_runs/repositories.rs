@@ -66,7 +66,8 @@ fn add_files(dice: &mut Dice, repo: &Path) {
         7 => (0..120).for_each(|n| write(&repo.join(format!("many/{n}")), b"x\n", 0o644)),
         8 => write(
             &repo.join(".gitattributes"),
-            b"* text=auto eol=crlf ident\n*.txt merge=ours diff=x export-ignore -crlf\n",
+            // As in every such repository: a script with CRLF starts nowhere, in the user's checkout neither.
+            b"* text=auto eol=crlf ident\n*.sh eol=lf\n*.txt merge=ours diff=x export-ignore -crlf\n",
             0o644,
         ),
         9 => write(&repo.join(".gitignore"), b"*\n", 0o644),

@@ -53,14 +53,14 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "2: recovery carries out a keep that was decided",
-        file: "lab.rs",
+        file: "lab/recover.rs",
         search: "if let Some((from, to)) = self.state.unadopted.clone() {",
         replace: "if let Some((from, to)) = self.state.unadopted.clone().filter(|_| false) {",
         test: SEMANTICS,
     },
     Mutant {
         invariant: "2: an incumbent that somebody moved stops the search",
-        file: "lab.rs",
+        file: "lab/recover.rs",
         search: "self.sandbox.adopt(Some(&incumbent.revision), &incumbent.revision).await?;",
         replace: "let _ = incumbent;",
         test: SEMANTICS,
@@ -131,7 +131,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "9: every trial is announced",
         file: "lab/trials.rs",
-        search: "        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class }))?;\n",
+        search: "        self.record(Record::TrialStarted(TrialStart { experiment, trial: number, side, seed, fidelity, class, slot }))?;\n",
         replace: "        let _ = (TrialStart::new(experiment, number, side), class);\n",
         test: SEMANTICS,
     },
