@@ -259,7 +259,8 @@ impl<C: Change> Lab<C> {
     }
 
     /// Writes the table on a thread of its own: a slow disk delays the search, and no trial in flight.
-    async fn write_results(&self) -> Result<(), LabError> {
+    // `&mut`, because a future with `&self` in it would not be `Send`: the medium of a journal need not be `Sync`.
+    async fn write_results(&mut self) -> Result<(), LabError> {
         let Some(path) = self.settings.results.clone() else { return Ok(()) };
         let table = crate::results::table(&self.state);
         let written = tokio::task::spawn_blocking(move || crate::results::write_atomically(&path, table.as_bytes()));

@@ -64,8 +64,9 @@ fn runs(program: &Path) -> Result<String, String> {
 
 /// Runs a command to its end, or to the end of its time.
 fn within(limit: Duration, command: &mut Command) -> Result<(), String> {
-    eprintln!("> {}", sh::shown(command));
-    let cannot = |error| format!("cannot run `{}`: {error}", sh::shown(command));
+    let shown = sh::shown(command);
+    eprintln!("> {shown}");
+    let cannot = |error| format!("cannot run `{shown}`: {error}");
     let began = Instant::now();
     let mut child = command.stdin(Stdio::null()).spawn().map_err(cannot)?;
     loop {

@@ -98,7 +98,7 @@ impl Caller {
             let fallback = || serde_json::json!({ "error": { "message": shorten(&body) } });
             let error: Value = serde_json::from_str(&body)
                 .ok()
-                .filter(|error| error.is_object() || error.is_array())
+                .filter(|error: &Value| error.is_object() || error.is_array())
                 .unwrap_or_else(fallback);
             return Err(read_server_error(&error, Some(stream.status), headers));
         }

@@ -173,11 +173,7 @@ impl Proposer for InVain {
         self.1 = !self.1;
         let cost = |dollars| Cost { tokens: 1, dollars, calls: 1 };
         match self.1 {
-            true => Err(ProposerError::Rejected {
-                description: "edits a forbidden file".into(),
-                reason: "run.py may not be changed".into(),
-                cost: cost(0.5),
-            }),
+            true => Err(RejectedDraft::new("edits a forbidden file", "run.py may not be changed", cost(0.5)).into()),
             false => Ok(vec![Ok(self.0.propose(context).await?.at_cost(cost(0.25)))]),
         }
     }

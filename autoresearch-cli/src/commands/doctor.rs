@@ -176,7 +176,7 @@ async fn ask(server: &str, secret: Option<Secret>) -> Result<u16, String> {
 /// Measures the last commit several times.
 async fn noise(subject: &Subject<'_>, count: u32) -> Result<Finding, CommandError> {
     const NAME: &str = "noise";
-    let metric = subject.session.config.metric();
+    let metric = subject.session.config.metric()?;
     let mut rehearsal = Rehearsal::new(subject.session, subject.base)?;
     let (cancel, mut measurements, mut seconds) = (cancel_on_signal(), Vec::new(), 0.0);
     for number in 0..count {

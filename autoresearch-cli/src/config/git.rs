@@ -1,6 +1,7 @@
 //! `[git]`: the names that a run has in the repository.
 
 use autoresearch_core::internal::git::is_branch_name;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::KeyError;
@@ -9,7 +10,7 @@ use super::error::KeyError;
 const TAG: &str = "{tag}";
 
 /// The section.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GitSection {
     /// The branch of a run, with `{tag}` for the run's name; `autoresearch/{tag}` by default.

@@ -98,7 +98,7 @@ impl Place<'_> {
         cancel: &Cancel,
     ) -> Result<Vec<Measurement>, CommandError> {
         let config = Config::from_text(CONFIG, &draft.text())?;
-        let metric = config.metric();
+        let metric = config.metric()?;
         let read = |outcome: &Outcome| {
             metric.read(outcome).map_err(|error| match outcome {
                 Outcome::Completed(_) => CommandError::Other(error.to_string()),

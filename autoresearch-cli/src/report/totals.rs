@@ -1,6 +1,7 @@
 //! The counts, the gain and the times of a run.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::{Experiment, State, Status};

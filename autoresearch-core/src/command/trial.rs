@@ -79,7 +79,8 @@ fn digest(
     build: &[(String, OsString)],
     run: &[(String, OsString)],
 ) -> String {
-    let what = format!("{:?}", (revision, &commands.build, build, &commands.run, run, commands.repeats.max(1)));
+    let beside = (&commands.provisions, &commands.guards, &commands.results, commands.any_exit_code);
+    let what = format!("{:?}", (revision, &commands.build, build, &commands.run, run, commands.repeats.max(1), beside));
     let mut digest = blake3::hash(what.as_bytes()).to_hex().to_string();
     digest.truncate(DIGITS);
     digest

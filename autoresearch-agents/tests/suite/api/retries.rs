@@ -183,9 +183,9 @@ async fn what_a_gateway_turns_down_rejects_one_proposal_and_the_run_goes_on() {
             let mut setup = setup(&mock.url);
             setup.options.mode = autoresearch_agents::model::Mode::Agentic;
             match once(setup.proposer(interface)).await {
-                Err(ProposerError::Rejected { reason, cost, .. }) => {
-                    assert!(reason.contains(words), "{interface:?}: {reason}");
-                    assert_eq!(cost.tokens, INPUT + 10, "what was paid for is told");
+                Err(ProposerError::Rejected(draft)) => {
+                    assert!(draft.reason.contains(words), "{interface:?}: {}", draft.reason);
+                    assert_eq!(draft.cost.tokens, INPUT + 10, "what was paid for is told");
                 }
                 other => panic!("{interface:?}, {body}: {other:?}"),
             }
