@@ -26,7 +26,7 @@ pub enum CommandError {
     #[error("{error}{remedies}")]
     Baseline {
         error: LabError,
-        /// What its program looked for and did not find, and what to do: lines of their own, or nothing.
+        /// Remedies for files and modules that its program did not find: lines of their own, or nothing.
         remedies: String,
     },
     #[error(transparent)]

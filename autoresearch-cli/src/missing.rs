@@ -1,4 +1,4 @@
-//! What a program looked for in vain, and why its candidate lacks it: read from the output of a baseline that failed.
+//! Files and modules that a program looked for in vain, and why its candidate lacks them: read from the output of a baseline that failed.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -120,7 +120,7 @@ fn module(line: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// What may be paths in a line: what stands in quotation marks, else all words with the look of one.
+/// The texts of a line that may be paths: those that stand in quotation marks, else all words with the look of one.
 fn paths(line: &str) -> Vec<String> {
     let mut quoted = Vec::new();
     for quote in ['\'', '"', '`'] {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::config::ConfigError;
 
-/// What a path of `[workspace]` names.
+/// A place that a path of `[workspace]` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Provided {
     /// A path relative to the repository's root.

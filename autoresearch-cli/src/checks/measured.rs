@@ -1,4 +1,4 @@
-//! What is measured must not be what may be edited: else a proposal can change the number without being better.
+//! Warnings of files that measure and may be edited: a proposal could change the number without being better.
 
 use super::subject::{Finding, Subject};
 

@@ -1,4 +1,4 @@
-//! What is checked, and what a check finds.
+//! The subject of the checks, and the findings of one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ pub enum Level {
     Error,
 }
 
-/// What one check found. Its message says what to do about it.
+/// One finding of a check. Its message says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The subject of the check.
     pub check: &'static str,
     /// How serious it is.
     pub level: Level,
-    /// What was found, and the remedy.
+    /// The finding in words, with its remedy.
     pub message: String,
 }
 

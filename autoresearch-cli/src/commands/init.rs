@@ -22,8 +22,8 @@ use crate::text::terminal;
 const CONFIG: &str = "autoresearch.toml";
 const PROGRAMME: &str = "program.md";
 
-/// Seconds of a night, for the estimate.
-const NIGHT: f64 = 8.0 * 3600.0;
+/// Seconds of a long run, for the estimate.
+const EIGHT_HOURS: f64 = 8.0 * 3600.0;
 
 /// Set a repository up: run its program once, find its number, write the configuration.
 #[derive(Debug, Args)]
@@ -177,7 +177,7 @@ fn ask(question: &str, proposed: &str) -> Result<String, CommandError> {
     Ok(if answer.is_empty() { proposed.to_owned() } else { answer.to_owned() })
 }
 
-/// What must be known before the program can run.
+/// Fails as long as something is not known that the first trial needs.
 fn check_draft(draft: &Draft) -> Result<(), CommandError> {
     if draft.run.is_empty() {
         return Err(other(
@@ -240,13 +240,13 @@ fn limit_for(seconds: f64) -> u64 {
     (((3.0 * seconds + 60.0) / 60.0).ceil() * 60.0) as u64
 }
 
-/// Says how long an experiment takes, and how many fit into a night.
+/// Says how long an experiment takes, and how many fit into eight hours.
 fn tell_pace(draft: &Draft, trials: usize) {
     let each = draft.seconds.unwrap_or(0.0).max(0.01);
-    let most = (NIGHT / each).floor();
+    let most = (EIGHT_HOURS / each).floor();
     let count = |number: f64| if number >= 10_000.0 { "more than 10,000".to_owned() } else { format!("{number:.0}") };
     terminal::out(format_args!(
-        "pace: {each:.1} s a trial; a night of 8 hours has room for {} trials, and an experiment takes one to three",
+        "pace: {each:.1} s a trial; 8 hours have room for {} trials, and an experiment takes one to three",
         count(most)
     ));
     if trials == 1 {

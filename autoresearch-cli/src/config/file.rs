@@ -44,7 +44,7 @@ pub struct Config {
     pub check: CheckSection,
     /// The commands that a candidate must pass; none by default.
     pub guard: Option<GuardSection>,
-    /// What a candidate needs beside the commit; nothing by default.
+    /// Files and folders that a candidate needs beside the commit; none by default.
     #[serde(default)]
     pub workspace: WorkspaceSection,
     /// The limits of each command; none by default.

@@ -111,7 +111,7 @@ impl<'a> Look<'a> {
         ranked.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// What proposals may change: folders of sources in these languages, else the files in the root, without what measures.
+    /// The paths that proposals may change: folders of sources in these languages, else the files in the root, without what measures.
     pub fn sources(&self, ends: &[&str], measures: Option<&str>) -> Vec<String> {
         let sources: Vec<&str> = self.files.keys().map(String::as_str).filter(|path| ends_in(path, ends)).collect();
         let mut folders: Vec<&str> =

@@ -21,7 +21,7 @@ pub struct Draft {
     pub run: Vec<String>,
     /// Wall clock of a run in seconds, if it is known.
     pub limit: Option<u64>,
-    /// What candidates share.
+    /// The paths that candidates share.
     pub share: Vec<String>,
     /// Variables.
     pub environment: Vec<(String, String)>,
@@ -90,7 +90,7 @@ impl ProposerDraft {
         lines
     }
 
-    /// What it is, for a person.
+    /// Describes it for a person.
     pub fn describe(self) -> &'static str {
         match self {
             ProposerDraft::Knobs => "the knob search, over constants with a range",

@@ -2,70 +2,7 @@
 
 use autoresearch_core::Direction;
 use autoresearch_core::internal::metric::significant;
-
-/// A number in the output of a program.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// Its name, as printed.
-    pub name: String,
-    /// The number.
-    pub value: f64,
-    /// The unit behind it; empty for none.
-    pub unit: String,
-    /// Its line.
-    pub line: String,
-    /// Number of its line, from 1.
-    pub number: usize,
-    /// The way that is better, if its name suggests one.
-    pub direction: Option<Direction>,
-}
-
-/// Names that suggest that lower is better, and that higher is; compared in parts, as `val_loss` has.
-const LOWER: [&str; 16] = [
-    "loss",
-    "bpb",
-    "error",
-    "perplexity",
-    "ppl",
-    "latency",
-    "rmse",
-    "mse",
-    "mae",
-    "wer",
-    "cer",
-    "time",
-    "ms",
-    "seconds",
-    "comparisons",
-    "size",
-];
-const HIGHER: [&str; 12] =
-    ["accuracy", "acc", "auc", "f1", "psnr", "ssim", "bleu", "throughput", "reward", "recall", "precision", "ops"];
-
-/// Finds the numbers that stand behind a name and a colon, alone in their line. Of several with one name the last one counts.
-pub fn found(output: &str) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
-    for (at, line) in output.lines().enumerate() {
-        let Some((name, rest)) = line.split_once(':') else { continue };
-        let (name, mut words) = (name.trim(), rest.split_whitespace());
-        let value = words.next().and_then(|word| word.parse::<f64>().ok()).filter(|value| value.is_finite());
-        let Some(value) = value.filter(|_| !name.is_empty() && words.next().is_none()) else { continue };
-        found.retain(|one| one.name != name);
-        let parts = || name.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
-        let direction = match parts().find_map(|part| {
-            let lower = LOWER.contains(&part.as_str());
-            (lower || HIGHER.contains(&part.as_str())).then_some(lower)
-        }) {
-            Some(true) => Some(Direction::Minimise),
-            Some(false) => Some(Direction::Maximise),
-            None => None,
-        };
-        let line = line.trim().to_owned();
-        found.push(Found { name: name.to_owned(), value, unit: String::new(), line, number: at + 1, direction });
-    }
-    found.sort_by_key(|one| (one.direction.is_none(), std::cmp::Reverse(one.number)));
-    found
-}
+pub use autoresearch_metrics::{Found, found};
 
 /// Most numbers that are shown.
 const SHOWN: usize = 12;

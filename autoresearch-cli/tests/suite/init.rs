@@ -59,7 +59,7 @@ fn a_python_script_is_set_up_and_searched_in_two_commands() {
         "metric: val_loss = 4.04",
         "lower is better; its name says so",
         "all 3 trials gave the same number",
-        "a night of 8 hours has room for",
+        "8 hours have room for",
         "wrote autoresearch.toml",
         "wrote program.md",
     ] {

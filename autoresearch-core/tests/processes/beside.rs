@@ -1,4 +1,4 @@
-//! What a candidate gets beside its commit, and what it must pass beside its run.
+//! Files that a candidate gets beside its commit, and guards that it must pass beside its run.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
