@@ -23,7 +23,7 @@ const SHOWN: usize = 30;
 /// List the values that the knob search may change, and propose ranges for others.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A range stands in the comment behind a value, in any language: lr = 0.04  # knob: log 0.01..0.1\nWhat is proposed can be pasted into autoresearch.toml. Changes nothing, and needs no configuration\nwhere FILEs are named.\n\nExample:\n  autoresearch knobs\n  autoresearch knobs train.py config/"
+    after_help = "A range stands in the comment behind a value, in any language: `lr = 0.04  # knob: log 0.01..0.1`.\nWhat is proposed can be pasted into autoresearch.toml. Changes nothing, and needs no configuration\nwhere FILEs are named.\n\nExample:\n  autoresearch knobs\n  autoresearch knobs train.py config/"
 )]
 pub struct KnobsArgs {
     /// Files or folders to look at [default: the editable ones of the configuration]
