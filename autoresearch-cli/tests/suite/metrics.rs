@@ -54,7 +54,7 @@ fn patterns_tools_and_quantities_are_read() {
         ),
     ] {
         let repository = with(script, metric, strict, &[]);
-        repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
+        repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
         let journal = repository.of_run("t", "journal.jsonl");
         assert!(journal.contains(&format!("\"score\":{value}")), "{metric}: {journal}");
         assert!(journal.contains("\"source\":\""), "{metric}");
