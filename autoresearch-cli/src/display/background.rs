@@ -164,8 +164,10 @@ mod tests {
         }
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+        // The last one may have been left out from its middle on.
+        let whole = &lines[..lines.len().saturating_sub(1)];
         assert!(
-            lines.len() > 1000 && lines.iter().enumerate().all(|(at, line)| line.starts_with(&format!("line {at:06}")))
+            whole.len() > 1000 && whole.iter().enumerate().all(|(at, line)| line.starts_with(&format!("line {at:06}")))
         );
         writeln!(out, "again").unwrap();
         let count = reader.read(&mut buffer).unwrap();

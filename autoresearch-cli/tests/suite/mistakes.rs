@@ -234,7 +234,7 @@ const MISTAKES: &[Mistake] = &[
         name: "a branch in the way",
         make: |r| drop(r.git(&["branch", "autoresearch"])),
         command: RUN,
-        says: &["a branch named `autoresearch`", "git branch -m autoresearch"],
+        says: &["refs/heads/autoresearch exists", "git branch -m autoresearch"],
     },
     Mistake {
         name: "no commit",

@@ -53,7 +53,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         .filter(|line| !line.starts_with('#'));
     let parts = lines.flat_map(|line| line.split(['|', ';']).flat_map(|part| part.split("&&")));
     let words = parts.map(|part| {
-        let words = part.split_whitespace().map(|word| word.trim_matches(['"', '\'']).to_owned());
+        let words = words(part).into_iter();
         let assignment = |word: &String| {
             word.split_once('=')
                 .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
@@ -61,6 +61,21 @@ fn commands(script: &str) -> Vec<Vec<String>> {
         words.skip_while(assignment).take_while(|word| !word.starts_with('>')).collect::<Vec<_>>()
     });
     words.filter(|words| !words.is_empty()).collect()
+}
+
+/// The words of a simple command; quotes hold one together and are no part of it.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for c in command.chars() {
+        match (c, quote) {
+            (_, Some(mark)) if c == mark => quote = None,
+            ('"' | '\'', None) => quote = Some(c),
+            (_, None) if c.is_whitespace() => words.push(String::new()),
+            _ => words.last_mut().expect("never empty").push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 /// The problem of a command, if it has one.
