@@ -17,9 +17,9 @@ use crate::text::terminal;
     after_help = "The run journals the hint before it asks for the next proposal. A later hint may take an earlier one\nback. Searchers over constants read none.\n\nExample:\n  autoresearch hint \"leave the learning rate alone, try the data layout\""
 )]
 pub struct HintArgs {
-    /// The hint.
-    #[arg(value_name = "TEXT")]
-    text: String,
+    /// The hint, in quotes or not.
+    #[arg(value_name = "TEXT", required = true)]
+    text: Vec<String>,
     /// The run [default: the latest one]
     #[arg(long)]
     tag: Option<String>,
@@ -32,10 +32,11 @@ pub fn hint(repository: &Repository, args: HintArgs) -> Result<ExitCode, Command
     if is_imported(&state) {
         return Err(CommandError::Imported(tag));
     }
-    if args.text.trim().is_empty() {
+    let text = args.text.join(" ");
+    if text.trim().is_empty() {
         return Err(CommandError::Other("the hint is empty; say what to try, or what to leave alone".into()));
     }
-    control::add_hint(&repository.run_folder(&tag), args.text.trim())?;
+    control::add_hint(&repository.run_folder(&tag), text.trim())?;
     let when = if repository.is_locked(&tag) { "the next prompt has it" } else { "the run has it when it goes on" };
     terminal::note(format_args!("hint for {tag}: {when}"));
     Ok(ExitCode::SUCCESS)

@@ -23,7 +23,7 @@ pub struct VerifyAnswer {
 pub struct CheckAnswer {
     /// Its subject.
     pub subject: String,
-    /// What is wrong.
+    /// The violations, in words.
     pub wrong: Vec<String>,
     /// Oddities that are no violations.
     pub notes: Vec<String>,

@@ -58,7 +58,7 @@ fn commands(script: &str) -> Vec<Vec<String>> {
             word.split_once('=')
                 .is_some_and(|(name, _)| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         };
-        words.skip_while(assignment).collect::<Vec<_>>()
+        words.skip_while(assignment).take_while(|word| !word.starts_with('>')).collect::<Vec<_>>()
     });
     words.filter(|words| !words.is_empty()).collect()
 }
@@ -156,7 +156,7 @@ fn gather(folder: &Path, source: &mut String) {
 fn commands_are_found_in_a_script() {
     let words = |script| commands(script).iter().map(|words| words.join(" ")).collect::<Vec<_>>();
     assert_eq!(
-        words("A=1 autoresearch run \\\n  --tag x  # a comment\n# none\nautoresearch report | less"),
+        words("A=1 autoresearch run \\\n  --tag x  # a comment\n# none\nautoresearch report > file | less"),
         ["autoresearch run --tag x", "autoresearch report", "less"]
     );
 }
