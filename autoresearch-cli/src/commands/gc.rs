@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{SandboxError, State, Status};
+use autoresearch_core::{Journal, SandboxError, State, Status};
 use clap::Args;
 
 use crate::error::CommandError;
@@ -129,6 +129,8 @@ fn unneeded(state: &State) -> impl Iterator<Item = u32> {
 /// Removes what was planned. The note of what is gone is written first, so that `verify` never misses it.
 fn remove(repository: &Repository, plan: &Plan) -> Result<(), CommandError> {
     let Plan { run, refs, experiments, logs, slots } = plan;
+    // Held to the end, so that no run starts meanwhile.
+    let _lock = Journal::open(&repository.journal(&run.tag)?)?;
     if !experiments.is_empty() {
         removed::add(&repository.run_folder(&run.tag), experiments)?;
     }
