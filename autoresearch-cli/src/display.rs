@@ -22,7 +22,7 @@ use progress::Progress;
 pub use still::{Running, bars};
 
 use crate::text::terminal::Style;
-use crate::text::{clean_line, signed, significant};
+use crate::text::{clean_line, count, signed, significant};
 
 /// Without a terminal, the shortest time between two lines on the progress of an experiment.
 const PLAIN_PAUSE: Duration = Duration::from_secs(30);
@@ -144,7 +144,9 @@ impl Inner {
     fn began(&mut self, state: &State, options: &Options) {
         let done = state.experiments.len();
         if done > 0 {
-            self.out.line(&format!("going on with {}: {done} experiments are done", options.tag), None);
+            let are = if done == 1 { "is" } else { "are" };
+            let text = format!("going on with {}: {} {are} done", options.tag, count(done, "experiment"));
+            self.out.line(&text, None);
         }
         state.pending().for_each(|pending| self.board.note_waiting(pending.id));
         self.whole_run(state, options);
