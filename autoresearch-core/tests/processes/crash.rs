@@ -156,7 +156,7 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let (violations, pairs) = (violations.into_inner().unwrap(), pairs.into_inner());
     println!("evidence crash-points points {} pairs {pairs} violations {}", cases.len(), violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    let wanted = test_fixtures::by_default_or_thorough(15, 200);
+    let wanted = test_fixtures::by_default_or_thorough(10, 200);
     assert!(cases.len() > wanted && 2 * pairs > 5 * wanted, "fewer than there should be: {} and {pairs}", cases.len());
 }
 
