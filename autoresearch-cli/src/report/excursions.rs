@@ -17,12 +17,17 @@ pub fn excursions(state: &State) -> String {
         let sacrifices = named(&excursion.sacrifices);
         let _ = match excursion.kept {
             true => writeln!(text, "- over {sacrifices}: kept as {}", named(&[excursion.last])),
-            false => writeln!(text, "- over {sacrifices}: dropped after {} on it", count(excursion.tried as usize, "experiment")),
+            false => writeln!(
+                text,
+                "- over {sacrifices}: dropped after {} on it",
+                count(excursion.tried as usize, "experiment")
+            ),
         };
     }
     if let Some(line) = &state.side_line {
         let sacrifices = named(&line.sacrifices);
-        let _ = writeln!(text, "- over {sacrifices}: goes on, after {} on it", count(line.tried as usize, "experiment"));
+        let _ =
+            writeln!(text, "- over {sacrifices}: goes on, after {} on it", count(line.tried as usize, "experiment"));
     }
     text
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use autoresearch_core::{
-    AdoptedRevision, Cancel, Candidate, Executor, Job, JobName, LocalExecutor, Outcome, Revision, Sandbox, SandboxError,
-    StageError, Tree, Trial,
+    AdoptedRevision, Cancel, Candidate, Executor, Job, JobName, LocalExecutor, Outcome, Revision, Sandbox,
+    SandboxError, StageError, Tree, Trial,
 };
 use tempfile::TempDir;
 
@@ -41,7 +41,8 @@ impl Compiler {
         let mut job = Job::new(name, Tree::new([("kernel.c", KERNEL)])?, run.into(), trial.limit());
         let line = CommandLine::named(&candidate.revision);
         let rest = ["-o", "kernel", "kernel.c", "-lm"];
-        job.build.argv = [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
+        job.build.argv =
+            [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
         job.build.limit = trial.budget.build;
         for step in [&mut job.build, &mut job.run] {
             // The compiler's words are matched and shown: always the same language.
