@@ -24,7 +24,7 @@ use progress::Progress;
 pub use still::{Running, bars};
 
 use crate::text::terminal::Style;
-use crate::text::{clean_line, signed, significant};
+use crate::text::{clean_line, count, signed, significant};
 
 /// Time that the last lines may take to be read.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -164,7 +164,9 @@ impl Inner {
     fn began(&mut self, state: &State, options: &Options) {
         let done = state.experiments.len();
         if done > 0 {
-            self.out.line(&format!("going on with {}: {done} experiments are done", options.tag), None);
+            let are = if done == 1 { "is" } else { "are" };
+            let text = format!("going on with {}: {} {are} done", options.tag, count(done, "experiment"));
+            self.out.line(&text, None);
         }
         state.pending().for_each(|pending| self.board.note_waiting(pending.id));
         self.whole_run(state, options);

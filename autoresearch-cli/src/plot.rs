@@ -9,7 +9,7 @@ use plotters::prelude::*;
 use plotters::style::{register_font, text_anchor};
 use thiserror::Error;
 
-use crate::text::one_line;
+use crate::text::{count, one_line};
 
 /// The plot could not be drawn or written.
 #[derive(Debug, Error)]
@@ -84,7 +84,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
     area.fill(&WHITE).map_err(text)?;
     let kept = state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
     let tag = header.map_or("", |h| h.tag.as_str());
-    let title = format!("{tag}: {} experiments, {kept} kept", state.finished());
+    let title = format!("{tag}: {}, {kept} kept", count(state.finished(), "experiment"));
     let mut chart = ChartBuilder::on(area)
         .caption(title, (FONT, 26).into_font().color(&INK))
         .margin(18)

@@ -16,6 +16,11 @@ pub fn local_time(moment: Moment, format: &str) -> String {
     }
 }
 
+/// Formats a number of things: `1 experiment`, `2 experiments`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Returns `text` as one line of any length, cleaned.
 pub fn clean_line(text: &str) -> String {
     one_line(text, usize::MAX)

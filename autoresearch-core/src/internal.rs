@@ -11,6 +11,7 @@ pub use crate::ratchet::DecisionRule;
 pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, matches, purpose};
 
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
+#[cfg(feature = "command")]
 pub mod audit {
     pub use crate::audit::*;
 }
@@ -22,6 +23,7 @@ pub mod git {
 }
 
 /// Tables of other programs, read as a run.
+#[cfg(feature = "command")]
 pub mod import {
     pub use crate::import::*;
 }
@@ -68,6 +70,7 @@ pub mod text {
 }
 
 /// The checks of a journal, and of the repository that belongs to it.
+#[cfg(feature = "command")]
 pub mod verify {
     pub use crate::verify::*;
 }

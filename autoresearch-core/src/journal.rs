@@ -12,13 +12,15 @@ use thiserror::Error;
 
 use crate::failpoint;
 
+mod entry;
 mod moment;
 mod record;
 mod step;
 mod suspend;
 
+pub use entry::Entry;
 pub use moment::Moment;
-pub use record::{Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+pub use record::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 pub use step::{ExcursionStep, Promotion, Status};
 use suspend::SuspendClock;
 

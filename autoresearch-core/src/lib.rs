@@ -31,12 +31,16 @@ mod metric;
 
 mod ratchet;
 
+// What only the command of this workspace reads is compiled with the parts that it cannot do without.
+#[cfg(feature = "command")]
 mod audit;
+#[cfg(feature = "command")]
 mod import;
 mod journal;
 mod policy;
 mod results;
 mod state;
+#[cfg(feature = "command")]
 mod verify;
 
 mod lab;

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-#[cfg(feature = "git")]
 use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Decision, Entry, JournalError, Record, TrialResult};
@@ -19,11 +18,9 @@ use crate::sandbox::{Outcome, Revision};
 use crate::state::{State, Status};
 
 mod decisions;
-#[cfg(feature = "git")]
 mod repository;
 
 pub use decisions::decisions;
-#[cfg(feature = "git")]
 pub use repository::{fsck, objects, refs, repository};
 
 /// A finding that a run is not valid.
@@ -60,7 +57,6 @@ impl From<JournalError> for Violation {
     }
 }
 
-#[cfg(feature = "git")]
 impl From<GitError> for Violation {
     fn from(error: GitError) -> Violation {
         Violation::new(error.to_string())

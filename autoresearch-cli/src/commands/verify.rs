@@ -20,7 +20,7 @@ use crate::json::{self, CheckAnswer, VerifyAnswer};
 use crate::removed;
 use crate::repository::Repository;
 use crate::session::Session;
-use crate::text::terminal;
+use crate::text::{count, terminal};
 
 /// Checks of a run that goes on meanwhile before its violations are believed.
 const TRIES: usize = 10;
@@ -83,10 +83,6 @@ fn verdict(violations: usize) -> String {
         1 => "1 violation".into(),
         more => format!("{more} violations"),
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Report {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use autoresearch_core::State;
 
-use crate::text::clean_line;
+use crate::text::{clean_line, count};
 
 /// Formats one line for each excursion, also for one that goes on; empty where there was none.
 pub fn excursions(state: &State) -> String {
@@ -17,12 +17,17 @@ pub fn excursions(state: &State) -> String {
         let sacrifices = named(&excursion.sacrifices);
         let _ = match excursion.kept {
             true => writeln!(text, "- over {sacrifices}: kept as {}", named(&[excursion.last])),
-            false => writeln!(text, "- over {sacrifices}: dropped after {} experiments on it", excursion.tried),
+            false => writeln!(
+                text,
+                "- over {sacrifices}: dropped after {} on it",
+                count(excursion.tried as usize, "experiment")
+            ),
         };
     }
     if let Some(line) = &state.side_line {
         let sacrifices = named(&line.sacrifices);
-        let _ = writeln!(text, "- over {sacrifices}: goes on, after {} experiments on it", line.tried);
+        let _ =
+            writeln!(text, "- over {sacrifices}: goes on, after {} on it", count(line.tried as usize, "experiment"));
     }
     text
 }

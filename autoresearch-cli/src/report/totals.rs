@@ -8,22 +8,22 @@ use autoresearch_core::{Experiment, State, Status};
 
 use super::line::duration;
 use super::screening::screening;
-use crate::text::significant;
+use crate::text::{count, significant};
 
 /// Formats the counts and the gain in one line.
 pub fn totals(state: &State) -> String {
-    let count = |status| state.experiments.iter().skip(1).filter(|e| e.status == status).count();
+    let of = |status| state.experiments.iter().skip(1).filter(|e| e.status == status).count();
     let mut text = format!(
-        "{} experiments: {} kept, {} discarded{}, {} crashed; {} proposals rejected",
-        state.finished(),
-        count(Status::Keep),
-        count(Status::Discard),
+        "{}: {} kept, {} discarded{}, {} crashed; {} rejected",
+        count(state.finished(), "experiment"),
+        of(Status::Keep),
+        of(Status::Discard),
         match state.experiments.iter().filter(|experiment| experiment.failed_guard()).count() {
             0 => String::new(),
             guarded => format!(" ({guarded} of them by a guard)"),
         },
-        count(Status::Crash),
-        state.rejections.len(),
+        of(Status::Crash),
+        count(state.rejections.len(), "proposal"),
     );
     let metric = state.header.as_ref().map_or("score", |header| header.metric.as_str());
     let baseline = state.experiments.first().and_then(Experiment::score);

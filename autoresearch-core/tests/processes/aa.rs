@@ -98,19 +98,20 @@ const RUNS: u64 = 3;
 #[tokio::test]
 async fn a_change_of_the_seed_alone_is_never_kept() {
     let (mut aware, mut runs, mut sequential, mut strict) = (0, 0, 0, 0);
-    for seed in 1..=RUNS {
+    let searches = test_fixtures::by_default_or_thorough(1, RUNS as usize);
+    for seed in 1..=searches as u64 {
         let (kept, took) = search(SEEDED, other_seed, Arc::new(NoiseAware::default()), seed * 1_000_000).await;
         aware += kept;
         runs += took;
         sequential += search(SEEDED, other_seed, Arc::new(Sequential::default()), seed * 1_000_000).await.0;
         strict += search(SEEDED, other_seed, Arc::new(Strict), seed * 1_000_000).await.0;
     }
-    let proposals = PROPOSALS as u64 * RUNS;
+    let proposals = PROPOSALS * searches;
     println!(
         "evidence seed-only proposals {proposals} default {aware} runs {runs} sequential {sequential} strict {strict}"
     );
-    assert!(aware <= RUNS as usize / 2 && sequential == 0, "{aware} {sequential}");
-    assert!(strict >= 2 * RUNS as usize, "the seed decides the number: {strict}");
+    assert!(aware <= searches / 2 && sequential == 0, "{aware} {sequential}");
+    assert!(strict >= 2 * searches, "the seed decides the number: {strict}");
 }
 
 /// How much noise there is depends on the machine, so this is a measurement and no test.

@@ -47,7 +47,7 @@ const RECOVERY_POINTS: usize = 18;
 /// Kills of the loop in a thorough run of the tests.
 const KILLS: usize = 200;
 /// Kills of the loop otherwise.
-const KILLS_BY_DEFAULT: usize = 30;
+const KILLS_BY_DEFAULT: usize = 12;
 
 fn script(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
@@ -133,9 +133,9 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let decided: Vec<&str> = outcome.decisions.iter().map(|d| d.split(' ').nth(1).unwrap()).collect();
     assert_eq!(decided, kinds);
     let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_SCRIPT), Files::InMemory);
-    let short = test_fixtures::sampled(short_points.len(), 7);
+    let short = test_fixtures::sampled(short_points.len(), 20);
     let short: Vec<_> = short.into_iter().map(|at| (at, &short_template, &short_outcome, true)).collect();
-    let whole = test_fixtures::sampled(points.len(), 7);
+    let whole = test_fixtures::sampled(points.len(), 16);
     let cases = [short, whole.into_iter().map(|at| (at, &template, &outcome, false)).collect()].concat();
 
     let (next, pairs) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -156,7 +156,7 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let (violations, pairs) = (violations.into_inner().unwrap(), pairs.into_inner());
     println!("evidence crash-points points {} pairs {pairs} violations {}", cases.len(), violations.len());
     assert!(violations.is_empty(), "{}", violations.join("\n"));
-    let wanted = test_fixtures::by_default_or_thorough(30, 200);
+    let wanted = test_fixtures::by_default_or_thorough(10, 200);
     assert!(cases.len() > wanted && 2 * pairs > 5 * wanted, "fewer than there should be: {} and {pairs}", cases.len());
 }
 
@@ -177,7 +177,7 @@ fn every_write_boundary_of_screening_and_of_an_excursion_is_one_too() {
     let report = |case: String, found: Vec<String>| {
         violations.lock().unwrap().extend(found.into_iter().map(|violation| format!("{case}: {violation}")));
     };
-    let (next, sample) = (AtomicUsize::new(0), test_fixtures::sampled(points.len(), 7));
+    let (next, sample) = (AtomicUsize::new(0), test_fixtures::sampled(points.len(), 20));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {

@@ -272,7 +272,7 @@ fn dies_at(at: usize) -> bool {
 fn a_lab_of_several_workers_may_die_at_any_write_boundary() {
     let (status, points) = Fixture::new().go_on_elsewhere(None);
     assert!(status.success() && points.len() > 300, "{status}, {} points", points.len());
-    let sample = test_fixtures::sampled(points.len(), 8);
+    let sample = test_fixtures::sampled(points.len(), 20);
     let [next, killed, violations] = [0, 0, 0].map(AtomicUsize::new);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -289,5 +289,5 @@ fn a_lab_of_several_workers_may_die_at_any_write_boundary() {
     let [killed, violations] = [killed, violations].map(AtomicUsize::into_inner);
     println!("evidence crash-workers points {} kills {killed} violations {violations}", points.len());
     assert!(violations == 0, "{violations} cases are told above");
-    assert!(killed > test_fixtures::by_default_or_thorough(35, 300), "only {killed} harnesses died");
+    assert!(killed > test_fixtures::by_default_or_thorough(10, 300), "only {killed} harnesses died");
 }

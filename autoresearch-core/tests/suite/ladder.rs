@@ -12,7 +12,7 @@ use autoresearch_core::*;
 /// Items of the evaluation set.
 const ITEMS: usize = 500;
 /// Seeds of the labels, each an attack of its own.
-const SEEDS: u64 = 5;
+const SEEDS: usize = 5;
 
 /// SplitMix64.
 fn mix(number: u64) -> u64 {
@@ -132,15 +132,20 @@ fn lab(seed: u64, proposer: Box<dyn Proposer<Vec<u64>>>, ratchet: Arc<dyn Ratche
         .unwrap()
 }
 
+fn seeds() -> u64 {
+    test_fixtures::by_default_or_thorough(2, SEEDS) as u64
+}
+
 /// By how much the final loss is below that of any fresh items, averaged over the seeds.
 async fn overfit(proposer: impl Fn() -> Box<dyn Proposer<Vec<u64>>>, ratchet: Arc<dyn Ratchet>) -> f64 {
     let mut sum = 0.0;
-    for seed in 0..SEEDS {
+    let seeds = seeds();
+    for seed in 0..seeds {
         let mut lab = lab(seed, proposer(), ratchet.clone(), Journal::in_memory());
         lab.run(&Cancel::new()).await.unwrap();
         sum += 0.5 - lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get();
     }
-    sum / SEEDS as f64
+    sum / seeds as f64
 }
 
 #[tokio::test]
@@ -152,9 +157,11 @@ async fn a_boosting_attack_overfits_greed_far_more_than_the_ladder() {
     let (greedy, ladder) = (overfit(boosting, Arc::new(Strict)).await, overfit(boosting, Arc::new(Ladder)).await);
     let climbs = (overfit(climbing, Arc::new(Strict)).await, overfit(climbing, Arc::new(Ladder)).await);
     println!(
-        "evidence ladder items {ITEMS} seeds {SEEDS} vectors {VECTORS} greedy {greedy:.4} ladder {ladder:.4} \
+        "evidence ladder items {ITEMS} seeds {} vectors {VECTORS} greedy {greedy:.4} ladder {ladder:.4} \
          steps {STEPS} climb_greedy {:.4} climb_ladder {:.4}",
-        climbs.0, climbs.1
+        seeds(),
+        climbs.0,
+        climbs.1
     );
     assert!(greedy > 0.2 && ladder < greedy / 3.0, "greedy {greedy}, Ladder {ladder}");
     // Decisions are told under every rule: the Ladder only slows this one.

@@ -15,6 +15,7 @@ use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
+use test_fixtures::by_default_or_thorough;
 
 /// Evidence in the middle of an experiment.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ fn kept_by_luck(rule: &dyn Ratchet, trials: u32) -> f64 {
 
 #[test]
 fn luck_is_kept_no_more_often_than_stated() {
-    let trials = 20_000;
+    let trials = by_default_or_thorough(5_000, 20_000) as u32;
     // Three standard errors of the count.
     let bound = |alpha: f64| alpha + 3.0 * (alpha * (1.0 - alpha) / f64::from(trials)).sqrt();
     for alpha in [0.05, 0.10, 0.20] {
@@ -402,7 +403,7 @@ async fn luck_is_kept_less_than_once_in_a_hundred_proposals_where_scores_take_fe
             ("sequential", Arc::new(Sequential::default())),
         ] {
             let mut simulation = Simulation::new(Effects::none());
-            (simulation.scores, simulation.runs) = (scores, 60);
+            (simulation.scores, simulation.runs) = (scores, by_default_or_thorough(20, 60) as u64);
             let found = simulation.run(rule).await.unwrap();
             let hundred = found.false_keeps_in_a_hundred();
             println!("evidence few-values scores {scores:?} rule {name} in-hundred {hundred:.3}");
@@ -418,7 +419,7 @@ async fn a_real_gain_is_found_where_scores_take_few_values() {
         [(Scores::PassRate { items: 20, base: 0.3 }, 2.0, 0.4), (Scores::Steps { draws: 4, success: 0.12 }, 3.0, 0.6)]
     {
         let mut simulation = Simulation::new(Effects::some(0.15, Gain::Fixed(gain)));
-        (simulation.scores, simulation.trials, simulation.runs) = (scores, 60, 100);
+        (simulation.scores, simulation.trials, simulation.runs) = (scores, 60, by_default_or_thorough(40, 100) as u64);
         let power = simulation.run(Arc::new(NoiseAware::default())).await.unwrap().power;
         assert!(power > least, "{power} of gains of {gain} sigma in {scores:?}");
     }
@@ -451,7 +452,8 @@ async fn overlapping_tests_keep_no_more_luck_than_was_promised() {
 #[tokio::test]
 async fn a_promised_number_of_false_keeps_is_about_kept_in_long_runs_too() {
     let mut simulation = Simulation::new(Effects::none());
-    (simulation.trials, simulation.experiments, simulation.runs) = (usize::MAX, Some(1000), 20);
+    (simulation.trials, simulation.experiments, simulation.runs) =
+        (usize::MAX, Some(1000), by_default_or_thorough(6, 20) as u64);
     let promised = Arc::new(noise_aware(|settings| settings.false_keeps = Some(0.5)));
     let kept = simulation.run(promised).await.unwrap().false_keeps;
     let without = simulation.run(Arc::new(NoiseAware::default())).await.unwrap().false_keeps;

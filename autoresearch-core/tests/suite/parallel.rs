@@ -256,7 +256,7 @@ fn is_cancelled(record: &Record) -> bool {
 #[test]
 fn workers_kills_and_luck_change_nothing_about_what_is_kept() {
     let wanted = std::env::var("AUTORESEARCH_HISTORIES").ok().and_then(|n| n.parse().ok());
-    let wanted: u32 = wanted.unwrap_or(if test_fixtures::thorough() { 1500 } else { 400 });
+    let wanted: u32 = wanted.unwrap_or(if test_fixtures::thorough() { 1500 } else { 150 });
     let [histories, happened, withdrawn] = [0; 3].map(AtomicUsize::new);
     let mut violations = Vec::new();
     for adds_up in [true, false] {

@@ -588,7 +588,7 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 #[test]
 fn no_history_breaks_the_ratchet() {
     let wanted = std::env::var("AUTORESEARCH_TRANSITIONS").ok().and_then(|n| n.parse().ok());
-    let wanted = wanted.unwrap_or_else(|| test_fixtures::by_default_or_thorough(15_000, 100_000));
+    let wanted = wanted.unwrap_or_else(|| test_fixtures::by_default_or_thorough(5_000, 100_000));
     while COUNT.load(Ordering::Relaxed) < wanted {
         let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
         let histories = Plan::sequential_strategy(20..80);

@@ -1,14 +1,9 @@
 //! Where a candidate runs: the kernel, compiled with its flags and run several times.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use async_trait::async_trait;
-// The workspace's own runner of processes, which is no part of the promise: `tokio::process` with `kill_on_drop` will do, too.
-use autoresearch_core::internal::process::{self, Command, Finished};
 use autoresearch_core::{
-    AdoptedRevision, Cancel, Candidate, MachineId, Outcome, Phase, Progress, Revision, RunLog, Sandbox, SandboxError,
-    StageError, Trial,
+    AdoptedRevision, Cancel, Candidate, Executor, Job, JobName, LocalExecutor, Outcome, Revision, Sandbox,
+    SandboxError, StageError, Tree, Trial,
 };
 use tempfile::TempDir;
 
@@ -19,49 +14,42 @@ pub const KERNEL: &str = include_str!("../kernel.c");
 /// State that the search starts from.
 pub const BASELINE: &str = "-O0";
 
-/// Compiles and runs in a private folder, which is gone with it.
+/// Compiles and runs in a private folder, which is gone with it. A local executor keeps the limits and ends what is left running.
 pub struct Compiler {
     program: String,
     rounds: u32,
     repeats: u32,
-    folder: TempDir,
+    executor: LocalExecutor,
     adopted: AdoptedRevision,
+    /// Holds the folder of the executor.
+    _folder: TempDir,
 }
 
 impl Compiler {
     /// A sandbox for the compiler `program`: the kernel works `rounds` rounds and is run `repeats` times.
     pub fn new(program: impl Into<String>, rounds: u32, repeats: u32) -> Result<Compiler, SandboxError> {
         let folder = tempfile::tempdir().map_err(|e| SandboxError::io("making a temporary folder", e))?;
-        std::fs::write(folder.path().join("kernel.c"), KERNEL)
-            .map_err(|e| SandboxError::io("writing the kernel's source", e))?;
-        Ok(Compiler { program: program.into(), rounds, repeats, folder, adopted: AdoptedRevision::default() })
+        let executor = LocalExecutor::new([folder.path().join("slot")], folder.path().join("logs"));
+        let adopted = AdoptedRevision::default();
+        Ok(Compiler { program: program.into(), rounds, repeats, executor, adopted, _folder: folder })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    async fn command(
-        &self,
-        argv: Vec<String>,
-        log: PathBuf,
-        limit: Duration,
-        trial: &Trial,
-        cancel: &Cancel,
-    ) -> Result<Finished, SandboxError> {
-        // The compiler's words are matched and shown: always the same language.
-        let environment = vec![("LC_ALL".into(), "C".into())];
-        let command = Command {
-            argv,
-            directory: self.folder.path().to_owned(),
-            environment,
-            log,
-            limit,
-            grace: process::GRACE,
-            limits: process::Limits::default(),
-        };
-        let progress = trial.progress.clone();
-        command.run(cancel, &move |line| progress(Progress::Line(line))).await
+    /// The job of a trial. Its files are the same for all candidates: the flags stand in the command line of the build.
+    fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
+        let run = ["./kernel".to_owned(), self.rounds.to_string()];
+        let name = JobName::new("compiler-flags", trial.name());
+        let mut job = Job::new(name, Tree::new([("kernel.c", KERNEL)])?, run.into(), trial.limit());
+        let line = CommandLine::named(&candidate.revision);
+        let rest = ["-o", "kernel", "kernel.c", "-lm"];
+        job.build.argv =
+            [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
+        job.build.limit = trial.budget.build;
+        for step in [&mut job.build, &mut job.run] {
+            // The compiler's words are matched and shown: always the same language.
+            step.environment = vec![("LC_ALL".into(), "C".into())];
+        }
+        (job.repeats, job.slot, job.progress) = (self.repeats, trial.slot, trial.progress.clone());
+        Ok(job)
     }
 }
 
@@ -80,46 +68,11 @@ impl Sandbox<Flags> for Compiler {
     }
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
-        let (build_log, run_log, program) = (self.path("build.log"), self.path("run.log"), self.path("kernel"));
-        // Nothing of the last candidate may be taken for this one's.
-        for old in [&build_log, &run_log, &program] {
-            match std::fs::remove_file(old) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SandboxError::io(format!("removing {}", old.display()), error));
-                }
-                _ => {}
-            }
-        }
-        let mut log = RunLog { phase: Phase::Build, ..RunLog::default() };
+        self.executor.run(&self.job(candidate, trial)?, cancel).await
+    }
 
-        (trial.progress)(Progress::Phase(Phase::Build));
-        let line = CommandLine::named(&candidate.revision);
-        let rest = ["-o", "kernel", "kernel.c", "-lm"];
-        let argv = [self.program.as_str()].into_iter().chain(line.flags()).chain(rest).map(str::to_owned).collect();
-        let build = self.command(argv, build_log.clone(), trial.budget.build, trial, cancel).await?;
-        log.build = build.elapsed;
-        log.path = Some(build_log);
-        if !build.succeeded() {
-            return process::outcome(&build, "the compiler", log);
-        }
-
-        (trial.progress)(Progress::Phase(Phase::Run));
-        log.phase = Phase::Run;
-        log.machine = Some(MachineId::here());
-        log.path = Some(run_log.clone());
-        let mut last = build;
-        for _ in 0..self.repeats {
-            let argv = vec![program.display().to_string(), self.rounds.to_string()];
-            // The limit is for all repeats together.
-            let left = trial.budget.run.saturating_sub(log.elapsed);
-            last = self.command(argv, run_log.clone(), left, trial, cancel).await?;
-            log.elapsed += last.elapsed;
-            log.peak_memory = log.peak_memory.max(last.peak_memory);
-            if !last.succeeded() {
-                break;
-            }
-        }
-        process::outcome(&last, "the kernel", log)
+    fn keeps_budget(&self) -> bool {
+        true
     }
 
     async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
