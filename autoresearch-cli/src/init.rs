@@ -8,7 +8,7 @@ mod programme;
 mod templates;
 
 pub use detect::{Look, quoted};
-pub use draft::{Draft, MetricDraft};
+pub use draft::{Draft, MetricDraft, ProposerDraft};
 pub use numbers::{Choice, Found, choose, found, list};
 pub use place::{Place, seconds};
 pub use programme::programme;

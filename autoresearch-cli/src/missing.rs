@@ -221,8 +221,13 @@ impl WorkingTree<'_> {
         if let Some(path) = own.as_deref().and_then(Path::to_str) {
             return self.left_out(path);
         }
-        if self.root.join("node_modules").join(name).exists() && !self.is_committed("node_modules") {
-            return Remedy::Share { path: "node_modules".into(), why: "git ignores it" };
+        // A package below the root, as a benchmark often is, has packages of its own.
+        let installed = self.folders().into_iter().map(|folder| folder.join("node_modules"));
+        let mut installed = installed.filter(|modules| self.root.join(modules).join(name).exists());
+        if let Some(modules) = installed.find_map(|modules| modules.to_str().map(str::to_owned))
+            && !self.is_committed(&modules)
+        {
+            return Remedy::Share { path: modules, why: "git ignores it" };
         }
         for environment in [".venv", "venv", "env"].map(|name| self.root.join(name)) {
             if !environment.join("pyvenv.cfg").is_file() {

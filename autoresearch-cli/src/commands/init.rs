@@ -13,7 +13,8 @@ use super::signals::cancel_on_signal;
 use crate::config::parse_direction;
 use crate::error::CommandError;
 use crate::init::{
-    Choice, Draft, Found, Look, MetricDraft, Place, Template, choose, draft, found, list, programme, quoted, seconds,
+    Choice, Draft, Found, Look, MetricDraft, Place, ProposerDraft, Template, choose, draft, found, list, programme,
+    quoted, seconds,
 };
 use crate::repository::Repository;
 use crate::text::terminal;
@@ -43,6 +44,12 @@ pub struct InitArgs {
     /// The name of the number; wall for the time that the command takes.
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
+    /// A regular expression that finds the number: "speed (?<value>[0-9.]+)".
+    #[arg(long, value_name = "REGEX", requires_all = ["metric", "direction"])]
+    pattern: Option<String>,
+    /// The tool whose output holds the number, which --metric names, as criterion.
+    #[arg(long, value_name = "TOOL", requires_all = ["metric", "direction"], conflicts_with = "pattern")]
+    reader: Option<String>,
     /// The way that is better: minimise or maximise.
     #[arg(long, value_name = "WAY", value_parser = parse_direction)]
     direction: Option<Direction>,
@@ -52,6 +59,12 @@ pub struct InitArgs {
     /// The tests that a candidate must pass.
     #[arg(long, value_name = "COMMAND")]
     guard: Option<String>,
+    /// A command line that edits the files in its folder, as the proposer.
+    #[arg(long, value_name = "COMMAND")]
+    agent: Option<String>,
+    /// A value that the knob search may change, as "LR=log 0.001..0.1"; may be repeated.
+    #[arg(long, value_name = "NAME=RANGE", conflicts_with = "agent")]
+    knob: Vec<String>,
     /// The layout: karpathy, nanochat, python, cargo-bench or command [default: recognised]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     template: Option<Template>,
@@ -149,6 +162,15 @@ fn take_flags(draft: &mut Draft, args: &InitArgs) -> Result<(), CommandError> {
     if args.metric.is_some() {
         draft.metric = None;
     }
+    if let Some(agent) = &args.agent {
+        draft.proposer = ProposerDraft::Command(quoted(agent).map_err(other)?);
+    }
+    for knob in &args.knob {
+        let (name, range) = knob
+            .split_once('=')
+            .ok_or_else(|| other(format!("--knob {knob} has no range; give one as \"{knob}=log 0.001..0.1\"")))?;
+        draft.knobs.push((name.trim().to_owned(), range.trim().to_owned()));
+    }
     Ok(())
 }
 
@@ -192,6 +214,11 @@ fn check_draft(draft: &Draft) -> Result<(), CommandError> {
 
 /// The metric: by the flags, by its name, or by a person's answer. Its direction is never guessed.
 fn metric(args: &InitArgs, draft: &Draft, numbers: &[Found], asks: bool) -> Result<MetricDraft, CommandError> {
+    if let (Some(name), true) = (&args.metric, args.pattern.is_some() || args.reader.is_some()) {
+        let (pattern, reader) = (args.pattern.clone(), args.reader.clone());
+        let name = name.clone();
+        return Ok(MetricDraft { name, direction: args.direction, pattern, reader, ..MetricDraft::default() });
+    }
     let likely = draft.metric.as_ref().map(|metric| metric.name.as_str());
     let mut choice = choose(numbers, args.metric.as_deref(), likely);
     if let Choice::Open(why) = &choice
@@ -204,7 +231,8 @@ fn metric(args: &InitArgs, draft: &Draft, numbers: &[Found], asks: bool) -> Resu
     let one = match choice {
         Choice::Wall => {
             let (name, origin) = ("seconds".to_owned(), "wall clock of the run".to_owned());
-            return Ok(MetricDraft { name, origin, direction: Some(Direction::Minimise), wall: true });
+            let direction = Some(Direction::Minimise);
+            return Ok(MetricDraft { name, origin, direction, wall: true, ..MetricDraft::default() });
         }
         Choice::Open(why) => return Err(other(why)),
         Choice::Number(one) => one,
@@ -232,7 +260,8 @@ fn metric(args: &InitArgs, draft: &Draft, numbers: &[Found], asks: bool) -> Resu
     };
     terminal::out(format_args!("metric: {} = {} ({way} is better{by})", one.name, significant(one.value)));
     let origin = format!("line {}: `{}`", one.number, one.line);
-    Ok(MetricDraft { name: one.name, direction: Some(direction), wall: false, origin })
+    let direction = Some(direction);
+    Ok(MetricDraft { name: one.name, direction, unit: one.unit, origin, ..MetricDraft::default() })
 }
 
 /// A limit that an ordinary candidate keeps: three times as long and a minute more, in whole minutes.

@@ -29,6 +29,8 @@ pub struct Draft {
     pub guard: Option<Vec<String>>,
     /// True if the guard is in force, and not only offered.
     pub guarded: bool,
+    /// Ranges of values, by name.
+    pub knobs: Vec<(String, String)>,
     /// The metric, once it is known.
     pub metric: Option<MetricDraft>,
     /// The proposer.
@@ -38,7 +40,7 @@ pub struct Draft {
 }
 
 /// The metric of a draft.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct MetricDraft {
     /// Its name.
     pub name: String,
@@ -46,12 +48,18 @@ pub struct MetricDraft {
     pub direction: Option<Direction>,
     /// True for the time of the run by the lab's clock, in seconds.
     pub wall: bool,
+    /// The unit that is printed behind it; empty for none.
+    pub unit: String,
+    /// The regular expression that finds it, if one was given.
+    pub pattern: Option<String>,
+    /// The tool that writes it, if one was named; the metric's name is that of its entry.
+    pub reader: Option<String>,
     /// The line that it was read from, for a remark.
     pub origin: String,
 }
 
 /// The proposer of a draft.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProposerDraft {
     /// The knob search, with constants to change.
     #[default]
@@ -62,6 +70,8 @@ pub enum ProposerDraft {
     ClaudeCode(bool),
     /// The same for Codex.
     Codex(bool),
+    /// A command line that edits the files.
+    Command(Vec<String>),
     /// Claude, whose key is set.
     Claude,
     /// OpenAI, whose key is set.
@@ -70,7 +80,7 @@ pub enum ProposerDraft {
 
 impl ProposerDraft {
     /// Its lines.
-    fn lines(self) -> Vec<(String, &'static str)> {
+    fn lines(&self) -> Vec<(String, &'static str)> {
         let line = |text: &str| text.to_owned();
         let mut lines = match self {
             ProposerDraft::Knobs => {
@@ -81,6 +91,14 @@ impl ProposerDraft {
             }
             ProposerDraft::ClaudeCode(_) => vec![(line("kind = \"agent\""), ""), (line("agent = \"claude-code\""), "")],
             ProposerDraft::Codex(_) => vec![(line("kind = \"agent\""), ""), (line("agent = \"codex\""), "")],
+            ProposerDraft::Command(command) => {
+                let command = format!("command = {}", list(command));
+                vec![
+                    (line("kind = \"agent\""), ""),
+                    (command, "edits the files"),
+                    (line("key = \"login\""), "gets none"),
+                ]
+            }
             ProposerDraft::Claude => vec![(line("kind = \"claude\""), "asks over the network, with ANTHROPIC_API_KEY")],
             ProposerDraft::Openai => vec![(line("kind = \"openai\""), "asks over the network, with OPENAI_API_KEY")],
         };
@@ -91,7 +109,7 @@ impl ProposerDraft {
     }
 
     /// Describes it for a person.
-    pub fn describe(self) -> &'static str {
+    pub fn describe(&self) -> &'static str {
         match self {
             ProposerDraft::Knobs => "the knob search, over constants with a range",
             ProposerDraft::NoKnobs => {
@@ -99,6 +117,7 @@ impl ProposerDraft {
             }
             ProposerDraft::ClaudeCode(_) => "Claude Code, which is installed",
             ProposerDraft::Codex(_) => "Codex, which is installed",
+            ProposerDraft::Command(_) => "the command line of --agent",
             ProposerDraft::Claude => "Claude, since ANTHROPIC_API_KEY is set",
             ProposerDraft::Openai => "OpenAI, since OPENAI_API_KEY is set",
         }
@@ -155,6 +174,16 @@ impl Draft {
             let mut lines =
                 vec![(own("[metric]"), ""), (format!("name = {}", string(&metric.name)), metric.origin.as_str())];
             lines.push((format!("direction = \"{direction}\""), ""));
+            if let Some(pattern) = &metric.pattern {
+                lines.push((format!("pattern = {}", string(pattern)), ""));
+            }
+            if let Some(reader) = &metric.reader {
+                lines.push((format!("reader = {}", string(reader)), ""));
+                lines.push((format!("entry = {}", string(&metric.name)), ""));
+            }
+            if !metric.unit.is_empty() {
+                lines.push((format!("unit = {}", string(&metric.unit)), ""));
+            }
             if metric.wall {
                 lines.push((own("kind = \"timing\""), "the lab's clock"));
                 lines.extend(["clock = \"wall\"", "unit = \"s\"", "samples = 1"].map(|line| (own(line), "")));
@@ -162,6 +191,10 @@ impl Draft {
             section(lines);
         }
         section(std::iter::once((own("[proposer]"), "")).chain(self.proposer.lines()).collect());
+        if !self.knobs.is_empty() {
+            let ranges = self.knobs.iter().map(|(name, range)| (format!("{} = {}", string(name), string(range)), ""));
+            section(std::iter::once((own("[knobs]"), "")).chain(ranges).collect());
+        }
         let text =
             |between: &str| sections.iter().map(|lines| lines.join("\n")).collect::<Vec<_>>().join(between) + "\n";
         let airy = text("\n\n");
@@ -211,9 +244,13 @@ mod tests {
                 name: "time".into(),
                 direction: Some(Direction::Minimise),
                 wall: true,
+                unit: String::new(),
+                pattern: None,
+                reader: None,
                 origin: "line 3: `time: 4`".into(),
             }),
             proposer: ProposerDraft::Codex(true),
+            knobs: Vec::new(),
             seconds: Some(2.0),
         };
         let text = draft.text();
@@ -224,6 +261,7 @@ mod tests {
             ProposerDraft::Knobs,
             ProposerDraft::NoKnobs,
             ProposerDraft::ClaudeCode(false),
+            ProposerDraft::Command(words("sh agent.sh")),
             ProposerDraft::Claude,
             ProposerDraft::Openai,
         ] {

@@ -41,8 +41,7 @@ impl Place<'_> {
         draft.metric.get_or_insert(MetricDraft {
             name: "score".into(),
             direction: Some(Direction::Minimise),
-            wall: false,
-            origin: String::new(),
+            ..MetricDraft::default()
         });
         Session::new(self.repository.clone(), Config::from_text(CONFIG, &draft.text())?, "init".into())
     }
@@ -123,8 +122,11 @@ impl Place<'_> {
 
     /// The proposer: knobs if there are some, else an agent that is installed, else a model whose key is set.
     pub async fn proposer(&self, draft: &Draft) -> Result<ProposerDraft, CommandError> {
+        if let ProposerDraft::Command(_) = &draft.proposer {
+            return Ok(draft.proposer.clone());
+        }
         let session = self.session(draft)?;
-        if checks::has_knobs(&Subject::new(&session, self.lineage, self.base)?).await? {
+        if !draft.knobs.is_empty() || checks::has_knobs(&Subject::new(&session, self.lineage, self.base)?).await? {
             return Ok(ProposerDraft::Knobs);
         }
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -54,12 +54,7 @@ pub fn draft(look: &Look<'_>, template: Template) -> Draft {
 
 /// The number of karpathy's trainers.
 fn val_bpb() -> Option<MetricDraft> {
-    Some(MetricDraft {
-        name: "val_bpb".into(),
-        direction: Some(Direction::Minimise),
-        wall: false,
-        origin: String::new(),
-    })
+    Some(MetricDraft { name: "val_bpb".into(), direction: Some(Direction::Minimise), ..MetricDraft::default() })
 }
 
 fn karpathy(look: &Look<'_>) -> Draft {

@@ -35,7 +35,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
         table(
             "autoresearch-cli",
             &["--test", "suite"],
-            "help::",
+            "reference::every_help",
             "help",
             15,
             "every command, at most 24 lines with an example",
