@@ -10,11 +10,14 @@ use super::scan::scan;
 /// Most lines around a value that a replacement shows so that it is unique.
 const AROUND: usize = 40;
 
+/// The text of a file, and new texts for places in it.
+type FileChanges<'a> = (&'a str, Vec<(Range<usize>, String)>);
+
 /// Returns the edits that put new texts in these places of several files, each given with path and text of its file.
 pub(crate) fn edits_of<'a>(
     changes: impl IntoIterator<Item = (&'a str, &'a str, Range<usize>, String)>,
 ) -> Vec<FileEdit> {
-    let mut files: BTreeMap<&str, (&str, Vec<(Range<usize>, String)>)> = BTreeMap::new();
+    let mut files: BTreeMap<&str, FileChanges<'_>> = BTreeMap::new();
     for (path, source, place, new) in changes {
         files.entry(path).or_insert((source, Vec::new())).1.push((place, new));
     }
@@ -41,7 +44,7 @@ pub(crate) fn edits(path: &str, source: &str, mut changes: Vec<(Range<usize>, St
     lines.dedup();
     let skeletons = scan(path, source).skeletons;
     let file = File { path, source, ends: &ends, skeletons: &skeletons, changes: &changes };
-    let whole = lines.first().zip(lines.last()).map(|(first, last)| vec![first.start..last.end]);
+    let whole = lines.first().zip(lines.last()).map(|(first, last)| std::iter::once(first.start..last.end).collect());
     for groups in [Some(lines), whole].into_iter().flatten() {
         let edits: Option<Vec<FileEdit>> = groups.into_iter().map(|lines| file.replacement(lines)).collect();
         let Some(edits) = edits else { continue };

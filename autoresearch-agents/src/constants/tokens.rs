@@ -148,7 +148,7 @@ fn number(rest: &str, syntax: &Syntax) -> usize {
         let goes_on = match c {
             c if c.is_alphanumeric() || c == '_' => true,
             // `1..8` is a range, and `2.max(x)` a call.
-            '.' => after != '.' && !(after.is_alphabetic() && !matches!(after, 'f' | 'F' | 'e' | 'E')) && after != '_',
+            '.' => (!after.is_alphabetic() || matches!(after, 'f' | 'F' | 'e' | 'E')) && after != '.' && after != '_',
             '+' | '-' => matches!(before, 'e' | 'E') && !is_hex && after.is_ascii_digit(),
             '\'' => syntax.tick_digits && after.is_ascii_alphanumeric(),
             '%' => false,

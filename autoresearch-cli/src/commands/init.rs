@@ -65,7 +65,7 @@ pub struct InitArgs {
     /// A value that the knob search may change, as "LR=log 0.001..0.1"; may be repeated.
     #[arg(long, value_name = "NAME=RANGE", conflicts_with = "agent")]
     knob: Vec<String>,
-    /// The layout: karpathy, nanochat, python, cargo-bench or command [default: recognised]
+    /// karpathy, nanochat, python, cargo-bench or command [default: recognised]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     template: Option<Template>,
     /// Measure N times [default: up to 3, within a minute]

@@ -163,7 +163,7 @@ mod tests {
             text.extend_from_slice(&buffer[..count]);
         }
         let text = String::from_utf8(text).unwrap();
-        let lines: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = text.lines().take_while(|line| line.starts_with('l')).collect();
         // The last one may have been left out from its middle on.
         let whole = &lines[..lines.len().saturating_sub(1)];
         assert!(

@@ -44,7 +44,7 @@ fn outcome(result: &Result<Imported, String>) -> String {
         count(Status::Discard),
         count(Status::Crash),
         shown(keeps().next()),
-        shown(keeps().last()),
+        shown(keeps().next_back()),
         imported.problems.len()
     )
 }

@@ -26,8 +26,11 @@ pub(super) fn failing_test(output: &str) -> Option<String> {
     })
 }
 
+/// Finds the names of failed tests among the lines of one program's output.
+type Form = fn(&[&str]) -> Vec<String>;
+
 /// The forms, the most specific ones first.
-const FORMS: [fn(&[&str]) -> Vec<String>; 13] =
+const FORMS: [Form; 13] =
     [pytest, cargo, go, rspec, minitest, jest, vitest, unittest, ctest, phpunit, mocha, marked, tap];
 
 fn each(lines: &[&str], name: impl Fn(&str) -> Option<&str>) -> Vec<String> {

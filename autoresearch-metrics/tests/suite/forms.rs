@@ -32,7 +32,7 @@ fn every_printed_form_is_read_rightly_or_refused_with_the_candidates() {
     let mut wrong = Vec::new();
     for form in &table.form {
         let Form { name, metric, unit, output, value, refused } = form;
-        assert!(value.is_some() != !refused.is_empty(), "{name}: a value, or words of a message");
+        assert!(value.is_some() == refused.is_empty(), "{name}: a value, or words of a message");
         let reader = LogMetric::new(metric, Direction::Minimise).with_unit(unit);
         let read = reader.read(&Outcome::Completed(RunLog::saying(output.as_str())));
         match (read, value) {

@@ -1,4 +1,5 @@
 //! The metrics over what programs print and write.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod forms;
 mod properties;

@@ -70,7 +70,7 @@ fn every_tool_s_format_is_read_rightly_or_refused_with_the_candidates() {
     let mut wrong = Vec::new();
     for format in &table.format {
         let name = &format.name;
-        assert!(format.value.is_some() != !format.refused.is_empty(), "{name}: a value, or words of a message");
+        assert!(format.value.is_some() == format.refused.is_empty(), "{name}: a value, or words of a message");
         match (format.read(), format.value) {
             (Ok(read), Some(value)) if read == value => {}
             (Err(error), None) if format.refused.iter().all(|word| error.contains(word)) => {}

@@ -137,7 +137,8 @@ fn the_keys_are_those_that_the_parser_allows() {
         // Read apart from the rest.
         named.retain(|name| !(section.is_empty() && *name == "proposer"));
         allowed.retain(|name| !(section.is_empty() && *name == "proposer"));
-        (allowed.sort_unstable(), named.sort_unstable());
+        allowed.sort_unstable();
+        named.sort_unstable();
         assert_eq!(named, allowed, "[{section}]");
         assert_eq!(form["additionalProperties"], false, "[{section}]");
         checked += 1;

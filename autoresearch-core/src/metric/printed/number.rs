@@ -91,7 +91,7 @@ fn wrapped(text: &str) -> Option<(usize, Number)> {
     let open = text.find(['(', '['])?;
     let (before, close) = (&text[..open], if text[open..].starts_with('(') { ')' } else { ']' });
     let is_list = before.is_empty() && close == ']';
-    if !is_list && !(WRAPPERS.contains(&before) && close == ')') {
+    if !(is_list || WRAPPERS.contains(&before) && close == ')') {
         return None;
     }
     let inside = &text[open + 1..];
@@ -102,7 +102,7 @@ fn wrapped(text: &str) -> Option<(usize, Number)> {
     let rest = inside.get(found.length..).unwrap_or_default().trim();
     let keywords =
         rest.strip_prefix(',').is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_alphabetic()));
-    if !rest.is_empty() && !(keywords && !is_list) {
+    if !rest.is_empty() && (!keywords || is_list) {
         found.value = Err("is a list of several numbers".into());
         found.text = text[..length].to_owned();
     }
