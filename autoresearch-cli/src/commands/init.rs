@@ -44,7 +44,7 @@ pub struct InitArgs {
     /// The name of the number; wall for the time that the command takes.
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// A regular expression that finds the number: "speed (?<value>[0-9.]+)".
+    /// A regular expression that finds the number: `speed (?<value>[0-9.]+)`.
     #[arg(long, value_name = "REGEX", requires_all = ["metric", "direction"])]
     pattern: Option<String>,
     /// The tool whose output holds the number, which --metric names, as criterion.
