@@ -1,6 +1,6 @@
 //! The time in which the machine was suspended: what the clock since the boot counts and the monotonic one does not.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The two clocks are not read at the same moment, so a smaller difference is none.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -13,19 +13,32 @@ pub(super) struct SuspendClock {
     uptime: Uptime,
     /// Both clocks at the end of the last suspend.
     since: Option<(Duration, Instant)>,
+    /// The clocks that cost nothing at the last look at the time since the boot, which costs a file. `None`: it is always read.
+    looked: Option<(SystemTime, Instant)>,
 }
+
+/// Longest time without a look at the time since the boot.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl SuspendClock {
     pub(super) fn start() -> SuspendClock {
-        SuspendClock::over(since_boot)
+        SuspendClock { looked: Some((SystemTime::now(), Instant::now())), ..SuspendClock::over(since_boot) }
     }
 
     pub(super) fn over(uptime: Uptime) -> SuspendClock {
-        SuspendClock { uptime, since: uptime().map(|uptime| (uptime, Instant::now())) }
+        SuspendClock { uptime, since: uptime().map(|uptime| (uptime, Instant::now())), looked: None }
     }
 
     /// Returns how long the machine was suspended since the last call that found a suspend, or since the start.
     pub(super) fn suspended(&mut self) -> Duration {
+        if let Some((wall, began)) = self.looked {
+            // The wall clock goes on in a suspend.
+            let ahead = wall.elapsed().unwrap_or(LOOK_EVERY).saturating_sub(began.elapsed());
+            if ahead < SHORTEST && began.elapsed() < LOOK_EVERY {
+                return Duration::ZERO;
+            }
+            self.looked = Some((SystemTime::now(), Instant::now()));
+        }
         let Some(((before, began), now)) = self.since.zip((self.uptime)()) else { return Duration::ZERO };
         // The standard library's clock stands still in a suspend on Linux.
         let suspended = now.saturating_sub(before).saturating_sub(began.elapsed());
