@@ -5,6 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// The two clocks are not read at the same moment, so a smaller difference is none.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// Longest time without a look at the time since the boot, in case the wall clock was put back in a suspend.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
 /// Reads the time since the boot, suspends included; `None` where the system does not tell.
 type Uptime = fn() -> Option<Duration>;
 
@@ -16,9 +19,6 @@ pub(super) struct SuspendClock {
     /// The clocks that cost nothing at the last look at the time since the boot, which costs a file. `None`: it is always read.
     looked: Option<(SystemTime, Instant)>,
 }
-
-/// Longest time without a look at the time since the boot.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 impl SuspendClock {
     pub(super) fn start() -> SuspendClock {
@@ -85,6 +85,22 @@ mod tests {
         assert_eq!(clock.suspended(), Duration::ZERO, "it was told");
         SLEPT.set(7260);
         assert!(clock.suspended() > Duration::from_secs(59), "another one");
+    }
+
+    #[test]
+    fn a_suspend_is_looked_for_where_the_wall_clock_ran_ahead() {
+        let two_hours = Duration::from_secs(7200);
+        let looked = |wall| Some((wall, Instant::now()));
+        SLEPT.set(0);
+        let mut clock = SuspendClock { looked: looked(SystemTime::now()), ..SuspendClock::over(with_suspends) };
+        SLEPT.set(two_hours.as_secs());
+        assert_eq!(clock.suspended(), Duration::ZERO, "no look, since the clocks agree");
+        clock.looked = looked(SystemTime::now() - two_hours);
+        assert!(clock.suspended() > two_hours / 2);
+        // A clock that was put back tells nothing, so the time since the boot is asked.
+        SLEPT.set(2 * two_hours.as_secs());
+        clock.looked = looked(SystemTime::now() + two_hours);
+        assert!(clock.suspended() > two_hours / 2);
     }
 
     #[test]
