@@ -13,6 +13,7 @@ mod path;
 use diff::{to_crlf, uses_crlf};
 pub use editable::EditablePaths;
 pub use error::PatchError;
+pub(crate) use error::PatchFault;
 use nearest::nearest_line;
 pub use path::check_path;
 
@@ -66,7 +67,7 @@ pub enum FileEdit {
 impl FileEdit {
     /// The paths that this edit touches. All of them must be editable, even those of a diff that is rejected later.
     #[doc(hidden)]
-    pub fn paths(&self) -> Result<Vec<String>, PatchError> {
+    pub fn paths(&self) -> Result<Vec<String>, PatchFault> {
         match self {
             FileEdit::Replace { path, .. } | FileEdit::Write { path, .. } | FileEdit::Delete { path } => {
                 Ok(vec![path.clone()])
@@ -103,11 +104,19 @@ impl Patch {
         files: &BTreeMap<String, String>,
         editable: &EditablePaths,
     ) -> Result<BTreeMap<String, Option<String>>, PatchError> {
+        self.checked(files, editable).map_err(PatchError::from_fault)
+    }
+
+    fn checked(
+        &self,
+        files: &BTreeMap<String, String>,
+        editable: &EditablePaths,
+    ) -> Result<BTreeMap<String, Option<String>>, PatchFault> {
         for edit in &self.edits {
             for path in edit.paths()? {
                 check_path(&path)?;
                 if !editable.allows(&path) {
-                    return Err(PatchError::NotEditable { path, editable: editable.to_string() });
+                    return Err(PatchFault::NotEditable { path, editable: editable.to_string() });
                 }
             }
         }
@@ -129,7 +138,7 @@ impl Patch {
                     for file in diff::parse(diff)? {
                         file.check()?;
                         let before = match (current(&changed, files, file.path()), file.creates()) {
-                            (Ok(_), true) => return Err(PatchError::already_exists(file.path())),
+                            (Ok(_), true) => return Err(PatchFault::already_exists(file.path())),
                             (Err(_), true) => "",
                             (before, false) => before?,
                         };
@@ -141,10 +150,10 @@ impl Patch {
         }
         let has_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
         if let Some((path, _)) = changed.iter().find(|(_, text)| has_nul(text)) {
-            return Err(PatchError::binary(path));
+            return Err(PatchFault::binary(path));
         }
         changed.retain(|path, text| files.get(path) != text.as_ref());
-        if changed.is_empty() { Err(PatchError::Empty) } else { Ok(changed) }
+        if changed.is_empty() { Err(PatchFault::Empty) } else { Ok(changed) }
     }
 
     /// Applies all edits to `files` and returns all files as they are then, the unchanged ones included.
@@ -170,15 +179,15 @@ fn current<'a>(
     changed: &'a BTreeMap<String, Option<String>>,
     files: &'a BTreeMap<String, String>,
     path: &str,
-) -> Result<&'a str, PatchError> {
+) -> Result<&'a str, PatchFault> {
     let text = match changed.get(path) {
         Some(text) => text.as_deref(),
         None => files.get(path).map(String::as_str),
     };
-    text.ok_or_else(|| PatchError::no_such_file(path))
+    text.ok_or_else(|| PatchFault::no_such_file(path))
 }
 
-fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<String, PatchError> {
+fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<String, PatchFault> {
     if uses_crlf(text) && [search, replace].iter().any(|part| to_crlf(part) != **part) {
         return replace_once(path, text, &to_crlf(search), &to_crlf(replace));
     }
@@ -187,10 +196,10 @@ fn replace_once(path: &str, text: &str, search: &str, replace: &str) -> Result<S
         (0..text.len()).filter(|&at| !search.is_empty() && text.as_bytes()[at..].starts_with(search.as_bytes()));
     match (places.next(), places.count()) {
         (Some(at), 0) => Ok([&text[..at], replace, &text[at + search.len()..]].concat()),
-        (Some(_), more) => Err(PatchError::Ambiguous { path: path.to_owned(), count: more + 1 }),
+        (Some(_), more) => Err(PatchFault::Ambiguous { path: path.to_owned(), count: more + 1 }),
         (None, _) => {
             let (line, nearest) = nearest_line(text, search);
-            Err(PatchError::NoMatch { path: path.to_owned(), line, nearest })
+            Err(PatchFault::NoMatch { path: path.to_owned(), line, nearest })
         }
     }
 }
@@ -204,19 +213,19 @@ mod tests {
         [("a.rs".to_owned(), text.to_owned())].into()
     }
 
-    fn apply(text: &str, search: &str, replace: &str) -> Result<String, PatchError> {
+    fn apply(text: &str, search: &str, replace: &str) -> Result<String, PatchFault> {
         let patch = Patch::replace("a.rs", search, replace);
         patch
-            .apply(&files(text), &EditablePaths::new(["a.rs"]))
+            .checked(&files(text), &EditablePaths::new(["a.rs"]))
             .map(|mut changed| changed.remove("a.rs").unwrap().unwrap())
     }
 
     #[test]
     fn a_match_must_be_unique() {
         assert_eq!(apply("one two\n", "two", "2").unwrap(), "one 2\n");
-        assert_eq!(apply("aaa", "aa", "b"), Err(PatchError::Ambiguous { path: "a.rs".into(), count: 2 }));
-        assert!(matches!(apply("x", "", "b"), Err(PatchError::NoMatch { .. })));
-        let Err(PatchError::NoMatch { line, nearest, .. }) = apply("fn a()\nlet rate = 1;\n", "let rate = 2;", "")
+        assert_eq!(apply("aaa", "aa", "b"), Err(PatchFault::Ambiguous { path: "a.rs".into(), count: 2 }));
+        assert!(matches!(apply("x", "", "b"), Err(PatchFault::NoMatch { .. })));
+        let Err(PatchFault::NoMatch { line, nearest, .. }) = apply("fn a()\nlet rate = 1;\n", "let rate = 2;", "")
         else {
             panic!("must not match")
         };
@@ -225,23 +234,23 @@ mod tests {
 
     #[test]
     fn a_patch_that_changes_nothing_is_refused() {
-        assert_eq!(apply("a b", "a", "a"), Err(PatchError::Empty));
-        assert_eq!(Patch::default().apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::Empty));
+        assert_eq!(apply("a b", "a", "a"), Err(PatchFault::Empty));
+        assert_eq!(Patch::default().checked(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchFault::Empty));
     }
 
     #[test]
     fn one_bad_edit_refuses_the_whole_patch() {
         let mut patch = Patch::replace("a.rs", "a", "b");
         patch.edits.push(FileEdit::Replace { path: "b.rs".into(), search: "x".into(), replace: "y".into() });
-        assert!(patch.apply(&files("a"), &EditablePaths::new(["a.rs"])).is_err());
+        assert!(patch.checked(&files("a"), &EditablePaths::new(["a.rs"])).is_err());
     }
 
     #[test]
     fn every_path_is_checked_before_any_edit() {
         let mut patch = Patch::replace("a.rs", "not there", "b");
         patch.edits.push(FileEdit::Write { path: "b.rs".into(), text: String::new() });
-        let refused = patch.apply(&files("a"), &EditablePaths::new(["a.rs"]));
-        assert!(matches!(refused, Err(PatchError::NotEditable { path, .. }) if path == "b.rs"));
+        let refused = patch.checked(&files("a"), &EditablePaths::new(["a.rs"]));
+        assert!(matches!(refused, Err(PatchFault::NotEditable { path, .. }) if path == "b.rs"));
     }
 
     #[test]
@@ -249,15 +258,15 @@ mod tests {
         assert_eq!(apply("a\r\nb\r\nc\r\n", "a\nb\n", "x\ny\nz\n").unwrap(), "x\r\ny\r\nz\r\nc\r\n");
         assert_eq!(apply("a\r\nb\r\n", "a", "x\ny").unwrap(), "x\r\ny\r\nb\r\n");
         assert_eq!(apply("a\r\nb\r\n", "a\r\nb", "x\ny").unwrap(), "x\r\ny\r\n");
-        assert!(matches!(apply("a\r\nb\n", "a\nb", "x"), Err(PatchError::NoMatch { .. })), "mixed: exact only");
+        assert!(matches!(apply("a\r\nb\n", "a\nb", "x"), Err(PatchFault::NoMatch { .. })), "mixed: exact only");
         assert_eq!(apply("a\nb\n", "b", "x\r\ny").unwrap(), "a\nx\r\ny\n");
     }
 
     #[test]
     fn a_file_with_a_nul_is_refused() {
         let write = Patch { edits: vec![FileEdit::Write { path: "a.rs".into(), text: "a\0".into() }] };
-        assert_eq!(write.apply(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchError::binary("a.rs")));
-        assert_eq!(apply("a", "a", "\0"), Err(PatchError::binary("a.rs")));
+        assert_eq!(write.checked(&files("a"), &EditablePaths::new(["a.rs"])), Err(PatchFault::binary("a.rs")));
+        assert_eq!(apply("a", "a", "\0"), Err(PatchFault::binary("a.rs")));
     }
 
     #[test]
@@ -266,17 +275,17 @@ mod tests {
         let write = FileEdit::Write { path: "a.rs".into(), text: "b".into() };
         let apply = |edits: &[&FileEdit]| {
             let patch = Patch { edits: edits.iter().copied().cloned().collect() };
-            patch.apply(&files("a"), &EditablePaths::new(["a.rs"]))
+            patch.checked(&files("a"), &EditablePaths::new(["a.rs"]))
         };
         assert_eq!(apply(&[&delete]), Ok([("a.rs".to_owned(), None)].into()));
         assert_eq!(apply(&[&delete, &write]), Ok([("a.rs".to_owned(), Some("b".to_owned()))].into()));
         assert_eq!(apply(&[&write, &delete]), Ok([("a.rs".to_owned(), None)].into()));
-        assert_eq!(apply(&[&delete, &delete]), Err(PatchError::no_such_file("a.rs")));
+        assert_eq!(apply(&[&delete, &delete]), Err(PatchFault::no_such_file("a.rs")));
         let patch = Patch { edits: vec![delete] };
         assert!(patch.applied_to(&files("a"), &EditablePaths::new(["a.rs"])).unwrap().is_empty());
         assert!(matches!(
-            patch.apply(&files("a"), &EditablePaths::new(["b"])),
-            Err(PatchError::NotEditable { path, .. }) if path == "a.rs"
+            patch.checked(&files("a"), &EditablePaths::new(["b"])),
+            Err(PatchFault::NotEditable { path, .. }) if path == "a.rs"
         ));
     }
 
@@ -285,7 +294,7 @@ mod tests {
         let mut patch = Patch::replace("a.rs", "one", "two");
         patch.edits.push(FileEdit::Diff { diff: "--- a/a.rs\n+++ b/a.rs\n@@ -1 +1 @@\n-two\n+three\n".into() });
         assert_eq!(
-            patch.apply(&files("one\n"), &EditablePaths::new(["a.rs"])).unwrap()["a.rs"].as_deref(),
+            patch.checked(&files("one\n"), &EditablePaths::new(["a.rs"])).unwrap()["a.rs"].as_deref(),
             Some("three\n")
         );
         let json = serde_json::to_value(&patch.edits[1]).unwrap();

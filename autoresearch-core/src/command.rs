@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
-use crate::git::{GitError, Lineage};
+use crate::git::Lineage;
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Outcome, Purpose, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
 
@@ -94,7 +94,7 @@ impl CommandSandbox {
         tag: &str,
         commands: Commands,
         executor: Arc<dyn Executor>,
-    ) -> Result<CommandSandbox, GitError> {
+    ) -> Result<CommandSandbox, SandboxError> {
         let lineage = Lineage::open(repository, tag)?;
         let (base, lineage, tag) = (lineage.head()?, Arc::new(Mutex::new(lineage)), tag.to_owned());
         let workspace = Arc::new(Workspace { lineage, tag, base, preset: None, commands });
@@ -112,7 +112,7 @@ impl CommandSandbox {
         commands: Commands,
         slots: impl IntoIterator<Item = S>,
         logs: impl Into<PathBuf>,
-    ) -> Result<CommandSandbox, GitError> {
+    ) -> Result<CommandSandbox, SandboxError> {
         CommandSandbox::new(repository, tag, commands, Arc::new(LocalExecutor::new(slots, logs)))
     }
 
@@ -121,7 +121,7 @@ impl CommandSandbox {
     /// # Errors
     /// If git takes it for no name of a branch.
     #[doc(hidden)]
-    pub fn with_branch(self, branch: &str) -> Result<CommandSandbox, GitError> {
+    pub fn with_branch(self, branch: &str) -> Result<CommandSandbox, SandboxError> {
         self.workspace.lineage.lock().unwrap_or_else(PoisonError::into_inner).set_branch(branch)?;
         Ok(self)
     }
@@ -138,8 +138,8 @@ impl CommandSandbox {
     }
 
     /// Lists the tracked files that differ from the checked-out commit: a search that starts there does not have these edits.
-    pub fn uncommitted(&self) -> Result<Vec<String>, GitError> {
-        self.workspace.with_lineage(Lineage::uncommitted)
+    pub fn uncommitted(&self) -> Result<Vec<String>, SandboxError> {
+        Ok(self.workspace.with_lineage(Lineage::uncommitted)?)
     }
 
     /// Lets the search start from `base` with `patch` applied, which becomes the first commit of the lineage.

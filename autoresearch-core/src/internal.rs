@@ -31,8 +31,8 @@ pub mod import {
 /// The records of a journal.
 pub mod journal {
     pub use crate::journal::{
-        Decision, Entry, ExcursionStep, Medium, Moment, Promotion, Record, RunHeader, StagedExperiment, TrialResult,
-        TrialStart, VERSION,
+        Decision, Entry, ExcursionStep, JournalFault, Medium, Moment, Promotion, Record, RunHeader, StagedExperiment,
+        TrialResult, TrialStart, VERSION,
     };
 }
 

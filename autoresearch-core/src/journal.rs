@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use thiserror::Error;
 
 use crate::failpoint;
 
 mod entry;
+mod error;
 mod moment;
 mod record;
 mod step;
 mod suspend;
 
 pub use entry::Entry;
+use error::io;
+pub use error::{JournalError, JournalFault};
 pub use moment::Moment;
 pub use record::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 pub use step::{ExcursionStep, Promotion, Status};
@@ -37,89 +39,6 @@ struct Line<'a> {
 #[derive(Deserialize)]
 struct Versioned {
     v: u32,
-}
-
-/// Reason why a journal cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// The journal is locked: another process writes it.
-    #[error(
-        "{0} is in use: this run is already going on in another process; stop that one, or start a run with another tag"
-    )]
-    Locked(PathBuf),
-    /// A line in the middle is damaged.
-    #[error(
-        "line {line} of {path} is damaged ({why}), which is more than a crash in the middle of a write leaves; restore the file from a copy, or start a run with another tag"
-    )]
-    Damaged {
-        /// Path of the journal.
-        path: PathBuf,
-        /// Number of the line, from 1.
-        line: usize,
-        /// The damage, in words.
-        why: String,
-    },
-    /// The journal is written in another version of the format.
-    #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
-    Version {
-        /// Path of the journal.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-    },
-    /// The records contradict each other.
-    #[error("the journal contradicts itself at record {seq}: {why}")]
-    Contradiction {
-        /// The record's number.
-        seq: u64,
-        /// The contradiction, in words.
-        why: String,
-    },
-    /// The disk is full.
-    #[error(
-        "no space is left on the disk for the journal {0}; free some and run the same command again, nothing is lost"
-    )]
-    DiskFull(PathBuf),
-    /// A write failed before; the journal must be opened anew.
-    #[error("the journal {0} failed before and must be opened anew: run the same command again")]
-    Failed(PathBuf),
-    /// Reading or writing failed.
-    #[error("the journal {path}: {source}")]
-    Io {
-        /// Path of the journal.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// A record would be written as a line that cannot be read back; nothing was written.
-    #[error(
-        "record {seq} cannot be written, as it could not be read back: {why}; leave out numbers that are not finite and values nested deeper than 100 levels"
-    )]
-    Unreadable {
-        /// Number of the record.
-        seq: u64,
-        /// The reason.
-        why: String,
-    },
-    /// A run would start over the measured records of another one; nothing was written.
-    #[error("{0} holds a run with a measured baseline already; give the new run another tag")]
-    AlreadyStarted(PathBuf),
-}
-
-fn other_version(found: u32) -> &'static str {
-    if found > VERSION {
-        "use the newer program"
-    } else {
-        "its records have other names; report on it with the program that wrote it, and start a run with another tag"
-    }
-}
-
-fn io(path: &Path, source: std::io::Error) -> JournalError {
-    match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => JournalError::DiskFull(path.to_owned()),
-        _ => JournalError::Io { path: path.to_owned(), source },
-    }
 }
 
 /// Storage for a journal's bytes: a file, unless a test wants otherwise.
@@ -254,16 +173,16 @@ impl Journal {
     #[doc(hidden)]
     pub fn append(&mut self, record: Record) -> Result<Entry, JournalError> {
         if self.is_bound && matches!(record, Record::Started(_)) {
-            return Err(JournalError::AlreadyStarted(self.path.clone()));
+            return Err(JournalFault::AlreadyStarted(self.path.clone()).into());
         }
         let is_decision = matches!(record, Record::Decided(_));
         let suspended = self.clock.suspended();
         let entry = Entry { v: VERSION, seq: self.next, at: Moment::now(), suspended, record };
         if let Some(medium) = &mut self.medium {
             if self.failed {
-                return Err(JournalError::Failed(self.path.clone()));
+                return Err(JournalFault::Failed(self.path.clone()).into());
             }
-            let line = format_line(&entry).map_err(|why| JournalError::Unreadable { seq: self.next, why })?;
+            let line = format_line(&entry).map_err(|why| JournalFault::Unreadable { seq: self.next, why })?;
             // Failed until the write has succeeded, also if it never returns.
             self.failed = true;
             medium.append(&line).and_then(|()| medium.sync()).map_err(|e| io(&self.path, e))?;
@@ -332,13 +251,13 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
             Err(TryLockError::Error(error)) => return Err(io(path, error)),
         }
     }
-    Err(JournalError::Locked(path.to_owned()))
+    Err(JournalFault::Locked(path.to_owned()).into())
 }
 
 /// Parses the valid entries. Also returns the number of bytes that they take. Only a tail without any whole line may be
 /// invalid.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError> {
-    let damaged = |line, why| JournalError::Damaged { path: path.to_owned(), line, why };
+    let damaged = |line, why| JournalError::from(JournalFault::Damaged { path: path.to_owned(), line, why });
     let mut entries = Vec::new();
     let mut valid = 0;
     let mut torn: Option<(usize, String)> = None;
@@ -356,7 +275,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError>
         if let Ok(Versioned { v: found }) = serde_json::from_str(body)
             && found != VERSION
         {
-            return Err(JournalError::Version { path: path.to_owned(), found });
+            return Err(JournalFault::Version { path: path.to_owned(), found }.into());
         }
         let entry: Entry = serde_json::from_str(body).map_err(|e| damaged(index + 1, e.to_string()))?;
         if entry.seq != entries.len() as u64 {

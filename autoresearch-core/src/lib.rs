@@ -61,8 +61,6 @@ pub use command::{
     CommandSandbox, Commands, Cpus, Device, Executor, Guard, GuardTime, Job, JobName, JobStatus, JobStep, Limits,
     LocalExecutor, Provision, Slot, Tree,
 };
-#[cfg(feature = "git")]
-pub use git::GitError;
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;

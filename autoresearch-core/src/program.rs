@@ -24,10 +24,13 @@ pub struct Program {
     pub knobs: BTreeMap<String, String>,
 }
 
-/// Reason why a programme could not be read.
+/// The reason for which a programme could not be read, in words that say what to do.
 #[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ProgramError {
+#[error(transparent)]
+pub struct ProgramError(#[from] Fault);
+
+#[derive(Debug, Error)]
+enum Fault {
     /// The file could not be read as UTF-8 text.
     #[error("cannot read the programme {path}: {source}; write one, or name another file with `program = …`")]
     Unreadable {
@@ -67,7 +70,7 @@ impl Program {
     /// Reads and parses `path`.
     pub fn read(path: &Path) -> Result<Program, ProgramError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|source| ProgramError::Unreadable { path: path.display().to_string(), source })?;
+            .map_err(|source| Fault::Unreadable { path: path.display().to_string(), source })?;
         Program::parse(&text)
     }
 
@@ -83,13 +86,13 @@ impl Program {
                     .or_else(|| rest.starts_with("+++\n").then_some((0, 4)));
                 let unclosed = || {
                     let why = "the `+++` in line 1 is never closed: add a second line `+++` after it";
-                    ProgramError::FrontMatter(why.into())
+                    Fault::FrontMatter(why.into())
                 };
                 let (end, body) = end.ok_or_else(unclosed)?;
-                (FrontMatter::parse(&rest[..end]).map_err(ProgramError::FrontMatter)?, &rest[body..])
+                (FrontMatter::parse(&rest[..end]).map_err(Fault::FrontMatter)?, &rest[body..])
             }
         };
-        let title = body.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(ProgramError::Empty)?;
+        let title = body.lines().map(str::trim).find(|line| !line.is_empty()).ok_or(Fault::Empty)?;
         Ok(Program {
             title: title.trim_start_matches('#').trim().to_owned(),
             text: body.to_owned(),
@@ -111,10 +114,10 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_named() {
-        assert!(matches!(Program::parse(" \n\n"), Err(ProgramError::Empty)));
+        assert!(matches!(Program::parse(" \n\n"), Err(ProgramError(Fault::Empty))));
         let unclosed = Program::parse("+++\n[knobs]\n").unwrap_err().to_string();
         assert!(unclosed.contains("never closed: add a second line"), "{unclosed}");
-        assert!(matches!(Program::parse("+++\n+++\n"), Err(ProgramError::Empty)));
+        assert!(matches!(Program::parse("+++\n+++\n"), Err(ProgramError(Fault::Empty))));
         let error = Program::parse("+++\n[knob]\nA = \"x\"\n+++\ntext\n").unwrap_err().to_string();
         assert!(error.contains("knob"), "{error}");
     }

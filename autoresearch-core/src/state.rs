@@ -131,7 +131,7 @@ impl State {
     /// Folds `entries` into a state.
     ///
     /// # Errors
-    /// [`JournalError::Contradiction`] at the first entry that contradicts those before it.
+    /// A contradiction at the first entry that contradicts those before it.
     #[doc(hidden)]
     pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<State, JournalError> {
         let mut state = State::default();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::git::GitError;
 use crate::import::is_imported;
-use crate::journal::{Decision, Entry, JournalError, Record, TrialResult};
+use crate::journal::{Decision, Entry, JournalError, JournalFault, Record, TrialResult};
 use crate::proposal::Cost;
 use crate::ratchet::{Comparison, Side};
 use crate::results;
@@ -50,9 +50,9 @@ impl fmt::Display for Violation {
 
 impl From<JournalError> for Violation {
     fn from(error: JournalError) -> Violation {
-        match error {
-            JournalError::Contradiction { seq, why } => Violation { seq: Some(seq), what: why },
-            error => Violation::new(error.to_string()),
+        match error.fault() {
+            JournalFault::Contradiction { seq, why } => Violation { seq: Some(*seq), what: why.clone() },
+            fault => Violation::new(fault.to_string()),
         }
     }
 }
@@ -118,8 +118,8 @@ impl Judge {
             }
             _ => false,
         };
-        self.state.apply(entry).map_err(|error| match error {
-            JournalError::Contradiction { why, .. } => why,
+        self.state.apply(entry).map_err(|error| match error.fault() {
+            JournalFault::Contradiction { why, .. } => why.clone(),
             other => other.to_string(),
         })?;
         if matches!(entry.record, Record::Decided(_)) {

@@ -1,7 +1,6 @@
 //! A figure of the evidence, and the words that tests print for it.
 
 use crate::sh;
-use crate::test::THOROUGH;
 
 /// The result of measuring a figure.
 pub enum Line {
@@ -14,10 +13,15 @@ pub enum Line {
 /// A function that measures a figure. An error counts as short.
 pub type Measure = fn() -> Result<Line, String>;
 
-/// The words after `evidence NAME` in what one test of a package without libtorch prints, in its long form.
-pub fn printed(package: &str, test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
-    let arguments = ["test", "--locked", "-p", package, "--test", test, "--", "--nocapture", only];
-    words_after(&sh::output(sh::cargo().args(arguments).env(THOROUGH, "1"))?, name)
+/// The words after `evidence NAME` in what one test prints, in its long form.
+pub fn printed(test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
+    words_after(&sh::output(&mut crate::test::of(&["--test", test], &["--nocapture", only])?)?, name)
+}
+
+/// The number of tests that passed, by libtest's own words.
+pub fn passed(output: &str) -> usize {
+    let counts = output.lines().filter_map(|line| line.split_once("test result: ok. ")?.1.split(' ').next());
+    counts.filter_map(|count| count.parse::<usize>().ok()).sum()
 }
 
 /// The words after `evidence NAME` in what a test prints.

@@ -21,6 +21,12 @@ const MARKER: &str = "autoresearch-setup";
 /// Written first, into an environment that we made.
 const OWN: &str = "autoresearch-made-this";
 
+/// Builds all programs of the workspace in one call of cargo, so that they share their dependencies, and returns their folder.
+pub fn programs() -> Result<PathBuf, String> {
+    sh::output(sh::cargo().args(["build", "--locked", "--workspace", "--bins"]).env("LIBTORCH", setup()?))?;
+    Ok(sh::target()?.join("debug"))
+}
+
 /// Makes everything ready and returns the folder of libtorch.
 pub fn setup() -> Result<PathBuf, String> {
     compiler()?;

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: all tests of the workspace.
 
+use std::process::Command;
+
 use crate::{agents, aider, setup, sh};
 
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
@@ -10,6 +12,17 @@ const AIDER: &str = "AUTORESEARCH_TEST_AIDER";
 
 /// libtest's number of tests at once; one of the user's own wins.
 const THREADS: &str = "RUST_TEST_THREADS";
+
+/// Tests of one target of every crate, in their long form: `only` is what libtest gets.
+///
+/// The whole workspace is asked for, though one crate is meant: cargo chooses the features of every dependency for the crates
+/// that it is asked to build together, so that asking for one of them compiles most of the others' dependencies anew.
+pub fn of(target: &[&str], only: &[&str]) -> Result<Command, String> {
+    let mut cargo = sh::cargo();
+    cargo.args(["test", "--locked", "--workspace"]).args(target).arg("--").args(only);
+    cargo.env("LIBTORCH", setup::setup()?).env(THOROUGH, "1");
+    Ok(cargo)
+}
 
 /// Runs the tests; `--thorough` is ours, every other option goes to `cargo test`.
 pub fn test(arguments: &[String]) -> Result<(), String> {

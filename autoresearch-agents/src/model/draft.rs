@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use autoresearch_core::{EditablePaths, FileEdit, Patch, PatchError};
+use autoresearch_core::{EditablePaths, FileEdit, Patch};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -132,7 +132,7 @@ impl Draft {
         self.changed = match patch.apply(&self.base, &self.editable) {
             Ok(changed) => changed,
             // Later edits may undo earlier ones.
-            Err(PatchError::Empty) if patch.edits.len() > 1 => BTreeMap::new(),
+            Err(error) if error.changes_nothing() && patch.edits.len() > 1 => BTreeMap::new(),
             Err(error) => return Err(error.to_string()),
         };
         self.edits = patch.edits;
@@ -222,7 +222,7 @@ mod tests {
             }
             let files = match draft.patch().applied_to(&draft.base, &draft.editable) {
                 Ok(files) => files,
-                Err(PatchError::Empty) => (*draft.base).clone(),
+                Err(error) if error.changes_nothing() => (*draft.base).clone(),
                 Err(error) => return Err(format!("the patch cannot be applied: {error}")),
             };
             if files == draft.files() { Ok(()) } else { Err(format!("{:?} by the patch {files:?}", draft.files())) }

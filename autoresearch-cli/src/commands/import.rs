@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use autoresearch_core::internal::git::Lineage;
+use autoresearch_core::internal::journal::JournalFault;
 use autoresearch_core::internal::results;
 use autoresearch_core::{Direction, Journal, JournalError, State};
 use clap::Args;
@@ -60,7 +61,7 @@ pub fn import(repository: &Repository, args: &ImportArgs) -> Result<ExitCode, Co
     // Under a name of its own until it is whole: what a crash leaves of an import is no run.
     let partial = folder.join(format!("journal.import-{}", std::process::id()));
     let written = write(&partial, &table, &tag).and_then(|state| {
-        std::fs::rename(&partial, &journal).map_err(|source| JournalError::Io { path: journal.clone(), source })?;
+        std::fs::rename(&partial, &journal).map_err(|source| JournalFault::Io { path: journal.clone(), source })?;
         Ok(state)
     });
     if written.is_err() {

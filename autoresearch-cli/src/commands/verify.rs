@@ -10,7 +10,7 @@ use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::journal::Entry;
 use autoresearch_core::internal::verify;
 use autoresearch_core::internal::verify::{View, Violation};
-use autoresearch_core::{Journal, JournalError, State};
+use autoresearch_core::{Journal, State};
 use clap::Args;
 
 use super::args::WorkersArgs;
@@ -164,7 +164,7 @@ fn check_once(
     let mut report = Report::default();
     let (entries, torn) = match Journal::read_with_tail(path) {
         Ok(read) => read,
-        Err(error @ (JournalError::Damaged { .. } | JournalError::Version { .. })) => {
+        Err(error) if error.fault().is_content() => {
             report.checks.push(Check::new("journal: not readable", vec![error.into()]));
             report
                 .skipped

@@ -2,7 +2,7 @@
 //!
 //! The counts in `@@ -a,b +c,d @@` are never read, and the first number only decides between places that fit equally.
 
-use super::error::PatchError;
+use super::error::PatchFault;
 use super::nearest::nearest_line;
 
 /// The change of one file in a diff.
@@ -46,7 +46,7 @@ const REFUSED: [(&str, &str); 7] = [
 ];
 
 /// Parses the files of a diff. Unsupported changes are reported by [`FileDiff::check`], after their paths are checked.
-pub(super) fn parse(diff: &str) -> Result<Vec<FileDiff>, PatchError> {
+pub(super) fn parse(diff: &str) -> Result<Vec<FileDiff>, PatchFault> {
     // Where even the headers end in CRLF, that came with the transport and says nothing of the files.
     let plain = uses_crlf(diff).then(|| diff.replace("\r\n", "\n"));
     let lines: Vec<&str> = plain.as_deref().unwrap_or(diff).split_terminator('\n').collect();
@@ -108,8 +108,8 @@ pub(super) fn parse(diff: &str) -> Result<Vec<FileDiff>, PatchError> {
     }
 }
 
-fn malformed<T>(at: usize, why: &'static str) -> Result<T, PatchError> {
-    Err(PatchError::MalformedDiff { line: at + 1, why })
+fn malformed<T>(at: usize, why: &'static str) -> Result<T, PatchFault> {
+    Err(PatchFault::MalformedDiff { line: at + 1, why })
 }
 
 impl FileDiff {
@@ -142,13 +142,13 @@ impl FileDiff {
     }
 
     /// Fails unless it is a change of text.
-    pub(super) fn check(&self) -> Result<(), PatchError> {
-        let unsupported = |what| Err(PatchError::unsupported(self.path(), what));
+    pub(super) fn check(&self) -> Result<(), PatchFault> {
+        let unsupported = |what| Err(PatchFault::unsupported(self.path(), what));
         self.refused.map_or(Ok(()), unsupported)
     }
 
     /// Applies the hunks in order to `text`.
-    pub(super) fn apply(&self, text: &str) -> Result<String, PatchError> {
+    pub(super) fn apply(&self, text: &str) -> Result<String, PatchFault> {
         // One CR shows that the diff writes line ends as they are, and then it may mean to change them.
         let exact = self.hunks.iter().flat_map(|hunk| &hunk.body).any(|(_, line)| line.contains('\r'));
         let crlf = uses_crlf(text) && !exact;
@@ -180,7 +180,7 @@ impl FileDiff {
         Ok(text)
     }
 
-    fn place(&self, hunk: &Hunk, lines: &[&str], old: &[String], shift: isize) -> Result<usize, PatchError> {
+    fn place(&self, hunk: &Hunk, lines: &[&str], old: &[String], shift: isize) -> Result<usize, PatchFault> {
         let same = |(line, old): (&&str, &String)| {
             line == old || (!line.ends_with('\n') && old.ends_with('\n') && *line == without_newline(old))
         };
@@ -193,17 +193,17 @@ impl FileDiff {
             ([at], _) => Ok(*at),
             ([], _) => {
                 let (line, nearest) = nearest_line(&lines.concat(), &old.concat());
-                Err(PatchError::NoMatch { path: path(), line, nearest })
+                Err(PatchFault::NoMatch { path: path(), line, nearest })
             }
             (_, Some(at)) if places.contains(&at) => Ok(at),
-            _ => Err(PatchError::Ambiguous { path: path(), count: places.len() }),
+            _ => Err(PatchFault::Ambiguous { path: path(), count: places.len() }),
         }
     }
 }
 
 impl Hunk {
     /// The hunk whose `@@` is at `start`, and where the next thing begins.
-    fn parse(lines: &[&str], start: usize) -> Result<(Hunk, usize), PatchError> {
+    fn parse(lines: &[&str], start: usize) -> Result<(Hunk, usize), PatchFault> {
         let mut body: Vec<(char, String)> = vec![];
         let mut blank = 0;
         let mut at = start + 1;

@@ -2,10 +2,25 @@
 
 use thiserror::Error;
 
-/// The reason for which a patch is rejected. Nothing is changed, and no experiment is spent.
+/// The reason for which a patch is rejected, in words that say what to do. Nothing is changed, and no experiment is spent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum PatchError {
+#[error(transparent)]
+pub struct PatchError(PatchFault);
+
+impl PatchError {
+    pub(super) fn from_fault(fault: PatchFault) -> PatchError {
+        PatchError(fault)
+    }
+
+    /// True if the edits fit, and leave every file as it is.
+    pub fn changes_nothing(&self) -> bool {
+        self.0 == PatchFault::Empty
+    }
+}
+
+/// What is wrong with a patch.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatchFault {
     /// No edit at all, or edits that change nothing.
     #[error("the patch changes nothing")]
     Empty,
@@ -62,41 +77,41 @@ pub enum PatchError {
 }
 
 /// The faults of a file, each in one place with its remedy.
-impl PatchError {
-    fn file(path: &str, why: impl Into<String>) -> PatchError {
-        PatchError::File { path: path.to_owned(), why: why.into() }
+impl PatchFault {
+    fn file(path: &str, why: impl Into<String>) -> PatchFault {
+        PatchFault::File { path: path.to_owned(), why: why.into() }
     }
 
     /// The file to be edited does not exist.
-    pub(super) fn no_such_file(path: &str) -> PatchError {
-        PatchError::file(path, "does not exist; write a new file whole, or as a diff from /dev/null")
+    pub(super) fn no_such_file(path: &str) -> PatchFault {
+        PatchFault::file(path, "does not exist; write a new file whole, or as a diff from /dev/null")
     }
 
     /// A diff creates a file that is there already.
-    pub(super) fn already_exists(path: &str) -> PatchError {
-        PatchError::file(path, "exists already; write it whole, or as a diff from its present text")
+    pub(super) fn already_exists(path: &str) -> PatchFault {
+        PatchFault::file(path, "exists already; write it whole, or as a diff from its present text")
     }
 
     /// A diff asks for something else than a change of text.
-    pub(super) fn unsupported(path: &str, what: &str) -> PatchError {
+    pub(super) fn unsupported(path: &str, what: &str) -> PatchFault {
         let remedy = "leave it out, and only change text or create text files";
-        PatchError::file(path, format!("comes with {what}, which cannot be part of a patch; {remedy}"))
+        PatchFault::file(path, format!("comes with {what}, which cannot be part of a patch; {remedy}"))
     }
 
     /// The file would hold a NUL, so it would be no text.
-    pub(super) fn binary(path: &str) -> PatchError {
-        PatchError::file(path, "would contain a NUL; write text only")
+    pub(super) fn binary(path: &str) -> PatchFault {
+        PatchFault::file(path, "would contain a NUL; write text only")
     }
 
     /// A file that exists is no text.
     #[cfg(feature = "command")]
-    pub(crate) fn not_text(path: &str) -> PatchError {
-        PatchError::file(path, "is not text (UTF-8), so it can be neither edited nor replaced")
+    pub(crate) fn not_text(path: &str) -> PatchFault {
+        PatchFault::file(path, "is not text (UTF-8), so it can be neither edited nor replaced")
     }
 
     /// A new file would stand where a folder is, or below a file.
     #[cfg(feature = "command")]
-    pub(crate) fn collides(path: &str, with: &str) -> PatchError {
-        PatchError::file(path, format!("cannot be a file beside {with}: one of them would be a folder"))
+    pub(crate) fn collides(path: &str, with: &str) -> PatchFault {
+        PatchFault::file(path, format!("cannot be a file beside {with}: one of them would be a folder"))
     }
 }

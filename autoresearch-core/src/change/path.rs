@@ -1,6 +1,6 @@
 //! The gate for the paths of a patch: names that no file system, list or terminal can be trusted with are rejected.
 
-use super::PatchError;
+use super::PatchFault;
 
 /// The longest name of a file or folder, in bytes: the limit of the usual file systems.
 const MOST_NAME: usize = 255;
@@ -18,8 +18,8 @@ const MOST_PATH: usize = 2048;
 /// ```
 ///
 /// # Errors
-/// [`PatchError::BadPath`] with the reason.
-pub fn check_path(path: &str) -> Result<(), PatchError> {
+/// [`PatchFault::BadPath`] with the reason.
+pub fn check_path(path: &str) -> Result<(), PatchFault> {
     let drive = path.as_bytes().get(1) == Some(&b':') && path.starts_with(|c: char| c.is_ascii_alphabetic());
     let names = || path.split('/');
     let why = if path.is_empty() {
@@ -41,7 +41,7 @@ pub fn check_path(path: &str) -> Result<(), PatchError> {
     } else {
         return Ok(());
     };
-    Err(PatchError::BadPath { path: shown(path), why })
+    Err(PatchFault::BadPath { path: shown(path), why })
 }
 
 /// Control characters, and those that turn or break the line they are shown in.
@@ -96,7 +96,7 @@ mod tests {
     fn a_path_that_names_no_file_below_the_root_is_rejected_with_the_reason() {
         for (path, word) in hostile() {
             match check_path(&path) {
-                Err(PatchError::BadPath { why, path: shown }) => {
+                Err(PatchFault::BadPath { why, path: shown }) => {
                     assert!(why.contains(word), "{path:?}: {why}");
                     assert!(!shown.chars().any(is_unprintable) && shown.len() < 600, "{shown}");
                 }
@@ -122,9 +122,9 @@ mod tests {
                 FileEdit::Replace { path: path.clone(), search: "a".into(), replace: "b".into() },
                 FileEdit::Diff { diff },
             ] {
-                let refused = Patch { edits: vec![edit.clone()] }.apply(&Default::default(), &all);
+                let refused = Patch { edits: vec![edit.clone()] }.checked(&Default::default(), &all);
                 let diff = matches!(edit, FileEdit::Diff { .. });
-                let by_gate = matches!(refused, Err(PatchError::BadPath { .. }));
+                let by_gate = matches!(refused, Err(PatchFault::BadPath { .. }));
                 // In a diff a tab ends the path: what follows is a time.
                 let names_another = diff && path.contains('\t');
                 assert!(by_gate || names_another || (diff && refused.is_err()), "{edit:?}: {refused:?}");

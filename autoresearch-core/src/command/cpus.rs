@@ -8,14 +8,8 @@ const MOST: usize = 1024;
 /// A set of processors, by the system's numbers from 0. The empty set, which is the default, pins nothing.
 ///
 /// Pinning is Linux's (`sched_setaffinity`); elsewhere it has no effect, see [`Cpus::SUPPORTED`].
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cpus([u64; MOST / 64]);
-
-impl Default for Cpus {
-    fn default() -> Cpus {
-        Cpus([0; MOST / 64])
-    }
-}
 
 impl Cpus {
     /// Tells whether this system can pin a command at all.

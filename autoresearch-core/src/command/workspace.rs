@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::commands::Commands;
-use crate::change::{Patch, PatchError};
+use crate::change::{Patch, PatchFault};
 use crate::git::{Conflict, FileMode, GitError, Lineage, collision};
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
@@ -59,7 +59,6 @@ impl Workspace {
         patch: &Patch,
         message: &str,
     ) -> Result<Candidate, StageError> {
-        let rejected = |error: PatchError| StageError::Rejected(error.to_string());
         let files = self.read_editable(parent)?;
         let changed = patch.apply(&files, &self.commands.editable).map_err(rejected)?;
         let tree = self.with_lineage(|git| git.tree(parent))?;
@@ -70,10 +69,10 @@ impl Workspace {
                     let why = format!("{path} is a symbolic link; edit the file that it leads to");
                     return Err(StageError::Rejected(why));
                 }
-                Some(_) => return Err(rejected(PatchError::not_text(path))),
+                Some(_) => return Err(rejected(PatchFault::not_text(path))),
             }
             if let Some(other) = collision(&tree, path) {
-                return Err(rejected(PatchError::collides(path, other)));
+                return Err(rejected(PatchFault::collides(path, other)));
             }
         }
         Ok(self.with_lineage(|git| {
@@ -114,4 +113,8 @@ impl Workspace {
     pub(super) fn read_editable(&self, revision: &Revision) -> Result<BTreeMap<String, String>, GitError> {
         self.with_lineage(|git| git.editable_files(revision, &self.commands.editable))
     }
+}
+
+fn rejected(error: impl std::fmt::Display) -> StageError {
+    StageError::Rejected(error.to_string())
 }

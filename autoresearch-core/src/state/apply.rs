@@ -4,7 +4,7 @@ use super::{
     AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State, TestPlace,
 };
 use crate::journal::{
-    Decision, Entry, JournalError, Moment, Record, StagedExperiment, Status, TrialResult, TrialStart,
+    Decision, Entry, JournalError, JournalFault, Moment, Record, StagedExperiment, Status, TrialResult, TrialStart,
 };
 use crate::ratchet::{Side, latest_machine};
 use crate::sandbox::Revision;
@@ -19,7 +19,7 @@ impl State {
     /// Applies one record and moves its parts into the state, since a change may be as large as the files that it writes.
     pub(crate) fn apply_owned(&mut self, entry: Entry) -> Result<(), JournalError> {
         let seq = entry.seq;
-        self.fold(entry).map_err(|why| JournalError::Contradiction { seq, why })
+        self.fold(entry).map_err(|why| JournalFault::Contradiction { seq, why }.into())
     }
 
     fn fold(&mut self, entry: Entry) -> Result<(), String> {

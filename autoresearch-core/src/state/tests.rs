@@ -1,5 +1,5 @@
 use super::*;
-use crate::journal::{Decision, Journal, Record, StagedExperiment, TrialResult, TrialStart};
+use crate::journal::{Decision, Journal, JournalFault, Record, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Measurement, Score};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome};
@@ -15,6 +15,10 @@ fn staged(experiment: u32, parent: Option<&str>, name: &str) -> Record {
 }
 
 /// Replays the records of a baseline and the further records of a test.
+fn is_contradiction(error: &JournalError) -> bool {
+    matches!(error.fault(), JournalFault::Contradiction { .. })
+}
+
 fn replay(further: Vec<Record>) -> Result<State, JournalError> {
     let mut records = vec![
         Record::Started(RunHeader::new("t", "score", Direction::Minimise)),
@@ -67,7 +71,7 @@ fn records_that_contradict_each_other_are_rejected() {
         ("two measurements of a trial", vec![started(1, 1), measured(1, 1), measured(1, 1)]),
         ("a keep carried out without a decision", vec![Record::Adopted { experiment: 1 }]),
     ] {
-        assert!(matches!(replay(records), Err(JournalError::Contradiction { .. })), "{what}");
+        assert!(matches!(replay(records), Err(error) if is_contradiction(&error)), "{what}");
     }
 }
 
@@ -107,7 +111,7 @@ fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_rebased_and_measured_
         ("a keep that was rebased and not measured again", vec![rebased_onto("better"), decision(2, Some("best"))]),
         ("a rebase onto something that is not the incumbent", vec![rebased_onto(TO)]),
     ] {
-        assert!(matches!(beside_a_keep(records), Err(JournalError::Contradiction { .. })), "{what}");
+        assert!(matches!(beside_a_keep(records), Err(error) if is_contradiction(&error)), "{what}");
     }
 }
 

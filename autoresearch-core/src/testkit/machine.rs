@@ -11,7 +11,7 @@ use self::disk::Disk;
 use self::inner::Inner;
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, JournalFault};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
 mod disk;
@@ -66,7 +66,7 @@ impl SimulatedMachine {
     pub fn journal(&self) -> Result<Journal, JournalError> {
         let path = Path::new("journal in memory");
         if std::mem::replace(&mut self.inner().locked, true) {
-            return Err(JournalError::Locked(path.to_owned()));
+            return Err(JournalFault::Locked(path.to_owned()).into());
         }
         Journal::over(Box::new(Disk(self.0.clone())), path)
     }

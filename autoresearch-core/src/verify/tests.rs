@@ -305,7 +305,7 @@ fn a_crash_leaves_one_torn_line_at_most() {
                 let (entries, torn) = read.unwrap();
                 assert_eq!((entries.len() + lost, torn), (run().len(), lost > 0));
             }
-            None => assert!(matches!(read, Err(JournalError::Damaged { .. }))),
+            None => assert!(matches!(read.unwrap_err().fault(), JournalFault::Damaged { .. })),
         }
     }
 }

@@ -2,5 +2,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod forms;
-mod properties;
+mod never_wrong;
 mod tools;

@@ -10,30 +10,16 @@ mod newcomer;
 
 /// All of them, the quick ones first.
 pub const FIGURES: &[(&str, Measure)] = &[
-    ("metric-forms", || {
-        table("autoresearch-metrics", &["--test", "suite"], "forms::", "metric-forms", 80, "at least 80 forms, all")
-    }),
-    ("tool-formats", || {
-        table("autoresearch-metrics", &["--test", "suite"], "tools::", "tool-formats", 15, "at least 15 formats, all")
-    }),
+    ("metric-forms", || table(&["--test", "suite"], "forms::", "metric-forms", 80, "at least 80 forms, all")),
+    ("tool-formats", || table(&["--test", "suite"], "tools::", "tool-formats", 15, "at least 15 formats, all")),
     ("metric-never-wrong", never_wrong),
     ("knob-forms", knob_forms),
     ("import-tables", || {
-        table(
-            "autoresearch-cli",
-            &["--bin", "autoresearch"],
-            "import::tests::",
-            "import tables",
-            41,
-            "at least 41 tables, all",
-        )
+        table(&["--bin", "autoresearch"], "import::tests::", "import tables", 41, "at least 41 tables, all")
     }),
-    ("mistakes", || {
-        table("autoresearch-cli", &["--test", "suite"], "mistakes::", "mistakes", 30, "at least 30, all before a trial")
-    }),
+    ("mistakes", || table(&["--test", "suite"], "mistakes::", "mistakes", 30, "at least 30, all before a trial")),
     ("help", || {
         table(
-            "autoresearch-cli",
             &["--test", "suite"],
             "reference::every_help",
             "help",
@@ -48,18 +34,11 @@ pub const FIGURES: &[(&str, Measure)] = &[
 ];
 
 /// A table that a test counts: it prints `NAME: RIGHT of ALL`.
-fn table(
-    package: &str,
-    target: &[&str],
-    only: &str,
-    name: &str,
-    least: u32,
-    bar: &'static str,
-) -> Result<Line, String> {
-    let output = test(package, target, only)?;
+fn table(target: &[&str], only: &str, name: &str, least: u32, bar: &'static str) -> Result<Line, String> {
+    let output = test(target, only)?;
     let marker = format!("{name}: ");
     let said = output.lines().find_map(|line| Some(line.split_once(&marker)?.1));
-    let said = said.ok_or_else(|| format!("the tests {only} of {package} printed no `{marker}`"))?;
+    let said = said.ok_or_else(|| format!("the tests {only} printed no `{marker}`"))?;
     let mut words = said.split_whitespace();
     let mut number = || words.by_ref().find_map(|word| word.parse::<u32>().ok());
     let (Some(right), Some(all)) = (number(), number()) else { return Err(format!("`{marker}{said}` counts nothing")) };
@@ -68,16 +47,15 @@ fn table(
 
 /// Random logs with decoys: the reader returns the printed number, or an error.
 fn never_wrong() -> Result<Line, String> {
-    let output = test("autoresearch-metrics", &["--test", "suite"], "properties::")?;
-    let passed = output.lines().find(|line| line.contains("test result: ok")).unwrap_or_default();
-    let count: u32 = passed.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or_default();
+    let output = test(&["--test", "suite"], "never_wrong::")?;
+    let count = figure::passed(&output);
     let value =
         format!("{count} properties over random logs with decoys hold: no number but the one printed for the name");
     Ok(Line::Measured(count > 0, value, "never another number"))
 }
 
 fn knob_forms() -> Result<Line, String> {
-    let output = test("autoresearch-agents", &["--lib"], "constants::corpus::")?;
+    let output = test(&["--lib"], "constants::corpus::")?;
     let words = figure::words_after(&output, "knob-forms")?;
     let number = |key| figure::number(&words, key);
     let (right, all, languages) = (number("right")?, number("of")?, number("languages")?);
@@ -91,9 +69,8 @@ fn knob_forms() -> Result<Line, String> {
 
 /// A repository in karpathy's layout, driven as it is by a script for an agent.
 fn karpathy_layout() -> Result<Line, String> {
-    let output = test("autoresearch-cli", &["--test", "suite"], "karpathy")?;
-    let passed = output.lines().find(|line| line.contains("test result: ok")).unwrap_or_default();
-    let count: u32 = passed.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or_default();
+    let output = test(&["--test", "suite"], "karpathy")?;
+    let count = figure::passed(&output);
     Ok(Line::Measured(
         count > 0,
         format!("{count} whole runs pass"),
@@ -101,9 +78,7 @@ fn karpathy_layout() -> Result<Line, String> {
     ))
 }
 
-/// Runs the tests of a package whose names have `only` in them, in their long form.
-fn test(package: &str, target: &[&str], only: &str) -> Result<String, String> {
-    let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "-p", package]).args(target).args(["--", "--nocapture", only]);
-    sh::output(cargo.env(crate::test::THOROUGH, "1"))
+/// Runs the tests whose names have `only` in them.
+fn test(target: &[&str], only: &str) -> Result<String, String> {
+    sh::output(&mut crate::test::of(target, &["--nocapture", only])?)
 }

@@ -35,12 +35,7 @@ const CASES: &[Case] = &[
 
 /// Runs all cases.
 pub fn bad_input() -> Result<Line, String> {
-    let libtorch = setup::setup()?;
-    for package in ["autoresearch-cli", "autoresearch-llm"] {
-        sh::output(sh::cargo().args(["build", "--locked", "-p", package]).env("LIBTORCH", &libtorch))?;
-    }
-    let exe = std::env::current_exe().map_err(|e| e.to_string())?;
-    let built = exe.parent().ok_or("no folder of programs")?.to_owned();
+    let built = setup::programs()?;
     let folder = std::env::temp_dir().join(format!("autoresearch-bad-{}", std::process::id()));
     let bench = Bench { folder, built };
     let (mut wrong, mut skipped) = (Vec::new(), Vec::new());

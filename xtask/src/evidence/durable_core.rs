@@ -27,13 +27,8 @@ const OPTUNA: &str = "5.0.0";
 /// Number of repeats; odd, so that there is a median.
 const ROUNDS: usize = 5;
 
-/// The words after `evidence NAME` in what a test of the core prints.
-fn printed(test: &str, only: &str, name: &str) -> Result<Vec<String>, String> {
-    figure::printed("autoresearch-core", test, only, name)
-}
-
 fn recorded_lineage() -> Result<Line, String> {
-    let words = printed("suite", "lineage::the_lab_decides", "recorded-lineage")?;
+    let words = figure::printed("suite", "lineage::the_lab_decides", "recorded-lineage")?;
     let number = |key| figure::number(&words, key);
     let (rows, other, last) = (number("rows")?, number("decided_otherwise")?, number("final")?);
     let value = format!(
@@ -48,7 +43,7 @@ fn recorded_lineage() -> Result<Line, String> {
 }
 
 fn kill_suite() -> Result<Line, String> {
-    let words = printed("processes", "kill::nothing_survives_a_timeout", "kill-timeout")?;
+    let words = figure::printed("processes", "kill::nothing_survives_a_timeout", "kill-timeout")?;
     let (cases, survivors) = (figure::number(&words, "cases")?, figure::number(&words, "survivors")?);
     let late = figure::number(&words, "worst_ms")?;
     let value = format!("{survivors} survivors of {cases} kinds of children, at most {late} ms after the grace period");
@@ -56,21 +51,21 @@ fn kill_suite() -> Result<Line, String> {
 }
 
 fn state_machine() -> Result<Line, String> {
-    let words = printed("suite", "semantics::no_history", "state-machine")?;
+    let words = figure::printed("suite", "semantics::no_history", "state-machine")?;
     let (steps, violations) = (figure::number(&words, "transitions")?, figure::number(&words, "violations")?);
     let value = format!("{violations} violations in {steps} transitions");
     Ok(Line::Measured(violations == 0.0 && steps >= 100_000.0, value, "0 in at least 100000"))
 }
 
 fn write_order() -> Result<Line, String> {
-    let words = printed("processes", "git_s_files", "write-order")?;
+    let words = figure::printed("processes", "git_s_files", "write-order")?;
     let (files, violations) = (figure::number(&words, "files")?, figure::number(&words, "violations")?);
     let value = format!("{violations} of {files} of git's files were not durable when the journal named them");
     Ok(Line::Measured(violations == 0.0 && files >= 10.0, value, "0"))
 }
 
 fn crash_points() -> Result<Line, String> {
-    let words = printed("processes", "crash::every_write_boundary", "crash-points")?;
+    let words = figure::printed("processes", "crash::every_write_boundary", "crash-points")?;
     let number = |key| figure::number(&words, key);
     let (points, pairs, violations) = (number("points")?, number("pairs")?, number("violations")?);
     let value = format!("{violations} violations at {points} write boundaries and {pairs} more inside recovery");
@@ -78,7 +73,7 @@ fn crash_points() -> Result<Line, String> {
 }
 
 fn kill_loop() -> Result<Line, String> {
-    let words = printed("processes", "crash::random_kills", "kill-loop")?;
+    let words = figure::printed("processes", "crash::random_kills", "kill-loop")?;
     let number = |key| figure::number(&words, key);
     let (kills, lost) = (number("kills")?, number("lost")?);
     let (runs, equal) = (number("runs")?, number("equal")?);

@@ -40,7 +40,6 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("spend-cap", spend_cap),
 ];
 
-const CORE: &str = "autoresearch-core";
 /// Number of whole runs.
 const RUNS: f64 = 2000.0;
 /// The rows of the simulation in which nothing helps and scores take few values.
@@ -48,7 +47,7 @@ const DISCRETE: [&str; 3] =
     ["pass-rate-of-20-at-0.9,-all-null", "pass-rate-of-20-at-0.5,-all-null", "steps-of-0.01,-all-null"];
 
 fn hostile_runs() -> Result<Line, String> {
-    let words = figure::printed(CORE, "processes", "hostile_runs::", "hostile-runs")?;
+    let words = figure::printed("processes", "hostile_runs::", "hostile-runs")?;
     let number = |key| number(&words, key);
     let (runs, errors, blocked, unsound) = (number("runs")?, number("errors")?, number("blocked")?, number("unsound")?);
     let value =
@@ -71,7 +70,7 @@ fn discrete_scores() -> Result<Line, String> {
 }
 
 fn quantised_noise() -> Result<Line, String> {
-    let words = figure::printed(CORE, "processes", "quantised::", "quantised-noise")?;
+    let words = figure::printed("processes", "quantised::", "quantised-noise")?;
     let number = |key| number(&words, key);
     let (runs, proposals) = (number("runs")?, number("proposals")?);
     let (kept, on_one_trial) = (number("kept")?, number("on_one_trial")?);
@@ -82,7 +81,7 @@ fn quantised_noise() -> Result<Line, String> {
 }
 
 fn spend_cap() -> Result<Line, String> {
-    let words = figure::printed("autoresearch-agents", "suite", "spending::", "spend-cap")?;
+    let words = figure::printed("suite", "spending::", "spend-cap")?;
     let number = |key| number(&words, key);
     let (scenarios, beyond, in_a_row) = (number("scenarios")?, number("calls_beyond_cap")?, number("in_a_row")?);
     let value = format!(

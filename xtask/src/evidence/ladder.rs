@@ -4,7 +4,7 @@ use crate::figure::{Line, number, printed};
 
 /// Blum and Hardt's boosting attack, against the strict rule and against the Ladder.
 pub fn attack() -> Result<Line, String> {
-    let words = printed("autoresearch-core", "suite", "ladder::a_boosting_attack", "ladder")?;
+    let words = printed("suite", "ladder::a_boosting_attack", "ladder")?;
     let number = |key| number(&words, key);
     let (greedy, ladder) = (number("greedy")?, number("ladder")?);
     let value = format!(

@@ -2,7 +2,7 @@
 
 use super::{bad_input, cuda, durable_core, latency, main_run};
 use crate::figure::{self, Line, Measure};
-use crate::{setup, sh};
+use crate::sh;
 
 /// All of them, the quick ones first.
 pub const FIGURES: &[(&str, Measure)] = &[
@@ -42,29 +42,21 @@ fn core_is_light() -> Result<Line, String> {
     Ok(Line::Measured(heavy.is_empty() && names.len() > 10, value, "none"))
 }
 
-/// The words after `evidence NAME` in what a test of the trainer prints.
-fn printed(module: &str, name: &str) -> Result<Vec<String>, String> {
-    let libtorch = setup::setup()?;
-    let mut cargo = sh::cargo();
-    cargo.args(["test", "--locked", "-p", "autoresearch-llm", "--test", "suite", "--", "--nocapture", module]);
-    figure::words_after(&sh::output(cargo.env("LIBTORCH", libtorch))?, name)
-}
-
 fn val_bpb_formula() -> Result<Line, String> {
-    let difference = figure::number(&printed("val_bpb::", "val_bpb")?, "max_abs_diff")?;
+    let difference = figure::number(&figure::printed("suite", "val_bpb::", "val_bpb")?, "max_abs_diff")?;
     let value = format!("differs from the Python formula by {difference:e} at most");
     Ok(Line::Measured(difference <= 1e-6, value, "1e-6"))
 }
 
 fn packing() -> Result<Line, String> {
-    let words = printed("packing::", "packing")?;
+    let words = figure::printed("suite", "packing::", "packing")?;
     let (tokens, mismatches) = (figure::number(&words, "tokens_compared")?, figure::number(&words, "mismatches")?);
     let value = format!("{mismatches} of {tokens} tokens differ from prepare.py's algorithm");
     Ok(Line::Measured(mismatches == 0.0 && tokens > 100_000.0, value, "0 of more than 100000"))
 }
 
 fn tokenizer() -> Result<Line, String> {
-    let words = printed("tokenizer::", "tokenizer")?;
+    let words = figure::printed("suite", "tokenizer::", "tokenizer")?;
     let (cases, failures) = (figure::number(&words, "cases")?, figure::number(&words, "failures")?);
     Ok(Line::Measured(
         failures == 0.0 && cases >= 4000.0,

@@ -182,7 +182,7 @@ fn aa_run() -> Result<Line, String> {
 }
 
 fn seed_only() -> Result<Line, String> {
-    let words = figure::printed(CORE, "processes", "aa::", "seed-only")?;
+    let words = figure::printed("processes", "aa::", "seed-only")?;
     let number = |key| figure::number(&words, key);
     let (proposals, aware) = (number("proposals")?, number("default")?);
     let (sequential, strict) = (number("sequential")?, number("strict")?);

@@ -98,7 +98,7 @@ fn links() -> Result<Line, String> {
 
 /// Random tapes, workers, interruptions and power cuts.
 fn histories() -> Result<Line, String> {
-    let words = printed(CORE, "suite", "parallel::workers_kills", "parallel-histories")?;
+    let words = printed("suite", "parallel::workers_kills", "parallel-histories")?;
     let (histories, violations) = (number(&words, "histories")?, number(&words, "violations")?);
     Ok(Line::Measured(
         violations == 0.0 && histories >= 1000.0,
@@ -109,7 +109,7 @@ fn histories() -> Result<Line, String> {
 
 /// SIGKILL at every write boundary of a run of three workers with a real repository and real processes.
 fn kills() -> Result<Line, String> {
-    let words = printed(CORE, "processes", "workers::a_lab_of_several", "crash-workers")?;
+    let words = printed("processes", "workers::a_lab_of_several", "crash-workers")?;
     let (kills, violations) = (number(&words, "kills")?, number(&words, "violations")?);
     Ok(Line::Measured(
         violations == 0.0 && kills >= 300.0,

@@ -20,7 +20,7 @@ const INPUTS: &str = "1000000";
 const SEED: &str = "1";
 
 fn searcher() -> Result<Line, String> {
-    let words = printed(AGENTS, "suite", "knob_searches", "searcher-beats-random")?;
+    let words = printed("suite", "knob_searches", "searcher-beats-random")?;
     let number = |key| number(&words, key);
     let (seeds, low) = (number("seeds")?, number("low")?);
     let value = format!(
@@ -33,7 +33,7 @@ fn searcher() -> Result<Line, String> {
 }
 
 fn faults() -> Result<Line, String> {
-    let words = printed(AGENTS, "suite", "faulty_runs", "api-faults")?;
+    let words = printed("suite", "faulty_runs", "api-faults")?;
     let number = |key| number(&words, key);
     let (proposals, faults) = (number("proposals")?, number("faults")?);
     let (overspent, stalls) = (number("overspent_calls")?, number("stalls")?);
@@ -44,7 +44,7 @@ fn faults() -> Result<Line, String> {
 }
 
 fn cassettes() -> Result<Line, String> {
-    let words = printed(AGENTS, "suite", "faulty_runs", "cassettes")?;
+    let words = printed("suite", "faulty_runs", "cassettes")?;
     let identical = number(&words, "identical")? == 1.0;
     let value = if identical { "the lineage is the same" } else { "the lineage differs" };
     Ok(Line::Measured(identical, value.into(), "the same run replayed from its cassettes"))

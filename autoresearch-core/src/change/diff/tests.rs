@@ -3,26 +3,26 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use similar::TextDiff;
 
-use crate::change::{EditablePaths, FileEdit, Patch, PatchError};
+use crate::change::{EditablePaths, FileEdit, Patch, PatchFault};
 
 const NUMBERS: &str = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n";
 
-fn apply_all(files: &[(&str, &str)], diff: &str) -> Result<BTreeMap<String, String>, PatchError> {
+fn apply_all(files: &[(&str, &str)], diff: &str) -> Result<BTreeMap<String, String>, PatchFault> {
     let files = files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect();
     let patch = Patch { edits: vec![FileEdit::Diff { diff: diff.into() }] };
-    let changed = patch.apply(&files, &EditablePaths::new(["x", "y", "dir/**"]))?;
+    let changed = patch.checked(&files, &EditablePaths::new(["x", "y", "dir/**"]))?;
     Ok(changed.into_iter().filter_map(|(path, text)| Some((path, text?))).collect())
 }
 
 /// Applies hunks to a file of this text.
-fn apply(text: &str, hunks: &str) -> Result<String, PatchError> {
+fn apply(text: &str, hunks: &str) -> Result<String, PatchFault> {
     let diff = format!("--- a/x\n+++ b/x\n{hunks}");
     apply_all(&[("x", text)], &diff).map(|mut changed| changed.remove("x").unwrap())
 }
 
-fn malformed_at(result: Result<impl std::fmt::Debug, PatchError>) -> usize {
+fn malformed_at(result: Result<impl std::fmt::Debug, PatchFault>) -> usize {
     match result {
-        Err(PatchError::MalformedDiff { line, .. }) => line,
+        Err(PatchFault::MalformedDiff { line, .. }) => line,
         other => panic!("{other:?} is no malformed diff"),
     }
 }
@@ -65,14 +65,14 @@ fn a_unique_place_is_found_whatever_the_header_says() {
 
 #[test]
 fn hunks_match_whole_lines_only() {
-    assert!(matches!(apply("one two\n", "@@ -1 +1 @@\n-two\n+2\n"), Err(PatchError::NoMatch { line: 1, .. })));
-    assert!(matches!(apply("two!\n", "@@ -1 +1 @@\n-two\n+2\n"), Err(PatchError::NoMatch { .. })));
+    assert!(matches!(apply("one two\n", "@@ -1 +1 @@\n-two\n+2\n"), Err(PatchFault::NoMatch { line: 1, .. })));
+    assert!(matches!(apply("two!\n", "@@ -1 +1 @@\n-two\n+2\n"), Err(PatchFault::NoMatch { .. })));
 }
 
 #[test]
 fn among_several_places_the_stated_line_decides() {
     assert_eq!(apply("a\nb\na\nb\n", "@@ -3 +3 @@\n-a\n+c\n").unwrap(), "a\nb\nc\nb\n");
-    let ambiguous = Err(PatchError::Ambiguous { path: "x".into(), count: 2 });
+    let ambiguous = Err(PatchFault::Ambiguous { path: "x".into(), count: 2 });
     assert_eq!(apply("a\nb\na\nb\n", "@@ -2 +2 @@\n-a\n+c\n"), ambiguous);
     assert_eq!(apply("a\nb\na\nb\n", "@@ @@\n-a\n+c\n"), ambiguous);
     // The first hunk adds two lines, so that old line 3 is line 5 when the second is applied.
@@ -84,13 +84,13 @@ fn among_several_places_the_stated_line_decides() {
 
 #[test]
 fn a_hunk_that_fits_nowhere_names_the_nearest_line() {
-    let Err(PatchError::NoMatch { path, line, nearest }) =
+    let Err(PatchFault::NoMatch { path, line, nearest }) =
         apply("fn a()\nlet rate = 1;\n", "@@ -1 +1 @@\n-let rate = 2;\n+let rate = 3;\n")
     else {
         panic!("must not match")
     };
     assert_eq!((path.as_str(), line, nearest.as_str()), ("x", 2, "let rate = 1;"));
-    assert!(matches!(apply(NUMBERS, "@@\n-one\n+1\n@@\n-eight\n+8\n"), Err(PatchError::NoMatch { .. })), "the second");
+    assert!(matches!(apply(NUMBERS, "@@\n-one\n+1\n@@\n-eight\n+8\n"), Err(PatchFault::NoMatch { .. })), "the second");
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn an_insertion_without_context_comes_after_the_stated_line() {
     assert_eq!(apply("a\nb\n", "@@ -1,0 +2 @@\n+n\n").unwrap(), "a\nn\nb\n");
     assert_eq!(apply("a\nb\n", "@@ -0,0 +1 @@\n+n\n").unwrap(), "n\na\nb\n");
     assert_eq!(apply("", "@@ -7,0 +1 @@\n+n\n").unwrap(), "n\n");
-    assert!(matches!(apply("a\nb\n", "@@\n+n\n"), Err(PatchError::Ambiguous { count: 3, .. })));
-    assert!(matches!(apply("a\nb\n", "@@ -3,0 +4 @@\n+n\n"), Err(PatchError::Ambiguous { .. })));
+    assert!(matches!(apply("a\nb\n", "@@\n+n\n"), Err(PatchFault::Ambiguous { count: 3, .. })));
+    assert!(matches!(apply("a\nb\n", "@@ -3,0 +4 @@\n+n\n"), Err(PatchFault::Ambiguous { .. })));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn an_empty_line_is_context_but_not_at_the_end_of_a_hunk() {
     assert_eq!(apply("a\n\nb\n", "@@ -1,2 +1,2 @@\n-a\n+c\n\n").unwrap(), "c\n\nb\n");
     assert_eq!(apply("a\nb\n", "@@ -1 +1 @@\n-a\n+c\n\n\n@@ -2 +2 @@\n-b\n+d\n\n").unwrap(), "c\nd\n");
     let vague = apply("a\n\nb\n", "@@ -2 +2,2 @@\n+c\n\n");
-    assert!(matches!(vague, Err(PatchError::Ambiguous { .. })), "before line 2, or after it");
+    assert!(matches!(vague, Err(PatchFault::Ambiguous { .. })), "before line 2, or after it");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_last_newline_is_kept_removed_or_added_as_the_diff_says() {
     assert_eq!(apply("a\nb", &format!("@@ -1,2 +1,2 @@\n a\n-b\n{mark}+b\n")).unwrap(), "a\nb\n");
     assert_eq!(apply("a\nb\n", &format!("@@ -1,2 +1,2 @@\n a\n-b\n+b\n{mark}")).unwrap(), "a\nb");
     assert_eq!(apply("a\nb", &format!("@@ -1,2 +1,2 @@\n-a\n+c\n b\n{mark}")).unwrap(), "c\nb");
-    assert!(matches!(apply("b\n", &format!("@@ -1 +1 @@\n-b\n{mark}+c\n")), Err(PatchError::NoMatch { .. })));
+    assert!(matches!(apply("b\n", &format!("@@ -1 +1 @@\n-b\n{mark}+c\n")), Err(PatchFault::NoMatch { .. })));
     let inside = apply("a\nb\n", &format!("@@ -1 +1 @@\n-a\n+c\n{mark}"));
     assert_eq!(malformed_at(inside), 3);
     assert_eq!(malformed_at(apply("a\n", &format!("@@ -1 +1 @@\n{mark}-a\n"))), 4);
@@ -147,7 +147,7 @@ fn a_file_with_crlf_keeps_it() {
     assert_eq!(apply("a\r\nb\r\n", "@@ -1,2 +1,2 @@\n a\r\n-b\r\n+c\r\n").unwrap(), "a\r\nc\r\n", "written by git");
     assert_eq!(apply("a\r\nb\r\n", "@@ -1,2 +1,2 @@\n-a\r\n-b\r\n+a\n+b\n").unwrap(), "a\nb\n", "on purpose");
     assert_eq!(apply("a\r\n\r\nb\r\n", "@@ -1,3 +1,3 @@\n a\r\n\r\n-b\r\n+c\r\n").unwrap(), "a\r\n\r\nc\r\n");
-    assert!(matches!(apply("a\r\nb\n", "@@ -1 +1 @@\n-a\n+c\n"), Err(PatchError::NoMatch { .. })), "mixed: exact only");
+    assert!(matches!(apply("a\r\nb\n", "@@ -1 +1 @@\n-a\n+c\n"), Err(PatchFault::NoMatch { .. })), "mixed: exact only");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_is_no_change_of_text_is_refused() {
         ("--- a/y\n+++ b/y\n@@\n-o\n+n\nBinary files a/x and b/x differ\n", "x", "binary"),
     ] {
         let refused = apply_all(&[("x", "o\n"), ("y", "o\n")], diff);
-        let Err(PatchError::File { path: found, why }) = refused else { panic!("{diff}: {refused:?}") };
+        let Err(PatchFault::File { path: found, why }) = refused else { panic!("{diff}: {refused:?}") };
         assert!(found == path && why.contains(what), "{diff}: {found}: {why}");
     }
 }
@@ -203,7 +203,7 @@ fn every_path_of_a_diff_is_checked_before_anything_else() {
     ] {
         let refused = apply_all(&[("x", "o\n")], diff);
         assert!(
-            matches!(&refused, Err(PatchError::NotEditable { path, .. }) if path == "secret"),
+            matches!(&refused, Err(PatchFault::NotEditable { path, .. }) if path == "secret"),
             "{diff}: {refused:?}"
         );
     }
@@ -213,9 +213,9 @@ fn every_path_of_a_diff_is_checked_before_anything_else() {
 fn a_new_file_must_not_exist_and_another_must() {
     let new = "--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+n\n\n";
     assert_eq!(apply_all(&[], new).unwrap()["x"], "n\n");
-    assert_eq!(apply_all(&[("x", "o\n")], new), Err(PatchError::already_exists("x")));
-    assert_eq!(apply_all(&[], &new.repeat(2)), Err(PatchError::already_exists("x")));
-    assert_eq!(apply_all(&[], "--- a/x\n+++ b/x\n@@\n-o\n+n\n"), Err(PatchError::no_such_file("x")));
+    assert_eq!(apply_all(&[("x", "o\n")], new), Err(PatchFault::already_exists("x")));
+    assert_eq!(apply_all(&[], &new.repeat(2)), Err(PatchFault::already_exists("x")));
+    assert_eq!(apply_all(&[], "--- a/x\n+++ b/x\n@@\n-o\n+n\n"), Err(PatchFault::no_such_file("x")));
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_malformed_diff_is_refused_with_its_line() {
 
 #[test]
 fn a_result_with_a_nul_is_refused() {
-    assert_eq!(apply("o\n", "@@\n-o\n+\0\n"), Err(PatchError::binary("x")));
+    assert_eq!(apply("o\n", "@@\n-o\n+\0\n"), Err(PatchFault::binary("x")));
 }
 
 /// Lines that repeat often, and some that look like parts of a diff.

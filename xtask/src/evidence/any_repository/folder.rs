@@ -4,12 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sh;
+use crate::{setup, sh};
 
 /// The command, freshly built.
 pub fn autoresearch() -> Result<PathBuf, String> {
-    sh::output(sh::cargo().args(["build", "--locked", "-p", "autoresearch-cli", "--bin", "autoresearch"]))?;
-    Ok(sh::target()?.join("debug/autoresearch"))
+    Ok(setup::programs()?.join("autoresearch"))
 }
 
 /// A repository in a folder that is removed at the end.

@@ -3,12 +3,10 @@
 use std::process::Stdio;
 
 use crate::figure::Line;
-use crate::sh;
+use crate::{sh, test};
 
 /// Some tests of one test program.
 pub struct Held {
-    /// The package.
-    package: &'static str,
     /// The name of the test program as cargo has it.
     program: &'static [&'static str],
     /// Their full names.
@@ -18,9 +16,9 @@ pub struct Held {
 /// Runs the tests, and counts those that pass. A test that is gone is as bad as one that fails.
 pub fn held(kind: &[Held]) -> Result<Line, String> {
     let (mut wanted, mut missing) = (0, Vec::new());
-    for Held { package, program, tests } in kind {
-        let mut cargo = sh::cargo();
-        cargo.args(["test", "--locked", "-p", package]).args(*program).args(["--", "--exact"]).args(*tests);
+    for Held { program, tests } in kind {
+        let exactly: Vec<&str> = ["--exact"].iter().chain(tests.iter()).copied().collect();
+        let mut cargo = test::of(program, &exactly)?;
         let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| format!("cannot start `{}`: {error}", sh::shown(&cargo)))?;
         // Whether all passed or not, each has a line.
@@ -41,25 +39,21 @@ fn missing_in(output: &str, tests: &[&'static str]) -> Vec<&'static str> {
     tests.iter().copied().filter(|test| !passed(test)).collect()
 }
 
-pub const fn suite(package: &'static str, tests: &'static [&'static str]) -> Held {
-    Held { package, program: &["--test", "suite"], tests }
+pub const fn suite(tests: &'static [&'static str]) -> Held {
+    Held { program: &["--test", "suite"], tests }
 }
 
-pub const fn unit(package: &'static str, tests: &'static [&'static str]) -> Held {
-    Held { package, program: &["--lib"], tests }
+pub const fn unit(tests: &'static [&'static str]) -> Held {
+    Held { program: &["--lib"], tests }
 }
 
 pub const fn processes(tests: &'static [&'static str]) -> Held {
-    Held { package: CORE, program: &["--test", "processes"], tests }
+    Held { program: &["--test", "processes"], tests }
 }
 
 pub const fn command(tests: &'static [&'static str]) -> Held {
-    Held { package: CLI, program: &["--bin", "autoresearch"], tests }
+    Held { program: &["--bin", "autoresearch"], tests }
 }
-
-pub const CORE: &str = "autoresearch-core";
-pub const AGENTS: &str = "autoresearch-agents";
-pub const CLI: &str = "autoresearch-cli";
 
 #[cfg(test)]
 mod tests {
