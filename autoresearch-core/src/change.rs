@@ -9,6 +9,7 @@ mod editable;
 mod error;
 mod nearest;
 mod path;
+mod pattern;
 
 use diff::{to_crlf, uses_crlf};
 pub use editable::EditablePaths;
@@ -16,6 +17,8 @@ pub use error::PatchError;
 pub(crate) use error::PatchFault;
 use nearest::nearest_line;
 pub use path::check_path;
+pub use pattern::matches;
+pub(crate) use pattern::{is_exact, root};
 
 /// A set of edits to text files, applied atomically to the incumbent's files.
 ///

@@ -2,13 +2,13 @@
 //!
 //! Nothing in here is part of the promise that the version of this crate makes: any release may change it.
 
-pub use crate::change::check_path;
+pub use crate::change::{check_path, matches};
 pub use crate::lab::Settings;
 pub use crate::policy::{Difference, Policy};
 pub use crate::proposal::Design;
 pub use crate::proposer::context;
 pub use crate::ratchet::DecisionRule;
-pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, matches, purpose};
+pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, purpose};
 
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
 #[cfg(feature = "command")]

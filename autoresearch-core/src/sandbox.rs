@@ -16,9 +16,7 @@ mod trial;
 
 pub use error::{SandboxError, StageError};
 pub use outcome::{Outcome, Phase, Repeat, RunLog};
-pub use results::{ResultFiles, SIZES, Sizes, matches};
-#[cfg(feature = "command")]
-pub(crate) use results::{is_exact, root};
+pub use results::{ResultFiles, SIZES, Sizes};
 pub use trial::{Budget, Progress, Purpose, Trial, for_purpose, purpose};
 
 pub use crate::revision::Revision;

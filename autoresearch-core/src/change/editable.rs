@@ -2,17 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The paths that proposals may change: exact files, whole folders as `folder/**`, or every file as `**`.
+use super::pattern::{is_exact, matches};
+
+/// The paths that proposals may change: exact files, whole folders as `folder/**`, every file as `**`, or patterns with `*` and
+/// `?` within a name, as `src/*.py` and `**/*.rs`.
 ///
 /// Some files are found by tools on their own, and through them a candidate could reconfigure the build or the lab:
 /// everything in `.cargo`, `rust-toolchain`, `rust-toolchain.toml`, and all names that begin with `.git`, such as
-/// `.gitattributes`, at any depth and in any case. No folder covers them: each must be listed by its exact path.
+/// `.gitattributes`, at any depth and in any case. No folder or pattern covers them: each must be listed by its exact path.
 /// What is inside a `.git` may never be edited, even if it is listed.
 ///
 /// ```
 /// use autoresearch_core::EditablePaths;
-/// let editable = EditablePaths::new(["src/**", "sub/.gitignore"]);
-/// assert!(editable.allows("src/main.rs") && editable.allows("sub/.gitignore"));
+/// let editable = EditablePaths::new(["src/**", "bench/*.py", "sub/.gitignore"]);
+/// assert!(editable.allows("src/main.rs") && editable.allows("bench/a.py") && editable.allows("sub/.gitignore"));
 /// assert!(!editable.allows("src/.cargo/config.toml") && !editable.allows("build.rs"));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +34,10 @@ impl EditablePaths {
         let by_name_only = path.split('/').any(configures_tools);
         plain
             && !path.contains(['\\', '\0', ':'])
-            && self.0.iter().any(|allowed| match allowed.strip_suffix("**") {
-                Some(folder) if folder.is_empty() || folder.ends_with('/') => {
-                    !by_name_only && path.starts_with(folder) && path.len() > folder.len()
-                }
-                _ => path == allowed,
-            })
+            && self
+                .0
+                .iter()
+                .any(|allowed| path == allowed || (!by_name_only && !is_exact(allowed) && matches(allowed, path)))
     }
 }
 
@@ -85,7 +86,21 @@ mod tests {
         let editable = EditablePaths::new(["**"]);
         assert!(editable.allows("a.rs") && editable.allows("src/a/b.rs") && editable.allows(".hidden/cargo"));
         assert!(!editable.allows("") && !editable.allows("../a.rs") && !editable.allows("/a.rs"));
-        assert!(!EditablePaths::new(["src**"]).allows("srcs/a.rs"), "only whole folders have stars");
+        assert!(!EditablePaths::new(["src**"]).allows("srcs/a.rs"), "only whole folders have two stars");
+    }
+
+    #[test]
+    fn stars_within_a_name_stay_in_their_folder() {
+        let editable = EditablePaths::new(["src/*.py", "**/conf?.toml", "app/[id].tsx"]);
+        for path in ["src/a.py", "conf1.toml", "x/y/conf2.toml", "app/[id].tsx"] {
+            assert!(editable.allows(path), "{path}");
+        }
+        for path in ["src/deep/a.py", "src/a.pyc", "a.py", "x/conf.toml", "app/i.tsx"] {
+            assert!(!editable.allows(path), "{path}");
+        }
+        let hidden = EditablePaths::new(["*", "*/*", "src/.cargo/*", "rust-toolchain*"]);
+        assert!(TOOLS.iter().all(|path| !hidden.allows(path)), "no pattern covers what tools find by themselves");
+        assert!(!hidden.allows("src/../a.py") && !hidden.allows("x/.git"));
     }
 
     const TOOLS: [&str; 10] = [

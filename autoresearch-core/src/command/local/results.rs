@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::super::executor::Job;
 use super::remove::remove_folder;
 use super::slot::{Slot, holds};
+use crate::change::{is_exact, matches, root};
 use crate::git::Listing;
 use crate::metric::MAX_ITEM_BYTES;
-use crate::sandbox::{RunLog, SIZES, SandboxError, Sizes, is_exact, matches, root};
+use crate::sandbox::{RunLog, SIZES, SandboxError, Sizes};
 
 /// Most files of one run that are kept.
 const MOST: usize = 1000;
