@@ -22,12 +22,9 @@ pub use entry::Entry;
 use error::io;
 pub use error::{JournalError, JournalFault};
 pub use moment::Moment;
-pub use record::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+pub use record::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart, VERSION};
 pub use step::{ExcursionStep, Promotion, Status};
 use suspend::SuspendClock;
-
-/// The version of the format that is written and read. From version 2 on a format is a promise: later programs read it.
-pub const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {

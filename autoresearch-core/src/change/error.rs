@@ -18,7 +18,7 @@ impl PatchError {
     }
 }
 
-/// What is wrong with a patch.
+/// The fault of a patch.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PatchFault {
     /// No edit at all, or edits that change nothing.

@@ -91,12 +91,21 @@ impl GitError {
 
     /// The branch of the run is not at the commit that the journal names.
     pub(super) fn moved(branch: String, found: Option<&Revision>, expected: Option<&Revision>) -> GitError {
-        let at = |revision: Option<&Revision>| revision.map_or("nowhere".to_owned(), Revision::to_string);
-        let why = format!(
-            "is at {}, but the journal says {}; it was moved by somebody else: move it back, or start a run with another tag",
-            at(found),
-            at(expected)
-        );
+        let other = "or start a run with another tag";
+        let why = match (found, expected) {
+            (None, Some(expected)) => format!(
+                "is gone, but the journal says {expected}; make it again with `git branch {branch} {expected}`, {other}"
+            ),
+            (Some(found), Some(expected)) => format!(
+                "is at {found}, but the journal says {expected}; it was moved by somebody else: move it back with `git branch \
+                 -f {branch} {expected}`, {other}"
+            ),
+            (found, None) => format!(
+                "is at {}, but the journal says that nothing is kept yet; it was made by somebody else: rename it with `git \
+                 branch -m {branch} {branch}-old`, {other}",
+                found.map_or_else(|| "nowhere".to_owned(), Revision::to_string)
+            ),
+        };
         GitError::Ref { name: branch, why }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::VERSION;
+use super::record::VERSION;
 
 /// The reason for which a journal cannot be used, in words that say what to do.
 #[derive(Debug, Error)]
@@ -22,14 +22,14 @@ impl JournalError {
         matches!(self.0, JournalFault::DiskFull(_))
     }
 
-    /// What is wrong.
+    /// Returns the fault, for the crates of this workspace.
     #[doc(hidden)]
     pub fn fault(&self) -> &JournalFault {
         &self.0
     }
 }
 
-/// What is wrong with a journal.
+/// The fault of a journal.
 #[derive(Debug, Error)]
 pub enum JournalFault {
     /// The journal is locked: another process writes it.

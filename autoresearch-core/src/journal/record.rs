@@ -12,6 +12,9 @@ use crate::proposal::{Cost, Design};
 use crate::ratchet::{DecisionRule, Side};
 use crate::sandbox::{Budget, Candidate, Outcome, Revision};
 
+/// The version of the format that is written and read. From version 2 on a format is a promise: later programs read it.
+pub const VERSION: u32 = 2;
+
 /// One step of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

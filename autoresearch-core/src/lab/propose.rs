@@ -241,7 +241,7 @@ impl<C: Change> Lab<C> {
         proposer_in_flight.rejections += 1;
         proposer_in_flight
             .last_rejections
-            .push_back(format!("- {description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
+            .push_back(format!("{description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
         if proposer_in_flight.last_rejections.len() > NAMED_REJECTIONS {
             proposer_in_flight.last_rejections.pop_front();
         }
@@ -254,7 +254,7 @@ impl<C: Change> Lab<C> {
     fn back_off_after_rejections(&self, in_flight: &mut InFlight<C>) {
         let (count, limit) = (in_flight.proposer.rejections, self.settings.rejection_limit);
         if count >= limit.max(1) {
-            let last: Vec<_> = in_flight.proposer.last_rejections.iter().cloned().collect();
+            let last: Vec<_> = in_flight.proposer.last_rejections.iter().map(|one| format!("- {one}")).collect();
             in_flight.proposer.exhausted = Some(StopReason::Rejected { count, last: last.join("\n") });
         } else if count >= REJECTIONS_BEFORE_BACKOFF {
             let last = in_flight.proposer.last_rejections.back().cloned().unwrap_or_default();

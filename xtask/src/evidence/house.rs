@@ -94,8 +94,7 @@ fn file_lengths() -> Result<Line, String> {
 
 /// The book's test of the glossary, which names each use and the word that stands in its place.
 fn glossary_words() -> Result<Line, String> {
-    let mut test = sh::cargo();
-    test.args(["test", "--locked", "-p", "autoresearch-book", "--test", "book", "words::", "--", "--nocapture"]);
+    let mut test = crate::test::of(&["--test", "book"], &["--nocapture", "words::"])?;
     let output = test.output().map_err(|e| format!("cannot start `{}`: {e}", sh::shown(&test)))?;
     let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     let found: Vec<String> = printed.lines().filter(|line| line.contains(" -> ")).map(str::to_owned).collect();
