@@ -18,7 +18,7 @@ pub fn editable(subject: &Subject<'_>) -> Vec<Finding> {
     if missing.len() == paths.len() {
         let names: Vec<&str> = files.keys().map(String::as_str).take(10).collect();
         let why = format!(
-            "matches no file of the commit that the run starts from ({}); it has: {}{}. Name files, folders as \"src/**\", or patterns as \"src/*.py\"",
+            "matches no file of the commit that the run starts from ({}); it has: {}{}. Name files, or folders as \"src/**\" and patterns as \"src/*.py\"",
             paths.join(", "),
             names.join(", "),
             if files.len() > names.len() { ", …" } else { "" }
