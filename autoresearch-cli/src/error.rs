@@ -38,7 +38,7 @@ pub enum CommandError {
     )]
     Dirty { files: String },
     #[error(
-        "the branch {0} exists already, but this repository has no journal of that run; give another --tag, or delete the branch: git branch -D {0}"
+        "the branch {0} exists already, but this working tree has no journal of that run; give another --tag, or, if no other working tree runs it (`git worktree list`), put the branch aside: git branch -m {0} {0}-old"
     )]
     BranchExists(String),
     #[error(
