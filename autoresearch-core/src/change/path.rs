@@ -18,7 +18,7 @@ const MOST_PATH: usize = 2048;
 /// ```
 ///
 /// # Errors
-/// [`PatchFault::BadPath`] with the reason.
+/// If the path is refused, with the reason.
 pub fn check_path(path: &str) -> Result<(), PatchFault> {
     let drive = path.as_bytes().get(1) == Some(&b':') && path.starts_with(|c: char| c.is_ascii_alphabetic());
     let names = || path.split('/');

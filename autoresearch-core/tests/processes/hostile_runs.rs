@@ -95,7 +95,7 @@ impl Run {
         settings.workers = if dice.percent(25) { Workers::new(2) } else { Workers::default() };
         let slots = (0..settings.workers.slots()).map(|at| self.folder.join(format!("slots/{at}")));
         let sandbox = CommandSandbox::local(&self.place, TAG, commands, slots, self.folder.join("run/logs"));
-        let sandbox = sandbox.map_err(SandboxError::from)?.with_base(self.base.clone());
+        let sandbox = sandbox?.with_base(self.base.clone());
         settings.base = Some(self.base.clone());
         settings.seed = self.seed >> 32;
         settings.results = Some(self.folder.join("run/results.tsv"));
