@@ -60,7 +60,7 @@ impl Lineage {
     /// libgit2 is told to sync every object and ref that this process writes, since the journal relies on them.
     ///
     /// ```
-    /// use autoresearch_core::{GitError, internal::git::Lineage};
+    /// use autoresearch_core::internal::git::{GitError, Lineage};
     ///
     /// let folder = std::env::temp_dir();
     /// // A tag is a part of the name of a branch.
