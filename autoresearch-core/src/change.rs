@@ -18,6 +18,7 @@ pub(crate) use error::PatchFault;
 use nearest::nearest_line;
 pub use path::check_path;
 pub use pattern::matches;
+#[cfg(feature = "command")]
 pub(crate) use pattern::{is_exact, root};
 
 /// A set of edits to text files, applied atomically to the incumbent's files.
