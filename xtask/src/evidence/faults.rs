@@ -2,7 +2,7 @@
 //!
 //! The kinds are those of docs/decisions/0011-faults.md, which says what happened and where it was mended.
 
-use super::noise::cell;
+use super::noise;
 use crate::figure::{self, Line, Measure, number};
 
 mod held;
@@ -35,16 +35,13 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("F19-right-messages", || held(surroundings::F19)),
     ("F20-safe-settings", || held(surroundings::F20)),
     ("hostile-runs", hostile_runs),
-    ("discrete-scores", discrete_scores),
+    ("discrete-scores", noise::discrete_scores),
     ("quantised-noise", quantised_noise),
     ("spend-cap", spend_cap),
 ];
 
 /// Number of whole runs.
 const RUNS: f64 = 2000.0;
-/// The rows of the simulation in which nothing helps and scores take few values.
-const DISCRETE: [&str; 3] =
-    ["pass-rate-of-20-at-0.9,-all-null", "pass-rate-of-20-at-0.5,-all-null", "steps-of-0.01,-all-null"];
 
 fn hostile_runs() -> Result<Line, String> {
     let words = figure::printed("processes", "hostile_runs::", "hostile-runs")?;
@@ -54,19 +51,6 @@ fn hostile_runs() -> Result<Line, String> {
         format!("{runs} runs: {errors} ended in an error, {blocked} blocked a restart, {unsound} are not sound");
     let fine = runs >= RUNS && errors + blocked + unsound == 0.0;
     Ok(Line::Measured(fine, value, "2,000 runs, none"))
-}
-
-fn discrete_scores() -> Result<Line, String> {
-    let (mut worst, mut parts): (f64, Vec<String>) = (0.0, Vec::new());
-    for row in DISCRETE {
-        for rule in ["default", "default,-end-known", "sequential"] {
-            let share = number(cell(row, rule)?, "in_hundred")?;
-            worst = worst.max(share);
-            parts.push(format!("{} {}: {share:.2}", row.replace('-', " "), rule.replace('-', " ")));
-        }
-    }
-    let value = format!("at most {worst:.2} false keeps in 100 changes without effect ({})", parts.join("; "));
-    Ok(Line::Measured(worst <= 1.0, value, "at most 1 in 100"))
 }
 
 fn quantised_noise() -> Result<Line, String> {
