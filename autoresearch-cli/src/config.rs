@@ -59,7 +59,7 @@ impl Config {
             push_file(&mut source, &file)?;
         }
         if !arguments.is_empty() {
-            source.push("the command line", arguments.to_string());
+            source.push(COMMAND_LINE, arguments.to_string());
         }
         let mut config = parse(&source).map_err(|mistake| mistake.in_source(&source))?;
         config.preset = preset.unwrap_or_default().to_owned();

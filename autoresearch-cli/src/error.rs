@@ -38,6 +38,11 @@ pub enum CommandError {
     )]
     Dirty { files: String },
     #[error(
+        "the run {tag} is that of another working tree, {}; go on with it there, or give another --tag",
+        other.display()
+    )]
+    RunElsewhere { tag: String, other: PathBuf },
+    #[error(
         "the branch {0} exists already, but this working tree has no journal of that run; give another --tag, or, if no other working tree runs it (`git worktree list`), put the branch aside: git branch -m {0} {0}-old"
     )]
     BranchExists(String),

@@ -31,6 +31,7 @@ mod proposers;
 mod rehearsal;
 mod slots;
 
+mod baseline;
 mod init;
 
 mod report;

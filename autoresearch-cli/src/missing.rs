@@ -1,9 +1,8 @@
-//! Files and modules that a program looked for in vain, and why its candidate lacks them: read from the output of a baseline that failed.
+//! Files and modules that a program looked for in vain, and why its candidate lacks them: read from its output.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use autoresearch_core::LabError;
 use autoresearch_core::internal::git::{FileMode, Lineage, Listing};
 
 use crate::session::Session;
@@ -34,14 +33,11 @@ pub enum Remedy {
     Words(String),
 }
 
-/// Formats the remedies for a failed baseline, each in a line of its own; empty if its output names nothing that is missing.
-pub fn remedies(session: &Session, error: &LabError) -> String {
-    let LabError::Baseline { why, tail, log } = error else { return String::new() };
-    let whole = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let output = whole.unwrap_or_else(|_| tail.clone());
+/// Formats the remedies for what an output says is missing, each in a line of its own; empty if nothing is.
+pub fn remedies(session: &Session, output: &str) -> String {
     let found = session.lineage().and_then(|lineage| {
         let files = lineage.tree(&lineage.head()?)?;
-        Ok(find(session, &session.slots(), &lineage, &files, &format!("{why}\n{output}")))
+        Ok(find(session, &session.slots(), &lineage, &files, output))
     });
     let mut text = String::new();
     let (mut shared, mut reasons) = (session.config.workspace.share.clone(), Vec::new());

@@ -143,14 +143,6 @@ impl Repository {
 
 /// Says what to do about a repository that cannot be opened.
 fn explain(here: &Path, error: GitError) -> CommandError {
-    let text = error.to_string();
-    if text.contains("not owned by") || text.contains("dubious ownership") {
-        let folder = here.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(here).display();
-        return CommandError::Other(format!(
-            "the repository {folder} belongs to another user, and git refuses it for that; if you trust it: git config --global \
-             --add safe.directory {folder}"
-        ));
-    }
     let bare = here.ancestors().find(|folder| {
         folder.join("HEAD").is_file() && folder.join("objects").is_dir() && folder.join("refs").is_dir()
     });

@@ -13,9 +13,11 @@ mod error;
 mod lineage;
 mod merge;
 mod names;
+mod program;
 mod refs;
 mod repository;
 mod scratch;
+mod settings;
 mod tree;
 
 pub use checkout::stays_inside;

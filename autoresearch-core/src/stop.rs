@@ -63,12 +63,14 @@ pub enum StopReason {
 impl std::fmt::Display for StopReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            StopReason::Experiments(1) => f.write_str("the one experiment is done"),
             StopReason::Experiments(count) => write!(f, "all {count} experiments are done"),
             StopReason::Wall(limit) => write!(f, "the time of {:.0} s is over", limit.as_secs_f64()),
             StopReason::Target(score) => write!(f, "the target {score} is reached"),
             StopReason::Plateau(count) => write!(f, "{count} proposals in a row led to no keep"),
             StopReason::Dollars(limit) => write!(f, "the budget of ${limit:.2} is spent"),
             StopReason::Tokens(limit) => write!(f, "the budget of {limit} tokens is spent"),
+            StopReason::Calls(1) => f.write_str("the one call is made"),
             StopReason::Calls(limit) => write!(f, "all {limit} calls are made"),
             StopReason::Exhausted(why) => write!(f, "there are no more proposals: {why}"),
             StopReason::Rejected { count, last } => {

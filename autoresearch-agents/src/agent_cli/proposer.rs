@@ -242,7 +242,10 @@ impl AgentCliProposer {
         let reason = if !forbidden.is_empty() {
             format!("{name} changed files that may not be changed: {}; editable: {editable}", name_some(&forbidden))
         } else if patch.edits.is_empty() {
-            let left = if outside.is_empty() { String::new() } else { format!(" but {}", name_some(&outside)) };
+            let left = match outside.is_empty() {
+                true => String::new(),
+                false => format!(" among the editable files, {editable} ({} and left out)", name_some(&outside)),
+            };
             format!("{name} changed nothing{left}{denied}{spent}; it said: {}", end_of(&answer.message))
         } else if holds_key() {
             format!("{name} wrote the key of the model's server into a file")

@@ -9,16 +9,35 @@ use crate::placeholders::Provided;
 /// Bytes below which a disk counts as full: logs, journal and temporary files need room, too.
 const LEAST: u64 = 64 << 20;
 
+/// The run's commits go into the repository, and its journal beside the files.
+pub fn repository(subject: &Subject<'_>) -> Vec<Finding> {
+    let (root, git) = (&subject.session.repository.root, subject.lineage.git_folder());
+    let places =
+        [(root.clone(), "its journal"), (git.join("objects"), "its commits"), (git.join("refs"), "its branch")];
+    let wrong = places.into_iter().find_map(|(folder, what)| Some((probe(&folder).err()?, folder, what)));
+    wrong.map_or_else(Vec::new, |(error, folder, what)| {
+        let message = format!(
+            "the folder {} cannot be written ({error}), and a run keeps {what} there; give yourself the right to write to it, or \
+             start the run in a clone of your own: git clone {} FOLDER",
+            folder.display(),
+            root.display()
+        );
+        vec![Finding::error("repository", message)]
+    })
+}
+
+/// Makes a file in a folder, and removes it again.
+fn probe(folder: &Path) -> std::io::Result<()> {
+    let probe = folder.join(format!(".probe-{}", std::process::id()));
+    std::fs::write(&probe, "").and_then(|()| std::fs::remove_file(&probe))
+}
+
 /// The cache folder must be writable, and have room for a slot of each worker.
 pub fn space(subject: &Subject<'_>) -> Vec<Finding> {
     const NAME: &str = "disk";
     let session = subject.session;
     let cache = &session.placeholders.cache;
-    let probe = cache.join(format!(".probe-{}", std::process::id()));
-    let written = std::fs::create_dir_all(cache)
-        .and_then(|()| std::fs::write(&probe, ""))
-        .and_then(|()| std::fs::remove_file(&probe));
-    if let Err(error) = written {
+    if let Err(error) = std::fs::create_dir_all(cache).and_then(|()| probe(cache)) {
         let cache = cache.display();
         let message = format!(
             "the cache folder {cache} cannot be written ({error}); set AUTORESEARCH_CACHE to a folder of yours"
@@ -42,10 +61,11 @@ pub fn space(subject: &Subject<'_>) -> Vec<Finding> {
         true => vec![Finding::error(
             NAME,
             format!(
-                "{} MiB are free in {cache}, and the folders of candidates need {} MiB there; free some, copy less, or set \
+                "{} MiB are free in {cache}, and the folders of candidates need {} MiB there; free some, {}or set \
                  AUTORESEARCH_CACHE to a folder on another disk",
                 megabytes(free),
-                megabytes(needed)
+                megabytes(needed),
+                if copies > 0 { "let [workspace] copy less, " } else { "" }
             ),
         )],
         false => vec![Finding::fine(NAME, format!("{} MiB are free in {cache}", megabytes(free)))],

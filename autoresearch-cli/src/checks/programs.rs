@@ -123,7 +123,18 @@ fn committed_program(subject: &Subject<'_>, path: &str) -> Result<(), String> {
         Some(file) if file.mode == FileMode::Regular => Err(format!(
             "`{path}` is not executable; make it so and commit it: git update-index --chmod=+x {path} && chmod +x {path}"
         )),
-        Some(_) => Ok(()),
+        Some(_) => {
+            let text = subject.text(path).unwrap_or_default();
+            match text.lines().next().filter(|first| first.starts_with("#!")) {
+                // `lines` takes the line feed away, and the carriage return with it.
+                Some(first) if text[first.len()..].starts_with('\r') => Err(format!(
+                    "the lines of `{path}` end as on Windows, which makes `{}\\r` the name of its interpreter; take that away and \
+                     commit it: sed -i 's/\\r$//' {path}",
+                    clean_line(first.trim_start_matches("#!"))
+                )),
+                _ => Ok(()),
+            }
+        }
     }
 }
 

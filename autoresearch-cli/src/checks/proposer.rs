@@ -95,7 +95,9 @@ fn agent_program(subject: &Subject<'_>, agent: &AgentSection) -> Finding {
             Some(KnownAgent::Codex) => ": npm install -g @openai/codex",
             None => "",
         };
-        return subject.wrong(NAME, "proposer.command", format!("cannot start the agent: {why}{known}"));
+        // The key that is written.
+        let key = if agent.command.is_empty() { "proposer.agent" } else { "proposer.command" };
+        return subject.wrong(NAME, key, format!("cannot start the agent: {why}{known}"));
     }
     if !agent.has_login() {
         return Finding::fine(NAME, format!("the agent {program}"));

@@ -134,7 +134,7 @@ mod tests {
         };
         assert_eq!((count(None, None), count(None, Some("cuda:3"))), (Ok(2), Ok(1)));
         let error = count(Some(4), None).unwrap_err();
-        assert!(error.contains("the command line:2: [workers] count is 4, and devices names 2"), "{error}");
+        assert!(error.contains("the command line: [workers] count is 4, and devices names 2"), "{error}");
         assert!(count(Some(0), None).unwrap_err().contains("count is 0; give a number from 1 to 1000"));
     }
 }

@@ -1,5 +1,6 @@
 //! `autoresearch run`: begins a run, or goes on with one.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::error::CommandError;
 use crate::repository::Repository;
 use crate::session::Session;
 use crate::text::terminal;
-use crate::{checks, control, history, missing, proposers, report, slots};
+use crate::{baseline, checks, control, history, proposers, report, slots};
 
 /// Begin a run, or go on with one that was interrupted.
 #[derive(Debug, Args)]
@@ -81,7 +82,8 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     };
     let default_cap = match (config.proposer.asks(), config.proposer.reports_costs()) {
         (true, true) => config.stop.cap_by_default(config.proposer.is_priced()),
-        (true, false) => Some(DefaultCap::Unknown),
+        // A run with an end of its own needs no other.
+        (true, false) => Some(DefaultCap::Unknown).filter(|_| !config.stop.ends()),
         (false, _) => None,
     };
     let mut session = Session::new(repository, config, tag)?;
@@ -130,7 +132,7 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     drop(announced);
     let reason = match reason {
         Err(error @ LabError::Baseline { .. }) => {
-            let remedies = missing::remedies(&session, &error);
+            let remedies = baseline::remedies(&session, lab.state(), &error);
             return Err(CommandError::Baseline { error, remedies });
         }
         ended => ended?,
@@ -261,6 +263,10 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         error => error.into(),
     })?;
     if lineage.tip()?.is_some() {
+        let is_there = |root: &PathBuf| Repository { root: root.clone() }.journal_path(&session.tag).exists();
+        if let Some(other) = lineage.other_working_trees().into_iter().find(is_there) {
+            return Err(CommandError::RunElsewhere { tag: session.tag.clone(), other });
+        }
         return Err(CommandError::BranchExists(session.branch.clone()));
     }
     let changed = lineage.uncommitted()?;

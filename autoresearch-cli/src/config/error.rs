@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use super::examples;
 
+/// The name of the layer that the arguments are.
+pub const COMMAND_LINE: &str = "the command line";
+
 /// A configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
@@ -83,6 +86,8 @@ pub struct Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
+            // Written by nobody as a line.
+            Some(Place { name, .. }) if name == COMMAND_LINE => write!(f, "{name}: {}", self.what)?,
             Some(Place { name, line, text }) => write!(f, "{name}:{line}: {}\n  {line} | {text}", self.what)?,
             None => write!(f, "{}: {}", self.file, self.what)?,
         }

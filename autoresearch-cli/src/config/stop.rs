@@ -80,6 +80,11 @@ impl StopSection {
         }
     }
 
+    /// Returns whether the number of experiments or the time is limited.
+    pub fn ends(&self) -> bool {
+        self.experiments.is_some() || self.hours.is_some()
+    }
+
     fn finite_dollars(&self) -> Option<f64> {
         self.dollars.filter(|dollars| dollars.is_finite())
     }

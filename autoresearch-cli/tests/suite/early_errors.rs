@@ -91,7 +91,86 @@ fn an_agent_of_the_repository_is_started_from_anywhere() {
         repository.commit("agent");
         let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
         assert!(said.contains("50.500000 -> 40.500000; -10.000000; KEPT"), "{program}: {said}");
-        assert!(said.contains("limit: the agent does not tell what its calls cost"), "{said}");
+        // Its end is known.
+        assert!(!said.contains("limit:"), "{said}");
+    }
+    let more = "[proposer]\nkind = 'agent'\nkey = 'login'\ncommand = ['true']\n[stop]\nplateau = 1\n";
+    let said = text(&Repository::running(PRINT_SUM, more).run(&["run", "--tag", "t"]));
+    assert!(said.contains("limit: the agent does not tell what its calls cost"), "{said}");
+}
+
+#[test]
+fn a_known_agent_that_is_not_installed_is_told_at_the_key_that_is_written() {
+    let repository = marking("[proposer]\nkind = 'agent'\nagent = 'claude-code'\nkey = 'login'\n");
+    let git = which("git");
+    let mut run = repository.command(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    // The shell and git alone.
+    std::os::unix::fs::symlink(git, repository.cache().join("git")).unwrap();
+    std::os::unix::fs::symlink(which("sh"), repository.cache().join("sh")).unwrap();
+    let output = run.env("PATH", repository.cache()).output().unwrap();
+    let said = text(&output);
+    assert!(said.contains("[proposer] agent cannot start the agent") && said.contains("npm install -g"), "{said}");
+}
+
+/// The path of a program.
+fn which(program: &str) -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file()).unwrap()
+}
+
+#[test]
+fn a_baseline_beyond_its_limit_names_the_key() {
+    let repository = Repository::running("sleep 60", "");
+    repository.configure(|text| text.replace("[run]\n", "[run]\nlimit_seconds = 0.2\n"));
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(said.contains("hint: [run] limit_seconds says how long it may take"), "{said}");
+    let repository = Repository::running(PRINT_SUM, "[build]\ncommand = ['sleep', '60']\nlimit_seconds = 0.2\n");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(said.contains("hint: [build] limit_seconds says how long it may take"), "{said}");
+}
+
+#[test]
+fn a_baseline_whose_output_a_reader_knows_names_the_reader() {
+    let repository = Repository::running("echo 'BenchmarkParse-8   100   123.0 ns/op'", "");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(said.contains("add reader = \"go-bench\" to [metric]"), "{said}");
+    repository.configure(|text| text.replace("[metric]\n", "[metric]\nreader = 'go-bench'\n"));
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "0", "--allow-dirty"]);
+    assert!(said.contains("123.0"), "{said}");
+    // No reader reads this one, and none is named.
+    let repository = Repository::running("echo 'accuracy: 0.5'", "");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "1", "--allow-dirty"]);
+    assert!(!said.contains("reader ="), "{said}");
+}
+
+#[test]
+fn a_repository_that_cannot_be_written_is_told_with_the_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let repository = marking("");
+    let allow = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let program = repository.root().join("autoresearch");
+    std::fs::copy(env!("CARGO_BIN_EXE_autoresearch"), &program).unwrap();
+    allow(repository.root(), 0o755);
+    allow(&repository.cache(), 0o777);
+    for (folder, what) in [("", "its journal"), (".git/objects", "its commits"), (".git/refs", "its branch")] {
+        for below in ["", ".git/objects", ".git/refs"] {
+            allow(&repository.folder.join(below), if below == folder { 0o555 } else { 0o777 });
+        }
+        let arguments = ["run", "--tag", "t", "--experiments", "1", "--allow-dirty"];
+        let mut run = std::process::Command::new(&program);
+        // Nothing stops root: somebody else asks then.
+        if std::fs::write(repository.folder.join(folder).join("probe"), "").is_ok() {
+            run = std::process::Command::new("setpriv");
+            run.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
+        }
+        run.args(arguments).current_dir(&repository.folder).env("AUTORESEARCH_CACHE", repository.cache());
+        run.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "safe.directory").env("GIT_CONFIG_VALUE_0", "*");
+        let said = text(&run.output().unwrap());
+        let words = ["cannot be written", &format!("a run keeps {what} there"), "git clone "];
+        assert!(words.iter().all(|word| said.contains(word)), "{folder}: {said}");
+        assert!(!repository.root().join("mark").exists(), "a trial ran before: {said}");
     }
 }
 
@@ -104,8 +183,15 @@ fn a_program_that_cannot_be_started_is_told() {
         ),
         ("['./bench.sh']", &["`bench.sh` is not in the commit"]),
         ("['./script.sh']", &["`script.sh` is not executable", "git update-index --chmod=+x script.sh"]),
+        ("['./windows.sh']", &["the lines of `windows.sh` end as on Windows", r"sed -i 's/\r$//' windows.sh"]),
     ] {
         let repository = marking("");
+        repository.write("windows.sh", "#!/bin/sh\r\necho score: 1\r\n");
+        std::fs::set_permissions(
+            repository.folder.join("windows.sh"),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         repository.write("script.sh", "#!/bin/sh\necho score: 1\n");
         repository.commit("script");
         repository.write("bench.sh", "never committed\n");

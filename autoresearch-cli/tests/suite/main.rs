@@ -6,9 +6,11 @@ mod fixture;
 
 mod apply;
 mod branches;
+mod clock;
 mod control;
 mod doctor;
 mod early_errors;
+mod git_settings;
 mod holdout;
 mod import;
 mod init;

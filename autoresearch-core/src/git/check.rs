@@ -1,12 +1,13 @@
 //! Reading a run's part of the repository to verify it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use git2::{ErrorCode, ObjectType, Oid};
 
 use super::error::{GitError, OrGit};
 use super::lineage::Lineage;
+use super::program::git;
 use super::tree::{IntoOurs, ObjectId};
 use crate::revision::Revision;
 
@@ -101,19 +102,15 @@ impl Lineage {
     /// Runs `git fsck` over the whole repository and returns its complaints, or `None` where there is no git command. It changes
     /// nothing.
     pub fn fsck(&self) -> Option<Vec<String>> {
-        let mut command = Command::new("git");
+        let mut command = git();
         command.arg("--git-dir").arg(self.repository.path());
-        // Nothing of a configuration may start a program. Whose folder it is was judged when the repository was opened.
-        for setting in ["core.fsmonitor=false", "core.hooksPath=/dev/null", "safe.directory=*"] {
-            command.args(["-c", setting]);
-        }
         command.args(["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]);
-        // What a git around us, running a hook for instance, says of its own repository.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GIT_")) {
-            command.env_remove(name);
-        }
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_OPTIONAL_LOCKS", "0");
-        command.env("LC_ALL", "C").current_dir(self.repository.path()).stdin(Stdio::null());
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env_remove("GIT_CONFIG_COUNT")
+            .env_remove("GIT_CONFIG_PARAMETERS");
+        command.current_dir(self.repository.path()).stdin(Stdio::null());
         let output = match command.output() {
             Ok(output) => output,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,

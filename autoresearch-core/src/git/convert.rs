@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::conversions::{Checkout, Conversions, Converted};
-use super::error::{GitError, OrGit};
+use super::error::GitError;
 use super::lineage::Lineage;
 use super::scratch::ScratchCheckout;
+use super::settings::Settings;
 use super::tree::{Listing, ObjectId, TreeFile};
 use crate::revision::Revision;
 
@@ -16,6 +17,7 @@ use crate::revision::Revision;
 const ATTRIBUTES: &str = ".gitattributes";
 /// Words of the attributes for which git changes files at checkout.
 const CONVERTING: [&str; 4] = ["filter", "working-tree-encoding", "eol=crlf", "ident"];
+
 impl Lineage {
     /// The files of `revision` as git checks them out.
     ///
@@ -65,15 +67,12 @@ impl Lineage {
             let text = String::from_utf8_lossy(text);
             CONVERTING.iter().any(|word| text.contains(word))
         };
-        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
-        let is_set =
-            |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
-        if is_set("core.autocrlf", "true") || is_set("core.eol", "crlf") {
+        let settings = Settings::of(&self.repository)?;
+        if settings.is("core.autocrlf", "true") || settings.is("core.eol", "crlf") {
             return Ok(true);
         }
         let own = self.repository.commondir().join("info/attributes");
-        let of_user = config.get_path("core.attributesfile").ok();
-        if [Some(own), of_user].into_iter().flatten().any(|path| std::fs::read(path).is_ok_and(|text| speaks(&text))) {
+        if settings.attribute_files().chain([own]).any(|path| std::fs::read(path).is_ok_and(|text| speaks(&text))) {
             return Ok(true);
         }
         for (_, blob) in rules {
@@ -89,14 +88,11 @@ impl Lineage {
         if paths.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let config = self.repository.config().and_then(|mut config| config.snapshot()).or_git()?;
-        let is_set =
-            |key: &str, wanted: &str| config.get_str(key).is_ok_and(|value| value.eq_ignore_ascii_case(wanted));
-        let (everywhere, texts) = (is_set("core.autocrlf", "true"), is_set("core.eol", "crlf"));
+        let settings = Settings::of(&self.repository)?;
+        let (everywhere, texts) = (settings.is("core.autocrlf", "true"), settings.is("core.eol", "crlf"));
         let is_installed = |filter: &str| {
-            let set =
-                |key: &str| config.get_str(&format!("filter.{filter}.{key}")).is_ok_and(|value| !value.is_empty());
-            set("smudge") || set("process")
+            let mut keys = ["smudge", "process"].iter().map(|key| format!("filter.{filter}.{key}"));
+            keys.any(|key| settings.get(&key).is_some_and(|value| !value.is_empty()))
         };
         let scratch = ScratchCheckout::of(&self.repository, revision)?;
         let mut affected = Vec::new();

@@ -72,6 +72,7 @@ impl GitError {
 
     /// The repository belongs to another user, and git refuses to read it.
     pub(super) fn owner(path: &Path) -> GitError {
+        let path = path.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(path);
         let remedy = format!("git config --global --add safe.directory {}", path.display());
         GitError::repository(
             path,

@@ -9,7 +9,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions};
 
 use super::conversions::Conversions;
 use super::error::{GitError, OrGit};
-use super::repository::{check_supported, check_tag, default_branch, missing_object, open_failure};
+use super::repository::{check_supported, check_tag, default_branch, discover, missing_object};
 use super::tree::{FileMode, Listing, ObjectId, list};
 use crate::change::EditablePaths;
 use crate::revision::Revision;
@@ -33,10 +33,6 @@ impl std::fmt::Debug for Lineage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lineage").field("path", &self.repository.path()).field("tag", &self.tag).finish()
     }
-}
-
-fn discover(path: &Path) -> Result<Repository, GitError> {
-    Repository::discover(path).map_err(|error| open_failure(path, &error))
 }
 
 /// Finds the root of the working tree around `path`.
@@ -111,6 +107,24 @@ impl Lineage {
     #[doc(hidden)]
     pub fn is_ignored(&self, path: &str) -> Result<bool, GitError> {
         self.repository.is_path_ignored(path).or_git()
+    }
+
+    /// The folder in which git keeps objects and refs, which all working trees share.
+    #[doc(hidden)]
+    pub fn git_folder(&self) -> &Path {
+        self.repository.commondir()
+    }
+
+    /// The roots of the other working trees of the repository.
+    #[doc(hidden)]
+    pub fn other_working_trees(&self) -> Vec<PathBuf> {
+        let names = self.repository.worktrees();
+        let names = names.iter().flat_map(|names| names.iter().flatten().flatten());
+        let linked = names.filter_map(|name| Some(self.repository.find_worktree(name).ok()?.path().to_owned()));
+        // The main one, unless the repository is bare: git's folder lies in it.
+        let main = self.repository.commondir().parent().filter(|root| root.join(".git").is_dir()).map(Path::to_owned);
+        let own = self.repository.workdir().and_then(|root| root.canonicalize().ok());
+        linked.chain(main).filter(|root| root.canonicalize().is_ok_and(|root| Some(root) != own)).collect()
     }
 
     /// Returns whether a commit is checked out without a branch.

@@ -1,10 +1,12 @@
 //! Opening a repository: the features that are supported, and clear messages for the others.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use git2::{ErrorCode, Repository};
 
 use super::error::{GitError, OrGit};
+use super::program::untrusted;
 use super::tree::ObjectId;
 
 /// The first part of the names of the pins, and of the branch of a run that is given no other.
@@ -28,8 +30,37 @@ pub(super) fn default_branch(tag: &str) -> String {
     format!("{PREFIX}/{tag}")
 }
 
+/// Opens the repository around `path`.
+pub(super) fn discover(path: &Path) -> Result<Repository, GitError> {
+    let opened = match Repository::discover(path) {
+        Err(error) if error.code() == ErrorCode::Owner && is_trusted(path) => discover_unchecked(path),
+        opened => opened,
+    };
+    opened.map_err(|error| open_failure(path, &error))
+}
+
+/// Asks the git command whether the user trusts a repository of another user: libgit2 does not read the `safe.directory` of a
+/// configuration that a variable names.
+fn is_trusted(path: &Path) -> bool {
+    let asked = untrusted().args(["rev-parse", "--git-dir"]).current_dir(path).output();
+    asked.is_ok_and(|output| output.status.success())
+}
+
+/// Opens a repository without libgit2's look at the owner, which is a setting of the whole process.
+fn discover_unchecked(path: &Path) -> Result<Repository, git2::Error> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock();
+    // SAFETY: sets one process-wide integer of libgit2, which is read when a repository is opened. One that another thread
+    // opens at the same moment may go unchecked, too.
+    unsafe { git2::opts::set_verify_owner_validation(false)? };
+    let opened = Repository::discover(path);
+    // SAFETY: as above.
+    unsafe { git2::opts::set_verify_owner_validation(true)? };
+    opened
+}
+
 /// Explains why a repository could not be opened.
-pub(super) fn open_failure(path: &Path, error: &git2::Error) -> GitError {
+fn open_failure(path: &Path, error: &git2::Error) -> GitError {
     match error.code() {
         ErrorCode::NotFound => return GitError::no_repository(path),
         ErrorCode::Owner => return GitError::owner(path),

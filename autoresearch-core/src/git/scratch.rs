@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::GitError;
+use super::program;
 use crate::revision::Revision;
 
 /// The attributes for which git changes files at checkout, in the order in which it is asked for them.
@@ -78,21 +79,9 @@ impl ScratchCheckout {
     }
 
     fn git(&self, arguments: &[&str], input: &[u8]) -> Result<Output, GitError> {
-        let mut command = Command::new("git");
-        // Nothing of a configuration may start a program. Whose folder it is was judged when the repository was opened.
-        let settings =
-            ["core.fsmonitor=false", "core.hooksPath=/dev/null", "core.sparseCheckout=false", "safe.directory=*"];
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        // What a git around us, running a hook for instance, says of its own repository. Where a user's configuration lies is
-        // another matter: it decides how files are checked out.
-        let is_place = |name: &str| name.starts_with("GIT_") && !name.starts_with("GIT_CONFIG");
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_place(&name.to_string_lossy())) {
-            command.env_remove(name);
-        }
+        let mut command = program::git();
         command.env("GIT_DIR", &self.git_folder).env("GIT_WORK_TREE", self.files());
-        command.env("GIT_INDEX_FILE", self.root.join("index")).env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C");
+        command.env("GIT_INDEX_FILE", self.root.join("index"));
         command.args(arguments).current_dir(self.files());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| GitError::NeedsGit(e.to_string()))?;

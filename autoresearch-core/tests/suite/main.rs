@@ -14,4 +14,5 @@ mod rules;
 mod screening;
 mod semantics;
 mod trouble;
+mod twins;
 mod verify;

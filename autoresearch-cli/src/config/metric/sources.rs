@@ -28,7 +28,7 @@ impl MetricSection {
     }
 
     /// True if the number that decides stands in a printed line of its own, and nothing else is read.
-    pub(super) fn is_printed(&self) -> bool {
+    pub fn is_printed(&self) -> bool {
         self.composite.is_none() && self.parts.is_empty() && self.own().is_printed()
     }
 

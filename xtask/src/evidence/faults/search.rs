@@ -128,7 +128,10 @@ pub const C9: &[Held] = &[
     suite(&["trouble::the_lab_keeps_the_budget_of_every_sandbox"]),
     suite(&["interruption::a_terminal_that_is_stopped_delays_no_experiment"]),
     command(&["display::background::tests::an_output_that_nobody_reads_delays_nobody"]),
-    suite(&["early_errors::limits_of_the_command_line_are_checked_like_those_of_the_file"]),
+    suite(&[
+        "early_errors::limits_of_the_command_line_are_checked_like_those_of_the_file",
+        "clock::the_hours_of_a_run_are_those_that_pass_whatever_the_clock_says",
+    ]),
     command(&["config::tests::times_and_amounts_that_make_no_sense_are_errors", "report::tests::a_suspend_is_told"]),
 ];
 
@@ -140,6 +143,8 @@ pub const D10: &[Held] = &[
     suite(&[
         "early_errors::a_branch_in_the_way_is_told",
         "branches::a_run_may_have_a_branch_of_another_name_and_keeps_it",
+        "branches::a_run_of_another_working_tree_is_found",
+        "branches::a_branch_that_is_gone_or_moved_is_set_right_by_the_command_that_is_given",
     ]),
 ];
 
@@ -165,7 +170,11 @@ pub const D12: &[Held] = &[
         "command::local::slot::tests::links_are_carried_and_replaced_files_restored",
     ]),
     unit(&["agent_cli::change::tests::executable_bits_are_kept"]),
-    suite(&["early_errors::files_that_candidates_lack_are_told"]),
+    suite(&[
+        "early_errors::files_that_candidates_lack_are_told",
+        "git_settings::files_are_checked_out_by_the_settings_that_variables_name",
+        "git_settings::a_repository_of_another_user_is_opened_where_git_itself_trusts_it",
+    ]),
 ];
 
 pub const D13: &[Held] = &[

@@ -74,6 +74,7 @@ pub const F18: &[Held] = &[
         "early_errors::an_agent_that_cannot_be_started_is_told",
         "early_errors::a_program_that_cannot_be_started_is_told",
         "early_errors::a_metric_that_cannot_be_read_costs_one_trial",
+        "early_errors::a_repository_that_cannot_be_written_is_told_with_the_remedy",
         "models::a_spent_budget_and_a_missing_key_are_said_in_words",
     ]),
     command(&["commands::run::tests::a_run_whose_proposals_were_all_rejected_did_not_do_its_work"]),
@@ -85,7 +86,12 @@ pub const F19: &[Held] = &[
         "odd_git::a_repository_of_another_user_comes_with_the_remedy",
     ]),
     unit(&["metric::log::tests::a_repeat_without_its_number_is_named"]),
-    suite(&["early_errors::odd_places_are_told_with_their_remedy"]),
+    suite(&[
+        "early_errors::odd_places_are_told_with_their_remedy",
+        "early_errors::a_known_agent_that_is_not_installed_is_told_at_the_key_that_is_written",
+        "early_errors::a_baseline_beyond_its_limit_names_the_key",
+        "early_errors::a_baseline_whose_output_a_reader_knows_names_the_reader",
+    ]),
 ];
 
 pub const F20: &[Held] = &[
