@@ -1,6 +1,9 @@
 //! `cargo xtask package`: packs and verifies the crates that are published, in the order in which they depend on each other,
 //! and checks what they depend on.
 
+use std::fs;
+use std::path::PathBuf;
+
 use crate::{places, setup, sh};
 
 /// The crates that are published, each after those that it depends on.
@@ -18,9 +21,7 @@ pub fn package(arguments: &[String]) -> Result<(), String> {
             return Err(format!("the package of {name} would hold no {file}"));
         }
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-            let read = |path: std::path::PathBuf| {
-                std::fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))
-            };
+            let read = |path: PathBuf| fs::read(&path).map_err(|e| format!("cannot read {}: {e}", path.display()));
             if read(places::root().join(licence))? != read(places::root().join(name).join(licence))? {
                 return Err(format!("{name}/{licence} differs from {licence}; copy it again"));
             }
@@ -29,9 +30,14 @@ pub fn package(arguments: &[String]) -> Result<(), String> {
             return Err(format!("the package of {name} holds {path}, which Windows cannot check out; rename it"));
         }
     }
+    let target = sh::target()?.join("packages");
+    let unpacked = cargo_home().map(|home| home.join("registry/src")).into_iter().flat_map(folders);
+    forget(unpacked.chain([target.join("debug/.fingerprint")]))?;
     let mut cargo = sh::cargo();
-    // One call: each crate is built against the packages of the ones before it, published or not.
+    // One call: each crate is built against the packages of the ones before it, published or not. One target folder: they share
+    // what they depend on.
     cargo.args(["package", "--locked"]).args(CRATES.iter().flat_map(|name| ["-p", name])).args(arguments);
+    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "false");
     sh::run(cargo.env("LIBTORCH", setup::setup()?))?;
     optional("deny", &["check", "licenses", "bans", "sources"])?;
     if sh::output(sh::cargo().args(["info", "--registry", "crates-io", "autoresearch-core"])).is_err() {
@@ -39,6 +45,30 @@ pub fn package(arguments: &[String]) -> Result<(), String> {
         return Ok(());
     }
     optional("semver-checks", &["--package", CRATES[0]])
+}
+
+/// Cargo's own folder.
+fn cargo_home() -> Option<PathBuf> {
+    let set = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    set.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
+}
+
+/// Removes from these folders what an earlier call unpacked and built of our crates. Cargo believes that the source of a version in
+/// a registry never changes, and would build the later crates against the earlier call's.
+fn forget(places: impl Iterator<Item = PathBuf>) -> Result<(), String> {
+    for folder in places.flat_map(folders) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if CRATES.iter().any(|own| name.strip_prefix(own).is_some_and(|rest| rest.starts_with('-'))) {
+            fs::remove_dir_all(&folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The folders in a folder.
+fn folders(folder: PathBuf) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
 /// Runs a subcommand of cargo if it is installed, and says so if it is not.
@@ -62,6 +92,17 @@ fn is_reserved(name: &str) -> bool {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn what_an_earlier_call_built_of_these_crates_is_forgotten_and_nothing_else() {
+        let place = std::env::temp_dir().join(format!("autoresearch-packages-{}", std::process::id()));
+        let names = ["autoresearch-core-0123", "autoresearch-core", "serde-0123"];
+        names.iter().for_each(|name| fs::create_dir_all(place.join(name)).unwrap());
+        forget([place.clone()].into_iter()).unwrap();
+        let left = names.map(|name| place.join(name).exists());
+        fs::remove_dir_all(&place).unwrap();
+        assert_eq!(left, [false, true, true]);
+    }
 
     #[test]
     fn no_file_of_the_repository_has_a_name_that_windows_keeps() {
