@@ -3,7 +3,7 @@
 use autoresearch_core::{LabError, Outcome, Phase, RunLog, State};
 use autoresearch_metrics::{Part, TOOLS, Tool, ToolResult};
 
-use crate::config::metric::MetricKind;
+use crate::config::MetricKind;
 use crate::missing;
 use crate::session::Session;
 

@@ -33,13 +33,13 @@ pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
 pub use file::Config;
 pub use git::GitSection;
-pub use metric::{PartSection, parse_direction};
+pub use metric::{MetricKind, PartSection, parse_direction};
 pub use proposer::ProposerSection;
 pub use published::schema;
 pub use ratchet::RatchetSection;
 pub use stop::{DefaultCap, StopLimits};
 
-use error::{Invalid, Place};
+use error::{COMMAND_LINE, Invalid, Place};
 use source::{Source, ValueError};
 
 impl Config {
