@@ -34,6 +34,10 @@ impl Sandbox<String> for Letters {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         Ok(Outcome::Completed(RunLog::saying(format!("score: {score}"))))
     }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
 }
 
 /// Has three ideas, and a fourth as soon as those are decided.
