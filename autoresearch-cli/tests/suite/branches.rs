@@ -31,25 +31,20 @@ fn a_run_of_another_working_tree_is_found() {
 
 #[test]
 fn a_branch_that_is_gone_or_moved_is_set_right_by_the_command_that_is_given() {
-    let repository = Repository::new(0.0);
-    repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
-    let tip = repository.git(&["rev-parse", "autoresearch/t"]).trim().to_owned();
     for (harm, remedy) in [
-        (&["branch", "-D", "autoresearch/t"][..], format!("git branch autoresearch/t {tip}")),
-        (&["branch", "-f", "autoresearch/t", "elsewhere"], format!("git branch -f autoresearch/t {tip}")),
+        (&["branch", "-D", "autoresearch/t"][..], "git branch autoresearch/t"),
+        (&["branch", "-f", "autoresearch/t", "main"], "git branch -f autoresearch/t"),
     ] {
+        let repository = Repository::new(0.0);
+        repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
+        let remedy = format!("{remedy} {}", repository.git(&["rev-parse", "autoresearch/t"]).trim());
         repository.git(&["commit", "-q", "--allow-empty", "-m", "elsewhere"]);
-        repository.git(&["branch", "-f", "elsewhere"]);
         repository.git(harm);
         let said = repository.fails(&["run", "--tag", "t", "--experiments", "1"]);
         assert!(said.contains(&format!("`{remedy}`")), "{said}");
-        let words: Vec<&str> = remedy.split(' ').skip(1).collect();
-        repository.git(&words);
+        let arguments: Vec<&str> = remedy.split(' ').skip(1).collect();
+        repository.git(&arguments);
         repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
-        repository.git(&["branch", "-D", "elsewhere"]);
-        let _ = std::fs::remove_dir_all(repository.folder.join(".autoresearch/t"));
-        repository.git(&["branch", "-D", "autoresearch/t"]);
-        repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
     }
 }
 

@@ -166,7 +166,10 @@ fn a_repository_that_cannot_be_written_is_told_with_the_remedy() {
             run.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&program);
         }
         run.args(arguments).current_dir(&repository.folder).env("AUTORESEARCH_CACHE", repository.cache());
-        run.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "safe.directory").env("GIT_CONFIG_VALUE_0", "*");
+        run.env("HOME", repository.root())
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "safe.directory")
+            .env("GIT_CONFIG_VALUE_0", "*");
         let said = text(&run.output().unwrap());
         let words = ["cannot be written", &format!("a run keeps {what} there"), "git clone "];
         assert!(words.iter().all(|word| said.contains(word)), "{folder}: {said}");
