@@ -281,7 +281,7 @@ const MISTAKES: &[Mistake] = &[
             add(r, "[workspace]\ncopy = ['large']");
         },
         command: RUN,
-        says: &["MiB are free", "free some, copy less"],
+        says: &["MiB are free", "free some, let [workspace] copy less"],
     },
     Mistake {
         name: "a cache folder that cannot be written",
