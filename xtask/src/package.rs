@@ -37,7 +37,7 @@ pub fn package(arguments: &[String]) -> Result<(), String> {
     // One call: each crate is built against the packages of the ones before it, published or not. One target folder: they share
     // what they depend on.
     cargo.args(["package", "--locked"]).args(CRATES.iter().flat_map(|name| ["-p", name])).args(arguments);
-    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "false");
+    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
     sh::run(cargo.env("LIBTORCH", setup::setup()?))?;
     optional("deny", &["check", "licenses", "bans", "sources"])?;
     if sh::output(sh::cargo().args(["info", "--registry", "crates-io", "autoresearch-core"])).is_err() {
