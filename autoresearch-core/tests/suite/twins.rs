@@ -49,7 +49,7 @@ impl Proposer<String> for OneLater {
         match context.proposals() {
             number @ 0..3 => Ok(Proposal::new(["ab", "a", "b"][number].to_owned(), "an idea")),
             3 if context.pending.is_empty() => Ok(Proposal::new("z".to_owned(), "the last idea")),
-            _ => Err(ProposerError::Exhausted("all ideas are under way".into())),
+            _ => Err(ProposerError::Exhausted("all ideas are in flight".into())),
         }
     }
 }
