@@ -20,6 +20,7 @@ pub mod environment;
 mod executor;
 mod failing_test;
 mod guard;
+pub mod isolation;
 mod limits;
 mod local;
 pub mod process;

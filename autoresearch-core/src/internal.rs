@@ -22,6 +22,12 @@ pub mod git {
     pub use crate::git::*;
 }
 
+/// Walls around the commands of candidates.
+#[cfg(feature = "command")]
+pub mod isolation {
+    pub use crate::command::isolation::{Enforcement, Isolation, IsolationLevel, Protection};
+}
+
 /// Tables of other programs, read as a run.
 #[cfg(feature = "command")]
 pub mod import {

@@ -173,6 +173,7 @@ impl Check for CommandCheck {
             limit: self.limit,
             grace: GRACE,
             limits: self.limits,
+            isolation: None,
         };
         let finished = command.run(&Cancel::new(), &|_| {}).await?;
         let Some(how) = describe(finished.ending) else { return Ok(Ok(())) };

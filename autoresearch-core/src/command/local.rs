@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::executor::{Executor, Job, JobName, JobStatus};
+use super::isolation::{Isolation, IsolationLevel};
 use super::process::sweep;
 use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, SandboxError};
@@ -41,6 +42,7 @@ pub struct LocalExecutor {
     /// Lock that the building job holds.
     builds: tokio::sync::Mutex<()>,
     logs: PathBuf,
+    isolation: Isolation,
     running: Mutex<HashMap<JobName, Running>>,
 }
 
@@ -75,8 +77,16 @@ impl LocalExecutor {
             places: slots.into_iter().map(|slot| Place::new(slot.into())).collect(),
             builds: tokio::sync::Mutex::default(),
             logs: logs.into(),
+            isolation: Isolation::default(),
             running: Mutex::default(),
         }
+    }
+
+    /// Keeps the commands of all jobs away from everything that is not theirs.
+    #[doc(hidden)]
+    pub fn isolated(mut self, isolation: Isolation) -> LocalExecutor {
+        self.isolation = isolation;
+        self
     }
 
     /// Returns the number of jobs that can run at the same time.
@@ -113,7 +123,15 @@ impl LocalExecutor {
     }
 
     fn phases<'a>(&'a self, job: &'a Job, cancel: &'a Cancel) -> Result<Phases<'a>, SandboxError> {
-        Ok(Phases { place: self.place(job)?, builds: &self.builds, logs: &self.logs, job, cancel })
+        let enforcement = self.isolation.enforcement();
+        if self.isolation.level == IsolationLevel::Strict && !enforcement.is_full() {
+            return Err(SandboxError::Other(format!(
+                "strict isolation is asked for, and this machine does not have all of it: {enforcement}; allow best-effort \
+                 isolation, or start the run elsewhere"
+            )));
+        }
+        let place = self.place(job)?;
+        Ok(Phases { place, builds: &self.builds, logs: &self.logs, isolation: &self.isolation, job, cancel })
     }
 
     async fn remember(&self, name: &JobName, outcome: &Outcome) -> Result<(), SandboxError> {

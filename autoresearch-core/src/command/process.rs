@@ -21,6 +21,7 @@ mod sweep;
 mod usage;
 
 pub use super::cpus::Cpus;
+pub use super::isolation::Isolated;
 pub use super::limits::Limits;
 pub use ending::{Ending, Finished, describe};
 #[cfg(not(target_os = "linux"))]
@@ -43,6 +44,11 @@ const GONE: Duration = Duration::from_secs(10);
 /// Number of further tries to start a program that is open for writing, and the wait before each.
 const BUSY_TRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// The error of a start that failed at the walls around the command: no program fails to start with it.
+#[cfg(target_os = "linux")]
+const WALLS_FAILED: i32 = libc::ENOTRECOVERABLE;
+#[cfg(not(target_os = "linux"))]
+const WALLS_FAILED: i32 = i32::MIN;
 /// Names a command's processes, so that they can be found even if they escaped.
 const RUN: &str = "AUTORESEARCH_RUN";
 
@@ -64,6 +70,8 @@ pub struct Command {
     pub grace: Duration,
     /// Limits on its use of the machine.
     pub limits: Limits,
+    /// The walls around it, if it is not trusted.
+    pub isolation: Option<Isolated>,
 }
 
 /// The reason why the wait for a command ended.
@@ -123,16 +131,30 @@ impl Command {
 
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).current_dir(&self.directory).env_clear();
-        command.envs(inherited()).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(inherited());
+        let walls = match &self.isolation {
+            None => None,
+            Some(isolated) => {
+                let walled = |e| failed("preparing its isolation", e);
+                command.envs(isolated.environment().map_err(walled)?);
+                Some(isolated.walls(&self.argv, &self.environment, &self.directory).map_err(walled)?)
+            }
+        };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let name = run_name();
         command.env(RUN, &name).stdin(Stdio::null()).stdout(input).stderr(error);
-        let (mut tree, ends) = Tree::prepare(&mut command, self.limits, self.limit, self.grace)
+        let (mut tree, ends) = Tree::prepare(&mut command, self.limits, (self.limit, self.grace), walls)
             .map_err(|e| failed("preparing a process", e))?;
 
         let killed_before = kernel_kills();
         let started = Instant::now();
-        let mut child =
-            command.spawn().map_err(|source| SandboxError::CannotStart { command: program.clone(), source })?;
+        let mut child = command.spawn().map_err(|source| match source.raw_os_error() {
+            // Not the program's fault.
+            Some(WALLS_FAILED) => {
+                SandboxError::Other(format!("the isolation of `{program}` cannot be set up on this machine"))
+            }
+            _ => SandboxError::CannotStart { command: program.clone(), source },
+        })?;
         tree.started(child.id());
         // Our copies of the pipes' write ends: the output would not end while they are open.
         drop((command, ends));

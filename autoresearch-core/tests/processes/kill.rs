@@ -49,6 +49,7 @@ fn command(case: &str, script: &str, folder: &Path, limit: Duration) -> Command 
         limit,
         grace: GRACE,
         limits: Limits::default(),
+        isolation: None,
     }
 }
 

@@ -8,6 +8,7 @@ mod crash;
 mod executor;
 mod hostile;
 mod hostile_runs;
+mod isolation;
 mod kill;
 mod quantised;
 mod run;

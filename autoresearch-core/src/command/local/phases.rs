@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::super::executor::{Job, JobStep};
 use super::super::failing_test::failing_test;
+use super::super::isolation::{Isolated, Isolation, IsolationLevel};
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
+use super::super::provision::Provision;
 use super::place::SLOT;
 use super::place::{Place, blocking};
 use super::{record, results};
@@ -27,6 +29,7 @@ pub(super) struct Phases<'a> {
     pub(super) place: &'a Place,
     pub(super) builds: &'a tokio::sync::Mutex<()>,
     pub(super) logs: &'a Path,
+    pub(super) isolation: &'a Isolation,
     pub(super) job: &'a Job,
     pub(super) cancel: &'a Cancel,
 }
@@ -197,6 +200,7 @@ impl Phases<'_> {
             limit: step.limit,
             grace: GRACE,
             limits: step.limits,
+            isolation: self.isolated(),
         };
         let progress = self.job.progress.clone();
         match command.run(self.cancel, &move |line| progress(Progress::Line(line))).await {
@@ -207,6 +211,19 @@ impl Phases<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The walls around a command of the job; `None` for a job that is trusted.
+    fn isolated(&self) -> Option<Isolated> {
+        let slot = &self.place.slot;
+        let is_link = |provision: &&Provision| !provision.copied;
+        (self.isolation.level != IsolationLevel::None).then(|| Isolated {
+            isolation: self.isolation.clone(),
+            own: vec![slot.path().to_owned(), slot.scratch(), slot.home()],
+            reads: vec![slot.built()],
+            provided: self.job.provisions.iter().filter(is_link).map(|provision| provision.source.clone()).collect(),
+            home: slot.home(),
+        })
     }
 
     /// Tells whether a program is one of the candidate's files, so that the candidate is to blame if it cannot be started. A

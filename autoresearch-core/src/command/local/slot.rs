@@ -47,6 +47,12 @@ impl Slot {
         beside(&self.root, ".tmp")
     }
 
+    /// The folder that takes the place of the user's home, beside the candidate's. It is removed before and after each trial.
+    #[doc(hidden)]
+    pub fn home(&self) -> PathBuf {
+        beside(&self.root, ".home")
+    }
+
     /// The folder for files that a build leaves elsewhere and the run needs, beside the candidate's. It is removed before and
     /// after each trial.
     #[doc(hidden)]
@@ -64,7 +70,7 @@ impl Slot {
         match self.try_fill(tree, &files) {
             // Not the disk's fault, nor that of the tree: something of an earlier candidate is in the way.
             Err(SandboxError::Io { .. }) => {
-                for folder in [self.root.clone(), self.scratch(), self.built()] {
+                for folder in [self.root.clone(), self.scratch(), self.home(), self.built()] {
                     abandon(&folder).map_err(|e| SandboxError::io(format!("moving {} aside", folder.display()), e))?;
                 }
                 self.try_fill(tree, &files)
@@ -77,7 +83,7 @@ impl Slot {
     /// way of the next trial, which deals with it.
     #[doc(hidden)]
     pub fn empty(&self, tree: &Tree) {
-        for folder in [self.scratch(), self.built()] {
+        for folder in [self.scratch(), self.home(), self.built()] {
             let _ = remove_folder(&folder);
         }
         if is_folder(&self.root)
@@ -89,7 +95,9 @@ impl Slot {
 
     /// Removes the folders that were moved aside, as far as that succeeds by now.
     pub(super) fn remove_abandoned(&self) {
-        [self.root.clone(), self.scratch(), self.built()].iter().for_each(|folder| remove_abandoned(folder));
+        [self.root.clone(), self.scratch(), self.home(), self.built()]
+            .iter()
+            .for_each(|folder| remove_abandoned(folder));
     }
 
     fn try_fill(&self, tree: &Tree, files: &Listing) -> Result<(), SandboxError> {
@@ -99,7 +107,7 @@ impl Slot {
             remove_folder(&self.root).map_err(|e| SandboxError::io(format!("removing {}", self.root.display()), e))?;
         }
         make_folder(&self.root)?;
-        for left in [self.scratch(), self.built()] {
+        for left in [self.scratch(), self.home(), self.built()] {
             remove_folder(&left).map_err(|e| SandboxError::io(format!("emptying {}", left.display()), e))?;
         }
         make_folder(&self.scratch())?;

@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::super::isolation::Walls;
 use super::super::limits::Limits;
 use super::usage::Usage;
 
@@ -22,8 +23,8 @@ impl Tree {
     pub(super) fn prepare(
         command: &mut tokio::process::Command,
         _limits: Limits,
-        _limit: Duration,
-        _grace: Duration,
+        _times: (Duration, Duration),
+        _walls: Option<Walls>,
     ) -> io::Result<(Tree, Ends)> {
         #[cfg(unix)]
         command.process_group(0);

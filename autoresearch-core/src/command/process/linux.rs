@@ -20,6 +20,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use super::super::isolation::Walls;
 use super::super::limits::Limits;
 use super::sweep::processes;
 use super::usage::Usage;
@@ -43,13 +44,13 @@ impl Tree {
     /// Tells whether the limit is kept without the caller.
     pub(super) const KEEPS_TIME: bool = true;
 
-    /// Makes `command` start under a supervisor, which keeps `limit`: it asks all processes to end then, and kills them after
-    /// `grace`.
+    /// Makes `command` start behind `walls` and under a supervisor, which keeps `limit`: it asks all processes to end then, and
+    /// kills them after `grace`.
     pub(super) fn prepare(
         command: &mut tokio::process::Command,
         limits: Limits,
-        limit: Duration,
-        grace: Duration,
+        (limit, grace): (Duration, Duration),
+        walls: Option<Walls>,
     ) -> io::Result<(Tree, Ends)> {
         let (control_read, control_write) = io::pipe()?;
         let (report_read, report_write) = io::pipe()?;
@@ -65,7 +66,7 @@ impl Tree {
         };
         // SAFETY: `Supervisor::start` makes only async-signal-safe calls, as is needed in the child of a process with several
         // threads.
-        unsafe { command.pre_exec(move || supervisor.start()) };
+        unsafe { command.pre_exec(move || supervisor.start(walls.as_ref())) };
         let tree = Tree {
             control: File::from(OwnedFd::from(control_write)),
             report: File::from(OwnedFd::from(report_read)),

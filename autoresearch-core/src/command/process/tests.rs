@@ -15,6 +15,7 @@ async fn run_with(
         limit,
         grace: Duration::from_millis(300),
         limits,
+        isolation: None,
     };
     let finished = command.run(cancel, &|_| {}).await;
     (finished, log_tail(&command.log).unwrap_or_default())
@@ -59,6 +60,7 @@ async fn a_program_that_somebody_still_holds_open_for_writing_is_tried_again() {
         limit: LONG,
         grace: GRACE,
         limits: Limits::default(),
+        isolation: None,
     };
     let close = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -86,6 +88,7 @@ async fn a_program_that_is_not_there_cannot_start() {
         limit: LONG,
         grace: GRACE,
         limits: Limits::default(),
+        isolation: None,
     };
     let error = command.run(&Cancel::new(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
@@ -250,6 +253,7 @@ async fn limits_without_end_are_limits_too() {
         limit: Duration::MAX,
         grace: Duration::MAX,
         limits: Limits::default(),
+        isolation: None,
     };
     assert!(command.run(&Cancel::new(), &|_| {}).await.unwrap().succeeded());
     // And a limit of nothing is over at once.

@@ -4,7 +4,9 @@ use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::RawFd;
 
+use super::super::super::isolation::Walls;
 use super::super::super::limits::Limits;
+use super::super::WALLS_FAILED;
 use super::proc::each_process;
 
 /// Asks the supervisor to end the tree, with the grace period.
@@ -56,7 +58,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Runs between fork and exec. Forks once more: the new process returns from here and becomes the command, this one
     /// supervises it and never returns.
-    pub(super) fn start(&self) -> io::Result<()> {
+    pub(super) fn start(&self, walls: Option<&Walls>) -> io::Result<()> {
         // SAFETY: plain system calls with valid arguments; the memory they write to lives on this stack.
         unsafe {
             let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = (std::mem::zeroed(), std::mem::zeroed());
@@ -76,13 +78,17 @@ impl Supervisor {
                 self.supervise(command, started);
             }
             check(libc::setsid())?;
+            // No descriptor of the lab reaches the command, whether or not somebody forgot to mark it.
+            libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+            apply(&self.limits)?;
+            if let Some(walls) = walls {
+                walls.enter().map_err(|_| io::Error::from_raw_os_error(WALLS_FAILED))?;
+            }
+            // A change of rights takes it away.
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid() != supervisor {
                 return Err(io::Error::from_raw_os_error(libc::ESRCH));
             }
-            // No descriptor of the lab reaches the command, whether or not somebody forgot to mark it.
-            libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-            apply(&self.limits)?;
             check(libc::sigprocmask(libc::SIG_SETMASK, &before, std::ptr::null_mut()))?;
         }
         Ok(())

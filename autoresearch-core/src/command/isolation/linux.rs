@@ -1,0 +1,118 @@
+//! The protections of Linux: Landlock for files, namespaces for what can be seen, seccomp for system calls, no capabilities.
+//!
+//! Everything is prepared before the fork, as descriptors, programs for the kernel and paths with a NUL at their end; between
+//! fork and exec, [`Walls::enter`] makes plain system calls.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::{Allowed, Isolation, Protection, protection};
+
+mod capabilities;
+mod landlock;
+mod probe;
+mod seccomp;
+mod view;
+
+use probe::Probe;
+use seccomp::Filter;
+use view::View;
+
+/// The walls around one command.
+#[derive(Debug)]
+pub(in crate::command) struct Walls {
+    view: Option<View>,
+    files: Option<OwnedFd>,
+    /// Places that exist in the view alone and may be written.
+    private: Vec<CString>,
+    filters: Vec<Filter>,
+    directory: CString,
+}
+
+impl Walls {
+    /// Prepares those walls that this machine has.
+    pub(in crate::command) fn new(isolation: &Isolation, allowed: &Allowed) -> io::Result<Walls> {
+        let probe = Probe::here();
+        let view = match &probe.view {
+            Ok(kind) => Some(View::new(*kind, allowed, isolation.network)?),
+            Err(_) => None,
+        };
+        let has_own_network = view.as_ref().is_some_and(View::has_own_network);
+        let files = probe.landlock.as_ref().ok().map(|_| landlock::ruleset(allowed, view.is_some())).transpose()?;
+        let filters = match &probe.seccomp {
+            Ok(()) => seccomp::filters(isolation.network || has_own_network)?,
+            Err(_) => Vec::new(),
+        };
+        let private = view.iter().flat_map(|_| view::PRIVATE).map(|path| path.to_owned()).collect();
+        Ok(Walls { view, files, private, filters, directory: terminated(&allowed.directory)? })
+    }
+
+    /// Puts the calling process behind the walls, for ever. To be called in a fork that has one thread; allocates nothing.
+    ///
+    /// # Safety
+    /// The process must be one that is about to execute a command: it loses its rights, and the files that it knows are gone.
+    pub(in crate::command) unsafe fn enter(&self) -> io::Result<()> {
+        // SAFETY: plain system calls, on memory that lives in `self` or on this stack.
+        unsafe {
+            if let Some(view) = &self.view {
+                view.enter()?;
+                check(libc::chdir(self.directory.as_ptr()))?;
+            }
+            capabilities::drop_all();
+            check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+            if let Some(files) = &self.files {
+                for place in &self.private {
+                    landlock::allow(files.as_raw_fd(), place)?;
+                }
+                landlock::restrict(files.as_raw_fd())?;
+            }
+            for filter in &self.filters {
+                filter.install()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds on this machine.
+pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
+    let probe = Probe::here();
+    let view = probe.view.as_ref().map_err(Clone::clone);
+    let hidden = || "a view of its own in a mount namespace, private /tmp and /dev/shm".to_owned();
+    let network = match (isolation.network, &probe.view, &probe.seccomp) {
+        (true, ..) => None,
+        (false, Ok(_), _) => Some(Ok("a network namespace without a way out".to_owned())),
+        (false, Err(_), Ok(())) => Some(Ok("seccomp: no socket but local ones".to_owned())),
+        (false, Err(why), Err(_)) => Some(Err(why.clone())),
+    };
+    let mut all = vec![
+        protection("files", probe.landlock.as_ref().map(|abi| format!("Landlock {abi}")).map_err(Clone::clone)),
+        protection("what can be seen", view.map(|_| hidden())),
+        protection("system calls", probe.seccomp.as_ref().map(|()| "seccomp".to_owned()).map_err(Clone::clone)),
+        protection("capabilities", Ok("none are left".to_owned())),
+        protection("descriptors", Ok("none is inherited".to_owned())),
+        protection("environment", Ok("a list, and an empty HOME".to_owned())),
+    ];
+    all.extend(network.map(|network| protection("network", network)));
+    let user = match probe.is_root {
+        true => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),
+        false => Ok("the lab's own, in a user namespace or without a way to its other processes".to_owned()),
+    };
+    all.push(protection("user", user));
+    all
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn check_long(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn terminated(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
+}
