@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::environment::{inherited, secrets};
+use super::isolation::Walls;
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
@@ -44,11 +45,6 @@ const GONE: Duration = Duration::from_secs(10);
 /// Number of further tries to start a program that is open for writing, and the wait before each.
 const BUSY_TRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
-/// The error of a start that failed at the walls around the command: no program fails to start with it.
-#[cfg(target_os = "linux")]
-const WALLS_FAILED: i32 = libc::ENOTRECOVERABLE;
-#[cfg(not(target_os = "linux"))]
-const WALLS_FAILED: i32 = i32::MIN;
 /// Names a command's processes, so that they can be found even if they escaped.
 const RUN: &str = "AUTORESEARCH_RUN";
 
@@ -148,12 +144,10 @@ impl Command {
 
         let killed_before = kernel_kills();
         let started = Instant::now();
-        let mut child = command.spawn().map_err(|source| match source.raw_os_error() {
+        let mut child = command.spawn().map_err(|source| match Walls::failed(&source) {
             // Not the program's fault.
-            Some(WALLS_FAILED) => {
-                SandboxError::Other(format!("the isolation of `{program}` cannot be set up on this machine"))
-            }
-            _ => SandboxError::CannotStart { command: program.clone(), source },
+            true => SandboxError::Other(format!("the isolation of `{program}` cannot be set up on this machine")),
+            false => SandboxError::CannotStart { command: program.clone(), source },
         })?;
         tree.started(child.id());
         // Our copies of the pipes' write ends: the output would not end while they are open.

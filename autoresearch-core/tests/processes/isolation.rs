@@ -1,4 +1,4 @@
-//! What a candidate tries, without walls and behind them: each attempt succeeds without, so that it can fail.
+//! Attempts of a candidate, without walls and behind them: each succeeds without, so that it can fail.
 #![cfg(target_os = "linux")]
 
 use std::os::unix::fs::MetadataExt;
@@ -77,7 +77,7 @@ impl Machine {
     }
 }
 
-/// What a candidate tries: a name, and a script that ends with 0 if it succeeded.
+/// The attempts: a name, and a script that ends with 0 if it succeeded.
 const ATTEMPTS: &[(&str, &str)] = &[
     ("reads a file of the user", "grep -q 1234 $U/secret"),
     ("reads it through a link", "ln -s $U/secret mine; grep -q 1234 mine"),

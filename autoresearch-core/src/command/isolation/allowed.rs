@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use super::Isolation;
+use super::settings::Isolation;
 
 /// Places of the system's programs and libraries, and of the settings that these read. Nothing in `/etc` that holds a secret.
 const SYSTEM: &[&str] = &[
@@ -95,7 +95,7 @@ const BELOW_HOME: &[(&str, &str)] = &[
     ("UV_PYTHON_INSTALL_DIR", ".local/share/uv/python"),
 ];
 
-/// What a command may do with files, and where.
+/// The files that a command may read, write and use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::command) struct Allowed {
     /// Files and folders to read and execute.
@@ -108,7 +108,7 @@ pub(in crate::command) struct Allowed {
     pub(super) directory: PathBuf,
 }
 
-/// What the allow-list of a command is made from, beside the isolation.
+/// The parts that the allow-list of a command is made from, beside the isolation.
 #[derive(Debug, Clone, Default)]
 pub(in crate::command) struct Surroundings<'a> {
     /// The program and its arguments, as the user gave them.
@@ -195,7 +195,7 @@ fn program(argv: &[String], path: &[PathBuf]) -> Option<PathBuf> {
     }
 }
 
-/// What a program needs: its own folder, and that of the file to which it is a link.
+/// The folders that a program needs: its own, and that of the file to which it is a link.
 fn of_program(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     let real = program.canonicalize().ok();
     let folders = [Some(program.to_owned()), real].into_iter().flatten();

@@ -6,7 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::allowed::{Allowed, Surroundings, tool_homes};
-use super::{Isolation, Walls};
+use super::enforcement::Enforcement;
+#[cfg(target_os = "linux")]
+use super::linux::{Walls, protections};
+#[cfg(not(target_os = "linux"))]
+use super::none::{Walls, protections};
+use super::settings::{Isolation, IsolationLevel};
 
 /// An isolation, and the folders of the command that it is for.
 #[derive(Debug, Clone, Default)]
@@ -60,5 +65,15 @@ impl Isolated {
             directory: directory.to_owned(),
         };
         Walls::new(&self.isolation, &Allowed::new(&self.isolation, &around, &|name| std::env::var_os(name)))
+    }
+}
+
+impl Isolation {
+    /// Says which protections hold on this machine. Each was tried in a process of its own, once.
+    pub fn enforcement(&self) -> Enforcement {
+        if self.level == IsolationLevel::None {
+            return Enforcement { protections: Vec::new() };
+        }
+        Enforcement { protections: protections(self) }
     }
 }

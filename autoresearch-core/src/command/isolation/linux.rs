@@ -6,20 +6,25 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
-use super::{Allowed, Isolation, Protection, protection};
+use super::allowed::Allowed;
+use super::enforcement::{Protection, protection};
+use super::settings::Isolation;
 
+mod call;
 mod capabilities;
 mod landlock;
 mod probe;
 mod seccomp;
 mod view;
 
+use call::{check, terminated};
 use probe::Probe;
 use seccomp::Filter;
 use view::View;
+
+/// The error of a start that failed at the walls: no program fails to start with it.
+const FAILED: i32 = libc::ENOTRECOVERABLE;
 
 /// The walls around one command.
 #[derive(Debug)]
@@ -55,6 +60,16 @@ impl Walls {
     /// # Safety
     /// The process must be one that is about to execute a command: it loses its rights, and the files that it knows are gone.
     pub(in crate::command) unsafe fn enter(&self) -> io::Result<()> {
+        // SAFETY: as promised by the caller.
+        unsafe { self.try_enter() }.map_err(|_| io::Error::from_raw_os_error(FAILED))
+    }
+
+    /// Tells whether a command could not be started because of its walls.
+    pub(in crate::command) fn failed(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(FAILED)
+    }
+
+    unsafe fn try_enter(&self) -> io::Result<()> {
         // SAFETY: plain system calls, on memory that lives in `self` or on this stack.
         unsafe {
             if let Some(view) = &self.view {
@@ -77,7 +92,7 @@ impl Walls {
     }
 }
 
-/// What holds on this machine.
+/// The protections, and whether they hold on this machine.
 pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     let probe = Probe::here();
     let view = probe.view.as_ref().map_err(Clone::clone);
@@ -103,16 +118,4 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     };
     all.push(protection("user", user));
     all
-}
-
-fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn check_long(result: libc::c_long) -> io::Result<libc::c_long> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn terminated(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))
 }

@@ -1,6 +1,8 @@
 //! Systems whose protections are not used yet.
 
-use super::{Allowed, Isolation, Protection, protection};
+use super::allowed::Allowed;
+use super::enforcement::{Protection, protection};
+use super::settings::Isolation;
 
 /// Nothing that holds a command back.
 #[derive(Debug)]
@@ -9,6 +11,10 @@ pub(in crate::command) struct Walls;
 impl Walls {
     pub(in crate::command) fn new(_: &Isolation, _: &Allowed) -> std::io::Result<Walls> {
         Ok(Walls)
+    }
+
+    pub(in crate::command) fn failed(_: &std::io::Error) -> bool {
+        false
     }
 }
 

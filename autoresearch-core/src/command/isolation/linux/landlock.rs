@@ -10,7 +10,7 @@ use landlock::{
 };
 
 use super::super::allowed::Allowed;
-use super::check_long;
+use super::call::{check, check_long};
 
 /// The newest interface that this file knows: with truncation, controls of devices, and the scopes of signals and sockets.
 const NEWEST: ABI = ABI::V6;
@@ -80,7 +80,7 @@ pub(super) unsafe fn allow(ruleset: RawFd, path: &CStr) -> io::Result<()> {
     // SAFETY: the structure lives on this stack and is what the kernel expects.
     unsafe {
         let parent = libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
-        super::check(parent)?;
+        check(parent)?;
         let mut result = -1;
         for access in ACCESS {
             let beneath = Beneath { access, parent };

@@ -1,4 +1,4 @@
-//! What this machine can do, tried once.
+//! The means of this machine, each tried once.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -7,14 +7,14 @@ use super::super::allowed::Allowed;
 use super::view::{Kind, View};
 use super::{landlock, seccomp};
 
-/// What was found.
+/// The means that were found.
 #[derive(Debug)]
 pub(super) struct Probe {
     /// The version of Landlock.
     pub(super) landlock: Result<String, String>,
     /// The means of giving a command a view of its own.
     pub(super) view: Result<Kind, String>,
-    /// Whether system calls can be filtered.
+    /// Fine if system calls can be filtered.
     pub(super) seccomp: Result<(), String>,
     /// True if this process is root.
     pub(super) is_root: bool,

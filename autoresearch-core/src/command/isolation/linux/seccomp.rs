@@ -8,7 +8,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::check_long;
+use super::call::check_long;
 
 /// A program for the kernel.
 #[derive(Debug)]
@@ -83,9 +83,10 @@ const NAMESPACES: [libc::c_int; 7] = [
 const INTO_TERMINALS: [u64; 2] = [libc::TIOCSTI, 0x541C];
 
 /// Filters for a command. With `network` it may make sockets of the internet, in whatever network its namespace has.
+#[allow(clippy::useless_conversion, reason = "a `c_long` has 32 bits on other systems")]
 pub(super) fn filters(network: bool) -> io::Result<Vec<Filter>> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(failed)?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call as i64, Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (i64::from(*call), Vec::new())).collect();
     let mut families = vec![libc::AF_UNIX];
     if network {
         families.extend([libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK]);
@@ -95,21 +96,21 @@ pub(super) fn filters(network: bool) -> io::Result<Vec<Filter>> {
     // Of the kernel's own sockets those alone that tell of addresses and devices.
     let is_kernels = condition(0, Compare::Eq, libc::AF_NETLINK as u64)?;
     sockets.push(rule(vec![is_kernels, condition(2, Compare::Ne, libc::NETLINK_ROUTE as u64)?])?);
-    rules.insert(libc::SYS_socket as i64, sockets);
+    rules.insert(i64::from(libc::SYS_socket), sockets);
     let mut clones = Vec::new();
     for flag in NAMESPACES.map(|flag| flag as u32 as u64) {
         clones.push(rule(vec![condition(0, Compare::MaskedEq(flag), flag)?])?);
     }
-    rules.insert(libc::SYS_clone as i64, clones);
+    rules.insert(i64::from(libc::SYS_clone), clones);
     let mut controls = Vec::new();
     for request in INTO_TERMINALS {
         controls.push(rule(vec![condition(1, Compare::Eq, request)?])?);
     }
-    rules.insert(libc::SYS_ioctl as i64, controls);
+    rules.insert(i64::from(libc::SYS_ioctl), controls);
     let denied = SeccompAction::Errno(libc::EPERM as u32);
     let denied = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch).map_err(failed)?;
     // Its flags lie in memory, where no filter can look: the C library falls back to `clone`.
-    let absent = BTreeMap::from([(libc::SYS_clone3 as i64, Vec::new())]);
+    let absent = BTreeMap::from([(i64::from(libc::SYS_clone3), Vec::new())]);
     let absent = SeccompFilter::new(absent, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32), arch);
     let programs =
         [denied, absent.map_err(failed)?].map(|filter| BpfProgram::try_from(filter).map(Filter).map_err(failed));

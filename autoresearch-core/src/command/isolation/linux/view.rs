@@ -1,4 +1,4 @@
-//! What a command can see: a mount namespace with nothing but what it may use, a network namespace with a loopback device alone.
+//! The view of a command: a mount namespace with nothing but what it may use, a network namespace with a loopback device alone.
 //!
 //! A file that is not there can be neither examined nor connected to, which Landlock alone does not prevent: sockets of the
 //! machine's services lie in the file system, and so do the names, sizes and times of everybody's files.
@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::allowed::Allowed;
-use super::{check, check_long, terminated};
+use super::call::{check, check_long, terminated};
 
 /// Folders that exist in the view alone. What is written there is gone with the command.
 pub(super) const PRIVATE: [&CStr; 2] = [c"/tmp", c"/dev/shm"];

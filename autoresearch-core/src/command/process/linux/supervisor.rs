@@ -6,7 +6,6 @@ use std::os::fd::RawFd;
 
 use super::super::super::isolation::Walls;
 use super::super::super::limits::Limits;
-use super::super::WALLS_FAILED;
 use super::proc::each_process;
 
 /// Asks the supervisor to end the tree, with the grace period.
@@ -82,7 +81,7 @@ impl Supervisor {
             libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
             apply(&self.limits)?;
             if let Some(walls) = walls {
-                walls.enter().map_err(|_| io::Error::from_raw_os_error(WALLS_FAILED))?;
+                walls.enter()?;
             }
             // A change of rights takes it away.
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;

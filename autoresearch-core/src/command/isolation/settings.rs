@@ -1,0 +1,74 @@
+//! The settings of an isolation.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How much of an isolation must be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IsolationLevel {
+    /// Commands may do what the lab's user may do.
+    #[default]
+    None,
+    /// The protections that this machine has; [`Isolation::enforcement`] tells which they are.
+    BestEffort,
+    /// All protections. Nothing is run where one is missing.
+    Strict,
+}
+
+/// Walls around the commands of candidates, and the things outside that they may use all the same.
+///
+/// An isolated command reads and executes the system's programs, the folders of `PATH` and of the tool chains that the environment
+/// names, and what the job provides; it writes into its own folder, a folder for temporary files and an empty `HOME` alone. It has no network, no capability, no socket of the machine's services, and no way to another process. The repository, the
+/// journal and the user's files are not among what it reads.
+///
+/// ```
+/// use autoresearch_core::internal::isolation::Isolation;
+/// use autoresearch_core::{LocalExecutor, Slot};
+/// let isolation = Isolation::strict().read("/data/imagenet").network(false);
+/// let executor = LocalExecutor::new([Slot::new("/tmp/slots/0")], "/tmp/logs").isolated(isolation);
+/// # let _ = executor;
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Isolation {
+    /// How much of it must be there.
+    pub level: IsolationLevel,
+    /// Files and folders that commands may also read and execute. One that is not there is passed over.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that commands may also write. One that is not there is passed over.
+    pub write: Vec<PathBuf>,
+    /// True if commands may use the network.
+    pub network: bool,
+}
+
+impl Isolation {
+    /// The protections that this machine has.
+    pub fn best_effort() -> Isolation {
+        Isolation { level: IsolationLevel::BestEffort, ..Isolation::default() }
+    }
+
+    /// All protections, and nothing is run without.
+    pub fn strict() -> Isolation {
+        Isolation { level: IsolationLevel::Strict, ..Isolation::default() }
+    }
+
+    /// Lets commands read and execute a file or folder, too.
+    pub fn read(mut self, path: impl Into<PathBuf>) -> Isolation {
+        self.read.push(path.into());
+        self
+    }
+
+    /// Lets commands write a file or folder, too.
+    pub fn write(mut self, path: impl Into<PathBuf>) -> Isolation {
+        self.write.push(path.into());
+        self
+    }
+
+    /// Says whether commands may use the network.
+    pub fn network(mut self, network: bool) -> Isolation {
+        self.network = network;
+        self
+    }
+}
