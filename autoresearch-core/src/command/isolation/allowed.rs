@@ -97,7 +97,7 @@ const BELOW_HOME: &[(&str, &str)] = &[
 
 /// The files that a command may read, write and use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::command) struct Allowed {
+pub(crate) struct Allowed {
     /// Files and folders to read and execute.
     pub(super) read: BTreeSet<PathBuf>,
     /// Files and folders to read and write.
@@ -110,24 +110,24 @@ pub(in crate::command) struct Allowed {
 
 /// The parts that the allow-list of a command is made from, beside the isolation.
 #[derive(Debug, Clone, Default)]
-pub(in crate::command) struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// The program and its arguments, as the user gave them.
-    pub(in crate::command) argv: &'a [String],
+    pub(crate) argv: &'a [String],
     /// Variables that the user gave it.
-    pub(in crate::command) environment: &'a [(String, OsString)],
+    pub(crate) environment: &'a [(String, OsString)],
     /// Files and folders that the job provides by links.
-    pub(in crate::command) provided: Vec<PathBuf>,
+    pub(crate) provided: Vec<PathBuf>,
     /// Folders of the command's own: its files, and its temporary files.
-    pub(in crate::command) own: Vec<PathBuf>,
+    pub(crate) own: Vec<PathBuf>,
     /// Folders that it reads.
-    pub(in crate::command) reads: Vec<PathBuf>,
+    pub(crate) reads: Vec<PathBuf>,
     /// Where it starts.
-    pub(in crate::command) directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 impl Allowed {
     /// Makes the list. `variable` reads the lab's environment.
-    pub(in crate::command) fn new(
+    pub(crate) fn new(
         isolation: &Isolation,
         around: &Surroundings<'_>,
         variable: &dyn Fn(&str) -> Option<OsString>,
@@ -165,7 +165,7 @@ impl Allowed {
 }
 
 /// The folders of tool chains, each with the variable that names it.
-pub(in crate::command) fn tool_homes(
+pub(crate) fn tool_homes(
     variable: &dyn Fn(&str) -> Option<OsString>,
     home: Option<&Path>,
 ) -> Vec<(&'static str, PathBuf)> {

@@ -30,7 +30,7 @@ pub struct Isolated {
 
 impl Isolated {
     /// The variables that take the place of the user's: the home, and what lies in it by default. Makes that home.
-    pub(in crate::command) fn environment(&self) -> io::Result<Vec<(&'static str, OsString)>> {
+    pub(crate) fn environment(&self) -> io::Result<Vec<(&'static str, OsString)>> {
         let home = &self.home;
         fs::create_dir_all(home)?;
         let mut variables: Vec<(&'static str, OsString)> = vec![("HOME", home.into())];
@@ -50,7 +50,7 @@ impl Isolated {
     }
 
     /// The walls around a command line with these variables, in this folder.
-    pub(in crate::command) fn walls(
+    pub(crate) fn walls(
         &self,
         argv: &[String],
         environment: &[(String, OsString)],

@@ -28,7 +28,7 @@ const FAILED: i32 = libc::ENOTRECOVERABLE;
 
 /// The walls around one command.
 #[derive(Debug)]
-pub(in crate::command) struct Walls {
+pub(crate) struct Walls {
     view: Option<View>,
     files: Option<OwnedFd>,
     /// Places that exist in the view alone and may be written.
@@ -39,7 +39,7 @@ pub(in crate::command) struct Walls {
 
 impl Walls {
     /// Prepares those walls that this machine has.
-    pub(in crate::command) fn new(isolation: &Isolation, allowed: &Allowed) -> io::Result<Walls> {
+    pub(crate) fn new(isolation: &Isolation, allowed: &Allowed) -> io::Result<Walls> {
         let probe = Probe::here();
         let view = match &probe.view {
             Ok(kind) => Some(View::new(*kind, allowed, isolation.network)?),
@@ -59,13 +59,13 @@ impl Walls {
     ///
     /// # Safety
     /// The process must be one that is about to execute a command: it loses its rights, and the files that it knows are gone.
-    pub(in crate::command) unsafe fn enter(&self) -> io::Result<()> {
+    pub(crate) unsafe fn enter(&self) -> io::Result<()> {
         // SAFETY: as promised by the caller.
         unsafe { self.try_enter() }.map_err(|_| io::Error::from_raw_os_error(FAILED))
     }
 
     /// Tells whether a command could not be started because of its walls.
-    pub(in crate::command) fn failed(error: &io::Error) -> bool {
+    pub(crate) fn failed(error: &io::Error) -> bool {
         error.raw_os_error() == Some(FAILED)
     }
 

@@ -6,14 +6,14 @@ use super::settings::Isolation;
 
 /// Nothing that holds a command back.
 #[derive(Debug)]
-pub(in crate::command) struct Walls;
+pub(crate) struct Walls;
 
 impl Walls {
-    pub(in crate::command) fn new(_: &Isolation, _: &Allowed) -> std::io::Result<Walls> {
+    pub(crate) fn new(_: &Isolation, _: &Allowed) -> std::io::Result<Walls> {
         Ok(Walls)
     }
 
-    pub(in crate::command) fn failed(_: &std::io::Error) -> bool {
+    pub(crate) fn failed(_: &std::io::Error) -> bool {
         false
     }
 }
