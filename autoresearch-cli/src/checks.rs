@@ -7,6 +7,7 @@ use crate::error::CommandError;
 use crate::session::Session;
 
 mod editable;
+mod isolation;
 mod machine;
 mod measured;
 mod metric;
@@ -44,8 +45,15 @@ pub async fn cheap(subject: &Subject<'_>) -> Result<Vec<Finding>, CommandError> 
 
 /// Makes those of them that need no proposer and no programme.
 pub fn of_setup(subject: &Subject<'_>) -> Vec<Finding> {
-    let parts =
-        [files, editable::editable, workspace::workspace, programs::programs, machine::repository, machine::space];
+    let parts = [
+        files,
+        editable::editable,
+        workspace::workspace,
+        isolation::isolation,
+        programs::programs,
+        machine::repository,
+        machine::space,
+    ];
     parts.iter().flat_map(|check| check(subject)).collect()
 }
 

@@ -15,6 +15,7 @@ mod file;
 mod git;
 mod guard;
 mod holdout;
+mod isolation;
 mod limits;
 mod metric;
 mod proposer;
@@ -106,6 +107,7 @@ fn parse(source: &Source) -> Result<Config, Mistake> {
 fn check(config: &Config) -> Result<(), KeyError> {
     config.run.check()?;
     config.workspace.check()?;
+    config.isolation.check()?;
     config.guard.as_ref().map_or(Ok(()), |guard| guard.check())?;
     config.git.check()?;
     config.metric.check(config.run.repeats)?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use autoresearch_core::internal::Policy;
+use autoresearch_core::internal::isolation::IsolationLevel;
 use autoresearch_core::internal::metric::Repeats;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,6 +30,9 @@ struct Document<'a> {
     workspace: Workspace<'a>,
     #[serde(rename = "guard")]
     guard: Option<Guard<'a>>,
+    /// Left out of a run without walls, as those are that began before there were any.
+    #[serde(rename = "isolation", skip_serializing_if = "Option::is_none")]
+    isolation: Option<Isolation<'a>>,
     #[serde(rename = "limits")]
     limits: Limits,
     #[serde(rename = "environment")]
@@ -72,6 +76,16 @@ struct Run<'a> {
     /// The values of the variables that the command inherits by `pass`.
     #[serde(rename = "pass")]
     pass: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Isolation<'a> {
+    #[serde(rename = "read")]
+    read: &'a [String],
+    #[serde(rename = "write")]
+    write: &'a [String],
+    #[serde(rename = "network")]
+    network: bool,
 }
 
 #[derive(Serialize)]
@@ -174,7 +188,7 @@ struct Hardware {
 
 /// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
 pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
-    let Config { build, run, metric, limits, .. } = config;
+    let Config { build, run, metric, isolation, limits, .. } = config;
     let mut locked = BTreeMap::new();
     for name in &config.locked {
         let path = PathBuf::from(placeholders.fill(name));
@@ -202,6 +216,12 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             commands: guard.written().map(|(_, command)| command.as_slice()).collect(),
             when: guard.when.name(),
             limit_seconds: guard.limit_seconds.0.as_secs_f64(),
+        }),
+        // Not the level: what is not allowed fails under either.
+        isolation: (isolation.level != IsolationLevel::None).then_some(Isolation {
+            read: &isolation.read,
+            write: &isolation.write,
+            network: isolation.network,
         }),
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
         environment: environment(&config.environment, placeholders),

@@ -1,9 +1,11 @@
 //! Trials of the last commit outside of any run: `init` and `doctor` see by them what a run would see, and leave nothing behind.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use autoresearch_core::{
-    Cancel, Candidate, CommandSandbox, Measurement, Outcome, Revision, Sandbox, SandboxError, Slot, Trial,
+    Cancel, Candidate, CommandSandbox, LocalExecutor, Measurement, Outcome, Revision, Sandbox, SandboxError, Slot,
+    Trial,
 };
 
 use crate::error::CommandError;
@@ -27,7 +29,8 @@ impl Rehearsal {
         let folder = session.placeholders.cache.join("rehearsals").join(std::process::id().to_string());
         let slots = [Slot::new(folder.join("0"))];
         let (root, logs) = (&session.repository.root, folder.join("logs"));
-        let sandbox = CommandSandbox::local(root, TAG, session.commands(), slots, logs)?.with_base(base.clone());
+        let executor = Arc::new(LocalExecutor::new(slots, logs).isolated(session.isolation()));
+        let sandbox = CommandSandbox::new(root, TAG, session.commands(), executor)?.with_base(base.clone());
         let candidate = Candidate::new(base.0.clone());
         Ok(Rehearsal { sandbox, candidate, folder, budget: session.config.budget(), trials: 0 })
     }

@@ -2,12 +2,14 @@
 //! sandbox made of them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{CommandSandbox, Journal, Program, Provision, Revision, State};
+use autoresearch_core::internal::isolation::Isolation;
+use autoresearch_core::{CommandSandbox, Journal, LocalExecutor, Program, Provision, Revision, State};
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -130,6 +132,17 @@ impl Session {
         paths.filter_map(provision).collect()
     }
 
+    /// The walls around the commands of candidates.
+    pub fn isolation(&self) -> Isolation {
+        let fill = |path: &str| match self.placeholders.provided(path) {
+            Provided::Elsewhere(path) => path,
+            Provided::Below(below) => self.repository.root.join(below),
+        };
+        let is_elsewhere = |path: &&String| matches!(self.placeholders.provided(path), Provided::Elsewhere(_));
+        let shared: Vec<String> = self.config.workspace.share.iter().filter(is_elsewhere).cloned().collect();
+        self.config.isolation.isolation(fill, &shared)
+    }
+
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.
     pub fn sandbox(&self, commands: Commands, base: &Revision, logs: &str) -> Result<CommandSandbox, CommandError> {
         let (folder, needed) = (self.slots(), self.plan.workers.slots());
@@ -139,7 +152,8 @@ impl Session {
         let slots = slots.map(|(_, path)| Slot::new(path));
         let constants = start::constants_patch(&self.config, &self.lineage()?, base)?;
         let logs = self.folder().join(logs);
-        let sandbox = CommandSandbox::local(&self.repository.root, &self.tag, commands, slots, logs)?;
+        let executor = Arc::new(LocalExecutor::new(slots, logs).isolated(self.isolation()));
+        let sandbox = CommandSandbox::new(&self.repository.root, &self.tag, commands, executor)?;
         let sandbox = sandbox.with_branch(&self.branch)?.with_base(base.clone());
         Ok(match constants {
             Some(patch) => sandbox.with_preset(patch, "baseline: constants of the preset"),

@@ -3,7 +3,8 @@
 //! - `memory-overhead`: the time per trial in memory, over 10,000 trials and over the last 1,000 of them;
 //! - `git-overhead`: the time per experiment over git, in a repository of a thousand files, with and without the commands;
 //! - `memory-growth`: the resident memory after 1,000 and after 10,000 experiments in memory;
-//! - `thousand-trials`: the time of a thousand trials in memory, and with a journal file that is fsynced.
+//! - `thousand-trials`: the time of a thousand trials in memory, and with a journal file that is fsynced;
+//! - `launch`: the time of a job that does nothing, without walls and behind them.
 //!
 //! `cargo run --release -p autoresearch-core --example measure -- memory-overhead`
 
@@ -11,9 +12,10 @@
 mod parts;
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use autoresearch_core::{Event, Experiment, Journal, Observer};
+use autoresearch_core::internal::isolation::Isolation;
+use autoresearch_core::{Cancel, Event, Executor, Experiment, Job, JobName, Journal, LocalExecutor, Observer, Tree};
 use parts::Failure;
 
 /// Notes when each experiment was decided.
@@ -124,6 +126,30 @@ async fn thousand_trials() -> Result<(), Failure> {
     Ok(())
 }
 
+async fn launch() -> Result<(), Failure> {
+    const JOBS: usize = 101;
+    let folder = std::env::temp_dir().join(format!("autoresearch-launch-{}", std::process::id()));
+    let (mut without, mut behind) = (Vec::new(), Vec::new());
+    let executor = |isolation: Isolation, name: &str| {
+        LocalExecutor::new([folder.join(name)], folder.join("logs")).isolated(isolation)
+    };
+    let executors = [executor(Isolation::default(), "a"), executor(Isolation::best_effort(), "b")];
+    // In turns, so that both see the same machine.
+    for job in 0..JOBS {
+        for (executor, times) in executors.iter().zip([&mut without, &mut behind]) {
+            let name = JobName::new("launch", job.to_string());
+            let job = Job::new(name, Tree::new([("a", "a")])?, vec!["true".into()], Duration::from_secs(60));
+            let began = Instant::now();
+            executor.run(&job, &Cancel::new()).await?;
+            times.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    std::fs::remove_dir_all(&folder)?;
+    let (without, behind) = (median(&without), median(&behind));
+    println!("walls cost {:.2} ms per job (medians: {behind:.2} behind them, {without:.2} without)", behind - without);
+    Ok(())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     match std::env::args().nth(1).unwrap_or_default().as_str() {
@@ -131,6 +157,7 @@ async fn main() -> Result<(), Failure> {
         "git-overhead" => git_overhead().await,
         "memory-growth" => memory_growth().await,
         "thousand-trials" => thousand_trials().await,
-        _ => Err("name one of memory-overhead, git-overhead, memory-growth, thousand-trials".into()),
+        "launch" => launch().await,
+        _ => Err("name one of memory-overhead, git-overhead, memory-growth, thousand-trials, launch".into()),
     }
 }

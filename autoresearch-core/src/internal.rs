@@ -37,8 +37,8 @@ pub mod import {
 /// The records of a journal.
 pub mod journal {
     pub use crate::journal::{
-        Decision, Entry, ExcursionStep, JournalFault, Medium, Moment, Promotion, Record, RunHeader, StagedExperiment,
-        TrialResult, TrialStart, VERSION,
+        Decision, Entry, ExcursionStep, ForeignLine, JournalContent, JournalFault, Medium, Moment, Promotion, Record,
+        RunHeader, StagedExperiment, TrialResult, TrialStart, VERSION,
     };
 }
 

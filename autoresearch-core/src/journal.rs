@@ -6,13 +6,11 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-
 use crate::failpoint;
 
 mod entry;
 mod error;
+mod lines;
 mod moment;
 mod record;
 mod step;
@@ -21,22 +19,12 @@ mod suspend;
 pub use entry::Entry;
 use error::io;
 pub use error::{JournalError, JournalFault};
+pub use lines::ForeignLine;
+use lines::{Lines, format_line};
 pub use moment::Moment;
 pub use record::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart, VERSION};
 pub use step::{ExcursionStep, Promotion, Status};
 use suspend::SuspendClock;
-
-#[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    crc: String,
-    #[serde(borrow)]
-    body: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    v: u32,
-}
 
 /// Storage for a journal's bytes: a file, unless a test wants otherwise.
 pub trait Medium: Send {
@@ -136,7 +124,11 @@ impl Journal {
     #[doc(hidden)]
     pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<Journal, JournalError> {
         let bytes = medium.read().map_err(|e| io(path, e))?;
-        let (entries, valid) = parse(path, &bytes)?;
+        let Lines { entries, valid, foreign } = Lines::parse(path, &bytes)?;
+        if let Some(first) = foreign.first() {
+            let (line, count) = (first.number, foreign.len());
+            return Err(JournalFault::Foreign { path: path.to_owned(), line, count, why: first.why.clone() }.into());
+        }
         if valid < bytes.len() {
             medium.truncate(valid as u64).map_err(|e| io(path, e))?;
         }
@@ -147,19 +139,48 @@ impl Journal {
         Ok(Journal { medium: Some(medium), path: path.to_owned(), entries, next, is_bound, failed: false, clock })
     }
 
-    /// Reads a journal without locking it, for reports on a run that may still be running.
+    /// Reads a journal without locking it, for reports on a run that may still be running. Lines of somebody else are passed over.
     #[doc(hidden)]
     pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
-        Ok(Journal::read_with_tail(path)?.0)
+        Ok(Journal::read_all(path)?.entries)
     }
 
-    /// Like [`Journal::read`]; also returns `true` if the last line is torn, by a crash in the middle of a write or because it
-    /// is just being written. Opening the journal cuts it off.
+    /// Like [`Journal::read`]; also returns what else is in the file.
     #[doc(hidden)]
-    pub fn read_with_tail(path: &Path) -> Result<(Vec<Entry>, bool), JournalError> {
+    pub fn read_all(path: &Path) -> Result<JournalContent, JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
-        let (entries, valid) = parse(path, &bytes)?;
-        Ok((entries, valid < bytes.len()))
+        let Lines { entries, valid, foreign } = Lines::parse(path, &bytes)?;
+        let is_torn = foreign.is_empty() && valid < bytes.len();
+        Ok(JournalContent { entries, is_torn, foreign })
+    }
+
+    /// Takes the lines of somebody else out of the journal at `path`, and keeps the file as it was beside it. Returns the path of
+    /// that copy, or `None` if there is no such line.
+    ///
+    /// # Errors
+    /// If a record is missing or damaged, if another process writes the journal, or if the disk fails; the journal is as it was
+    /// then.
+    #[doc(hidden)]
+    pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, JournalError> {
+        let file = File::options().read(true).append(true).open(path).map_err(|e| io(path, e))?;
+        lock(&file, path)?;
+        let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
+        let Lines { entries, foreign, .. } = Lines::parse(path, &bytes)?;
+        if foreign.is_empty() {
+            return Ok(None);
+        }
+        let names = (1u32..).map(|number| path.with_extension(format!("with-foreign-lines-{number}")));
+        let copy = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| path.with_extension("copy"));
+        write_durably(&copy, &bytes).map_err(|e| io(&copy, e))?;
+        let mut kept = Vec::new();
+        for entry in &entries {
+            kept.extend(format_line(entry).map_err(|why| JournalFault::Unreadable { seq: entry.seq, why })?);
+        }
+        let new = path.with_extension("new");
+        write_durably(&new, &kept).and_then(|()| std::fs::rename(&new, path)).map_err(|e| io(path, e))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| io(path, e))?;
+        Ok(Some(copy))
     }
 
     /// Writes a record and waits until it is on the disk.
@@ -191,14 +212,22 @@ impl Journal {
     }
 }
 
-/// Formats an entry as a line, and checks that it can be read back.
-fn format_line(entry: &Entry) -> Result<Vec<u8>, String> {
-    let body = serde_json::value::to_raw_value(entry).map_err(|e| e.to_string())?;
-    let crc = format!("{:08x}", crc32c::crc32c(body.get().as_bytes()));
-    let mut line = serde_json::to_vec(&Line { crc, body: &body }).map_err(|e| e.to_string())?;
-    line.push(b'\n');
-    serde_json::from_str::<Entry>(checksum(&line)?).map_err(|e| e.to_string())?;
-    Ok(line)
+/// Everything in the file of a journal.
+#[derive(Debug)]
+pub struct JournalContent {
+    /// The records.
+    pub entries: Vec<Entry>,
+    /// True if the last line is torn, by a crash in the middle of a write or because it is just being written. Opening the journal
+    /// cuts it off.
+    pub is_torn: bool,
+    /// Lines that are no record, among which no record is missing.
+    pub foreign: Vec<ForeignLine>,
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// A file on the disk, locked by [`lock`].
@@ -249,63 +278,6 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
         }
     }
     Err(JournalFault::Locked(path.to_owned()).into())
-}
-
-/// Parses the valid entries. Also returns the number of bytes that they take. Only a tail without any whole line may be
-/// invalid.
-fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<Entry>, usize), JournalError> {
-    let damaged = |line, why| JournalError::from(JournalFault::Damaged { path: path.to_owned(), line, why });
-    let mut entries = Vec::new();
-    let mut valid = 0;
-    let mut torn: Option<(usize, String)> = None;
-    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let body = match (checksum(line), &torn) {
-            (Ok(_), Some((line, why))) => return Err(damaged(*line, why.clone())),
-            (Ok(body), None) => body,
-            (Err(why), None) => {
-                torn = Some((index + 1, why));
-                continue;
-            }
-            (Err(_), Some(_)) => continue,
-        };
-        // The version is checked first: another one has records that this program does not know.
-        if let Ok(Versioned { v: found }) = serde_json::from_str(body)
-            && found != VERSION
-        {
-            return Err(JournalFault::Version { path: path.to_owned(), found }.into());
-        }
-        let entry: Entry = serde_json::from_str(body).map_err(|e| damaged(index + 1, e.to_string()))?;
-        if entry.seq != entries.len() as u64 {
-            return Err(damaged(index + 1, format!("record {} was expected, {} found", entries.len(), entry.seq)));
-        }
-        entries.push(entry);
-        valid += line.len();
-    }
-    // A crash tears one line: each is durable before the next is written. If the end of a line in the middle is
-    // damaged, the next record hides in that line.
-    let tail = &bytes[valid..];
-    if let Some((line, why)) = torn
-        && (tail.split_inclusive(|byte| *byte == b'\n').count() > 1 || hides_a_record(tail))
-    {
-        return Err(damaged(line, why));
-    }
-    Ok((entries, valid))
-}
-
-/// True if a torn tail holds a whole record after its beginning.
-fn hides_a_record(tail: &[u8]) -> bool {
-    const START: &[u8] = b"{\"crc\":";
-    let starts = (1..tail.len()).filter(|at| tail[*at..].starts_with(START));
-    let line = |at: usize| tail[at..].split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
-    starts.into_iter().any(|at| checksum(line(at)).is_ok())
-}
-
-/// Returns the body of a line, if the line is whole.
-fn checksum(line: &[u8]) -> Result<&str, String> {
-    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
-    let line: Line<'_> = serde_json::from_slice(line).map_err(|e| e.to_string())?;
-    let found = format!("{:08x}", crc32c::crc32c(line.body.get().as_bytes()));
-    if found == line.crc { Ok(line.body.get()) } else { Err("the checksum does not fit".into()) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::git::GitError;
 use crate::import::is_imported;
-use crate::journal::{Decision, Entry, JournalError, JournalFault, Record, TrialResult};
+use crate::journal::{Decision, Entry, ForeignLine, JournalError, JournalFault, Record, TrialResult};
 use crate::proposal::Cost;
 use crate::ratchet::{Comparison, Side};
 use crate::results;
@@ -61,6 +61,14 @@ impl From<GitError> for Violation {
     fn from(error: GitError) -> Violation {
         Violation::new(error.to_string())
     }
+}
+
+/// Names the lines of a journal that are no records.
+pub fn foreign(lines: &[ForeignLine]) -> Vec<Violation> {
+    let what = |line: &ForeignLine| {
+        format!("line {} is no record, something else than the lab wrote it: {}", line.number, line.why)
+    };
+    lines.iter().map(|line| Violation::new(what(line))).collect()
 }
 
 /// Checks the records alone. After one that contradicts those before it, nothing more is checked.

@@ -13,6 +13,7 @@ mod cuda;
 mod durable_core;
 mod faults;
 mod house;
+mod isolation;
 mod ladder;
 mod latency;
 mod main_job;
@@ -41,6 +42,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("house", house::FIGURES),
     ("faults", faults::FIGURES),
     ("any-repository", any_repository::FIGURES),
+    ("isolation", isolation::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use autoresearch_core::internal::git::{GitError, Lineage};
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::internal::journal::Entry;
+use autoresearch_core::internal::journal::{Entry, JournalContent};
 use autoresearch_core::internal::verify;
 use autoresearch_core::internal::verify::{View, Violation};
 use autoresearch_core::{Journal, State};
@@ -109,7 +109,7 @@ impl fmt::Display for Report {
 /// Check that a run is valid: its journal, its commits and its results.tsv.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Changes nothing and takes no lock, so that it works also while the run goes on. Exits with 0 only\nwithout a violation.\n\nExample:\n  autoresearch verify --tag mar8 --config autoresearch.toml"
+    after_help = "Changes nothing without --set-aside, and takes no lock: it works also while the run goes on. Exits with\n0 only without a violation.\n\nExample:\n  autoresearch verify --tag mar8 --config autoresearch.toml"
 )]
 pub struct VerifyArgs {
     /// The run [default: the latest one]
@@ -123,6 +123,9 @@ pub struct VerifyArgs {
     preset: Option<String>,
     #[command(flatten)]
     workers: WorkersArgs,
+    /// Take lines out of the journal that something else wrote. A copy of the file is kept.
+    #[arg(long)]
+    set_aside: bool,
     /// Answer as JSON (docs/json.md).
     #[arg(long)]
     json: bool,
@@ -132,6 +135,11 @@ pub struct VerifyArgs {
 pub fn verify(repository: Repository, args: VerifyArgs) -> Result<ExitCode, CommandError> {
     let tag = repository.tag_or_latest(args.tag)?;
     let path = repository.journal(&tag)?;
+    if args.set_aside
+        && let Some(copy) = Journal::set_aside(&path)?
+    {
+        terminal::note(format_args!("set aside: the journal as it was is {}", copy.display()));
+    }
     let read = |path: PathBuf| Config::read(&path, args.preset.as_deref(), &args.workers.table());
     let config = args.config.map(read).transpose()?;
     let session = config.map(|config| Session::new(repository.clone(), config, tag.clone())).transpose()?;
@@ -162,7 +170,7 @@ fn check_once(
     session: Option<&Session>,
 ) -> Result<(Report, usize), CommandError> {
     let mut report = Report::default();
-    let (entries, torn) = match Journal::read_with_tail(path) {
+    let JournalContent { entries, is_torn, foreign } = match Journal::read_all(path) {
         Ok(read) => read,
         Err(error) if error.fault().is_content() => {
             report.checks.push(Check::new("journal: not readable", vec![error.into()]));
@@ -180,9 +188,9 @@ fn check_once(
     let experiments =
         state.as_ref().map_or(String::new(), |state| format!(", {}", count(state.finished(), "experiment")));
     let what = format!("journal: {}{experiments}", count(entries.len(), "record"));
-    let mut journal = Check::new(what, verify::journal(&entries));
+    let mut journal = Check::new(what, [verify::foreign(&foreign), verify::journal(&entries)].concat());
     journal.notes = verify::notes(&entries);
-    if torn {
+    if is_torn {
         journal.notes.push("its last line is torn, or just being written; the next run cuts it off".into());
     }
     report.checks.push(journal);

@@ -13,6 +13,7 @@ use super::excursion::ExcursionSection;
 use super::git::GitSection;
 use super::guard::GuardSection;
 use super::holdout::HoldoutSection;
+use super::isolation::IsolationSection;
 use super::limits::LimitsSection;
 use super::metric::MetricSection;
 use super::proposer::ProposerSection;
@@ -47,6 +48,9 @@ pub struct Config {
     /// Files and folders that a candidate needs beside the commit; none by default.
     #[serde(default)]
     pub workspace: WorkspaceSection,
+    /// The walls around each command; none by default.
+    #[serde(default)]
+    pub isolation: IsolationSection,
     /// The limits of each command; none by default.
     #[serde(default)]
     pub limits: LimitsSection,

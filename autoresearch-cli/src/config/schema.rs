@@ -85,6 +85,16 @@ pub enum Quantity {
     BinarySize,
 }
 
+/// The least that an isolation must be.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "a form alone")]
+pub enum IsolationLevel {
+    None,
+    BestEffort,
+    Strict,
+}
+
 /// A tool whose results are read.
 #[allow(dead_code, reason = "a form alone")]
 pub struct Tool;

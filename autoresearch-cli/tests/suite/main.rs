@@ -15,6 +15,7 @@ mod holdout;
 mod import;
 mod init;
 mod interruption;
+mod isolation;
 mod knobs;
 mod metrics;
 mod mistakes;

@@ -96,3 +96,25 @@ fn a_run_that_goes_on_is_sound() {
     assert!(checks > 5, "{checks}");
     assert!(repository.run(&["verify"]).status.success());
 }
+
+#[test]
+fn a_line_of_somebody_else_is_named_and_set_aside_with_a_copy() {
+    let repository = Repository::new(0.0);
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    let path = repository.folder.join(".autoresearch/t/journal.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    lines.insert(3, "{\"forged\": true}\n");
+    std::fs::write(&path, lines.concat()).unwrap();
+
+    let said = repository.fails(&["verify", "--tag", "t"]);
+    assert!(said.contains("line 4 is no record, something else than the lab wrote it"), "{said}");
+    assert!(repository.succeeds(&["report", "--tag", "t"]).contains("50.5"), "the run can be read");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "2"]);
+    assert!(said.contains("line 4 of ") && said.contains("verify --set-aside"), "{said}");
+    let said = repository.succeeds(&["verify", "--tag", "t", "--set-aside"]);
+    assert!(said.contains("set aside: the journal as it was is ") && said.ends_with("sound\n"), "{said}");
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "2"]);
+    assert!(repository.succeeds(&["verify", "--tag", "t"]).ends_with("sound\n"));
+    assert!(std::fs::read_to_string(path.with_extension("with-foreign-lines-1")).unwrap().contains("forged"));
+}

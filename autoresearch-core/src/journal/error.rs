@@ -49,6 +49,24 @@ pub enum JournalFault {
         /// The damage, in words.
         why: String,
     },
+    /// Something else than the lab wrote into the journal.
+    #[error(
+        "{lines} of {path} {are} no record ({why}): something else than the lab wrote into the journal; `autoresearch verify --set-aside` takes {it} out and keeps a copy of the file; give [isolation] level = \"best-effort\" if a candidate did it",
+        lines = if *count == 1 { format!("line {line}") } else { format!("{count} lines, from line {line} on,") },
+        are = if *count == 1 { "is" } else { "are" },
+        it = if *count == 1 { "it" } else { "them" },
+        path = path.display()
+    )]
+    Foreign {
+        /// Path of the journal.
+        path: PathBuf,
+        /// Number of the first such line, from 1.
+        line: usize,
+        /// Number of such lines.
+        count: usize,
+        /// The reason why the first is no record, in words.
+        why: String,
+    },
     /// The journal is written in another version of the format.
     #[error("{path} is written in format {found}, this program reads format {VERSION}; {}", other_version(*found))]
     Version {
@@ -99,7 +117,7 @@ pub enum JournalFault {
 impl JournalFault {
     /// True if the file can be read, and what it says can't.
     pub fn is_content(&self) -> bool {
-        matches!(self, JournalFault::Damaged { .. } | JournalFault::Version { .. })
+        matches!(self, JournalFault::Damaged { .. } | JournalFault::Foreign { .. } | JournalFault::Version { .. })
     }
 }
 

@@ -34,6 +34,62 @@ fn a_line_that_is_missing_is_noticed() {
     assert!(matches!(error.fault(), JournalFault::Damaged { line: 2, .. }), "{error}");
 }
 
+#[test]
+fn lines_of_somebody_else_cost_themselves_alone() {
+    let forged = "{\"crc\":\"00000000\",\"body\":{\"v\":2,\"seq\":1}}\n";
+    for (at, text, number) in [
+        (0, "hello\n", 1),
+        (1, "hello\nyou\n", 2),
+        (2, forged, 3),
+        // Without an end, so that the next record stands in the same line.
+        (3, "hello ", 4),
+        (3, forged.trim_end(), 4),
+        (4, "hello\n", 5),
+        (4, "{\"forged\": true}\n{\"forged\": true}\n", 5),
+    ] {
+        let (folder, path, entries) = written(4);
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        lines.insert(at, text);
+        let damaged = lines.concat();
+        std::fs::write(&path, &damaged).unwrap();
+
+        let read = Journal::read_all(&path).unwrap();
+        assert_eq!(
+            (&read.entries, read.is_torn, read.foreign[0].number),
+            (&entries, false, number),
+            "{text:?} at {at}"
+        );
+        let error = Journal::open(&path).unwrap_err();
+        assert!(matches!(error.fault(), JournalFault::Foreign { line, .. } if *line == number), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "nothing is changed unasked");
+
+        let copy = Journal::set_aside(&path).unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(copy).unwrap(), damaged);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+        assert_eq!(Journal::set_aside(&path).unwrap(), None);
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(stopped("on")).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path().join("run")).unwrap().count(), 2);
+    }
+}
+
+#[test]
+fn a_record_that_is_missing_is_no_line_of_somebody_else() {
+    let (_folder, path, _) = written(4);
+    let text = std::fs::read_to_string(&path).unwrap().replace("n1", "nx");
+    std::fs::write(&path, &text).unwrap();
+    let error = Journal::set_aside(&path).unwrap_err();
+    assert!(matches!(error.fault(), JournalFault::Damaged { line: 2, .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    // A record twice, as a forger may write one: nobody can tell which is the lab's.
+    let (_folder, path, _) = written(2);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.clone() + text.lines().next().unwrap() + "\n").unwrap();
+    let error = Journal::read(&path).unwrap_err();
+    assert!(matches!(error.fault(), JournalFault::Damaged { line: 3, .. }), "{error}");
+}
+
 /// Fails once, in the middle of a line.
 struct Full(Vec<u8>, bool);
 

@@ -299,13 +299,14 @@ fn a_crash_leaves_one_torn_line_at_most() {
     let two = whole.replace("\"seq\":19", "\"seq\":91").replace("\"seq\":20", "\"seq\":02");
     for (text, lost) in [(whole.clone(), Some(0)), (whole[..whole.len() - 9].to_owned(), Some(1)), (two, None)] {
         std::fs::write(&path, text).unwrap();
-        let read = Journal::read_with_tail(&path);
+        let read = Journal::read_all(&path).unwrap();
         match lost {
-            Some(lost) => {
-                let (entries, torn) = read.unwrap();
-                assert_eq!((entries.len() + lost, torn), (run().len(), lost > 0));
+            Some(lost) => assert_eq!((read.entries.len() + lost, read.is_torn), (run().len(), lost > 0)),
+            None => {
+                // No crash leaves two: nothing goes on from here without a person.
+                assert_eq!((read.foreign.len(), read.is_torn), (2, false));
+                assert!(matches!(Journal::open(&path).unwrap_err().fault(), JournalFault::Foreign { count: 2, .. }));
             }
-            None => assert!(matches!(read.unwrap_err().fault(), JournalFault::Damaged { .. })),
         }
     }
 }

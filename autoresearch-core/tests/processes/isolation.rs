@@ -186,7 +186,7 @@ async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
             }
         }
     }
-    println!("evidence attempts {} open {} closed {}", ATTEMPTS.len(), open.len(), closed.len());
+    println!("evidence attempts tried {} open {} idle {}", ATTEMPTS.len(), open.len(), closed.len());
     assert!(closed.is_empty(), "without walls these fail, too: {}", closed.join("\n"));
     assert!(open.is_empty() || !enforcement.is_full() && !has_all(&enforcement), "behind walls: {}", open.join("\n"));
 }

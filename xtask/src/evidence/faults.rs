@@ -5,7 +5,7 @@
 use super::noise;
 use crate::figure::{self, Line, Measure, number};
 
-mod held;
+pub(super) mod held;
 mod search;
 mod surroundings;
 

@@ -200,11 +200,7 @@ fn of_program(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     let real = program.canonicalize().ok();
     let folders = [Some(program.to_owned()), real].into_iter().flatten();
     let folders = folders.filter_map(|program| Some(prefix(program.parent()?, home)));
-    // The folder of a script is the user's own.
-    folders
-        .filter(|folder| is_specific(folder, home) && !folder.join(".git").exists())
-        .chain([program.to_owned()])
-        .collect()
+    folders.filter(|folder| is_specific(folder, home)).chain([program.to_owned()]).collect()
 }
 
 /// The Python that a virtual environment was made from.
@@ -222,7 +218,9 @@ fn after_equals(argument: &str) -> &str {
 /// Tells whether a path names something of its own: not the root, a folder right below it, the home or a folder above that.
 fn is_specific(path: &Path, home: Option<&Path>) -> bool {
     let is_deep = path.components().filter(|part| matches!(part, Component::Normal(_))).count() > 1;
-    path.is_absolute() && is_deep && !home.is_some_and(|home| home.starts_with(path))
+    // A repository, the runs in it included, is nobody's data.
+    let is_repository = path.join(".git").exists() || path.components().any(|part| part.as_os_str() == ".git");
+    path.is_absolute() && is_deep && !is_repository && !home.is_some_and(|home| home.starts_with(path))
 }
 
 fn devices() -> Vec<PathBuf> {

@@ -1,0 +1,26 @@
+//! The walls around candidates: which of them this machine has.
+
+use autoresearch_core::internal::isolation::IsolationLevel;
+
+use super::subject::{Finding, Subject};
+
+const NAME: &str = "isolation";
+
+/// Strict isolation needs all protections; what else there is, and what is not, is told.
+pub fn isolation(subject: &Subject<'_>) -> Vec<Finding> {
+    let isolation = subject.session.isolation();
+    let enforcement = isolation.enforcement();
+    vec![match isolation.level {
+        IsolationLevel::None => Finding::fine(NAME, "none: commands of candidates may do what you may do"),
+        IsolationLevel::Strict if !enforcement.is_full() => {
+            let why =
+                format!("is strict, and this machine does not have all of it: {enforcement}; give \"best-effort\"");
+            subject.wrong(NAME, "isolation.level", why)
+        }
+        _ if !enforcement.is_full() => {
+            let missing = enforcement.missing().map(|missing| format!("{}: {}", missing.name, missing.how));
+            Finding::warning(NAME, format!("the isolation lacks: {}", missing.collect::<Vec<_>>().join("; ")))
+        }
+        _ => Finding::fine(NAME, enforcement.to_string()),
+    }]
+}
