@@ -24,7 +24,7 @@ fn repository(more: &str) -> Repository {
     repository
 }
 
-/// What the program did to the user, after a run of two experiments.
+/// The harm that the program did to the user, after a run of two experiments.
 fn harm(repository: &Repository) -> (String, Vec<&'static str>) {
     let mut run = repository.command(&["run", "--tag", "t", "--experiments", "2"]);
     let said = text(&run.env("LAB_API_KEY", "0123456789abcdef").output().unwrap());

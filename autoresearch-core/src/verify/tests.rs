@@ -295,6 +295,7 @@ fn a_crash_leaves_one_torn_line_at_most() {
     let path = folder.path().join("journal.jsonl");
     let mut journal = Journal::open(&path).unwrap();
     run().into_iter().for_each(|record| drop(journal.append(record).unwrap()));
+    drop(journal);
     let whole = std::fs::read_to_string(&path).unwrap();
     let two = whole.replace("\"seq\":19", "\"seq\":91").replace("\"seq\":20", "\"seq\":02");
     for (text, lost) in [(whole.clone(), Some(0)), (whole[..whole.len() - 9].to_owned(), Some(1)), (two, None)] {
