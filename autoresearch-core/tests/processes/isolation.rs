@@ -295,3 +295,37 @@ async fn strict_isolation_runs_nothing_without_all_protections() {
         }
     }
 }
+
+/// Root has capabilities to lose, an ordinary user needs a user namespace: both ways must hold.
+#[test]
+fn the_walls_hold_for_an_ordinary_user_too() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        // All other tests here are about one, then.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let allow = |path: &Path, mode| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    };
+    let program = folder.path().join("processes");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    allow(folder.path(), 0o777);
+    allow(&program, 0o755);
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&program)
+        .args(["--test-threads", "2", "--nocapture"])
+        .args(["isolation::what_a_candidate", "isolation::honest", "isolation::strict", "isolation::the_local"])
+        .current_dir(folder.path())
+        .env_clear()
+        .envs([("HOME", folder.path().to_str().unwrap()), ("PATH", "/usr/local/bin:/usr/bin:/bin")])
+        .output();
+    let Ok(output) = output else {
+        eprintln!("skipped: there is no setpriv");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("4 passed"), "{said}");
+}

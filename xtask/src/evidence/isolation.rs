@@ -22,6 +22,7 @@ const HONEST: &[held::Held] = &[held::processes(&[
     "isolation::a_crate_is_built_behind_walls_without_a_network",
     "isolation::the_local_executor_keeps_its_contract_behind_walls",
     "isolation::strict_isolation_runs_nothing_without_all_protections",
+    "isolation::the_walls_hold_for_an_ordinary_user_too",
 ])];
 
 const SHOWN: &[held::Held] = &[held::suite(&[
