@@ -20,8 +20,9 @@ pub enum IsolationLevel {
 /// Walls around the commands of candidates, and the things outside that they may use all the same.
 ///
 /// An isolated command reads and executes the system's programs, the folders of `PATH` and of the tool chains that the environment
-/// names, and what the job provides; it writes into its own folder, a folder for temporary files and an empty `HOME` alone. It has no network, no capability, no socket of the machine's services, and no way to another process. The repository, the
-/// journal and the user's files are not among what it reads.
+/// names, and what the job provides; it writes into its own folder, a folder for temporary files and an empty `HOME` alone. It has
+/// no network, no capability, no socket of the machine's services, and no way to another process. The repository, the journal and
+/// the user's files are not among what it reads, unless they lie in `/usr` or `/opt`.
 ///
 /// ```
 /// use autoresearch_core::internal::isolation::Isolation;
