@@ -11,7 +11,7 @@ mod version;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use checks::{CheckAnswer, VerifyAnswer};
+pub use checks::{CheckAnswer, DoctorAnswer, VerifyAnswer};
 pub use experiment::{BestAnswer, Detail, DiffAnswer, ExperimentAnswer, LogAnswer, ShowAnswer, header};
 pub use knobs::KnobsAnswer;
 pub use report::ReportAnswer;
@@ -44,6 +44,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("best", schema::<BestAnswer>()),
         ("report", schema::<ReportAnswer>()),
         ("verify", schema::<VerifyAnswer>()),
+        ("doctor", schema::<DoctorAnswer<'_>>()),
         ("gc", schema::<GcAnswer>()),
         ("knobs", schema::<KnobsAnswer>()),
     ]

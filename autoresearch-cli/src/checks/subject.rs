@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use autoresearch_core::Revision;
 use autoresearch_core::internal::git::{Lineage, Listing};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::KeyError;
@@ -12,7 +13,7 @@ use crate::error::CommandError;
 use crate::session::Session;
 
 /// How serious a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// It is as it should be.
@@ -24,7 +25,7 @@ pub enum Level {
 }
 
 /// One finding of a check. Its message says what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The subject of the check.
     pub check: &'static str,

@@ -6,12 +6,12 @@ use std::time::Duration;
 use autoresearch_agents::http::{Cassette, Request, Secret, Timeouts, Transport};
 use autoresearch_core::Outcome;
 use clap::Args;
-use serde::Serialize;
 
 use super::args::ConfigArgs;
 use super::signals::cancel_on_signal;
 use crate::checks::{self, Finding, Level, Subject};
 use crate::error::CommandError;
+use crate::json::{self, DoctorAnswer};
 use crate::proposers;
 use crate::rehearsal::{Noise, Rehearsal};
 use crate::repository::Repository;
@@ -40,13 +40,6 @@ pub struct DoctorArgs {
     json: bool,
 }
 
-/// The findings as JSON. The version changes with the meaning of a field.
-#[derive(Serialize)]
-struct Report<'a> {
-    version: u32,
-    findings: &'a [Finding],
-}
-
 /// Makes all checks and prints what they found.
 pub async fn doctor(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     let mut findings = checks::machine();
@@ -55,8 +48,7 @@ pub async fn doctor(args: DoctorArgs) -> Result<ExitCode, CommandError> {
         Err(error) => findings.push(Finding::error("repository", error.to_string())),
     }
     if args.json {
-        let report = serde_json::to_string_pretty(&Report { version: 1, findings: &findings });
-        terminal::out(report.map_err(|e| CommandError::Other(format!("the findings are no JSON: {e}")))?);
+        json::print(&DoctorAnswer { version: json::VERSION, findings: &findings })?;
     } else {
         for finding in &findings {
             terminal::out(finding);

@@ -1,7 +1,9 @@
-//! The answer of `verify` as JSON.
+//! The answers of `verify` and of `doctor` as JSON.
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::checks::Finding;
 
 /// The answer of `verify`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -27,4 +29,13 @@ pub struct CheckAnswer {
     pub wrong: Vec<String>,
     /// Oddities that are no violations.
     pub notes: Vec<String>,
+}
+
+/// The answer of `doctor`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DoctorAnswer<'a> {
+    /// Version of this form.
+    pub version: u32,
+    /// The findings.
+    pub findings: &'a [Finding],
 }

@@ -10,12 +10,11 @@ fn a_sound_set_up_passes_and_its_noise_is_measured() {
     assert!(said.contains("ok      editable: work.txt (1 files)"), "{said}");
     assert!(!repository.folder.join(".autoresearch").exists(), "no run has begun");
     assert_eq!(std::fs::read_dir(repository.cache().join("rehearsals")).unwrap().count(), 0, "nothing is left");
-    let json = repository.succeeds(&["doctor", "--json"]);
-    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let report = crate::reading::answer(&repository, "doctor", &["doctor", "--json"]);
     assert_eq!(report["version"], 1);
     assert!(
         report["findings"].as_array().unwrap().iter().any(|one| one["check"] == "disk" && one["level"] == "fine"),
-        "{json}"
+        "{report}"
     );
 }
 
