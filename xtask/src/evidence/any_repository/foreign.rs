@@ -160,8 +160,12 @@ fn research<'a>(foreign: impl Iterator<Item = &'a Foreign>, bar: &'static str) -
         eprintln!("  {} ({}): {outcome}", one.name, one.kind);
         said.push(format!("{}: {}", one.name, outcome.lines().next().unwrap_or_default()));
     }
-    let fine = decided + skipped == all && skipped <= 1;
-    Ok(Line::Measured(fine, format!("{decided} of {all} ({})", said.join("; ")), bar))
+    let value = format!("{decided} of {all} ({})", said.join("; "));
+    // Not all of the bar, and not what was tried that fell short of it.
+    if skipped > 0 && decided + skipped == all {
+        return Ok(Line::Skip(value));
+    }
+    Ok(Line::Measured(decided == all, value, bar))
 }
 
 /// The end of the way of one repository.
