@@ -234,6 +234,12 @@ fn metric(args: &InitArgs, draft: &Draft, numbers: &[Found], asks: bool) -> Resu
             let direction = Some(Direction::Minimise);
             return Ok(MetricDraft { name, origin, direction, wall: true, ..MetricDraft::default() });
         }
+        Choice::Quantity(quantity) => {
+            let (name, unit) = (quantity.name().to_owned(), quantity.unit().to_owned());
+            let direction = Some(args.direction.unwrap_or(Direction::Minimise));
+            let (quantity, origin) = (Some(quantity), "measured by the lab".to_owned());
+            return Ok(MetricDraft { name, origin, direction, unit, quantity, ..MetricDraft::default() });
+        }
         Choice::Open(why) => return Err(other(why)),
         Choice::Number(one) => one,
     };

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use autoresearch_core::Direction;
+use autoresearch_metrics::Quantity;
 
 /// Most lines of a configuration that is written for a person to read.
 const LINES: usize = 25;
@@ -48,6 +49,8 @@ pub struct MetricDraft {
     pub direction: Option<Direction>,
     /// True for the time of the run by the lab's clock, in seconds.
     pub wall: bool,
+    /// Another quantity of the run that is measured, if one was named.
+    pub quantity: Option<Quantity>,
     /// The unit that is printed behind it; empty for none.
     pub unit: String,
     /// The regular expression that finds it, if one was given.
@@ -181,6 +184,9 @@ impl Draft {
                 lines.push((format!("reader = {}", string(reader)), ""));
                 lines.push((format!("entry = {}", string(&metric.name)), ""));
             }
+            if let Some(quantity) = metric.quantity {
+                lines.push((format!("quantity = {}", string(quantity.name())), ""));
+            }
             if !metric.unit.is_empty() {
                 lines.push((format!("unit = {}", string(&metric.unit)), ""));
             }
@@ -244,6 +250,7 @@ mod tests {
                 name: "time".into(),
                 direction: Some(Direction::Minimise),
                 wall: true,
+                quantity: None,
                 unit: String::new(),
                 pattern: None,
                 reader: None,

@@ -2,6 +2,7 @@
 
 use autoresearch_core::Direction;
 use autoresearch_core::internal::metric::significant;
+use autoresearch_metrics::Quantity;
 pub use autoresearch_metrics::{Found, found};
 
 /// Most numbers that are shown.
@@ -10,6 +11,9 @@ const SHOWN: usize = 12;
 /// The name of the metric that is the time of the run by the lab's clock.
 const WALL: &str = "wall";
 
+/// Quantities of the run that need nothing printed, beside its time by the lab's clock.
+const QUANTITIES: [Quantity; 2] = [Quantity::Cpu, Quantity::MaxRss];
+
 /// The metric that was chosen, or why none can be without a person.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
@@ -17,6 +21,8 @@ pub enum Choice {
     Number(Found),
     /// The time of the run by the lab's clock.
     Wall,
+    /// Another quantity of the run.
+    Quantity(Quantity),
     /// Nobody can tell but a person: the reason, with the flag to give.
     Open(String),
 }
@@ -46,13 +52,15 @@ pub fn list(found: &[Found]) -> String {
 pub fn choose(found: &[Found], asked: Option<&str>, likely: Option<&str>) -> Choice {
     let same = |one: &&Found, name: &str| one.name.eq_ignore_ascii_case(name);
     if let Some(name) = asked {
-        return match found.iter().find(|one| same(one, name)) {
-            Some(one) => Choice::Number(one.clone()),
-            None if name == WALL => Choice::Wall,
-            None if found.is_empty() => Choice::Open(format!(
+        let quantity = QUANTITIES.into_iter().find(|quantity| quantity.name() == name);
+        return match (found.iter().find(|one| same(one, name)), quantity) {
+            (Some(one), _) => Choice::Number(one.clone()),
+            (None, Some(quantity)) => Choice::Quantity(quantity),
+            (None, None) if name == WALL => Choice::Wall,
+            (None, None) if found.is_empty() => Choice::Open(format!(
                 "the program prints no number, and --metric names `{name}`; let it print a line `{name}: 12.5`"
             )),
-            None => Choice::Open(format!(
+            (None, None) => Choice::Open(format!(
                 "the program prints no number `{name}`, which --metric names; it prints:\n{}",
                 list(found).trim_end()
             )),
@@ -74,7 +82,7 @@ pub fn choose(found: &[Found], asked: Option<&str>, likely: Option<&str>) -> Cho
         ([one], _) => Choice::Number((*one).clone()),
         ([], [one]) => Choice::Number(one.clone()),
         ([], []) => Choice::Open(format!(
-            "the program prints no number with a name; let it print a line as `score: 12.5`, or measure its time: --metric {WALL}"
+            "the program prints no number with a name; let it print a line as `score: 12.5`, or measure its time or memory: --metric {WALL}, cpu or max_rss"
         )),
         ([], _) => Choice::Open("no name among these tells which number is the metric; name it: --metric NAME".into()),
         (several, _) => {
@@ -100,6 +108,7 @@ mod tests {
         let name = |choice| match choice {
             Choice::Number(one) => one.name,
             Choice::Wall => WALL.into(),
+            Choice::Quantity(quantity) => quantity.name().into(),
             Choice::Open(why) => why,
         };
         let two = "val_loss: 2.5\naccuracy: 0.9\n";
@@ -109,6 +118,12 @@ mod tests {
         assert_eq!(name(of(two, None, None)), "val_loss");
         let several = name(of("loss: 2.5\naccuracy: 0.9\n", None, None));
         assert!(several.contains("--metric loss") && several.contains("--metric accuracy"), "{several}");
+        assert_eq!(
+            (name(of("", Some("cpu"), None)), name(of("a: 1\n", Some("max_rss"), None))),
+            ("cpu".into(), "max_rss".into())
+        );
+        // A number of that name is what was meant.
+        assert!(matches!(of("cpu: 7\n", Some("cpu"), None), Choice::Number(one) if one.value == 7.0));
         assert!(name(of("a: 1\nb: 2\n", None, None)).contains("--metric NAME"));
         assert!(name(of("nothing\n", None, None)).contains("--metric wall"));
         assert_eq!(name(of("nothing\n", Some("wall"), None)), "wall");

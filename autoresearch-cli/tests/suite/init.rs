@@ -156,6 +156,33 @@ fn a_command_of_any_language_is_taken_by_flags() {
 }
 
 #[test]
+fn a_program_that_prints_nothing_is_measured_by_what_it_takes() {
+    for (quantity, unit) in [("cpu", "s"), ("max_rss", "B")] {
+        let repository = repository(&[("fast.awk", "BEGIN { for (i = 0; i < 100000; i++) n += i }\n")]);
+        let run = [
+            "init",
+            "--yes",
+            "--run",
+            "awk -f fast.awk",
+            "--metric",
+            quantity,
+            "--edit",
+            "fast.awk",
+            "--agent",
+            "true",
+        ];
+        succeeds(&repository, &run);
+        let written = config(&repository);
+        for line in [format!("quantity = \"{quantity}\""), format!("unit = \"{unit}\"")] {
+            assert!(written.contains(&line), "{line}: {written}");
+        }
+        repository.commit("set up");
+        repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
+        assert_eq!(repository.rows().len(), 1);
+    }
+}
+
+#[test]
 fn a_virtual_environment_in_the_repository_is_used_and_shared() {
     let program = "import sys, only_here\nprint(sys.prefix)\nprint('val_loss:', only_here.VALUE)\n";
     let repository = repository(&[("train.py", program), (".gitignore", ".venv/\n")]);
