@@ -105,9 +105,7 @@ const FOREIGN: &[Foreign] = &[
             "--edit",
             "mustache/**",
         ],
-        agent: Some(
-            "sed -i '1s/^/# frozen_string_literal: true\\n/' mustache/generator.rb; echo 'frozen string literals'",
-        ),
+        agent: Some("sed -i '1s/^/# frozen_string_literal: true\\n/' mustache/utils.rb; echo 'frozen string literals'"),
         small: false,
     },
     Foreign {
