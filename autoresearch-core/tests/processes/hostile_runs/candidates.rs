@@ -11,7 +11,8 @@ const DEEDS: &[&str] = &[
     "i=0; while [ $i -lt 60 ]; do mkdir -p deep && cd deep; i=$((i+1)); done; touch end",
     "mkdir -p .git/objects; echo 'ref: refs/heads/evil' > .git/HEAD; echo '*' > .gitignore",
     // Bytes.
-    "head -c 300000 /dev/urandom",
+    // An end of the line behind it: else chance alone says whether the score after it can be read.
+    "head -c 300000 /dev/urandom; echo",
     "printf '\\377\\376\\000\\001 \\033[2J\\033]0;title\\007\\r\\n'",
     "head -c 70000 /dev/zero | tr '\\0' x",
     "printf 'score: \\377\\n'; printf 'sc\\0ore: 1\\n'",
