@@ -124,7 +124,7 @@ impl Journal {
     #[doc(hidden)]
     pub fn over(mut medium: Box<dyn Medium>, path: &Path) -> Result<Journal, JournalError> {
         let bytes = medium.read().map_err(|e| io(path, e))?;
-        let Lines { entries, valid, foreign } = Lines::parse(path, &bytes)?;
+        let Lines { entries, valid, foreign, .. } = Lines::parse(path, &bytes)?;
         if let Some(first) = foreign.first() {
             let (line, count) = (first.number, foreign.len());
             return Err(JournalFault::Foreign { path: path.to_owned(), line, count, why: first.why.clone() }.into());
@@ -149,7 +149,7 @@ impl Journal {
     #[doc(hidden)]
     pub fn read_all(path: &Path) -> Result<JournalContent, JournalError> {
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
-        let Lines { entries, valid, foreign } = Lines::parse(path, &bytes)?;
+        let Lines { entries, valid, foreign, .. } = Lines::parse(path, &bytes)?;
         let is_torn = foreign.is_empty() && valid < bytes.len();
         Ok(JournalContent { entries, is_torn, foreign })
     }
@@ -165,17 +165,14 @@ impl Journal {
         let file = File::options().read(true).append(true).open(path).map_err(|e| io(path, e))?;
         lock(&file, path)?;
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
-        let Lines { entries, foreign, .. } = Lines::parse(path, &bytes)?;
+        let Lines { places, foreign, .. } = Lines::parse(path, &bytes)?;
         if foreign.is_empty() {
             return Ok(None);
         }
         let names = (1u32..).map(|number| path.with_extension(format!("with-foreign-lines-{number}")));
         let copy = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| path.with_extension("copy"));
         write_durably(&copy, &bytes).map_err(|e| io(&copy, e))?;
-        let mut kept = Vec::new();
-        for entry in &entries {
-            kept.extend(format_line(entry).map_err(|why| JournalFault::Unreadable { seq: entry.seq, why })?);
-        }
+        let kept: Vec<u8> = places.into_iter().flat_map(|place| bytes[place].to_vec()).collect();
         let new = path.with_extension("new");
         write_durably(&new, &kept).and_then(|()| std::fs::rename(&new, path)).map_err(|e| io(path, e))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -266,14 +263,18 @@ impl Medium for OnDisk {
     }
 }
 
+/// Number of tries to lock a journal, and the wait after each: a second together, in which a busy machine starts a process.
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Locks the file against other writers.
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     // A process that is just being started holds a copy of every descriptor, and with it the lock, until its exec: a
     // short wait tells it from a second writer.
-    for _ in 0..20 {
+    for _ in 0..LOCK_TRIES {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(error)) => return Err(io(path, error)),
         }
     }

@@ -14,7 +14,7 @@ pub fn repository(subject: &Subject<'_>) -> Vec<Finding> {
     let (root, git) = (&subject.session.repository.root, subject.lineage.git_folder());
     let places =
         [(root.clone(), "its journal"), (git.join("objects"), "its commits"), (git.join("refs"), "its branch")];
-    let wrong = places.into_iter().find_map(|(folder, what)| Some((probe(&folder).err()?, folder, what)));
+    let wrong = places.into_iter().find_map(|(folder, what)| Some((writable(&folder).err()?, folder, what)));
     wrong.map_or_else(Vec::new, |(error, folder, what)| {
         let message = format!(
             "the folder {} cannot be written ({error}), and a run keeps {what} there; give yourself the right to write to it, or \
@@ -24,6 +24,23 @@ pub fn repository(subject: &Subject<'_>) -> Vec<Finding> {
         );
         vec![Finding::error("repository", message)]
     })
+}
+
+/// Asks whether a folder of the user's may be written, without a trace in it.
+#[cfg(unix)]
+fn writable(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: the path ends with a NUL.
+    match unsafe { libc::access(path.as_ptr(), libc::W_OK | libc::X_OK) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(unix))]
+fn writable(folder: &Path) -> std::io::Result<()> {
+    probe(folder)
 }
 
 /// Makes a file in a folder, and removes it again.

@@ -1,5 +1,6 @@
 //! The lines of a journal: records with their checksums, a torn tail, and whatever somebody else may have written between them.
 
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub struct ForeignLine {
 pub(super) struct Lines {
     /// The records, of which none is missing.
     pub(super) entries: Vec<Entry>,
+    /// The bytes of each record's line.
+    pub(super) places: Vec<Range<usize>>,
     /// Number of bytes up to the end of the last record.
     pub(super) valid: usize,
     /// Lines between and behind the records.
@@ -51,7 +54,7 @@ impl Lines {
     /// foreign line.
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, JournalError> {
         let damaged = |line, why| JournalError::from(JournalFault::Damaged { path: path.to_owned(), line, why });
-        let mut lines = Lines { entries: Vec::new(), valid: 0, foreign: Vec::new() };
+        let mut lines = Lines { entries: Vec::new(), places: Vec::new(), valid: 0, foreign: Vec::new() };
         let mut at = 0;
         for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
             at += line.len();
@@ -61,9 +64,8 @@ impl Lines {
                 Ok(body) => body,
                 Err(why) => {
                     // What somebody wrote without the end of a line stands before the next record.
-                    if let Some(entry) = hidden(line).find(|entry| entry.seq == expected) {
-                        lines.entries.push(entry);
-                        lines.valid = at;
+                    if let Some((start, entry)) = hidden(line).find(|(_, entry)| entry.seq == expected) {
+                        lines.take(entry, at - line.len() + start..at);
                     }
                     lines.foreign.push(ForeignLine { number, why });
                     continue;
@@ -82,11 +84,16 @@ impl Lines {
                     _ => damaged(number, format!("record {expected} was expected, {} found", entry.seq)),
                 });
             }
-            lines.entries.push(entry);
-            lines.valid = at;
+            lines.take(entry, at - line.len()..at);
         }
         lines.take_torn_tail(&bytes[lines.valid..]).map_err(|line| damaged(line.number, line.why))?;
         Ok(lines)
+    }
+
+    fn take(&mut self, entry: Entry, place: Range<usize>) {
+        self.entries.push(entry);
+        self.valid = place.end;
+        self.places.push(place);
     }
 
     /// A crash tears one line: each is durable before the next is written. If the end of a line in the middle is damaged, the next
@@ -118,10 +125,10 @@ pub(super) fn format_line(entry: &Entry) -> Result<Vec<u8>, String> {
     Ok(line)
 }
 
-/// The whole records that stand in a line after its beginning.
-fn hidden(line: &[u8]) -> impl Iterator<Item = Entry> {
+/// The whole records that stand in a line after its beginning, with the places where they begin.
+fn hidden(line: &[u8]) -> impl Iterator<Item = (usize, Entry)> {
     let starts = (1..line.len()).filter(|at| line[*at..].starts_with(START));
-    starts.filter_map(|at| serde_json::from_str(checksum(&line[at..]).ok()?).ok())
+    starts.filter_map(|at| Some((at, serde_json::from_str(checksum(&line[at..]).ok()?).ok()?)))
 }
 
 /// Returns the body of a line, if the line is whole.

@@ -103,8 +103,15 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
         (false, Err(_), Ok(())) => Some(Ok("seccomp: no socket but local ones".to_owned())),
         (false, Err(why), Err(_)) => Some(Err(why.clone())),
     };
+    // Truncation came with version 3, signals with 6.
+    let landlock = |least: i64, what: &str| match &probe.landlock {
+        Ok(version) if *version >= least => Ok(format!("Landlock {version}")),
+        Ok(version) => Err(format!("{what} needs Landlock {least}, and this kernel has {version}")),
+        Err(why) => Err(why.clone()),
+    };
     let mut all = vec![
-        protection("files", probe.landlock.as_ref().map(|abi| format!("Landlock {abi}")).map_err(Clone::clone)),
+        protection("files", landlock(3, "keeping files from being cut")),
+        protection("other processes", landlock(6, "keeping signals inside")),
         protection("what can be seen", view.map(|_| hidden())),
         protection("system calls", probe.seccomp.as_ref().map(|()| "seccomp".to_owned()).map_err(Clone::clone)),
         protection("capabilities", Ok("none are left".to_owned())),
@@ -114,7 +121,7 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     all.extend(network.map(|network| protection("network", network)));
     let user = match probe.is_root {
         true => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),
-        false => Ok("the lab's own, in a user namespace or without a way to its other processes".to_owned()),
+        false => Ok("the lab's own, which is not root".to_owned()),
     };
     all.push(protection("user", user));
     all
