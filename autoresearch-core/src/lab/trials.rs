@@ -59,8 +59,8 @@ impl<C: Change> Lab<C> {
         was_tried || open.trials_started > 0 || open.in_merge_queue || !self.settings.workers.ahead
     }
 
-    /// Starts the trials for which there are workers: first of the merge queue, then of experiments that have begun, then, if
-    /// the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result comes first.
+    /// Starts the trials for which there are workers: first of the merge queue, then of the baseline and of experiments that
+    /// have begun, then, if the run is not `stopping`, of those that wait. Returns `true` after a rebase, whose result comes first.
     pub(super) async fn start_trials(&mut self, in_flight: &mut InFlight<C>, stopping: bool) -> Result<bool, LabError> {
         if is_suspect(&self.state, &self.settings) {
             return Ok(false);
@@ -71,7 +71,8 @@ impl<C: Change> Lab<C> {
         order.sort_unstable();
         for (_, is_new, id) in order {
             self.start_built_trials(in_flight, id);
-            if is_new && stopping {
+            // Also a run of no experiments measures its baseline.
+            if is_new && stopping && id > 0 {
                 continue;
             }
             loop {

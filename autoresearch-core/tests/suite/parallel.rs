@@ -397,6 +397,22 @@ fn trials_on_a_rung_run_on_their_class_and_others_on_the_first_worker_s() {
 }
 
 #[test]
+fn a_run_of_no_experiments_measures_its_baseline() {
+    for workers in [Workers::default(), Workers::new(1), Workers::new(3), classes(&["a"], 0)] {
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let sandbox = Machine::new(Step::score(BASELINE)).sandbox();
+        let mut settings = Settings::new("t", Duration::from_secs(60));
+        (settings.workers, settings.stop) = (workers.clone(), Stop::after(0));
+        let script = Box::new(Script::new([Step::score(-1.0)]));
+        let mut lab =
+            Lab::builder(sandbox, script, metric).ratchet(Arc::new(Strict)).settings(settings).build().unwrap();
+        assert_eq!(block_on(lab.run(&Cancel::new())).unwrap(), StopReason::Experiments(0), "{workers:?}");
+        let scores: Vec<_> = lab.state().experiments.iter().map(|experiment| experiment.score()).collect();
+        assert_eq!(scores, [Score::new(BASELINE)], "{workers:?}");
+    }
+}
+
+#[test]
 fn workers_that_cannot_work_are_named() {
     let why = |change: &dyn Fn(&mut Settings)| {
         let machine = Machine::new(Step::score(BASELINE));
