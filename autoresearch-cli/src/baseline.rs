@@ -16,6 +16,7 @@ pub fn remedies(session: &Session, state: &State, error: &LabError) -> String {
     let outcome = state.open(0).and_then(|open| open.experiment.outcome.as_ref());
     let hint = match outcome {
         Some(Outcome::TimedOut { log }) => Some(limit(log.phase)),
+        Some(Outcome::Crashed { log, .. }) if log.phase == Phase::Evaluation => Some(evaluation()),
         Some(Outcome::Completed(_)) => reader(session, output),
         _ => None,
     };
@@ -30,9 +31,17 @@ fn limit(phase: Phase) -> String {
     let section = match phase {
         Phase::Build => "build",
         Phase::Run => "run",
+        Phase::Evaluation => "evaluate",
         Phase::Guard => "guard",
     };
     format!("[{section}] limit_seconds says how long it may take; give it more time, or less to do")
+}
+
+/// The files that an evaluation works on.
+fn evaluation() -> String {
+    "[evaluate] inputs names the files that the run leaves, relative to its folder; the evaluation finds them under the same names \
+     in the folder {inputs}"
+        .into()
 }
 
 /// The tool whose results the output has, where the metric is read by its name alone.

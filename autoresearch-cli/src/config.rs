@@ -9,6 +9,7 @@ mod agent;
 mod combination;
 mod costs;
 mod error;
+mod evaluate;
 mod examples;
 mod excursion;
 mod file;
@@ -108,6 +109,7 @@ fn check(config: &Config) -> Result<(), KeyError> {
     config.run.check()?;
     config.workspace.check()?;
     config.isolation.check()?;
+    config.evaluate.as_ref().map_or(Ok(()), |evaluate| evaluate.check())?;
     config.guard.as_ref().map_or(Ok(()), |guard| guard.check())?;
     config.git.check()?;
     config.metric.check(config.run.repeats)?;

@@ -137,6 +137,7 @@ impl Observer for Display {
                 let doing = match phase {
                     Phase::Build => "building",
                     Phase::Run => "starting",
+                    Phase::Evaluation => "evaluating",
                     Phase::Guard => "testing",
                 };
                 let message = format!("{doing} | {}", inner.board.description(*experiment));

@@ -30,6 +30,9 @@ struct Document<'a> {
     workspace: Workspace<'a>,
     #[serde(rename = "guard")]
     guard: Option<Guard<'a>>,
+    /// Left out where the run prints its number, as in those that began before anything else was possible.
+    #[serde(rename = "evaluate", skip_serializing_if = "Option::is_none")]
+    evaluate: Option<Evaluate<'a>>,
     /// Left out of a run without walls, as those are that began before there were any.
     #[serde(rename = "isolation", skip_serializing_if = "Option::is_none")]
     isolation: Option<Isolation<'a>>,
@@ -102,6 +105,18 @@ struct Guard<'a> {
     commands: Vec<&'a [String]>,
     #[serde(rename = "when")]
     when: &'static str,
+    #[serde(rename = "limit_seconds")]
+    limit_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Evaluate<'a> {
+    #[serde(rename = "command")]
+    command: &'a [String],
+    #[serde(rename = "inputs")]
+    inputs: &'a [String],
+    #[serde(rename = "share")]
+    share: &'a [String],
     #[serde(rename = "limit_seconds")]
     limit_seconds: f64,
 }
@@ -212,6 +227,12 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             pass: passed(&run.pass),
         },
         workspace: Workspace { share: &config.workspace.share, copy: &config.workspace.copy },
+        evaluate: config.evaluate.as_ref().map(|evaluate| Evaluate {
+            command: &evaluate.command,
+            inputs: &evaluate.inputs,
+            share: &evaluate.share,
+            limit_seconds: evaluate.limit_seconds.0.as_secs_f64(),
+        }),
         guard: config.guard.as_ref().map(|guard| Guard {
             commands: guard.written().map(|(_, command)| command.as_slice()).collect(),
             when: guard.when.name(),

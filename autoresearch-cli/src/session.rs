@@ -4,12 +4,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use autoresearch_core::Commands;
 use autoresearch_core::Slot;
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::{CommandSandbox, Journal, LocalExecutor, Program, Provision, Revision, State};
+use autoresearch_core::{Commands, Evaluation};
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -101,6 +101,7 @@ impl Session {
                 .guard
                 .as_ref()
                 .map_or_else(Vec::new, |guard| guard.guards(|argv| placeholders.fill_all(argv))),
+            evaluation: self.evaluation(),
             build: placeholders.fill_all(&config.build.command),
             keeps: placeholders.fill_all(&config.build.keeps).into_iter().map(PathBuf::from).collect(),
             run: placeholders.fill_all(&config.run.command),
@@ -120,16 +121,33 @@ impl Session {
     /// The files and folders beside the commit that candidates get. What does not lie below the root they reach by its own path.
     fn provisions(&self) -> Vec<Provision> {
         let workspace = &self.config.workspace;
-        let paths =
-            workspace.share.iter().map(|path| (path, false)).chain(workspace.copy.iter().map(|path| (path, true)));
-        let provision = |(path, copied): (&String, bool)| match self.placeholders.provided(path) {
+        let mut provisions = self.shared(&workspace.share).0;
+        let copies = workspace.copy.iter().filter_map(|path| match self.placeholders.provided(path) {
             Provided::Elsewhere(_) => None,
-            Provided::Below(target) => {
-                let source = self.repository.root.join(&target);
-                Some(if copied { Provision::copy(source, target) } else { Provision::link(source, target) })
+            Provided::Below(target) => Some(Provision::copy(self.repository.root.join(&target), target)),
+        });
+        provisions.extend(copies);
+        provisions
+    }
+
+    /// Shared files and folders: those below the repository's root as links, and the paths of the others.
+    fn shared(&self, paths: &[String]) -> (Vec<Provision>, Vec<PathBuf>) {
+        let (mut links, mut elsewhere) = (Vec::new(), Vec::new());
+        for path in paths {
+            match self.placeholders.provided(path) {
+                Provided::Elsewhere(path) => elsewhere.push(path),
+                Provided::Below(target) => links.push(Provision::link(self.repository.root.join(&target), target)),
             }
-        };
-        paths.filter_map(provision).collect()
+        }
+        (links, elsewhere)
+    }
+
+    /// The command that measures what a run left, if the run does not print its number itself.
+    fn evaluation(&self) -> Option<Evaluation> {
+        let section = self.config.evaluate.as_ref()?;
+        let mut evaluation = section.evaluation(|argv| self.placeholders.fill_all(argv));
+        (evaluation.provisions, evaluation.reads) = self.shared(&section.share);
+        Some(evaluation)
     }
 
     /// The walls around the commands of candidates.
@@ -138,9 +156,7 @@ impl Session {
             Provided::Elsewhere(path) => path,
             Provided::Below(below) => self.repository.root.join(below),
         };
-        let is_elsewhere = |path: &&String| matches!(self.placeholders.provided(path), Provided::Elsewhere(_));
-        let shared: Vec<String> = self.config.workspace.share.iter().filter(is_elsewhere).cloned().collect();
-        self.config.isolation.isolation(fill, &shared)
+        self.config.isolation.isolation(fill, self.shared(&self.config.workspace.share).1)
     }
 
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.

@@ -17,6 +17,7 @@ mod commands;
 mod cpus;
 mod devices;
 pub mod environment;
+mod evaluation;
 mod executor;
 mod failing_test;
 mod guard;
@@ -32,7 +33,8 @@ mod workspace;
 pub use commands::Commands;
 pub use cpus::Cpus;
 pub use devices::Device;
-pub use executor::{Executor, Job, JobName, JobStatus, JobStep};
+pub use evaluation::Evaluation;
+pub use executor::{Executor, Job, JobEvaluation, JobName, JobStatus, JobStep};
 pub use guard::{Guard, GuardTime};
 pub use limits::Limits;
 pub use local::{LocalExecutor, Slot};
@@ -170,8 +172,9 @@ impl CommandSandbox {
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
         let Workspace { lineage, tag, commands, .. } = &*self.workspace;
-        let tree = Tree::of_commit(lineage.clone(), candidate.revision.clone());
-        let mut job = trial::job(commands, tag.clone(), tree, trial)?;
+        let tree = |revision: &Revision| Tree::of_commit(lineage.clone(), revision.clone());
+        let trees = (tree(&candidate.revision), tree(&self.workspace.base));
+        let mut job = trial::job(commands, tag.clone(), trees, trial)?;
         if trial.purpose != Purpose::Search || self.guarded().contains(&candidate.fingerprint) {
             (job.before, job.after) = Default::default();
         }

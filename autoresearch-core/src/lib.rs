@@ -58,8 +58,8 @@ pub use cancel::Cancel;
 pub use change::{EditablePaths, FileEdit, Patch, PatchError};
 #[cfg(feature = "command")]
 pub use command::{
-    CommandSandbox, Commands, Cpus, Device, Executor, Guard, GuardTime, Job, JobName, JobStatus, JobStep, Limits,
-    LocalExecutor, Provision, Slot, Tree,
+    CommandSandbox, Commands, Cpus, Device, Evaluation, Executor, Guard, GuardTime, Job, JobEvaluation, JobName,
+    JobStatus, JobStep, Limits, LocalExecutor, Provision, Slot, Tree,
 };
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};

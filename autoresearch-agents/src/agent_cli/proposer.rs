@@ -191,6 +191,7 @@ impl AgentCliProposer {
             grace: GRACE,
             limits: Limits::default(),
             isolation: None,
+            results: None,
         };
         // A cancelled run drops this future, which ends the agent with every process that it started.
         let finished = command.run(&Cancel::new(), &|_| {}).await.map_err(|error| match error {

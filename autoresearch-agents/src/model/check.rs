@@ -174,6 +174,7 @@ impl Check for CommandCheck {
             grace: GRACE,
             limits: self.limits,
             isolation: None,
+            results: None,
         };
         let finished = command.run(&Cancel::new(), &|_| {}).await?;
         let Some(how) = describe(finished.ending) else { return Ok(Ok(())) };

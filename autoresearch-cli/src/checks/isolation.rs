@@ -11,6 +11,11 @@ pub fn isolation(subject: &Subject<'_>) -> Vec<Finding> {
     let isolation = subject.session.isolation();
     let enforcement = isolation.enforcement();
     vec![match isolation.level {
+        IsolationLevel::None if subject.session.config.evaluate.is_some() && cfg!(target_os = "linux") => {
+            let why = "none: no candidate can print the number that [evaluate] measures, but each may change files of yours that \
+                       the evaluation reads; give [isolation] level = \"best-effort\"";
+            Finding::warning(NAME, why)
+        }
         IsolationLevel::None => Finding::fine(NAME, "none: commands of candidates may do what you may do"),
         IsolationLevel::Strict if !enforcement.is_full() => {
             let why =

@@ -21,12 +21,14 @@ pub fn measured(subject: &Subject<'_>) -> Vec<Finding> {
     let scripts = named(&config.run.command);
     let tests: Vec<String> = guards.flat_map(named).collect();
     let mut findings = Vec::new();
-    for script in scripts.iter().filter(|path| editable.allows(path)) {
+    // An evaluation is that of the base commit, whatever a candidate changes.
+    let printing = scripts.iter().filter(|path| config.evaluate.is_none() && editable.allows(path));
+    for script in printing {
         findings.push(Finding::warning(
             NAME,
             format!(
                 "`{script}` prints the number and may be edited: a proposal can print a better one without being better. Look at \
-                 what is kept, or let a file that is not editable measure"
+                 what is kept, or let [evaluate] measure what the run leaves"
             ),
         ));
     }

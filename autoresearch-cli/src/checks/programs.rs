@@ -23,6 +23,7 @@ pub fn programs(subject: &Subject<'_>) -> Vec<Finding> {
         ("run.command", &config.run.command, built),
         ("holdout.command", &config.holdout.command, built),
     ];
+    commands.extend(config.evaluate.iter().map(|evaluate| ("evaluate.command", &evaluate.command, false)));
     commands.extend(config.guard.iter().flat_map(|guard| guard.written()).map(|(key, command)| (key, command, built)));
     let mut findings = Vec::new();
     for (key, command, built) in commands.into_iter().filter(|(_, command, _)| !command.is_empty()) {
@@ -93,11 +94,12 @@ fn add_or_share(subject: &Subject<'_>, path: &str) -> String {
     }
 }
 
-/// Returns whether a relative path lies in what `[workspace]` gives each candidate.
+/// Returns whether a relative path lies in what `[workspace]` gives each candidate, or `[evaluate]` its command.
 fn is_provided(subject: &Subject<'_>, path: &str) -> bool {
     let workspace = &subject.session.config.workspace;
     let path: PathBuf = Path::new(path).components().filter(|part| *part != std::path::Component::CurDir).collect();
-    workspace.share.iter().chain(&workspace.copy).any(|provided| {
+    let of_evaluation = subject.session.config.evaluate.iter().flat_map(|evaluate| &evaluate.share);
+    workspace.share.iter().chain(&workspace.copy).chain(of_evaluation).any(|provided| {
         match subject.session.placeholders.provided(provided) {
             Provided::Below(below) => path.starts_with(below),
             Provided::Elsewhere(_) => false,

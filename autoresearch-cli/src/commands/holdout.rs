@@ -19,12 +19,22 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
     let (Some(incumbent), Some(baseline)) = (&state.incumbent, state.experiments.first()) else {
         return Err(CommandError::NothingMeasured(session.tag.clone()));
     };
-    let mut commands = session.commands();
-    commands.run = session.placeholders.fill_all(&holdout.command);
-    commands.run_environment = session.placeholders.environment(&holdout.environment);
+    let (mut commands, mut budget) = (session.commands(), session.config.budget());
+    let command = session.placeholders.fill_all(&holdout.command);
+    let environment = session.placeholders.environment(&holdout.environment);
+    match &mut commands.evaluation {
+        // What the run leaves is measured on other data, and no candidate learns which.
+        Some(evaluation) => {
+            (evaluation.argv, evaluation.environment, evaluation.limit) =
+                (command, environment, holdout.limit_seconds.0);
+        }
+        None => {
+            (commands.run, commands.run_environment) = (command, environment);
+            budget = Budget { run: holdout.limit_seconds.0, ..budget };
+        }
+    }
     let sandbox = session.sandbox(commands, &base, "holdout")?;
     let metric = session.config.metric()?;
-    let budget = Budget { run: holdout.limit_seconds.0, build: session.config.budget().build };
 
     let number = state.holdout.len() as u32 + 1;
     journal.append(Record::HoldoutOpened { best: incumbent.revision.clone() })?;

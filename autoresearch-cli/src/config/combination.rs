@@ -31,8 +31,32 @@ pub fn check(config: &Config) -> Result<(), KeyError> {
                    quantity such as 'cpu', or another rule with [ratchet.limits]";
         return Err(KeyError::new("ratchet.rule", why));
     }
+    check_evaluation(config)?;
     check_classes(config)?;
     check_workers(config)
+}
+
+/// An evaluation gives one number, which nothing of a candidate writes.
+fn check_evaluation(config: &Config) -> Result<(), KeyError> {
+    if config.evaluate.is_none() {
+        return Ok(());
+    }
+    if let Some(file) = config.results().written.first() {
+        let why = format!(
+            "measures what the run leaves, and [metric] reads {file}, which the run writes itself; let the evaluation read that \
+             file, name it in [evaluate] inputs, and write the number into AUTORESEARCH_RESULT as `{}: 1.5`",
+            config.metric.name
+        );
+        return Err(KeyError::new("evaluate", why));
+    }
+    match config.metric.repeats_of(config.run.repeats) {
+        Some(_) => {
+            let why = "is more than 1, and [evaluate] measures what the last repeat left; leave it out, or let the evaluation \
+                       repeat its measurement";
+            Err(KeyError::new("run.repeats", why))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_workers(config: &Config) -> Result<(), KeyError> {

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::error::ConfigError;
+use super::evaluate::EvaluateSection;
 use super::excursion::ExcursionSection;
 use super::git::GitSection;
 use super::guard::GuardSection;
@@ -43,6 +44,8 @@ pub struct Config {
     /// The check of a patch of a model or an agent; none by default.
     #[serde(default)]
     pub check: CheckSection,
+    /// The command that measures what the run leaves; by default the metric reads what the run prints.
+    pub evaluate: Option<EvaluateSection>,
     /// The commands that a candidate must pass; none by default.
     pub guard: Option<GuardSection>,
     /// Files and folders that a candidate needs beside the commit; none by default.
@@ -119,9 +122,14 @@ impl Config {
         passed.chain(written).collect()
     }
 
+    /// The number of times that one trial prints the number: an evaluation does so once.
+    fn printed_repeats(&self) -> u32 {
+        if self.evaluate.is_some() { 1 } else { self.run.repeats }
+    }
+
     /// The number that decides, as the lab reads it.
     pub fn metric(&self) -> Result<Arc<dyn Metric>, ConfigError> {
-        self.metric.metric(self.run.repeats).map_err(|error| self.locate(error))
+        self.metric.metric(self.printed_repeats()).map_err(|error| self.locate(error))
     }
 
     /// The files of a run that the metric reads or counts.

@@ -11,7 +11,8 @@ use super::values::Seconds;
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HoldoutSection {
-    /// The command line, which prints the metric as the run does.
+    /// The command line, which takes the place of the run's and prints the metric as it does; with `[evaluate]` that of the
+    /// evaluation's, over what the run leaves.
     #[serde(default)]
     pub command: Vec<String>,
     /// Wall clock until it is killed; ten minutes by default.

@@ -53,13 +53,13 @@ impl IsolationSection {
     }
 
     /// The isolation as the executor takes it. `fill` makes a path of what is written; `shared` are further ones to read.
-    pub fn isolation(&self, fill: impl Fn(&str) -> std::path::PathBuf, shared: &[String]) -> Isolation {
+    pub fn isolation(&self, fill: impl Fn(&str) -> std::path::PathBuf, shared: Vec<std::path::PathBuf>) -> Isolation {
         let mut isolation = match self.level {
             IsolationLevel::None => return Isolation::default(),
             IsolationLevel::BestEffort => Isolation::best_effort(),
             IsolationLevel::Strict => Isolation::strict(),
         };
-        isolation.read = self.read.iter().chain(shared).map(|path| fill(path)).collect();
+        isolation.read = self.read.iter().map(|path| fill(path)).chain(shared).collect();
         isolation.write = self.write.iter().map(|path| fill(path)).collect();
         isolation.network(self.network)
     }

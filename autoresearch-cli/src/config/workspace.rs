@@ -20,21 +20,8 @@ pub struct WorkspaceSection {
 impl WorkspaceSection {
     /// Finds paths that name nothing, or lead out of the repository.
     pub fn check(&self) -> Result<(), KeyError> {
-        for (key, paths) in [("workspace.share", &self.share), ("workspace.copy", &self.copy)] {
-            for path in paths {
-                let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
-                let why = if parts().next().is_none() {
-                    "which names no file below the repository's root; name files and folders, as [\"data\", \".venv\"]"
-                } else if parts().any(|part| part == "..") {
-                    "which leads out of the repository; give the whole path, as \"/data/sets\" or \"~/data\""
-                } else if parts().any(|part| part == ".git" || part == ".autoresearch") {
-                    "which belongs to git or to the runs, and no candidate may see it; leave it out"
-                } else {
-                    continue;
-                };
-                return Err(KeyError::new(key, format!("has {path:?}, {why}")));
-            }
-        }
+        check_paths("workspace.share", &self.share)?;
+        check_paths("workspace.copy", &self.copy)?;
         match self.copy.iter().find(|path| is_outside(path)) {
             Some(path) => {
                 let why = format!(
@@ -46,6 +33,24 @@ impl WorkspaceSection {
             None => Ok(()),
         }
     }
+}
+
+/// Finds paths of what is shared that name nothing, or lead out of the repository.
+pub(super) fn check_paths(key: &str, paths: &[String]) -> Result<(), KeyError> {
+    for path in paths {
+        let parts = || path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let why = if parts().next().is_none() {
+            "which names no file below the repository's root; name files and folders, as [\"data\", \".venv\"]"
+        } else if parts().any(|part| part == "..") {
+            "which leads out of the repository; give the whole path, as \"/data/sets\" or \"~/data\""
+        } else if parts().any(|part| part == ".git" || part == ".autoresearch") {
+            "which belongs to git or to the runs, and no candidate may see it; leave it out"
+        } else {
+            continue;
+        };
+        return Err(KeyError::new(key, format!("has {path:?}, {why}")));
+    }
+    Ok(())
 }
 
 /// Returns whether a path is written as one that is not relative to the repository's root.

@@ -70,6 +70,23 @@ pub fn source(state: &State) -> Option<String> {
     Some(format!("{} was read from {}", state.header.as_ref()?.metric, clean_line(source)))
 }
 
+/// The origin of the number, in one sentence; `None` where the policy does not tell.
+pub fn trust(state: &State) -> Option<&'static str> {
+    let policy = &state.header.as_ref()?.policy;
+    let has = |name| policy.get(name).is_some_and(|value| !value.is_null());
+    let by_clock =
+        || ["wall", "cpu"].iter().any(|clock| policy.get("metric.clock").is_some_and(|value| value == clock));
+    if has("evaluate.command") {
+        Some("An evaluation of the base commit measures it over what each run leaves: no candidate can print it")
+    } else if has("metric.quantity") || by_clock() {
+        Some("The lab measures it")
+    } else if has("run.command") {
+        Some("Each candidate prints it itself, and could print another; [evaluate] measures what candidates leave")
+    } else {
+        None
+    }
+}
+
 /// The gain of an experiment over the incumbent that it was judged against; positive is better.
 pub fn gain(state: &State, experiment: &Experiment) -> Option<f64> {
     let direction = state.header.as_ref()?.direction;

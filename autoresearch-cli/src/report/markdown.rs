@@ -8,7 +8,7 @@ use autoresearch_core::{Direction, Experiment, State, Status};
 
 use super::designs::designs;
 use super::excursions::excursions;
-use super::line::{escape_cell, gain, rows, source};
+use super::line::{escape_cell, gain, rows, source, trust};
 use super::screening::screening;
 use super::totals::{machines, times, totals};
 use super::{cost, deviations, front, holdout, noise, workers};
@@ -104,7 +104,8 @@ fn origin(state: &State) -> String {
         false => ("Begun", format!(" Seed {}.", header.seed)),
     };
     let source = source(state).map_or(String::new(), |source| format!(" {source}."));
-    format!("{begun} {day}. The metric is `{}`; {way}.{seed}{source}\n\n", header.metric)
+    let trust = trust(state).map_or(String::new(), |trust| format!(" {trust}."));
+    format!("{begun} {day}. The metric is `{}`; {way}.{seed}{source}{trust}\n\n", header.metric)
 }
 
 fn largest_gains(state: &State) -> String {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::cpus::Cpus;
 use super::devices::Device;
+use super::evaluation::Evaluation;
 use super::guard::Guard;
 use super::limits::Limits;
 use super::provision::Provision;
@@ -28,6 +29,8 @@ pub struct Commands {
     /// Program and arguments of the run, in the candidate's folder. It may write a number for each item of an evaluation set
     /// into the file that `AUTORESEARCH_ITEMS` names, for [`crate::ItemMetric`].
     pub run: Vec<String>,
+    /// The command that measures what the run leaves. Without it the metric reads what the run prints.
+    pub evaluation: Option<Evaluation>,
     /// Commands that a candidate must pass beside its run, in this order.
     pub guards: Vec<Guard>,
     /// Variables for the build and the run, beside the inherited ones ([`INHERITED`](super::environment::INHERITED)). Both

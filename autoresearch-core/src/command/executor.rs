@@ -64,6 +64,39 @@ pub struct JobStep {
     pub limits: Limits,
 }
 
+/// The evaluation of one job, as an executor gets it.
+///
+/// ```
+/// use std::time::Duration;
+/// use autoresearch_core::{JobEvaluation, JobStep, Tree};
+/// let tree = Tree::new([("evaluate.sh", "wc -l < $1/model > $AUTORESEARCH_RESULT\n")])?;
+/// let argv = ["sh", "evaluate.sh", "{inputs}"].map(str::to_owned).to_vec();
+/// let step = JobStep { argv, limit: Duration::from_secs(60), ..JobStep::default() };
+/// let evaluation = JobEvaluation::new(step, tree, vec!["model".into()]);
+/// # Ok::<(), autoresearch_core::SandboxError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct JobEvaluation {
+    /// The command.
+    pub step: JobStep,
+    /// The files that it runs in.
+    pub tree: Tree,
+    /// Files and folders of the lab's machine that its folder gets.
+    pub provisions: Vec<Provision>,
+    /// Files and folders that it may read at their own paths, where commands are isolated.
+    pub reads: Vec<PathBuf>,
+    /// The files that the run leaves for it, as in [`Evaluation::inputs`](crate::Evaluation::inputs).
+    pub inputs: Vec<String>,
+}
+
+impl JobEvaluation {
+    /// An evaluation that runs `step` in the files of `tree` over `inputs`.
+    pub fn new(step: JobStep, tree: Tree, inputs: Vec<String>) -> JobEvaluation {
+        JobEvaluation { step, tree, provisions: Vec::new(), reads: Vec::new(), inputs }
+    }
+}
+
 /// A trial as an executor gets it: the files of a candidate, the commands to run in them, and what they may use.
 ///
 /// ```
@@ -94,6 +127,8 @@ pub struct Job {
     pub run: JobStep,
     /// Executions of the run's command, at least 1.
     pub repeats: u32,
+    /// The measurement of what the run leaves, by files that are not the candidate's. An executor that cannot provide it fails.
+    pub evaluation: Option<JobEvaluation>,
     /// Guards before the run. One that fails is a crash in [`Phase::Guard`](crate::sandbox::Phase::Guard), and there is no run.
     pub before: Vec<JobStep>,
     /// Guards after a run that succeeded. One that fails makes the job a crash in the same phase.
@@ -121,6 +156,7 @@ impl Job {
             keeps: Vec::new(),
             run: JobStep { argv, limit, ..JobStep::default() },
             repeats: 1,
+            evaluation: None,
             before: Vec::new(),
             after: Vec::new(),
             results: ResultFiles::default(),
@@ -157,6 +193,9 @@ pub enum JobStatus {
 ///   holds for the whole tree of its processes.
 /// - Guards run once each, in their order: those of `before` ahead of the run, those of `after` when it has succeeded. The first one
 ///   that fails ends the job; its output is not the run's, which the metric reads.
+/// - An evaluation runs once after a run that succeeded, when nothing of that runs any more, in a folder of its own that no process of
+///   the candidate ever saw. The outcome's log is then what it wrote into `AUTORESEARCH_RESULT`, and nothing of what the run
+///   printed. One that fails, or for which the run left no file, is a crash in [`Phase::Evaluation`](crate::sandbox::Phase::Evaluation).
 /// - The limits are kept by whatever supervises the job, with its own monotonic clock, also while the caller is blocked. A job
 ///   that took longer than its limit has timed out, even if it ended by itself afterwards.
 /// - A job sees its own files, the variables of its steps, and the variables that its machine passes on; never a key of the lab,

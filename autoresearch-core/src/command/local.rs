@@ -13,6 +13,7 @@ use super::process::sweep;
 use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, SandboxError};
 
+mod evaluate;
 mod phases;
 mod place;
 mod record;
@@ -198,7 +199,8 @@ impl Executor for LocalExecutor {
 
     /// Kills the processes that an earlier process left in the slots, whatever run they belong to: a slot is one run's at a time.
     async fn recover(&self, _run: &str, _keep: &[JobName]) -> Result<(), SandboxError> {
-        let slots: Vec<Slot> = self.places.iter().map(|place| place.slot.clone()).collect();
+        let slots: Vec<Slot> =
+            self.places.iter().flat_map(|place| [place.slot.clone(), place.evaluator.clone()]).collect();
         blocking(move || {
             for slot in &slots {
                 sweep(SLOT, slot.path().as_os_str());

@@ -11,6 +11,7 @@ use super::isolation::Walls;
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
+mod channel;
 mod ending;
 #[cfg(not(target_os = "linux"))]
 mod group;
@@ -24,6 +25,7 @@ mod usage;
 pub use super::cpus::Cpus;
 pub use super::isolation::Isolated;
 pub use super::limits::Limits;
+use channel::Channel;
 pub use ending::{Ending, Finished, describe};
 #[cfg(not(target_os = "linux"))]
 use group::Tree;
@@ -68,6 +70,9 @@ pub struct Command {
     pub limits: Limits,
     /// The walls around it, if it is not trusted.
     pub isolation: Option<Isolated>,
+    /// File for what it writes into `AUTORESEARCH_RESULT`, bounded like the log: the path of a descriptor that it alone has. None by
+    /// default.
+    pub results: Option<PathBuf>,
 }
 
 /// The reason why the wait for a command ended.
@@ -137,10 +142,14 @@ impl Command {
             }
         };
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let channel = self.results.as_deref().map(Channel::open).transpose();
+        let channel = channel.map_err(|e| failed("opening the channel of results", e))?;
         let name = run_name();
         command.env(RUN, &name).stdin(Stdio::null()).stdout(input).stderr(error);
         let (mut tree, ends) = Tree::prepare(&mut command, self.limits, (self.limit, self.grace), walls)
             .map_err(|e| failed("preparing a process", e))?;
+        // Behind the supervisor, who closes all that the command has not been given.
+        let results = channel.map(|channel| channel.pass_to(&mut command));
 
         let killed_before = kernel_kills();
         let started = Instant::now();
@@ -184,6 +193,10 @@ impl Command {
         }
         let (status, usage) = told.map_or((None, None), |(status, usage)| (status, Some(usage)));
         pump.finish().map_err(|e| SandboxError::io(format!("writing the log {}", self.log.display()), e))?;
+        if let Some(results) = results {
+            let failed = |e| SandboxError::io(format!("writing the results of `{program}`"), e);
+            results.finish().map_err(failed)?;
+        }
         report(&pump, &mut last, on_line);
         if let Some(survivors @ 1..) = usage.map(|usage| usage.survivors) {
             return Err(SandboxError::Other(format!("{survivors} processes of `{program}` cannot be killed")));

@@ -6,7 +6,7 @@ use super::commands::Commands;
 use super::cpus::Cpus;
 use super::devices::Device;
 use super::environment::passed;
-use super::executor::{Job, JobName, JobStep};
+use super::executor::{Job, JobEvaluation, JobName, JobStep};
 use super::guard::GuardTime;
 use super::limits::Limits;
 use super::tree::Tree;
@@ -14,7 +14,14 @@ use crate::revision::Revision;
 use crate::sandbox::{SandboxError, Trial};
 
 /// Makes the job of a trial: its name, its commands with their environment, and the limits and devices of its worker.
-pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -> Result<Job, SandboxError> {
+///
+/// `base` is the tree that the search started from, which evaluates.
+pub(super) fn job(
+    commands: &Commands,
+    run: String,
+    (tree, base): (Tree, Tree),
+    trial: &Trial,
+) -> Result<Job, SandboxError> {
     let device = device(commands, trial)?;
     let budget = trial.budget.at(trial.fidelity);
     let of_worker = device.map(|device| device.cpus).unwrap_or_default();
@@ -39,6 +46,17 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
         };
         guards.map(|guard| step(&guard.argv, guard.limit)).collect()
     };
+    let evaluation = commands.evaluation.as_ref().map(|evaluation| {
+        let argv = evaluation.argv.clone();
+        let environment = [run_environment.clone(), evaluation.environment.clone()].concat();
+        let step = JobStep { argv, environment, limit: evaluation.limit, limits: run_limits };
+        let provisions = [commands.provisions.clone(), evaluation.provisions.clone()].concat();
+        JobEvaluation {
+            provisions,
+            reads: evaluation.reads.clone(),
+            ..JobEvaluation::new(step, base, evaluation.inputs.clone())
+        }
+    });
     let content = digest(tree.revision(), commands, &environment, &run_environment);
     let name = JobName { content, ..JobName::new(run, trial.name()) };
     Ok(Job {
@@ -59,6 +77,7 @@ pub(super) fn job(commands: &Commands, run: String, tree: Tree, trial: &Trial) -
             limits: run_limits,
         },
         repeats: commands.repeats.max(1),
+        evaluation,
         results: commands.results.clone(),
         any_exit_code: commands.any_exit_code,
         devices: device.cloned().unwrap_or_default(),
@@ -79,7 +98,8 @@ fn digest(
     build: &[(String, OsString)],
     run: &[(String, OsString)],
 ) -> String {
-    let beside = (&commands.provisions, &commands.guards, &commands.results, commands.any_exit_code);
+    let read = (&commands.evaluation, &commands.results, commands.any_exit_code);
+    let beside = (&commands.provisions, &commands.guards, read);
     let what = format!("{:?}", (revision, &commands.build, build, &commands.run, run, commands.repeats.max(1), beside));
     let mut digest = blake3::hash(what.as_bytes()).to_hex().to_string();
     digest.truncate(DIGITS);

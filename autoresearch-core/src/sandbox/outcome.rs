@@ -17,6 +17,8 @@ pub enum Phase {
     /// The candidate is running.
     #[default]
     Run,
+    /// The evaluation is running: a command that measures what the run left.
+    Evaluation,
     /// A guard is running: a command beside the run that the candidate must pass.
     Guard,
 }
@@ -132,6 +134,7 @@ impl Outcome {
         let in_phase = match self.log().phase {
             Phase::Build => "the build ",
             Phase::Run => "the run ",
+            Phase::Evaluation => "the evaluation ",
             Phase::Guard => "the guard ",
         };
         match self {

@@ -117,6 +117,10 @@ impl QueueExecutor {
                 provision.source.display()
             )));
         }
+        if job.evaluation.is_some() {
+            let why = "a queue evaluates nothing; let the run print its number, or run on this machine";
+            return Err(SandboxError::Other(why.into()));
+        }
         let partial = self.queue.join(format!("{}.partial", job.name));
         let failed = |e| SandboxError::io(format!("queueing {}", job.name), e);
         remove(&partial).and_then(|()| remove(&folder)).map_err(failed)?;

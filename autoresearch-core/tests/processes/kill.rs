@@ -50,6 +50,7 @@ fn command(case: &str, script: &str, folder: &Path, limit: Duration) -> Command 
         grace: GRACE,
         limits: Limits::default(),
         isolation: None,
+        results: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod aa;
 mod beside;
 mod conformance;
 mod crash;
+mod evaluation;
 mod executor;
 mod hostile;
 mod hostile_runs;

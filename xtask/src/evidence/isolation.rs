@@ -13,7 +13,8 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("launch", launch),
     ("tokens", || not_built("tokens/s of the trainer behind walls")),
     ("soak", || not_built("ten minutes of a hostile mix")),
-    ("trusted-number", || not_built("an evaluator out of the candidate's reach")),
+    ("trusted-number", trusted_number),
+    ("evaluation", || held::held(EVALUATION)),
     ("bundle", || not_built("a run in one file that others check")),
 ];
 
@@ -31,6 +32,22 @@ const SHOWN: &[held::Held] = &[held::suite(&[
     "isolation::the_level_is_checked_and_told",
 ])];
 
+const EVALUATION: &[held::Held] = &[
+    held::processes(&[
+        "evaluation::a_number_is_measured_over_what_the_run_left",
+        "evaluation::a_failed_evaluation_is_a_crash_of_the_candidate_and_one_that_cannot_start_is_ours",
+        "evaluation::the_scores_of_items_are_the_evaluations_too",
+        "evaluation::behind_walls_the_evaluation_alone_reads_its_data",
+    ]),
+    held::suite(&[
+        "evaluate::a_candidate_is_kept_for_what_it_left_and_not_for_what_it_prints",
+        "evaluate::a_run_that_leaves_nothing_to_evaluate_is_told_with_the_key",
+        "evaluate::the_holdout_is_measured_by_the_evaluation_alone",
+        "evaluate::the_report_says_that_candidates_print_the_number_where_they_do",
+        "evaluate::what_does_not_go_together_is_told_before_anything_runs",
+    ]),
+];
+
 const LINES: &[held::Held] = &[
     held::unit(&[
         "journal::tests::lines_of_somebody_else_cost_themselves_alone",
@@ -47,6 +64,14 @@ fn attempts() -> Result<Line, String> {
     let value =
         format!("{open} of {could} attempts that succeed without walls succeed behind them ({tried} were tried)");
     Ok(Line::Measured(could >= 25.0 && open == 0.0, value, "none of 25"))
+}
+
+fn trusted_number() -> Result<Line, String> {
+    let words = figure::printed("processes", "evaluation::no_candidate", "cheats")?;
+    let (tried, counted, printed) = (number(&words, "tried")?, number(&words, "counted")?, number(&words, "printed")?);
+    let value =
+        format!("{counted} of {tried} cheats count under an evaluation, {printed} where the run prints its number");
+    Ok(Line::Measured(tried >= 10.0 && counted == 0.0 && printed >= 9.0, value, "none of 10, which count without"))
 }
 
 fn launch() -> Result<Line, String> {

@@ -11,7 +11,8 @@ use super::super::isolation::{Isolated, Isolation, IsolationLevel};
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::super::provision::Provision;
 use super::place::SLOT;
-use super::place::{Place, blocking};
+use super::place::{Place, blocking, items};
+use super::slot::Slot;
 use super::{record, results};
 use crate::cancel::Cancel;
 use crate::machine::MachineId;
@@ -34,8 +35,17 @@ pub(super) struct Phases<'a> {
     pub(super) cancel: &'a Cancel,
 }
 
+/// The place in which a command of a job runs.
+pub(super) struct Room<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) provisions: &'a [Provision],
+    pub(super) reads: &'a [PathBuf],
+    /// The file for what it writes into its channel of results, if it gets one.
+    pub(super) results: Option<PathBuf>,
+}
+
 /// The end of one command of a job.
-enum Ended {
+pub(super) enum Ended {
     /// It was started, and ended.
     Finished(Finished),
     /// It is the candidate's own program, and cannot be started.
@@ -71,6 +81,7 @@ impl Phases<'_> {
             Ok(())
         })
         .await?;
+        self.empty_evaluator().await?;
         ended
     }
 
@@ -121,7 +132,9 @@ impl Phases<'_> {
         let mut step = self.job.run.clone();
         step.argv = step.argv.iter().map(|argument| argument.replace(BUILT, built)).collect();
         step.environment.extend(self.job.devices.environment.iter().cloned());
-        step.environment.push(("AUTORESEARCH_ITEMS".into(), self.place.items().into()));
+        if self.job.evaluation.is_none() {
+            step.environment.push(("AUTORESEARCH_ITEMS".into(), items(&self.place.slot).into()));
+        }
         if let Some(failed) = self.guard(&self.job.before, &log).await? {
             return Ok(failed);
         }
@@ -131,7 +144,7 @@ impl Phases<'_> {
         let mut of_repeats = Duration::ZERO;
         loop {
             // What the build or the repeat before wrote is not this one's.
-            let _ = std::fs::remove_file(self.place.items());
+            let _ = std::fs::remove_file(items(&self.place.slot));
             results::remove(&self.place.slot, self.job)?;
             step.limit = self.job.run.limit.saturating_sub(log.elapsed);
             let run = match self.execute(Phase::Run, &step, &log).await? {
@@ -152,17 +165,31 @@ impl Phases<'_> {
             }
             log.exit_code = code.filter(|_| self.job.any_exit_code);
             if repeats == 1 || log.repeats.len() == repeats as usize {
-                self.place.keep_items(&mut log)?;
+                if self.job.evaluation.is_none() {
+                    self.place.keep_items(self.job, &mut log)?;
+                }
                 results::collect(&self.place.slot, self.job, &mut log)?;
                 let ended = match outcome(&run, "the run", log)? {
                     Outcome::Crashed { log, .. } if is_result => Outcome::Completed(log),
                     ended => ended,
                 };
-                return match &ended {
-                    Outcome::Completed(log) => Ok(self.guard(&self.job.after, log).await?.unwrap_or(ended)),
-                    _ => Ok(ended),
-                };
+                return self.judge(ended).await;
             }
+        }
+    }
+
+    /// Evaluates and guards a run that has ended.
+    async fn judge(&self, ended: Outcome) -> Result<Outcome, SandboxError> {
+        let evaluated = match (ended, &self.job.evaluation) {
+            (Outcome::Completed(log), Some(evaluation)) => self.evaluate(evaluation, log).await?,
+            (ended, _) => ended,
+        };
+        match &evaluated {
+            Outcome::Completed(log) => {
+                let failed = self.guard(&self.job.after, log).await?;
+                Ok(failed.unwrap_or(evaluated))
+            }
+            _ => Ok(evaluated),
         }
     }
 
@@ -187,8 +214,19 @@ impl Phases<'_> {
     }
 
     async fn execute(&self, phase: Phase, step: &JobStep, log: &RunLog) -> Result<Ended, SandboxError> {
+        let room = Room { slot: &self.place.slot, provisions: &self.job.provisions, reads: &[], results: None };
+        self.execute_in(&room, phase, step, log).await
+    }
+
+    pub(super) async fn execute_in(
+        &self,
+        room: &Room<'_>,
+        phase: Phase,
+        step: &JobStep,
+        log: &RunLog,
+    ) -> Result<Ended, SandboxError> {
         (self.job.progress)(Progress::Phase(phase));
-        let slot = &self.place.slot;
+        let slot = room.slot;
         let mut environment = step.environment.clone();
         environment.push((SLOT.into(), slot.path().into()));
         environment.push(("TMPDIR".into(), slot.scratch().into()));
@@ -200,12 +238,15 @@ impl Phases<'_> {
             limit: step.limit,
             grace: GRACE,
             limits: step.limits,
-            isolation: self.isolated(),
+            isolation: self.isolated(room),
+            results: room.results.clone(),
         };
         let progress = self.job.progress.clone();
         match command.run(self.cancel, &move |line| progress(Progress::Line(line))).await {
             Ok(finished) => Ok(Ended::Finished(finished)),
-            Err(SandboxError::CannotStart { command, source }) if self.is_candidates(&command) => {
+            Err(SandboxError::CannotStart { command, source })
+                if phase != Phase::Evaluation && self.is_candidates(&command) =>
+            {
                 let file = slot.path().join(&command);
                 Ok(Ended::NotStarted(not_started(phase, &command, file.exists(), &source)))
             }
@@ -213,15 +254,15 @@ impl Phases<'_> {
         }
     }
 
-    /// The walls around a command of the job; `None` for a job that is trusted.
-    fn isolated(&self) -> Option<Isolated> {
-        let slot = &self.place.slot;
+    /// The walls around a command in this room; `None` for a job that is trusted.
+    fn isolated(&self, room: &Room<'_>) -> Option<Isolated> {
+        let slot = room.slot;
         let is_link = |provision: &&Provision| !provision.copied;
         (self.isolation.level != IsolationLevel::None).then(|| Isolated {
             isolation: self.isolation.clone(),
             own: vec![slot.path().to_owned(), slot.scratch(), slot.home()],
-            reads: vec![slot.built()],
-            provided: self.job.provisions.iter().filter(is_link).map(|provision| provision.source.clone()).collect(),
+            reads: [vec![slot.built()], room.reads.to_vec()].concat(),
+            provided: room.provisions.iter().filter(is_link).map(|provision| provision.source.clone()).collect(),
             home: slot.home(),
         })
     }
@@ -272,6 +313,7 @@ fn not_started(phase: Phase, program: &str, exists: bool, error: &std::io::Error
     let who = match phase {
         Phase::Build => "the build",
         Phase::Run => "the run",
+        Phase::Evaluation => "the evaluation",
         Phase::Guard => "the guard",
     };
     let hint = match error.kind() {

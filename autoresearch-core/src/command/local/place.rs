@@ -16,6 +16,8 @@ pub(super) const SLOT: &str = "AUTORESEARCH_SLOT";
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) slot: Slot,
+    /// The slot in which what a run left is evaluated: no process of a candidate ever works there.
+    pub(super) evaluator: Slot,
     built: Mutex<Option<Built>>,
 }
 
@@ -29,7 +31,8 @@ struct Built {
 
 impl Place {
     pub(super) fn new(slot: Slot) -> Place {
-        Place { slot, built: Mutex::new(None) }
+        let evaluator = slot.evaluator();
+        Place { slot, evaluator, built: Mutex::new(None) }
     }
 
     /// Remembers a build for the run of its job.
@@ -44,15 +47,16 @@ impl Place {
         (built.job == job.name && built.candidate == *job.tree.revision()).then_some(built.log)
     }
 
-    /// The file that a run may write the scores of items to: in its own scratch folder, like all that it writes.
-    pub(super) fn items(&self) -> PathBuf {
-        self.slot.scratch().join(ITEMS)
+    /// The slot of what measures: of the evaluation if a job has one, else of its run.
+    pub(super) fn measuring(&self, job: &Job) -> &Slot {
+        if job.evaluation.is_some() { &self.evaluator } else { &self.slot }
     }
 
     /// Copies the scores of items out of the slot, which is emptied after the run. A link, or whatever else a candidate may put
     /// in their place, is no list of scores, and neither is a file too long for one.
-    pub(super) fn keep_items(&self, log: &mut RunLog) -> Result<(), SandboxError> {
-        let (from, Some(to)) = (self.items(), log.path.as_ref().map(|path| path.with_extension(ITEMS))) else {
+    pub(super) fn keep_items(&self, job: &Job, log: &mut RunLog) -> Result<(), SandboxError> {
+        let (from, Some(to)) = (items(self.measuring(job)), log.path.as_ref().map(|path| path.with_extension(ITEMS)))
+        else {
             return Ok(());
         };
         let is_list = |found: std::fs::Metadata| found.is_file() && found.len() <= crate::metric::MAX_ITEM_BYTES;
@@ -62,6 +66,11 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// The file that a command may write the scores of items to: in its own scratch folder, like all that it writes.
+pub(super) fn items(slot: &Slot) -> PathBuf {
+    slot.scratch().join(ITEMS)
 }
 
 /// Does work on files on a thread of its own, not on the one that also tells when jobs end.

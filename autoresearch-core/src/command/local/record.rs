@@ -31,6 +31,16 @@ pub(super) fn guard_log(log: &Path) -> PathBuf {
     log.with_extension("guard.log")
 }
 
+/// Returns the path of the log of a job's evaluation.
+pub(super) fn evaluation_log(log: &Path) -> PathBuf {
+    log.with_extension("evaluation.log")
+}
+
+/// Returns the path of the file with the results of a job's evaluation.
+pub(super) fn results_path(log: &Path) -> PathBuf {
+    log.with_extension("result")
+}
+
 fn record_path(logs: &Path, name: &JobName) -> PathBuf {
     log_path(logs, name).with_extension("outcome.json")
 }
@@ -41,7 +51,8 @@ pub(super) fn forget(logs: &Path, name: &JobName) -> Result<PathBuf, SandboxErro
     let log = log_path(logs, name);
     let files = results::folder(&log);
     remove_folder(&files).map_err(|e| SandboxError::io(format!("removing {}", files.display()), e))?;
-    for old in [&record_path(logs, name), &guard_log(&log), &log] {
+    let beside = [record_path(logs, name), guard_log(&log), evaluation_log(&log), results_path(&log)];
+    for old in beside.iter().chain([&log]) {
         match fs::remove_file(old) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(SandboxError::io(format!("removing {}", old.display()), error));
@@ -78,7 +89,7 @@ pub(super) fn read(logs: &Path, name: &JobName) -> Result<Option<Outcome>, Sandb
         return Ok(None);
     }
     let log = outcome.log_mut();
-    if log.phase == Phase::Run {
+    if matches!(log.phase, Phase::Run | Phase::Evaluation) {
         log.machine = Some(MachineId::here());
     }
     if let Some(path) = &log.path {

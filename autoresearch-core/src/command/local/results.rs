@@ -87,7 +87,7 @@ fn add(sizes: Sizes, path: &Path) -> Sizes {
 
 /// Finds the files below a slot that match the patterns, sorted, each with whether it is called by its exact path. Links are not
 /// followed, and nothing outside of the slot is found.
-fn found(slot: &Slot, patterns: &[String]) -> Vec<(String, bool)> {
+pub(super) fn found(slot: &Slot, patterns: &[String]) -> Vec<(String, bool)> {
     let mut found: Vec<(String, bool)> = Vec::new();
     for pattern in patterns {
         let stays = pattern.split('/').all(|name| name != "..") && !pattern.starts_with('/');

@@ -60,6 +60,12 @@ impl Slot {
         beside(&self.root, ".built")
     }
 
+    /// The slot beside this one in which what a run left is evaluated.
+    #[doc(hidden)]
+    pub fn evaluator(&self) -> Slot {
+        Slot { root: beside(&self.root, ".evaluator") }
+    }
+
     /// Makes the folder hold exactly the files of `tree`.
     ///
     /// Only files whose content differs are written: build tools go by modification times. Everything else in the folder is

@@ -16,6 +16,7 @@ async fn run_with(
         grace: Duration::from_millis(300),
         limits,
         isolation: None,
+        results: None,
     };
     let finished = command.run(cancel, &|_| {}).await;
     (finished, log_tail(&command.log).unwrap_or_default())
@@ -61,6 +62,7 @@ async fn a_program_that_somebody_still_holds_open_for_writing_is_tried_again() {
         grace: GRACE,
         limits: Limits::default(),
         isolation: None,
+        results: None,
     };
     let close = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -89,6 +91,7 @@ async fn a_program_that_is_not_there_cannot_start() {
         grace: GRACE,
         limits: Limits::default(),
         isolation: None,
+        results: None,
     };
     let error = command.run(&Cancel::new(), &|_| {}).await.unwrap_err();
     assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
@@ -254,6 +257,7 @@ async fn limits_without_end_are_limits_too() {
         grace: Duration::MAX,
         limits: Limits::default(),
         isolation: None,
+        results: None,
     };
     assert!(command.run(&Cancel::new(), &|_| {}).await.unwrap().succeeded());
     // And a limit of nothing is over at once.

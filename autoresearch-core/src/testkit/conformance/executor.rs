@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cancel::Cancel;
-use crate::command::{Executor, Job, JobName, JobStatus, JobStep, Tree};
+use crate::command::{Executor, Job, JobEvaluation, JobName, JobStatus, JobStep, Tree};
 use crate::git::FileMode;
 use crate::sandbox::{Outcome, Phase, SandboxError};
 
@@ -33,6 +33,7 @@ pub async fn executor(case: &ExecutorCase) {
     suite.completes().await;
     suite.failures_are_outcomes().await;
     suite.guards_decide_beside_the_run().await;
+    suite.what_a_run_leaves_is_evaluated_or_refused().await;
     suite.a_program_of_the_candidate_that_cannot_start_is_its_crash().await;
     suite.files_are_those_of_the_tree().await;
     suite.the_environment_is_clean().await;
@@ -183,6 +184,24 @@ impl Suite<'_> {
         job.before = vec![guard("exit 3"), guard("touch never")];
         let outcome = self.run(&job).await;
         assert!(outcome.failed_guard() && outcome.log().elapsed.is_zero(), "there is no run: {outcome:?}");
+    }
+
+    async fn what_a_run_leaves_is_evaluated_or_refused(&self) {
+        let script = "echo score: 0.001; mkdir out; echo 7 > out/model; echo 'exit 9' > go.sh";
+        let mut job = job(name(17, 1), script);
+        let argv = ["sh", "go.sh", "{inputs}"].map(str::to_owned).to_vec();
+        let step = JobStep { argv, limit: LIMIT, ..JobStep::default() };
+        let go = "echo looking; ls; cat $1/out/model > $AUTORESEARCH_RESULT";
+        let tree = Tree::new([("go.sh", go)]).expect("a tree can be made");
+        job.evaluation = Some(JobEvaluation::new(step, tree, vec!["out/*".into()]));
+        // An executor that has no place for it says so.
+        let Ok(outcome) = self.executor.run(&job, &Cancel::new()).await else { return };
+        let Outcome::Completed(log) = &outcome else { panic!("it can be evaluated: {}", outcome.describe()) };
+        assert_eq!(log.tail, "7\n", "the results are what the evaluation wrote, and nothing that the run printed");
+        job.run.argv = ["sh", "-c", "echo score: 0.001"].map(str::to_owned).to_vec();
+        let outcome = self.run(&job).await;
+        let left = matches!(&outcome, Outcome::Crashed { log, .. } if log.phase == Phase::Evaluation);
+        assert!(left && outcome.describe().contains("out/*"), "a run that leaves nothing has crashed: {outcome:?}");
     }
 
     async fn a_program_of_the_candidate_that_cannot_start_is_its_crash(&self) {

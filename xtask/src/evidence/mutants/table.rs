@@ -81,15 +81,15 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         invariant: "4: checksums are compared",
-        file: "journal.rs",
+        file: "journal/lines.rs",
         search: "if found == line.crc {",
         replace: "if found.len() == 8 {",
         test: LIB,
     },
     Mutant {
         invariant: "4: numbers are gapless",
-        file: "journal.rs",
-        search: "if entry.seq != entries.len() as u64 {",
+        file: "journal/lines.rs",
+        search: "if entry.seq != expected {",
         replace: "if entry.seq > 1 << 60 {",
         test: LIB,
     },
