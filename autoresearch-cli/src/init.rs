@@ -2,14 +2,18 @@
 
 mod detect;
 mod draft;
+mod metric;
 mod numbers;
 mod place;
 mod programme;
+mod question;
 mod templates;
 
 pub use detect::{Look, quoted};
-pub use draft::{Draft, MetricDraft, ProposerDraft};
-pub use numbers::{Choice, Found, choose, found, list};
+pub use draft::{Draft, ProposerDraft};
+pub use metric::MetricFlags;
+pub use numbers::{benchmarks, found, list, list_benchmarks};
 pub use place::{Place, seconds};
 pub use programme::programme;
+pub use question::ask;
 pub use templates::{Template, draft};

@@ -21,5 +21,5 @@ pub use metric::SourceMetric;
 pub use part::{Part, Source};
 pub use pattern::Pattern;
 pub use quantity::Quantity;
-pub use readers::{TOOLS, Tool, ToolResult};
+pub use readers::{Benchmark, TOOLS, Tool, ToolResult, benchmarks};
 pub use reading::Reading;

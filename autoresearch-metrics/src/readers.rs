@@ -4,12 +4,14 @@ use autoresearch_core::{MetricError, RunLog, Which};
 use serde::{Deserialize, Serialize};
 
 mod benches;
+mod benchmarks;
 mod entry;
 mod json;
 mod tensorboard;
 mod tests_run;
 mod training;
 
+pub use benchmarks::{Benchmark, benchmarks};
 use entry::Entry;
 
 use crate::files::{Written, written};

@@ -1,20 +1,17 @@
 //! `autoresearch init`: sets a repository up, with a first look at what a run would see.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use autoresearch_core::Direction;
 use autoresearch_core::internal::git::Lineage;
-use autoresearch_core::internal::metric::significant;
 use clap::Args;
 
 use super::signals::cancel_on_signal;
-use crate::config::parse_direction;
 use crate::error::CommandError;
 use crate::init::{
-    Choice, Draft, Found, Look, MetricDraft, Place, ProposerDraft, Template, choose, draft, found, list, programme,
-    quoted, seconds,
+    Draft, Look, MetricFlags, Place, ProposerDraft, Template, ask, benchmarks, draft, found, list, list_benchmarks,
+    programme, quoted, seconds,
 };
 use crate::repository::Repository;
 use crate::text::terminal;
@@ -41,18 +38,8 @@ pub struct InitArgs {
     /// The command line that prints the number.
     #[arg(long, value_name = "COMMAND")]
     run: Option<String>,
-    /// The name of the number; wall for the time that the command takes.
-    #[arg(long, value_name = "NAME")]
-    metric: Option<String>,
-    /// A regular expression that finds the number: `speed (?<value>[0-9.]+)`.
-    #[arg(long, value_name = "REGEX", requires_all = ["metric", "direction"])]
-    pattern: Option<String>,
-    /// The tool whose output holds the number, which --metric names, as criterion.
-    #[arg(long, value_name = "TOOL", requires_all = ["metric", "direction"], conflicts_with = "pattern")]
-    reader: Option<String>,
-    /// The way that is better: minimise or maximise.
-    #[arg(long, value_name = "WAY", value_parser = parse_direction)]
-    direction: Option<Direction>,
+    #[command(flatten)]
+    metric: MetricFlags,
     /// A path that proposals may change, as train.py or src/**; may be repeated.
     #[arg(long, value_name = "PATH")]
     edit: Vec<String>,
@@ -112,8 +99,13 @@ pub async fn init(repository: Repository, args: InitArgs) -> Result<ExitCode, Co
     let place = Place { repository: &repository, lineage: &lineage, base: &base, files: &files };
     let (first, mut rehearsal) = place.first_trial(&mut draft, &cancel).await?;
     let numbers = found(&first.log().tail);
-    terminal::out(format_args!("numbers in its output:\n{}", list(&numbers).trim_end()));
-    draft.metric = Some(metric(&args, &draft, &numbers, asks)?);
+    let results = benchmarks(&first.log().tail);
+    match results.is_empty() {
+        true => terminal::out(format_args!("numbers in its output:\n{}", list(&numbers).trim_end())),
+        // The words between them are the tool's, and no metric's.
+        false => terminal::out(format_args!("results of benchmarks:\n{}", list_benchmarks(&results).trim_end())),
+    }
+    draft.metric = Some(args.metric.draft(&draft, (&numbers, &results), asks)?);
     draft.seconds = Some(seconds(&first));
     draft.limit = Some(draft.limit.unwrap_or(0).max(limit_for(seconds(&first))));
 
@@ -159,7 +151,7 @@ fn take_flags(draft: &mut Draft, args: &InitArgs) -> Result<(), CommandError> {
     if let Some(guard) = &args.guard {
         (draft.guard, draft.guarded) = (Some(quoted(guard).map_err(other)?), true);
     }
-    if args.metric.is_some() {
+    if args.metric.is_named() {
         draft.metric = None;
     }
     if let Some(agent) = &args.agent {
@@ -189,16 +181,6 @@ fn ask_for_commands(draft: &mut Draft) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Asks a person. An empty answer takes what is proposed.
-fn ask(question: &str, proposed: &str) -> Result<String, CommandError> {
-    terminal::ask(format_args!("{question} [{proposed}]: "));
-    let mut answer = String::new();
-    let failed = |e| other(format!("the answer cannot be read: {e}; give --yes and flags instead"));
-    std::io::stdin().lock().read_line(&mut answer).map_err(failed)?;
-    let answer = answer.trim();
-    Ok(if answer.is_empty() { proposed.to_owned() } else { answer.to_owned() })
-}
-
 /// Fails as long as something is not known that the first trial needs.
 fn check_draft(draft: &Draft) -> Result<(), CommandError> {
     if draft.run.is_empty() {
@@ -210,64 +192,6 @@ fn check_draft(draft: &Draft) -> Result<(), CommandError> {
         return Err(other("no source was recognised; name what proposals may change: --edit src/fast.py"));
     }
     Ok(())
-}
-
-/// The metric: by the flags, by its name, or by a person's answer. Its direction is never guessed.
-fn metric(args: &InitArgs, draft: &Draft, numbers: &[Found], asks: bool) -> Result<MetricDraft, CommandError> {
-    if let (Some(name), true) = (&args.metric, args.pattern.is_some() || args.reader.is_some()) {
-        let (pattern, reader) = (args.pattern.clone(), args.reader.clone());
-        let name = name.clone();
-        return Ok(MetricDraft { name, direction: args.direction, pattern, reader, ..MetricDraft::default() });
-    }
-    let likely = draft.metric.as_ref().map(|metric| metric.name.as_str());
-    let mut choice = choose(numbers, args.metric.as_deref(), likely);
-    if let Choice::Open(why) = &choice
-        && asks
-    {
-        terminal::out(why);
-        let first = numbers.first().map_or("wall", |one| one.name.as_str());
-        choice = choose(numbers, Some(&ask("the name of the metric", first)?), None);
-    }
-    let one = match choice {
-        Choice::Wall => {
-            let (name, origin) = ("seconds".to_owned(), "wall clock of the run".to_owned());
-            let direction = Some(Direction::Minimise);
-            return Ok(MetricDraft { name, origin, direction, wall: true, ..MetricDraft::default() });
-        }
-        Choice::Quantity(quantity) => {
-            let (name, unit) = (quantity.name().to_owned(), quantity.unit().to_owned());
-            let direction = Some(args.direction.unwrap_or(Direction::Minimise));
-            let (quantity, origin) = (Some(quantity), "measured by the lab".to_owned());
-            return Ok(MetricDraft { name, origin, direction, unit, quantity, ..MetricDraft::default() });
-        }
-        Choice::Open(why) => return Err(other(why)),
-        Choice::Number(one) => one,
-    };
-    let direction = match (args.direction, one.direction) {
-        (Some(direction), _) => direction,
-        (None, Some(direction)) => direction,
-        (None, None) if asks => {
-            let answer = ask(&format!("is {} better when it is lower or higher?", one.name), "lower")?;
-            if answer.starts_with(['h', 'H']) { Direction::Maximise } else { Direction::Minimise }
-        }
-        (None, None) => {
-            let why = format!(
-                "the name {} does not tell which way is better; say it: --direction minimise, or --direction maximise",
-                one.name
-            );
-            return Err(other(why));
-        }
-    };
-    let way = if direction == Direction::Minimise { "lower" } else { "higher" };
-    let by = if args.direction.is_none() && one.direction.is_some() {
-        "; its name says so, --direction says otherwise"
-    } else {
-        ""
-    };
-    terminal::out(format_args!("metric: {} = {} ({way} is better{by})", one.name, significant(one.value)));
-    let origin = format!("line {}: `{}`", one.number, one.line);
-    let direction = Some(direction);
-    Ok(MetricDraft { name: one.name, direction, unit: one.unit, origin, ..MetricDraft::default() })
 }
 
 /// A limit that an ordinary candidate keeps: three times as long and a minute more, in whole minutes.

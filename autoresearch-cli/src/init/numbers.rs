@@ -3,7 +3,7 @@
 use autoresearch_core::Direction;
 use autoresearch_core::internal::metric::significant;
 use autoresearch_metrics::Quantity;
-pub use autoresearch_metrics::{Found, found};
+pub use autoresearch_metrics::{Benchmark, Found, benchmarks, found};
 
 /// Most numbers that are shown.
 const SHOWN: usize = 12;
@@ -23,6 +23,8 @@ pub enum Choice {
     Wall,
     /// Another quantity of the run.
     Quantity(Quantity),
+    /// A result of a benchmark tool.
+    Benchmark(Benchmark),
     /// Nobody can tell but a person: the reason, with the flag to give.
     Open(String),
 }
@@ -45,6 +47,37 @@ pub fn list(found: &[Found]) -> String {
         text += &format!("  and {} more\n", found.len() - SHOWN);
     }
     text
+}
+
+/// Formats the results of a benchmark tool.
+pub fn list_benchmarks(results: &[Benchmark]) -> String {
+    let line = |one: &Benchmark| {
+        let value = significant(one.reading.value);
+        format!("  {} = {value} {}  ({})\n", one.name, one.reading.unit, one.tool.name())
+    };
+    let mut text: String = results.iter().take(SHOWN).map(line).collect();
+    if results.len() > SHOWN {
+        text += &format!("  and {} more\n", results.len() - SHOWN);
+    }
+    text
+}
+
+/// Chooses the metric among the results of a benchmark tool: the one that was asked for, or else the only one. `None` if there are
+/// none, or another name was asked for.
+pub fn choose_benchmark(results: &[Benchmark], asked: Option<&str>) -> Option<Choice> {
+    match (asked, results) {
+        (Some(name), _) => {
+            let same = |one: &&Benchmark| one.name.eq_ignore_ascii_case(name);
+            results.iter().find(same).map(|one| Choice::Benchmark(one.clone()))
+        }
+        (None, []) => None,
+        (None, [one]) => Some(Choice::Benchmark(one.clone())),
+        (None, [first, ..]) => Some(Choice::Open(format!(
+            "{} has several results; name the one that counts, as --metric {}",
+            first.tool.name(),
+            quoted(&first.name)
+        ))),
+    }
 }
 
 /// Chooses the metric: the one that was asked for, or else the only one whose name tells that it is one. `likely` is the name

@@ -18,6 +18,7 @@ mod init;
 mod interruption;
 mod isolation;
 mod knobs;
+mod layouts;
 mod metrics;
 mod mistakes;
 mod models;

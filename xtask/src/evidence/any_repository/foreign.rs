@@ -79,12 +79,6 @@ const FOREIGN: &[Foreign] = &[
         init: &[
             "--run",
             "cargo bench --bench bench -- u64.max./itoa --warm-up-time 0.5 --measurement-time 1",
-            "--reader",
-            "criterion",
-            "--metric",
-            "u64[max]/itoa",
-            "--direction",
-            "minimise",
             "--edit",
             "src/**",
         ],
