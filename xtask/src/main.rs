@@ -3,12 +3,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agents;
-mod aider;
 mod evidence;
 mod figure;
 mod nanochat;
 mod package;
 mod places;
+mod python_tools;
 mod setup;
 mod sh;
 mod test;
@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
   nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
-  agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider by pip
+  agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider, uv and poetry by pip
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
                       more random histories, a kill at every write boundary
   package [OPTIONS]   pack and verify the crates that are published (options go to `cargo package`)
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
         "setup" => setup::setup().map(|_| ()),
         "agents" => agents::agents().and_then(|folder| {
             println!("{}", folder.display());
-            aider::aider().map(|program| println!("{}", program.display()))
+            let mut tools = python_tools::PYTHON_TOOLS.iter();
+            tools.try_for_each(|tool| tool.install().map(|program| println!("{}", program.display())))
         }),
         "nanochat" => nanochat::nanochat(&rest),
         "test" => test::test(&rest),

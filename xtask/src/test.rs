@@ -2,13 +2,11 @@
 
 use std::process::Command;
 
-use crate::{agents, aider, setup, sh};
+use crate::python_tools::PYTHON_TOOLS;
+use crate::{agents, setup, sh};
 
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
 pub const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
-
-/// Names the aider of its test; one of the user's own wins.
-const AIDER: &str = "AUTORESEARCH_TEST_AIDER";
 
 /// libtest's number of tests at once; one of the user's own wins.
 const THREADS: &str = "RUST_TEST_THREADS";
@@ -43,10 +41,10 @@ pub fn test(arguments: &[String]) -> Result<(), String> {
         // Everything else can be tested without them, and the tests say that they are skipped.
         Err(why) => eprintln!("the tests with real agents are skipped: {why}"),
     }
-    if std::env::var_os(AIDER).is_none() {
-        match aider::aider() {
-            Ok(program) => drop(cargo.env(AIDER, program)),
-            Err(why) => eprintln!("the test with the real aider is skipped unless it is on PATH: {why}"),
+    for tool in PYTHON_TOOLS.iter().filter(|tool| std::env::var_os(tool.variable).is_none()) {
+        match tool.install() {
+            Ok(program) => drop(cargo.env(tool.variable, program)),
+            Err(why) => eprintln!("the tests with it are skipped unless it is on PATH: {why}"),
         }
     }
     sh::run(&mut cargo)

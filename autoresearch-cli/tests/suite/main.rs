@@ -10,6 +10,7 @@ mod clock;
 mod control;
 mod doctor;
 mod early_errors;
+mod environments;
 mod evaluate;
 mod git_settings;
 mod holdout;
