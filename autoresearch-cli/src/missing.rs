@@ -72,7 +72,9 @@ pub fn find(session: &Session, slots: &Path, lineage: &Lineage, files: &Listing,
             Missing::Path(path) => tree.path(&path),
             Missing::Module(name) => Some(tree.module(&name)),
             Missing::Repository => Some(Remedy::Words(
-                "a candidate's folder is no git repository; the variable AUTORESEARCH_COMMIT holds the candidate's commit".into(),
+                "a candidate's folder is no git repository; the variable AUTORESEARCH_COMMIT holds the candidate's commit, and \
+                 [workspace] git = true makes it one"
+                    .into(),
             )),
         };
         remedies.extend(remedy.filter(|remedy| !remedies.contains(remedy)));

@@ -97,6 +97,9 @@ struct Workspace<'a> {
     share: &'a [String],
     #[serde(rename = "copy")]
     copy: &'a [String],
+    /// Left out where there is none, as in runs that began before there could be one.
+    #[serde(rename = "git", skip_serializing_if = "std::ops::Not::not")]
+    git: bool,
 }
 
 #[derive(Serialize)]
@@ -226,7 +229,11 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             repeats: run.repeats,
             pass: passed(&run.pass),
         },
-        workspace: Workspace { share: &config.workspace.share, copy: &config.workspace.copy },
+        workspace: Workspace {
+            share: &config.workspace.share,
+            copy: &config.workspace.copy,
+            git: config.workspace.git,
+        },
         evaluate: config.evaluate.as_ref().map(|evaluate| Evaluate {
             command: &evaluate.command,
             inputs: &evaluate.inputs,

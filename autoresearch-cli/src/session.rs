@@ -97,6 +97,7 @@ impl Session {
         Commands {
             editable: config.editable(),
             provisions: self.provisions(),
+            repository: config.workspace.git,
             guards: config
                 .guard
                 .as_ref()
@@ -156,7 +157,11 @@ impl Session {
             Provided::Elsewhere(path) => path,
             Provided::Below(below) => self.repository.root.join(below),
         };
-        self.config.isolation.isolation(fill, self.shared(&self.config.workspace.share).1)
+        let mut shared = self.shared(&self.config.workspace.share).1;
+        // A repository that cannot be opened is told elsewhere.
+        let objects = self.lineage().ok().filter(|_| self.config.workspace.git).map(|lineage| lineage.object_folders());
+        shared.extend(objects.unwrap_or_default());
+        self.config.isolation.isolation(fill, shared)
     }
 
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.

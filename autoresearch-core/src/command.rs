@@ -172,7 +172,9 @@ impl CommandSandbox {
 
     fn job(&self, candidate: &Candidate, trial: &Trial) -> Result<Job, SandboxError> {
         let Workspace { lineage, tag, commands, .. } = &*self.workspace;
-        let tree = |revision: &Revision| Tree::of_commit(lineage.clone(), revision.clone());
+        let tree = |revision: &Revision| {
+            Tree::of_commit(lineage.clone(), revision.clone()).with_repository(commands.repository)
+        };
         let trees = (tree(&candidate.revision), tree(&self.workspace.base));
         let mut job = trial::job(commands, tag.clone(), trees, trial)?;
         if trial.purpose != Purpose::Search || self.guarded().contains(&candidate.fingerprint) {

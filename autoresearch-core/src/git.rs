@@ -19,6 +19,7 @@ mod repository;
 mod scratch;
 mod settings;
 mod tree;
+mod view;
 
 pub use checkout::stays_inside;
 pub use conflict::Conflict;

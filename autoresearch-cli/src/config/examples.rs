@@ -27,6 +27,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("workspace", "[workspace]\nshare = [\"data\", \".venv\"]"),
     ("workspace.share", "share = [\"data\", \".venv\", \"~/.cache/autoresearch\"]"),
     ("workspace.copy", "copy = [\"settings.local.json\"]"),
+    ("workspace.git", "git = true"),
     ("evaluate", "[evaluate]\ncommand = [\"python3\", \"evaluate.py\"]\ninputs = [\"model.bin\"]"),
     ("evaluate.command", "command = [\"python3\", \"evaluate.py\"]"),
     ("evaluate.inputs", "inputs = [\"model.bin\"]"),

@@ -54,6 +54,32 @@ fn a_program_that_asks_git_is_told_of_the_variable() {
 }
 
 #[test]
+fn a_candidate_s_folder_is_a_repository_where_that_is_asked_for() {
+    let script = "set -e; test $(git rev-parse HEAD) = $AUTORESEARCH_COMMIT; git describe --tags > seen; cat seen\n\
+                  test -z \"$(git status --porcelain --untracked-files=no)\"; git log --format=%s | tail -1\n\
+                  git branch --list | grep main && exit 9; git commit -q --allow-empty -m mine; git tag theirs\n\
+                  echo ---; awk '/^const/ { sub(\";\", \"\", $5); s += $5 } END { print \"score: \" s }' work.txt";
+    let names =
+        "GIT_AUTHOR_NAME = 'c'\nGIT_AUTHOR_EMAIL = 'c@x'\nGIT_COMMITTER_NAME = 'c'\nGIT_COMMITTER_EMAIL = 'c@x'\n";
+    for isolation in ["", "[isolation]\nlevel = 'best-effort'\n"] {
+        let repository =
+            Repository::running(script, &format!("[workspace]\ngit = true\n{isolation}[environment]\n{names}"));
+        repository.git(&["tag", "v1.0"]);
+        let before = repository.git(&["for-each-ref"]);
+        let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "2"]);
+        assert!(!said.contains("CRASHED") && repository.rows().len() == 3, "{said}");
+        let log = repository.of_run("t", "logs/0001-1.log") + &repository.of_run("t", "logs/0001.log");
+        assert!(log.contains("v1.0-1-g") && log.contains("start"), "{log}");
+        let after = repository.git(&["for-each-ref"]);
+        let own: Vec<&str> = after
+            .lines()
+            .filter(|line| !line.contains("refs/autoresearch/") && !line.contains("heads/autoresearch/"))
+            .collect();
+        assert_eq!(own, before.lines().collect::<Vec<_>>(), "what a candidate commits stays in its folder");
+    }
+}
+
+#[test]
 fn paths_of_the_workspace_are_checked_before_the_baseline() {
     for (section, words) in [
         ("share = ['date']", "[workspace] share names `date`, and there is no"),

@@ -20,6 +20,9 @@ pub struct Commands {
     /// Files and folders beside the commit that a candidate's folder gets before each build. They never become part of a
     /// candidate's commit.
     pub provisions: Vec<Provision>,
+    /// Makes a candidate's folder a git repository of its own, in which the candidate's commit is checked out: for programs that ask
+    /// git about themselves. The whole history can be read there.
+    pub repository: bool,
     /// Program and arguments of the build, in the candidate's folder. Empty for none.
     pub build: Vec<String>,
     /// Files that the build leaves outside the candidate's folder, in a cache that other builds share for instance, and that

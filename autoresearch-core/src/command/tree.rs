@@ -27,6 +27,8 @@ use crate::sandbox::SandboxError;
 pub struct Tree {
     revision: Revision,
     files: Arc<dyn Files>,
+    /// True if its folder gets a repository that knows its commit.
+    has_repository: bool,
 }
 
 impl Tree {
@@ -47,7 +49,18 @@ impl Tree {
         Tree {
             revision: revision.clone(),
             files: Arc::new(CommitFiles { lineage, revision, checkout: OnceLock::new() }),
+            has_repository: false,
         }
+    }
+
+    /// The same files in a repository that knows their commit, if they are those of one.
+    pub(crate) fn with_repository(self, has_repository: bool) -> Tree {
+        Tree { has_repository, ..self }
+    }
+
+    /// Makes a folder that holds the files a repository, if it is to be one.
+    pub(crate) fn put_repository(&self, root: &Path) -> Result<(), SandboxError> {
+        if self.has_repository { self.files.put_repository(&root.join(".git")) } else { Ok(()) }
     }
 
     /// A tree of files of any kind, by path, kind and content.
@@ -63,7 +76,8 @@ impl Tree {
         let described: Vec<String> =
             listing.iter().map(|(path, file)| format!("{} {:?} {path}", file.blob, file.mode)).collect();
         let revision = Revision(ObjectId::of_file(described.join("\0").as_bytes())?.to_string());
-        Ok(Tree { revision, files: Arc::new(MemoryFiles { listing: Arc::new(listing), contents }) })
+        let files = Arc::new(MemoryFiles { listing: Arc::new(listing), contents });
+        Ok(Tree { revision, files, has_repository: false })
     }
 
     /// Names the state. Two trees with the same revision hold the same files.
@@ -106,6 +120,9 @@ impl Tree {
 trait Files: std::fmt::Debug + Send + Sync {
     fn listing(&self) -> Result<Arc<Listing>, SandboxError>;
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError>;
+
+    /// Makes the new folder `to` a git folder that knows the commit, if there is one.
+    fn put_repository(&self, to: &Path) -> Result<(), SandboxError>;
 }
 
 #[derive(Debug)]
@@ -143,6 +160,10 @@ impl Files for CommitFiles {
             None => self.read_with(|git| git.blob(content)),
         }
     }
+
+    fn put_repository(&self, to: &Path) -> Result<(), SandboxError> {
+        self.read_with(|git| git.put_view(&self.revision, to))
+    }
 }
 
 #[derive(Debug)]
@@ -159,6 +180,10 @@ impl Files for MemoryFiles {
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
         let found = self.contents.get(&content).cloned();
         found.ok_or_else(|| SandboxError::Other(format!("the tree has no object {content}")))
+    }
+
+    fn put_repository(&self, _to: &Path) -> Result<(), SandboxError> {
+        Ok(())
     }
 }
 

@@ -115,6 +115,10 @@ impl Lineage {
         self.repository.commondir()
     }
 
+    pub(super) fn repository(&self) -> &git2::Repository {
+        &self.repository
+    }
+
     /// The roots of the other working trees of the repository.
     #[doc(hidden)]
     pub fn other_working_trees(&self) -> Vec<PathBuf> {

@@ -136,7 +136,7 @@ impl Slot {
             let _ = fs::remove_file(&place);
             write_file(&place, path, file.mode, &content).map_err(failed)?;
         }
-        Ok(())
+        tree.put_repository(&self.root)
     }
 
     /// Removes everything that is not of the tree.
