@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use autoresearch_core::internal::git::{GitError, Lineage};
 use autoresearch_core::internal::import::is_imported;
+use autoresearch_core::internal::isolation::IsolationLevel;
 use autoresearch_core::internal::process::Cpus;
 use autoresearch_core::internal::{Policy, Settings};
 use autoresearch_core::{Cancel, Journal, Lab, LabError, Patch, Program, Proposer, Revision, State, StopReason};
@@ -243,6 +244,8 @@ fn lab(session: &Session, program: Program, prepared: Prepared, seed: u64) -> Re
     settings.base = Some(base);
     settings.branch =
         Some(session.branch.clone()).filter(|branch| *branch != GitSection::default().branch(&session.tag));
+    let isolation = session.isolation();
+    settings.enforcement = (isolation.level != IsolationLevel::None).then(|| isolation.enforcement().to_string());
     settings.policy = policy;
     settings.seed = seed;
     settings.stop = config.stop.stop();

@@ -104,8 +104,13 @@ fn origin(state: &State) -> String {
         false => ("Begun", format!(" Seed {}.", header.seed)),
     };
     let source = source(state).map_or(String::new(), |source| format!(" {source}."));
+    let isolation = match (&header.enforcement, is_imported(state)) {
+        (Some(enforcement), _) => format!("Isolation of candidates: {}.\n\n", clean_line(enforcement)),
+        (None, false) if trust(state).is_some() => "No isolation: candidates could do what you may do.\n\n".into(),
+        (None, _) => String::new(),
+    };
     let trust = trust(state).map_or(String::new(), |trust| format!(" {trust}."));
-    format!("{begun} {day}. The metric is `{}`; {way}.{seed}{source}{trust}\n\n", header.metric)
+    format!("{begun} {day}. The metric is `{}`; {way}.{seed}{source}{trust}\n\n{isolation}", header.metric)
 }
 
 fn largest_gains(state: &State) -> String {

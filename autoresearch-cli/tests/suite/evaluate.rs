@@ -68,6 +68,7 @@ fn the_report_says_that_candidates_print_the_number_where_they_do() {
     repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
     let report = repository.of_run("t", "report.md");
     assert!(report.contains("Each candidate prints it itself, and could print another"), "{report}");
+    assert!(report.contains("No isolation: candidates could do what you may do."), "{report}");
 }
 
 #[test]

@@ -54,6 +54,11 @@ fn a_candidate_does_no_harm_behind_walls() {
     let (said, done) = harm(&walled);
     assert!(done.is_empty(), "{done:?}: {said}");
     assert!(said.contains("warning: the isolation lacks: ") || !said.contains("isolation"), "{said}");
+    let report = walled.of_run("t", "report.md");
+    assert!(
+        report.contains("Isolation of candidates: files (Landlock ") && report.contains("environment (a list"),
+        "{report}"
+    );
     assert!(walled.succeeds(&["verify", "--tag", "t"]).contains("sound"), "{said}");
     assert!(walled.rows().len() == 3 && walled.rows()[0].starts_with("50.500000"), "{:?}", walled.rows());
 }

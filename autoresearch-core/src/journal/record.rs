@@ -175,6 +175,9 @@ pub struct RunHeader {
     /// The branch that the lineage is on, if that is not `autoresearch/<tag>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
+    /// The protections around the commands of candidates as the run began, and those that were missing, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enforcement: Option<String>,
     /// Time of the record that holds it (UTC); the record itself does not repeat it.
     #[serde(skip)]
     pub started: Moment,
@@ -193,6 +196,7 @@ impl RunHeader {
             rule: DecisionRule::default(),
             budget: Budget::default(),
             branch: None,
+            enforcement: None,
             started: Moment::default(),
         }
     }

@@ -58,6 +58,7 @@ impl<C: Change> Lab<C> {
         let mut header = RunHeader::new(&self.settings.tag, self.metric.name(), self.metric.direction());
         header.base = self.settings.base.clone();
         header.branch = self.settings.branch.clone();
+        header.enforcement = self.settings.enforcement.clone();
         header.policy = self.settings.policy.clone();
         header.seed = self.settings.seed;
         header.rule = DecisionRule::of(&*self.ratchet);

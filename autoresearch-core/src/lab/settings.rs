@@ -25,6 +25,9 @@ pub struct Settings {
     /// The branch that the lineage is on, if the sandbox has one of another name than `autoresearch/<tag>`. Default: none.
     #[doc(hidden)]
     pub branch: Option<String>,
+    /// The protections around the commands of candidates as the run begins, and those that are missing, in words. Default: none.
+    #[doc(hidden)]
+    pub enforcement: Option<String>,
     /// All other settings that decide the number: a run is never continued under another policy. Default: empty.
     #[doc(hidden)]
     pub policy: Policy,
@@ -124,6 +127,7 @@ impl Settings {
             tag: tag.into(),
             base: None,
             branch: None,
+            enforcement: None,
             policy: Policy::new(),
             seed: 0,
             budget: budget.into(),
