@@ -100,6 +100,14 @@ impl Placeholders {
         }
     }
 
+    /// The place of what a path names, wherever that is.
+    pub fn place(&self, path: &str) -> PathBuf {
+        match self.provided(path) {
+            Provided::Elsewhere(path) => path,
+            Provided::Below(below) => self.repo.join(below),
+        }
+    }
+
     /// Replaces the placeholders of a command line.
     pub fn fill_all(&self, texts: &[String]) -> Vec<String> {
         texts.iter().map(|text| self.fill(text)).collect()

@@ -4,11 +4,10 @@
 //! journals: renaming anything in this program must leave them as they are.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::isolation::IsolationLevel;
 use autoresearch_core::internal::metric::Repeats;
+use autoresearch_core::internal::{Policy, digest};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -208,10 +207,10 @@ struct Hardware {
 pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
     let Config { build, run, metric, isolation, limits, .. } = config;
     let mut locked = BTreeMap::new();
-    for name in &config.locked {
-        let path = PathBuf::from(placeholders.fill(name));
-        let bytes = std::fs::read(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
-        locked.insert(name.as_str(), hash(&bytes));
+    for name in config.deciding_files() {
+        let path = placeholders.place(name);
+        let digest = digest(&path).map_err(|source| ConfigError::Unreadable { path, source })?;
+        locked.insert(name.as_str(), digest);
     }
     let hardware: Vec<Hardware> = plan.hardware().into_iter().map(Hardware::from).collect();
     let count = plan.workers.classes.len();

@@ -97,6 +97,7 @@ impl Session {
         Commands {
             editable: config.editable(),
             provisions: self.provisions(),
+            locked: config.deciding_files().map(|name| placeholders.place(name)).collect(),
             repository: config.workspace.git,
             guards: config
                 .guard
@@ -153,15 +154,11 @@ impl Session {
 
     /// The walls around the commands of candidates.
     pub fn isolation(&self) -> Isolation {
-        let fill = |path: &str| match self.placeholders.provided(path) {
-            Provided::Elsewhere(path) => path,
-            Provided::Below(below) => self.repository.root.join(below),
-        };
         let mut shared = self.shared(&self.config.workspace.share).1;
         // A repository that cannot be opened is told elsewhere.
         let objects = self.lineage().ok().filter(|_| self.config.workspace.git).map(|lineage| lineage.object_folders());
         shared.extend(objects.unwrap_or_default());
-        self.config.isolation.isolation(fill, shared)
+        self.config.isolation.isolation(|path| self.placeholders.place(path), shared)
     }
 
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.

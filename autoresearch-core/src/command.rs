@@ -24,6 +24,7 @@ mod guard;
 pub mod isolation;
 mod limits;
 mod local;
+mod locks;
 pub mod process;
 mod provision;
 mod tree;
@@ -38,6 +39,8 @@ pub use executor::{Executor, Job, JobEvaluation, JobName, JobStatus, JobStep};
 pub use guard::{Guard, GuardTime};
 pub use limits::Limits;
 pub use local::{LocalExecutor, Slot};
+use locks::Locks;
+pub use locks::digest;
 pub use provision::Provision;
 pub use tree::Tree;
 use workspace::{Move, Workspace};
@@ -78,6 +81,8 @@ use workspace::{Move, Workspace};
 pub struct CommandSandbox {
     workspace: Arc<Workspace>,
     executor: Arc<dyn Executor>,
+    /// Files that decide the number.
+    locks: Arc<Locks>,
     /// Fingerprints of the candidates that have passed their guards.
     guarded: Mutex<HashSet<String>>,
 }
@@ -100,8 +105,9 @@ impl CommandSandbox {
     ) -> Result<CommandSandbox, SandboxError> {
         let lineage = Lineage::open(repository, tag)?;
         let (base, lineage, tag) = (lineage.head()?, Arc::new(Mutex::new(lineage)), tag.to_owned());
+        let locks = Arc::new(Locks::new(&commands.locked));
         let workspace = Arc::new(Workspace { lineage, tag, base, preset: None, commands });
-        Ok(CommandSandbox { workspace, executor, guarded: Mutex::default() })
+        Ok(CommandSandbox { workspace, executor, locks, guarded: Mutex::default() })
     }
 
     /// The same on this machine, with a [`LocalExecutor`]: `slots` are folders at different places, one for each
@@ -183,6 +189,13 @@ impl CommandSandbox {
         Ok(job)
     }
 
+    async fn check_locks(&self) -> Result<(), SandboxError> {
+        let locks = self.locks.clone();
+        let checked = tokio::task::spawn_blocking(move || locks.check()).await;
+        checked
+            .unwrap_or_else(|error| Err(SandboxError::Other(format!("the look at locked files ended badly: {error}"))))
+    }
+
     fn guarded(&self) -> MutexGuard<'_, HashSet<String>> {
         self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,7 +240,20 @@ impl Sandbox<Patch> for CommandSandbox {
 
     async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         let job = self.job(candidate, trial)?;
+        self.check_locks().await?;
+        let turn = self.locks.begin();
         let outcome = self.executor.run(&job, cancel).await?;
+        let was_alone = turn.was_alone();
+        let outcome = match self.check_locks().await {
+            Ok(()) => outcome,
+            // Nobody else can have done it: the run goes on once the file is put back, and without this candidate.
+            Err(SandboxError::LockedChanged { path }) if was_alone => Outcome::Crashed {
+                message: format!("{}, which decides the number, changed while it ran", path.display()),
+                log: outcome.log().clone(),
+            },
+            // A number that was measured over other data is none.
+            Err(error) => return Err(error),
+        };
         if matches!(outcome, Outcome::Completed(_)) && !(job.before.is_empty() && job.after.is_empty()) {
             self.guarded().insert(candidate.fingerprint.clone());
         }

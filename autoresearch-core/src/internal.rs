@@ -22,6 +22,10 @@ pub mod git {
     pub use crate::git::*;
 }
 
+/// The digest of a file or folder that decides the number.
+#[cfg(feature = "command")]
+pub use crate::command::digest;
+
 /// Walls around the commands of candidates.
 #[cfg(feature = "command")]
 pub mod isolation {

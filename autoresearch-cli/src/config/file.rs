@@ -60,7 +60,7 @@ pub struct Config {
     /// Variables of the build and the run. A variable that is set outside wins, as in cargo's `[env]`.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Files outside the repository that decide the number, such as the data's manifest.
+    /// Files and folders outside the repository that decide the number, such as the data's manifest.
     #[serde(default)]
     pub locked: Vec<String>,
     /// The preset's name, which placeholders may use; empty without one.
@@ -113,6 +113,12 @@ impl Config {
     /// The paths that proposals may change.
     pub fn editable(&self) -> EditablePaths {
         EditablePaths::new(self.editable_paths.iter().cloned())
+    }
+
+    /// The files and folders beside the commit that decide the number, as they are written: those of `locked`, and the data of an
+    /// evaluation.
+    pub fn deciding_files(&self) -> impl Iterator<Item = &String> {
+        self.locked.iter().chain(self.evaluate.iter().flat_map(|evaluate| &evaluate.share))
     }
 
     /// The variables that trials see, by their names, with the key that names each.

@@ -86,6 +86,33 @@ fn the_holdout_is_measured_by_the_evaluation_alone() {
 }
 
 #[test]
+fn data_that_a_candidate_changes_ends_the_run_until_it_is_put_back() {
+    let repository = repository(SECTION);
+    let truth = repository.folder.join("truth");
+    // Without walls it may write there.
+    let cheat = format!("{PREDICT}cp predictions {}\n", truth.display());
+    let agent = format!(
+        "printf '{}' > predict.sh\necho x >> $MARK; echo \"# $(wc -l < $MARK)\" >> predict.sh; echo 'changes the truth'\n",
+        cheat.replace('\n', "\\n")
+    );
+    repository.write("agent", &agent);
+    repository.commit("an agent that cheats");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "2"]);
+    assert!(said.contains("truth decides the number and changed while the run went on; put it back"), "{said}");
+    assert!(said.contains("which decides the number, changed while it ran; no number; CRASHED"), "{said}");
+    let said = repository.fails(&["run", "--tag", "t", "--experiments", "2"]);
+    assert!(said.contains("locked.truth: "), "it differs from what the run began with: {said}");
+    // The one that is staged does the same, which costs that one alone.
+    for (experiments, status) in [("2", "crash"), ("3", "keep")] {
+        repository.write("truth", "2\n4\n7\n");
+        repository.write("agent", "sed -i 's/n \\* 3/n * 2/' predict.sh; echo honest\n");
+        let said = repository.succeeds(&["run", "--tag", "t", "--experiments", experiments, "--allow-dirty"]);
+        let last = repository.rows().pop().unwrap();
+        assert!(last.contains(status), "{last}: {said}");
+    }
+}
+
+#[test]
 fn what_does_not_go_together_is_told_before_anything_runs() {
     let command = "[evaluate]\ncommand = ['sh', 'evaluate.sh']\n";
     for (section, words) in [

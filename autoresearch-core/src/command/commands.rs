@@ -20,6 +20,9 @@ pub struct Commands {
     /// Files and folders beside the commit that a candidate's folder gets before each build. They never become part of a
     /// candidate's commit.
     pub provisions: Vec<Provision>,
+    /// Files and folders beside the commit that decide the number. One that changes while the run goes on ends it with
+    /// [`SandboxError::LockedChanged`](crate::SandboxError::LockedChanged).
+    pub locked: Vec<PathBuf>,
     /// Makes a candidate's folder a git repository of its own, in which the candidate's commit is checked out: for programs that ask
     /// git about themselves. The whole history can be read there.
     pub repository: bool,

@@ -91,6 +91,8 @@ impl<C: Change> Lab<C> {
         let read = match result {
             Ok(outcome) => self.read(&outcome),
             Err(SandboxError::Cancelled) => return Ok(()),
+            // Neither a machine nor a wait mends that.
+            Err(error @ SandboxError::LockedChanged { .. }) => return Err(error.into()),
             // The sandbox fails on the incumbent, too: no candidate is at fault, and a person must act.
             Err(error) if is_about_sandbox => {
                 let failure = Some(error.to_string());

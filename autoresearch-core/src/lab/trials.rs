@@ -282,7 +282,7 @@ impl<C: Change> Lab<C> {
         // There is no incumbent yet to check the machine with.
         let is_hopeless =
             experiment == 0 && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
-        if is_hopeless || matches!(error, SandboxError::DiskFull { .. }) {
+        if is_hopeless || matches!(error, SandboxError::DiskFull { .. } | SandboxError::LockedChanged { .. }) {
             return Err(error.into());
         }
         if !is_suspect(&self.state, &self.settings) {

@@ -27,6 +27,16 @@ pub enum SandboxError {
         /// The operation that failed, as `writing the log`.
         doing: String,
     },
+    /// A file that decides the number is not as it was when the run began.
+    #[error(
+        "{} decides the number and changed while the run went on; put it back and run the same command again, or begin a new run under \
+         another tag: what was measured before and after does not compare",
+        .path.display()
+    )]
+    LockedChanged {
+        /// The file or folder.
+        path: std::path::PathBuf,
+    },
     /// Reading or writing failed.
     #[error("{doing}: {source}")]
     Io {
