@@ -30,6 +30,10 @@ const INK: RGBColor = RGBColor(52, 56, 64);
 const LABEL: usize = 38;
 /// The most labels.
 const LABELS: usize = 24;
+/// The largest number on the axis: room around it must not overflow.
+const MOST: f64 = 1e300;
+/// The least span of the axis, as a part of its numbers: ticks that are closer to each other than numbers can be never end.
+const LEAST_SPAN: f64 = 1e-9;
 /// Height of a label, and width of one of its characters, in pixels of the plot.
 const LINE: f64 = 24.0;
 const CHARACTER: f64 = 10.0;
@@ -58,8 +62,9 @@ fn failed(path: &Path, why: String) -> PlotError {
 
 /// The part of the y axis that is worth seeing: from the incumbent to the baseline, with room on both sides.
 fn interesting(state: &State, direction: Direction) -> (f64, f64) {
-    let scores: Vec<f64> = state.experiments.iter().filter_map(|e| Some(e.score()?.get())).collect();
-    let kept = state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(|e| Some(e.score()?.get()));
+    let number = |e: &Experiment| Some(e.score()?.get().clamp(-MOST, MOST));
+    let scores: Vec<f64> = state.experiments.iter().filter_map(number).collect();
+    let kept = state.experiments.iter().filter(|e| e.status == Status::Keep).filter_map(number);
     let (low, high) = kept.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| (low.min(s), high.max(s)));
     if scores.is_empty() || low > high {
         return (0.0, 1.0);
@@ -67,6 +72,7 @@ fn interesting(state: &State, direction: Direction) -> (f64, f64) {
     // Without gains the neighbourhood of the baseline, as wide as the other scores are away from it.
     let spread = scores.iter().map(|s| (s - low).abs()).fold(0.0, f64::max);
     let span = if high > low { high - low } else { spread.max(low.abs() * 1e-3).max(1e-9) };
+    let span = span.max(LEAST_SPAN * low.abs().max(high.abs()));
     match direction {
         Direction::Minimise => (low - 0.2 * span, high + 0.35 * span),
         Direction::Maximise => (low - 0.35 * span, high + 0.2 * span),
@@ -115,7 +121,7 @@ fn draw<B: DrawingBackend>(area: &DrawingArea<B, Shift>, state: &State) -> Resul
         .draw()
         .map_err(text)?;
 
-    let best = steps(&state.experiments, last);
+    let best = steps(&state.experiments, last).into_iter().map(|(x, y)| (x, y.clamp(low, high)));
     chart.draw_series(LineSeries::new(best, KEPT.mix(0.75).stroke_width(2))).map_err(text)?;
     let places = places(state);
     let x = |e: &Experiment| places.get(&e.id).copied().unwrap_or(0.0);
@@ -274,6 +280,12 @@ mod tests {
             vec![("baseline", None)],
             vec![("a", Some(1.0)), ("b", Some(1.0)), ("c", Some(1e12))],
             vec![("a", Some(0.0)), ("b", Some(-1e-12))],
+            vec![("a", Some(50.0)), ("b", Some(-1.7e308))],
+            vec![("a", Some(1e308)), ("b", Some(-1e308)), ("c", Some(f64::MAX)), ("d", Some(f64::MIN))],
+            // Neighbours, between which there is no number.
+            vec![("a", Some(1e16 + 2.0)), ("b", Some(1e16))],
+            vec![("a", Some(1.0 + f64::EPSILON)), ("b", Some(1.0))],
+            vec![("a", Some(f64::MIN_POSITIVE)), ("b", Some(0.0))],
         ] {
             drawn(&run_of(&scores));
         }

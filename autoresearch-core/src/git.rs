@@ -19,6 +19,7 @@ mod repository;
 mod scratch;
 mod settings;
 mod tree;
+mod uncommitted;
 mod view;
 
 pub use checkout::stays_inside;

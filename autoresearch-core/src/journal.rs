@@ -110,8 +110,7 @@ impl Journal {
         // A bare file name has an empty parent.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| io(path, e))?;
-        let file = File::options().read(true).append(true).create(true).open(path).map_err(|e| io(path, e))?;
-        lock(&file, path)?;
+        let file = open_locked(path, File::options().read(true).append(true).create(true))?;
         failpoint::point("journal: locked");
         let opened = Journal::over(Box::new(OnDisk(file)), path)?;
         // The file's own directory entry must survive a power cut as well.
@@ -162,8 +161,7 @@ impl Journal {
     /// then.
     #[doc(hidden)]
     pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, JournalError> {
-        let file = File::options().read(true).append(true).open(path).map_err(|e| io(path, e))?;
-        lock(&file, path)?;
+        let _locked = open_locked(path, File::options().read(true).append(true))?;
         let bytes = std::fs::read(path).map_err(|e| io(path, e))?;
         let Lines { places, foreign, .. } = Lines::parse(path, &bytes)?;
         if foreign.is_empty() {
@@ -221,8 +219,12 @@ pub struct JournalContent {
     pub foreign: Vec<ForeignLine>,
 }
 
+/// Writes a new file. Whatever is there already, such as a link to elsewhere, is removed.
 fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
+    if path.symlink_metadata().is_ok() {
+        std::fs::remove_file(path)?;
+    }
+    let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -266,6 +268,36 @@ impl Medium for OnDisk {
 /// Number of tries to lock a journal, and the wait after each: a second together, in which a busy machine starts a process.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Opens a file and locks it against other writers. While the lock is waited for, its holder may put another file in its place: a
+/// record that is written into the old one would be lost.
+fn open_locked(path: &Path, options: &std::fs::OpenOptions) -> Result<File, JournalError> {
+    loop {
+        let file = options.open(path).map_err(|e| io(path, e))?;
+        lock(&file, path)?;
+        if is_at(&file, path).map_err(|e| io(path, e))? {
+            return Ok(file);
+        }
+    }
+}
+
+/// Tells whether a path still leads to an open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let own = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Elsewhere an open file cannot be replaced.
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> std::io::Result<bool> {
+    Ok(true)
+}
 
 /// Locks the file against other writers.
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::answer::{self, Answer};
 use super::folder::Folder;
 use super::proxy::{Auth, KeyProxy};
+use crate::files::read_file;
 
 /// Variable in which Codex finds its key. Codex keeps it from the commands that it runs.
 const CODEX_KEY: &str = "AUTORESEARCH_AGENT_KEY";
@@ -178,7 +179,11 @@ impl Agent {
     pub(super) fn read(&self, output: &str, folder: &Folder) -> Answer {
         match self {
             Agent::ClaudeCode(_) => answer::claude_code(output),
-            Agent::Codex(_) => answer::codex(output, fs::read_to_string(folder.beside("last.txt")).ok()),
+            Agent::Codex(_) => {
+                let last =
+                    read_file(&folder.beside("last.txt")).map(|text| String::from_utf8_lossy(&text).into_owned());
+                answer::codex(output, last)
+            }
             Agent::Command(_) => answer::plain(output),
         }
     }

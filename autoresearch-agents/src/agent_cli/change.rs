@@ -12,6 +12,8 @@ use super::litter::Litter;
 
 /// Most files that are looked at; an agent that made more did not keep to its task.
 const FILES: usize = 10_000;
+/// Most bytes of given and editable files that are read back.
+const LARGEST_TOGETHER: u64 = 256 << 20;
 /// Most files that a message names.
 const NAMED: usize = 8;
 
@@ -39,7 +41,7 @@ impl Change {
     pub fn read(folder: &Folder, files: &BTreeMap<String, String>, rules: &Rules<'_>) -> io::Result<Change> {
         let before = folder.before();
         let mut found = Found::default();
-        found.walk(&folder.work(), "", before, rules.litter)?;
+        found.walk(&folder.work(), "", before, rules)?;
         let mut change = Change::default();
         for (path, content) in &found.files {
             if before.get(path) == Some(content) {
@@ -122,7 +124,10 @@ fn edit(path: &str, before: Option<&String>, text: &str, editable: &EditablePath
 /// Files below a folder.
 #[derive(Default)]
 struct Found {
+    /// The contents; empty for new files outside the editable paths.
     files: BTreeMap<String, Vec<u8>>,
+    /// Bytes of all contents.
+    bytes: u64,
     /// Entries that no patch can hold, each with the reason.
     special: Vec<(String, &'static str)>,
     special_paths: BTreeSet<String>,
@@ -134,7 +139,7 @@ impl Found {
         folder: &Path,
         below: &str,
         before: &BTreeMap<String, Vec<u8>>,
-        litter: &Litter,
+        rules: &Rules<'_>,
     ) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -149,7 +154,7 @@ impl Found {
             let is_given = before.contains_key(&path)
                 || kind.is_dir()
                     && before.range(inside.clone()..).next().is_some_and(|(path, _)| path.starts_with(&inside));
-            if !is_given && litter.contains(&path, kind.is_dir()) {
+            if !is_given && rules.litter.contains(&path, kind.is_dir()) {
                 continue;
             }
             if self.files.len() + self.special.len() > FILES {
@@ -157,12 +162,19 @@ impl Found {
                 return Ok(());
             }
             if kind.is_dir() {
-                self.walk(&entry.path(), &path, before, litter)?;
+                self.walk(&entry.path(), &path, before, rules)?;
             } else if !kind.is_file() || name.to_str().is_none() {
                 self.note(path, "no plain file");
             } else if kind.len() > LARGEST {
                 self.note(path, "too large");
+            } else if !before.contains_key(&path) && !rules.editable.allows(&path) {
+                // Only its name counts; an agent may have fetched a whole data set.
+                self.files.insert(path, Vec::new());
+            } else if self.bytes + kind.len() > LARGEST_TOGETHER {
+                self.note(path, "one of files that are too large together");
+                return Ok(());
             } else {
+                self.bytes += kind.len();
                 self.files.insert(path, fs::read(entry.path())?);
             }
         }

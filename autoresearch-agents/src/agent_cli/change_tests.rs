@@ -135,6 +135,34 @@ fn executable_bits_are_kept() {
     assert_eq!(executable, [true, true, false]);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_an_agent_locked_is_read_all_the_same() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::make(&place.path().join("scratch"), &files(), &[], None).unwrap();
+    let mode = |path: &str, mode: u32| fs::set_permissions(folder.work().join(path), fs::Permissions::from_mode(mode));
+    mode("src/b.txt", 0o000).unwrap();
+    mode("src", 0o000).unwrap();
+    folder.unlock();
+    let found = fs::metadata(folder.work().join("src/b.txt")).unwrap().permissions().mode();
+    assert_eq!(found & 0o700, 0o400, "whoever is not root needs it");
+}
+
+#[test]
+fn files_larger_than_memory_together_are_not_read() {
+    let large = |work: &Path| {
+        for number in 0..40 {
+            // Holes, which take no space.
+            fs::File::create(work.join(format!("src/{number}"))).unwrap().set_len(LARGEST).unwrap();
+        }
+    };
+    let change = change_by(&["a.txt"], large);
+    assert_eq!((change.outside.len(), change.forbidden.len()), (40, 0));
+    let change = change_by(&["a.txt", "src/**"], large);
+    assert!(change.forbidden.iter().any(|why| why.contains("too large together")), "{:?}", change.forbidden);
+}
+
 #[test]
 fn leftovers_of_a_dead_process_are_removed() {
     let place = tempfile::tempdir().unwrap();

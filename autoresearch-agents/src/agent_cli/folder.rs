@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::files::{is_executable, set_executable};
+use crate::files::{is_executable, make_usable, set_executable};
 
 /// Beginning of the names of our own folders.
 const PREFIX: &str = "agent-";
@@ -24,7 +24,7 @@ pub(super) fn clear(scratch: &Path) -> io::Result<()> {
     fs::create_dir_all(scratch)?;
     for entry in fs::read_dir(scratch)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            make_writable(&entry.path());
+            make_usable(&entry.path());
             // A folder that cannot be removed only takes space.
             let _ = fs::remove_dir_all(entry.path());
         }
@@ -89,9 +89,9 @@ impl Folder {
         &self.before
     }
 
-    /// Makes every folder that the agent left readable again.
+    /// Makes every file and folder that the agent left readable again.
     pub fn unlock(&self) {
-        make_writable(self.root.path());
+        make_usable(self.root.path());
     }
 
     /// Copies a file or the files of a folder, read-only and with their executable bits. Links are not followed, and `.git` is
@@ -123,27 +123,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         self.unlock();
-    }
-}
-
-/// Gives the owner all rights to a folder and the folders within it: a tool may have left them without.
-fn make_writable(folder: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let Ok(kind) = fs::symlink_metadata(folder) else { return };
-        if !kind.is_dir() {
-            return;
-        }
-        let mode = kind.permissions().mode();
-        if mode & 0o700 != 0o700 {
-            let _ = fs::set_permissions(folder, fs::Permissions::from_mode(mode | 0o700));
-        }
-    }
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            make_writable(&entry.path());
-        }
     }
 }
 

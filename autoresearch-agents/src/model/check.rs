@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use autoresearch_core::internal::check_path;
 use autoresearch_core::internal::git::{FileMode, GitError, Lineage};
 use autoresearch_core::internal::process::{Command, GRACE, Limits, describe, log_tail};
 use autoresearch_core::{Cancel, EditablePaths, Revision, SandboxError};
 
-use crate::files::set_executable;
+use crate::files::remove;
 use crate::text::both_ends;
+
+mod copy;
+
+use copy::{CopiedFile, lay_out};
 
 /// Longest output of a failed check that goes back to the model, in characters.
 const SHOWN: usize = 8000;
@@ -107,6 +110,11 @@ impl CommandCheck {
         self
     }
 
+    /// Returns true for a program among the files that a proposal may change.
+    fn may_change(&self, program: &str) -> bool {
+        program.contains('/') && self.editable.allows(program.trim_start_matches("./"))
+    }
+
     /// Returns every file that the copy must hold.
     fn tree(
         &self,
@@ -136,12 +144,6 @@ impl CommandCheck {
     }
 }
 
-/// One file of the copy.
-struct CopiedFile {
-    bytes: Vec<u8>,
-    executable: bool,
-}
-
 /// Returns true for the files that proposers see as editable text.
 fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
@@ -156,15 +158,9 @@ impl Check for CommandCheck {
     ) -> Result<Result<(), String>, SandboxError> {
         let _turn = self.in_use.lock().await;
         let tree = self.tree(incumbent, files)?;
-        let folder = self.copy.join("tree");
+        let (folder, log) = (self.copy.join("tree"), self.copy.join("log"));
         let failed = |e| SandboxError::io(format!("writing the copy {}", folder.display()), e);
-        std::fs::create_dir_all(&folder).map_err(failed)?;
-        lay_out(&folder, &tree).map_err(failed)?;
-        let log = self.copy.join("log");
-        match std::fs::remove_file(&log) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-            _ => {}
-        }
+        lay_out(&folder, &tree).and_then(|()| remove(&log)).map_err(failed)?;
         let command = Command {
             argv: self.argv.clone(),
             directory: folder.clone(),
@@ -176,63 +172,15 @@ impl Check for CommandCheck {
             isolation: None,
             results: None,
         };
-        let finished = command.run(&Cancel::new(), &|_| {}).await?;
+        let finished = match command.run(&Cancel::new(), &|_| {}).await {
+            // The change took its program away, or its first line.
+            Err(SandboxError::CannotStart { command, source }) if self.may_change(&command) => {
+                return Ok(Err(format!("`{command}`, which checks changes, cannot be started any more: {source}")));
+            }
+            finished => finished?,
+        };
         let Some(how) = describe(finished.ending) else { return Ok(Ok(())) };
         let output = log_tail(&log).unwrap_or_default();
         Ok(Err(format!("`{}` {how}:\n{}", self.argv.join(" "), both_ends(&output, SHOWN))))
-    }
-}
-
-/// Makes `folder` hold exactly these files beside what a check built: those of the last call that are gone now are removed.
-fn lay_out(folder: &Path, tree: &BTreeMap<String, CopiedFile>) -> std::io::Result<()> {
-    // JSON, since a path may hold a line break.
-    let list = folder.with_file_name("files");
-    let before: Vec<String> = serde_json::from_slice(&std::fs::read(&list).unwrap_or_default()).unwrap_or_default();
-    for path in before.iter().filter(|path| !tree.contains_key(*path) && check_path(path).is_ok()) {
-        match std::fs::remove_file(folder.join(path)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-    }
-    std::fs::write(&list, serde_json::to_vec(&tree.keys().collect::<Vec<_>>())?)?;
-    for (path, copied) in tree {
-        check_path(path).map_err(|why| std::io::Error::new(std::io::ErrorKind::InvalidInput, why))?;
-        let file = folder.join(path);
-        // An unchanged file keeps its time, so that it is not built again.
-        if !std::fs::read(&file).is_ok_and(|there| there == copied.bytes) {
-            if let Some(parent) = file.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::write(&file, &copied.bytes)?;
-        }
-        set_executable(&file, copied.executable)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::files::is_executable;
-
-    #[test]
-    fn the_copy_holds_what_the_tree_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("tree");
-        std::fs::create_dir(&root).unwrap();
-        let file = |name: &str| CopiedFile { bytes: name.as_bytes().to_vec(), executable: name == "d" };
-        let tree = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), file(name))).collect();
-        lay_out(&root, &tree(&["a", "b/c"])).unwrap();
-        std::fs::write(root.join("built"), "").unwrap();
-        lay_out(&root, &tree(&["a", "d"])).unwrap();
-        assert!(root.join("a").exists() && root.join("d").exists() && root.join("built").exists());
-        assert!(!root.join("b/c").exists());
-        assert!(is_executable(&root.join("d")) && !is_executable(&root.join("a")));
-        // A line break in a path names no second file.
-        let outside = folder.path().join("outside");
-        std::fs::write(&outside, "").unwrap();
-        lay_out(&root, &tree(&[&format!("x\n{}", outside.display())])).unwrap_or_default();
-        lay_out(&root, &tree(&["a"])).unwrap();
-        assert!(outside.exists());
     }
 }

@@ -90,11 +90,14 @@ async fn of_repository(repository: Repository, args: &DoctorArgs) -> Result<Vec<
         );
         findings.push(Finding::warning("repository", message));
     }
-    let changed = lineage.uncommitted()?;
-    if let Some(first) = changed.first() {
-        let message =
-            format!("{} files have uncommitted changes, as {first}; commit or stash them before a run", changed.len());
-        findings.push(Finding::warning("repository", message));
+    match lineage.uncommitted() {
+        Ok(changed) => findings.extend(changed.first().map(|first| {
+            let count = changed.len();
+            let message =
+                format!("{count} files have uncommitted changes, as {first}; commit or stash them before a run");
+            Finding::warning("repository", message)
+        })),
+        Err(error) => findings.push(Finding::error("repository", error.to_string())),
     }
     let subject = Subject::new(&session, &lineage, &base)?;
     let cheap = checks::cheap(&subject).await?;

@@ -272,8 +272,8 @@ fn check_new(session: &Session, lineage: &Lineage, allow_dirty: bool) -> Result<
         }
         return Err(CommandError::BranchExists(session.branch.clone()));
     }
-    let changed = lineage.uncommitted()?;
-    if !changed.is_empty() && !allow_dirty {
+    let changed = if allow_dirty { Vec::new() } else { lineage.uncommitted()? };
+    if !changed.is_empty() {
         let shown = changed.iter().take(10).map(|path| format!("  {path}")).collect::<Vec<_>>().join("\n");
         return Err(CommandError::Dirty { files: shown });
     }

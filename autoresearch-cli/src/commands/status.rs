@@ -193,8 +193,8 @@ fn activity(answer: &StatusAnswer) -> String {
 /// The cost in words; `None` if nothing was spent.
 fn spent(totals: &Totals) -> Option<String> {
     let times = (totals.trial_seconds > 0.0).then(|| {
-        let [trials, builds] = [totals.trial_seconds, totals.build_seconds]
-            .map(|seconds| report::duration(Duration::from_secs_f64(seconds)));
+        let [trials, builds] =
+            [totals.trial_seconds, totals.build_seconds].map(|seconds| report::duration(seconds_of(seconds)));
         format!("{trials} of trials, {builds} of builds")
     });
     let calls = (totals.calls > 0 || totals.tokens > 0)
@@ -211,8 +211,13 @@ fn left_in_words(answer: &StatusAnswer) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
+/// A number of seconds as a time. A file may say more than one can hold.
+fn seconds_of(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
 /// A time that is only known roughly: in minutes, below one of them in steps of ten seconds.
 fn about(seconds: f64) -> String {
     let step = if seconds < 60.0 { 10.0 } else { 60.0 };
-    report::duration(Duration::from_secs_f64((seconds / step).ceil() * step))
+    report::duration(seconds_of((seconds / step).ceil() * step))
 }

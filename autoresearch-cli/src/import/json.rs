@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::columns::Cells;
 use super::found::{Found, FoundRow};
 use super::words::{suggested, word};
+use crate::text::clean;
 
 /// Reads lines of JSON, or one JSON value that holds a list of objects; `None` if the text is none of these.
 pub fn read(text: &str, wanted: Option<&str>, segment: Option<usize>) -> Option<Found> {
@@ -174,7 +175,7 @@ fn flatten(prefix: &str, object: &Map<String, Value>, into: &mut BTreeMap<String
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.replace(char::is_control, " "),
+        Value::String(text) => clean(text).replace(char::is_control, " "),
         other => other.to_string(),
     }
 }

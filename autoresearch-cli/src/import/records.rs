@@ -2,9 +2,13 @@
 
 use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
+use autoresearch_core::internal::text::{DESCRIPTION_LIMIT, one_line};
 use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Side, Status};
 
 use super::decide::{Imported, Row};
+
+/// The length to which a commit, or a decision in the table's own spelling, is cut, in characters.
+const COMMIT: usize = 100;
 
 /// The only entry in the policy of imported runs, by which the core knows them. Nothing is known of what decided their numbers,
 /// so none can be resumed.
@@ -17,7 +21,8 @@ pub fn records(imported: &Imported, tag: &str) -> Vec<Record> {
     let mut records = vec![Record::Started(header)];
     let mut incumbent: Option<Revision> = None;
     for (experiment, row) in (0..).zip(&imported.rows) {
-        let revision = Revision(row.commit.clone());
+        let commit = one_line(&row.commit, COMMIT);
+        let revision = Revision(if commit.is_empty() { "-".into() } else { commit });
         let reason = reason(row, imported.is_judged);
         records.push(staged(experiment, row, &revision, incumbent.clone()));
         records.push(Record::TrialStarted(TrialStart::new(experiment, 1, Side::Candidate)));
@@ -28,9 +33,12 @@ pub fn records(imported: &Imported, tag: &str) -> Vec<Record> {
         let result = row.score.map(|score| {
             let mut measurement = Measurement::new(score);
             // Under the name from which the table of a run takes it.
-            measurement
-                .secondary
-                .extend(row.memory_gb.map(|gigabytes| ("peak_vram_mb".to_owned(), gigabytes * 1024.0)));
+            measurement.secondary.extend(
+                row.memory_gb
+                    .map(|gigabytes| gigabytes * 1024.0)
+                    .filter(|megabytes| megabytes.is_finite())
+                    .map(|megabytes| ("peak_vram_mb".to_owned(), megabytes)),
+            );
             measurement
         });
         let result = result.ok_or_else(|| "the table has no number".into());
@@ -53,12 +61,12 @@ fn staged(experiment: u32, row: &Row, revision: &Revision, parent: Option<Revisi
     let fingerprint = format!("imported, row {experiment} of line {}", row.line);
     let candidate = Candidate { revision: revision.clone(), fingerprint, added_lines: 0 };
     let mut staged = StagedExperiment::new(experiment, parent, candidate);
-    staged.description = row.description.clone();
+    staged.description = one_line(&row.description, DESCRIPTION_LIMIT);
     Record::Staged(staged)
 }
 
 fn reason(row: &Row, is_judged: bool) -> String {
-    match (row.recorded.as_str(), is_judged) {
+    match (one_line(&row.recorded, COMMIT).as_str(), is_judged) {
         ("", _) => "the table does not say what was kept: a keep is better than all before it".into(),
         (recorded, true) => format!("recorded as {recorded}; a keep is better than all before it"),
         (recorded, false) => format!("recorded as {recorded}"),

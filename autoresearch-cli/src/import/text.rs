@@ -8,6 +8,7 @@ use super::columns::Cells;
 use super::found::Found;
 use super::number::number;
 use super::words::plain;
+use crate::text::clean;
 
 /// The separator of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,7 @@ fn split(line: &str, separator: Separator) -> Vec<String> {
     };
     for cell in &mut cells {
         // A control character, which a terminal would obey, is no part of a text.
-        *cell = cell.replace(char::is_control, " ").trim().to_owned();
+        *cell = clean(cell).replace(char::is_control, " ").trim().to_owned();
     }
     let filled = cells.iter().rposition(|cell| !cell.is_empty()).map_or(0, |last| last + 1);
     cells.truncate(filled);

@@ -66,6 +66,27 @@ fn a_table_written_by_hand_is_imported_and_only_reported() {
 }
 
 #[test]
+fn whatever_a_table_says_is_imported_reported_and_drawn() {
+    let repository = Repository::new(0.0);
+    let (long, many) = ("d".repeat(100_000), "c".repeat(10_000));
+    let rows = [
+        format!("{many}\t1e308\t1e308\tkeep\tbaseline"),
+        "HEAD\t-1e308\tnan\tkeep\ta \u{1b}]52;c;aGVsbG8=\u{7}\u{1b}[2J title\u{202e}".into(),
+        format!("--output=pwned\t-1.7e308\t-5\tkeep\t{long}"),
+        "x\tnan\t0\tkeep\tno number".into(),
+    ];
+    repository.write("odd.tsv", &format!("commit\tscore\tmemory_gb\tstatus\tdescription\n{}\n", rows.join("\n")));
+    let said = repository.succeeds(&["import", "odd.tsv", "--direction", "minimise"]);
+    assert!(said.contains("experiments: 3; problems: 1"), "{said}");
+    let said = repository.succeeds(&["report", "--tag", "odd"]) + &repository.of_run("odd", "results.tsv");
+    assert!(said.contains("a title") && !said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
+    assert!(said.len() < 5000, "one row cannot fill the screen: {}", said.len());
+    repository.succeeds(&["verify", "--tag", "odd"]);
+    repository.fails(&["diff", "2", "--tag", "odd"]);
+    assert!(!repository.folder.join("pwned").exists());
+}
+
+#[test]
 fn an_imported_run_is_the_past_of_a_proposer() {
     let agent = "n=$(cat n.txt)\necho $((n - 1)) > n.txt\necho '{\"description\": \"less\", \"hypothesis\": \"\"}'\n";
     let config = format!(

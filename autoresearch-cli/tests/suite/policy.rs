@@ -1,6 +1,6 @@
 //! Settings that decide the number, when a run goes on.
 
-use crate::fixture::{Repository, text};
+use crate::fixture::{Repository, send, text, wait_until};
 
 const ENVIRONMENT: &str = "[environment]\nTHREADS = '8'\n[ratchet]\nrule = 'strict'\n";
 
@@ -60,4 +60,26 @@ fn nothing_binds_a_run_whose_baseline_was_never_measured() {
     repository.configure(|text| text.replace("limit_seconds = 50", "limit_seconds = 60"));
     let said = repository.fails(&["run", "--tag", "t", "--experiments", "2", "--allow-dirty"]);
     assert!(said.contains("run.limit_seconds: 50.0 then, 60.0 now"), "{said}");
+}
+
+#[test]
+fn a_baseline_that_ends_midway_binds_nothing() {
+    for signal in ["-KILL", "-INT"] {
+        // Several trials of the baseline are the default.
+        let repository = Repository::new(1.0);
+        let mut child = repository.start(&["run", "--tag", "t", "--experiments", "1"]);
+        let journal = || repository.of_run("t", "journal.jsonl");
+        wait_until("no trial of the baseline ends", || journal().contains("\"type\":\"trial_measured\""));
+        send(signal, &child);
+        child.wait().unwrap();
+        assert!(!journal().contains("\"type\":\"decided\""), "{signal} came in the middle");
+        repository.configure(|text| text.replace("sleep 1\n", "").replace("[metric]", "limit_seconds = 50\n[metric]"));
+        repository.write("work.txt", "const A: i64 = 7; // knob: int 1..99\n");
+        repository.commit("changed");
+        let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "0"]);
+        assert!(said.contains("begins anew with the last commit"), "{signal}: {said}");
+        assert!(said.contains("baseline; 7.000000; baseline; KEPT"), "{signal}: {said}");
+        let verified = repository.succeeds(&["verify"]);
+        assert!(verified.ends_with("\nsound\n"), "{signal}: {verified}");
+    }
 }

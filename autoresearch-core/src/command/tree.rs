@@ -110,6 +110,11 @@ impl Tree {
         self.files.listing()
     }
 
+    /// Returns the number of bytes of a content of the listing.
+    pub(crate) fn size(&self, content: ObjectId) -> Result<u64, SandboxError> {
+        self.files.size(content)
+    }
+
     /// Reads the content of a file of the listing, or the path that a link points to.
     pub(crate) fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
         self.files.read(content)
@@ -119,6 +124,7 @@ impl Tree {
 /// The place where a tree's files lie.
 trait Files: std::fmt::Debug + Send + Sync {
     fn listing(&self) -> Result<Arc<Listing>, SandboxError>;
+    fn size(&self, content: ObjectId) -> Result<u64, SandboxError>;
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError>;
 
     /// Makes the new folder `to` a git folder that knows the commit, if there is one.
@@ -154,6 +160,13 @@ impl Files for CommitFiles {
         Ok(self.checkout()?.listing().clone())
     }
 
+    fn size(&self, content: ObjectId) -> Result<u64, SandboxError> {
+        match self.checkout()?.converted(content) {
+            Some(converted) => Ok(converted.len() as u64),
+            None => self.read_with(|git| git.size(content)),
+        }
+    }
+
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
         match self.checkout()?.converted(content) {
             Some(converted) => Ok(converted.to_owned()),
@@ -172,14 +185,24 @@ struct MemoryFiles {
     contents: HashMap<ObjectId, Vec<u8>>,
 }
 
+impl MemoryFiles {
+    fn content(&self, content: ObjectId) -> Result<&Vec<u8>, SandboxError> {
+        let found = self.contents.get(&content);
+        found.ok_or_else(|| SandboxError::Other(format!("the tree has no object {content}")))
+    }
+}
+
 impl Files for MemoryFiles {
     fn listing(&self) -> Result<Arc<Listing>, SandboxError> {
         Ok(self.listing.clone())
     }
 
+    fn size(&self, content: ObjectId) -> Result<u64, SandboxError> {
+        self.content(content).map(|content| content.len() as u64)
+    }
+
     fn read(&self, content: ObjectId) -> Result<Vec<u8>, SandboxError> {
-        let found = self.contents.get(&content).cloned();
-        found.ok_or_else(|| SandboxError::Other(format!("the tree has no object {content}")))
+        self.content(content).cloned()
     }
 
     fn put_repository(&self, _to: &Path) -> Result<(), SandboxError> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::commands::Commands;
 use crate::change::{Patch, PatchFault};
-use crate::git::{Conflict, FileMode, GitError, Lineage, collision};
+use crate::git::{Conflict, FileMode, GitError, Lineage, Listing, ObjectId, TreeFile, collision};
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
 
@@ -62,6 +62,7 @@ impl Workspace {
         let files = self.read_editable(parent)?;
         let changed = patch.apply(&files, &self.commands.editable).map_err(rejected)?;
         let tree = self.with_lineage(|git| git.tree(parent))?;
+        let after = after(&tree, &changed)?;
         for path in changed.keys().filter(|path| !files.contains_key(*path)) {
             match tree.get(path).map(|file| file.mode) {
                 None => {}
@@ -71,7 +72,9 @@ impl Workspace {
                 }
                 Some(_) => return Err(rejected(PatchFault::not_text(path))),
             }
-            if let Some(other) = collision(&tree, path) {
+            if changed.get(path).is_some_and(Option::is_some)
+                && let Some(other) = collision(&after, path)
+            {
                 return Err(rejected(PatchFault::collides(path, other)));
             }
         }
@@ -113,6 +116,19 @@ impl Workspace {
     pub(super) fn read_editable(&self, revision: &Revision) -> Result<BTreeMap<String, String>, GitError> {
         self.with_lineage(|git| git.editable_files(revision, &self.commands.editable))
     }
+}
+
+/// The paths of a tree after a change. The contents of what changed do not matter here.
+fn after(tree: &Listing, changed: &BTreeMap<String, Option<String>>) -> Result<Listing, GitError> {
+    let new = TreeFile { blob: ObjectId::of_file(b"")?, mode: FileMode::Regular };
+    let mut after = Listing::clone(tree);
+    for (path, text) in changed {
+        match text {
+            Some(_) => after.insert(path.clone(), new),
+            None => after.remove(path),
+        };
+    }
+    Ok(after)
 }
 
 fn rejected(error: impl std::fmt::Display) -> StageError {

@@ -22,12 +22,9 @@ impl Lineage {
     ) -> Result<Revision, GitError> {
         let parent = self.commit(parent)?;
         let before = parent.tree().or_git()?;
+        let before = self.without(before, changed)?;
         let mut update = git2::build::TreeUpdateBuilder::new();
-        for (path, text) in changed {
-            let Some(text) = text else {
-                update.remove(path.as_str());
-                continue;
-            };
+        for (path, text) in changed.iter().filter_map(|(path, text)| Some((path, text.as_ref()?))) {
             let is_executable = before.get_path(Path::new(path)).is_ok_and(|entry| entry.filemode() == 0o100755);
             let mode = if is_executable { git2::FileMode::BlobExecutable } else { git2::FileMode::Blob };
             update.upsert(path.as_str(), self.repository.blob(text.as_bytes()).or_git()?, mode);
@@ -45,12 +42,9 @@ impl Lineage {
         candidate: &Revision,
     ) -> Result<Revision, GitError> {
         let (onto, candidate) = (self.commit(onto)?, self.commit(candidate)?);
+        let before = self.without(onto.tree().or_git()?, changed)?;
         let mut update = git2::build::TreeUpdateBuilder::new();
-        for (path, file) in changed {
-            let Some(file) = file else {
-                update.remove(path.as_str());
-                continue;
-            };
+        for (path, file) in changed.iter().filter_map(|(path, file)| Some((path, file.as_ref()?))) {
             let mode = match file.mode {
                 FileMode::Regular => git2::FileMode::Blob,
                 FileMode::Executable => git2::FileMode::BlobExecutable,
@@ -59,8 +53,27 @@ impl Lineage {
             };
             update.upsert(path.as_str(), file.blob.oid()?, mode);
         }
-        let tree = update.create_updated(&self.repository, &onto.tree().or_git()?).or_git()?;
+        let tree = update.create_updated(&self.repository, &before).or_git()?;
         self.write_commit(tree, &onto, &String::from_utf8_lossy(candidate.message_bytes()))
+    }
+
+    /// Returns a tree without the files that are deleted. They go first, since a file may take the place of a folder, and a folder
+    /// that of a file.
+    fn without<'r, T>(
+        &'r self,
+        tree: git2::Tree<'r>,
+        changed: &BTreeMap<String, Option<T>>,
+    ) -> Result<git2::Tree<'r>, GitError> {
+        let mut update = git2::build::TreeUpdateBuilder::new();
+        let mut deleted = changed.iter().filter(|(_, content)| content.is_none()).peekable();
+        if deleted.peek().is_none() {
+            return Ok(tree);
+        }
+        for (path, _) in deleted {
+            update.remove(path.as_str());
+        }
+        let id = update.create_updated(&self.repository, &tree).or_git()?;
+        self.repository.find_tree(id).or_git()
     }
 
     /// Writes a commit with the parent and tree of `candidate` and another message.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions};
+use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::conversions::Conversions;
 use super::error::{GitError, OrGit};
@@ -94,15 +94,6 @@ impl Lineage {
         Ok(Revision(head.peel_to_commit().or_git()?.id().to_string()))
     }
 
-    /// Lists the tracked files that differ from the checked-out commit.
-    pub fn uncommitted(&self) -> Result<Vec<String>, GitError> {
-        let mut options = StatusOptions::new();
-        options.include_untracked(false).include_ignored(false).exclude_submodules(true);
-        let statuses = self.repository.statuses(Some(&mut options)).or_git()?;
-        let changed = statuses.iter().filter(|entry| entry.status() != Status::CURRENT);
-        Ok(changed.filter_map(|entry| entry.path().map(str::to_owned).ok()).collect())
-    }
-
     /// Returns whether git's ignore rules cover a path relative to the root of the working tree.
     #[doc(hidden)]
     pub fn is_ignored(&self, path: &str) -> Result<bool, GitError> {
@@ -168,6 +159,16 @@ impl Lineage {
     pub fn blob(&self, id: ObjectId) -> Result<Vec<u8>, GitError> {
         match self.repository.find_blob(id.oid()?) {
             Ok(blob) => Ok(blob.content().to_owned()),
+            Err(error) if error.code() == ErrorCode::NotFound => Err(missing_object(&self.repository, id)),
+            Err(error) => Err(error).or_git(),
+        }
+    }
+
+    /// Returns the number of bytes of a file's content, without reading it.
+    pub fn size(&self, id: ObjectId) -> Result<u64, GitError> {
+        let object = id.oid()?;
+        match self.repository.odb().and_then(|objects| objects.read_header(object)) {
+            Ok((size, _)) => Ok(size as u64),
             Err(error) if error.code() == ErrorCode::NotFound => Err(missing_object(&self.repository, id)),
             Err(error) => Err(error).or_git(),
         }

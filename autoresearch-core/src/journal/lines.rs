@@ -13,6 +13,9 @@ use super::record::VERSION;
 /// The beginning of every line.
 const START: &[u8] = b"{\"crc\":";
 
+/// Beginnings within a line at which a record is looked for, from the end.
+const BEGINNINGS: usize = 16;
+
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
     crc: String,
@@ -125,9 +128,12 @@ pub(super) fn format_line(entry: &Entry) -> Result<Vec<u8>, String> {
     Ok(line)
 }
 
-/// The whole records that stand in a line after its beginning, with the places where they begin.
+/// The whole records that stand in a line after its beginning, with the places where they begin, the last one first.
+///
+/// Each reaches to the end of the line, so that there is one at most: a few beginnings are tried, since a change may hold the same
+/// words. A text of nothing but beginnings would take hours otherwise.
 fn hidden(line: &[u8]) -> impl Iterator<Item = (usize, Entry)> {
-    let starts = (1..line.len()).filter(|at| line[*at..].starts_with(START));
+    let starts = (1..line.len()).rev().filter(|at| line[*at..].starts_with(START)).take(BEGINNINGS);
     starts.filter_map(|at| Some((at, serde_json::from_str(checksum(&line[at..]).ok()?).ok()?)))
 }
 

@@ -90,6 +90,40 @@ fn a_record_that_is_missing_is_no_line_of_somebody_else() {
     assert!(matches!(error.fault(), JournalFault::Damaged { line: 3, .. }), "{error}");
 }
 
+#[test]
+fn a_text_of_nothing_but_beginnings_takes_no_time() {
+    let (_folder, path, entries) = written(2);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    // Each could be a record up to the end of the line.
+    let text = "{\"crc\":\"00000000\",\"body\":[".repeat(100_000);
+    let before = std::time::Instant::now();
+    for damaged in
+        [format!("{whole}{text}\n"), format!("{text}\n{whole}"), whole.replacen('\n', &format!("\n{text}"), 1)]
+    {
+        std::fs::write(&path, damaged).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), entries);
+    }
+    assert!(before.elapsed() < std::time::Duration::from_secs(20), "{:?}", before.elapsed());
+}
+
+#[test]
+fn a_journal_that_is_replaced_while_it_is_waited_for_is_opened_anew() {
+    let (_folder, path, entries) = written(2);
+    let held = Journal::open(&path).unwrap();
+    let (waits, replaced) = (path.clone(), path.with_extension("new"));
+    let opened = std::thread::spawn(move || {
+        let mut journal = Journal::open(&waits).unwrap();
+        journal.append(stopped("written after it")).unwrap();
+    });
+    // As setting lines aside does it, in the middle of the wait.
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    std::fs::copy(&path, &replaced).unwrap();
+    std::fs::rename(&replaced, &path).unwrap();
+    drop(held);
+    opened.join().unwrap();
+    assert_eq!(Journal::read(&path).unwrap().len(), entries.len() + 1);
+}
+
 /// Fails once, in the middle of a line.
 struct Full(Vec<u8>, bool);
 

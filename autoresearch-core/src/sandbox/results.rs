@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResultFiles {
-    /// Files that the run writes. They become artifacts of its outcome, each under its path; at most 64 MiB each, 1000 in all.
+    /// Files that the run writes. They become artifacts of its outcome, each under its path; at most 64 MiB each, and 1000 files
+    /// or 512 MiB in all.
     pub written: Vec<String>,
     /// Files whose bytes and lines are counted after the run, for the artifact `sizes`.
     pub counted: Vec<String>,

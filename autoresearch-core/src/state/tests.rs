@@ -167,6 +167,24 @@ fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
 }
 
 #[test]
+fn a_test_that_is_taken_back_or_abandoned_has_its_place_all_the_same() {
+    let place = |records: &[Record], id: u32| {
+        let state = replay(records.to_vec()).unwrap();
+        state.evidence(state.open(id).unwrap()).tested
+    };
+    let screened = |id, name| vec![staged(id, Some(TO), name), started(id, 1), measured(id, 1)];
+    let back = Record::TrialCancelled { experiment: 1, trial: 2, reason: "the run ended".into() };
+    // The run ends in the middle of a test and goes on; meanwhile another one begins.
+    let mut records = [vec![started(1, 1), measured(1, 1), started(1, 2), back], screened(2, "c")].concat();
+    records.extend([started(2, 2), measured(2, 2), started(1, 3), measured(1, 3)]);
+    assert_eq!((place(&records, 1), place(&records, 2)), (0, 1), "a restart gives no second first place");
+    // A crash in the middle decides nothing by the test, which has used its level up nevertheless.
+    records.push(Record::Decided(Decision::new(2, Status::Crash)));
+    records.extend(screened(3, "d"));
+    assert_eq!(place(&records, 3), 2);
+}
+
+#[test]
 fn a_health_check_teaches_the_noise() {
     let check = |score: f64| Record::HealthChecked {
         failure: None,

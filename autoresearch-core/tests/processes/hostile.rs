@@ -130,6 +130,38 @@ async fn leftovers_are_removed_as_soon_as_a_trial_ends() {
     }
 }
 
+#[tokio::test]
+async fn a_file_may_become_a_folder_and_a_folder_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::at(folder.path());
+    let sandbox = fixture.sandbox(Commands::default());
+    let base = sandbox.baseline().await.unwrap().revision;
+    let delete = |path: &str| FileEdit::Delete { path: path.into() };
+    let list = script("echo score: 1; find . -type f ! -name run.sh | LC_ALL=C sort").edits;
+    let edits = |paths: &[&str]| paths.iter().flat_map(|path| write(path, "x").edits).collect::<Vec<_>>();
+    let first = Patch { edits: [list, edits(&["part", "deep/er/a", "deep/er/b"])].concat() };
+    let first = sandbox.stage(1, &base, &first, "files").await.unwrap();
+    let turned = [edits(&["part/a", "deep/er"]), ["part", "deep/er/a", "deep/er/b"].map(delete).to_vec()].concat();
+    let second = sandbox.stage(2, &first.revision, &Patch { edits: turned }, "turned").await.unwrap();
+    for (number, (candidate, files)) in [
+        (&first, "./deep/er/a\n./deep/er/b\n./part\n"),
+        (&second, "./deep/er\n./part/a\n"),
+        (&first, "./deep/er/a\n./deep/er/b\n./part\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let trial = Trial::new(1, number as u32 + 1, 0, Duration::from_secs(30).into());
+        let outcome = sandbox.run(candidate, &trial, &Cancel::new()).await.unwrap();
+        assert_eq!(outcome.log().tail, format!("score: 1\n{files}"));
+    }
+    // Both at once cannot be.
+    for edits in [edits(&["part/a"]), edits(&["deep"]), edits(&["new", "new/below"])] {
+        let staged = sandbox.stage(3, &first.revision, &Patch { edits }, "both").await;
+        assert!(matches!(&staged, Err(StageError::Rejected(why)) if why.contains("folder")), "{staged:?}");
+    }
+}
+
 /// The files below the folder, relative to it, the repository and the logs left out.
 fn walk(root: &Path) -> Vec<String> {
     let (mut files, mut left) = (Vec::new(), vec![root.to_owned()]);

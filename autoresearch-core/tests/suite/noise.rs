@@ -388,11 +388,14 @@ fn a_machine_that_gets_faster_all_the_time_is_no_improvement() {
     assert!(aware <= 30 && greedy > 4 * aware, "{aware} kept in 20 runs, {greedy} by strict improvement");
 }
 
-/// Scores of few values: pass rates of twenty items, and steps of which three in a row are often equal.
-const FEW_VALUES: [Scores; 3] = [
+/// Scores of few values: pass rates of twenty items, and steps of which three in a row are often equal; also of five items, of
+/// which nearly all pass, and events that are rare.
+const FEW_VALUES: [Scores; 5] = [
     Scores::PassRate { items: 20, base: 0.9 },
     Scores::PassRate { items: 20, base: 0.5 },
     Scores::Steps { draws: 4, success: 0.12 },
+    Scores::PassRate { items: 5, base: 0.9 },
+    Scores::Steps { draws: 100, success: 0.01 },
 ];
 
 #[tokio::test]

@@ -10,6 +10,8 @@ use autoresearch_core::Commands;
 use autoresearch_core::internal::git::{GitError, Lineage, root_of};
 use autoresearch_core::*;
 
+mod uncommitted;
+
 /// A repository with a file `value`, and a folder for the sandbox.
 struct Fixture {
     folder: tempfile::TempDir,

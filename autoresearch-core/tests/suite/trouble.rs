@@ -215,6 +215,45 @@ async fn a_proposer_that_repeats_itself_is_slowed_down_and_the_run_ends() {
     assert_eq!(lab.state().rejections.len(), 40);
 }
 
+/// Is paid for proposals that come to nothing: for so many in a wave, with so many unpaid failures between the waves.
+struct Costly {
+    in_a_wave: usize,
+    failures: usize,
+    calls: usize,
+}
+
+#[async_trait]
+impl Proposer<Step> for Costly {
+    async fn propose(&mut self, _: &Context<'_, Step>) -> Result<Proposal<Step>, ProposerError> {
+        Err(ProposerError::Exhausted("not asked".into()))
+    }
+
+    async fn propose_wave(&mut self, _: &Context<'_, Step>, _: usize) -> Result<Wave<Step>, ProposerError> {
+        self.calls += 1;
+        if !self.calls.is_multiple_of(self.failures + 1) {
+            return Err(ProposerError::Transient("the server is busy".into()));
+        }
+        let cost = Cost { dollars: 1.0, calls: 1, ..Cost::default() };
+        Ok((0..self.in_a_wave).map(|_| Err(RejectedDraft::new("a draft", "the answer was cut", cost))).collect())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejected_waves_and_failures_by_turns_end_as_well() {
+    for (in_a_wave, failures, dollars) in [(1, 1, 20.0), (1, 3, 20.0), (5, 0, 20.0), (7, 2, 21.0)] {
+        let machine = Machine::new(Step::score(50.0));
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let proposer = Box::new(Costly { in_a_wave, failures, calls: 0 });
+        let lab = Lab::builder(machine.sandbox(), proposer, metric).ratchet(Arc::new(Strict));
+        let mut lab = lab.open_journal(machine.journal().unwrap()).build().unwrap();
+        let began = tokio::time::Instant::now();
+        let reason = lab.run(&Cancel::new()).await.unwrap();
+        assert!(matches!(reason, StopReason::Rejected { .. }), "{reason}");
+        assert_eq!(lab.state().cost.dollars, dollars, "{in_a_wave} in a wave, {failures} failures between");
+        assert!(began.elapsed() > Duration::from_secs(5), "with waits: {:?}", began.elapsed());
+    }
+}
+
 /// Answers with more than it is asked for, with nothing, and with what nobody can store.
 struct Careless;
 
@@ -338,6 +377,63 @@ async fn a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experimen
     let mut lab = over(&machine, "nothing");
     lab.run(&Cancel::new()).await.unwrap();
     assert_eq!(lab.state().incumbent.as_ref().unwrap().arm.mean().unwrap().get(), 30.0);
+}
+
+/// A machine on which no keep can be adopted, as long as somebody has the run's branch checked out.
+struct CheckedOut {
+    machine: Machine,
+    is_checked_out: bool,
+}
+
+#[async_trait]
+impl Sandbox<Step> for CheckedOut {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        self.machine.sandbox().baseline().await
+    }
+
+    async fn stage(&self, id: u32, parent: &Revision, step: &Step, text: &str) -> Result<Candidate, StageError> {
+        self.machine.sandbox().stage(id, parent, step, text).await
+    }
+
+    async fn run(&self, candidate: &Candidate, trial: &Trial, cancel: &Cancel) -> Result<Outcome, SandboxError> {
+        // The second candidate takes longer than everything else.
+        let seconds = if candidate.revision.0 == "2" { 60 } else { 1 };
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        self.machine.sandbox().run(candidate, trial, cancel).await
+    }
+
+    async fn adopt(&self, from: Option<&Revision>, to: &Revision) -> Result<(), SandboxError> {
+        match from {
+            Some(_) if self.is_checked_out => Err(SandboxError::Other("the branch is checked out".into())),
+            _ => self.machine.sandbox().adopt(from, to).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_orderly_error_takes_the_trials_of_other_workers_back() {
+    let machine = Machine::new(Step::score(50.0));
+    let lab = |is_checked_out: bool| {
+        let sandbox = Arc::new(CheckedOut { machine: machine.clone(), is_checked_out });
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let mut settings = Settings::new("trouble", Duration::from_secs(100));
+        settings.workers = Workers::new(2);
+        let script = Script::new([40.0, 45.0].map(Step::score));
+        let lab = Lab::builder(sandbox, Box::new(script), metric).ratchet(Arc::new(Strict)).settings(settings);
+        lab.open_journal(machine.journal().unwrap()).build().unwrap()
+    };
+    let mut first = lab(true);
+    let error = first.run(&Cancel::new()).await.unwrap_err();
+    assert!(error.to_string().contains("checked out"), "{error}");
+    let open: Vec<_> =
+        first.state().open.iter().map(|open| (open.experiment.id, open.lost, open.running.len())).collect();
+    assert!(open.contains(&(2, 0, 0)), "its trial was in flight: {open:?}");
+    drop(first);
+    machine.restart(1.0);
+    let mut lab = lab(false);
+    lab.run(&Cancel::new()).await.unwrap();
+    let statuses: Vec<Status> = lab.state().experiments.iter().map(|experiment| experiment.status).collect();
+    assert_eq!(statuses, [Status::Keep, Status::Keep, Status::Discard]);
 }
 
 /// Always asks for more.

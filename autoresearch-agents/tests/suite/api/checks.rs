@@ -48,6 +48,81 @@ async fn a_command_checks_the_candidate_in_a_copy_of_the_tree() {
     assert_eq!(std::fs::read_to_string(repository.join(FILE)).unwrap(), "one\n");
 }
 
+/// A repository with a script that checks changes, and the check.
+fn scripted(folder: &Path, script: &str, editable: &[&str]) -> (Revision, CommandCheck) {
+    let repository = folder.join("repository");
+    std::fs::create_dir(&repository).unwrap();
+    for (name, text) in [("check.sh", script), (FILE, "one\n")] {
+        std::fs::write(repository.join(name), text).unwrap();
+    }
+    git(&repository, &["init", "-q"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["update-index", "--chmod=+x", "check.sh"]);
+    git(&repository, &["commit", "-q", "-m", "first"]);
+    let lineage = Lineage::open(&repository, "test").unwrap();
+    let head = lineage.head().unwrap();
+    let check = CommandCheck::new(lineage, vec!["./check.sh".into()], folder.join("copy"));
+    (head, check.with_editable(EditablePaths::new(editable.iter().copied())))
+}
+
+fn with(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_script_of_the_repository_checks_until_a_change_breaks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\ngrep -q two a.rs\n";
+    let (head, check) = scripted(folder.path(), script, &["**"]);
+    let whole = [(FILE, "two\n"), ("check.sh", script)];
+    assert_eq!(check.check(&head, &with(&whole)).await.unwrap(), Ok(()), "it keeps its executable bit");
+    for broken in [&whole[..1], &[whole[0], ("check.sh", "#!/no/such/shell\n")]] {
+        let words = check.check(&head, &with(broken)).await.unwrap().unwrap_err();
+        assert!(words.contains("`./check.sh`, which checks changes, cannot be started any more"), "{words}");
+    }
+    assert_eq!(check.check(&head, &with(&whole)).await.unwrap(), Ok(()), "the next change is not to blame");
+    // A program that no change could take away is a mistake of the set-up.
+    let (folder, missing) = (tempfile::tempdir().unwrap(), "#!/no/such/shell\n");
+    let (head, check) = scripted(folder.path(), missing, &[FILE]);
+    let error = check.check(&head, &with(&whole[..1])).await.unwrap_err();
+    assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_that_a_check_runs_or_is_given_reaches_files_outside_its_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    std::fs::create_dir(&users).unwrap();
+    std::fs::write(users.join("precious"), "as it was\n").unwrap();
+    let precious = || std::fs::read_to_string(users.join("precious")).unwrap();
+    // A path with a line break, which would be two lines of a list.
+    let path = format!("src/x\n{}", users.join("precious").display());
+    let patch = Patch { edits: vec![FileEdit::Write { path: path.clone(), text: "x".into() }] };
+    let editable = EditablePaths::new(["src/**", FILE]);
+    assert!(patch.applied_to(&with(&[(FILE, "one\n")]), &editable).is_err());
+    let (head, check) = scripted(folder.path(), "#!/bin/sh\nsh a.rs\n", &["src/**", FILE]);
+    check.check(&head, &with(&[(FILE, "true\n"), (&path, "x")])).await.unwrap_err();
+    // What runs in a check may leave anything there, under which the next one must not suffer.
+    for leaves in [
+        "ln -sf $U/precious a.rs",
+        "rm a.rs; mkdir -p a.rs/deep",
+        "rm a.rs; mkfifo a.rs",
+        "mkdir -p src; rm -rf src; ln -s $U src",
+        "rm -f ../files; ln -s $U/precious ../files",
+        "rm ../log; mkdir ../log",
+        "mv ../tree ../aside; ln -s $U ../tree",
+        "rm -rf ../tree",
+    ] {
+        let script = format!("U={}; {leaves}\n", users.display());
+        assert_eq!(check.check(&head, &with(&[(FILE, &script), ("src/precious", "x")])).await.unwrap(), Ok(()));
+        let files = with(&[(FILE, "test ! -e src/precious\n"), ("src/new", "x")]);
+        let next = tokio::time::timeout(Duration::from_secs(20), check.check(&head, &files));
+        assert_eq!(next.await.unwrap().unwrap(), Ok(()), "after `{leaves}`");
+        assert_eq!(precious(), "as it was\n", "after `{leaves}`");
+        assert_eq!(std::fs::read_dir(&users).unwrap().count(), 1, "after `{leaves}`");
+    }
+}
+
 struct Dry(ClaudeProposer, Arc<Mutex<Option<DryRun>>>);
 
 #[async_trait]

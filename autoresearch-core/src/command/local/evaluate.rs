@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::executor::JobEvaluation;
 use super::super::process::{log_tail, outcome};
 use super::phases::{Ended, Phases, Room};
-use super::place::{blocking, items};
+use super::place::{blocking, items, keep_items};
 use super::record;
 use super::results::found;
 use super::slot::Slot;
@@ -53,7 +53,8 @@ impl Phases<'_> {
         if !matches!(evaluated, Outcome::Completed(_)) {
             return Ok(evaluated);
         }
-        self.place.keep_items(self.job, &mut log)?;
+        let from = items(evaluator);
+        log = blocking(move || keep_items(&from, &mut log).map(|()| log)).await?;
         log.tail = log_tail(&results).map_err(|e| SandboxError::io(format!("reading {}", results.display()), e))?;
         Ok(Outcome::Completed(RunLog { path: Some(results), ..log }))
     }

@@ -10,8 +10,7 @@ use super::super::failing_test::failing_test;
 use super::super::isolation::{Isolated, Isolation, IsolationLevel};
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::super::provision::Provision;
-use super::place::SLOT;
-use super::place::{Place, blocking, items};
+use super::place::{Place, SLOT, blocking, items, keep_items};
 use super::slot::Slot;
 use super::{record, results};
 use crate::cancel::Cancel;
@@ -144,8 +143,12 @@ impl Phases<'_> {
         let mut of_repeats = Duration::ZERO;
         loop {
             // What the build or the repeat before wrote is not this one's.
-            let _ = std::fs::remove_file(items(&self.place.slot));
-            results::remove(&self.place.slot, self.job)?;
+            let (scores, slot, job) = (items(&self.place.slot), self.place.slot.clone(), self.job.clone());
+            blocking(move || {
+                let _ = std::fs::remove_file(scores);
+                results::remove(&slot, &job)
+            })
+            .await?;
             step.limit = self.job.run.limit.saturating_sub(log.elapsed);
             let run = match self.execute(Phase::Run, &step, &log).await? {
                 Ended::NotStarted(message) => return Ok(Outcome::Crashed { message, log }),
@@ -165,10 +168,15 @@ impl Phases<'_> {
             }
             log.exit_code = code.filter(|_| self.job.any_exit_code);
             if repeats == 1 || log.repeats.len() == repeats as usize {
-                if self.job.evaluation.is_none() {
-                    self.place.keep_items(self.job, &mut log)?;
-                }
-                results::collect(&self.place.slot, self.job, &mut log)?;
+                let (slot, job) = (self.place.slot.clone(), self.job.clone());
+                log = blocking(move || {
+                    if job.evaluation.is_none() {
+                        keep_items(&items(&slot), &mut log)?;
+                    }
+                    results::collect(&slot, &job, &mut log)?;
+                    Ok(log)
+                })
+                .await?;
                 let ended = match outcome(&run, "the run", log)? {
                     Outcome::Crashed { log, .. } if is_result => Outcome::Completed(log),
                     ended => ended,

@@ -1,11 +1,12 @@
 //! A slot, and the build that was made in it ahead of a run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::super::executor::{Job, JobName};
+use super::results::open;
 use super::slot::Slot;
-use crate::metric::ITEMS;
+use crate::metric::{ITEMS, MAX_ITEM_BYTES};
 use crate::revision::Revision;
 use crate::sandbox::{RunLog, SandboxError};
 
@@ -46,26 +47,18 @@ impl Place {
         let built = self.built.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         (built.job == job.name && built.candidate == *job.tree.revision()).then_some(built.log)
     }
+}
 
-    /// The slot of what measures: of the evaluation if a job has one, else of its run.
-    pub(super) fn measuring(&self, job: &Job) -> &Slot {
-        if job.evaluation.is_some() { &self.evaluator } else { &self.slot }
+/// Copies the scores of items out of the slot, which is emptied after the run. A link, or whatever else a candidate may put in
+/// their place, is no list of scores, and neither is a file too long for one.
+pub(super) fn keep_items(from: &Path, log: &mut RunLog) -> Result<(), SandboxError> {
+    let Some(to) = log.path.as_ref().map(|path| path.with_extension(ITEMS)) else { return Ok(()) };
+    if let Some(mut items) = open(from, MAX_ITEM_BYTES) {
+        let copied = std::fs::File::create(&to).and_then(|mut copy| std::io::copy(&mut items, &mut copy));
+        copied.map_err(|e| SandboxError::io(format!("writing {}", to.display()), e))?;
+        log.artifacts.insert(ITEMS.into(), to);
     }
-
-    /// Copies the scores of items out of the slot, which is emptied after the run. A link, or whatever else a candidate may put
-    /// in their place, is no list of scores, and neither is a file too long for one.
-    pub(super) fn keep_items(&self, job: &Job, log: &mut RunLog) -> Result<(), SandboxError> {
-        let (from, Some(to)) = (items(self.measuring(job)), log.path.as_ref().map(|path| path.with_extension(ITEMS)))
-        else {
-            return Ok(());
-        };
-        let is_list = |found: std::fs::Metadata| found.is_file() && found.len() <= crate::metric::MAX_ITEM_BYTES;
-        if std::fs::symlink_metadata(&from).is_ok_and(is_list) {
-            std::fs::copy(&from, &to).map_err(|e| SandboxError::io(format!("writing {}", to.display()), e))?;
-            log.artifacts.insert(ITEMS.into(), to);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The file that a command may write the scores of items to: in its own scratch folder, like all that it writes.

@@ -1,6 +1,7 @@
 //! The files of a run that a metric reads: removed from the slot before the run, collected after it.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::super::executor::Job;
@@ -11,8 +12,11 @@ use crate::git::Listing;
 use crate::metric::MAX_ITEM_BYTES;
 use crate::sandbox::{RunLog, SIZES, SandboxError, Sizes};
 
-/// Most files of one run that are kept.
+/// Most files of one run that are kept, and their bytes together.
 const MOST: usize = 1000;
+const MOST_BYTES: u64 = 8 * MAX_ITEM_BYTES;
+/// Longest file whose lines are counted.
+const MOST_COUNTED: u64 = 1 << 30;
 
 /// Removes the files that the run is to write.
 pub(super) fn remove(slot: &Slot, job: &Job) -> Result<(), SandboxError> {
@@ -37,16 +41,17 @@ pub(super) fn collect(slot: &Slot, job: &Job, log: &mut RunLog) -> Result<(), Sa
     if !job.results.written.is_empty() {
         let own = job.tree.listing()?;
         let written = found(slot, &job.results.written);
+        let mut room = MOST_BYTES;
         for (at, (path, exact)) in written.into_iter().take(MOST).enumerate() {
             let from = slot.path().join(&path);
-            let is_kept =
-                fs::symlink_metadata(&from).is_ok_and(|found| found.is_file() && found.len() <= MAX_ITEM_BYTES);
-            if !is_kept || (!exact && is_unchanged(&own, &path, &from)) {
+            let Some(mut content) = open(&from, MAX_ITEM_BYTES.min(room)) else { continue };
+            if !exact && is_unchanged(&own, &path, &from) {
                 continue;
             }
             fs::create_dir_all(&folder).map_err(|e| failed(&folder, e))?;
             let to = folder.join(at.to_string());
-            fs::copy(&from, &to).map_err(|e| failed(&to, e))?;
+            let mut copy = fs::File::create(&to).map_err(|e| failed(&to, e))?;
+            room -= std::io::copy(&mut content, &mut copy).map_err(|e| failed(&to, e))?;
             log.artifacts.insert(path, to);
         }
     }
@@ -73,16 +78,48 @@ fn is_unchanged(own: &Listing, path: &str, place: &Path) -> bool {
     own.get(path).is_some_and(|file| holds(place, file.blob))
 }
 
-fn add(sizes: Sizes, path: &Path) -> Sizes {
-    let is_file = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    let Ok(bytes) = fs::read(path) else { return sizes };
-    if !is_file {
-        return sizes;
+/// Opens a file of at most `most` bytes for reading. Something else, such as a pipe on whose writer one would wait for ever, is
+/// none, and neither is a file that may not be read.
+pub(super) fn open(path: &Path, most: u64) -> Option<fs::File> {
+    let is_file = |found: fs::Metadata| found.is_file() && found.len() <= most;
+    fs::symlink_metadata(path).is_ok_and(is_file).then(|| fs::File::open(path).ok()).flatten()
+}
+
+/// Adds the size of a file. One that is too long to be read counts a line for each byte.
+fn add(before: Sizes, path: &Path) -> Sizes {
+    let Some((bytes, file)) = open(path, u64::MAX).and_then(|file| Some((file.metadata().ok()?.len(), file))) else {
+        return before;
+    };
+    let lines = if bytes > MOST_COUNTED { Ok(bytes) } else { count_lines(file) };
+    let Ok(lines) = lines else { return before };
+    let mut sizes = before;
+    (sizes.files, sizes.bytes, sizes.lines) =
+        (before.files + 1, before.bytes.saturating_add(bytes), before.lines.saturating_add(lines));
+    sizes
+}
+
+/// Counts the lines that are not blank.
+fn count_lines(file: fs::File) -> std::io::Result<u64> {
+    let (mut reader, mut lines, mut is_blank) = (BufReader::with_capacity(1 << 16, file), 0, true);
+    loop {
+        let bytes = reader.fill_buf()?;
+        for byte in bytes {
+            // A line counts at its first character that is not blank.
+            match byte {
+                b'\n' => is_blank = true,
+                _ if is_blank && !byte.is_ascii_whitespace() => {
+                    is_blank = false;
+                    lines += 1;
+                }
+                _ => {}
+            }
+        }
+        let count = bytes.len();
+        if count == 0 {
+            return Ok(lines);
+        }
+        reader.consume(count);
     }
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
-    let mut sum = sizes;
-    (sum.files, sum.bytes, sum.lines) = (sum.files + 1, sum.bytes + bytes.len() as u64, sum.lines + lines as u64);
-    sum
 }
 
 /// Finds the files below a slot that match the patterns, sorted, each with whether it is called by its exact path. Links are not
@@ -131,4 +168,36 @@ fn leads_through_folders(slot: &Path, path: &str) -> bool {
         }
     }
     true
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::super::super::executor::JobName;
+    use super::super::super::tree::Tree;
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_read_without_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        let tree = Tree::new([("a.rs", "one\n\n  \ntwo")]).unwrap();
+        slot.fill(&tree).unwrap();
+        let mut job = Job::new(JobName::new("t", "1"), tree, vec!["true".into()], std::time::Duration::from_secs(1));
+        job.results.counted = vec!["**/*.rs".into()];
+        job.results.written = vec!["**/*.rs".into(), "pipe.rs".into()];
+        nix::unistd::mkfifo(&slot.path().join("pipe.rs"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", slot.path().join("endless.rs")).unwrap();
+        fs::write(slot.path().join("new.rs"), "three\n").unwrap();
+        let mut log = RunLog { path: Some(folder.path().join("log")), ..RunLog::default() };
+        collect(&slot, &job, &mut log).unwrap();
+        let sizes: Sizes = serde_json::from_slice(&fs::read(&log.artifacts[SIZES]).unwrap()).unwrap();
+        assert_eq!((sizes.files, sizes.bytes, sizes.lines), (2, 17, 3));
+        assert_eq!(log.artifacts.keys().collect::<Vec<_>>(), ["new.rs", SIZES]);
+        // A hole of which nobody sees the end.
+        let size = 1 << 40;
+        fs::File::options().write(true).open(slot.path().join("new.rs")).unwrap().set_len(size).unwrap();
+        collect(&slot, &job, &mut log).unwrap();
+        let sizes: Sizes = serde_json::from_slice(&fs::read(&log.artifacts[SIZES]).unwrap()).unwrap();
+        assert_eq!((sizes.bytes, sizes.lines), (size + 11, size + 2));
+    }
 }

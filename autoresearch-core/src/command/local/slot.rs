@@ -10,6 +10,9 @@ use super::remove::{abandon, beside, make_usable, remove_abandoned, remove_folde
 use crate::git::{FileMode, Listing, ObjectId};
 use crate::sandbox::SandboxError;
 
+/// Bytes of a file that can be read at any time, and that fill no disk.
+const SMALL: u64 = 1 << 20;
+
 /// One folder that holds one candidate at a time, with a folder for temporary files and one for builds beside it.
 ///
 /// ```
@@ -96,6 +99,13 @@ impl Slot {
             && let Ok(files) = tree.listing()
         {
             let _ = self.remove_strangers(&files, &folders(&files));
+            // A file of the tree may have grown until the disk was full.
+            for (path, file) in files.iter().filter(|(_, file)| file.is_file()) {
+                let place = self.root.join(path);
+                if matches!(may_hold(&place, tree, file.blob), Ok(false)) {
+                    let _ = fs::remove_file(&place);
+                }
+            }
         }
     }
 
@@ -124,7 +134,7 @@ impl Slot {
         for (path, file) in files.iter().filter(|(_, file)| file.mode != FileMode::Submodule) {
             let place = self.root.join(path);
             let failed = |e| SandboxError::io(format!("writing {}", place.display()), e);
-            if file.is_file() && holds(&place, file.blob) {
+            if file.is_file() && may_hold(&place, tree, file.blob)? && holds(&place, file.blob) {
                 set_mode(&place, file.mode == FileMode::Executable).map_err(failed)?;
                 continue;
             }
@@ -185,6 +195,16 @@ fn make_folder(folder: &Path) -> Result<(), SandboxError> {
     fs::create_dir_all(folder).map_err(|e| SandboxError::io(format!("making {}", folder.display()), e))
 }
 
+/// Tells by its size whether a file may have the content of a blob: one that a candidate made of holes may be larger than memory.
+/// Small files are not asked for their size, which costs a look at the blob.
+fn may_hold(place: &Path, tree: &Tree, blob: ObjectId) -> Result<bool, SandboxError> {
+    match fs::symlink_metadata(place) {
+        Ok(found) if found.is_file() && found.len() > SMALL => Ok(found.len() == tree.size(blob)?),
+        Ok(found) => Ok(found.is_file()),
+        Err(_) => Ok(false),
+    }
+}
+
 /// Tells whether a file has the content of a blob.
 ///
 /// It is always read: size, times and inode do not tell. A candidate may set the modification time, and on tmpfs a write
@@ -217,6 +237,29 @@ mod tests {
         slot.fill(&tree).unwrap();
         assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
         assert_eq!(modified("b"), b, "what did not change was not written");
+    }
+
+    #[test]
+    fn a_file_that_grew_beyond_measure_is_removed_unread() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = "x".repeat(3 << 20);
+        let tree = Tree::new([("d/a", "as committed\n".to_owned()), ("large", large.clone())]).unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        slot.fill(&tree).unwrap();
+        let grow = |path: &str| {
+            // A hole, which takes no space; as content it is more than any memory.
+            let file = fs::File::options().write(true).open(slot.path().join(path)).unwrap();
+            file.set_len(1 << 40).unwrap();
+        };
+        grow("d/a");
+        slot.empty(&tree);
+        assert!(!slot.path().join("d/a").exists() && slot.path().join("large").exists());
+        slot.fill(&tree).unwrap();
+        grow("d/a");
+        grow("large");
+        slot.fill(&tree).unwrap();
+        assert_eq!(fs::read(slot.path().join("d/a")).unwrap(), b"as committed\n");
+        assert_eq!(fs::read_to_string(slot.path().join("large")).unwrap(), large);
     }
 
     #[cfg(unix)]

@@ -9,13 +9,19 @@ pub const A1: &[Held] = &[
         "hostile::leftovers_are_removed_as_soon_as_a_trial_ends",
         "hostile::permissions_that_a_candidate_takes_away_stop_nobody",
         "hostile::a_folder_that_cannot_be_emptied_is_moved_aside",
+        "hostile::a_file_may_become_a_folder_and_a_folder_a_file",
     ]),
     suite(&[
         "trouble::a_candidate_on_which_alone_the_sandbox_fails_has_crashed",
         "trouble::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
         "trouble::careless_answers_are_cleaned_and_counted",
+        "api::checks::a_script_of_the_repository_checks_until_a_change_breaks_it",
+        "api::checks::nothing_that_a_check_runs_or_is_given_reaches_files_outside_its_copy",
     ]),
     unit(&[
+        "model::check::copy::tests::what_a_check_left_in_the_way_is_removed_and_leads_nowhere",
+        "command::local::results::tests::what_is_no_file_is_neither_waited_for_nor_read_without_end",
+        "command::local::slot::tests::a_file_that_grew_beyond_measure_is_removed_unread",
         "command::local::slot::tests::a_slot_that_a_candidate_replaced_by_a_link_leads_nowhere",
         "command::process::tests::a_program_that_somebody_still_holds_open_for_writing_is_tried_again",
         "proposal::tests::a_proposal_of_control_characters_becomes_harmless_text",
@@ -25,14 +31,22 @@ pub const A1: &[Held] = &[
 pub const A2: &[Held] = &[
     unit(&[
         "journal::tests::a_record_that_could_not_be_read_back_is_refused_and_the_journal_goes_on",
+        "journal::tests::a_text_of_nothing_but_beginnings_takes_no_time",
+        "journal::tests::a_journal_that_is_replaced_while_it_is_waited_for_is_opened_anew",
         "proposal::tests::sums_stay_finite_and_costs_that_are_no_numbers_count_as_nothing",
         "proposal::tests::the_greatest_costs_of_many_proposals_can_be_added_up",
     ]),
-    suite(&["trouble::careless_answers_are_cleaned_and_counted"]),
+    suite(&[
+        "trouble::careless_answers_are_cleaned_and_counted",
+        "import::whatever_a_table_says_is_imported_reported_and_drawn",
+    ]),
 ];
 
 pub const A3: &[Held] = &[
-    suite(&["trouble::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment"]),
+    suite(&[
+        "trouble::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
+        "trouble::an_orderly_error_takes_the_trials_of_other_workers_back",
+    ]),
     unit(&["lab::schedule::tests::limits_end_an_experiment"]),
     processes(&[
         "executor::a_run_that_goes_on_takes_the_results_of_trials_that_outlived_its_lab",
@@ -46,7 +60,10 @@ pub const A3: &[Held] = &[
 ];
 
 pub const B4: &[Held] = &[
-    suite(&["trouble::a_proposer_that_repeats_itself_is_slowed_down_and_the_run_ends"]),
+    suite(&[
+        "trouble::a_proposer_that_repeats_itself_is_slowed_down_and_the_run_ends",
+        "trouble::rejected_waves_and_failures_by_turns_end_as_well",
+    ]),
     unit(&["model::backoff::tests::failures_in_a_row_wait_longer_each_time_and_end"]),
     suite(&[
         "api::spending::no_scenario_spends_without_bound",
@@ -98,6 +115,7 @@ pub const C7: &[Held] = &[
         "rerun::a_run_that_goes_on_is_not_disturbed",
         "rerun::fresh_seeds_are_those_of_no_other_trial",
         "policy::the_variable_that_wins_decides_not_the_one_that_is_written",
+        "wiring::a_variable_is_passed_on_by_name_and_binds_the_run",
         "text::small_scores_do_not_look_like_zero",
         "noise::an_audit_that_is_interrupted_measures_its_last_round_again",
     ]),
@@ -108,6 +126,7 @@ pub const C8: &[Held] = &[
     unit(&[
         "ratchet::noise_aware::tests::a_promised_number_of_false_keeps_has_no_floor",
         "state::tests::the_place_of_a_test_stays_while_others_are_decided_beside_it",
+        "state::tests::a_test_that_is_taken_back_or_abandoned_has_its_place_all_the_same",
         "state::tests::a_health_check_teaches_the_noise",
         "ratchet::noise::tests::one_more_measurement_adds_what_pooling_all_of_them_would",
     ]),
@@ -154,6 +173,7 @@ pub const D11: &[Held] = &[
     suite(&[
         "policy::what_differs_is_told_key_by_key",
         "policy::nothing_binds_a_run_whose_baseline_was_never_measured",
+        "policy::a_baseline_that_ends_midway_binds_nothing",
     ]),
 ];
 
@@ -162,6 +182,8 @@ pub const D12: &[Held] = &[
         "odd_git::links_inside_the_tree_are_carried_and_submodules_left_empty",
         "odd_git::files_that_git_changes_at_checkout_are_rejected_by_name",
         "odd_git::files_are_converted_as_git_checks_them_out",
+        "odd_git::uncommitted::what_is_uncommitted_is_what_git_says",
+        "odd_git::uncommitted::an_index_that_is_split_or_sparse_is_read",
         "odd_git::formats_that_are_not_supported_are_named",
         "odd_git::a_partial_clone_says_which_objects_it_needs",
     ]),
@@ -183,5 +205,7 @@ pub const D13: &[Held] = &[
         "change::path::tests::a_path_that_names_no_file_below_the_root_is_rejected_with_the_reason",
         "change::path::tests::every_kind_of_edit_passes_the_gate_also_where_all_files_are_editable",
         "change::path::tests::whatever_passes_stays_below_the_root_and_on_one_line",
+        "agent_cli::change::tests::new_files_outside_are_told_from_forbidden_changes",
     ]),
+    suite(&["odd_git::uncommitted::what_is_uncommitted_is_what_git_says"]),
 ];

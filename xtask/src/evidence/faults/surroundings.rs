@@ -10,6 +10,8 @@ pub const E14: &[Held] = &[
         "agent_cli::behaviour::a_banner_is_no_description",
     ]),
     unit(&[
+        "agent_cli::change::tests::files_larger_than_memory_together_are_not_read",
+        "agent_cli::change::tests::what_an_agent_locked_is_read_all_the_same",
         "agent_cli::litter::tests::caches_of_tools_are_litter_everywhere",
         "agent_cli::litter::tests::the_rules_of_the_repository_hold_as_in_git",
     ]),
@@ -64,6 +66,7 @@ pub const F17: &[Held] = &[
         "text::a_candidate_s_output_commands_no_terminal",
         "text::a_description_of_an_agent_is_one_clean_line_for_people",
         "text::errors_are_clean_too",
+        "import::whatever_a_table_says_is_imported_reported_and_drawn",
     ]),
 ];
 
@@ -76,6 +79,7 @@ pub const F18: &[Held] = &[
         "early_errors::a_metric_that_cannot_be_read_costs_one_trial",
         "early_errors::a_repository_that_cannot_be_written_is_told_with_the_remedy",
         "models::a_spent_budget_and_a_missing_key_are_said_in_words",
+        "workspace::a_script_that_is_not_committed_is_told_before_the_baseline",
     ]),
     command(&["commands::run::tests::a_run_whose_proposals_were_all_rejected_did_not_do_its_work"]),
 ];
@@ -103,4 +107,5 @@ pub const F20: &[Held] = &[
     ]),
     suite(&["trouble::a_rule_that_never_decides_is_capped", "trouble::careless_answers_are_cleaned_and_counted"]),
     suite(&["slots::those_of_ended_runs_are_removed_and_their_size_is_told"]),
+    command(&["plot::tests::odd_runs_are_drawn_too"]),
 ];
