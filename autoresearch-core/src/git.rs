@@ -3,6 +3,7 @@
 //! [`Lineage`] is one run's part of a repository: a branch, `autoresearch/<tag>` by default, that follows the kept changes, and the
 //! refs below `refs/autoresearch/<tag>/` that keep every candidate reachable. No type of the git library appears in a signature.
 
+mod bundle;
 mod check;
 mod checkout;
 mod commits;
@@ -22,6 +23,7 @@ mod tree;
 mod uncommitted;
 mod view;
 
+pub use bundle::make_repository;
 pub use checkout::stays_inside;
 pub use conflict::Conflict;
 pub use conversions::Checkout;

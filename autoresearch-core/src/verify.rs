@@ -34,7 +34,8 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn new(what: impl Into<String>) -> Violation {
+    /// A violation that no single record shows.
+    pub fn new(what: impl Into<String>) -> Violation {
         Violation { seq: None, what: what.into() }
     }
 }
