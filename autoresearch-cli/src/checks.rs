@@ -16,7 +16,7 @@ mod proposer;
 mod subject;
 mod workspace;
 
-pub use machine::{devices, machine};
+pub use machine::{devices, lasting, machine};
 pub use measured::measured;
 pub use metric::metric;
 pub use programs::find_program;

@@ -4,6 +4,7 @@ mod apply;
 mod args;
 mod audit;
 mod best;
+mod bundle;
 mod cli;
 mod completions;
 mod diff;
@@ -28,6 +29,7 @@ mod signals;
 mod status;
 mod stop;
 mod verify;
+mod verify_bundle;
 
 use std::process::ExitCode;
 
@@ -52,9 +54,10 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Schema(args) => return schema::schema(args),
         _ => {}
     }
-    // It has something to say without a repository, too.
+    // They have something to say without a repository, too.
     let command = match command {
         Command::Doctor(args) => return doctor::doctor(args).await,
+        Command::Verify(args) => return verify::verify(args).await,
         command => command,
     };
     let repository = Repository::find()?;
@@ -62,7 +65,7 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Init(args) => init::init(repository, args).await,
         Command::Run(args) => run::run(repository, args).await,
         Command::Report(args) => report::report(repository, args).await,
-        Command::Verify(args) => verify::verify(repository, args),
+        Command::Bundle(args) => bundle::bundle(repository, &args),
         Command::Audit(args) => audit::audit(repository, args).await,
         Command::Rerun(args) => rerun::rerun(repository, args).await,
         Command::Import(args) => import::import(&repository, &args),
@@ -78,6 +81,7 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Gc(args) => gc::gc(&repository, &args),
         Command::Knobs(args) => knobs::knobs(&repository, args),
         Command::Doctor(_)
+        | Command::Verify(_)
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Schema(_)

@@ -78,10 +78,45 @@ impl Config {
         Ok(config)
     }
 
+    /// The texts that it was read from.
+    pub fn texts(&self) -> ConfigTexts {
+        let mut layers = self.source.layers().iter().peekable();
+        let file = layers.next().map(|layer| layer.text.clone()).unwrap_or_default();
+        let preset = layers.next_if(|layer| layer.name != COMMAND_LINE).map(|layer| layer.text.clone());
+        ConfigTexts { file, preset, arguments: layers.next().map(|layer| layer.text.clone()) }
+    }
+
+    /// Reads a configuration from such texts; `preset` is the preset's name, empty without one.
+    pub fn from_texts(texts: ConfigTexts, preset: &str) -> Result<Config, ConfigError> {
+        let mut source = Source::default();
+        source.push("the bundle's autoresearch.toml", texts.file);
+        if let Some(text) = texts.preset {
+            source.push(format!("the bundle's preset {preset}"), text);
+        }
+        if let Some(text) = texts.arguments {
+            source.push(COMMAND_LINE, text);
+        }
+        let mut config = parse(&source).map_err(|mistake| mistake.in_source(&source))?;
+        config.preset = preset.to_owned();
+        config.source = source;
+        Ok(config)
+    }
+
     /// Adds the place of its key, and an example, to an error that was found after the configuration was read.
     pub fn locate(&self, error: KeyError) -> ConfigError {
         Mistake::Key(error).in_source(&self.source)
     }
+}
+
+/// The texts that a configuration is read from.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigTexts {
+    /// Text of `autoresearch.toml`.
+    pub file: String,
+    /// The preset that lies over it.
+    pub preset: Option<String>,
+    /// The keys of the command line that lie over both, as TOML.
+    pub arguments: Option<String>,
 }
 
 /// A mistake, found in one of three ways.

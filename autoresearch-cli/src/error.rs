@@ -7,6 +7,7 @@ use autoresearch_core::internal::git::GitError;
 use autoresearch_core::{JournalError, LabError, ProgramError, ProposerError, SandboxError};
 use thiserror::Error;
 
+use crate::bundle::BundleError;
 use crate::config::ConfigError;
 use crate::plot::PlotError;
 
@@ -73,6 +74,8 @@ pub enum CommandError {
     NothingKept(String),
     #[error("the run {0} is not in progress; nothing was stopped")]
     NotInProgress(String),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     #[error("the proposer: {0}")]
     Proposer(#[from] ProposerError),
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! The answers of the reading commands as JSON. Each has a schema (`autoresearch schema NAME`), and docs/json.md tells of them.
 
+mod bundle;
 mod checks;
 mod experiment;
 mod knobs;
@@ -11,7 +12,8 @@ mod version;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use checks::{CheckAnswer, DoctorAnswer, VerifyAnswer};
+pub use bundle::{BundleAnswer, BundleChecked};
+pub use checks::{DoctorAnswer, VerifyAnswer, verify_answer};
 pub use experiment::{BestAnswer, Detail, DiffAnswer, ExperimentAnswer, LogAnswer, ShowAnswer, header};
 pub use knobs::KnobsAnswer;
 pub use report::ReportAnswer;
@@ -44,6 +46,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("best", schema::<BestAnswer>()),
         ("report", schema::<ReportAnswer>()),
         ("verify", schema::<VerifyAnswer>()),
+        ("bundle", schema::<BundleAnswer>()),
         ("doctor", schema::<DoctorAnswer<'_>>()),
         ("gc", schema::<GcAnswer>()),
         ("knobs", schema::<KnobsAnswer>()),

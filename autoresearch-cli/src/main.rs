@@ -15,6 +15,7 @@ mod plan;
 mod plot;
 mod svg_terminal;
 
+mod bundle;
 mod control;
 mod error;
 mod git;
@@ -25,13 +26,17 @@ mod start;
 
 mod session;
 
+mod verification;
+
 mod checks;
 mod missing;
 mod proposers;
 mod rehearsal;
+mod remeasure;
 mod slots;
 
 mod baseline;
+mod bundled;
 mod init;
 
 mod report;

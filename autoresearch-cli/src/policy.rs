@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use autoresearch_core::internal::isolation::IsolationLevel;
 use autoresearch_core::internal::metric::Repeats;
-use autoresearch_core::internal::{Policy, digest};
+use autoresearch_core::internal::{Difference, Policy, digest};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -203,9 +203,23 @@ struct Hardware {
     gpus: usize,
 }
 
+/// A value that another machine has and this one need not.
+const UNKNOWN: &str = "?";
+/// The beginning of a value that is journaled as a hash.
+const HASHED: &str = "blake3:";
+
+/// The settings that depend on a machine and its environment.
+#[derive(Default)]
+struct Surroundings<'a> {
+    pass: BTreeMap<&'a str, String>,
+    environment: BTreeMap<&'a str, String>,
+    locked: BTreeMap<&'a str, String>,
+    sharing: Option<usize>,
+    hardware: Option<Vec<Hardware>>,
+}
+
 /// Collects the settings of a configuration on this machine. Reads the files that `locked` names.
 pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -> Result<Policy, CommandError> {
-    let Config { build, run, metric, isolation, limits, .. } = config;
     let mut locked = BTreeMap::new();
     for name in config.deciding_files() {
         let path = placeholders.place(name);
@@ -214,6 +228,40 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
     }
     let hardware: Vec<Hardware> = plan.hardware().into_iter().map(Hardware::from).collect();
     let count = plan.workers.classes.len();
+    let surroundings = Surroundings {
+        pass: passed(&config.run.pass),
+        environment: environment(&config.environment, placeholders),
+        locked,
+        sharing: (hardware.is_empty() && count > 1).then_some(count),
+        hardware: (!hardware.is_empty()).then_some(hardware),
+    };
+    assembled(config, surroundings)
+}
+
+/// Lists the differences between a journaled policy and a configuration, on a machine where the run was not made: of variables
+/// and locked files the names alone are compared, of workers nothing.
+pub fn elsewhere(config: &Config, journaled: &Policy) -> Result<Vec<Difference>, CommandError> {
+    let surroundings = Surroundings {
+        environment: config.environment.keys().map(|name| (name.as_str(), UNKNOWN.to_owned())).collect(),
+        locked: config.locked.iter().map(|name| (name.as_str(), UNKNOWN.to_owned())).collect(),
+        ..Surroundings::default()
+    };
+    let now = assembled(config, surroundings)?;
+    let counts = |difference: &Difference| {
+        let name = difference.name.as_str();
+        if let Some(passed) = name.strip_prefix("run.pass.") {
+            return !config.run.pass.iter().any(|allowed| allowed == passed);
+        }
+        if name.starts_with("environment.") || name.starts_with("locked.") {
+            return journaled.get(name).is_none() || now.get(name).is_none();
+        }
+        !name.starts_with("workers.")
+    };
+    Ok(journaled.differences(&now).into_iter().filter(counts).collect())
+}
+
+fn assembled(config: &Config, surroundings: Surroundings<'_>) -> Result<Policy, CommandError> {
+    let Config { build, run, metric, isolation, limits, .. } = config;
     let document = Document {
         editable: &config.editable_paths,
         build: Build {
@@ -226,7 +274,7 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             limit_seconds: run.limit_seconds.0.as_secs_f64(),
             cpus: run.cpus.iter().collect(),
             repeats: run.repeats,
-            pass: passed(&run.pass),
+            pass: surroundings.pass,
         },
         workspace: Workspace {
             share: &config.workspace.share,
@@ -251,7 +299,7 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
             network: isolation.network,
         }),
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },
-        environment: environment(&config.environment, placeholders),
+        environment: surroundings.environment,
         metric: Metric {
             direction: metric.direction_name(),
             kind: metric.kind.name(),
@@ -267,11 +315,8 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
         constants: &config.constants,
         screening: config.screening.as_ref().map(|section| section.screening().into()),
         excursion: config.excursion.as_ref().map(|section| section.rule().into()),
-        workers: Workers {
-            sharing: (hardware.is_empty() && count > 1).then_some(count),
-            hardware: (!hardware.is_empty()).then_some(hardware),
-        },
-        locked,
+        workers: Workers { sharing: surroundings.sharing, hardware: surroundings.hardware },
+        locked: surroundings.locked,
     };
     let value = serde_json::to_value(&document)
         .map_err(|e| CommandError::Other(format!("the configuration has a value that JSON cannot hold: {e}")))?;
@@ -300,9 +345,27 @@ fn passed(names: &[String]) -> BTreeMap<&str, String> {
 
 /// The value of a variable as a journal may hold it: that of a secret is hashed.
 fn journaled(name: &str, value: String) -> String {
+    if is_secret(name) { format!("{HASHED}{}", hash(value.as_bytes())) } else { value }
+}
+
+/// Returns whether a variable has the name of a secret.
+pub fn is_secret(name: &str) -> bool {
     let upper = name.to_uppercase();
-    let secret = ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| upper.contains(word));
-    if secret { format!("blake3:{}", hash(value.as_bytes())) } else { value }
+    ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| upper.contains(word))
+}
+
+/// The value that a variable had when a run began, by the name of its entry; `None` if it was not set, or is a secret.
+pub fn value_then<'a>(journaled: &'a Policy, entry: &str) -> Option<&'a str> {
+    journaled.get(entry).and_then(Value::as_str).filter(|value| !value.starts_with(HASHED))
+}
+
+/// The files outside of the commit that are not what they were when a run began, as they are written.
+pub fn locked_differences(config: &Config, placeholders: &Placeholders, journaled: &Policy) -> Vec<String> {
+    let differs = |name: &&String| {
+        let now = std::fs::read(placeholders.fill(name)).map(|bytes| hash(&bytes)).ok();
+        now.as_deref() != journaled.get(&format!("locked.{name}")).and_then(Value::as_str)
+    };
+    config.locked.iter().filter(differs).cloned().collect()
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -139,6 +139,12 @@ fn git() -> Finding {
     }
 }
 
+/// The same without the load, which changes by the minute.
+pub fn lasting() -> Vec<Finding> {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    vec![git(), Finding::fine("processors", count.to_string()), control_group(), clock()]
+}
+
 fn processors() -> Finding {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let load = std::fs::read_to_string("/proc/loadavg").ok();

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use super::apply::ApplyArgs;
 use super::audit::AuditArgs;
 use super::best::BestArgs;
+use super::bundle::BundleArgs;
 use super::completions::{CompletionsArgs, ManArgs};
 use super::diff::DiffArgs;
 use super::doctor::DoctorArgs;
@@ -35,7 +36,7 @@ Commands:
           diff, best, report    a change; the best so far; everything, with a plot
           export                the experiments as JSON, CSV or results.tsv
   check:  verify, audit, rerun  is it valid; are its gains real; measure the best again
-  use:    apply, gc             take the kept changes over; remove what old runs left
+  use:    apply, bundle, gc     take the kept changes over; write a run as one file; remove old leftovers
   tools:  completions, man, schema";
 
 /// Ratchet search: propose a change, measure it, keep it only if it is really better.
@@ -72,6 +73,7 @@ pub enum Command {
     Stop(StopArgs),
     Hint(HintArgs),
     Verify(VerifyArgs),
+    Bundle(BundleArgs),
     Audit(AuditArgs),
     Rerun(RerunArgs),
     Apply(ApplyArgs),

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Outcome, Sandbox, Trial};
+use autoresearch_core::internal::Purpose;
 use clap::Args;
 
 use super::args::ConfigArgs;
 use super::signals::cancel_on_signal;
 use crate::error::CommandError;
+use crate::remeasure::remeasure;
 use crate::repository::Repository;
 use crate::session::{LockedRun, Session};
 use crate::text::{significant, terminal};
@@ -43,20 +43,16 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
     let LockedRun { journal: _lock, state, base, seed } = session.lock()?;
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(session.tag.clone())) };
     let sandbox = session.sandbox(session.commands(), &base, "logs")?;
-    let (metric, cancel) = (config.metric()?, cancel_on_signal());
+    let cancel = cancel_on_signal();
     let baseline = state.experiments.first().filter(|_| args.baseline);
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let measured = [baseline, Some(("", incumbent.experiment, &incumbent.candidate))];
     for number in (1..).take(args.times as usize) {
         let seed = if args.fresh_seeds { Purpose::Rerun.seed(seed, 0, u64::from(number)) } else { seed };
         for (which, experiment, candidate) in measured.into_iter().flatten() {
-            let trial = for_purpose(Trial::new(experiment, number, seed, config.budget()), Purpose::Rerun);
-            let outcome = sandbox.run(candidate, &trial, &cancel).await?;
-            let measurement = metric.read(&outcome).map_err(|error| match outcome {
-                Outcome::Completed(_) => CommandError::Other(error.to_string()),
-                other => CommandError::Other(other.describe()),
-            })?;
-            terminal::out(format_args!("{which}{}: {}", config.metric.name, significant(measurement.score.get())));
+            let score = remeasure(config, &sandbox, candidate, (experiment, number, seed), &cancel).await?;
+            let score = significant(score.get());
+            terminal::out(format_args!("{which}{}: {score}", config.metric.name));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -153,6 +153,19 @@ impl ProposerSection {
         }
     }
 
+    /// The cassettes that it records to or is answered from, as they are written.
+    pub fn cassettes(&self) -> Vec<PathBuf> {
+        let of = |options: &Options| options.record.iter().chain(&options.replay).cloned().collect();
+        match self {
+            ProposerSection::Claude(settings) => of(&settings.options),
+            ProposerSection::Openai(settings) => of(&settings.options),
+            ProposerSection::Portfolio(portfolio) => {
+                portfolio.members.values().flat_map(ProposerSection::cassettes).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Returns whether the cost of its proposals becomes known: not that of an unknown agent with a login of its own.
     pub fn reports_costs(&self) -> bool {
         !matches!(self, ProposerSection::Agent(agent) if agent.has_login() && agent.agent.is_none())

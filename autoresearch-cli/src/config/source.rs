@@ -47,6 +47,11 @@ impl Source {
         self.layers.push(Layer { name: name.into(), text: text.into() });
     }
 
+    /// All layers, the lowest one first.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
     /// The name of the lowest layer.
     pub fn name(&self) -> &str {
         self.layers.first().map_or("the configuration", |layer| layer.name.as_str())

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::bundle::BundleChecked;
+use super::version::VERSION;
 use crate::checks::Finding;
+use crate::verification::{Check, Report};
 
 /// The answer of `verify`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -18,6 +21,33 @@ pub struct VerifyAnswer {
     pub checks: Vec<CheckAnswer>,
     /// Checks that were left out, with the reason.
     pub skipped: Vec<String>,
+    /// The bundle, if the run came in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundle: Option<BundleChecked>,
+}
+
+/// The answer of `verify` on a run in its repository.
+pub fn verify_answer(report: &Report, tag: &str) -> VerifyAnswer {
+    let check = |check: &Check| CheckAnswer {
+        subject: check.what.clone(),
+        wrong: check.violations.iter().map(ToString::to_string).collect(),
+        notes: check.notes.clone(),
+    };
+    VerifyAnswer {
+        version: VERSION,
+        tag: tag.to_owned(),
+        violations: report.violations(),
+        checks: report.checks.iter().map(check).collect(),
+        skipped: report.skipped.clone(),
+        bundle: None,
+    }
+}
+
+impl VerifyAnswer {
+    /// Adds what was found of the bundle.
+    pub fn of_bundle(self, bundle: BundleChecked) -> VerifyAnswer {
+        VerifyAnswer { bundle: Some(bundle), ..self }
+    }
 }
 
 /// One kind of check.

@@ -111,3 +111,18 @@ fn the_sources_of_a_metric_and_the_objectives_are_in_it() {
         assert!(policy != plain && policy.get(name).is_some(), "{keys}: {name} is not in the policy");
     }
 }
+
+#[test]
+fn on_another_machine_values_of_variables_and_workers_do_not_count() {
+    let journaled = of(FULL);
+    let read = |text: &str| Config::from_text("bundle", text).unwrap();
+    let differences = |text: &str| -> Vec<String> {
+        elsewhere(&read(text), &journaled).unwrap().into_iter().map(|difference| difference.name).collect()
+    };
+    let moved = FULL.replace("A = \"1\"", "A = \"2\"").replace("cuda:1", "cuda:7");
+    assert_eq!(differences(&moved), Vec::<String>::new());
+    let more = FULL.replace("A = \"1\"", "A = \"1\"\nB = \"1\"").replace("[\"{cache}/data\"]", "[]");
+    assert_eq!(differences(&more), ["environment.B", "locked.{cache}/data"]);
+    assert_eq!(differences(&FULL.replace("alpha = 0.2", "alpha = 0.3")), ["ratchet.alpha"]);
+    assert_eq!(differences(&FULL.replace("./run", "./other")), ["run.command"]);
+}

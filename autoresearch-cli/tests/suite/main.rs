@@ -6,6 +6,7 @@ mod fixture;
 
 mod apply;
 mod branches;
+mod bundle;
 mod clock;
 mod control;
 mod doctor;
