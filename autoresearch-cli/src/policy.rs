@@ -243,7 +243,7 @@ pub fn policy(config: &Config, placeholders: &Placeholders, plan: &WorkerPlan) -
 pub fn elsewhere(config: &Config, journaled: &Policy) -> Result<Vec<Difference>, CommandError> {
     let surroundings = Surroundings {
         environment: config.environment.keys().map(|name| (name.as_str(), UNKNOWN.to_owned())).collect(),
-        locked: config.locked.iter().map(|name| (name.as_str(), UNKNOWN.to_owned())).collect(),
+        locked: config.deciding_files().map(|name| (name.as_str(), UNKNOWN.to_owned())).collect(),
         ..Surroundings::default()
     };
     let now = assembled(config, surroundings)?;
@@ -362,10 +362,10 @@ pub fn value_then<'a>(journaled: &'a Policy, entry: &str) -> Option<&'a str> {
 /// The files outside of the commit that are not what they were when a run began, as they are written.
 pub fn locked_differences(config: &Config, placeholders: &Placeholders, journaled: &Policy) -> Vec<String> {
     let differs = |name: &&String| {
-        let now = std::fs::read(placeholders.fill(name)).map(|bytes| hash(&bytes)).ok();
+        let now = digest(&placeholders.place(name)).ok();
         now.as_deref() != journaled.get(&format!("locked.{name}")).and_then(Value::as_str)
     };
-    config.locked.iter().filter(differs).cloned().collect()
+    config.deciding_files().filter(differs).cloned().collect()
 }
 
 fn hash(bytes: &[u8]) -> String {

@@ -72,8 +72,10 @@ fn needs(bundle: &Unpacked, state: &State) -> Vec<String> {
     if !beside.is_empty() {
         needs.push(format!("files beside the commit, which [workspace] names: {}", beside.join(", ")));
     }
-    if !config.locked.is_empty() {
-        needs.push(format!("the same files at the paths that `locked` names: {}", config.locked.join(", ")));
+    let deciding: Vec<&str> = config.deciding_files().map(String::as_str).collect();
+    if !deciding.is_empty() {
+        let names = deciding.join(", ");
+        needs.push(format!("the same files at the paths that `locked` and [evaluate] share name: {names}"));
     }
     let texts = config.build.command.iter().chain(&config.run.command).chain(config.environment.values());
     if texts.into_iter().any(|text| text.contains("{cache}")) {

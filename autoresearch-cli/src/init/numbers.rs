@@ -142,6 +142,7 @@ mod tests {
             Choice::Number(one) => one.name,
             Choice::Wall => WALL.into(),
             Choice::Quantity(quantity) => quantity.name().into(),
+            Choice::Benchmark(one) => one.name,
             Choice::Open(why) => why,
         };
         let two = "val_loss: 2.5\naccuracy: 0.9\n";

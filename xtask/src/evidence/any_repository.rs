@@ -4,7 +4,7 @@
 use crate::figure::{self, Line, Measure};
 use crate::sh;
 
-mod folder;
+pub mod folder;
 mod foreign;
 mod newcomer;
 

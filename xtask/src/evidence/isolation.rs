@@ -4,6 +4,8 @@ use super::durable_core;
 use super::faults::held;
 use crate::figure::{self, Line, Measure, number};
 
+mod bundle;
+
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] = &[
     ("attempts", attempts),
@@ -15,7 +17,7 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("soak", || not_built("ten minutes of a hostile mix")),
     ("trusted-number", trusted_number),
     ("evaluation", || held::held(EVALUATION)),
-    ("bundle", || not_built("a run in one file that others check")),
+    ("bundle", bundle::bundle),
 ];
 
 const HONEST: &[held::Held] = &[held::processes(&[
