@@ -3,13 +3,15 @@
 
 use crate::fixture::{Repository, text};
 
-fn detected(files: &[(&str, &str)]) -> String {
+type Files = &'static [(&'static str, &'static str)];
+
+fn detected(files: Files) -> String {
     Repository::with(files).succeeds(&["init", "--detect"])
 }
 
 #[test]
 fn the_command_of_a_benchmark_is_that_of_the_layout() {
-    let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+    let cases: [(&str, Files, &[&str]); 6] = [
         (
             "nanochat",
             &[("scripts/base_train.py", "print(1)\n"), ("nanochat/gpt.py", "WIDTH = 4\n")],
