@@ -6,202 +6,20 @@
 use std::collections::BTreeMap;
 
 use autoresearch_core::internal::isolation::IsolationLevel;
-use autoresearch_core::internal::metric::Repeats;
 use autoresearch_core::internal::{Difference, Policy, digest};
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, PartSection, RatchetSection};
+use crate::config::{Config, ConfigError};
 use crate::error::CommandError;
 use crate::placeholders::Placeholders;
 use crate::plan::WorkerPlan;
 
-/// The settings as they are written into a policy.
-#[derive(Serialize)]
-struct Document<'a> {
-    #[serde(rename = "editable")]
-    editable: &'a [String],
-    #[serde(rename = "build")]
-    build: Build<'a>,
-    #[serde(rename = "run")]
-    run: Run<'a>,
-    #[serde(rename = "workspace")]
-    workspace: Workspace<'a>,
-    #[serde(rename = "guard")]
-    guard: Option<Guard<'a>>,
-    /// Left out where the run prints its number, as in those that began before anything else was possible.
-    #[serde(rename = "evaluate", skip_serializing_if = "Option::is_none")]
-    evaluate: Option<Evaluate<'a>>,
-    /// Left out of a run without walls, as those are that began before there were any.
-    #[serde(rename = "isolation", skip_serializing_if = "Option::is_none")]
-    isolation: Option<Isolation<'a>>,
-    #[serde(rename = "limits")]
-    limits: Limits,
-    #[serde(rename = "environment")]
-    environment: BTreeMap<&'a str, String>,
-    #[serde(rename = "metric")]
-    metric: Metric<'a>,
-    #[serde(rename = "ratchet")]
-    ratchet: &'a RatchetSection,
-    #[serde(rename = "constants")]
-    constants: &'a BTreeMap<String, String>,
-    #[serde(rename = "screening")]
-    screening: Option<Screening>,
-    #[serde(rename = "excursion")]
-    excursion: Option<Excursion>,
-    #[serde(rename = "workers")]
-    workers: Workers,
-    #[serde(rename = "locked")]
-    locked: BTreeMap<&'a str, String>,
-}
+mod document;
 
-#[derive(Serialize)]
-struct Build<'a> {
-    #[serde(rename = "command")]
-    command: &'a [String],
-    #[serde(rename = "limit_seconds")]
-    limit_seconds: f64,
-    #[serde(rename = "keeps")]
-    keeps: &'a [String],
-}
-
-#[derive(Serialize)]
-struct Run<'a> {
-    #[serde(rename = "command")]
-    command: &'a [String],
-    #[serde(rename = "limit_seconds")]
-    limit_seconds: f64,
-    #[serde(rename = "cpus")]
-    cpus: Vec<usize>,
-    #[serde(rename = "repeats")]
-    repeats: u32,
-    /// The values of the variables that the command inherits by `pass`.
-    #[serde(rename = "pass")]
-    pass: BTreeMap<&'a str, String>,
-}
-
-#[derive(Serialize)]
-struct Isolation<'a> {
-    #[serde(rename = "read")]
-    read: &'a [String],
-    #[serde(rename = "write")]
-    write: &'a [String],
-    #[serde(rename = "network")]
-    network: bool,
-}
-
-#[derive(Serialize)]
-struct Workspace<'a> {
-    #[serde(rename = "share")]
-    share: &'a [String],
-    #[serde(rename = "copy")]
-    copy: &'a [String],
-    /// Left out where there is none, as in runs that began before there could be one.
-    #[serde(rename = "git", skip_serializing_if = "std::ops::Not::not")]
-    git: bool,
-}
-
-#[derive(Serialize)]
-struct Guard<'a> {
-    #[serde(rename = "commands")]
-    commands: Vec<&'a [String]>,
-    #[serde(rename = "when")]
-    when: &'static str,
-    #[serde(rename = "limit_seconds")]
-    limit_seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Evaluate<'a> {
-    #[serde(rename = "command")]
-    command: &'a [String],
-    #[serde(rename = "inputs")]
-    inputs: &'a [String],
-    #[serde(rename = "share")]
-    share: &'a [String],
-    #[serde(rename = "limit_seconds")]
-    limit_seconds: f64,
-}
-
-#[derive(Serialize)]
-struct Limits {
-    #[serde(rename = "memory_bytes")]
-    memory: Option<u64>,
-    #[serde(rename = "file_bytes")]
-    file_size: Option<u64>,
-    #[serde(rename = "processes")]
-    processes: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct Metric<'a> {
-    #[serde(rename = "direction")]
-    direction: &'static str,
-    #[serde(rename = "kind")]
-    kind: &'static str,
-    #[serde(rename = "repeats_of")]
-    repeats_of: Option<Repeats>,
-    /// The source of the number, with its name and unit.
-    #[serde(flatten)]
-    source: PartSection,
-    #[serde(rename = "composite")]
-    composite: Option<&'a str>,
-    #[serde(rename = "parts")]
-    parts: &'a BTreeMap<String, PartSection>,
-    #[serde(rename = "statistic")]
-    statistic: Option<&'static str>,
-    #[serde(rename = "clock")]
-    clock: Option<&'static str>,
-    #[serde(rename = "samples")]
-    samples: Option<u32>,
-}
-
-#[derive(Serialize)]
-struct Screening {
-    #[serde(rename = "rungs")]
-    rungs: Vec<f64>,
-    #[serde(rename = "margin")]
-    margin: f64,
-    #[serde(rename = "second_margin")]
-    second_margin: f64,
-    #[serde(rename = "allowance")]
-    allowance: f64,
-    #[serde(rename = "repeats")]
-    repeats: usize,
-    #[serde(rename = "control")]
-    control: u32,
-    #[serde(rename = "class")]
-    class: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Excursion {
-    #[serde(rename = "after")]
-    after: usize,
-    #[serde(rename = "steps")]
-    steps: usize,
-    #[serde(rename = "tolerance")]
-    tolerance: f64,
-}
-
-#[derive(Serialize)]
-struct Workers {
-    /// Workers that share the machine without anything of their own.
-    #[serde(rename = "sharing")]
-    sharing: Option<usize>,
-    #[serde(rename = "hardware")]
-    hardware: Option<Vec<Hardware>>,
-}
-
-#[derive(Serialize)]
-struct Hardware {
-    #[serde(rename = "class")]
-    class: String,
-    #[serde(rename = "cpus")]
-    cpus: usize,
-    #[serde(rename = "gpus")]
-    gpus: usize,
-}
+use document::{
+    Build, Document, Evaluate, Excursion, Guard, Hardware, Isolation, Limits, Metric, Run, Screening, Workers,
+    Workspace,
+};
 
 /// A value that another machine has and this one need not.
 const UNKNOWN: &str = "?";

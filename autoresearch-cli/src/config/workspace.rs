@@ -15,7 +15,7 @@ pub struct WorkspaceSection {
     /// Files and folders below the repository's root of which each trial gets a copy of its own.
     #[serde(default)]
     pub copy: Vec<String>,
-    /// Whether a candidate's folder is a git repository in which its commit is checked out, for programs that ask git.
+    /// True if a candidate's folder is a git repository in which its commit is checked out, for programs that ask git.
     #[serde(default)]
     pub git: bool,
 }
