@@ -43,6 +43,7 @@ const EVALUATION: &[held::Held] = &[
     ]),
     held::suite(&[
         "evaluate::a_candidate_is_kept_for_what_it_left_and_not_for_what_it_prints",
+        "evaluate::data_that_a_candidate_changes_ends_the_run_until_it_is_put_back",
         "evaluate::a_run_that_leaves_nothing_to_evaluate_is_told_with_the_key",
         "evaluate::the_holdout_is_measured_by_the_evaluation_alone",
         "evaluate::the_report_says_that_candidates_print_the_number_where_they_do",
