@@ -102,6 +102,11 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns whether a section or key of this name is given.
+    pub fn gives(&self, key: &str) -> bool {
+        self.source.find(key).is_some()
+    }
+
     /// Adds the place of its key, and an example, to an error that was found after the configuration was read.
     pub fn locate(&self, error: KeyError) -> ConfigError {
         Mistake::Key(error).in_source(&self.source)

@@ -28,6 +28,7 @@ mod session;
 
 mod verification;
 
+mod attacks;
 mod checks;
 mod missing;
 mod proposers;

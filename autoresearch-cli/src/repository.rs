@@ -35,6 +35,12 @@ impl Repository {
         self.root.join(FOLDER).join(tag)
     }
 
+    /// The folder of files that are attacked in place of a run's, by this process.
+    pub fn attacked_folder(&self) -> PathBuf {
+        // No run's name begins with a dot.
+        self.root.join(FOLDER).join(format!(".attack-{}", std::process::id()))
+    }
+
     /// The journal of one run, whether it exists or not.
     pub fn journal_path(&self, tag: &str) -> PathBuf {
         self.run_folder(tag).join("journal.jsonl")

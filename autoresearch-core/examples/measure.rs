@@ -4,7 +4,8 @@
 //! - `git-overhead`: the time per experiment over git, in a repository of a thousand files, with and without the commands;
 //! - `memory-growth`: the resident memory after 1,000 and after 10,000 experiments in memory;
 //! - `thousand-trials`: the time of a thousand trials in memory, and with a journal file that is fsynced;
-//! - `launch`: the time of a job that does nothing, without walls and behind them.
+//! - `launch`: the time of a job that does nothing, without walls and behind them;
+//! - `tokens TRAIN DATA`: tokens/s of a trainer, without walls and behind them.
 //!
 //! `cargo run --release -p autoresearch-core --example measure -- memory-overhead`
 
@@ -150,6 +151,51 @@ async fn launch() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Trains for some seconds in turns without walls and behind them, and compares the tokens/s that the trainer tells.
+async fn tokens() -> Result<(), Failure> {
+    const PAIRS: usize = 12;
+    const SECONDS: &str = "6";
+    let [Some(train), Some(data)] = [2, 3].map(|at| std::env::args().nth(at)) else {
+        return Err("name the trainer and the folder with its data".into());
+    };
+    let folder = std::env::temp_dir().join(format!("autoresearch-tokens-{}", std::process::id()));
+    let executor = |isolation: Isolation, name: &str| {
+        LocalExecutor::new([folder.join(name)], folder.join("logs")).isolated(isolation)
+    };
+    let executors = [executor(Isolation::default(), "a"), executor(Isolation::best_effort(), "b")];
+    let (mut rates, mut losses) = ([Vec::new(), Vec::new()], Vec::new());
+    for pair in 0..=PAIRS {
+        let mut of_pair = [0.0; 2];
+        // Each comes first as often as the other, so that a drift of the machine is neither's.
+        for at in if pair % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let name = JobName::new("tokens", format!("{pair}-{at}"));
+            let mut job = Job::new(name, Tree::new([("a", "a")])?, vec![train.clone()], Duration::from_secs(120));
+            let set = [("DATA", data.as_str()), ("DEVICE", "cpu"), ("TIME_BUDGET", SECONDS)];
+            job.run.environment = set.map(|(name, value)| (format!("AUTORESEARCH_{name}"), value.into())).into();
+            let outcome = executors[at].run(&job, &Cancel::new()).await?;
+            let (_, rate) =
+                outcome.log().tail.split_once("\"tokens_per_second\":").ok_or_else(|| outcome.describe())?;
+            of_pair[at] = rate.split([',', '}']).next().unwrap_or_default().trim().parse()?;
+        }
+        // The first pair fills caches.
+        if pair > 0 {
+            rates.iter_mut().zip(of_pair).for_each(|(rates, rate)| rates.push(rate));
+            losses.push(100.0 * (1.0 - of_pair[1] / of_pair[0]));
+        }
+    }
+    std::fs::remove_dir_all(&folder)?;
+    losses.sort_by(f64::total_cmp);
+    let [without, behind] = rates.map(|rates| median(&rates));
+    println!(
+        "walls cost {:.2} % of tokens/s, the median of {PAIRS} pairs ({:.2} to {:.2} for the middle half); medians: {behind:.0} tokens/s \
+         behind them, {without:.0} without",
+        median(&losses),
+        losses[PAIRS / 4],
+        losses[PAIRS - 1 - PAIRS / 4]
+    );
+    Ok(())
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     match std::env::args().nth(1).unwrap_or_default().as_str() {
@@ -158,6 +204,7 @@ async fn main() -> Result<(), Failure> {
         "memory-growth" => memory_growth().await,
         "thousand-trials" => thousand_trials().await,
         "launch" => launch().await,
-        _ => Err("name one of memory-overhead, git-overhead, memory-growth, thousand-trials, launch".into()),
+        "tokens" => tokens().await,
+        _ => Err("name one of memory-overhead, git-overhead, memory-growth, thousand-trials, launch, tokens".into()),
     }
 }

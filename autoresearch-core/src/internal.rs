@@ -10,6 +10,12 @@ pub use crate::proposer::context;
 pub use crate::ratchet::DecisionRule;
 pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, purpose};
 
+/// Attacks of a candidate on the lab, the user's files and the machine.
+#[cfg(all(feature = "attacks", target_os = "linux"))]
+pub mod attacks {
+    pub use crate::attacks::*;
+}
+
 /// The measured winner's curse of a run, and what a rerun of its kept changes says.
 #[cfg(feature = "command")]
 pub mod audit {

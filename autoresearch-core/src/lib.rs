@@ -48,6 +48,9 @@ mod stop;
 
 mod observer;
 
+#[cfg(all(feature = "attacks", target_os = "linux"))]
+mod attacks;
+
 #[doc(hidden)]
 pub mod internal;
 pub mod prelude;

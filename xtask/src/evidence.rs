@@ -27,6 +27,7 @@ mod proposers;
 mod pytorch;
 mod race;
 mod trainer;
+mod walls;
 
 pub use house::store_public_api;
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::args::ConfigArgs;
 use super::signals::cancel_on_signal;
+use crate::attacks::{self, AttackFinding, Attacks};
 use crate::checks::{self, Finding, Level, Subject};
 use crate::error::CommandError;
 use crate::json::{self, DoctorAnswer};
@@ -24,7 +25,7 @@ const PATIENCE: f64 = 15.0;
 /// Check machine, repository and configuration, with a remedy for each trouble.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Starts no run. Exits with 1 if a run could not start, else with 0, warnings or not.\n\nExample:\n  autoresearch doctor --measure 5"
+    after_help = "Starts no run. Exits with 1 if a run could not start, or if an attack succeeds that the\nconfiguration promises to stop; else with 0, warnings or not.\n\nExample:\n  autoresearch doctor --measure 5"
 )]
 pub struct DoctorArgs {
     #[command(flatten)]
@@ -35,6 +36,10 @@ pub struct DoctorArgs {
     /// Ask the model's server whether it takes the key; no model is called.
     #[arg(long)]
     online: bool,
+    /// Attack this set-up as a candidate might, on files made for it, and show what stops it; of WORDS alone.
+    #[arg(long, value_name = "WORDS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    #[arg(conflicts_with_all = ["measure", "online"])]
+    attack: Option<String>,
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
@@ -42,13 +47,16 @@ pub struct DoctorArgs {
 
 /// Makes all checks and prints what they found.
 pub async fn doctor(args: DoctorArgs) -> Result<ExitCode, CommandError> {
+    if let Some(words) = &args.attack {
+        return attack(&args, words).await;
+    }
     let mut findings = checks::machine();
     match Repository::find() {
         Ok(repository) => findings.extend(of_repository(repository, &args).await?),
         Err(error) => findings.push(Finding::error("repository", error.to_string())),
     }
     if args.json {
-        json::print(&DoctorAnswer { version: json::VERSION, findings: &findings })?;
+        json::print(&DoctorAnswer { version: json::VERSION, findings: &findings, attacks: None })?;
     } else {
         for finding in &findings {
             terminal::out(finding);
@@ -56,6 +64,27 @@ pub async fn doctor(args: DoctorArgs) -> Result<ExitCode, CommandError> {
     }
     let is_wrong = findings.iter().any(|finding| finding.level == Level::Error);
     Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Carries out the attacks, and prints the end of each.
+async fn attack(args: &DoctorArgs, words: &str) -> Result<ExitCode, CommandError> {
+    let session = Session::new(Repository::find()?, args.config.read()?, "attack".into())?;
+    let attacks = Attacks::new(&session)?;
+    let findings = attacks.findings();
+    if !args.json {
+        findings.iter().for_each(terminal::out);
+    }
+    let print = |finding: &AttackFinding| {
+        if !args.json {
+            terminal::out(finding);
+        }
+    };
+    let ends = attacks.carry_out(words, &cancel_on_signal(), print).await?;
+    match args.json {
+        true => json::print(&DoctorAnswer { version: json::VERSION, findings: &findings, attacks: Some(&ends) })?,
+        false => terminal::out(attacks::summary(&ends)),
+    }
+    Ok(if ends.iter().any(AttackFinding::is_wrong) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Checks a repository with its configuration. What cannot be read ends the checks that need it, and no others.

@@ -18,7 +18,7 @@ pub struct LimitsSection {
     #[serde(default, rename = "file_gb", deserialize_with = "values::gibibytes")]
     #[schemars(with = "Option<schema::Positive>")]
     pub file_size: Option<u64>,
-    /// Processes and threads of the user altogether.
+    /// Processes and threads of the user altogether; of each command alone where it is isolated.
     pub processes: Option<u64>,
 }
 

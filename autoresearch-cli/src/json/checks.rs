@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::bundle::BundleChecked;
 use super::version::VERSION;
+use crate::attacks::AttackFinding;
 use crate::checks::Finding;
 use crate::verification::{Check, Report};
 
@@ -68,4 +69,7 @@ pub struct DoctorAnswer<'a> {
     pub version: u32,
     /// The findings.
     pub findings: &'a [Finding],
+    /// The attacks of `--attack`; absent without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attacks: Option<&'a [AttackFinding]>,
 }

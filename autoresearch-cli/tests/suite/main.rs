@@ -5,6 +5,7 @@
 mod fixture;
 
 mod apply;
+mod attack;
 mod branches;
 mod bundle;
 mod clock;

@@ -30,7 +30,7 @@ impl EditablePaths {
 
     /// True if `path` may be edited. Absolute paths and paths with `.`, `..` or `.git` in them never may.
     pub fn allows(&self, path: &str) -> bool {
-        let plain = path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"));
+        let plain = path.split('/').all(|part| !matches!(part, "" | "." | "..") && !is_git(part));
         let by_name_only = path.split('/').any(configures_tools);
         plain
             && !path.contains(['\\', '\0', ':'])
@@ -39,6 +39,13 @@ impl EditablePaths {
                 .iter()
                 .any(|allowed| path == allowed || (!by_name_only && !is_exact(allowed) && matches(allowed, path)))
     }
+}
+
+/// True if some file system takes the name for `.git`: in any case, by its short name, and with dots and spaces at its end. Git itself
+/// makes no such file.
+fn is_git(name: &str) -> bool {
+    let name = name.trim_end_matches(['.', ' ']);
+    [".git", "git~1"].iter().any(|git| name.eq_ignore_ascii_case(git))
 }
 
 /// True if tools look for a file or folder of this name on their own.
@@ -72,6 +79,8 @@ mod tests {
             "./train.rs",
             "src/.git/config",
             "src/.GIT",
+            "src/git~1/hooks/post-commit",
+            "src/.git. ./config",
             "train.rs/",
             "other.rs",
             "src//a",

@@ -11,7 +11,8 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// Bytes of each file that it writes.
     pub file_size: Option<u64>,
-    /// Processes and threads of this user altogether, the lab's included. Does not bind root.
+    /// Processes and threads of this user altogether, the lab's included; those of the command alone where it is isolated and the
+    /// lab's user is not root. Does not bind root.
     pub processes: Option<u64>,
     /// Processors that it runs on; all of them if the set is empty.
     pub cpus: Cpus,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use autoresearch_core::internal::attacks::{Attack, EVALUATE};
 use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::*;
 
@@ -17,8 +18,6 @@ struct Fixture {
     isolation: Isolation,
 }
 
-const EVALUATE: &str =
-    "echo looking at $AUTORESEARCH_INPUTS; echo score: $(grep -c -f data $1/out/model) > $AUTORESEARCH_RESULT\n";
 const RUN: &str = "mkdir -p out; printf 'a\\nb\\n' > out/model\n";
 
 fn sh(script: &str) -> Vec<String> {
@@ -104,53 +103,15 @@ async fn a_number_is_measured_over_what_the_run_left() {
     assert!(!left.exists(), "what it was given is gone");
 }
 
-/// Candidates that cheat where the run prints its number, with files that make them do so.
-const CHEATS: &[(&str, &[(&str, &str)])] = &[
-    ("prints a number", &[("run.sh", "mkdir out; echo b > out/model; echo score: 9\n")]),
-    ("prints it later", &[("run.sh", "mkdir out; echo b > out/model; (sleep 1; echo score: 9) &\n")]),
-    (
-        "changes the evaluation in its own files",
-        &[
-            ("run.sh", "mkdir out; echo b > out/model; sh evaluate.sh\n"),
-            ("evaluate.sh", "echo score: 9 > ${AUTORESEARCH_RESULT:-/dev/stdout}\n"),
-        ],
-    ),
-    (
-        "writes into descriptors that it was not given",
-        &[(
-            "run.sh",
-            "mkdir out; echo b > out/model; echo score: 9\nfor n in 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo score: 9 > /proc/self/fd/$n; done 2>/dev/null\ntrue\n",
-        )],
-    ),
-    (
-        "waits for the evaluation",
-        &[(
-            "run.sh",
-            "mkdir out; echo b > out/model; echo score: 9\nsetsid sh -c 'for i in $(seq 200); do for f in /proc/[0-9]*/fd/*; do case $(readlink $f) in pipe*) echo score: 9 > $f;; esac; done; sleep 0.05; done' > /dev/null 2>&1 &\n",
-        )],
-    ),
-    (
-        "leaves links in place of a model",
-        &[("run.sh", "mkdir out; echo score: 9; ln -s ../../data out/model; ln -s /proc/self/fd/1 out/other\n")],
-    ),
-    ("leaves a folder in place of a model", &[("run.sh", "mkdir -p out/model; echo score: 9\n")]),
-    ("leaves a pipe in place of a model", &[("run.sh", "mkdir out; mkfifo out/model; echo score: 9\n")]),
-    ("leaves nothing", &[("run.sh", "echo score: 9\n")]),
-    (
-        "leaves a program in the evaluation's folder",
-        &[(
-            "run.sh",
-            "mkdir out; echo b > out/model; echo score: 9; d=$(dirname $PWD)/0.evaluator; mkdir -p $d; echo 'echo score: 9 > $AUTORESEARCH_RESULT' > $d/evaluate.sh; echo a > $d/data\n",
-        )],
-    ),
-];
-
 #[tokio::test]
 async fn no_candidate_can_print_the_number() {
     let fixture = Fixture::new();
     let honest = score(&fixture.outcome(&[]).await);
-    let (mut counted, mut printed) = (0, 0);
-    for (name, files) in CHEATS {
+    let (mut counted, mut printed, cheats) = (0, 0, Attack::cheats().count());
+    for cheat in Attack::cheats() {
+        let files: Vec<(&str, &str)> =
+            [("run.sh", cheat.script)].into_iter().chain(cheat.files().iter().copied()).collect();
+        let (name, files) = (cheat.name, &files[..]);
         let outcome = fixture.outcome(files).await;
         let read = LogMetric::new(METRIC, Direction::Maximise).read(&outcome).map(|read| read.score.get());
         if read.is_ok_and(|score| score > honest) {
@@ -163,9 +124,9 @@ async fn no_candidate_can_print_the_number() {
         let read = LogMetric::new(METRIC, Direction::Maximise).read(&outcome).map(|read| read.score.get());
         printed += usize::from(read.is_ok_and(|score| score > honest));
     }
-    println!("evidence cheats tried {} counted {counted} printed {printed}", CHEATS.len());
+    println!("evidence cheats tried {} counted {counted} printed {printed}", cheats);
     assert_eq!(counted, 0, "none is better than the base by what it left");
-    assert!(printed >= CHEATS.len() - 1, "the attempts are real: {printed}");
+    assert!(printed >= cheats - 1, "the attempts are real: {printed}");
 }
 
 #[tokio::test]

@@ -244,6 +244,12 @@ pub fn is_root() -> bool {
 /// Runs a test of this program with these variables, as another user if this one is root, in a copy of the program. Returns
 /// what it prints.
 pub fn output_as_an_ordinary_user(test: &str, variables: &[(&str, String)]) -> String {
+    const NOBODY: u32 = 65534;
+    output_as(NOBODY, test, variables)
+}
+
+/// The same, as the user of this number.
+pub fn output_as(user: u32, test: &str, variables: &[(&str, String)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let program = folder.path().join("program");
@@ -255,7 +261,7 @@ pub fn output_as_an_ordinary_user(test: &str, variables: &[(&str, String)]) -> S
     inner.args(["--exact", test, "--nocapture"]).envs(variables.iter().map(|(name, value)| (name, value)));
     inner.env("HOME", folder.path()).env("TMPDIR", folder.path()).current_dir(folder.path());
     if is_root() {
-        inner.uid(65534).gid(65534);
+        inner.uid(user).gid(user);
     }
     let output = inner.output().unwrap();
     // So that the folder can be removed.

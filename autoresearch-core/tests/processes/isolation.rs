@@ -1,213 +1,86 @@
 //! Attempts of a candidate, without walls and behind them: each succeeds without, so that it can fail.
 #![cfg(target_os = "linux")]
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::internal::isolation::{Isolation, IsolationLevel};
+use autoresearch_core::internal::attacks::{Attack, AttackFolders, AttackSuite, AttackVerdict, Defence};
+use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::testkit::conformance::{self, ExecutorCase};
 use autoresearch_core::*;
 use autoresearch_core::{Executor, Job, JobName, LocalExecutor, Provision, Tree};
 
-/// A user's folder, beside the slot of a candidate.
+/// A user's folders, beside the slots of candidates.
 struct Machine {
     folder: tempfile::TempDir,
-    victim: std::process::Child,
-    listener: std::net::TcpListener,
-    _socket: std::os::unix::net::UnixListener,
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = self.victim.kill();
-        let _ = self.victim.wait();
-    }
 }
 
 impl Machine {
     fn new() -> Machine {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("user")).unwrap();
-        for (name, text) in [("secret", "the key is 1234\n"), ("train.py", "print(1)\n"), ("journal.jsonl", "{}\n")] {
-            std::fs::write(folder.path().join("user").join(name), text).unwrap();
-        }
-        // With a secret in its environment, as a lab has it.
-        let victim =
-            Command::new("sleep").arg("600").env("LAB_API_KEY", "the key is 1234").stdout(Stdio::null()).spawn();
-        let socket = std::os::unix::net::UnixListener::bind(folder.path().join("user/service.sock")).unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        Machine { victim: victim.unwrap(), listener, _socket: socket, folder }
+        std::fs::create_dir_all(folder.path().join("user")).unwrap();
+        std::fs::create_dir_all(folder.path().join("repository/.git")).unwrap();
+        std::fs::write(folder.path().join("train.py"), "print(1)\n").unwrap();
+        Machine { folder }
     }
 
-    fn user(&self) -> PathBuf {
-        self.folder.path().join("user")
+    fn attacks(&self, isolation: Isolation, evaluates: bool) -> AttackSuite {
+        let folders = AttackFolders {
+            user: self.folder.path().join("user"),
+            home: std::env::var_os("HOME").unwrap().into(),
+            git: self.folder.path().join("repository/.git"),
+            work: self.folder.path().join("work"),
+        };
+        AttackSuite::new(folders, isolation, evaluates)
     }
 
-    /// The user's files with their contents, modes and times.
-    fn snapshot(&self) -> Vec<(PathBuf, Option<Vec<u8>>, u32, i64)> {
-        let entries = std::fs::read_dir(self.user()).unwrap().map(|entry| entry.unwrap().path());
-        let mut found: Vec<_> = entries
-            .map(|path| {
-                let kept = std::fs::symlink_metadata(&path).unwrap();
-                (path.clone(), std::fs::read(&path).ok(), kept.mode(), kept.mtime())
-            })
-            .collect();
-        found.sort();
-        found
-    }
-
-    /// Runs a shell script as a candidate; it knows where everything is.
+    /// Runs a shell script as a candidate.
     async fn tries(&self, script: &str, isolation: Isolation) -> Outcome {
         let slot = self.folder.path().join("slots/0");
         let executor = LocalExecutor::new([slot], self.folder.path().join("logs")).isolated(isolation);
         let tree = Tree::new([("run.sh", script.to_owned())]).unwrap();
         let argv = ["bash", "run.sh"].map(str::to_owned).to_vec();
         let mut job = Job::new(JobName::new("t", "1"), tree, argv, Duration::from_secs(30));
-        // As names alone, which are no permission.
-        job.run.environment = vec![
-            ("PORT".into(), self.listener.local_addr().unwrap().port().to_string().into()),
-            ("VICTIM".into(), self.victim.id().to_string().into()),
-            ("USERS".into(), format!(":{}", self.user().display()).into()),
-        ];
-        job.provisions = vec![Provision::link(self.user().join("train.py"), "train.py")];
+        job.provisions = vec![Provision::link(self.folder.path().join("train.py"), "train.py")];
         executor.run(&job, &Cancel::new()).await.unwrap()
     }
 }
 
-/// The attempts: a name, and a script that ends with 0 if it succeeded.
-const ATTEMPTS: &[(&str, &str)] = &[
-    ("reads a file of the user", "grep -q 1234 $U/secret"),
-    ("reads it through a link", "ln -s $U/secret mine; grep -q 1234 mine"),
-    ("reads it through a hard link", "ln $U/secret mine && grep -q 1234 mine"),
-    ("sees that it is there", "test -e $U/secret"),
-    ("lists the user's folder", "ls $U | grep -q secret"),
-    ("changes the user's program", "echo 'print(0)' > $U/train.py"),
-    ("changes a file that it is given by a link", "echo 'print(0)' > train.py"),
-    ("replaces the user's program", "echo x > new; mv new $U/train.py"),
-    ("removes the user's program", "rm $U/train.py"),
-    ("writes a line into the journal", "echo '{\"forged\": true}' >> $U/journal.jsonl"),
-    (
-        "truncates the journal",
-        "truncate -s 1 $U/journal.jsonl || perl -e 'truncate($ARGV[0], 1) or die' $U/journal.jsonl",
-    ),
-    ("makes a file in the user's folder", "touch $U/new"),
-    ("changes modes", "chmod 777 $U/secret"),
-    ("changes times", "touch -d 2001-01-01 $U/secret"),
-    ("reads another process's environment", "tr '\\0' '\\n' < /proc/$VICTIM/environ | grep -q 1234"),
-    ("reads another process's memory", "exec 3< /proc/$VICTIM/mem"),
-    ("looks into another process's files", "readlink /proc/$VICTIM/fd/1"),
-    ("kills another process", "kill -0 $VICTIM"),
-    (
-        "traces another process",
-        "perl -e 'exit(syscall(101, 16, $ENV{VICTIM} + 0, 0, 0) < 0)'; code=$?; kill -CONT $VICTIM; exit $code",
-    ),
-    ("reaches a server of this machine", "exec 3<>/dev/tcp/127.0.0.1/$PORT"),
-    (
-        "reaches a service by its socket",
-        "perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && connect(S, sockaddr_un($ARGV[0])) or exit 1' $U/service.sock",
-    ),
-    (
-        "leaves something in /tmp",
-        "echo x > /tmp/autoresearch-left-$VICTIM; sleep 0; test -e /tmp/autoresearch-left-$VICTIM && echo LEFT",
-    ),
-    ("leaves something in /dev/shm", "echo x > /dev/shm/autoresearch-left-$VICTIM && echo LEFT"),
-    ("leaves something at home", "echo x > ~/.autoresearch-left-$VICTIM && echo LEFT"),
-    ("makes namespaces", "unshare --user true || unshare --mount true"),
-    ("opens a setting of the kernel", ": >> /proc/sys/kernel/core_pattern"),
-    ("opens a device of the disk", "test -n \"$(ls /dev | grep -E '^(vd|sd|nvme|loop|mem|kmsg|fuse|kvm)')\""),
-    ("reads the machine's passwords", "test -r /etc/shadow"),
-    ("has a capability", "grep -q '^CapEff:.*[1-9a-f]' /proc/self/status"),
-    ("gets a new one by a program", "grep -q '^NoNewPrivs:.*0' /proc/self/status"),
-    ("speaks to the kernel's network", "perl -e 'use Socket; socket(S, 16, SOCK_RAW, 15) or exit 1'"),
-    ("makes a raw socket", "perl -MSocket -e 'socket(S, PF_INET, SOCK_RAW, 1) or exit 1'"),
-    ("filters the network by the kernel's machine", "perl -e 'exit(syscall(321, 0, 0, 0) < 0 && $!{EPERM})'"),
-    (
-        "uses the ring of io_uring",
-        "perl -MErrno -e '$p = \"\\0\" x 120; $r = syscall(425, 4, $p); exit($r < 0 && ($!{EPERM} || $!{ENOSYS}))'",
-    ),
-];
-
-/// Those that succeeded if the user's folder is not as it was.
-const CHANGES: &[&str] = &[
-    "changes the user's program",
-    "changes a file that it is given by a link",
-    "replaces the user's program",
-    "removes the user's program",
-    "writes a line into the journal",
-    "truncates the journal",
-    "makes a file in the user's folder",
-    "changes modes",
-    "changes times",
-];
-
-/// Those that do not succeed on every machine without walls, for want of a right or a program.
-const SOMETIMES: &[&str] = &[
-    "reads it through a hard link",
-    "makes namespaces",
-    "opens a setting of the kernel",
-    "opens a device of the disk",
-    "reads the machine's passwords",
-    "has a capability",
-    "reads another process's memory",
-    "traces another process",
-    "speaks to the kernel's network",
-    "makes a raw socket",
-    "filters the network by the kernel's machine",
-    "uses the ring of io_uring",
-];
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
     let enforcement = Isolation::best_effort().enforcement();
+    let nothing = Isolation::default().enforcement();
     eprintln!("{enforcement}");
-    let (mut open, mut closed, mut idle) = (Vec::new(), Vec::new(), 0);
-    for (name, script) in ATTEMPTS {
-        for isolation in [Isolation::default(), Isolation::best_effort()] {
-            let machine = Machine::new();
-            let is_isolated = isolation.level != IsolationLevel::None;
-            let script = format!("U=${{USERS#:}}\n{script}");
-            let before = machine.snapshot();
-            let outcome = machine.tries(&script, isolation).await;
-            let text = outcome.log().tail.clone();
-            let mut succeeded = matches!(outcome, Outcome::Completed(_));
-            // What nobody finds afterwards was not left, and what is as it was has not been changed.
-            if succeeded && text.contains("LEFT") {
-                succeeded = left(&machine);
-            } else if succeeded && CHANGES.contains(name) {
-                succeeded = machine.snapshot() != before;
-            }
-            match (is_isolated, succeeded) {
-                (true, true) => open.push(format!("{name}: {text}")),
-                (false, false) => {
-                    idle += 1;
-                    eprintln!("not possible here without walls either: {name}: {text}");
-                    if !SOMETIMES.contains(name) {
-                        closed.push(format!("{name}: {text}"));
-                    }
-                }
-                _ => {}
+    let (without, behind) = (Machine::new(), Machine::new());
+    let (without, behind) =
+        (without.attacks(Isolation::default(), false), behind.attacks(Isolation::best_effort(), true));
+    let (mut open, mut closed, mut broken, mut idle, mut tried) = (Vec::new(), Vec::new(), Vec::new(), 0, 0);
+    for attack in Attack::all() {
+        let name = attack.name;
+        let plain = without.try_attack(attack, &Cancel::new()).await.unwrap();
+        let walled = behind.try_attack(attack, &Cancel::new()).await.unwrap();
+        let ends = [&plain, &walled].into_iter().filter(|tried| tried.is_broken);
+        broken.extend(ends.map(|tried| format!("{name}: {}", tried.note)));
+        tried += usize::from(walled.verdict != AttackVerdict::Untested);
+        if walled.verdict == AttackVerdict::Open && attack.defence.holds(&enforcement, true).is_some() {
+            open.push(format!("{name}: {}", walled.note));
+        }
+        if plain.verdict == AttackVerdict::Open && attack.defence.holds(&nothing, false).is_some() {
+            open.push(format!("{name}, also without walls: {}", plain.note));
+        }
+        let could = matches!(plain.verdict, AttackVerdict::Open | AttackVerdict::Detected);
+        if !could && !matches!(attack.defence, Defence::Always(_)) {
+            idle += 1;
+            eprintln!("not possible here without walls either: {name}: {}", plain.note);
+            if !attack.sometimes && plain.verdict != AttackVerdict::Untested {
+                closed.push(format!("{name}: {}", plain.note));
             }
         }
     }
-    println!("evidence attempts tried {} open {} idle {}", ATTEMPTS.len(), open.len(), idle);
+    println!("evidence attempts tried {tried} open {} idle {idle}", open.len());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(closed.is_empty(), "without walls these fail, too: {}", closed.join("\n"));
-    assert!(open.is_empty() || !enforcement.is_full() && !has_all(&enforcement), "behind walls: {}", open.join("\n"));
-}
-
-/// True if the kernel has all that matters here, whoever runs the lab.
-fn has_all(enforcement: &autoresearch_core::internal::isolation::Enforcement) -> bool {
-    enforcement.missing().all(|protection| protection.name == "user")
-}
-
-/// Finds, and removes, what a candidate left outside of its folders.
-fn left(machine: &Machine) -> bool {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
-    let name = format!("autoresearch-left-{}", machine.victim.id());
-    let places = [Path::new("/tmp").join(&name), Path::new("/dev/shm").join(&name), home.join(format!(".{name}"))];
-    places.iter().filter(|place| std::fs::remove_file(place).is_ok()).count() > 0
+    assert!(open.is_empty(), "open in spite of a promise: {}", open.join("\n"));
 }
 
 /// Work that a candidate does: a name, and a script that ends with 0 if it could.
@@ -254,6 +127,22 @@ async fn honest_work_goes_on_behind_walls() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+#[tokio::test]
+async fn a_path_on_the_way_to_which_is_a_link_is_open() {
+    let machine = Machine::new();
+    let place = |name: &str| machine.folder.path().join(name);
+    std::fs::create_dir_all(place("real-and-longer-than-the-link/lib")).unwrap();
+    std::fs::write(place("real-and-longer-than-the-link/lib/a"), "a\n").unwrap();
+    std::os::unix::fs::symlink(place("real-and-longer-than-the-link"), place("between")).unwrap();
+    std::os::unix::fs::symlink("between", place("link")).unwrap();
+    let script = format!("cat {}", place("link/lib/a").display());
+    for paths in [&["link", "link/lib"][..], &["link/lib"], &["link"]] {
+        let isolation = paths.iter().fold(Isolation::best_effort(), |isolation, path| isolation.read(place(path)));
+        let outcome = machine.tries(&script, isolation).await;
+        assert!(outcome.log().tail.starts_with("a\n"), "{paths:?}: {outcome:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,5 +14,6 @@ mod kill;
 mod quantised;
 mod run;
 mod slots;
+mod soak;
 mod timing;
 mod workers;

@@ -83,9 +83,14 @@ fn kill_loop() -> Result<Line, String> {
 
 /// Runs the core's example `measure` and returns its output.
 pub fn measured(what: &str) -> Result<String, String> {
-    let arguments =
-        ["run", "--locked", "-q", "--release", "-p", "autoresearch-core", "--example", "measure", "--", what];
-    Ok(sh::output(sh::cargo().args(arguments))?.trim().to_owned())
+    Ok(sh::output(&mut measure(what))?.trim().to_owned())
+}
+
+/// The core's example `measure`.
+pub fn measure(what: &str) -> Command {
+    let mut cargo = sh::cargo();
+    cargo.args(["run", "--locked", "-q", "--release", "-p", "autoresearch-core", "--example", "measure", "--", what]);
+    cargo
 }
 
 /// The numbers before a unit, in order.

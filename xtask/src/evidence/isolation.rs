@@ -2,7 +2,9 @@
 
 use super::durable_core;
 use super::faults::held;
+use super::walls::tokens;
 use crate::figure::{self, Line, Measure, number};
+use crate::sh;
 
 mod bundle;
 
@@ -13,8 +15,8 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("shown-attacks", || held::held(SHOWN)),
     ("hostile-lines", || held::held(LINES)),
     ("launch", launch),
-    ("tokens", || not_built("tokens/s of the trainer behind walls")),
-    ("soak", || not_built("ten minutes of a hostile mix")),
+    ("tokens", tokens),
+    ("soak", soak),
     ("trusted-number", trusted_number),
     ("evaluation", || held::held(EVALUATION)),
     ("bundle", bundle::bundle),
@@ -81,6 +83,27 @@ fn launch() -> Result<Line, String> {
     let text = durable_core::measured("launch")?;
     let millis = durable_core::before(&text, "ms")?;
     Ok(Line::Measured(millis.first().is_some_and(|millis| *millis <= 15.0), text, "15 ms"))
+}
+
+/// Seconds of the hostile mix; a variable of this name gives another number.
+const SOAK_SECONDS: (&str, &str) = ("SOAK_SECONDS", "600");
+
+fn soak() -> Result<Line, String> {
+    let mut test = crate::test::of(&["--test", "processes"], &["--nocapture", "soak::"])?;
+    let (name, usual) = SOAK_SECONDS;
+    let seconds = std::env::var(name).unwrap_or_else(|_| usual.to_owned());
+    let words = figure::words_after(&sh::output(test.env(name, &seconds))?, "soak")?;
+    let number = |key| number(&words, key);
+    let (seconds, hostile, honest) = (number("seconds")?, number("hostile")?, number("honest")?);
+    let (wrong, unsound, processes) = (number("wrong")?, number("unsound")?, number("processes")?);
+    let (files, left) = (number("files")?, number("left_mb")?);
+    let value = format!(
+        "after {seconds} s with {hostile} hostile and {honest} honest candidates: {wrong} wrong scores, {unsound} faults of the \
+         journal or the lab, {processes} processes, {files} files outside and {left} MB in the slots are left"
+    );
+    let is_clean = [wrong, unsound, processes, files].iter().all(|count| *count == 0.0) && left <= 1.0;
+    let is_long = seconds >= 600.0 && hostile >= 100.0 && honest >= 100.0;
+    Ok(Line::Measured(is_clean && is_long, value, "none after 600 s with 100 of each"))
 }
 
 fn not_built(what: &str) -> Result<Line, String> {

@@ -43,6 +43,7 @@ const ROOMS: &[Room] = &[
     ("git", &["git"], &["traits", "failpoints"]),
     ("command", &["command", "workspace", "process", "slot"], &["traits", "git", "failpoints"]),
     ("verify", &["verify"], &["traits", "rules", "journal", "state", "views", "git"]),
+    ("attacks", &["attacks"], EVERYTHING),
     ("testkit", &["testkit"], EVERYTHING),
 ];
 

@@ -79,6 +79,18 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWNET,
     libc::CLONE_NEWCGROUP,
 ];
+/// Calls on a process, each with the place of that process among its arguments. Landlock knows nothing of them: they would set the
+/// limits of the lab, or slow another trial down. 0 is the caller itself.
+const ON_PROCESSES: &[(libc::c_long, u8)] = &[
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+];
 /// Writing into the input of a terminal.
 const INTO_TERMINALS: [u64; 2] = [libc::TIOCSTI, 0x541C];
 
@@ -107,6 +119,9 @@ pub(super) fn filters(network: bool) -> io::Result<Vec<Filter>> {
         controls.push(rule(vec![condition(1, Compare::Eq, request)?])?);
     }
     rules.insert(i64::from(libc::SYS_ioctl), controls);
+    for (call, process) in ON_PROCESSES {
+        rules.insert(i64::from(*call), vec![rule(vec![condition(*process, Compare::Ne, 0)?])?]);
+    }
     let denied = SeccompAction::Errno(libc::EPERM as u32);
     let denied = SeccompFilter::new(rules, SeccompAction::Allow, denied, arch).map_err(failed)?;
     // Its flags lie in memory, where no filter can look: the C library falls back to `clone`.

@@ -235,21 +235,29 @@ impl Plan {
         path.ancestors().any(|above| self.shown.contains(above))
     }
 
+    /// Makes a link as it is on the machine. The path that it, or what lies below it, leads to is on the list, too.
+    fn link(&mut self, link: &Path) -> io::Result<()> {
+        if let Some(above) = link.parent() {
+            self.folders(above)?;
+        }
+        if !self.is_shown(link) && self.made.insert(link.to_owned()) {
+            // Past all links on the way, which need not be on the list.
+            self.steps.push(Step::Link { to: terminated(&link.canonicalize()?)?, at: inside(link)? });
+        }
+        Ok(())
+    }
+
     /// Shows a file or folder of the machine at its own place.
     fn show(&mut self, path: &Path, writable: bool) -> io::Result<()> {
         if self.is_shown(path) && !writable {
             return Ok(());
         }
-        let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        let is_link = |path: &&Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        if let Some(link) = path.ancestors().collect::<Vec<_>>().into_iter().rev().find(is_link) {
+            return self.link(link);
+        }
         if let Some(above) = path.parent() {
             self.folders(above)?;
-        }
-        if is_link {
-            // What it leads to is on the list, too.
-            if !self.is_shown(path) {
-                self.steps.push(Step::Link { to: terminated(&std::fs::read_link(path)?)?, at: inside(path)? });
-            }
-            return Ok(());
         }
         let at = inside(path)?;
         if !self.is_shown(path) && self.made.insert(path.to_owned()) {

@@ -79,10 +79,12 @@ impl Supervisor {
             check(libc::setsid())?;
             // No descriptor of the lab reaches the command, whether or not somebody forgot to mark it.
             libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-            apply(&self.limits)?;
             if let Some(walls) = walls {
                 walls.enter()?;
             }
+            // Behind the walls: in a user namespace of its own the kernel counts the processes of this command alone, so that
+            // one that forks on takes none from a trial beside it.
+            apply(&self.limits)?;
             // A change of rights takes it away.
             check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid() != supervisor {
