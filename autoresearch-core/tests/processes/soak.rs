@@ -69,12 +69,8 @@ const HOSTILE: &[(&str, &str)] = &[
     ("prints what is no number", "echo score: NaN; printf '\\033]0;x\\007\\000score: \\n'"),
 ];
 
-fn limits() -> internal::process::Limits {
-    let mut limits = internal::process::Limits::default();
-    limits.memory = Some(256 << 20);
-    limits.file_size = Some(64 << 20);
-    limits.processes = Some(400);
-    limits
+fn limits() -> Limits {
+    Limits { memory: Some(256 << 20), file_size: Some(64 << 20), processes: Some(400), ..Limits::default() }
 }
 
 /// Proposes honest and hostile programs in turns.
