@@ -148,6 +148,21 @@ async fn a_path_on_the_way_to_which_is_a_link_is_open() {
 }
 
 #[tokio::test]
+async fn a_package_of_python_finds_those_beside_it() {
+    let machine = Machine::new();
+    let packages = machine.folder.path().join("lib/site-packages");
+    for name in ["torch/lib", "nvidia/lib"] {
+        std::fs::create_dir_all(packages.join(name)).unwrap();
+    }
+    std::fs::write(packages.join("nvidia/lib/a"), "a\n").unwrap();
+    let link = machine.folder.path().join("libtorch");
+    std::os::unix::fs::symlink("lib/site-packages/torch", &link).unwrap();
+    let script = format!("cat {}/lib/../../nvidia/lib/a", link.display());
+    let outcome = machine.tries(&script, Isolation::best_effort().read(&link)).await;
+    assert!(outcome.log().tail.starts_with("a\n"), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn a_crate_is_built_behind_walls_without_a_network() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = "[package]\nname = \"tiny\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[workspace]\n";

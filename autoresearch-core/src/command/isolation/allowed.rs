@@ -156,6 +156,7 @@ impl Allowed {
         read.extend(named.filter(|path| is_specific(path, home.as_deref())));
         for folder in around.provided.iter().chain(&read.clone()) {
             read.extend(base_of_environment(folder));
+            read.extend(packages_around(folder));
         }
         allowed.read = there(read, home.as_deref());
         allowed.write = there(around.own.iter().chain(&isolation.write).cloned().collect(), None);
@@ -208,6 +209,13 @@ fn base_of_environment(folder: &Path) -> Option<PathBuf> {
     let text = std::fs::read_to_string(folder.join("pyvenv.cfg")).ok()?;
     let home = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;
     Some(prefix(Path::new(home.trim()), None))
+}
+
+/// The folder of all packages around one of Python's, which finds libraries in the packages beside it.
+fn packages_around(folder: &Path) -> Option<PathBuf> {
+    let real = folder.canonicalize().ok()?;
+    let is_packages = |folder: &&Path| folder.ends_with("site-packages") || folder.ends_with("dist-packages");
+    real.ancestors().find(is_packages).map(Path::to_owned)
 }
 
 /// `--data=/x` and `DATA=/x` as `/x`.
