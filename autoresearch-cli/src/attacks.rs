@@ -4,7 +4,7 @@ use std::fmt;
 
 use autoresearch_core::Cancel;
 #[cfg(target_os = "linux")]
-use autoresearch_core::internal::attacks::{Attack, AttackFolders, AttackSuite, AttackVerdict, Tried};
+use autoresearch_core::internal::attacks::{self, Attack, AttackFolders, AttackSuite, AttackVerdict, Tried};
 use autoresearch_core::internal::isolation::{Isolation, IsolationLevel};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -155,7 +155,7 @@ impl Attacks {
         let enforcement = self.isolation.enforcement();
         let suite = AttackSuite::new(self.folders.clone(), self.isolation.clone(), self.evaluates);
         let mut ends = Vec::new();
-        for attack in Attack::all().filter(|attack| attack.name.contains(words)) {
+        for attack in attacks::all().filter(|attack| attack.name.contains(words)) {
             let tried = suite.try_attack(attack, cancel).await?;
             let end = finding(attack, tried, attack.defence.holds(&enforcement, self.evaluates), &enforcement);
             show(&end);

@@ -13,9 +13,21 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::suite::AttackFolders;
 use crate::journal::{Journal, JournalError, Record, RunHeader};
 use crate::metric::Direction;
+
+/// The folders in which victims and slots are made.
+#[derive(Debug, Clone)]
+pub struct AttackFolders {
+    /// A folder for the user's files that are attacked. It is emptied.
+    pub user: PathBuf,
+    /// The user's home. A file is made in it for each attack, and removed.
+    pub home: PathBuf,
+    /// The `.git` of the user's repository. Files are made in it for each attack, and removed.
+    pub git: PathBuf,
+    /// A folder for slots, logs and a repository.
+    pub work: PathBuf,
+}
 
 /// The text that an attack is after.
 pub(super) const SECRET: &str = "the key is 1234\n";

@@ -1,7 +1,7 @@
 //! Attacks on files: the user's, the repository's, the lab's, and those of other workers.
 
-use super::Proof::{Changes, Ends, Forges};
-use super::{Attack, CALLS, FILES, SEEN, attack, sometimes};
+use super::attack::Proof::{Changes, Ends, Forges};
+use super::attack::{Attack, CALLS, FILES, SEEN, attack, sometimes};
 
 /// Reading and writing a file of its own.
 const READ: &str = "echo 1234 > mine && grep -q 1234 mine";

@@ -1,7 +1,7 @@
 //! Attacks on the kernel, its settings and its clock. Each asks for what it must not have, and uses none of it.
 
-use super::Proof::Ends;
-use super::{Attack, CALLS, Defence, FILES, sometimes};
+use super::attack::Proof::Ends;
+use super::attack::{Attack, CALLS, Defence, FILES, sometimes};
 
 const PERL: &str = "perl -e 'exit(!time)'";
 const OWN: &str = "mkdir -p a/b && echo x > a/b/c && cat a/b/c";

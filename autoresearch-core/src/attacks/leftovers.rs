@@ -1,7 +1,7 @@
 //! Attacks by what is left for later candidates or for the lab.
 
-use super::Proof::{Changes, Floods, Leaves, Next, Results};
-use super::{Attack, Defence, FILES, SEEN, attack, sometimes};
+use super::attack::Proof::{Changes, Floods, Leaves, Next, Results};
+use super::attack::{Attack, Defence, FILES, SEEN, attack, sometimes};
 
 const EMPTIED: Defence = Defence::Always("the slot is emptied after each trial");
 const OWN: &str = "mkdir -p a/b && echo x > a/b/c && cat a/b/c && rm -r a";

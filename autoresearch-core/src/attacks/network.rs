@@ -1,7 +1,7 @@
 //! Attacks by sockets: the network, the services of the machine, and the kernel's own.
 
-use super::Proof::{Ends, Sends};
-use super::{Attack, Defence, SEEN, attack, sometimes};
+use super::attack::Proof::{Ends, Sends};
+use super::attack::{Attack, Defence, SEEN, attack, sometimes};
 
 const NETWORK: Defence = Defence::Walls(&["network"]);
 const CALLS: Defence = Defence::Walls(&["system calls"]);

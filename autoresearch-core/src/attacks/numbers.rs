@@ -1,7 +1,7 @@
 //! Attacks on the number: what a candidate prints or leaves to look better than it is.
 
-use super::Proof::Number;
-use super::{Attack, Defence, attack};
+use super::attack::Proof::Number;
+use super::attack::{Attack, Defence, attack};
 
 /// The evaluation that they cheat: it counts the lines of the model that the data knows.
 pub const EVALUATE: &str =

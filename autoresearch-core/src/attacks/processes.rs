@@ -1,7 +1,7 @@
 //! Attacks on other processes, and processes that do not end.
 
-use super::Proof::{Ends, Overruns, Survives};
-use super::{Attack, Defence, OTHERS, attack, sometimes};
+use super::attack::Proof::{Ends, Overruns, Survives};
+use super::attack::{Attack, Defence, OTHERS, attack, sometimes};
 
 const SIGNAL: &str = "sleep 30 & kill $! && ! wait $!";
 const SELF: &str = "cat /proc/self/status > /dev/null && ls /proc/self/fd > /dev/null";

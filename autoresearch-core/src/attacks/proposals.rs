@@ -1,7 +1,7 @@
 //! Attacks by the proposal itself: edits of files that it may not edit, and names that lead elsewhere.
 
-use super::Proof::Accepted;
-use super::{Attack, Defence, attack};
+use super::attack::Proof::Accepted;
+use super::attack::{Attack, Defence, attack};
 
 const PATHS: Defence = Defence::Always("paths are checked before anything is written");
 

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::canaries::{Canaries, SECRET};
+use super::attack::{Attack, AttackVerdict, Proof};
+use super::canaries::{AttackFolders, Canaries, SECRET};
+use super::numbers::EVALUATE;
 use super::proposals::EDITABLE;
-use super::{Attack, AttackVerdict, EVALUATE, Proof};
 use crate::cancel::Cancel;
 use crate::change::{EditablePaths, FileEdit, Patch};
 use crate::command::isolation::Isolation;
@@ -29,23 +29,10 @@ const LATE: Duration = Duration::from_secs(9);
 /// Bytes that a log has at most, with some to spare.
 const LOG: u64 = 16 << 20;
 
-/// The folders in which victims and slots are made.
-#[derive(Debug, Clone)]
-pub struct AttackFolders {
-    /// A folder for the user's files that are attacked. It is emptied.
-    pub user: PathBuf,
-    /// The user's home. A file is made in it for each attack, and removed.
-    pub home: PathBuf,
-    /// The `.git` of the user's repository. Files are made in it for each attack, and removed.
-    pub git: PathBuf,
-    /// A folder for slots, logs and a repository.
-    pub work: PathBuf,
-}
-
 /// The end of one attack.
 #[derive(Debug, Clone)]
 pub struct Tried {
-    /// Whether it succeeded.
+    /// The verdict on it.
     pub verdict: AttackVerdict,
     /// The reason for which nothing is known, or the end of the attack's output.
     pub note: String,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::internal::attacks::{Attack, EVALUATE};
+use autoresearch_core::internal::attacks::{self, EVALUATE};
 use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::*;
 
@@ -107,8 +107,8 @@ async fn a_number_is_measured_over_what_the_run_left() {
 async fn no_candidate_can_print_the_number() {
     let fixture = Fixture::new();
     let honest = score(&fixture.outcome(&[]).await);
-    let (mut counted, mut printed, cheats) = (0, 0, Attack::cheats().count());
-    for cheat in Attack::cheats() {
+    let (mut counted, mut printed, cheats) = (0, 0, attacks::cheats().count());
+    for cheat in attacks::cheats() {
         let files: Vec<(&str, &str)> =
             [("run.sh", cheat.script)].into_iter().chain(cheat.files().iter().copied()).collect();
         let (name, files) = (cheat.name, &files[..]);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use autoresearch_core::internal::attacks::{Attack, AttackFolders, AttackSuite, AttackVerdict, Defence};
+use autoresearch_core::internal::attacks::{self, AttackFolders, AttackSuite, AttackVerdict, Defence};
 use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::testkit::conformance::{self, ExecutorCase};
 use autoresearch_core::*;
@@ -55,7 +55,7 @@ async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
     let (without, behind) =
         (without.attacks(Isolation::default(), false), behind.attacks(Isolation::best_effort(), true));
     let (mut open, mut closed, mut broken, mut could_without, mut tried) = (Vec::new(), Vec::new(), Vec::new(), 0, 0);
-    for attack in Attack::all() {
+    for attack in attacks::all() {
         let name = attack.name;
         let plain = without.try_attack(attack, &Cancel::new()).await.unwrap();
         let walled = behind.try_attack(attack, &Cancel::new()).await.unwrap();
