@@ -105,7 +105,3 @@ fn soak() -> Result<Line, String> {
     let is_long = seconds >= 600.0 && hostile >= 100.0 && honest >= 100.0;
     Ok(Line::Measured(is_clean && is_long, value, "none after 600 s with 100 of each"))
 }
-
-fn not_built(what: &str) -> Result<Line, String> {
-    Ok(Line::Measured(false, format!("{what}: not built yet"), "built"))
-}
