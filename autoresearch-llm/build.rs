@@ -6,6 +6,7 @@ use std::path::Path;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=shim/shim.cpp");
+    println!("cargo:rerun-if-changed=shim/nats.c");
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
     // LIBTORCH_INCLUDE as torch-sys understands it: a folder with `include` in it.
@@ -25,4 +26,9 @@ fn main() {
         // libtorch's headers warn by the hundred.
         .warnings(false)
         .compile("autoresearch_shim");
+    let mut nats = cc::Build::new();
+    for flag in ["-ftree-vectorize", "-fno-trapping-math", "-fno-signed-zeros"] {
+        nats.flag_if_supported(flag);
+    }
+    nats.file("shim/nats.c").opt_level(2).compile("autoresearch_nats");
 }

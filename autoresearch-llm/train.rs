@@ -16,6 +16,7 @@ use autoresearch_llm::log::{Log, Step};
 use autoresearch_llm::ops::attention::{Heads, Kernel, Window};
 use autoresearch_llm::ops::function::drop_grad;
 use autoresearch_llm::ops::{self, adamw, head, mlp, norm, precision};
+use autoresearch_llm::strict::{leave, serve};
 use autoresearch_llm::summary::{Details, Summary};
 use autoresearch_llm::{Split, Workload, checkpoint, device};
 use serde::{Deserialize, Serialize};
@@ -267,10 +268,10 @@ impl Gpt {
         self.h.iter().enumerate().flat_map(of_layer).chain(rest).collect()
     }
 
-    /// Reads a checkpoint, onto the CPU.
-    pub fn load(path: &Path) -> Result<Gpt, Box<dyn Error>> {
+    /// Reads a checkpoint.
+    pub fn load(path: &Path, device: Device) -> Result<Gpt, Box<dyn Error>> {
         let (config, tensors) = checkpoint::open::<Config>(path)?;
-        let model = Gpt::new(config.checked()?, Device::Cpu);
+        let model = Gpt::new(config.checked()?, device);
         checkpoint::restore(path, &tensors, &model.named_parameters())?;
         Ok(model)
     }
@@ -520,6 +521,12 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let device = device::open()?;
     let form = ops::form()?;
     precision::fast_matmul(device)?;
+    // Started by an evaluation, this program computes logits of a model that it left before.
+    if let Some(requests) = serve::Requests::asked()? {
+        let model = Gpt::load(requests.model(), device)?;
+        return requests.answer_with(device, |tokens| model.logits(tokens));
+    }
+    let is_strict = leave::is_asked()?;
     let seed = std::env::var("AUTORESEARCH_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(42);
     tch::manual_seed(seed);
     let workload = Workload::from_env()?;
@@ -583,7 +590,11 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     }
 
     let evaluating = Instant::now();
-    let val_bpb = evaluate_bpb(&workload, eval_rows, device, |x, y| model.loss(x, y, Reduction::None))?;
+    let val_bpb = match is_strict {
+        // The evaluation measures it, on data that is not open to this program.
+        true => leave::leave(Path::new("."), &model.config, &model.named_parameters()).map(|()| None)?,
+        false => Some(evaluate_bpb(&workload, eval_rows, device, |x, y| model.loss(x, y, Reduction::None))?),
+    };
     let evaluation_seconds = evaluating.elapsed().as_secs_f64();
     let tokens_per_second = (budget.timed_steps() as i64 * TOTAL_BATCH_SIZE) as f64 / budget.seconds().max(1e-9);
     let data_wait_percent = 100.0 * waited / trained.max(1e-9);
@@ -610,3 +621,7 @@ mod tests;
 #[cfg(test)]
 #[path = "tests/train/parity.rs"]
 mod parity;
+
+#[cfg(test)]
+#[path = "tests/train/served.rs"]
+mod served;

@@ -2,7 +2,8 @@
 //! the part that is researched.
 //!
 //! The modules stand in the order of the data flow: documents are prepared once into token shards ([`prepare`]), the
-//! loader packs them into rows ([`loader`]), a model is trained within a [`budget`] and judged by [`evaluate`].
+//! loader packs them into rows ([`loader`]), a model is trained within a [`budget`] and judged by [`evaluate`], or by a process
+//! that its program has no part in ([`strict`]).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod error;
@@ -26,6 +27,7 @@ pub mod device;
 pub mod evaluate;
 pub mod failure;
 pub mod log;
+pub mod strict;
 pub mod summary;
 
 pub use error::DataError;

@@ -8,7 +8,7 @@ use crate::corpus::{self, Part, public::Public};
 use crate::error::DataError;
 use crate::shards::{self, Shard};
 use crate::tokenizer::Tokenizer;
-use crate::workload::{Fixed, MANIFEST, ShardEntry, Split, Workload};
+use crate::workload::{self, Fixed, MANIFEST, ShardEntry, Split, Workload};
 
 /// Largest number of bytes of documents that the tokenizer is trained on.
 const TRAINED_BYTES: usize = 1 << 30;
@@ -67,13 +67,17 @@ pub fn prepare(folder: &Path, corpus: &Corpus, fixed: &Fixed, say: &dyn Fn(&str)
         say("data: ready");
         return Ok(workload);
     }
-    std::fs::create_dir_all(folder).map_err(|e| DataError::write(folder, e))?;
+    let val_folder = workload::validation_folder(folder);
+    for folder in [folder, &val_folder] {
+        std::fs::create_dir_all(folder).map_err(|e| DataError::write(folder, e))?;
+    }
     // Without the manifest the folder counts as empty, also when this preparation fails.
     let manifest = folder.join(MANIFEST);
     match std::fs::remove_file(&manifest) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(DataError::write(&manifest, e)),
         _ => {}
     }
+    remove_validation(folder)?;
 
     say(&format!("data: collecting {}", corpus.name()));
     let parts = corpus.parts()?;
@@ -93,7 +97,8 @@ pub fn prepare(folder: &Path, corpus: &Corpus, fixed: &Fixed, say: &dyn Fn(&str)
     for (index, part) in parts.iter().enumerate() {
         say(&format!("data: tokenising part {} of {}", index + 1, parts.len()));
         let (for_train, for_val) = part.load()?;
-        for (split, documents, entries) in [("train", for_train, &mut train), ("val", for_val, &mut val)] {
+        let splits = [("train", folder, for_train, &mut train), ("val", &val_folder, for_val, &mut val)];
+        for (split, folder, documents, entries) in splits {
             if documents.is_empty() {
                 continue;
             }
@@ -112,6 +117,17 @@ pub fn prepare(folder: &Path, corpus: &Corpus, fixed: &Fixed, say: &dyn Fn(&str)
     let json = serde_json::to_vec_pretty(&workload).map_err(|e| DataError::Setting(e.to_string()))?;
     write_file(&manifest, &json)?;
     Ok(workload)
+}
+
+/// Removes validation shards that lie among those for training, where earlier versions put them.
+fn remove_validation(folder: &Path) -> Result<(), DataError> {
+    let entries = std::fs::read_dir(folder).map_err(|e| DataError::read(folder, e))?;
+    let is_validation = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("val-") && name.ends_with(".bin")
+    };
+    let mut old = entries.flatten().map(|entry| entry.path()).filter(is_validation);
+    old.try_for_each(|path| std::fs::remove_file(&path).map_err(|e| DataError::write(&path, e)))
 }
 
 /// The folder as it is, if it was prepared from the same and nothing in it is damaged.

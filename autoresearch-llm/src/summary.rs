@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The nine numbers of a run.
+/// The nine numbers of a run, of which an evaluation may measure one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Summary {
-    /// Bits per byte on the validation split; lower is better.
-    pub val_bpb: f64,
+    /// Bits per byte on the validation split; lower is better. `None` where an evaluation measures it afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val_bpb: Option<f64>,
     /// Training time, start-up and evaluation excluded.
     pub training_seconds: f64,
     /// Wall clock of the process.
@@ -30,7 +31,9 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "---")?;
-        writeln!(f, "val_bpb:          {:.6}", self.val_bpb)?;
+        if let Some(val_bpb) = self.val_bpb {
+            writeln!(f, "val_bpb:          {val_bpb:.6}")?;
+        }
         writeln!(f, "training_seconds: {:.1}", self.training_seconds)?;
         writeln!(f, "total_seconds:    {:.1}", self.total_seconds)?;
         writeln!(f, "peak_vram_mb:     {:.1}", self.peak_vram_mb)?;
@@ -61,7 +64,7 @@ impl Details {
     /// ```
     /// # use autoresearch_llm::summary::{Details, Summary};
     /// # let summary = Summary {
-    /// #     val_bpb: 1.5, training_seconds: 60.0, total_seconds: 70.0, peak_vram_mb: 300.0, mfu_percent: 0.0,
+    /// #     val_bpb: Some(1.5), training_seconds: 60.0, total_seconds: 70.0, peak_vram_mb: 300.0, mfu_percent: 0.0,
     /// #     total_tokens: 1e6, num_steps: 244, num_params: 2e6, depth: 4,
     /// # };
     /// let details =

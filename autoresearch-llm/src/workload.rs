@@ -63,7 +63,7 @@ pub struct Workload {
 /// A shard in the manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardEntry {
-    /// Its name in the folder.
+    /// Its name in the folder of its split.
     pub file: String,
     /// Number of tokens in it.
     pub tokens: usize,
@@ -139,14 +139,19 @@ impl Workload {
         &self.folder
     }
 
+    /// The folder of the validation split: beside that of everything else, so that a training can be kept from it.
+    pub fn validation_folder(&self) -> PathBuf {
+        validation_folder(&self.folder)
+    }
+
     /// The shards of a split, opened and verified.
     pub fn shards(&self, split: Split) -> Result<Vec<Arc<Shard>>, DataError> {
-        let entries = match split {
-            Split::Train => &self.train,
-            Split::Val => &self.val,
+        let (entries, folder) = match split {
+            Split::Train => (&self.train, self.folder.clone()),
+            Split::Val => (&self.val, self.validation_folder()),
         };
         let open = |entry: &ShardEntry| {
-            let path = self.folder.join(&entry.file);
+            let path = folder.join(&entry.file);
             let shard = Shard::open(&path)?;
             match (shard.tokens(), shard.documents()) == (entry.tokens, entry.documents) {
                 true => Ok(Arc::new(shard)),
@@ -173,6 +178,18 @@ impl Workload {
                 format!("it has {} lengths for {} tokens", lengths.len(), self.fixed.vocab_size),
             )),
         }
+    }
+}
+
+/// The folder of the validation split of the data in `folder`: `data-val` for `data`.
+pub(crate) fn validation_folder(folder: &Path) -> PathBuf {
+    match folder.file_name() {
+        Some(name) => {
+            let mut name = name.to_owned();
+            name.push("-val");
+            folder.with_file_name(name)
+        }
+        None => folder.join("val"),
     }
 }
 

@@ -1,14 +1,23 @@
 //! The main job: set-up, data, then a run of experiments.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::{places, setup, sh};
 
-/// Runs it; `arguments` go to `autoresearch run`, except that `--data`, `--val` and `--corpus` go to `prepare`.
+/// The configuration of a search whose candidates print their number, and of one whose candidates are measured.
+const SIMPLE: &str = "examples/nanochat/autoresearch.toml";
+const STRICT: &str = "examples/nanochat/strict.toml";
+
+/// Runs it; `arguments` go to `autoresearch run`, except that `--data`, `--val` and `--corpus` go to `prepare`, and `--strict`
+/// chooses the configuration.
 pub fn nanochat(arguments: &[String]) -> Result<(), String> {
     let libtorch = setup::setup()?;
-    let (preset, for_prepare, for_run) = split(arguments, places::nvidia())?;
+    let is_strict = |argument: &String| argument == "--strict";
+    let rest: Vec<String> = arguments.iter().filter(|argument| !is_strict(argument)).cloned().collect();
+    let config = if arguments.iter().any(is_strict) { STRICT } else { SIMPLE };
+    let (preset, for_prepare, for_run) = split(&rest, places::nvidia())?;
     // Absolute, because what follows runs in the root, wherever it was called from.
     let cache = places::cache()?;
     let cache = std::path::absolute(&cache).unwrap_or(cache);
@@ -27,15 +36,32 @@ pub fn nanochat(arguments: &[String]) -> Result<(), String> {
         .env("CARGO_TARGET_DIR", cache.join("target"))
         .env("LIBTORCH", &libtorch);
     sh::run(&mut prepare)?;
-    sh::exec(main_run(&preset, &for_run, &libtorch).env("AUTORESEARCH_CACHE", &cache))
+    if config == STRICT {
+        evaluator(&cache, &libtorch)?;
+    }
+    sh::exec(main_run(config, &preset, &for_run, &libtorch).env("AUTORESEARCH_CACHE", &cache))
+}
+
+/// Puts the program that measures into the cache. It is built where candidates write nothing: their builds share a folder of
+/// which it takes no part.
+pub fn evaluator(cache: &Path, libtorch: &Path) -> Result<(), String> {
+    let mut build = sh::cargo();
+    build.args(["build", "--locked", "--package", "autoresearch-llm", "--bin", "evaluate"]).env("LIBTORCH", libtorch);
+    sh::run(&mut build)?;
+    let (built, folder) = (sh::target()?.join("debug/evaluate"), cache.join("strict"));
+    let failed = |e: std::io::Error| format!("cannot copy {} to {}: {e}", built.display(), folder.display());
+    fs::create_dir_all(&folder).map_err(failed)?;
+    // Renamed, since an evaluation of another run may execute the one that is there.
+    let new = folder.join("evaluate.new");
+    fs::copy(&built, &new).and_then(|_| fs::rename(&new, folder.join("evaluate"))).map_err(failed)
 }
 
 /// The command line of the run itself.
-fn main_run(preset: &str, arguments: &[String], libtorch: &Path) -> Command {
+fn main_run(config: &str, preset: &str, arguments: &[String], libtorch: &Path) -> Command {
     let mut main_run = sh::cargo();
     main_run
         .args(["run", "--locked", "--package", "autoresearch-cli", "--bin", "autoresearch", "--", "run"])
-        .args(["--config", "examples/nanochat/autoresearch.toml", "--preset", preset])
+        .args(["--config", config, "--preset", preset])
         .args(arguments)
         .env("LIBTORCH", libtorch);
     main_run

@@ -321,9 +321,12 @@ fn every_key_is_in_the_book() {
 
 #[test]
 fn the_reference_workload_is_read_under_its_presets() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat/autoresearch.toml");
-    for (preset, seconds) in [("cpu", 100), ("h100", 600)] {
-        let config = Config::read(&path, Some(preset), &toml::Table::new()).unwrap();
-        assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
+    for (file, is_measured) in [("autoresearch.toml", false), ("strict.toml", true)] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat").join(file);
+        for (preset, seconds) in [("cpu", 100), ("h100", 600)] {
+            let config = Config::read(&path, Some(preset), &toml::Table::new()).unwrap();
+            assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
+            assert_eq!(config.evaluate.is_some(), is_measured);
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use autoresearch_llm::Workload;
 use autoresearch_llm::tokenizer::Tokenizer;
 use clap::Parser;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 #[allow(dead_code, reason = "of the trainer, only the model is used here")]
 #[path = "../../train.rs"]
@@ -55,7 +55,7 @@ fn sample(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         None => Workload::from_env()?,
     };
     let tokenizer = Tokenizer::load(&workload.folder().join("tokenizer.json"))?;
-    let model = train::Gpt::load(&arguments.checkpoint)?;
+    let model = train::Gpt::load(&arguments.checkpoint, Device::Cpu)?;
     tch::manual_seed(arguments.seed);
 
     let mut tokens = vec![tokenizer.bos()];

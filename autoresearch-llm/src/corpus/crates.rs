@@ -54,8 +54,7 @@ pub fn parts() -> Result<Vec<Part>, DataError> {
     let listed = names(manifest.get("dependencies"));
     let validation = names(manifest.get("package").and_then(|p| p.get("metadata")).and_then(|m| m.get("validation")));
 
-    fetch()?;
-    let caches = caches()?;
+    let caches = caches(&fetch()?)?;
     let mut train = BTreeSet::new();
     let mut val = BTreeSet::new();
     for package in lock.package.iter().filter(|package| listed.contains(&package.name)) {
@@ -70,18 +69,42 @@ pub fn parts() -> Result<Vec<Part>, DataError> {
     ])
 }
 
-/// Lets cargo fetch the crates, as it fetches everything else on this machine.
-fn fetch() -> Result<(), DataError> {
+/// Lets cargo fetch the crates, from wherever this machine's cargo fetches, into a home of their own: in the user's, builds of
+/// candidates would find the text of the validation split. Returns that home.
+fn fetch() -> Result<PathBuf, DataError> {
     let folder = super::cache_folder()?.join("corpus");
-    std::fs::create_dir_all(folder.join("src")).map_err(|e| DataError::write(&folder, e))?;
+    let home = folder.join("cargo");
+    for made in [&folder.join("src"), &home] {
+        std::fs::create_dir_all(made).map_err(|e| DataError::write(made, e))?;
+    }
     for (name, text) in [("Cargo.toml", MANIFEST), ("Cargo.lock", LOCK), ("src/lib.rs", "")] {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|e| DataError::write(&path, e))?;
     }
+    let users = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let users = users.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    for name in ["config.toml", "config", "credentials.toml"] {
+        if let Some(settings) = users.as_ref().map(|users| users.join(name)).filter(|path| path.is_file()) {
+            let copy = home.join(name);
+            std::fs::copy(&settings, &copy).map_err(|e| DataError::write(&copy, e))?;
+        }
+    }
+    match fetch_into(&folder, Some(&home)) {
+        Ok(()) => Ok(home),
+        // Without a network the user's own may still have them.
+        Err(error) => match users {
+            Some(users) if fetch_into(&folder, None).is_ok() => Ok(users),
+            _ => Err(error),
+        },
+    }
+}
+
+fn fetch_into(folder: &Path, home: Option<&Path>) -> Result<(), DataError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // One platform's worth: the same list on every machine, without the bindings of the others.
-    command.args(["fetch", "--quiet", "--locked", "--target", "x86_64-unknown-linux-gnu"]).current_dir(&folder);
+    command.args(["fetch", "--quiet", "--locked", "--target", "x86_64-unknown-linux-gnu"]).current_dir(folder);
+    command.envs(home.map(|home| ("CARGO_HOME", home)));
     let output =
         command.output().map_err(|e| DataError::Setting(format!("cannot start cargo to fetch the corpus: {e}")))?;
     match output.status.success() {
@@ -93,10 +116,8 @@ fn fetch() -> Result<(), DataError> {
     }
 }
 
-fn caches() -> Result<Vec<PathBuf>, DataError> {
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let cache = home.ok_or_else(|| DataError::Setting("no CARGO_HOME is known".into()))?.join("registry/cache");
+fn caches(home: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let cache = home.join("registry/cache");
     let entries = std::fs::read_dir(&cache).map_err(|e| DataError::read(&cache, e))?;
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     folders.sort();

@@ -7,5 +7,6 @@ mod download;
 mod flash;
 mod ops;
 mod packing;
+mod strict;
 mod tokenizer;
 mod val_bpb;

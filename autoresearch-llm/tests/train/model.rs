@@ -151,11 +151,11 @@ fn a_checkpoint_is_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     checkpoint::save(&path, &model.config, &model.named_parameters()).unwrap();
-    let again = Gpt::load(&path).unwrap();
+    let again = Gpt::load(&path, Device::Cpu).unwrap();
     let (x, _) = batch();
     assert!(model.logits(&x).equal(&again.logits(&x)));
     std::fs::write(&path, "not a checkpoint").unwrap();
-    assert!(Gpt::load(&path).err().unwrap().to_string().contains("model.safetensors"));
+    assert!(Gpt::load(&path, Device::Cpu).err().unwrap().to_string().contains("model.safetensors"));
 }
 
 proptest! {

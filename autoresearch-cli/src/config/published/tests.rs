@@ -88,9 +88,11 @@ fn every_documented_configuration_is_valid() {
         }
     }
     assert!(seen >= 10 && wrong.is_empty(), "{}", wrong.join("\n"));
-    let workload = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat/autoresearch.toml");
-    let workload = as_json(&std::fs::read_to_string(workload).unwrap()).unwrap();
-    assert!(validator.is_valid(&workload));
+    for file in ["autoresearch.toml", "strict.toml"] {
+        let workload = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/nanochat").join(file);
+        let workload = as_json(&std::fs::read_to_string(workload).unwrap()).unwrap();
+        assert!(validator.is_valid(&workload), "{file}");
+    }
 }
 
 fn resolved<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
