@@ -26,6 +26,7 @@ mod parallel;
 mod proposers;
 mod pytorch;
 mod race;
+mod strict;
 mod trainer;
 mod walls;
 

@@ -44,7 +44,7 @@ pub fn nanochat(arguments: &[String]) -> Result<(), String> {
 
 /// Puts the program that measures into the cache. It is built where candidates write nothing: their builds share a folder of
 /// which it takes no part.
-pub fn evaluator(cache: &Path, libtorch: &Path) -> Result<(), String> {
+fn evaluator(cache: &Path, libtorch: &Path) -> Result<(), String> {
     let mut build = sh::cargo();
     build.args(["build", "--locked", "--package", "autoresearch-llm", "--bin", "evaluate"]).env("LIBTORCH", libtorch);
     sh::run(&mut build)?;
@@ -101,6 +101,16 @@ mod tests {
 
     fn of(line: &str, nvidia: bool) -> Split {
         split(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>(), nvidia).unwrap()
+    }
+
+    #[test]
+    fn strict_chooses_the_configuration() {
+        for config in [SIMPLE, STRICT] {
+            assert!(places::root().join(config).is_file(), "{config}");
+        }
+        let command = main_run(STRICT, "cpu", &["--seed=3".into()], Path::new("/torch"));
+        let shown = sh::shown(&command);
+        assert!(shown.ends_with("run --config examples/nanochat/strict.toml --preset cpu --seed=3"), "{shown}");
     }
 
     #[test]

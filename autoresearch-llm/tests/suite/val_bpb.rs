@@ -103,6 +103,28 @@ fn prepared_data_is_found_ready_and_repaired() {
 }
 
 #[test]
+fn training_needs_nothing_of_the_validation_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("data/val-part-0.bin");
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    std::fs::write(&old, "where it was once").unwrap();
+    let workload = workload(folder.path());
+    assert!(!old.exists());
+    let names = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(workload.folder()), ["token_bytes.json", "tokenizer.json", "train-part-0.bin", "workload.json"]);
+    assert_eq!(names(&workload.validation_folder()), ["val-part-0.bin"]);
+    std::fs::remove_dir_all(workload.validation_folder()).unwrap();
+    let workload = Workload::open(workload.folder()).unwrap();
+    workload.loader(Split::Train, 1, SEQ).unwrap();
+    assert!(matches!(workload.loader(Split::Val, 1, SEQ), Err(DataError::Unreadable { .. })));
+}
+
+#[test]
 fn bad_corpora_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);

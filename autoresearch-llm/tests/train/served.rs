@@ -63,6 +63,6 @@ fn served_weights_have_the_val_bpb_of_the_same_weights_here() {
     };
     let report = evaluate(&workload, &settings).unwrap();
     let difference = (report.val_bpb - here).abs();
-    println!("evidence strict-agreement difference {difference:e} probes {:e}", report.difference);
+    println!("evidence strict-agreement difference {difference:e}\n{report}");
     assert!(here > 1.0 && difference <= 1e-6, "{report} for {here}");
 }

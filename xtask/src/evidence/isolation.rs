@@ -1,8 +1,8 @@
 //! The figures of isolation: attempts of candidates without walls and behind them, honest work, and what the walls cost.
 
-use super::durable_core;
 use super::faults::held;
 use super::walls::tokens;
+use super::{durable_core, strict};
 use crate::figure::{self, Line, Measure, number};
 use crate::sh;
 
@@ -19,6 +19,8 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("soak", soak),
     ("trusted-number", trusted_number),
     ("evaluation", || held::held(EVALUATION)),
+    ("strict", strict::tricks),
+    ("strict-cost", strict::cost),
     ("bundle", bundle::bundle),
 ];
 

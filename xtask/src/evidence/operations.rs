@@ -117,7 +117,7 @@ pub fn trained_with(train: &Path, data: &Path, device: &str, seconds: &str) -> C
 }
 
 /// The line of JSON that a training prints.
-fn json(train: &mut Command) -> Result<String, String> {
+pub fn json(train: &mut Command) -> Result<String, String> {
     let output = sh::output(train)?;
     let line = output.lines().find(|line| line.starts_with('{'));
     line.map(str::to_owned).ok_or_else(|| format!("no line of JSON in:\n{output}"))
