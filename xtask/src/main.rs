@@ -18,7 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   setup               install libtorch 2.11 where the project finds it; does nothing when it is there
-  nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer
+  nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer; --strict trusts no candidate's number
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider, uv and poetry by pip
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:

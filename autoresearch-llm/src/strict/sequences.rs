@@ -10,9 +10,9 @@ use crate::workload::{Split, Workload};
 /// Tokens of a sequence, and the token after each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
-    /// What the model sees.
+    /// Tokens that the model sees.
     pub inputs: Vec<u16>,
-    /// What it is measured on, one token ahead.
+    /// Tokens that it is measured on, one ahead of those.
     pub targets: Vec<u16>,
 }
 
@@ -46,7 +46,7 @@ pub struct Probe {
     pub of: usize,
     /// Number of its first tokens that are the same. All of them in a probe for state.
     pub kept: usize,
-    /// What the model sees.
+    /// Tokens that the model sees.
     pub inputs: Vec<u16>,
 }
 

@@ -45,7 +45,7 @@ pub struct Server {
     limit: Duration,
 }
 
-/// What a server printed while it knew no validation data.
+/// Output of a server from the time before it knew validation data.
 #[derive(Debug, Default)]
 struct Output {
     kept: Vec<u8>,

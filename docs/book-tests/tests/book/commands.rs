@@ -153,7 +153,10 @@ fn xtask(arguments: &[&str]) -> Option<String> {
     }
     let unknown = names.into_iter().find(|name| !known(name));
     unknown.map(|name| format!("xtask knows no {name}")).or_else(|| match *command {
-        "nanochat" => parsed(&[&["run"], program].concat()),
+        "nanochat" => {
+            let of_run = program.iter().copied().filter(|option| *option != "--strict");
+            parsed(&["run"].into_iter().chain(of_run).collect::<Vec<_>>())
+        }
         _ => None,
     })
 }
