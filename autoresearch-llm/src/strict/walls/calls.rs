@@ -8,8 +8,6 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::linux::check;
-
 /// A program for the kernel.
 #[derive(Debug)]
 pub(super) struct Filter(BpfProgram);
@@ -165,6 +163,11 @@ fn second_numbers() -> Option<Filter> {
             step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
         ])
     })
+}
+
+/// The error of a call that returned a negative number.
+pub(super) fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn failed(error: impl std::fmt::Display) -> io::Error {

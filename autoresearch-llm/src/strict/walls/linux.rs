@@ -10,7 +10,7 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, Scope, path_beneath_rules,
 };
 
-use super::calls::Filter;
+use super::calls::{Filter, check};
 
 /// The oldest interface that keeps files from being cut.
 const LEAST: ABI = ABI::V3;
@@ -116,8 +116,4 @@ unsafe fn drop_capabilities() {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
         libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr());
     }
-}
-
-pub(super) fn check(result: libc::c_long) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
