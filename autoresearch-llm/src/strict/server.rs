@@ -61,11 +61,14 @@ impl Server {
     /// The program ends, answers nonsense, or takes longer; or this machine has no walls.
     pub fn start(program: &Path, model: &Path, shape: Shape, limit: Duration) -> Result<Server, StrictError> {
         let failed = StrictError::machine("cannot prepare the model's server");
+        // The server starts in another folder than this process.
+        let [program, model] = [program, model].map(std::path::absolute);
+        let (program, model) = (&program.map_err(&failed)?, &model.map_err(&failed)?);
         let (memory, file) = Memory::create(shape)?;
         let (requests_end, requests) = io::pipe().map_err(&failed)?;
         let (replies, replies_end) = io::pipe().map_err(&failed)?;
         let (output, output_end) = io::pipe().map_err(&failed)?;
-        let own: Vec<PathBuf> = [program, model].map(Path::to_owned).into_iter().chain(libraries()).collect();
+        let own: Vec<PathBuf> = [program, model].map(PathBuf::clone).into_iter().chain(libraries()).collect();
         let walls = Walls::new(&own).map_err(|error| {
             StrictError::Machine(format!("the model's server has no walls on this machine; it needs {error}"))
         })?;

@@ -69,7 +69,8 @@ impl Left {
         let result = self.folder.path().join("result");
         let _ = std::fs::remove_file(&result);
         let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
-        command.args(["--limit", "5", "--data"]).arg(self.workload.folder()).arg("--inputs").arg(self.inputs());
+        command.args(["--limit", "5", "--data"]).arg(self.workload.folder()).args(["--inputs", "left"]);
+        command.current_dir(self.folder.path());
         let output = leaking(&mut command).env("AUTORESEARCH_RESULT", &result).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let text = std::fs::read_to_string(&result).unwrap_or_default();

@@ -53,14 +53,17 @@ struct Round {
 }
 
 fn round(data: &Path, train: &Path, evaluate: &Path, folder: &Path) -> Result<Round, String> {
-    let mut command = trained_with(train, data, "cpu", "10");
-    let line = json(command.env("AUTORESEARCH_CHECKPOINT", folder.join("model.safetensors")))?;
+    // As the preset has it; see docs/trainer.md.
+    let waiting = ("GOMP_SPINCOUNT", "1000");
+    let mut command = trained_with(train, data, "cpu", "5");
+    let line =
+        json(command.env(waiting.0, waiting.1).env("AUTORESEARCH_CHECKPOINT", folder.join("model.safetensors")))?;
     std::fs::copy(train, folder.join("server")).map_err(|e| e.to_string())?;
     let result = folder.join("result");
     let _ = std::fs::remove_file(&result);
     let mut command = Command::new(evaluate);
     command.arg("--data").arg(data).arg("--inputs").arg(folder);
-    command.env("AUTORESEARCH_RESULT", &result).env("AUTORESEARCH_DEVICE", "cpu");
+    command.env("AUTORESEARCH_RESULT", &result).env("AUTORESEARCH_DEVICE", "cpu").env(waiting.0, waiting.1);
     let began = Instant::now();
     let said = sh::output(&mut command)?;
     let strict = began.elapsed().as_secs_f64();
