@@ -36,7 +36,7 @@ pub struct DoctorArgs {
     /// Ask the model's server whether it takes the key; no model is called.
     #[arg(long)]
     online: bool,
-    /// Carry out attacks of a candidate on files made for it, and show what stops each; WORDS choose some by name.
+    /// Carry out a candidate's attacks, on files made for them, or those with WORDS.
     #[arg(long, value_name = "WORDS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     #[arg(conflicts_with_all = ["measure", "online"])]
     attack: Option<String>,
