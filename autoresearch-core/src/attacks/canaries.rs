@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -49,8 +50,11 @@ pub(super) struct Canaries {
 }
 
 impl Canaries {
-    /// Makes the victims of the attack of this number.
-    pub(super) fn new(folders: &AttackFolders, number: u32) -> io::Result<Canaries> {
+    /// Makes the victims of one attack.
+    pub(super) fn new(folders: &AttackFolders) -> io::Result<Canaries> {
+        // Several suites may go on in one process.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let mark = format!("autoresearch-canary-{}-{number}", std::process::id());
         let user = &folders.user;
         let _ = fs::remove_dir_all(user);

@@ -89,7 +89,7 @@ impl AttackSuite {
 
     fn canaries(&self) -> Result<Canaries, SandboxError> {
         let failed = |e| SandboxError::io("making the victims of an attack".to_owned(), e);
-        Canaries::new(&self.folders, self.count.fetch_add(1, Ordering::Relaxed)).map_err(failed)
+        Canaries::new(&self.folders).map_err(failed)
     }
 
     fn job(&self, canaries: &Canaries, script: &str, limit: Duration) -> Result<Job, SandboxError> {

@@ -176,6 +176,7 @@ fn bytes(path: &Path) -> u64 {
 
 /// Runs as a user of its own, since nothing limits root's processes.
 #[test]
+#[ignore = "takes the whole machine: cargo xtask evidence isolation --only soak"]
 fn a_hostile_mix_leaves_nothing_and_changes_no_score() {
     if std::env::var_os(ALONE).is_some() {
         return;

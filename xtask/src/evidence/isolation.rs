@@ -91,7 +91,7 @@ fn launch() -> Result<Line, String> {
 const SOAK_SECONDS: (&str, &str) = ("SOAK_SECONDS", "600");
 
 fn soak() -> Result<Line, String> {
-    let mut test = crate::test::of(&["--test", "processes"], &["--nocapture", "soak::"])?;
+    let mut test = crate::test::of(&["--test", "processes"], &["--nocapture", "--ignored", "soak::"])?;
     let (name, usual) = SOAK_SECONDS;
     let seconds = std::env::var(name).unwrap_or_else(|_| usual.to_owned());
     let words = figure::words_after(&sh::output(test.env(name, &seconds))?, "soak")?;
