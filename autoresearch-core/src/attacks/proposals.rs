@@ -10,32 +10,32 @@ const fn proposal(name: &'static str, path: &'static str, content: &'static str)
 }
 
 /// The one file that proposals may edit.
-pub(super) const EDITABLE: &str = "work/run.sh";
+pub(super) const EDITABLE: &str = "code/run.sh";
 
 pub(super) const TABLE: &[Attack] = &[
     proposal("proposes another evaluation", "evaluate.sh", "echo score: 9 > $AUTORESEARCH_RESULT\n"),
     proposal("proposes a setting of cargo", ".cargo/config.toml", "[build]\nrustc-wrapper = \"touch\"\n"),
-    proposal("proposes a file above the repository", "work/../../outside", "x\n"),
+    proposal("proposes a file above the repository", "code/../../outside", "x\n"),
     proposal("proposes a file of the machine", "/etc/autoresearch-canary", "x\n"),
     proposal("proposes a setting of git", ".git/config", "[core]\n\tfsmonitor = touch\n"),
-    proposal("proposes a setting of git in other letters", "work/.GIT/config", "[core]\n\tfsmonitor = touch\n"),
-    proposal("proposes a hook of git by its short name", "work/git~1/hooks/post-commit", "#!/bin/sh\n"),
-    proposal("proposes a setting of git with a dot at its end", "work/.git./config", "[core]\n\tfsmonitor = touch\n"),
+    proposal("proposes a setting of git in other letters", "code/.GIT/config", "[core]\n\tfsmonitor = touch\n"),
+    proposal("proposes a hook of git by its short name", "code/git~1/hooks/post-commit", "#!/bin/sh\n"),
+    proposal("proposes a setting of git with a dot at its end", "code/.git./config", "[core]\n\tfsmonitor = touch\n"),
     proposal(
         "proposes modules of other repositories",
-        "work/.gitmodules",
+        "code/.gitmodules",
         "[submodule \"a\"]\n\tpath = a\n\turl = /etc\n",
     ),
-    proposal("proposes a name with the end of a line", "work/a\nb", "x\n"),
-    proposal("proposes a name that shows backwards", "work/a\u{202e}b", "x\n"),
+    proposal("proposes a name with the end of a line", "code/a\nb", "x\n"),
+    proposal("proposes a name that shows backwards", "code/a\u{202e}b", "x\n"),
     proposal(
         "proposes a link",
-        "work/link",
-        "diff --git a/work/link b/work/link\nnew file mode 120000\n--- /dev/null\n+++ b/work/link\n@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n",
+        "code/link",
+        "diff --git a/code/link b/code/link\nnew file mode 120000\n--- /dev/null\n+++ b/code/link\n@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n",
     ),
     proposal(
         "proposes a module of another repository",
-        "work/module",
-        "diff --git a/work/module b/work/module\nnew file mode 160000\n--- /dev/null\n+++ b/work/module\n@@ -0,0 +1 @@\n+Subproject commit 0123456789012345678901234567890123456789\n",
+        "code/module",
+        "diff --git a/code/module b/code/module\nnew file mode 160000\n--- /dev/null\n+++ b/code/module\n@@ -0,0 +1 @@\n+Subproject commit 0123456789012345678901234567890123456789\n",
     ),
 ];

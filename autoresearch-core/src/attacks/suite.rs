@@ -206,7 +206,7 @@ impl AttackSuite {
                 .map_err(|error| SandboxError::Other(format!("making {}: {error}", repository.display())))?;
         }
         let commands = Commands {
-            editable: EditablePaths::new(["work/**"]),
+            editable: EditablePaths::new(["code/**"]),
             run: ["sh", EDITABLE].map(str::to_owned).to_vec(),
             ..Commands::default()
         };
