@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use autoresearch_core::{Context, Experiment, Patch, Status};
+use autoresearch_core::{Context, Experiment, ExperimentId, Patch, Status};
 
 use crate::constants::{Number, Sources, is_literal};
 use crate::space::{Change, changes};
@@ -281,7 +281,7 @@ fn recent(context: &Context<'_>) -> Section {
 fn older(context: &Context<'_>) -> Section {
     let old = context.experiments.len().saturating_sub(RECENT);
     let old = context.experiments.get(1..old).unwrap_or_default();
-    let near: HashSet<u32> = near_misses(context).iter().map(|(_, experiment)| experiment.id).collect();
+    let near: HashSet<ExperimentId> = near_misses(context).iter().map(|(_, experiment)| experiment.id).collect();
     let discards = old.iter().rev().filter(|e| e.status == Status::Discard && !near.contains(&e.id));
     let lines = discards.map(|experiment| {
         let gained = gain(context, experiment).map(|gain| format!(" ({gain:+.6})")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Remedies for a baseline that failed, as far as its end and its output tell.
 
-use autoresearch_core::{LabError, Outcome, Phase, RunLog, State};
+use autoresearch_core::{ExperimentId, LabError, Outcome, Phase, RunLog, State};
 use autoresearch_metrics::{Part, TOOLS, Tool, ToolResult};
 
 use crate::config::MetricKind;
@@ -13,7 +13,7 @@ pub fn remedies(session: &Session, state: &State, error: &LabError) -> String {
     let whole = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let output = whole.unwrap_or_else(|_| tail.clone());
     let mut text = missing::remedies(session, &format!("{why}\n{output}"));
-    let outcome = state.open(0).and_then(|open| open.experiment.outcome.as_ref());
+    let outcome = state.open(ExperimentId::BASELINE).and_then(|open| open.experiment.outcome.as_ref());
     let hint = match outcome {
         Some(Outcome::TimedOut { log }) => Some(limit(log.phase)),
         Some(Outcome::Crashed { log, .. }) if log.phase == Phase::Evaluation => Some(evaluation()),

@@ -4,7 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::{Event, Experiment, Observer, Phase, Progress as Report, State, Status, StopReason};
+use autoresearch_core::{
+    Event, Experiment, ExperimentId, Observer, Phase, Progress as Report, State, Status, StopReason,
+};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::report;
@@ -182,10 +184,10 @@ impl Inner {
         bars.ahead(self.board.ahead());
     }
 
-    fn staged(&mut self, experiment: u32, description: &str) {
+    fn staged(&mut self, experiment: ExperimentId, description: &str) {
         let description = &clean_line(description);
         self.board.note_staged(experiment, description);
-        if experiment == 0 {
+        if experiment.is_baseline() {
             self.out.plain_line("baseline: building and running the unchanged program");
         } else if self.workers == 1 {
             self.out.plain_line(&format!("experiment {experiment:03}: {description}"));
@@ -193,16 +195,16 @@ impl Inner {
     }
 
     /// Notes the start of a trial. With several workers, a plain line names the worker that an experiment begins on.
-    fn running(&mut self, experiment: u32, worker: Option<u32>) {
+    fn running(&mut self, experiment: ExperimentId, worker: Option<u32>) {
         self.board.start_trial(experiment, worker);
-        if let (Some(worker), true) = (worker, self.workers > 1 && experiment > 0)
+        if let (Some(worker), true) = (worker, self.workers > 1 && !experiment.is_baseline())
             && let Some(description) = self.board.first_description(experiment)
         {
             self.out.plain_line(&format!("worker {worker}: experiment {experiment:03}: {description}"));
         }
     }
 
-    fn rebased(&mut self, experiment: u32, onto: u32, better: bool, conflict: bool) {
+    fn rebased(&mut self, experiment: ExperimentId, onto: ExperimentId, better: bool, conflict: bool) {
         let (text, style) = match (better, conflict) {
             (_, true) => (
                 format!(
@@ -226,7 +228,7 @@ impl Inner {
         }
     }
 
-    fn progress(&mut self, experiment: u32, worker: Option<u32>, line: &str) {
+    fn progress(&mut self, experiment: ExperimentId, worker: Option<u32>, line: &str) {
         let progress = Progress::parse(line);
         // What changes first: a narrow terminal cuts the end.
         let text = clean_line(progress.as_ref().map_or(line, |p| &p.text));
@@ -252,7 +254,7 @@ impl Inner {
             Status::Crash => Style::Red,
         };
         self.out.line(&report::line(state, experiment), Some(style));
-        if let Some(source) = report::source(state).filter(|_| experiment.id == 0) {
+        if let Some(source) = report::source(state).filter(|_| experiment.id.is_baseline()) {
             self.out.line(&format!("  {source}"), None);
         }
     }

@@ -34,7 +34,7 @@ pub fn section(tag: &str, state: &State) -> String {
             _ => String::new(),
         };
         let change: String = clean_line(&made.description).chars().take(LINE).collect();
-        lines.push((made.id, made.status == Status::Keep, format!("{}: {score}{gain}: {change}\n", made.status)));
+        lines.push((made.id.0, made.status == Status::Keep, format!("{}: {score}{gain}: {change}\n", made.status)));
     }
     // The most telling first, then as many as fit, then in their order again.
     lines.sort_by_key(|(id, kept, _)| (!kept, std::cmp::Reverse(*id)));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use autoresearch_core::{Direction, Experiment, State, Status};
+use autoresearch_core::{Direction, Experiment, ExperimentId, State, Status};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{register_font, text_anchor};
@@ -232,12 +232,12 @@ fn labels(points: &[Point<'_>], axis: std::ops::Range<f64>, last: f64, direction
 
 /// The place of each experiment on the x axis: in the order of the decisions, in which the best so far only goes one way. With several
 /// workers that is not the order of the numbers.
-fn places(state: &State) -> HashMap<u32, f64> {
+fn places(state: &State) -> HashMap<ExperimentId, f64> {
     (0u32..).zip(&state.experiments).map(|(place, experiment)| (experiment.id, f64::from(place))).collect()
 }
 
 fn in_order(state: &State) -> bool {
-    (0u32..).zip(&state.experiments).all(|(place, experiment)| experiment.id == place)
+    (0u32..).zip(&state.experiments).all(|(place, experiment)| experiment.id.0 == place)
 }
 
 /// The corners of the staircase.
@@ -326,10 +326,10 @@ mod tests {
         // Decided in another order than they were numbered.
         let mut state = run_of(&[("baseline", Some(1.5)), ("a", Some(1.4)), ("b", Some(1.3))]);
         assert!(in_order(&state));
-        (state.experiments[1].id, state.experiments[2].id) = (2, 1);
+        (state.experiments[1].id, state.experiments[2].id) = (ExperimentId(2), ExperimentId(1));
         let corners = steps(&state.experiments, 2.0);
         assert_eq!(corners, [(0.0, 1.5), (1.0, 1.5), (1.0, 1.4), (2.0, 1.4), (2.0, 1.3), (2.0, 1.3)]);
-        assert_eq!((places(&state)[&2], in_order(&state)), (1.0, false));
+        assert_eq!((places(&state)[&ExperimentId(2)], in_order(&state)), (1.0, false));
         assert!(drawn(&state).0.contains("order of the decisions"));
     }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use autoresearch_core::{
-    Cancel, Candidate, CommandSandbox, LocalExecutor, Measurement, Outcome, Revision, Sandbox, SandboxError, Slot,
-    Trial,
+    Cancel, Candidate, CommandSandbox, ExperimentId, LocalExecutor, Measurement, Outcome, Revision, Sandbox,
+    SandboxError, Slot, Trial,
 };
 
 use crate::error::CommandError;
@@ -43,7 +43,7 @@ impl Rehearsal {
     /// Makes one trial more, as a search makes them, guards included.
     pub async fn trial(&mut self, seed: u64, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         self.trials += 1;
-        let trial = Trial::new(0, self.trials, seed, self.budget);
+        let trial = Trial::new(ExperimentId::BASELINE, self.trials, seed, self.budget);
         self.sandbox.run(&self.candidate, &trial, cancel).await
     }
 }

@@ -1,7 +1,7 @@
 //! One more measurement of a candidate that was measured before.
 
 use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Cancel, Candidate, CommandSandbox, Outcome, Sandbox, Score, Trial};
+use autoresearch_core::{Cancel, Candidate, CommandSandbox, ExperimentId, Outcome, Sandbox, Score, Trial};
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -11,7 +11,7 @@ pub async fn remeasure(
     config: &Config,
     sandbox: &CommandSandbox,
     candidate: &Candidate,
-    (experiment, number, seed): (u32, u32, u64),
+    (experiment, number, seed): (ExperimentId, u32, u64),
     cancel: &Cancel,
 ) -> Result<Score, CommandError> {
     let trial = for_purpose(Trial::new(experiment, number, seed, config.budget()), Purpose::Rerun);

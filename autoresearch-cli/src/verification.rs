@@ -10,7 +10,7 @@ use autoresearch_core::internal::journal::{Entry, JournalContent, RunHeader};
 use autoresearch_core::internal::verify;
 use autoresearch_core::internal::verify::{View, Violation};
 use autoresearch_core::internal::{DecisionRule, Difference};
-use autoresearch_core::{Journal, State};
+use autoresearch_core::{ExperimentId, Journal, State};
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -256,7 +256,7 @@ struct Git {
     lineage: Lineage,
     refs: Result<Vec<Violation>, GitError>,
     /// The experiments whose candidates `gc` has removed.
-    removed: BTreeSet<u32>,
+    removed: BTreeSet<ExperimentId>,
 }
 
 impl Views {

@@ -101,7 +101,7 @@ impl Sandbox<Row> for Clockwork {
         Ok(self.candidate("base".into(), score))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, row: &Row, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, parent: &Revision, row: &Row, _: &str) -> Result<Candidate, StageError> {
         let before = self.inner().scores.get(&parent.0).copied().flatten();
         let score = before.zip(row.effect).map(|(before, effect)| before + effect);
         Ok(self.candidate(format!("{parent}+{}", row.number), score))

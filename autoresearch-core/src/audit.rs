@@ -135,7 +135,7 @@ fn fresh(experiment: &Experiment) -> (Vec<f64>, bool) {
     let scores: Vec<f64> = experiment.arm.scores().map(|score| score.get()).collect();
     let chose = scores.len().saturating_sub(experiment.reference as usize);
     // Nothing chose the baseline.
-    (scores.get(chose..).unwrap_or_default().to_vec(), chose == 0 && experiment.id > 0)
+    (scores.get(chose..).unwrap_or_default().to_vec(), chose == 0 && !experiment.id.is_baseline())
 }
 
 fn mean(scores: &[f64]) -> Option<f64> {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
+use crate::experiment_id::ExperimentId;
 use crate::git::Lineage;
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Outcome, Purpose, Rebase, Rebased, Sandbox, SandboxError, StageError, Trial};
@@ -49,7 +50,7 @@ use workspace::{Move, Workspace};
 ///
 /// ```
 /// use std::{process::Command, time::Duration};
-/// use autoresearch_core::{Cancel, CommandSandbox, Commands, EditablePaths, Patch, Sandbox, Trial};
+/// use autoresearch_core::{Cancel, CommandSandbox, Commands, EditablePaths, ExperimentId, Patch, Sandbox, Trial};
 ///
 /// # let folder = std::env::temp_dir().join(format!("sandbox-example-{}", std::process::id()));
 /// # let repository = folder.join("repository");
@@ -68,8 +69,8 @@ use workspace::{Move, Workspace};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let baseline = sandbox.baseline().await?;
 /// let change = Patch::replace("value", "5", "4");
-/// let candidate = sandbox.stage(1, &baseline.revision, &change, "lower it").await?;
-/// let trial = Trial::new(1, 1, 0, Duration::from_secs(10).into());
+/// let candidate = sandbox.stage(ExperimentId(1), &baseline.revision, &change, "lower it").await?;
+/// let trial = Trial::new(ExperimentId(1), 1, 0, Duration::from_secs(10).into());
 /// let outcome = sandbox.run(&candidate, &trial, &Cancel::new()).await?;
 /// assert_eq!(outcome.log().tail, "score: 4\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -209,7 +210,7 @@ impl Sandbox<Patch> for CommandSandbox {
 
     async fn stage(
         &self,
-        experiment: u32,
+        experiment: ExperimentId,
         parent: &Revision,
         patch: &Patch,
         description: &str,

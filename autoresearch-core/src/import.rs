@@ -4,6 +4,7 @@
 //! the others are named with their line, and never guessed. Cells are split here and not by the `csv` crate: to it an opening
 //! quote may swallow all lines below, and a quote after a space is none, while both are common in tables written by hand.
 
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Direction, Measurement, Score};
 use crate::policy::Policy;
@@ -313,7 +314,7 @@ impl Imported {
         let mut records =
             vec![Record::Started(RunHeader { policy, ..RunHeader::new(tag, self.metric.as_str(), direction) })];
         let mut incumbent: Option<Revision> = None;
-        for (experiment, row) in (0..).zip(&self.rows) {
+        for (experiment, row) in (0..).map(ExperimentId).zip(&self.rows) {
             let revision = Revision(row.commit.clone());
             // Two rows never count as the same code: the table does not say that they are.
             let fingerprint = format!("{POLICY}, line {}", row.line);

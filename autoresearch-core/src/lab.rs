@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Journal, Record, StagedExperiment};
 use crate::metric::Metric;
 use crate::observer::{Event, Observer};
@@ -201,7 +202,7 @@ impl<C: Change> Lab<C> {
     }
 
     /// Determines the next step of an open experiment.
-    fn next_step(&self, in_flight: &InFlight<C>, experiment: u32) -> Step {
+    fn next_step(&self, in_flight: &InFlight<C>, experiment: ExperimentId) -> Step {
         match self.state.open(experiment) {
             Some(open) => {
                 let known = in_flight.experiments.get(&experiment);
@@ -222,7 +223,7 @@ impl<C: Change> Lab<C> {
                 LabError::Sandbox(SandboxError::Other(format!("the baseline cannot be made: {why}")))
             }
         })?;
-        let mut staged = StagedExperiment::new(0, None, candidate);
+        let mut staged = StagedExperiment::new(ExperimentId::BASELINE, None, candidate);
         staged.description = "baseline".into();
         self.record(Record::Staged(staged))
     }

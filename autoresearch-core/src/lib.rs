@@ -16,6 +16,7 @@ mod text;
 mod change;
 
 mod cancel;
+mod experiment_id;
 mod failpoint;
 mod machine;
 mod revision;
@@ -64,6 +65,7 @@ pub use command::{
     CommandSandbox, Commands, Cpus, Device, Evaluation, Executor, Guard, GuardTime, Job, JobEvaluation, JobName,
     JobStatus, JobStep, Limits, LocalExecutor, Provision, Slot, Tree,
 };
+pub use experiment_id::ExperimentId;
 pub use journal::{Journal, JournalError};
 pub use lab::{Change, ExcursionRule, Lab, LabBuilder, LabError, Screening, Workers};
 pub use machine::MachineId;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The hash is of the system's own identity (`/etc/machine-id`), or where there is none of the host's name, together with a
 /// word of ours: neither can be read from it. Containers without that file are as lasting as their host names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
+#[serde(transparent)]
 pub struct MachineId(Arc<str>);
 
 impl MachineId {
@@ -36,18 +36,6 @@ impl MachineId {
 impl fmt::Display for MachineId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl From<String> for MachineId {
-    fn from(name: String) -> MachineId {
-        MachineId::named(name)
-    }
-}
-
-impl From<MachineId> for String {
-    fn from(machine: MachineId) -> String {
-        machine.0.as_ref().to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::experiment_id::ExperimentId;
 use crate::metric::Score;
 use crate::sandbox::Progress;
 use crate::state::{Experiment, State};
@@ -19,7 +20,7 @@ pub enum Event<'a> {
     /// The proposer was asked.
     ProposalRequested {
         /// Number of the next experiment.
-        experiment: u32,
+        experiment: ExperimentId,
     },
     /// The proposer made a proposal, which is not staged yet.
     Proposed {
@@ -29,7 +30,7 @@ pub enum Event<'a> {
     /// A proposal became an experiment, which waits for its first trial.
     Staged {
         /// Its number.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its description.
         description: &'a str,
     },
@@ -69,30 +70,30 @@ pub enum Event<'a> {
     /// The first trial of an experiment in this process starts.
     ExperimentStarted {
         /// Its number.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its description.
         description: &'a str,
     },
     /// A trial of an experiment started, or its build ahead of that. Health checks have an event of their own.
     TrialStarted {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
     },
     /// A trial of an experiment ended and left its worker. Others of the experiment may still be in flight.
     TrialEnded {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its worker; `None` if it was built ahead and does not run.
         worker: Option<u32>,
     },
     /// An experiment's change was applied to another base, since the incumbent moved.
     Rebased {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// The experiment that made its new base, or whose change it conflicts with.
-        onto: u32,
+        onto: ExperimentId,
         /// True if it joined the merge queue, since it was better than its old base; it is measured again.
         in_merge_queue: bool,
         /// Both sides of the conflict, if it could not be applied.
@@ -101,7 +102,7 @@ pub enum Event<'a> {
     /// A running trial reports: a phase of it starts, or it printed a line.
     Progress {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its worker, from 0; `None` while it is built ahead.
         worker: Option<u32>,
         /// The report.

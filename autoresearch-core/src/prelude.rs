@@ -9,10 +9,10 @@
 
 #[doc(no_inline)]
 pub use crate::{
-    AdoptedRevision, Arm, Budget, Cancel, Candidate, Constrained, Context, Direction, Event, Evidence, Experiment, Lab,
-    Ladder, LogMetric, Measurement, Metric, MetricError, MinGain, NoiseAware, Observer, Outcome, Paired, Program,
-    Proposal, Proposer, ProposerError, Ratchet, Revision, RunLog, Sandbox, SandboxError, Score, Sequential, Side,
-    StageError, Status, Stop, Strict, Trial, Verdict,
+    AdoptedRevision, Arm, Budget, Cancel, Candidate, Constrained, Context, Direction, Event, Evidence, Experiment,
+    ExperimentId, Lab, Ladder, LogMetric, Measurement, Metric, MetricError, MinGain, NoiseAware, Observer, Outcome,
+    Paired, Program, Proposal, Proposer, ProposerError, Ratchet, Revision, RunLog, Sandbox, SandboxError, Score,
+    Sequential, Side, StageError, Status, Stop, Strict, Trial, Verdict,
 };
 #[cfg(feature = "command")]
 #[doc(no_inline)]

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::change::Patch;
+use crate::experiment_id::ExperimentId;
 use crate::metric::{Direction, Score};
 use crate::program::Program;
 pub use crate::proposal::{Cost, Proposal};
@@ -30,7 +31,7 @@ pub struct Context<'a, C = Patch> {
     pub noise: Option<f64>,
     /// On an excursion the experiments whose changes the files already hold: they were not kept by themselves, but will be
     /// together with a change that makes up for them. Empty otherwise.
-    pub sacrifices: &'a [u32],
+    pub sacrifices: &'a [ExperimentId],
     /// The better direction of the metric.
     pub direction: Direction,
     /// The editable files of that revision, by path relative to the root. Empty for sandboxes that have no files.

@@ -218,7 +218,6 @@ macro_rules! forwards {
 
 forwards!(Box<R>);
 forwards!(std::sync::Arc<R>);
-forwards!(&R);
 
 /// The measurements that a rule's decision compares. The journal keeps it, so that later readers need not know the rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cancel::Cancel;
 use crate::change::Patch;
+use crate::experiment_id::ExperimentId;
 
 mod error;
 mod outcome;
@@ -52,7 +53,7 @@ impl Candidate {
 #[derive(Debug)]
 pub struct Rebase<'a, C = Patch> {
     /// The experiment it belongs to.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Number of this rebase of the experiment, from 1.
     pub times: u32,
     /// The candidate that is rebased.
@@ -95,7 +96,7 @@ pub enum Rebased {
 ///
 /// ```
 /// use async_trait::async_trait;
-/// use autoresearch_core::{AdoptedRevision, Candidate, Revision, Sandbox, SandboxError, StageError, Trial};
+/// use autoresearch_core::{AdoptedRevision, Candidate, ExperimentId, Revision, Sandbox, SandboxError, StageError, Trial};
 /// use autoresearch_core::{Cancel, Outcome, RunLog};
 ///
 /// /// A candidate is a number; its score is the number's distance from 3.
@@ -108,7 +109,7 @@ pub enum Rebased {
 ///         Ok(Candidate::new("10"))
 ///     }
 ///
-///     async fn stage(&self, _: u32, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
+///     async fn stage(&self, _: ExperimentId, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
 ///         Ok(Candidate::new(change.to_string()))
 ///     }
 ///
@@ -122,7 +123,7 @@ pub enum Rebased {
 ///     }
 /// }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let (sandbox, trial) = (Numbers::default(), Trial::new(0, 1, 0, Default::default()));
+/// let (sandbox, trial) = (Numbers::default(), Trial::new(ExperimentId(0), 1, 0, Default::default()));
 /// let outcome = sandbox.run(&sandbox.baseline().await.unwrap(), &trial, &Cancel::new()).await.unwrap();
 /// assert_eq!(outcome.log().tail, "score: 7");
 /// # });
@@ -135,7 +136,7 @@ pub trait Sandbox<C = Patch>: Send + Sync {
     /// Makes the candidate that `change` leads to from `parent`, for experiment `experiment`.
     async fn stage(
         &self,
-        experiment: u32,
+        experiment: ExperimentId,
         parent: &Revision,
         change: &C,
         description: &str,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Entry, JournalError};
 use crate::metric::Direction;
 use crate::proposal::Cost;
@@ -122,7 +123,7 @@ pub struct State {
     #[doc(hidden)]
     pub excursions: Vec<FinishedExcursion>,
     /// Numbers of experiments by the hashes of their fingerprints, which are shorter: every experiment has an entry.
-    by_fingerprint: HashMap<u64, u32>,
+    by_fingerprint: HashMap<u64, ExperimentId>,
     /// Index of each experiment among the decided ones, by its number.
     places: Vec<u32>,
 }
@@ -143,13 +144,13 @@ impl State {
 
     /// Returns the number of the next experiment.
     #[doc(hidden)]
-    pub fn next_experiment(&self) -> u32 {
-        (self.experiments.len() + self.open.len()) as u32
+    pub fn next_experiment(&self) -> ExperimentId {
+        ExperimentId((self.experiments.len() + self.open.len()) as u32)
     }
 
     /// Finds the decided experiment of this number.
-    pub fn experiment(&self, number: u32) -> Option<&Experiment> {
-        self.places.get(number as usize).and_then(|place| self.experiments.get(*place as usize))
+    pub fn experiment(&self, id: ExperimentId) -> Option<&Experiment> {
+        self.places.get(id.0 as usize).and_then(|place| self.experiments.get(*place as usize))
     }
 
     /// Finds the experiment with the same files, decided or open.

@@ -106,7 +106,7 @@ impl Stop {
     /// Estimates how many more experiments fit, after the run has gone on for `elapsed` with `workers` workers: the rest of
     /// their number, or of the time at the pace so far. `None` if neither has a limit.
     pub(crate) fn remaining(&self, state: &State, elapsed: Duration, workers: usize) -> Option<f64> {
-        let begun = state.finished() + state.pending().filter(|experiment| experiment.id > 0).count();
+        let begun = state.finished() + state.pending().filter(|experiment| !experiment.id.is_baseline()).count();
         let count = self.experiments.map(|count| count.saturating_sub(begun) as f64);
         let pace = state.seconds_experimenting / state.finished() as f64 / workers as f64;
         let wall = self.wall.filter(|_| pace > 0.0).map(|limit| limit.saturating_sub(elapsed).as_secs_f64() / pace);

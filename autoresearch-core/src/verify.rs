@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
+use crate::experiment_id::ExperimentId;
 use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Decision, Entry, ForeignLine, JournalError, JournalFault, Record, TrialResult};
@@ -49,6 +50,7 @@ impl fmt::Display for Violation {
     }
 }
 
+#[doc(hidden)]
 impl From<JournalError> for Violation {
     fn from(error: JournalError) -> Violation {
         match error.fault() {
@@ -109,7 +111,7 @@ struct Judge {
     violations: Vec<Violation>,
     cost: Cost,
     /// The open experiments whose candidate's last finished trial gave a number.
-    gave_number: BTreeSet<u32>,
+    gave_number: BTreeSet<ExperimentId>,
     /// All revisions that were ever the incumbent.
     lineage: BTreeSet<Revision>,
 }
@@ -156,7 +158,7 @@ impl Judge {
                 // Another experiment may have been kept while the proposal was made.
                 let known =
                     |parent: &Revision| self.state.proposal_base() == Some(parent) || self.lineage.contains(parent);
-                if experiment > 0 && !parent.as_ref().is_some_and(known) {
+                if !experiment.is_baseline() && !parent.as_ref().is_some_and(known) {
                     wrong.push(format!("experiment {experiment} starts from no state that was ever kept"));
                 }
             }
@@ -210,7 +212,7 @@ impl Judge {
         };
         let id = experiment.id;
         if experiment.status != Status::Keep {
-            if id == 0 {
+            if id.is_baseline() {
                 wrong.push("the baseline was not kept, so there is nothing to improve on".into());
             }
             return wrong;

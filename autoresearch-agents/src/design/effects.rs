@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use autoresearch_core::Noise;
-use autoresearch_core::{Experiment, State, Status};
+use autoresearch_core::{Experiment, ExperimentId, State, Status};
 
 use crate::constants::{Number, same};
 
@@ -95,7 +95,8 @@ struct Term {
 /// of the model.
 pub fn analyses(state: &State) -> Vec<Analysis> {
     let all = || state.experiments.iter().chain(state.pending());
-    let mut names: Vec<(u32, &str)> = all().filter_map(|e| Some((e.id, e.design.as_ref()?.name.as_str()))).collect();
+    let mut names: Vec<(ExperimentId, &str)> =
+        all().filter_map(|e| Some((e.id, e.design.as_ref()?.name.as_str()))).collect();
     names.sort_unstable();
     let mut seen = BTreeSet::new();
     names.retain(|(_, name)| seen.insert(*name));

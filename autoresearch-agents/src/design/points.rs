@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use autoresearch_core::{Experiment, Measurement, Patch, Revision, State, Status};
+use autoresearch_core::{Experiment, ExperimentId, Measurement, Patch, Revision, State, Status};
 use serde::Deserialize;
 
 use crate::constants::Sources;
@@ -22,7 +22,7 @@ pub(super) struct Sample {
 }
 
 /// Experiment that made the common base of some points, and the machine.
-pub(super) type Block = (u32, Option<String>);
+pub(super) type Block = (ExperimentId, Option<String>);
 
 /// The experiments of one design.
 pub(super) struct Points<'a> {
@@ -31,7 +31,7 @@ pub(super) struct Points<'a> {
     /// Experiment that made a revision, by its candidate's revision and by its kept one.
     makers: HashMap<&'a Revision, &'a Experiment>,
     /// Experiments in flight.
-    pending: HashSet<u32>,
+    pending: HashSet<ExperimentId>,
     name: &'a str,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Points<'a> {
     /// Returns the measured points, and their base where that is a point of the design itself.
     pub fn samples(&self, state: &State) -> Vec<Sample> {
         let mut samples = Vec::new();
-        let mut roots: BTreeMap<u32, &Experiment> = BTreeMap::new();
+        let mut roots: BTreeMap<ExperimentId, &Experiment> = BTreeMap::new();
         for member in &self.members {
             let Some((levels, parent, measured)) = self.counts(member) else { continue };
             let Some(root) = self.root(parent) else { continue };
@@ -182,7 +182,7 @@ fn unbiased(experiment: &Experiment) -> &[Measurement] {
 }
 
 /// Makes a sample of the measurements from the machine of the latest one.
-fn sample(levels: Levels, root: u32, measured: &[Measurement]) -> Option<Sample> {
+fn sample(levels: Levels, root: ExperimentId, measured: &[Measurement]) -> Option<Sample> {
     let machine = &measured.last()?.machine;
     let scores: Vec<f64> = measured.iter().filter(|m| m.machine == *machine).map(|m| m.score.get()).collect();
     let block = (root, machine.as_ref().map(ToString::to_string));

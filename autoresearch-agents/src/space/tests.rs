@@ -1,5 +1,5 @@
 use super::*;
-use autoresearch_core::FileEdit;
+use autoresearch_core::{ExperimentId, FileEdit};
 use std::collections::BTreeMap;
 
 const SOURCE: &str =
@@ -61,8 +61,8 @@ fn experiments_of_whatever_proposer_are_points() {
     ];
     let mut records = import::parse(table, None).records("x", Direction::Minimise);
     for record in &mut records {
-        if let Record::Staged(journal::StagedExperiment { experiment: at @ 1.., change, .. }) = record {
-            *change = serde_json::to_value(&patches[*at as usize - 1]).unwrap();
+        if let Record::Staged(journal::StagedExperiment { experiment: at @ ExperimentId(1..), change, .. }) = record {
+            *change = serde_json::to_value(&patches[at.0 as usize - 1]).unwrap();
         }
     }
     let mut journal = Journal::in_memory();
@@ -98,10 +98,10 @@ fn an_experiment_on_a_former_incumbent_has_the_values_of_that() {
     let mut records = import::parse(table, None).records("x", Direction::Minimise);
     for record in &mut records {
         match record {
-            Record::Staged(journal::StagedExperiment { experiment: 1, change, .. }) => {
+            Record::Staged(journal::StagedExperiment { experiment: ExperimentId(1), change, .. }) => {
                 *change = set("LR", "f64", "0.04", "0.02")
             }
-            Record::Staged(journal::StagedExperiment { experiment: 2, change, parent, .. }) => {
+            Record::Staged(journal::StagedExperiment { experiment: ExperimentId(2), change, parent, .. }) => {
                 (*change, *parent) = (set("DEPTH", "i64", "8", "4"), Some(Revision("a".into())));
             }
             _ => {}
@@ -144,13 +144,15 @@ fn experiments_on_side_lines_are_points_with_their_sacrifices() {
     let mut records = import::parse(table, None).records("x", Direction::Minimise);
     for record in &mut records {
         match record {
-            Record::Staged(journal::StagedExperiment { experiment: at @ 1.., change, parent, .. }) => {
-                *change = patches[*at as usize - 1].clone();
-                if let 2 | 3 = at {
+            Record::Staged(journal::StagedExperiment {
+                experiment: at @ ExperimentId(1..), change, parent, ..
+            }) => {
+                *change = patches[at.0 as usize - 1].clone();
+                if let ExperimentId(2) | ExperimentId(3) = at {
                     *parent = Some(Revision("b".into()));
                 }
             }
-            Record::Decided(journal::Decision { experiment: 1 | 4, excursion, .. }) => {
+            Record::Decided(journal::Decision { experiment: ExperimentId(1) | ExperimentId(4), excursion, .. }) => {
                 *excursion = Some(ExcursionStep::Sacrifice)
             }
             _ => {}

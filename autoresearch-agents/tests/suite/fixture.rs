@@ -35,7 +35,13 @@ impl Sandbox for Files {
         Ok(Candidate::new("0"))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, change: &Patch, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        _: ExperimentId,
+        parent: &Revision,
+        change: &Patch,
+        _: &str,
+    ) -> Result<Candidate, StageError> {
         let files = change.applied_to(&self.files(parent).await?, &EditablePaths::new(["train.rs"]));
         let text = files.map_err(|e| StageError::Rejected(e.to_string()))?["train.rs"].clone();
         let mut states = self.states.lock().unwrap();

@@ -67,7 +67,7 @@ async fn three_at_once_are_combined_where_they_fit() {
     assert_eq!((kept.description.as_str(), kept.status), ("3 near misses: #1 + #2 + #3", Status::Keep));
     let proposer = MergeProposer::new(0.05).with_most(2);
     let (_, _, state) = run_lab(SOURCE, measure, First(changes(), proposer), 20).await;
-    assert_eq!((state.finished(), state.incumbent.unwrap().experiment), (6, 0));
+    assert_eq!((state.finished(), state.incumbent.unwrap().experiment.0), (6, 0));
 }
 
 /// Two values on one line cannot be replaced one after the other: they are put together as constants.

@@ -6,7 +6,7 @@ use std::path::Path;
 use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::isolation::{Isolation, IsolationLevel};
 use autoresearch_core::internal::journal::{Entry, Record};
-use autoresearch_core::{Cancel, Commands, Experiment, Side, State};
+use autoresearch_core::{Cancel, Commands, Experiment, ExperimentId, Side, State};
 use clap::ValueEnum;
 
 use super::unpacked::Unpacked;
@@ -45,7 +45,7 @@ pub struct Repetition {
     /// The measurement.
     pub which: Which,
     /// Its experiment.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// The seed, which is that of the journal.
     pub seed: u64,
     /// The score in the journal.

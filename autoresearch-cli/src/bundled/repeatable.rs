@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use autoresearch_core::internal::journal::{Entry, Record};
-use autoresearch_core::{MachineId, Side, State, Status};
+use autoresearch_core::{ExperimentId, MachineId, Side, State, Status};
 
 use super::unpacked::Unpacked;
 use crate::policy;
@@ -22,7 +22,7 @@ pub struct Repeatable {
     /// Number of those whose candidate is in the bundle.
     pub present: usize,
     /// The experiments whose candidates `gc` had removed.
-    pub gone: BTreeSet<u32>,
+    pub gone: BTreeSet<ExperimentId>,
     /// The command line of a trial.
     pub command: String,
     /// Longest time of a trial in seconds.
@@ -103,7 +103,7 @@ impl fmt::Display for Repeatable {
         let (seconds, command) = (self.seconds, one_line(&self.command, SHOWN));
         writeln!(f, "repeatable: {present} of {trials}, each with its seed and within {seconds} s, by `{command}`")?;
         if !self.gone.is_empty() {
-            let gone: Vec<String> = self.gone.iter().map(u32::to_string).collect();
+            let gone: Vec<String> = self.gone.iter().map(ExperimentId::to_string).collect();
             writeln!(f, "not repeatable: experiments whose candidates were removed: {}", gone.join(", "))?;
         }
         for (machine, count) in &self.machines {

@@ -70,7 +70,7 @@ pub fn apply(repository: &Repository, args: &ApplyArgs) -> Result<ExitCode, Comm
     }
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(tag)) };
     let changes: Vec<&Experiment> =
-        state.experiments.iter().filter(|made| made.id > 0 && made.status == Status::Keep).collect();
+        state.experiments.iter().filter(|made| !made.id.is_baseline() && made.status == Status::Keep).collect();
     let base = state.header.as_ref().and_then(|header| header.base.as_ref());
     let Some(base) = base.filter(|_| !changes.is_empty()) else { return Err(CommandError::NothingKept(tag)) };
     let kept = Kept { tag: &tag, base: base.0.clone(), best: incumbent.revision.0.clone(), changes, state: &state };

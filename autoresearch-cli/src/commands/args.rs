@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use autoresearch_core::internal::journal::Entry;
-use autoresearch_core::{Experiment, State};
+use autoresearch_core::{Experiment, ExperimentId, State};
 use clap::Args;
 use toml::{Table, Value};
 
@@ -57,8 +57,9 @@ impl ReadArgs {
 impl ReadRun {
     /// Finds an experiment of this number, decided or open.
     pub fn experiment(&self, number: u32) -> Result<&Experiment, CommandError> {
-        let found = self.state.experiment(number).or_else(|| self.state.open(number).map(|open| &open.experiment));
-        found.ok_or_else(|| match self.state.next_experiment().checked_sub(1) {
+        let id = ExperimentId(number);
+        let found = self.state.experiment(id).or_else(|| self.state.open(id).map(|open| &open.experiment));
+        found.ok_or_else(|| match self.state.next_experiment().0.checked_sub(1) {
             Some(last) => CommandError::NoExperiment { tag: self.tag.clone(), number, last },
             None => CommandError::NothingMeasured(self.tag.clone()),
         })

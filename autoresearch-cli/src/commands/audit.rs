@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use autoresearch_core::internal::audit::whole_rounds;
 use autoresearch_core::internal::journal::Record;
 use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Experiment, Sandbox, State, Status, Trial};
+use autoresearch_core::{Experiment, ExperimentId, Sandbox, State, Status, Trial};
 use clap::Args;
 
 use super::args::ConfigArgs;
@@ -48,7 +48,7 @@ pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, 
     sandbox.recover().await?;
     let done = whole_rounds(journal.entries());
     for round in done..done + args.rounds {
-        let seed = Purpose::Audit.seed(seed, 0, u64::from(round));
+        let seed = Purpose::Audit.seed(seed, ExperimentId::BASELINE, u64::from(round));
         for experiment in &kept {
             let trial = Trial::new(experiment.id, round + 1, seed, session.config.budget());
             let trial = for_purpose(trial, Purpose::Audit);

@@ -26,11 +26,11 @@ pub fn best(repository: &Repository, args: &BestArgs) -> Result<ExitCode, Comman
     let run = args.read.read(repository)?;
     let (state, tag) = (&run.state, &run.tag);
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(tag.clone())) };
-    let made = run.experiment(incumbent.experiment)?;
+    let made = run.experiment(incumbent.experiment.0)?;
     let (baseline, score) = (state.experiments.first().and_then(Experiment::score), incumbent.arm.mean());
     let direction = state.header.as_ref().map(|header| header.direction);
     let gain = direction.zip(baseline).zip(score).map(|((direction, from), to)| direction.gain(from, to));
-    let keeps = state.experiments.iter().filter(|made| made.id > 0 && made.status == Status::Keep).count();
+    let keeps = state.experiments.iter().filter(|made| !made.id.is_baseline() && made.status == Status::Keep).count();
     let branch = state.header.as_ref().map(RunHeader::branch).unwrap_or_default();
     if args.read.json {
         let (metric, direction) = json::header(state);

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use autoresearch_core::internal::git::Lineage;
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{Journal, SandboxError, State, Status};
+use autoresearch_core::{ExperimentId, Journal, SandboxError, State, Status};
 use clap::Args;
 
 use crate::error::CommandError;
@@ -43,7 +43,7 @@ struct Plan {
     run: GcRun,
     refs: Vec<String>,
     /// The experiments whose refs go.
-    experiments: BTreeSet<u32>,
+    experiments: BTreeSet<ExperimentId>,
     logs: PathBuf,
     slots: PathBuf,
 }
@@ -117,10 +117,10 @@ fn plan(repository: &Repository, tag: &str) -> Result<Result<Plan, String>, Comm
 }
 
 /// The experiments whose candidates nothing needs any more: discarded or crashed, and on no side line.
-fn unneeded(state: &State) -> impl Iterator<Item = u32> {
+fn unneeded(state: &State) -> impl Iterator<Item = ExperimentId> {
     let side_line = state.side_line.as_ref().map(|line| line.sacrifices.as_slice()).unwrap_or_default();
     let of_excursions = state.excursions.iter().filter(|excursion| excursion.kept);
-    let needed: BTreeSet<u32> =
+    let needed: BTreeSet<ExperimentId> =
         side_line.iter().chain(of_excursions.flat_map(|excursion| &excursion.sacrifices)).copied().collect();
     let made = state.experiments.iter().filter(|made| made.status != Status::Keep).map(|made| made.id);
     made.filter(move |id| !needed.contains(id))

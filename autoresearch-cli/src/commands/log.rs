@@ -60,7 +60,7 @@ impl LogArgs {
             Status::Discard => self.discarded,
             Status::Crash => self.crashed,
         };
-        made.id >= self.since && (by_status || !(self.kept || self.discarded || self.crashed))
+        made.id.0 >= self.since && (by_status || !(self.kept || self.discarded || self.crashed))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autoresearch_core::internal::journal::{Entry, Record};
 use autoresearch_core::internal::results::write_atomically;
-use autoresearch_core::{Journal, State, Status};
+use autoresearch_core::{ExperimentId, Journal, State, Status};
 use clap::Args;
 
 use crate::display::{Options, Running, bars};
@@ -18,7 +18,7 @@ use crate::{plot, report};
 /// Width of the terminal, in characters.
 const COLUMNS: usize = 120;
 /// Experiment whose trial goes on: those before it, the baseline included, are on the screen.
-const SHOWN: u32 = 13;
+const SHOWN: ExperimentId = ExperimentId(13);
 
 /// Draw terminal.svg and staircase.svg of a recorded run. Times are those of the time zone: give TZ=UTC.
 #[derive(Debug, Args)]

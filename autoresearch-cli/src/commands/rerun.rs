@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use autoresearch_core::ExperimentId;
 use autoresearch_core::internal::Purpose;
 use clap::Args;
 
@@ -48,7 +49,8 @@ pub async fn rerun(repository: Repository, args: RerunArgs) -> Result<ExitCode, 
     let baseline = baseline.map(|experiment| ("baseline ", experiment.id, &experiment.candidate));
     let measured = [baseline, Some(("", incumbent.experiment, &incumbent.candidate))];
     for number in (1..).take(args.times as usize) {
-        let seed = if args.fresh_seeds { Purpose::Rerun.seed(seed, 0, u64::from(number)) } else { seed };
+        let seed =
+            if args.fresh_seeds { Purpose::Rerun.seed(seed, ExperimentId::BASELINE, u64::from(number)) } else { seed };
         for (which, experiment, candidate) in measured.into_iter().flatten() {
             let score = remeasure(config, &sandbox, candidate, (experiment, number, seed), &cancel).await?;
             let score = significant(score.get());

@@ -95,7 +95,7 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
         now: now(state),
         baseline: state.experiments.first().and_then(Experiment::score).map(Score::get),
         best: incumbent.and_then(|incumbent| incumbent.arm.mean()).map(Score::get),
-        best_experiment: incumbent.map(|incumbent| incumbent.experiment),
+        best_experiment: incumbent.map(|incumbent| incumbent.experiment.0),
         best_commit: incumbent.map(|incumbent| incumbent.revision.to_string()),
         totals: Totals::of(state),
         limits: Limits {
@@ -114,7 +114,7 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
 
 fn now(state: &State) -> Vec<Now> {
     let open = state.open.iter().map(|open| Now {
-        experiment: open.experiment.id,
+        experiment: open.experiment.id.0,
         description: open.experiment.description.clone(),
         trials: open.running.len(),
         since: open.experiment.started.to_string(),

@@ -3,24 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use autoresearch_core::ExperimentId;
+
 /// The state of all workers, as the events tell it.
 pub struct Board {
     /// True if anything goes on beside a trial. If not, every event belongs to the one worker.
     parallel: bool,
     workers: Vec<Worker>,
     /// Descriptions of the open experiments.
-    descriptions: BTreeMap<u32, String>,
+    descriptions: BTreeMap<ExperimentId, String>,
     thinking: bool,
-    built: BTreeSet<u32>,
-    waiting: BTreeSet<u32>,
+    built: BTreeSet<ExperimentId>,
+    waiting: BTreeSet<ExperimentId>,
     /// Experiments whose first trial was not told of yet.
-    unsaid: BTreeSet<u32>,
+    unsaid: BTreeSet<ExperimentId>,
 }
 
 /// The work of one worker.
 #[derive(Debug, Clone)]
 pub struct Worker {
-    experiment: Option<u32>,
+    experiment: Option<ExperimentId>,
     /// The experiment's name.
     pub name: String,
     /// Its progress in one line.
@@ -58,17 +60,17 @@ impl Board {
     }
 
     /// The description of an experiment.
-    pub fn description(&self, experiment: u32) -> &str {
+    pub fn description(&self, experiment: ExperimentId) -> &str {
         self.descriptions.get(&experiment).map_or("", String::as_str)
     }
 
     /// The description of an experiment when it is asked for the first time since it was staged.
-    pub fn first_description(&mut self, experiment: u32) -> Option<&str> {
+    pub fn first_description(&mut self, experiment: ExperimentId) -> Option<&str> {
         self.unsaid.remove(&experiment).then(|| self.description(experiment))
     }
 
     /// Notes that the proposer is asked for an experiment.
-    pub fn start_proposing(&mut self, experiment: u32) {
+    pub fn start_proposing(&mut self, experiment: ExperimentId) {
         self.thinking = true;
         if !self.parallel {
             self.show_progress(experiment, Some(0), "waiting for a proposal".into(), 0.0);
@@ -81,13 +83,13 @@ impl Board {
     }
 
     /// Notes that an experiment is there and not in flight.
-    pub fn note_waiting(&mut self, experiment: u32) {
+    pub fn note_waiting(&mut self, experiment: ExperimentId) {
         self.clear_experiment(experiment);
         self.waiting.insert(experiment);
     }
 
     /// Notes that the first trial of an experiment begins.
-    pub fn note_staged(&mut self, experiment: u32, description: &str) {
+    pub fn note_staged(&mut self, experiment: ExperimentId, description: &str) {
         self.descriptions.insert(experiment, description.to_owned());
         self.unsaid.insert(experiment);
         if !self.parallel {
@@ -96,7 +98,7 @@ impl Board {
     }
 
     /// Notes that a trial begins on this worker, or its build ahead. The same experiment may run on others, too.
-    pub fn start_trial(&mut self, experiment: u32, worker: Option<u32>) {
+    pub fn start_trial(&mut self, experiment: ExperimentId, worker: Option<u32>) {
         self.waiting.remove(&experiment);
         match worker {
             Some(worker) => {
@@ -112,7 +114,7 @@ impl Board {
     }
 
     /// Notes that a trial leaves this worker, or what was built ahead.
-    pub fn finish_trial(&mut self, experiment: u32, worker: Option<u32>) {
+    pub fn finish_trial(&mut self, experiment: ExperimentId, worker: Option<u32>) {
         match worker {
             Some(worker) => {
                 if let Some(worker) = self.worker(worker) {
@@ -131,7 +133,7 @@ impl Board {
     }
 
     /// Notes that nothing of an experiment is in flight any more.
-    fn clear_experiment(&mut self, experiment: u32) {
+    fn clear_experiment(&mut self, experiment: ExperimentId) {
         self.waiting.remove(&experiment);
         self.built.remove(&experiment);
         let on = |worker: &&mut Worker| worker.experiment == Some(experiment);
@@ -139,14 +141,14 @@ impl Board {
     }
 
     /// Notes that an experiment is decided.
-    pub fn finish_experiment(&mut self, experiment: u32) {
+    pub fn finish_experiment(&mut self, experiment: ExperimentId) {
         self.clear_experiment(experiment);
         self.descriptions.remove(&experiment);
         self.unsaid.remove(&experiment);
     }
 
     /// Notes the progress of a trial.
-    pub fn show_progress(&mut self, experiment: u32, worker: Option<u32>, message: String, share: f64) {
+    pub fn show_progress(&mut self, experiment: ExperimentId, worker: Option<u32>, message: String, share: f64) {
         let Some(worker) = worker.and_then(|worker| self.workers.get_mut(worker as usize)) else { return };
         (worker.name, worker.message, worker.share) = (name(experiment), message, share);
     }
@@ -163,7 +165,7 @@ impl Board {
 
     /// Everything that is prepared, in one line.
     pub fn ahead(&self) -> String {
-        let list = |what: &str, experiments: &BTreeSet<u32>| {
+        let list = |what: &str, experiments: &BTreeSet<ExperimentId>| {
             let numbers: Vec<String> = experiments.iter().map(|number| format!("{number:03}")).collect();
             (!numbers.is_empty()).then(|| format!("{what} {}", numbers.join(", ")))
         };
@@ -175,8 +177,8 @@ impl Board {
 }
 
 /// The name of an experiment on its bar: `baseline` or `exp 007`.
-pub fn name(experiment: u32) -> String {
-    if experiment == 0 { "baseline".into() } else { format!("exp {experiment:03}") }
+pub fn name(experiment: ExperimentId) -> String {
+    if experiment.is_baseline() { "baseline".into() } else { format!("exp {experiment:03}") }
 }
 
 #[cfg(test)]
@@ -190,52 +192,52 @@ mod tests {
     #[test]
     fn each_worker_has_its_experiment_and_the_rest_is_ahead() {
         let mut board = Board::new(2, true);
-        board.start_proposing(1);
+        board.start_proposing(ExperimentId(1));
         assert_eq!(board.ahead(), "waiting for a proposal");
         board.finish_proposing();
         for experiment in [1, 2, 3, 4] {
-            board.note_waiting(experiment);
+            board.note_waiting(ExperimentId(experiment));
         }
-        board.start_trial(1, None);
-        board.start_trial(2, Some(0));
-        board.start_trial(3, Some(1));
+        board.start_trial(ExperimentId(1), None);
+        board.start_trial(ExperimentId(2), Some(0));
+        board.start_trial(ExperimentId(3), Some(1));
         assert_eq!(board.ahead(), "built ahead 001 | waiting 004");
-        board.show_progress(3, Some(1), "step 7".into(), 0.5);
-        board.show_progress(1, None, "Compiling".into(), 0.0);
+        board.show_progress(ExperimentId(3), Some(1), "step 7".into(), 0.5);
+        board.show_progress(ExperimentId(1), None, "Compiling".into(), 0.0);
         assert_eq!(shown(&board), ["exp 002 ", "exp 003 step 7"], "a build ahead is on no worker");
-        board.finish_trial(2, Some(0));
-        board.start_trial(1, Some(0));
+        board.finish_trial(ExperimentId(2), Some(0));
+        board.start_trial(ExperimentId(1), Some(0));
         assert_eq!(shown(&board), ["exp 001 ", "exp 003 step 7"]);
-        board.finish_experiment(3);
-        board.finish_experiment(1);
+        board.finish_experiment(ExperimentId(3));
+        board.finish_experiment(ExperimentId(1));
         assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
         // Moved onto another parent, it waits again.
-        board.start_trial(4, Some(1));
-        board.note_waiting(4);
+        board.start_trial(ExperimentId(4), Some(1));
+        board.note_waiting(ExperimentId(4));
         assert_eq!((shown(&board), board.ahead()), (vec!["idle ".to_owned(); 2], "waiting 004".to_owned()));
     }
 
     #[test]
     fn an_experiment_may_run_on_several_workers() {
         let mut board = Board::new(3, true);
-        board.start_trial(0, Some(0));
-        board.start_trial(0, Some(1));
-        board.show_progress(0, Some(1), "step 1".into(), 0.1);
+        board.start_trial(ExperimentId(0), Some(0));
+        board.start_trial(ExperimentId(0), Some(1));
+        board.show_progress(ExperimentId(0), Some(1), "step 1".into(), 0.1);
         assert_eq!(shown(&board), ["baseline ", "baseline step 1", "idle "]);
-        board.finish_trial(0, Some(0));
+        board.finish_trial(ExperimentId(0), Some(0));
         assert_eq!(shown(&board), ["idle ", "baseline step 1", "idle "]);
-        board.finish_experiment(0);
+        board.finish_experiment(ExperimentId(0));
         assert_eq!(shown(&board), ["idle ", "idle ", "idle "]);
     }
 
     #[test]
     fn one_worker_shows_whatever_happens() {
         let mut board = Board::new(1, false);
-        board.start_proposing(4);
+        board.start_proposing(ExperimentId(4));
         assert_eq!(shown(&board), ["exp 004 waiting for a proposal"]);
-        board.note_staged(4, "LR up");
-        board.start_trial(4, Some(0));
-        board.show_progress(4, Some(0), "starting".into(), 0.0);
-        assert_eq!((shown(&board), board.description(4)), (vec!["exp 004 starting".to_owned()], "LR up"));
+        board.note_staged(ExperimentId(4), "LR up");
+        board.start_trial(ExperimentId(4), Some(0));
+        board.show_progress(ExperimentId(4), Some(0), "starting".into(), 0.0);
+        assert_eq!((shown(&board), board.description(ExperimentId(4))), (vec!["exp 004 starting".to_owned()], "LR up"));
     }
 }

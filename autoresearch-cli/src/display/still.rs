@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use autoresearch_core::State;
+use autoresearch_core::{ExperimentId, State};
 use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
 
 use super::Inner;
@@ -16,7 +16,7 @@ use crate::text::clean;
 /// A trial that goes on.
 pub struct Running<'a> {
     /// Number of its experiment.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Description of its experiment.
     pub description: &'a str,
     /// The last line of its output.
@@ -117,7 +117,8 @@ mod tests {
     fn the_bars_are_those_of_a_terminal() {
         let state = crate::report::fixtures::example();
         let options = Options { metric: "val_bpb".into(), total: Some(6), workers: 1, ..Options::default() };
-        let running = Running { experiment: 4, description: "LR up", line: "step 00420 (50.0%) | loss: 2.5" };
+        let running =
+            Running { experiment: ExperimentId(4), description: "LR up", line: "step 00420 (50.0%) | loss: 2.5" };
         let lines = bars(&state, &options, Duration::from_secs(300), &running, 100);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use autoresearch_core::{Event, Observer, Progress};
+use autoresearch_core::{Event, ExperimentId, Observer, Progress};
 
 use super::*;
 
@@ -22,9 +22,9 @@ impl Write for Captured {
 fn without_a_terminal_there_are_plain_lines() {
     let captured = Captured::default();
     let display = Display::plain(Options::default(), Box::new(captured.clone()));
-    display.on_event(&Event::ExperimentStarted { experiment: 0, description: "baseline" });
+    display.on_event(&Event::ExperimentStarted { experiment: ExperimentId(0), description: "baseline" });
     display.on_event(&Event::Progress {
-        experiment: 0,
+        experiment: ExperimentId(0),
         worker: Some(0),
         progress: &Progress::Line("step 1 (1%) | loss: 2".into()),
     });

@@ -3,7 +3,7 @@
 use autoresearch_core::internal::Policy;
 use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use autoresearch_core::internal::text::{DESCRIPTION_LIMIT, one_line};
-use autoresearch_core::{Candidate, Measurement, Outcome, Revision, RunLog, Side, Status};
+use autoresearch_core::{Candidate, ExperimentId, Measurement, Outcome, Revision, RunLog, Side, Status};
 
 use super::decide::{Imported, Row};
 
@@ -20,7 +20,7 @@ pub fn records(imported: &Imported, tag: &str) -> Vec<Record> {
     header.policy = Policy::new().with(POLICY, true);
     let mut records = vec![Record::Started(header)];
     let mut incumbent: Option<Revision> = None;
-    for (experiment, row) in (0..).zip(&imported.rows) {
+    for (experiment, row) in (0..).map(ExperimentId).zip(&imported.rows) {
         let commit = one_line(&row.commit, COMMIT);
         let revision = Revision(if commit.is_empty() { "-".into() } else { commit });
         let reason = reason(row, imported.is_judged);
@@ -56,7 +56,7 @@ pub fn records(imported: &Imported, tag: &str) -> Vec<Record> {
     records
 }
 
-fn staged(experiment: u32, row: &Row, revision: &Revision, parent: Option<Revision>) -> Record {
+fn staged(experiment: ExperimentId, row: &Row, revision: &Revision, parent: Option<Revision>) -> Record {
     // Two rows never count as the same code: the table does not say that they are.
     let fingerprint = format!("imported, row {experiment} of line {}", row.line);
     let candidate = Candidate { revision: revision.clone(), fingerprint, added_lines: 0 };

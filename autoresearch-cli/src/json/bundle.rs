@@ -132,7 +132,7 @@ impl BundleChecked {
         let repeatable = repeatable.map(|found| RepeatableAnswer {
             trials: found.trials,
             present: found.present,
-            gone: found.gone.iter().copied().collect(),
+            gone: found.gone.iter().map(|id| id.0).collect(),
             command: found.command.clone(),
             seconds: found.seconds,
             machines: found.machines.clone(),
@@ -143,7 +143,7 @@ impl BundleChecked {
                 Which::Best => "best",
                 Which::Baseline => "baseline",
             },
-            experiment: made.experiment,
+            experiment: made.experiment.0,
             seed: made.seed,
             journaled: made.journaled,
             score: made.score,

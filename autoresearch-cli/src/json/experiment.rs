@@ -72,7 +72,7 @@ impl ExperimentAnswer {
     /// The answer for an experiment that is not decided.
     pub fn open(experiment: &Experiment) -> ExperimentAnswer {
         ExperimentAnswer {
-            experiment: experiment.id,
+            experiment: experiment.id.0,
             status: "open".into(),
             description: experiment.description.clone(),
             score: experiment.score().map(Score::get),

@@ -49,9 +49,9 @@ impl ReportAnswer {
             noise: state.noise.sigma(),
             baseline: state.experiments.first().and_then(Experiment::score).map(Score::get),
             best: incumbent.and_then(|incumbent| incumbent.arm.mean()).map(Score::get),
-            best_experiment: incumbent.map(|incumbent| incumbent.experiment),
+            best_experiment: incumbent.map(|incumbent| incumbent.experiment.0),
             totals: Totals::of(state),
-            deviations: deviations(state).iter().map(|deviation| deviation.experiment.id).collect(),
+            deviations: deviations(state).iter().map(|deviation| deviation.experiment.id.0).collect(),
             experiments: state.experiments.iter().map(|made| ExperimentAnswer::decided(state, made)).collect(),
         }
     }

@@ -113,6 +113,7 @@ fn count(number: usize, what: &str) -> String {
 mod tests {
     use super::*;
     use crate::report::fixtures::{records, run_of};
+    use autoresearch_core::ExperimentId;
     use autoresearch_core::Journal;
     use autoresearch_core::internal::journal::Record;
 
@@ -133,10 +134,10 @@ mod tests {
         let records = records(&scores);
         for mut record in records {
             if let Record::Staged(staged) = &mut record
-                && staged.experiment > 0
+                && !staged.experiment.is_baseline()
             {
                 staged.cost = cost;
-                if staged.experiment == 2 {
+                if staged.experiment == ExperimentId(2) {
                     entries.push(journal.append(rejection.clone()).unwrap());
                 }
             }

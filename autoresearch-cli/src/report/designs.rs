@@ -140,9 +140,9 @@ mod tests {
         let mut first = None;
         for record in &mut records {
             let Record::Staged(staged) = record else { continue };
-            let (lr, depth) = levels[staged.experiment as usize];
+            let (lr, depth) = levels[staged.experiment.0 as usize];
             let baseline: &Revision = first.get_or_insert(staged.candidate.revision.clone());
-            if staged.experiment > 0 {
+            if !staged.experiment.is_baseline() {
                 staged.parent = Some(baseline.clone());
                 let mut patch = Patch { edits: Vec::new() };
                 for (name, from, to) in [("LR", "0.02", lr), ("DEPTH", "4", depth)].iter().filter(|(_, a, b)| a != b) {

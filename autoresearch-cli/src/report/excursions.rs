@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use autoresearch_core::State;
+use autoresearch_core::{ExperimentId, State};
 
 use crate::text::{clean_line, count};
 
 /// Formats one line for each excursion, also for one that goes on; empty where there was none.
 pub fn excursions(state: &State) -> String {
-    let named = |ids: &[u32]| {
-        let of = |id: &u32| state.experiment(*id).map(|e| format!("{id:03} {}", clean_line(&e.description)));
+    let named = |ids: &[ExperimentId]| {
+        let of = |id: &ExperimentId| state.experiment(*id).map(|e| format!("{id:03} {}", clean_line(&e.description)));
         ids.iter().filter_map(of).collect::<Vec<_>>().join(", ")
     };
     let mut text = String::new();

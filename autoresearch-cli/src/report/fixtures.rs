@@ -2,7 +2,9 @@
 
 use autoresearch_core::Side;
 use autoresearch_core::internal::journal::{Decision, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
-use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Revision, RunLog, Score, State, Status};
+use autoresearch_core::{
+    Candidate, Direction, ExperimentId, Journal, Measurement, Outcome, Revision, RunLog, Score, State, Status,
+};
 
 /// A small run: baseline, a keep, a discard, a crash.
 pub fn example() -> State {
@@ -28,7 +30,7 @@ pub fn started() -> Record {
 
 /// The record of an experiment whose candidate has a revision of its own.
 pub fn staged(experiment: u32, description: &str) -> Record {
-    let mut staged = StagedExperiment::new(experiment, None, Candidate::new(revision(experiment).0));
+    let mut staged = StagedExperiment::new(ExperimentId(experiment), None, Candidate::new(revision(experiment).0));
     staged.description = description.into();
     Record::Staged(staged)
 }
@@ -40,7 +42,7 @@ pub fn revision(experiment: u32) -> Revision {
 
 /// The start of a trial of a candidate on the full budget.
 pub fn trial_started(experiment: u32, trial: u32) -> Record {
-    Record::TrialStarted(TrialStart::new(experiment, trial, Side::Candidate))
+    Record::TrialStarted(TrialStart::new(ExperimentId(experiment), trial, Side::Candidate))
 }
 
 /// A measurement of this score and nothing else.
@@ -50,7 +52,7 @@ pub fn measurement(score: f64) -> Measurement {
 
 /// The decision on an experiment; a keep makes its candidate the incumbent.
 pub fn decided(experiment: u32, status: Status, reason: &str) -> Record {
-    let mut decision = Decision::new(experiment, status);
+    let mut decision = Decision::new(ExperimentId(experiment), status);
     decision.reason = reason.into();
     decision.kept_as = (status == Status::Keep).then(|| revision(experiment));
     Record::Decided(decision)
@@ -72,11 +74,11 @@ pub fn records(experiments: &[(&str, Option<f64>)]) -> Vec<Record> {
         records.extend([
             staged(experiment, description),
             trial_started(experiment, 1),
-            Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result)),
+            Record::TrialMeasured(TrialResult::new(ExperimentId(experiment), 1, Side::Candidate, outcome, result)),
             decided(experiment, status, reason),
         ]);
         if status == Status::Keep {
-            records.push(Record::Adopted { experiment });
+            records.push(Record::Adopted { experiment: ExperimentId(experiment) });
         }
     }
     records

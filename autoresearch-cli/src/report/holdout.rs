@@ -57,14 +57,19 @@ fn change(direction: Direction, baseline: &Result<Score, String>, best: &Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use autoresearch_core::ExperimentId;
 
     #[test]
     fn both_numbers_stand_side_by_side_with_the_openings() {
         let mut state = crate::report::fixtures::example();
         assert_eq!(section(&state), "");
         let score = |value| Ok(Score::new(value).unwrap());
-        let opening =
-            |at: &str, result| HoldoutUse { at: at.to_owned().try_into().unwrap(), experiment: 3, best: 1, result };
+        let opening = |at: &str, result| HoldoutUse {
+            at: at.to_owned().try_into().unwrap(),
+            experiment: 3,
+            best: ExperimentId(1),
+            result,
+        };
         state.holdout.push(opening("2026-01-02T03:04:05Z", Some((score(1.6), score(1.55)))));
         let text = section(&state);
         assert!(

@@ -65,7 +65,7 @@ pub fn cells(state: &State, experiment: &Experiment) -> [String; 6] {
 
 /// The place that the baseline's number was read from, in one sentence; `None` where it is not known.
 pub fn source(state: &State) -> Option<String> {
-    let baseline = state.experiments.first().filter(|experiment| experiment.id == 0)?;
+    let baseline = state.experiments.first().filter(|experiment| experiment.id.is_baseline())?;
     let source = baseline.arm.measurements.iter().find_map(|measurement| measurement.source.as_deref())?;
     Some(format!("{} was read from {}", state.header.as_ref()?.metric, clean_line(source)))
 }

@@ -67,14 +67,14 @@ mod tests {
     use autoresearch_core::Side;
     use autoresearch_core::internal::journal::{ExcursionStep, Promotion};
     use autoresearch_core::internal::journal::{Record, TrialResult, TrialStart};
-    use autoresearch_core::{Outcome, RunLog, Status};
+    use autoresearch_core::{ExperimentId, Outcome, RunLog, Status};
 
     /// The records of a trial: 100 s on the full budget, 20 s on a share of it.
     fn trial(experiment: u32, trial: u32, side: Side, score: f64, fidelity: f64) -> [Record; 2] {
         let elapsed = Duration::from_secs(if fidelity == 1.0 { 100 } else { 20 });
         let outcome = Outcome::Completed(RunLog { elapsed, ..RunLog::default() });
-        let mut start = TrialStart::new(experiment, trial, side);
-        let mut result = TrialResult::new(experiment, trial, side, outcome, Ok(measurement(score)));
+        let mut start = TrialStart::new(ExperimentId(experiment), trial, side);
+        let mut result = TrialResult::new(ExperimentId(experiment), trial, side, outcome, Ok(measurement(score)));
         (start.fidelity, result.fidelity) = (fidelity, fidelity);
         [Record::TrialStarted(start), Record::TrialMeasured(result)]
     }
@@ -98,14 +98,18 @@ mod tests {
                 let control = candidates.iter().take(experiment as usize).filter(|(_, full)| full.is_some()).count();
                 if experiment > 0 {
                     let promotion = if control <= controls { Promotion::Control } else { Promotion::Passed };
-                    records.push(Record::Promoted { experiment, promotion, reason: String::new() });
+                    records.push(Record::Promoted {
+                        experiment: ExperimentId(experiment),
+                        promotion,
+                        reason: String::new(),
+                    });
                 }
                 records.extend(trial(experiment, next(), Side::Candidate, *full, 1.0));
             }
             let status = if experiment == 0 { Status::Keep } else { Status::Discard };
             records.push(decided(experiment, status, if full.is_none() { "screened out: 9 against 1" } else { "" }));
             if experiment == 0 {
-                records.push(Record::Adopted { experiment });
+                records.push(Record::Adopted { experiment: ExperimentId(experiment) });
             }
         }
         records
@@ -166,8 +170,8 @@ mod tests {
         for record in &mut records {
             if let Record::Decided(decision) = record {
                 decision.excursion = match decision.experiment {
-                    1 | 4 => Some(ExcursionStep::Sacrifice),
-                    3 => Some(ExcursionStep::Dropped),
+                    ExperimentId(1) | ExperimentId(4) => Some(ExcursionStep::Sacrifice),
+                    ExperimentId(3) => Some(ExcursionStep::Dropped),
                     _ => None,
                 };
             }

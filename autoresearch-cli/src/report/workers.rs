@@ -138,7 +138,7 @@ mod tests {
     use crate::report::fixtures::{measurement, records, replay, run_of, started, trial_started};
     use autoresearch_core::Side;
     use autoresearch_core::internal::journal::{Moment, VERSION};
-    use autoresearch_core::{Candidate, Outcome, Revision, RunLog, Score};
+    use autoresearch_core::{Candidate, ExperimentId, Outcome, Revision, RunLog, Score};
 
     /// Records with the second at which each was written.
     fn entries(records: Vec<(u64, Record)>) -> Vec<Entry> {
@@ -156,7 +156,7 @@ mod tests {
     fn measured(experiment: u32, seconds: u64) -> Record {
         let log = RunLog { elapsed: Duration::from_secs(seconds), ..RunLog::default() };
         let (outcome, result) = (Outcome::Completed(log), Ok(measurement(1.0)));
-        Record::TrialMeasured(TrialResult::new(experiment, 1, Side::Candidate, outcome, result))
+        Record::TrialMeasured(TrialResult::new(ExperimentId(experiment), 1, Side::Candidate, outcome, result))
     }
 
     fn stopped() -> Record {
@@ -179,7 +179,7 @@ mod tests {
             (180_000, start(2)),
             (180_010, measured(2, 10)),
             (180_010, stopped()),
-            (200_000, Record::Audited { experiment: 0, seed: 1, score: Score::new(1.0).unwrap() }),
+            (200_000, Record::Audited { experiment: ExperimentId(0), seed: 1, score: Score::new(1.0).unwrap() }),
         ]);
         let seconds = Duration::from_secs;
         let found = Occupation::of(&all);
@@ -224,7 +224,10 @@ mod tests {
             let candidate = Candidate::new("moved");
             let at = if measured { decision } else { decision - 2 };
             let parent = Revision("abc0000".into());
-            records.insert(at, Record::Rebased { experiment: 1, parent, candidate, in_merge_queue: measured });
+            records.insert(
+                at,
+                Record::Rebased { experiment: ExperimentId(1), parent, candidate, in_merge_queue: measured },
+            );
             replay(records).experiments.pop().unwrap()
         };
         state.experiments.push(moved(true));

@@ -39,10 +39,10 @@ struct Squares;
 #[async_trait]
 impl Sandbox<f64> for Squares {
     async fn baseline(&self) -> Result<Candidate, StageError> {
-        self.stage(0, &Revision("1".into()), &1.0, "").await
+        self.stage(ExperimentId::BASELINE, &Revision("1".into()), &1.0, "").await
     }
 
-    async fn stage(&self, _: u32, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
         let name = change.to_string();
         Ok(Candidate { revision: Revision(name.clone()), fingerprint: name, added_lines: 0 })
     }

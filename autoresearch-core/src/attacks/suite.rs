@@ -17,6 +17,7 @@ use crate::command::isolation::Isolation;
 use crate::command::{
     CommandSandbox, Commands, Executor, Job, JobEvaluation, JobName, JobStep, LocalExecutor, Provision, Tree,
 };
+use crate::experiment_id::ExperimentId;
 use crate::metric::{Direction, LogMetric, MAX_ITEM_BYTES, Metric};
 use crate::sandbox::{Outcome, Sandbox, SandboxError, StageError};
 
@@ -221,12 +222,12 @@ impl AttackSuite {
             }],
         };
         let number = self.count.fetch_add(2, Ordering::Relaxed);
-        match sandbox.stage(number, &base, &edit(EDITABLE, "echo score: 2\n"), "honest").await {
+        match sandbox.stage(ExperimentId(number), &base, &edit(EDITABLE, "echo score: 2\n"), "honest").await {
             Ok(_) => {}
             Err(StageError::Failed(error)) => return Err(error),
             Err(StageError::Rejected(why)) => return Ok((false, false, format!("honest work fails: {why}"))),
         }
-        match sandbox.stage(number + 1, &base, &edit(path, content), "hostile").await {
+        match sandbox.stage(ExperimentId(number + 1), &base, &edit(path, content), "hostile").await {
             Ok(_) => Ok((true, false, String::new())),
             Err(StageError::Rejected(why)) => Ok((false, true, why)),
             Err(StageError::Failed(error)) => Err(error),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Decision, Journal, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::metric::{Measurement, Score};
 use crate::ratchet::Side;
@@ -31,17 +32,17 @@ fn entries_with_seeds(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64
         let revision = Revision(format!("r{number}"));
         let candidate = Candidate { revision: revision.clone(), fingerprint: revision.0.clone(), added_lines: 0 };
         records.push(Record::Staged({
-            let mut staged = StagedExperiment::new(experiment, None, candidate);
+            let mut staged = StagedExperiment::new(ExperimentId(experiment), None, candidate);
             staged.description = format!("change {number}");
             staged
         }));
         for (run, value) in scores.iter().enumerate() {
             let attempt = run as u32 + 1;
-            records.push(Record::TrialStarted(TrialStart::new(experiment, attempt, Side::Candidate)));
+            records.push(Record::TrialStarted(TrialStart::new(ExperimentId(experiment), attempt, Side::Candidate)));
             let result = Ok(Measurement::new(score(*value)));
             let outcome = Outcome::Completed(RunLog::default());
             records.push(Record::TrialMeasured(TrialResult::new(
-                experiment,
+                ExperimentId(experiment),
                 attempt,
                 Side::Candidate,
                 outcome,
@@ -51,17 +52,17 @@ fn entries_with_seeds(experiments: &[(&[f64], Option<u32>)], audits: &[(u32, f64
         let alpha = (number > 0).then_some(0.05);
         let (status, reason) = (Status::Keep, String::new());
         records.push(Record::Decided({
-            let mut decision = Decision::new(experiment, status);
+            let mut decision = Decision::new(ExperimentId(experiment), status);
             decision.reason = reason;
             decision.kept_as = Some(revision);
             decision.reference = *reference;
             decision.alpha = alpha;
             decision
         }));
-        records.push(Record::Adopted { experiment });
+        records.push(Record::Adopted { experiment: ExperimentId(experiment) });
     }
     for ((experiment, value), seed) in audits.iter().zip(seeds) {
-        records.push(Record::Audited { experiment: *experiment, seed: *seed, score: score(*value) });
+        records.push(Record::Audited { experiment: ExperimentId(*experiment), seed: *seed, score: score(*value) });
     }
     let mut journal = Journal::in_memory();
     records.into_iter().map(|record| journal.append(record).unwrap()).collect()

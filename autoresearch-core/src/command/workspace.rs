@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::commands::Commands;
 use crate::change::{Patch, PatchFault};
+use crate::experiment_id::ExperimentId;
 use crate::git::{Conflict, FileMode, GitError, Lineage, Listing, ObjectId, TreeFile, collision};
 use crate::revision::Revision;
 use crate::sandbox::{Candidate, Rebased, SandboxError, StageError};
@@ -22,7 +23,7 @@ pub(super) struct Workspace {
 
 /// A candidate to be rebased; see [`crate::sandbox::Rebase`].
 pub(super) struct Move {
-    pub(super) experiment: u32,
+    pub(super) experiment: ExperimentId,
     pub(super) times: u32,
     pub(super) candidate: Revision,
     pub(super) from: Revision,
@@ -42,10 +43,10 @@ impl Workspace {
             git.check_files(&self.base)
         })?;
         if let Some((patch, description)) = &self.preset {
-            return self.stage(0, &self.base, patch, description);
+            return self.stage(ExperimentId::BASELINE, &self.base, patch, description);
         }
         Ok(self.with_lineage(|git| {
-            git.pin(0, &self.base)?;
+            git.pin(ExperimentId::BASELINE, &self.base)?;
             let fingerprint = git.fingerprint(&self.base, &self.commands.editable)?;
             Ok(Candidate { fingerprint, revision: self.base.clone(), added_lines: 0 })
         })?)
@@ -54,7 +55,7 @@ impl Workspace {
     /// Commits a patch on `parent` and pins it. [`Patch::apply`] checks every path before anything is written.
     pub(super) fn stage(
         &self,
-        experiment: u32,
+        experiment: ExperimentId,
         parent: &Revision,
         patch: &Patch,
         message: &str,

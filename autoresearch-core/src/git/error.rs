@@ -145,12 +145,14 @@ impl GitError {
     }
 }
 
+#[doc(hidden)]
 impl From<GitError> for SandboxError {
     fn from(error: GitError) -> SandboxError {
         SandboxError::Backend(Box::new(error))
     }
 }
 
+#[doc(hidden)]
 impl From<GitError> for StageError {
     fn from(error: GitError) -> StageError {
         StageError::Failed(error.into())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::{GitError, OrGit};
 use super::lineage::Lineage;
 use super::repository::PREFIX;
+use crate::experiment_id::ExperimentId;
 
 /// Tells whether git takes this for the name of a branch, as a user types it.
 pub fn is_branch_name(branch: &str) -> bool {
@@ -46,19 +47,19 @@ impl Lineage {
     }
 
     /// The full name of the ref that keeps an experiment's first candidate reachable.
-    pub fn pin_of(&self, experiment: u32) -> String {
+    pub fn pin_of(&self, experiment: ExperimentId) -> String {
         format!("{}{experiment}", self.pins())
     }
 
     /// The full name of the ref that keeps an experiment's rebased candidate reachable; `times` counts its rebases from 1.
-    pub fn pin_of_rebase(&self, experiment: u32, times: u32) -> String {
+    pub fn pin_of_rebase(&self, experiment: ExperimentId, times: u32) -> String {
         format!("{}.{times}", self.pin_of(experiment))
     }
 
     /// Checks that the run can make and move its refs, before anything is paid for: no other ref stands in their way, and
     /// no working tree has the run's branch checked out.
     pub fn check_names(&self) -> Result<(), GitError> {
-        for wanted in [self.branch(), self.pin_of(0)] {
+        for wanted in [self.branch(), self.pin_of(ExperimentId::BASELINE)] {
             for (end, _) in wanted.match_indices('/') {
                 let above = wanted.get(..end).unwrap_or_default();
                 if self.repository.find_reference(above).is_ok() {

@@ -6,6 +6,7 @@ use git2::ErrorCode;
 
 use super::error::{GitError, OrGit};
 use super::lineage::Lineage;
+use crate::experiment_id::ExperimentId;
 use crate::failpoint;
 use crate::revision::Revision;
 
@@ -14,12 +15,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Lineage {
     /// Keeps the commit of an experiment's first candidate reachable, kept or not.
-    pub fn pin(&self, experiment: u32, revision: &Revision) -> Result<(), GitError> {
+    pub fn pin(&self, experiment: ExperimentId, revision: &Revision) -> Result<(), GitError> {
         self.pin_as(self.pin_of(experiment), revision)
     }
 
     /// Keeps the commit of an experiment's rebased candidate reachable; `times` counts its rebases from 1.
-    pub fn pin_rebase(&self, experiment: u32, times: u32, revision: &Revision) -> Result<(), GitError> {
+    pub fn pin_rebase(&self, experiment: ExperimentId, times: u32, revision: &Revision) -> Result<(), GitError> {
         self.pin_as(self.pin_of_rebase(experiment, times), revision)
     }
 

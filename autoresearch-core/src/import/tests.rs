@@ -56,7 +56,7 @@ fn a_table_in_karpathys_columns_has_no_problems_and_comes_back_unchanged() {
 #[test]
 fn decisions_that_strict_improvement_would_not_have_made_are_found() {
     let state = replayed(&parse(SAMPLE, None));
-    let found: Vec<(u32, String)> = deviations(&state).into_iter().map(|d| (d.experiment.id, d.strict)).collect();
+    let found: Vec<(u32, String)> = deviations(&state).into_iter().map(|d| (d.experiment.id.0, d.strict)).collect();
     let expected =
         [(6, "worse by 0.002000"), (8, "better by 0.000500"), (9, "equal, and no simpler")].map(|(n, w)| (n, w.into()));
     assert_eq!(found, expected);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 use super::step::{ExcursionStep, Promotion, Status};
+use crate::experiment_id::ExperimentId;
 use crate::metric::{Direction, Measurement, Score};
 use crate::policy::{Difference, Policy};
 use crate::proposal::{Cost, Design};
@@ -29,7 +30,7 @@ pub enum Record {
     /// measurements say nothing about the new candidate.
     Rebased {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Its new base: the incumbent, or the candidate of another experiment in the merge queue.
         parent: Revision,
         /// The new candidate.
@@ -40,7 +41,7 @@ pub enum Record {
     /// An experiment's change conflicts with the incumbent: the candidate is judged as it is, by its measurements.
     Conflicted {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Both sides, for the proposer.
         conflict: Box<str>,
     },
@@ -51,14 +52,14 @@ pub enum Record {
     Resumed {
         /// Experiment and number of the trials that outlived the lab, as in the queue of a cluster, and are waited for.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        attached: Vec<(u32, u32)>,
+        attached: Vec<(ExperimentId, u32)>,
     },
     /// A trial ended by itself or was killed at its limit.
     TrialMeasured(TrialResult),
     /// A candidate is promoted from the rungs of screening to the full budget.
     Promoted {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// The way to the full budget.
         promotion: Promotion,
         /// The reason, in one line.
@@ -67,7 +68,7 @@ pub enum Record {
     /// The sandbox failed, and the trial with it. This says nothing about the candidate, unless the sandbox fails on no other.
     TrialFailed {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Number of the trial.
         trial: u32,
         /// The failure.
@@ -77,7 +78,7 @@ pub enum Record {
     /// lost nor as a failure.
     TrialCancelled {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// Number of the trial.
         trial: u32,
         /// The reason.
@@ -88,7 +89,7 @@ pub enum Record {
     /// A kept revision has become the incumbent outside of the journal, too.
     Adopted {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
     },
     /// A proposal was rejected before it cost an experiment.
     Rejected {
@@ -126,7 +127,7 @@ pub enum Record {
     /// A kept experiment was measured again, to see whether its gain is real. This changes no decision.
     Audited {
         /// Number of the experiment.
-        experiment: u32,
+        experiment: ExperimentId,
         /// The seed, the same for all kept experiments in a round.
         seed: u64,
         /// Its score.
@@ -235,7 +236,7 @@ impl RunHeader {
 #[non_exhaustive]
 pub struct StagedExperiment {
     /// Its number; 0 is the baseline.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Its parent: the incumbent, or the end of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
     /// The candidate that its trials execute.
@@ -261,7 +262,7 @@ pub struct StagedExperiment {
 
 impl StagedExperiment {
     /// An experiment of this candidate, with no texts, change and cost.
-    pub fn new(experiment: u32, parent: Option<Revision>, candidate: Candidate) -> StagedExperiment {
+    pub fn new(experiment: ExperimentId, parent: Option<Revision>, candidate: Candidate) -> StagedExperiment {
         StagedExperiment {
             experiment,
             parent,
@@ -282,7 +283,7 @@ impl StagedExperiment {
 #[non_exhaustive]
 pub struct TrialStart {
     /// Number of its experiment.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Number of the trial within the experiment, from 1.
     pub trial: u32,
     /// The revision that is executed.
@@ -302,7 +303,7 @@ pub struct TrialStart {
 
 impl TrialStart {
     /// A trial on the full budget with seed 0, on the only class of hardware and in the first slot.
-    pub fn new(experiment: u32, trial: u32, side: Side) -> TrialStart {
+    pub fn new(experiment: ExperimentId, trial: u32, side: Side) -> TrialStart {
         TrialStart { experiment, trial, side, seed: 0, fidelity: 1.0, class: String::new(), slot: 0 }
     }
 }
@@ -312,7 +313,7 @@ impl TrialStart {
 #[non_exhaustive]
 pub struct TrialResult {
     /// Number of its experiment.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Number of the trial within the experiment, from 1.
     pub trial: u32,
     /// The revision that was executed.
@@ -329,7 +330,7 @@ pub struct TrialResult {
 impl TrialResult {
     /// The result of a trial on the full budget.
     pub fn new(
-        experiment: u32,
+        experiment: ExperimentId,
         trial: u32,
         side: Side,
         outcome: Outcome,
@@ -344,7 +345,7 @@ impl TrialResult {
 #[non_exhaustive]
 pub struct Decision {
     /// Number of the experiment.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Keep, discard or crash.
     pub status: Status,
     /// The reason, in one line.
@@ -365,7 +366,7 @@ pub struct Decision {
 
 impl Decision {
     /// A decision without a reason and without further consequences. A keep needs [`Decision::kept_as`], too.
-    pub fn new(experiment: u32, status: Status) -> Decision {
+    pub fn new(experiment: ExperimentId, status: Status) -> Decision {
         Decision {
             experiment,
             status,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::experiment_id::ExperimentId;
 use proptest::prelude::*;
 
 fn stopped(reason: &str) -> Record {
@@ -218,7 +219,7 @@ fn nobody_starts_a_run_over_the_decisions_of_another() {
     let mut journal = Journal::open(&path).unwrap();
     journal.append(header()).unwrap();
     journal.append(header()).unwrap();
-    journal.append(Record::Decided(Decision::new(0, Status::Discard))).unwrap();
+    journal.append(Record::Decided(Decision::new(ExperimentId(0), Status::Discard))).unwrap();
     assert!(matches!(journal.append(header()).unwrap_err().fault(), JournalFault::AlreadyStarted(_)));
     drop(journal);
     assert!(matches!(

@@ -3,6 +3,7 @@
 use super::health::AGREEING_TRIALS;
 use super::in_flight::InFlight;
 use super::{Change, Lab, LabError, excursion};
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Decision, Record};
 use crate::metric::significant;
 use crate::observer::Event;
@@ -16,12 +17,12 @@ impl<C: Change> Lab<C> {
     pub(super) async fn decide_experiment(
         &mut self,
         in_flight: &mut InFlight<C>,
-        id: u32,
+        id: ExperimentId,
         status: Status,
         reason: String,
     ) -> Result<(), LabError> {
         let Some(open) = self.state.open(id) else { return Ok(()) };
-        if id == 0 && status != Status::Keep {
+        if id.is_baseline() && status != Status::Keep {
             // The baseline stays open: the same command measures it again.
             return Err(baseline_error(&open.experiment, reason));
         }
@@ -60,7 +61,7 @@ impl<C: Change> Lab<C> {
     /// Moves the incumbent to a revision that was decided to be kept.
     pub(super) async fn adopt_incumbent(&mut self, from: Option<&Revision>, to: &Revision) -> Result<(), LabError> {
         self.sandbox.adopt(from, to).await?;
-        let experiment = self.state.incumbent.as_ref().map_or(0, |incumbent| incumbent.experiment);
+        let experiment = self.state.incumbent.as_ref().map_or(ExperimentId::BASELINE, |incumbent| incumbent.experiment);
         self.record(Record::Adopted { experiment })
     }
 

@@ -6,6 +6,7 @@ use super::in_flight::{Backoff, Completion, HealthCheck, InFlight};
 use super::schedule::is_suspect;
 use super::trials::run_within_budget;
 use super::{Change, Lab, LabError};
+use crate::experiment_id::ExperimentId;
 use crate::journal::Record;
 use crate::observer::Event;
 use crate::sandbox::{Outcome, Purpose, SandboxError, Trial, for_purpose};
@@ -29,7 +30,7 @@ impl<C: Change> Lab<C> {
         let seed = match &in_flight.health_check {
             Some(HealthCheck::Due) => self.settings.seed,
             Some(HealthCheck::Measuring { lease: None, .. }) => {
-                Purpose::Health.seed(self.settings.seed, 0, self.state.checks.into())
+                Purpose::Health.seed(self.settings.seed, ExperimentId::BASELINE, self.state.checks.into())
             }
             _ => return,
         };

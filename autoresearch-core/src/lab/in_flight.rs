@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::settings::Workers;
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::proposer::{ProposerError, Wave};
 use crate::ratchet::Side;
 use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
@@ -54,7 +55,7 @@ pub(super) struct Answer<C> {
 /// A trial by its experiment and its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TrialId {
-    pub(super) experiment: u32,
+    pub(super) experiment: ExperimentId,
     pub(super) number: u32,
 }
 
@@ -63,7 +64,7 @@ pub(super) struct TrialId {
 pub(super) enum Backoff {
     Proposer,
     Machine,
-    Experiment(u32),
+    Experiment(ExperimentId),
 }
 
 /// A trial of an experiment in flight.
@@ -168,7 +169,7 @@ pub(super) enum HealthCheck {
         /// Held while it runs.
         lease: Option<Lease>,
         /// The experiment that made the incumbent.
-        incumbent: u32,
+        incumbent: ExperimentId,
         /// Its scores before.
         before: Vec<f64>,
         /// Its scores since.
@@ -205,7 +206,7 @@ impl<C> Completions<C> {
 pub(super) struct InFlight<C> {
     /// Cancels everything in flight.
     pub(super) cancel: Cancel,
-    pub(super) experiments: HashMap<u32, ExperimentInFlight>,
+    pub(super) experiments: HashMap<ExperimentId, ExperimentInFlight>,
     pub(super) proposer: ProposerInFlight,
     pub(super) health_check: Option<HealthCheck>,
     started: Instant,
@@ -237,12 +238,12 @@ impl<C: Send + 'static> InFlight<C> {
     }
 
     /// Returns the local state of the experiment with this number.
-    pub(super) fn experiment(&mut self, number: u32) -> &mut ExperimentInFlight {
-        self.experiments.entry(number).or_default()
+    pub(super) fn experiment(&mut self, id: ExperimentId) -> &mut ExperimentInFlight {
+        self.experiments.entry(id).or_default()
     }
 
     /// Forgets a decided experiment, and lets an exhausted proposer be asked again.
-    pub(super) fn forget(&mut self, experiment: u32) {
+    pub(super) fn forget(&mut self, experiment: ExperimentId) {
         self.experiments.remove(&experiment);
         self.proposer.exhausted = None;
     }

@@ -8,6 +8,7 @@ use super::disclosure::View;
 use super::in_flight::{Answer, Backoff, Completion, InFlight};
 use super::schedule::is_suspect;
 use super::{Change, Lab, LabError};
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Record, StagedExperiment};
 use crate::observer::Event;
 use crate::program::Program;
@@ -52,7 +53,9 @@ impl<C: Change> Lab<C> {
             true => self.backlog(in_flight).saturating_sub(self.waiting(in_flight)),
         };
         let room = self.settings.stop.experiments.map_or(usize::MAX, |limit| {
-            limit.saturating_sub(self.state.finished() + self.state.pending().filter(|open| open.id > 0).count())
+            limit.saturating_sub(
+                self.state.finished() + self.state.pending().filter(|open| !open.id.is_baseline()).count(),
+            )
         });
         let most = missing.min(room);
         let is_measured = self.state.incumbent.is_some() && self.state.unadopted.is_none();
@@ -205,7 +208,7 @@ impl<C: Change> Lab<C> {
     async fn stage_candidate(
         &mut self,
         in_flight: &mut InFlight<C>,
-        experiment: u32,
+        experiment: ExperimentId,
         parent: &Revision,
         change: &C,
         description: &str,

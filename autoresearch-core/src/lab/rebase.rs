@@ -2,6 +2,7 @@
 
 use super::in_flight::InFlight;
 use super::{Change, Lab, LabError};
+use crate::experiment_id::ExperimentId;
 use crate::journal::Record;
 use crate::observer::Event;
 use crate::sandbox::{Rebase, Rebased};
@@ -12,7 +13,7 @@ impl<C: Change> Lab<C> {
     pub(super) async fn rebase_experiment(
         &mut self,
         in_flight: &mut InFlight<C>,
-        id: u32,
+        id: ExperimentId,
         into_queue: bool,
     ) -> Result<(), LabError> {
         let onto = match into_queue {
@@ -24,7 +25,7 @@ impl<C: Change> Lab<C> {
         let Some(from) = &experiment.parent else { return Ok(()) };
         let base = self.state.pending().find(|other| other.candidate.revision == onto).map(|other| other.id);
         let incumbent = self.state.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-        let base = base.or(incumbent).unwrap_or(0);
+        let base = base.or(incumbent).unwrap_or(ExperimentId::BASELINE);
         let change = C::deserialize(&experiment.change)?;
         let rebase = Rebase {
             experiment: id,

@@ -35,7 +35,7 @@ impl Step {
 /// True if the machine may be at fault. Then no trial starts before the incumbent has passed a health check.
 pub(super) fn is_suspect(state: &State, settings: &Settings) -> bool {
     let blocked = |open: &OpenExperiment| {
-        open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES && open.failed.is_none()
+        !open.experiment.id.is_baseline() && open.sandbox_failures >= SANDBOX_FAILURES && open.failed.is_none()
     };
     state.failing.is_some()
         || state.crashes_in_a_row >= settings.suspicious_crashes.max(1)
@@ -69,7 +69,7 @@ pub(super) fn next_step(
             BaseStatus::QueuedBehind(_) => return Step::Wait,
             BaseStatus::Stale if !state.comparable(open) => return Step::Rebase { into_queue: open.in_merge_queue },
             // Only the baseline is tried again, as it failed in an earlier process.
-            _ if open.experiment.id > 0 || known.is_some_and(|known| known.was_tried) => {
+            _ if !open.experiment.id.is_baseline() || known.is_some_and(|known| known.was_tried) => {
                 let status = if open.experiment.failed_guard() { Status::Discard } else { Status::Crash };
                 return Step::Decide(status, why.clone());
             }
@@ -143,7 +143,7 @@ fn screen(state: &State, open: &OpenExperiment, settings: &Settings) -> Step {
 fn trial(open: &OpenExperiment, settings: &Settings, side: Side, fidelity: f64) -> Step {
     // The baseline is needed: it is tried however often the process dies.
     match open.lost {
-        lost if open.experiment.id > 0 && lost >= settings.loss_limit.max(1) => Step::Decide(
+        lost if !open.experiment.id.is_baseline() && lost >= settings.loss_limit.max(1) => Step::Decide(
             Status::Crash,
             format!("the process of the lab died {lost} times while it was tried, so it may be the cause"),
         ),

@@ -7,6 +7,7 @@ use super::in_flight::{Backoff, Completion, InFlight, Phase, TrialId, TrialInFli
 use super::schedule::{Step, is_suspect};
 use super::{Change, Lab, LabError};
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::failpoint;
 use crate::journal::{Record, TrialResult, TrialStart};
 use crate::metric::Measurement;
@@ -48,7 +49,7 @@ impl<C: Change> Lab<C> {
         Ok(())
     }
 
-    fn record_cancelled(&mut self, experiment: u32, trial: u32) -> Result<(), LabError> {
+    fn record_cancelled(&mut self, experiment: ExperimentId, trial: u32) -> Result<(), LabError> {
         let reason = "its base is no longer the incumbent or about to become it".to_owned();
         self.record(Record::TrialCancelled { experiment, trial, reason })
     }
@@ -66,13 +67,13 @@ impl<C: Change> Lab<C> {
             return Ok(false);
         }
         let open = self.state.open.iter();
-        let mut order: Vec<(bool, bool, u32)> =
+        let mut order: Vec<(bool, bool, ExperimentId)> =
             open.map(|open| (!open.in_merge_queue, !self.has_begun(in_flight, open), open.experiment.id)).collect();
         order.sort_unstable();
         for (_, is_new, id) in order {
             self.start_built_trials(in_flight, id);
             // Also a run of no experiments measures its baseline.
-            if is_new && stopping && id > 0 {
+            if is_new && stopping && !id.is_baseline() {
                 continue;
             }
             loop {
@@ -90,7 +91,7 @@ impl<C: Change> Lab<C> {
     }
 
     /// Starts the built trials of an experiment, as far as workers are free.
-    fn start_built_trials(&self, in_flight: &mut InFlight<C>, experiment: u32) {
+    fn start_built_trials(&self, in_flight: &mut InFlight<C>, experiment: ExperimentId) {
         let Some(mut known) = in_flight.experiments.remove(&experiment) else { return };
         for trial in known.trials.iter_mut().filter(|trial| trial.phase == Phase::Built) {
             if in_flight.add_worker(&mut trial.lease, self.class(trial.trial.fidelity)) {
@@ -111,7 +112,7 @@ impl<C: Change> Lab<C> {
     fn start_trial(
         &mut self,
         in_flight: &mut InFlight<C>,
-        experiment: u32,
+        experiment: ExperimentId,
         side: Side,
         fidelity: f64,
     ) -> Result<bool, LabError> {
@@ -247,7 +248,7 @@ impl<C: Change> Lab<C> {
         let Trial { experiment, number, fidelity, .. } = ended.trial;
         let mut result = self.read(&outcome);
         // All other trials are read from the same place; the baseline's shows it.
-        if let Some(measurement) = result.as_mut().ok().filter(|_| experiment > 0) {
+        if let Some(measurement) = result.as_mut().ok().filter(|_| !experiment.is_baseline()) {
             measurement.source = None;
         }
         if let Outcome::Crashed { message, .. } = &mut outcome {
@@ -280,8 +281,8 @@ impl<C: Change> Lab<C> {
         known.failures += 1;
         let failures = known.failures;
         // There is no incumbent yet to check the machine with.
-        let is_hopeless =
-            experiment == 0 && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
+        let is_hopeless = experiment.is_baseline()
+            && (failures >= SANDBOX_FAILURES || matches!(error, SandboxError::CannotStart { .. }));
         if is_hopeless || matches!(error, SandboxError::DiskFull { .. } | SandboxError::LockedChanged { .. }) {
             return Err(error.into());
         }
@@ -352,7 +353,7 @@ pub(super) async fn run_within_budget<C>(
 
 /// Makes the function that passes a trial's reports on to the observers, with its experiment and its worker.
 pub(super) fn report_progress(
-    experiment: u32,
+    experiment: ExperimentId,
     worker: Option<u32>,
     observers: Arc<Vec<Arc<dyn Observer>>>,
 ) -> Arc<dyn Fn(Progress) + Send + Sync> {

@@ -17,8 +17,12 @@ fn purposes_experiments_and_repeats_have_seeds_and_names_of_their_own() {
     for purpose in purposes {
         for experiment in 0..40 {
             for number in 1..40 {
-                assert!(seeds.insert(purpose.seed(7, experiment, number)), "{purpose:?} {experiment} {number}");
-                let trial = for_purpose(Trial::new(experiment, number as u32, 0, Budget::default()), purpose);
+                assert!(
+                    seeds.insert(purpose.seed(7, ExperimentId(experiment), number)),
+                    "{purpose:?} {experiment} {number}"
+                );
+                let trial =
+                    for_purpose(Trial::new(ExperimentId(experiment), number as u32, 0, Budget::default()), purpose);
                 assert!(names.insert(trial.name()), "{}", trial.name());
             }
         }
@@ -28,7 +32,7 @@ fn purposes_experiments_and_repeats_have_seeds_and_names_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_beyond_its_limit_is_timed_out_however_it_ends() {
-    let trial = Trial::new(1, 1, 0, Duration::from_secs(1).into());
+    let trial = Trial::new(ExperimentId(1), 1, 0, Duration::from_secs(1).into());
     let after = |seconds: u64| async move {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         Ok(Outcome::Completed(RunLog::saying("score: 1")))
@@ -50,7 +54,7 @@ async fn a_run_beyond_its_limit_is_timed_out_however_it_ends() {
 
 #[test]
 fn a_run_that_says_itself_that_it_took_too_long_is_timed_out() {
-    let trial = Trial::new(1, 1, 0, Duration::from_secs(1).into());
+    let trial = Trial::new(ExperimentId(1), 1, 0, Duration::from_secs(1).into());
     let took = |elapsed| trial.overrun(Outcome::Completed(RunLog { elapsed, ..RunLog::default() }));
     assert!(matches!(took(Duration::from_secs(1)), Outcome::Completed(_)));
     assert!(matches!(took(Duration::from_secs(4)), Outcome::TimedOut { .. }));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::SandboxError;
 use super::outcome::{Outcome, Phase, RunLog};
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 
 /// The limits of one trial. The default is five minutes each for the run and for the build before it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -88,15 +89,17 @@ impl Purpose {
     /// or repeats share one only by chance.
     ///
     /// ```
+    /// use autoresearch_core::ExperimentId;
     /// use autoresearch_core::internal::Purpose;
-    /// assert_eq!(Purpose::Audit.seed(7, 0, 1), Purpose::Audit.seed(7, 0, 1));
-    /// assert_ne!(Purpose::Audit.seed(7, 0, 1), Purpose::Rerun.seed(7, 0, 1));
+    /// let baseline = ExperimentId(0);
+    /// assert_eq!(Purpose::Audit.seed(7, baseline, 1), Purpose::Audit.seed(7, baseline, 1));
+    /// assert_ne!(Purpose::Audit.seed(7, baseline, 1), Purpose::Rerun.seed(7, baseline, 1));
     /// ```
-    pub fn seed(self, run: u64, experiment: u32, repeat: u64) -> u64 {
+    pub fn seed(self, run: u64, experiment: ExperimentId, repeat: u64) -> u64 {
         let mut hash = blake3::Hasher::new();
         hash.update(&run.to_le_bytes());
         hash.update(self.name().as_bytes());
-        hash.update(&experiment.to_le_bytes());
+        hash.update(&experiment.0.to_le_bytes());
         hash.update(&repeat.to_le_bytes());
         let [a, b, c, d, ..] = *hash.finalize().as_bytes();
         u64::from(u32::from_le_bytes([a, b, c, d]) >> 1)
@@ -107,15 +110,15 @@ impl Purpose {
 ///
 /// ```
 /// use std::time::Duration;
-/// use autoresearch_core::{Budget, Trial};
-/// let trial = Trial::new(3, 1, 42, Budget::from(Duration::from_secs(300)));
+/// use autoresearch_core::{Budget, ExperimentId, Trial};
+/// let trial = Trial::new(ExperimentId(3), 1, 42, Budget::from(Duration::from_secs(300)));
 /// assert_eq!((trial.fidelity, trial.slot), (1.0, 0));
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Trial {
     /// The experiment that it belongs to; of a health check, an audit and the like the one that made the revision.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Its number among the experiment's trials of the same purpose, from 1.
     pub number: u32,
     /// Its purpose.
@@ -140,7 +143,7 @@ const OVERRUN: Duration = Duration::from_millis(100);
 
 impl Trial {
     /// Makes a trial for the search on the full budget, without a listener, in slot 0 and on worker 0.
-    pub fn new(experiment: u32, number: u32, seed: u64, budget: Budget) -> Trial {
+    pub fn new(experiment: ExperimentId, number: u32, seed: u64, budget: Budget) -> Trial {
         Trial {
             experiment,
             number,
@@ -177,9 +180,9 @@ impl Trial {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use autoresearch_core::{Cancel, Outcome, RunLog, Trial};
+    /// use autoresearch_core::{Cancel, ExperimentId, Outcome, RunLog, Trial};
     /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-    /// let trial = Trial::new(1, 1, 0, Duration::from_millis(20).into());
+    /// let trial = Trial::new(ExperimentId(1), 1, 0, Duration::from_millis(20).into());
     /// let run = async {
     ///     tokio::time::sleep(Duration::from_secs(4)).await;
     ///     Ok(Outcome::Completed(RunLog::saying("score: 1")))

@@ -3,6 +3,7 @@
 use super::{
     AuditScore, BaseStatus, HoldoutUse, OpenExperiment, RejectedProposal, Running, SANDBOX_FAILURES, State, TestPlace,
 };
+use crate::experiment_id::ExperimentId;
 use crate::journal::{
     Decision, Entry, JournalError, JournalFault, Moment, Record, StagedExperiment, Status, TrialResult, TrialStart,
 };
@@ -123,7 +124,7 @@ impl State {
                 self.failing = failure;
             }
             Record::Audited { experiment, seed, score } => {
-                let place = self.places.get(experiment as usize).map(|place| *place as usize);
+                let place = self.places.get(experiment.0 as usize).map(|place| *place as usize);
                 let audited = place.and_then(|place| self.experiments.get_mut(place));
                 let audited =
                     audited.ok_or_else(|| format!("experiment {experiment} was audited, but is not decided"))?;
@@ -175,14 +176,14 @@ impl State {
         !self.experiments.is_empty()
     }
 
-    fn place_of_open(&self, experiment: u32) -> Result<usize, String> {
+    fn place_of_open(&self, experiment: ExperimentId) -> Result<usize, String> {
         let place = self.open.iter().position(|open| open.experiment.id == experiment);
         place.ok_or_else(|| format!("experiment {experiment} is not open"))
     }
 
     fn stage(&mut self, staged: StagedExperiment, at: Moment) -> Result<(), String> {
         let experiment = staged.experiment;
-        let waits = experiment > 0 && self.incumbent.is_none();
+        let waits = !experiment.is_baseline() && self.incumbent.is_none();
         if experiment != self.next_experiment() || waits || self.unadopted.is_some() {
             return Err(format!("experiment {experiment} begins out of turn"));
         }
@@ -201,7 +202,7 @@ impl State {
         if trial == 1 {
             open.experiment.started = at;
         }
-        let begins_test = experiment > 0
+        let begins_test = !experiment.is_baseline()
             && side == Side::Candidate
             && fidelity == 1.0
             && open.test.is_none()
@@ -218,7 +219,7 @@ impl State {
     }
 
     /// Removes a trial from those in flight. Returns the index of its experiment among the open ones, and the trial.
-    fn end_trial(&mut self, experiment: u32, trial: u32) -> Result<(usize, Running), String> {
+    fn end_trial(&mut self, experiment: ExperimentId, trial: u32) -> Result<(usize, Running), String> {
         let at = self.place_of_open(experiment)?;
         let running = &mut self.open[at].running;
         match running.iter().position(|running| running.trial == trial) {
@@ -297,7 +298,7 @@ impl State {
 
 /// Counts a candidate on which the sandbox kept failing as crashed, since the incumbent has passed a health check.
 fn blame_candidate(open: &mut OpenExperiment) {
-    if open.experiment.id > 0 && open.sandbox_failures >= SANDBOX_FAILURES {
+    if !open.experiment.id.is_baseline() && open.sandbox_failures >= SANDBOX_FAILURES {
         open.failed = Some(format!(
             "the sandbox failed on it {} times, and not on the incumbent: {}",
             open.sandbox_failures, open.sandbox_failure

@@ -6,6 +6,7 @@
 //! lineage is measured, and no keep waits for the trials of another.
 
 use super::{Incumbent, OpenExperiment, State};
+use crate::experiment_id::ExperimentId;
 use crate::ratchet::Arm;
 use crate::sandbox::Revision;
 
@@ -16,7 +17,7 @@ pub enum BaseStatus {
     /// counts as current, too.
     Current,
     /// The base is the candidate of the experiment with this number, which is not decided.
-    QueuedBehind(u32),
+    QueuedBehind(ExperimentId),
     /// The base is a former incumbent, or a candidate that was not kept.
     Stale,
 }
@@ -31,7 +32,7 @@ impl Incumbent {
 impl State {
     /// Finds the open experiment of this number.
     #[doc(hidden)]
-    pub fn open(&self, experiment: u32) -> Option<&OpenExperiment> {
+    pub fn open(&self, experiment: ExperimentId) -> Option<&OpenExperiment> {
         self.open.iter().find(|open| open.experiment.id == experiment)
     }
 

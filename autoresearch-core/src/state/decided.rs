@@ -1,6 +1,7 @@
 //! The changes that a decision or a rebase makes to a state.
 
 use super::{EarlierCandidate, Incumbent, LOGS_IN_MEMORY, OpenExperiment, Shift, State, hash};
+use crate::experiment_id::ExperimentId;
 use crate::journal::{ExcursionStep, Status};
 use crate::metric::Measurement;
 use crate::ratchet::{Arm, Comparison, latest_machine};
@@ -47,9 +48,11 @@ impl State {
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
         // The first trial of a candidate chose it, so it is better than its usual trials; trials of the baseline that do not
         // count are not usual either.
-        let fresh = match experiment.id {
-            0 => experiment.arm.measurements.len().saturating_sub(reference.map_or(usize::MAX, |count| count as usize)),
-            _ => 1,
+        let fresh = match experiment.id.is_baseline() {
+            true => {
+                experiment.arm.measurements.len().saturating_sub(reference.map_or(usize::MAX, |count| count as usize))
+            }
+            false => 1,
         };
         self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&interleaved));
@@ -77,7 +80,7 @@ impl State {
         experiment.reason.shrink_to_fit();
         let measured = experiment.arm.measurements.len() as u32;
         experiment.reference = measured;
-        if experiment.id > 0 && measured > 1 {
+        if !experiment.id.is_baseline() && measured > 1 {
             self.tested += 1;
             self.tested_kept += u32::from(experiment.status == Status::Keep);
         }
@@ -114,7 +117,7 @@ impl State {
         }
         experiment.arm.forget_items();
         let (status, id) = (experiment.status, experiment.id);
-        if id > 0 {
+        if !id.is_baseline() {
             self.seconds_experimenting += experiment.finished.since(experiment.started).as_secs_f64();
         }
         self.since_keep = if status == Status::Keep { 0 } else { self.since_keep + 1 };
@@ -124,11 +127,11 @@ impl State {
         if status != Status::Discard || measured {
             self.by_fingerprint.entry(hash(&experiment.candidate.fingerprint)).or_insert(id);
         }
-        let place = self.experiments.len() as u32;
-        if self.places.len() <= id as usize {
-            self.places.resize(id as usize + 1, u32::MAX);
+        let (place, index) = (self.experiments.len() as u32, id.0 as usize);
+        if self.places.len() <= index {
+            self.places.resize(index + 1, u32::MAX);
         }
-        self.places[id as usize] = place;
+        self.places[index] = place;
         self.experiments.push(experiment);
         self.forget_former();
         if status != Status::Keep && current {
@@ -150,7 +153,7 @@ impl State {
         let arm = incumbent.arm.last(count.max(1) as usize);
         let before = incumbent.arm.first(incumbent.arm.measurements.len() - arm.measurements.len());
         if let (Some(before), Some(now)) = (before.mean(), arm.mean()) {
-            let experiment = self.experiments.last().map_or(0, |experiment| experiment.id);
+            let experiment = self.experiments.last().map_or(ExperimentId::BASELINE, |experiment| experiment.id);
             self.shifts.push(Shift { experiment, by: now.get() - before.get() });
         }
         incumbent.arm = arm;

@@ -1,6 +1,7 @@
 //! Excursions: side lines of changes that were not kept, from which the search continues for a while.
 
 use super::{Experiment, FinishedExcursion, SideLine, State};
+use crate::experiment_id::ExperimentId;
 use crate::journal::{ExcursionStep, Status};
 use crate::sandbox::Revision;
 
@@ -19,7 +20,7 @@ impl State {
     pub fn since_excursion(&self) -> usize {
         let kept = self.incumbent.as_ref().map(|incumbent| incumbent.experiment);
         let back = self.excursions.last().map(|excursion| excursion.last);
-        kept.max(back).map_or(0, |last| self.experiments.len().saturating_sub(last as usize + 1))
+        kept.max(back).map_or(0, |last| self.experiments.len().saturating_sub(last.0 as usize + 1))
     }
 
     /// Updates the side line for a decided experiment, before that joins the decided experiments.
@@ -55,7 +56,7 @@ impl State {
         Ok(())
     }
 
-    fn leave(&mut self, last: u32, kept: bool) {
+    fn leave(&mut self, last: ExperimentId, kept: bool) {
         if let Some(SideLine { sacrifices, tried, .. }) = self.side_line.take() {
             self.excursions.push(FinishedExcursion { sacrifices, tried, last, kept });
         }

@@ -1,6 +1,7 @@
 //! The parts of a state.
 
 use super::ScreeningRecord;
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Moment, StagedExperiment, Status};
 use crate::metric::{Measurement, Score};
 use crate::proposal::{Cost, Design};
@@ -12,7 +13,7 @@ use crate::sandbox::{Candidate, Outcome, Revision};
 #[non_exhaustive]
 pub struct Experiment {
     /// Its number; 0 is the baseline.
-    pub id: u32,
+    pub id: ExperimentId,
     /// Its parent: the incumbent, or the end of a side line; `None` for the baseline.
     pub parent: Option<Revision>,
     /// The candidate that its trials executed.
@@ -127,7 +128,7 @@ pub struct RejectedProposal {
     pub proposer: String,
     /// The number of the next experiment at that time: the proposal came after all experiments with lower numbers.
     #[doc(hidden)]
-    pub experiment: u32,
+    pub experiment: ExperimentId,
 }
 
 /// The best measured revision, which a candidate must beat.
@@ -137,7 +138,7 @@ pub struct Incumbent {
     /// The revision that it is known by in the lineage.
     pub revision: Revision,
     /// The experiment that made it.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// The candidate that a trial of it executes.
     #[doc(hidden)]
     pub candidate: Candidate,
@@ -201,7 +202,7 @@ pub struct Running {
     /// The slot that it has.
     pub slot: u32,
     /// The experiment that made the incumbent when the trial started.
-    pub incumbent: Option<u32>,
+    pub incumbent: Option<ExperimentId>,
 }
 
 /// A shift of the machine: it gives the same code other scores than before.
@@ -209,7 +210,7 @@ pub struct Running {
 #[non_exhaustive]
 pub struct Shift {
     /// The last experiment before it.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// The change of the incumbent's score, in the metric's unit.
     pub by: f64,
 }
@@ -222,7 +223,7 @@ pub struct HoldoutUse {
     /// Number of the experiments decided until then, beside the baseline.
     pub experiment: u32,
     /// The experiment that made the best state, which was measured.
-    pub best: u32,
+    pub best: ExperimentId,
     /// The scores of the baseline and of the best state, or why there are none; `None` if the measurement did not end.
     pub result: Option<(Result<Score, String>, Result<Score, String>)>,
 }
@@ -303,7 +304,7 @@ pub struct AuditScore {
 #[non_exhaustive]
 pub struct SideLine {
     /// The experiments that it consists of, the first on the incumbent, each further one on the one before.
-    pub sacrifices: Vec<u32>,
+    pub sacrifices: Vec<ExperimentId>,
     /// The candidate of the last one, which proposals change.
     pub tip: Revision,
     /// Its score.
@@ -319,11 +320,11 @@ pub struct SideLine {
 #[non_exhaustive]
 pub struct FinishedExcursion {
     /// The experiments that were sacrificed for it.
-    pub sacrifices: Vec<u32>,
+    pub sacrifices: Vec<ExperimentId>,
     /// Number of experiments made on it.
     pub tried: u32,
     /// The last of these: after it the search was back on its lineage.
-    pub last: u32,
+    pub last: ExperimentId,
     /// True if that one was kept, and the sacrifices with it.
     pub kept: bool,
 }

@@ -6,7 +6,7 @@ use crate::sandbox::{Candidate, Outcome};
 
 const TO: &str = "kept";
 
-fn staged(experiment: u32, parent: Option<&str>, name: &str) -> Record {
+fn staged(experiment: ExperimentId, parent: Option<&str>, name: &str) -> Record {
     Record::Staged(StagedExperiment::new(
         experiment,
         parent.map(|parent| Revision(parent.into())),
@@ -22,23 +22,23 @@ fn is_contradiction(error: &JournalError) -> bool {
 fn replay(further: Vec<Record>) -> Result<State, JournalError> {
     let mut records = vec![
         Record::Started(RunHeader::new("t", "score", Direction::Minimise)),
-        staged(0, None, "a"),
-        started(0, 1),
-        measured(0, 1),
-        decision(0, Some(TO)),
-        Record::Adopted { experiment: 0 },
-        staged(1, None, "b"),
+        staged(ExperimentId(0), None, "a"),
+        started(ExperimentId(0), 1),
+        measured(ExperimentId(0), 1),
+        decision(ExperimentId(0), Some(TO)),
+        Record::Adopted { experiment: ExperimentId(0) },
+        staged(ExperimentId(1), None, "b"),
     ];
     records.extend(further);
     let mut journal = Journal::in_memory();
     State::replay(&records.into_iter().map(|record| journal.append(record).unwrap()).collect::<Vec<_>>())
 }
 
-fn started(experiment: u32, trial: u32) -> Record {
+fn started(experiment: ExperimentId, trial: u32) -> Record {
     Record::TrialStarted(TrialStart::new(experiment, trial, Side::Candidate))
 }
 
-fn measured(experiment: u32, trial: u32) -> Record {
+fn measured(experiment: ExperimentId, trial: u32) -> Record {
     let score = Score::new(1.0).unwrap();
     Record::TrialMeasured(TrialResult::new(
         experiment,
@@ -49,7 +49,7 @@ fn measured(experiment: u32, trial: u32) -> Record {
     ))
 }
 
-fn decision(experiment: u32, to: Option<&str>) -> Record {
+fn decision(experiment: ExperimentId, to: Option<&str>) -> Record {
     let status = if to.is_some() { Status::Keep } else { Status::Discard };
     Record::Decided({
         let mut decision = Decision::new(experiment, status);
@@ -60,16 +60,30 @@ fn decision(experiment: u32, to: Option<&str>) -> Record {
 
 #[test]
 fn records_that_contradict_each_other_are_rejected() {
-    assert!(replay(vec![started(1, 1), measured(1, 1), decision(1, None)]).is_ok());
+    assert!(
+        replay(vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 1), decision(ExperimentId(1), None)])
+            .is_ok()
+    );
     for (what, records) in [
-        ("two decisions", vec![started(1, 1), measured(1, 1), decision(1, None), decision(1, None)]),
-        ("a decision on another experiment", vec![decision(0, None)]),
-        ("a keep without a measurement", vec![started(1, 1), decision(1, Some("b"))]),
-        ("a trial out of turn", vec![started(1, 2)]),
-        ("a measurement of another trial", vec![started(1, 1), measured(1, 2)]),
-        ("a measurement without a trial", vec![measured(1, 1)]),
-        ("two measurements of a trial", vec![started(1, 1), measured(1, 1), measured(1, 1)]),
-        ("a keep carried out without a decision", vec![Record::Adopted { experiment: 1 }]),
+        (
+            "two decisions",
+            vec![
+                started(ExperimentId(1), 1),
+                measured(ExperimentId(1), 1),
+                decision(ExperimentId(1), None),
+                decision(ExperimentId(1), None),
+            ],
+        ),
+        ("a decision on another experiment", vec![decision(ExperimentId(0), None)]),
+        ("a keep without a measurement", vec![started(ExperimentId(1), 1), decision(ExperimentId(1), Some("b"))]),
+        ("a trial out of turn", vec![started(ExperimentId(1), 2)]),
+        ("a measurement of another trial", vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 2)]),
+        ("a measurement without a trial", vec![measured(ExperimentId(1), 1)]),
+        (
+            "two measurements of a trial",
+            vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 1), measured(ExperimentId(1), 1)],
+        ),
+        ("a keep carried out without a decision", vec![Record::Adopted { experiment: ExperimentId(1) }]),
     ] {
         assert!(matches!(replay(records), Err(error) if is_contradiction(&error)), "{what}");
     }
@@ -77,38 +91,53 @@ fn records_that_contradict_each_other_are_rejected() {
 
 /// Replays a run in which experiment 1 is kept while 2 is in flight; both have the baseline as their parent.
 fn beside_a_keep(further: Vec<Record>) -> Result<State, JournalError> {
-    let both =
-        vec![staged(2, Some(TO), "c"), started(2, 1), started(1, 1), measured(1, 1), decision(1, Some("better"))];
-    replay([both, vec![Record::Adopted { experiment: 1 }, measured(2, 1)], further].concat())
+    let both = vec![
+        staged(ExperimentId(2), Some(TO), "c"),
+        started(ExperimentId(2), 1),
+        started(ExperimentId(1), 1),
+        measured(ExperimentId(1), 1),
+        decision(ExperimentId(1), Some("better")),
+    ];
+    replay(
+        [both, vec![Record::Adopted { experiment: ExperimentId(1) }, measured(ExperimentId(2), 1)], further].concat(),
+    )
 }
 
 fn rebased_onto(parent: &str) -> Record {
     let candidate = Candidate { revision: Revision("d".into()), fingerprint: "d".into(), added_lines: 0 };
-    Record::Rebased { experiment: 2, parent: Revision(parent.into()), candidate, in_merge_queue: true }
+    Record::Rebased { experiment: ExperimentId(2), parent: Revision(parent.into()), candidate, in_merge_queue: true }
 }
 
 #[test]
 fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_rebased_and_measured_again() {
     let stale = beside_a_keep(vec![]).unwrap();
-    let open = stale.open(2).unwrap();
+    let open = stale.open(ExperimentId(2)).unwrap();
     assert_eq!(stale.base_status(open), BaseStatus::Stale);
     // It is compared with the baseline, beside which it was measured.
     let baseline = stale.experiments[0].arm.clone();
     assert_eq!((stale.comparable(open), stale.evidence(open).incumbent), (true, baseline));
-    assert!(beside_a_keep(vec![decision(2, None)]).is_ok(), "it may be discarded for that");
-    let kept_and_gone = beside_a_keep(vec![decision(2, None)]).unwrap();
+    assert!(beside_a_keep(vec![decision(ExperimentId(2), None)]).is_ok(), "it may be discarded for that");
+    let kept_and_gone = beside_a_keep(vec![decision(ExperimentId(2), None)]).unwrap();
     assert!(kept_and_gone.former.is_empty(), "no experiment needs the baseline's measurements any more");
 
     let rebased = beside_a_keep(vec![rebased_onto("better")]).unwrap();
-    let open = rebased.open(2).unwrap();
+    let open = rebased.open(ExperimentId(2)).unwrap();
     assert_eq!((rebased.base_status(open), open.experiment.arm.measurements.len()), (BaseStatus::Current, 0));
     assert_eq!(open.experiment.rebased[0].arm.measurements.len(), 1, "earlier measurements are remembered");
-    let again = vec![rebased_onto("better"), started(2, 2), measured(2, 2), decision(2, Some("best"))];
-    assert_eq!(beside_a_keep(again).unwrap().incumbent.unwrap().experiment, 2);
+    let again = vec![
+        rebased_onto("better"),
+        started(ExperimentId(2), 2),
+        measured(ExperimentId(2), 2),
+        decision(ExperimentId(2), Some("best")),
+    ];
+    assert_eq!(beside_a_keep(again).unwrap().incumbent.unwrap().experiment, ExperimentId(2));
 
     for (what, records) in [
-        ("a keep of a change of a former incumbent", vec![decision(2, Some("best"))]),
-        ("a keep that was rebased and not measured again", vec![rebased_onto("better"), decision(2, Some("best"))]),
+        ("a keep of a change of a former incumbent", vec![decision(ExperimentId(2), Some("best"))]),
+        (
+            "a keep that was rebased and not measured again",
+            vec![rebased_onto("better"), decision(ExperimentId(2), Some("best"))],
+        ),
         ("a rebase onto something that is not the incumbent", vec![rebased_onto(TO)]),
     ] {
         assert!(matches!(beside_a_keep(records), Err(error) if is_contradiction(&error)), "{what}");
@@ -118,21 +147,23 @@ fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_rebased_and_measured_
 #[test]
 fn only_the_latest_logs_stay_in_memory() {
     let mut journal = Journal::in_memory();
-    let mut state = replay(vec![started(1, 1), measured(1, 1), decision(1, None)]).unwrap();
+    let mut state =
+        replay(vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 1), decision(ExperimentId(1), None)])
+            .unwrap();
     for experiment in 2..100 {
         let log = crate::sandbox::RunLog { tail: "x".repeat(1000), ..Default::default() };
         for record in [
-            staged(experiment, None, &experiment.to_string()),
-            started(experiment, 1),
+            staged(ExperimentId(experiment), None, &experiment.to_string()),
+            started(ExperimentId(experiment), 1),
             Record::TrialMeasured(TrialResult::new(
-                experiment,
+                ExperimentId(experiment),
                 1,
                 Side::Candidate,
                 Outcome::TimedOut { log },
                 Err("late".into()),
             )),
             Record::Decided({
-                let mut decision = Decision::new(experiment, Status::Crash);
+                let mut decision = Decision::new(ExperimentId(experiment), Status::Crash);
                 decision.reason = "late".into();
                 decision
             }),
@@ -148,21 +179,28 @@ fn only_the_latest_logs_stay_in_memory() {
 fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
     let place = |records: Vec<Record>, id: u32| {
         let state = replay(records).unwrap();
-        let evidence = state.evidence(state.open(id).unwrap());
+        let evidence = state.evidence(state.open(ExperimentId(id)).unwrap());
         (evidence.tested, evidence.kept)
     };
     let screened = |id, name| vec![staged(id, Some(TO), name), started(id, 1), measured(id, 1)];
     let tested = |id| vec![started(id, 2), measured(id, 2)];
-    let two = [vec![started(1, 1), measured(1, 1)], screened(2, "c")].concat();
+    let two =
+        [vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 1)], screened(ExperimentId(2), "c")].concat();
     // As long as neither is tested, each would be the first.
     assert_eq!((place(two.clone(), 1), place(two.clone(), 2)), ((0, 0), (0, 0)));
     // Side by side they have different places, by the order in which they began, whatever ends first.
-    let both = [two, tested(2), tested(1)].concat();
+    let both = [two, tested(ExperimentId(2)), tested(ExperimentId(1))].concat();
     assert_eq!((place(both.clone(), 2), place(both.clone(), 1)), ((0, 0), (1, 0)));
-    let one = [both, vec![decision(2, Some("kept too")), Record::Adopted { experiment: 2 }]].concat();
+    let one =
+        [both, vec![decision(ExperimentId(2), Some("kept too")), Record::Adopted { experiment: ExperimentId(2) }]]
+            .concat();
     assert_eq!(place(one.clone(), 1), (1, 0), "a keep in the middle of the test does not change its level");
     // What begins afterwards knows of both.
-    let next = [one, vec![staged(3, Some("kept too"), "d"), started(3, 1), measured(3, 1)]].concat();
+    let next = [
+        one,
+        vec![staged(ExperimentId(3), Some("kept too"), "d"), started(ExperimentId(3), 1), measured(ExperimentId(3), 1)],
+    ]
+    .concat();
     assert_eq!(place(next, 3), (2, 1));
 }
 
@@ -170,17 +208,26 @@ fn the_place_of_a_test_stays_while_others_are_decided_beside_it() {
 fn a_test_that_is_taken_back_or_abandoned_has_its_place_all_the_same() {
     let place = |records: &[Record], id: u32| {
         let state = replay(records.to_vec()).unwrap();
-        state.evidence(state.open(id).unwrap()).tested
+        state.evidence(state.open(ExperimentId(id)).unwrap()).tested
     };
     let screened = |id, name| vec![staged(id, Some(TO), name), started(id, 1), measured(id, 1)];
-    let back = Record::TrialCancelled { experiment: 1, trial: 2, reason: "the run ended".into() };
+    let back = Record::TrialCancelled { experiment: ExperimentId(1), trial: 2, reason: "the run ended".into() };
     // The run ends in the middle of a test and goes on; meanwhile another one begins.
-    let mut records = [vec![started(1, 1), measured(1, 1), started(1, 2), back], screened(2, "c")].concat();
-    records.extend([started(2, 2), measured(2, 2), started(1, 3), measured(1, 3)]);
+    let mut records = [
+        vec![started(ExperimentId(1), 1), measured(ExperimentId(1), 1), started(ExperimentId(1), 2), back],
+        screened(ExperimentId(2), "c"),
+    ]
+    .concat();
+    records.extend([
+        started(ExperimentId(2), 2),
+        measured(ExperimentId(2), 2),
+        started(ExperimentId(1), 3),
+        measured(ExperimentId(1), 3),
+    ]);
     assert_eq!((place(&records, 1), place(&records, 2)), (0, 1), "a restart gives no second first place");
     // A crash in the middle decides nothing by the test, which has used its level up nevertheless.
-    records.push(Record::Decided(Decision::new(2, Status::Crash)));
-    records.extend(screened(3, "d"));
+    records.push(Record::Decided(Decision::new(ExperimentId(2), Status::Crash)));
+    records.extend(screened(ExperimentId(3), "d"));
     assert_eq!(place(&records, 3), 2);
 }
 

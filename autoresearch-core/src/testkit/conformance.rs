@@ -23,6 +23,7 @@ use super::ratchet::RatchetCheck;
 use super::search::{Search, search};
 use super::{SimulatedMachine, Step};
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::lab::Settings;
 use crate::metric::Metric;
 use crate::proposer::Proposer;
@@ -55,7 +56,7 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     let baseline = sandbox.baseline().await.expect("the baseline can be staged");
     let again = sandbox.baseline().await.expect("the baseline can be staged again");
     assert_eq!(again.fingerprint, baseline.fingerprint, "the baseline is the same whenever it is staged");
-    let trial = |attempt| Trial::new(0, attempt, 1, budget);
+    let trial = |attempt| Trial::new(ExperimentId(0), attempt, 1, budget);
     let outcome = sandbox.run(&baseline, &trial(1), &never).await.expect("running the baseline is no failure of ours");
     assert!(matches!(outcome, Outcome::Completed(_)), "the baseline completes: {}", outcome.describe());
 
@@ -63,14 +64,16 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     sandbox.adopt(None, &sealed).await.expect("the baseline becomes the first incumbent");
     sandbox.adopt(None, &sealed).await.expect("an adoption that has happened succeeds again");
 
-    let good = sandbox.stage(1, &sealed, &cases.good, "good").await.expect("a good change can be staged");
-    let other = sandbox.stage(2, &sealed, &cases.other, "other").await.expect("another change can be staged");
+    let good = sandbox.stage(ExperimentId(1), &sealed, &cases.good, "good").await.expect("a good change can be staged");
+    let other =
+        sandbox.stage(ExperimentId(2), &sealed, &cases.other, "other").await.expect("another change can be staged");
     assert_ne!(good.fingerprint, baseline.fingerprint, "a change leads to another state");
     assert_ne!(good.fingerprint, other.fingerprint, "another change leads to another state");
-    let twin = sandbox.stage(3, &sealed, &cases.good, "good").await.expect("a change can be staged again");
+    let twin =
+        sandbox.stage(ExperimentId(3), &sealed, &cases.good, "good").await.expect("a change can be staged again");
     assert_eq!(twin.fingerprint, good.fingerprint, "the same change leads to the same state");
     if let Some(bad) = &cases.bad {
-        let refused = sandbox.stage(3, &sealed, bad, "bad").await;
+        let refused = sandbox.stage(ExperimentId(3), &sealed, bad, "bad").await;
         assert!(matches!(refused, Err(StageError::Rejected(_))), "a change that cannot be applied is refused");
     }
     for attempt in 1..=2 {
@@ -83,7 +86,7 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     let outcome = sandbox.run(&good, &trial(3), &never).await.expect("a run is no failure of ours");
     assert!(matches!(outcome, Outcome::Completed(_)), "what was built ahead runs: {}", outcome.describe());
     let rebase = Rebase {
-        experiment: 2,
+        experiment: ExperimentId(2),
         times: 1,
         candidate: &other,
         from: &sealed,
@@ -106,13 +109,13 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
             .expect("a rebased candidate can be committed on another state");
     }
     if let Some(crashing) = &cases.crashing {
-        let candidate = sandbox.stage(4, &sealed, crashing, "crashing").await.expect("it can be staged");
+        let candidate = sandbox.stage(ExperimentId(4), &sealed, crashing, "crashing").await.expect("it can be staged");
         let outcome = sandbox.run(&candidate, &trial(1), &never).await.expect("a crash is no failure of ours");
         assert!(!matches!(outcome, Outcome::Completed(_)), "a crash is no completion");
     }
     if let Some(endless) = &cases.endless {
-        let candidate = sandbox.stage(5, &sealed, endless, "endless").await.expect("it can be staged");
-        let short = Trial::new(5, 1, 1, Budget { run: Duration::from_millis(300), ..budget });
+        let candidate = sandbox.stage(ExperimentId(5), &sealed, endless, "endless").await.expect("it can be staged");
+        let short = Trial::new(ExperimentId(5), 1, 1, Budget { run: Duration::from_millis(300), ..budget });
         let began = Instant::now();
         let outcome = sandbox.run(&candidate, &short, &never).await.expect("a timeout is no failure of ours");
         assert!(matches!(outcome, Outcome::TimedOut { .. }), "it ends at its limit: {}", outcome.describe());
@@ -122,7 +125,7 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
             tokio::time::sleep(Duration::from_millis(200)).await;
             cancel.cancel();
         };
-        let long = Trial::new(5, 2, 1, budget);
+        let long = Trial::new(ExperimentId(5), 2, 1, budget);
         let (outcome, ()) = tokio::join!(sandbox.run(&candidate, &long, &cancel), stop);
         assert!(matches!(outcome, Err(SandboxError::Cancelled)), "a cancelled run says so");
     }
@@ -198,7 +201,7 @@ pub async fn proposer<C: Serialize + DeserializeOwned + Send + Sync + 'static>(
         assert!(!experiment.description.trim().is_empty(), "a proposal says what it is");
         assert!(!experiment.description.contains('\n'), "a description is one line: {:?}", experiment.description);
         let json = &experiment.change;
-        assert!(experiment.id == 0 || C::deserialize(json).is_ok(), "a change can be read back: {json}");
+        assert!(experiment.id.is_baseline() || C::deserialize(json).is_ok(), "a change can be read back: {json}");
     }
     let cost = whole.cost;
     assert!(cost.dollars.is_finite() && cost.dollars >= 0.0, "a cost is a finite number of dollars: {cost:?}");

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::proposer::{Context, Proposal, Proposer, ProposerError, Wave};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, Sandbox, SandboxError, StageError, Trial};
 use crate::state::Experiment;
@@ -32,7 +33,13 @@ impl<C: Send + Sync + 'static> Sandbox<C> for Faulty<C> {
         self.sandbox.baseline().await
     }
 
-    async fn stage(&self, experiment: u32, parent: &Revision, change: &C, text: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        experiment: ExperimentId,
+        parent: &Revision,
+        change: &C,
+        text: &str,
+    ) -> Result<Candidate, StageError> {
         self.sandbox.stage(experiment, parent, change, text).await
     }
 

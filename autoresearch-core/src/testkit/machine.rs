@@ -11,6 +11,7 @@ use self::disk::Disk;
 use self::inner::Inner;
 use super::script::{Fate, Step};
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Journal, JournalError, JournalFault};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, RunLog, Sandbox, SandboxError, StageError, Trial};
 
@@ -163,10 +164,10 @@ fn nth(revision: &Revision) -> Result<usize, SandboxError> {
 impl Sandbox<Step> for SimulatedMachine {
     async fn baseline(&self) -> Result<Candidate, StageError> {
         let baseline = self.inner().baseline.clone();
-        self.stage(0, &Revision("nothing".into()), &baseline, "").await
+        self.stage(ExperimentId::BASELINE, &Revision("nothing".into()), &baseline, "").await
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, step: &Step, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, parent: &Revision, step: &Step, _: &str) -> Result<Candidate, StageError> {
         let mut inner = self.inner();
         inner.works()?;
         if step.refused {

@@ -33,6 +33,7 @@ use rand_distr::{Binomial, Exp, StandardNormal};
 
 use super::search::{Search, search};
 use crate::cancel::Cancel;
+use crate::experiment_id::ExperimentId;
 use crate::lab::{LabError, Settings, Workers};
 use crate::metric::{Direction, LogMetric};
 use crate::proposer::{Context, Proposal, Proposer, ProposerError};
@@ -312,7 +313,7 @@ struct World {
     /// The true value of each candidate, by its name.
     truth: Mutex<Vec<f64>>,
     /// The true gain of the mean of each experiment's last candidate over its parent's: a pass rate of 1 cannot rise.
-    effect: Mutex<HashMap<u32, f64>>,
+    effect: Mutex<HashMap<ExperimentId, f64>>,
     trials: AtomicUsize,
     adopted: AdoptedRevision,
 }
@@ -327,7 +328,7 @@ impl World {
         revision.0.parse::<usize>().ok().and_then(|at| truth.get(at).copied()).unwrap_or(f64::NAN)
     }
 
-    fn candidate(&self, experiment: u32, parent: f64, truth: f64) -> Candidate {
+    fn candidate(&self, experiment: ExperimentId, parent: f64, truth: f64) -> Candidate {
         let scores = self.simulation.scores;
         let effect = scores.mean(truth) - scores.mean(parent);
         self.effect.lock().unwrap_or_else(PoisonError::into_inner).insert(experiment, effect);
@@ -366,10 +367,16 @@ impl Proposer<f64> for Random {
 #[async_trait]
 impl Sandbox<f64> for World {
     async fn baseline(&self) -> Result<Candidate, StageError> {
-        Ok(self.candidate(0, 0.0, 0.0))
+        Ok(self.candidate(ExperimentId::BASELINE, 0.0, 0.0))
     }
 
-    async fn stage(&self, experiment: u32, parent: &Revision, effect: &f64, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        experiment: ExperimentId,
+        parent: &Revision,
+        effect: &f64,
+        _: &str,
+    ) -> Result<Candidate, StageError> {
         let parent = self.truth_of(parent);
         Ok(self.candidate(experiment, parent, parent + effect))
     }

@@ -14,7 +14,8 @@ use crate::state::{BaseStatus, State, Status};
 pub fn decisions(entries: &[Entry], rule: &dyn Ratchet) -> (usize, Vec<Violation>) {
     let (mut state, mut judged, mut violations) = (State::default(), 0, Vec::new());
     for entry in entries {
-        if let Record::Decided(Decision { experiment: id @ 1.., status, .. }) = &entry.record
+        if let Record::Decided(Decision { experiment: id, status, .. }) = &entry.record
+            && !id.is_baseline()
             && let Some(open) = state.open(*id)
             && !is_imported(&state)
             && *status != Status::Crash

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Violation;
+use crate::experiment_id::ExperimentId;
 use crate::git::{GitError, Lineage};
 use crate::sandbox::{Candidate, Revision};
 use crate::state::{Experiment, State, Status};
@@ -26,13 +27,13 @@ fn candidates(made: &Experiment) -> impl Iterator<Item = (Option<&Revision>, &Ca
 }
 
 /// True if the candidates of an experiment may be gone: a keep is always needed.
-fn is_removed(made: &Experiment, removed: &BTreeSet<u32>) -> bool {
+fn is_removed(made: &Experiment, removed: &BTreeSet<ExperimentId>) -> bool {
     made.status != Status::Keep && removed.contains(&made.id)
 }
 
 /// Checks the refs and the ancestry alone; unreadable objects are left to [`objects`]. The candidates of the experiments
 /// `removed`, none of which may be a keep, need not be there any more.
-pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result<Vec<Violation>, GitError> {
+pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<ExperimentId>) -> Result<Vec<Violation>, GitError> {
     let mut refs = lineage.refs()?;
     let mut violations = Vec::new();
     let mut wrong = |what: String| violations.push(Violation::new(what));
@@ -60,7 +61,7 @@ pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result
 
     let base = state.header.as_ref().and_then(|header| header.base.as_ref());
     let mut before: Option<&Revision> = None;
-    let pin_of = |id: u32, times: u32| match times {
+    let pin_of = |id: ExperimentId, times: u32| match times {
         0 => lineage.pin_of(id),
         times => lineage.pin_of_rebase(id, times),
     };
@@ -68,7 +69,7 @@ pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result
         let id = made.id;
         // The baseline is the commit that the search starts from, or one on it.
         let follows = |commit: &Revision, parent: Option<&Revision>| match (parent, lineage.tree_and_parents(commit)) {
-            (Some(parent), Ok((_, parents))) => (id == 0 && commit == parent) || parents == [parent.clone()],
+            (Some(parent), Ok((_, parents))) => (id.is_baseline() && commit == parent) || parents == [parent.clone()],
             _ => true,
         };
         for (times, (parent, candidate)) in (0..).zip(candidates(made)) {
@@ -84,7 +85,7 @@ pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result
                     wrong(format!("{whose} is not pinned, so git may drop it: git update-ref {pin} {commit}"));
                 }
             }
-            if !follows(commit, if id == 0 { base } else { parent }) {
+            if !follows(commit, if id.is_baseline() { base } else { parent }) {
                 wrong(format!("{whose}, {commit}, does not follow its parent in the journal"));
             }
         }
@@ -94,7 +95,7 @@ pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result
             refs.remove(&lineage.pin_of_rebase(id, made.rebased.len() as u32 + 1));
         }
         let Some(kept) = &made.kept_as else { continue };
-        if !follows(kept, if id == 0 { base } else { before }) {
+        if !follows(kept, if id.is_baseline() { base } else { before }) {
             wrong(format!("experiment {id} was kept as {kept}, which does not follow the incumbent before it"));
         }
         let commit = &made.candidate.revision;
@@ -114,7 +115,11 @@ pub fn refs(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result
 }
 
 /// Checks that everything the run's commits need can be read and has its hash. Also returns the number of whole objects.
-pub fn objects(state: &State, lineage: &Lineage, removed: &BTreeSet<u32>) -> Result<(usize, Vec<Violation>), GitError> {
+pub fn objects(
+    state: &State,
+    lineage: &Lineage,
+    removed: &BTreeSet<ExperimentId>,
+) -> Result<(usize, Vec<Violation>), GitError> {
     let mut from: BTreeMap<&Revision, String> = BTreeMap::new();
     for made in made(state).filter(|made| !is_removed(made, removed)) {
         let id = made.id;

@@ -15,7 +15,7 @@ fn revision(name: &str) -> Revision {
     Revision(name.into())
 }
 
-fn staged(experiment: u32, parent: Option<&str>) -> Record {
+fn staged(experiment: ExperimentId, parent: Option<&str>) -> Record {
     let name = format!("c{experiment}");
     Record::Staged({
         let mut staged = StagedExperiment::new(
@@ -29,7 +29,7 @@ fn staged(experiment: u32, parent: Option<&str>) -> Record {
     })
 }
 
-fn trial_started(experiment: u32, trial: u32) -> Record {
+fn trial_started(experiment: ExperimentId, trial: u32) -> Record {
     Record::TrialStarted({
         let mut start = TrialStart::new(experiment, trial, Side::Candidate);
         start.seed = 1;
@@ -37,7 +37,7 @@ fn trial_started(experiment: u32, trial: u32) -> Record {
     })
 }
 
-fn measured(experiment: u32, trial: u32, score: Option<f64>) -> Record {
+fn measured(experiment: ExperimentId, trial: u32, score: Option<f64>) -> Record {
     let measurement = |score| Measurement::new(Score::new(score).unwrap());
     Record::TrialMeasured(TrialResult::new(
         experiment,
@@ -48,7 +48,7 @@ fn measured(experiment: u32, trial: u32, score: Option<f64>) -> Record {
     ))
 }
 
-fn decision(experiment: u32, status: Status) -> Record {
+fn decision(experiment: ExperimentId, status: Status) -> Record {
     let to = (status == Status::Keep).then(|| revision(&format!("k{experiment}")));
     Record::Decided({
         let mut decision = Decision::new(experiment, status);
@@ -73,25 +73,25 @@ const FIRST: usize = 6; // The record that begins experiment 1.
 fn run() -> Vec<Record> {
     vec![
         started(),
-        staged(0, None),
-        trial_started(0, 1),
-        measured(0, 1, Some(5.0)),
-        decision(0, Status::Keep),
-        Record::Adopted { experiment: 0 },
-        staged(1, Some("k0")),
-        trial_started(1, 1),
-        measured(1, 1, Some(4.0)),
-        decision(1, Status::Keep),
-        Record::Adopted { experiment: 1 },
+        staged(ExperimentId(0), None),
+        trial_started(ExperimentId(0), 1),
+        measured(ExperimentId(0), 1, Some(5.0)),
+        decision(ExperimentId(0), Status::Keep),
+        Record::Adopted { experiment: ExperimentId(0) },
+        staged(ExperimentId(1), Some("k0")),
+        trial_started(ExperimentId(1), 1),
+        measured(ExperimentId(1), 1, Some(4.0)),
+        decision(ExperimentId(1), Status::Keep),
+        Record::Adopted { experiment: ExperimentId(1) },
         rejected(),
-        staged(2, Some("k1")),
-        trial_started(2, 1),
-        measured(2, 1, None),
-        decision(2, Status::Crash),
-        staged(3, Some("k1")),
-        trial_started(3, 1),
-        measured(3, 1, Some(4.5)),
-        decision(3, Status::Discard),
+        staged(ExperimentId(2), Some("k1")),
+        trial_started(ExperimentId(2), 1),
+        measured(ExperimentId(2), 1, None),
+        decision(ExperimentId(2), Status::Crash),
+        staged(ExperimentId(3), Some("k1")),
+        trial_started(ExperimentId(3), 1),
+        measured(ExperimentId(3), 1, Some(4.5)),
+        decision(ExperimentId(3), Status::Discard),
         Record::Stopped { reason: "enough".into() },
     ]
 }
@@ -152,37 +152,37 @@ fn a_clock_that_was_set_back_is_a_note_and_no_violation() {
 
 #[test]
 fn an_experiment_is_decided_once() {
-    breaks(10, "is not open", |records| records.insert(10, decision(1, Status::Keep)));
+    breaks(10, "is not open", |records| records.insert(10, decision(ExperimentId(1), Status::Keep)));
     // A number that is not the next one, and one that is given already.
-    breaks(12, "begins out of turn", |records| records[12] = staged(3, Some("k1")));
-    breaks(12, "begins out of turn", |records| records[12] = staged(1, Some("k1")));
-    breaks(7, "begins out of turn", |records| records.insert(7, staged(1, Some("k0"))));
+    breaks(12, "begins out of turn", |records| records[12] = staged(ExperimentId(3), Some("k1")));
+    breaks(12, "begins out of turn", |records| records[12] = staged(ExperimentId(1), Some("k1")));
+    breaks(7, "begins out of turn", |records| records.insert(7, staged(ExperimentId(1), Some("k0"))));
 }
 
 #[test]
 fn several_experiments_are_open_and_decided_in_any_order() {
     // The first stays open to the end, and the others have the baseline as their parent.
     let mut open = run();
-    (open[12], open[16]) = (staged(2, Some("k0")), staged(3, Some("k0")));
+    (open[12], open[16]) = (staged(ExperimentId(2), Some("k0")), staged(ExperimentId(3), Some("k0")));
     open.drain(9..11);
     assert_eq!(journal(&entries(open.clone())), []);
     // It is decided last, and kept as a change of the incumbent.
-    open.splice(18..18, [decision(1, Status::Keep), Record::Adopted { experiment: 1 }]);
+    open.splice(18..18, [decision(ExperimentId(1), Status::Keep), Record::Adopted { experiment: ExperimentId(1) }]);
     assert_eq!(journal(&entries(open)), []);
     // A change of a former incumbent cannot be kept as it is.
     breaks(18, "no change of the incumbent", |records| {
-        records[16] = staged(3, Some("k0"));
-        records[18] = measured(3, 1, Some(3.5));
-        records.splice(19..20, [decision(3, Status::Keep)]);
+        records[16] = staged(ExperimentId(3), Some("k0"));
+        records[18] = measured(ExperimentId(3), 1, Some(3.5));
+        records.splice(19..20, [decision(ExperimentId(3), Status::Keep)]);
         records.remove(11);
     });
 }
 
 #[test]
 fn a_keep_is_not_worse_than_the_incumbent_before_it() {
-    breaks(9, "worse than 5", |records| records[8] = measured(1, 1, Some(5.1)));
+    breaks(9, "worse than 5", |records| records[8] = measured(ExperimentId(1), 1, Some(5.1)));
     let mut equal = run();
-    equal[8] = measured(1, 1, Some(5.0));
+    equal[8] = measured(ExperimentId(1), 1, Some(5.0));
     assert!(journal(&entries(equal)).is_empty(), "less code for the same score");
     // In the other direction the better score is the worse one.
     breaks(9, "worse than 5", |records| {
@@ -196,11 +196,11 @@ fn the_incumbent_is_what_all_its_measurements_say() {
     // Measured again for experiment 1, the baseline turns out to be better than what replaces it.
     breaks(11, "worse than 3.5", |records| {
         let again = Record::TrialStarted({
-            let mut start = TrialStart::new(1, 2, Side::Incumbent);
+            let mut start = TrialStart::new(ExperimentId(1), 2, Side::Incumbent);
             start.seed = 2;
             start
         });
-        let mut score = measured(1, 2, Some(2.0));
+        let mut score = measured(ExperimentId(1), 2, Some(2.0));
         let Record::TrialMeasured(TrialResult { side, .. }) = &mut score else { panic!() };
         *side = Side::Incumbent;
         records.splice(9..9, [again, score]);
@@ -216,12 +216,12 @@ fn an_imported_run_is_not_judged() {
 
 #[test]
 fn what_gave_no_number_is_never_kept() {
-    breaks(9, "kept without a measurement", |records| records[8] = measured(1, 1, None));
+    breaks(9, "kept without a measurement", |records| records[8] = measured(ExperimentId(1), 1, None));
     breaks(8, "kept without a measurement", |records| drop(records.remove(8)));
     breaks(11, "its last run gave no number", |records| {
-        records.splice(9..9, [trial_started(1, 2), measured(1, 2, None)]);
+        records.splice(9..9, [trial_started(ExperimentId(1), 2), measured(ExperimentId(1), 2, None)]);
     });
-    breaks(10, "before its last trial ended", |records| records.insert(9, trial_started(1, 2)));
+    breaks(10, "before its last trial ended", |records| records.insert(9, trial_started(ExperimentId(1), 2)));
     for outcome in [
         Outcome::Crashed { message: "it ended with exit code 1".into(), log: RunLog::default() },
         Outcome::TimedOut { log: RunLog::default() },
@@ -236,12 +236,20 @@ fn what_gave_no_number_is_never_kept() {
 
 #[test]
 fn runs_are_counted_without_gaps() {
-    breaks(7, "trial 2 follows trial 0", |records| records[7] = trial_started(1, 2));
-    breaks(8, "is not in flight", |records| records[8] = measured(1, 2, Some(4.0)));
+    breaks(7, "trial 2 follows trial 0", |records| records[7] = trial_started(ExperimentId(1), 2));
+    breaks(8, "is not in flight", |records| records[8] = measured(ExperimentId(1), 2, Some(4.0)));
     // A trial that was lost with the lab is no gap, and neither is one that failed before the lab died.
     let mut lost = run();
-    let again = [trial_started(1, 2), measured(1, 2, None), trial_started(1, 3), measured(1, 3, Some(4.0))];
-    lost.splice(7..9, [vec![trial_started(1, 1), Record::Resumed { attached: vec![] }], again.to_vec()].concat());
+    let again = [
+        trial_started(ExperimentId(1), 2),
+        measured(ExperimentId(1), 2, None),
+        trial_started(ExperimentId(1), 3),
+        measured(ExperimentId(1), 3, Some(4.0)),
+    ];
+    lost.splice(
+        7..9,
+        [vec![trial_started(ExperimentId(1), 1), Record::Resumed { attached: vec![] }], again.to_vec()].concat(),
+    );
     assert_eq!(journal(&entries(lost)), []);
 }
 
@@ -249,27 +257,27 @@ fn runs_are_counted_without_gaps() {
 fn a_keep_is_carried_out_before_the_search_goes_on() {
     breaks(5, "begins out of turn", |records| drop(records.remove(5)));
     breaks(5, "before the last keep was carried out", |records| records.insert(5, rejected()));
-    breaks(16, "without a decision", |records| records.insert(16, Record::Adopted { experiment: 2 }));
+    breaks(16, "without a decision", |records| records.insert(16, Record::Adopted { experiment: ExperimentId(2) }));
 }
 
 #[test]
 fn an_experiment_starts_from_what_was_kept() {
     let never = "starts from no state that was ever kept";
-    breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, Some("c0")));
-    breaks(FIRST as u64, never, |records| records[FIRST] = staged(1, None));
+    breaks(FIRST as u64, never, |records| records[FIRST] = staged(ExperimentId(1), Some("c0")));
+    breaks(FIRST as u64, never, |records| records[FIRST] = staged(ExperimentId(1), None));
     // A parent is neither a candidate that was discarded nor the candidate behind a keep.
-    breaks(16, never, |records| records[16] = staged(3, Some("k2")));
-    breaks(12, never, |records| records[12] = staged(2, Some("c1")));
+    breaks(16, never, |records| records[16] = staged(ExperimentId(3), Some("k2")));
+    breaks(12, never, |records| records[12] = staged(ExperimentId(2), Some("c1")));
     // The incumbent may have moved while the proposal was made.
     let mut late = run();
-    late[12] = staged(2, Some("k0"));
+    late[12] = staged(ExperimentId(2), Some("k0"));
     assert_eq!(journal(&entries(late)), []);
 }
 
 #[test]
 fn a_baseline_is_kept() {
     let mut records = run()[..4].to_vec();
-    records.push(decision(0, Status::Discard));
+    records.push(decision(ExperimentId(0), Status::Discard));
     let found = journal(&entries(records));
     assert!(found.len() == 1 && found[0].what.contains("the baseline was not kept"), "{found:?}");
 }

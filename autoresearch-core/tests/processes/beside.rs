@@ -57,7 +57,7 @@ fn guard(script: &str, when: GuardTime) -> Guard {
 
 async fn run(sandbox: &CommandSandbox, candidate: &Candidate, number: u32) -> Outcome {
     sandbox
-        .run(candidate, &Trial::new(candidate_number(candidate), number, 0, LIMIT.into()), &Cancel::new())
+        .run(candidate, &Trial::new(ExperimentId(candidate_number(candidate)), number, 0, LIMIT.into()), &Cancel::new())
         .await
         .unwrap()
 }
@@ -82,7 +82,7 @@ async fn what_is_shared_or_copied_is_there_and_in_no_commit() {
     }
     assert_eq!(std::fs::read_to_string(fixture.repo().join(".cache/seen")).unwrap(), "");
     let change = Patch { edits: vec![FileEdit::Write { path: "value".into(), text: "4\n".into() }] };
-    let candidate = sandbox.stage(1, &baseline.revision, &change, "lower").await.unwrap();
+    let candidate = sandbox.stage(ExperimentId(1), &baseline.revision, &change, "lower").await.unwrap();
     run(&sandbox, &candidate, 1).await;
     let kept = sandbox.commit(&candidate, Some(&baseline.revision), "lower\n").await.unwrap();
     let files = test_fixtures::git(&fixture.repo(), &["ls-tree", "-r", "--name-only", &kept.0]);
@@ -97,7 +97,8 @@ async fn a_source_that_is_gone_is_a_failure_of_ours() {
     let sandbox = fixture.sandbox("cat value", Vec::new());
     let baseline = sandbox.baseline().await.unwrap();
     std::fs::remove_dir_all(fixture.repo().join(".cache")).unwrap();
-    let error = sandbox.run(&baseline, &Trial::new(0, 1, 0, LIMIT.into()), &Cancel::new()).await.unwrap_err();
+    let error =
+        sandbox.run(&baseline, &Trial::new(ExperimentId(0), 1, 0, LIMIT.into()), &Cancel::new()).await.unwrap_err();
     assert!(error.to_string().contains(".cache, which candidates need beside the commit, is not there"), "{error}");
 }
 
@@ -112,7 +113,7 @@ async fn a_candidate_is_guarded_once() {
     for number in [1, 2] {
         assert_eq!(run(&sandbox, &baseline, number).await.log().tail, "5\n", "a guard says nothing in the run's log");
     }
-    let audit = internal::for_purpose(Trial::new(0, 1, 0, LIMIT.into()), internal::Purpose::Audit);
+    let audit = internal::for_purpose(Trial::new(ExperimentId(0), 1, 0, LIMIT.into()), internal::Purpose::Audit);
     sandbox.run(&baseline, &audit, &Cancel::new()).await.unwrap();
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n");
     let log = std::fs::read_to_string(fixture.folder.path().join("logs/0000.guard.log"));

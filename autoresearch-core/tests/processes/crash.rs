@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use autoresearch_core::ExperimentId;
 use autoresearch_core::internal::git::Lineage;
 
 #[path = "crash/order.rs"]
@@ -272,7 +273,7 @@ fn a_lock_that_a_dead_lab_left_is_broken_and_one_that_is_held_is_waited_for() {
     };
     let pin = |experiment: u32| {
         let began = Instant::now();
-        lineage.pin(experiment, &lineage.head().unwrap()).unwrap();
+        lineage.pin(ExperimentId(experiment), &lineage.head().unwrap()).unwrap();
         began.elapsed()
     };
     make(Duration::ZERO);

@@ -70,9 +70,9 @@ impl Fixture {
         let patch = Patch { edits: files.iter().map(write).collect() };
         let candidate = match files {
             [] => base,
-            _ => sandbox.stage(1, &base.revision, &patch, "a change").await.unwrap(),
+            _ => sandbox.stage(ExperimentId(1), &base.revision, &patch, "a change").await.unwrap(),
         };
-        sandbox.run(&candidate, &Trial::new(1, 1, 7, LIMIT.into()), &Cancel::new()).await
+        sandbox.run(&candidate, &Trial::new(ExperimentId(1), 1, 7, LIMIT.into()), &Cancel::new()).await
     }
 
     async fn outcome(&self, files: &[(&str, &str)]) -> Outcome {

@@ -246,16 +246,17 @@ async fn a_restarted_sandbox_knows_what_had_ended_and_nothing_else() {
     let script = "[ $AUTORESEARCH_SEED != 8 ] || sleep 20; cat value";
     let first = sandbox(script);
     let baseline = first.baseline().await.unwrap();
-    let other = first.stage(1, &baseline.revision, &Patch::replace("value", "5", "4"), "lower").await.unwrap();
-    let trial = Trial::new(0, 1, 7, budget);
+    let other =
+        first.stage(ExperimentId(1), &baseline.revision, &Patch::replace("value", "5", "4"), "lower").await.unwrap();
+    let trial = Trial::new(ExperimentId(0), 1, 7, budget);
     let outcome = first.run(&baseline, &trial, &never).await.unwrap();
     // It is started, and dies with its lab: the future is dropped.
-    let endless = Trial::new(0, 2, 8, budget);
+    let endless = Trial::new(ExperimentId(0), 2, 8, budget);
     let dropped = tokio::time::timeout(Duration::from_millis(300), first.run(&baseline, &endless, &never)).await;
     assert!(dropped.is_err());
 
     let again = sandbox(script);
-    let same_name = |seed| Trial::new(0, 1, seed, budget);
+    let same_name = |seed| Trial::new(ExperimentId(0), 1, seed, budget);
     let interrupted = [
         (baseline.clone(), endless),
         (baseline.clone(), trial.clone()),

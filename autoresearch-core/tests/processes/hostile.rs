@@ -54,8 +54,8 @@ fn script(text: &str) -> Patch {
 
 async fn run(sandbox: &CommandSandbox, number: u32, patch: &Patch) -> Outcome {
     let base = sandbox.baseline().await.unwrap().revision;
-    let candidate = sandbox.stage(number, &base, patch, "a change").await.unwrap();
-    let trial = Trial::new(number, 1, 0, Duration::from_secs(30).into());
+    let candidate = sandbox.stage(ExperimentId(number), &base, patch, "a change").await.unwrap();
+    let trial = Trial::new(ExperimentId(number), 1, 0, Duration::from_secs(30).into());
     sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()
 }
 
@@ -82,7 +82,7 @@ async fn a_candidate_whose_program_cannot_be_started_has_crashed() {
     let logs = folder.path().join("logs");
     let sandbox = CommandSandbox::local(&fixture.repo(), "t", commands, [fixture.slot()], logs).unwrap();
     let baseline = sandbox.baseline().await.unwrap();
-    let trial = Trial::new(0, 1, 0, Duration::from_secs(30).into());
+    let trial = Trial::new(ExperimentId(0), 1, 0, Duration::from_secs(30).into());
     let error = sandbox.run(&baseline, &trial, &Cancel::new()).await.unwrap_err();
     assert!(matches!(error, SandboxError::CannotStart { .. }), "{error}");
 }
@@ -102,14 +102,14 @@ async fn names_that_no_file_can_have_are_rejected_before_anything_is_written() {
         for patch in
             [write(path, "x"), Patch { edits: vec![FileEdit::Write { path: "ok".into(), text: "x".into() }, diff] }]
         {
-            let rejected = sandbox.stage(1, &base, &patch, "odd").await;
+            let rejected = sandbox.stage(ExperimentId(1), &base, &patch, "odd").await;
             let Err(StageError::Rejected(why)) = rejected else { panic!("{path:?}: {rejected:?}") };
             assert!(!why.contains(|c: char| c.is_control() && c != '\n'), "the message is safe to show: {why:?}");
         }
     }
     assert_eq!(refs(), before, "nothing was staged");
     // A NUL in a description reaches no C string.
-    let candidate = sandbox.stage(1, &base, &write("ok", "x"), "odd \0 \u{1b}[31mname").await.unwrap();
+    let candidate = sandbox.stage(ExperimentId(1), &base, &write("ok", "x"), "odd \0 \u{1b}[31mname").await.unwrap();
     let kept = sandbox.commit(&candidate, None, "kept \0 too").await.unwrap();
     let git =
         Command::new("git").args(["log", "-1", "--format=%B", &kept.0]).current_dir(fixture.repo()).output().unwrap();
@@ -140,9 +140,9 @@ async fn a_file_may_become_a_folder_and_a_folder_a_file() {
     let list = script("echo score: 1; find . -type f ! -name run.sh | LC_ALL=C sort").edits;
     let edits = |paths: &[&str]| paths.iter().flat_map(|path| write(path, "x").edits).collect::<Vec<_>>();
     let first = Patch { edits: [list, edits(&["part", "deep/er/a", "deep/er/b"])].concat() };
-    let first = sandbox.stage(1, &base, &first, "files").await.unwrap();
+    let first = sandbox.stage(ExperimentId(1), &base, &first, "files").await.unwrap();
     let turned = [edits(&["part/a", "deep/er"]), ["part", "deep/er/a", "deep/er/b"].map(delete).to_vec()].concat();
-    let second = sandbox.stage(2, &first.revision, &Patch { edits: turned }, "turned").await.unwrap();
+    let second = sandbox.stage(ExperimentId(2), &first.revision, &Patch { edits: turned }, "turned").await.unwrap();
     for (number, (candidate, files)) in [
         (&first, "./deep/er/a\n./deep/er/b\n./part\n"),
         (&second, "./deep/er\n./part/a\n"),
@@ -151,13 +151,13 @@ async fn a_file_may_become_a_folder_and_a_folder_a_file() {
     .into_iter()
     .enumerate()
     {
-        let trial = Trial::new(1, number as u32 + 1, 0, Duration::from_secs(30).into());
+        let trial = Trial::new(ExperimentId(1), number as u32 + 1, 0, Duration::from_secs(30).into());
         let outcome = sandbox.run(candidate, &trial, &Cancel::new()).await.unwrap();
         assert_eq!(outcome.log().tail, format!("score: 1\n{files}"));
     }
     // Both at once cannot be.
     for edits in [edits(&["part/a"]), edits(&["deep"]), edits(&["new", "new/below"])] {
-        let staged = sandbox.stage(3, &first.revision, &Patch { edits }, "both").await;
+        let staged = sandbox.stage(ExperimentId(3), &first.revision, &Patch { edits }, "both").await;
         assert!(matches!(&staged, Err(StageError::Rejected(why)) if why.contains("folder")), "{staged:?}");
     }
 }

@@ -184,7 +184,10 @@ async fn an_interrupted_run_goes_on_where_it_was() {
     let interrupt = {
         let cancel = cancel.clone();
         move |event: &Event<'_>| {
-            if matches!(event, Event::Progress { experiment: 2, progress: Progress::Phase(Phase::Run), .. }) {
+            if matches!(
+                event,
+                Event::Progress { experiment: ExperimentId(2), progress: Progress::Phase(Phase::Run), .. }
+            ) {
                 cancel.cancel();
             }
         }
@@ -257,12 +260,12 @@ async fn what_a_patch_may_not_do_is_rejected_and_costs_nothing() {
         ),
     ] {
         let patch = Patch { edits: vec![write("src/new.txt", "fine\n"), edit] };
-        let error = sandbox.stage(1, &base, &patch, "x").await.unwrap_err();
+        let error = sandbox.stage(ExperimentId(1), &base, &patch, "x").await.unwrap_err();
         assert!(matches!(&error, StageError::Rejected(why) if why.contains(words)), "{error}");
     }
     // The same text but for white space at the ends of lines measures the same.
     let patch = Patch { edits: vec![write("src/a.txt", "text  \n\n\n")] };
-    let candidate = sandbox.stage(1, &base, &patch, "x").await.unwrap();
+    let candidate = sandbox.stage(ExperimentId(1), &base, &patch, "x").await.unwrap();
     assert_eq!(candidate.fingerprint, sandbox.baseline().await.unwrap().fingerprint);
 }
 

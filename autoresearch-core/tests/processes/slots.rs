@@ -24,7 +24,7 @@ fn sh(script: &str) -> Vec<String> {
 }
 
 fn trial(experiment: u32, number: u32, slot: u32, worker: Option<u32>) -> Trial {
-    let mut trial = Trial::new(experiment, number, 0, LIMIT.into());
+    let mut trial = Trial::new(ExperimentId(experiment), number, 0, LIMIT.into());
     (trial.slot, trial.worker) = (slot, worker);
     trial
 }
@@ -71,7 +71,7 @@ impl Fixture {
 async fn stage(sandbox: &CommandSandbox, experiment: u32, name: &str) -> Candidate {
     let base = sandbox.baseline().await.unwrap().revision;
     let change = Patch { edits: vec![FileEdit::Write { path: "name".into(), text: format!("{name}\n") }] };
-    sandbox.stage(experiment, &base, &change, name).await.unwrap()
+    sandbox.stage(ExperimentId(experiment), &base, &change, name).await.unwrap()
 }
 
 async fn run(sandbox: &CommandSandbox, candidate: &Candidate, trial: &Trial) -> Outcome {
@@ -238,7 +238,7 @@ async fn a_worker_has_its_devices_and_builds_ahead_have_theirs() {
     let shared = log(run(&fixture.sandbox(shared), &a, &trial(1, 1, 0, Some(1))).await);
     assert_eq!(shared, format!("build {inherited} {all}\nrun 4 {first}\n"));
     let plain = Commands { devices: Vec::new(), cpus, ..commands };
-    let plain = log(run(&fixture.sandbox(plain), &a, &Trial::new(1, 1, 0, LIMIT.into())).await);
+    let plain = log(run(&fixture.sandbox(plain), &a, &Trial::new(ExperimentId(1), 1, 0, LIMIT.into())).await);
     assert_eq!(plain, format!("build {inherited} {all}\nrun 7 {first}\n"));
 }
 
@@ -308,7 +308,11 @@ async fn a_slot_that_is_not_there_is_a_clear_error() {
     ] {
         assert!(error.to_string().contains("there is no slot 2: this sandbox has 2"), "{error}");
     }
-    assert_eq!(said(&run(&sandbox, &a, &Trial::new(1, 1, 0, LIMIT.into())).await), "a", "as for a holdout");
+    assert_eq!(
+        said(&run(&sandbox, &a, &Trial::new(ExperimentId(1), 1, 0, LIMIT.into())).await),
+        "a",
+        "as for a holdout"
+    );
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Sandbox<f64> for SlowMachine {
         Ok(Candidate::new("10"))
     }
 
-    async fn stage(&self, _: u32, _: &Revision, time: &f64, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, _: &Revision, time: &f64, _: &str) -> Result<Candidate, StageError> {
         Ok(Candidate::new(time.to_string()))
     }
 
@@ -117,7 +117,7 @@ async fn run(folder: &Path, script: &str, change: impl FnOnce(&mut Commands)) ->
     let slot = Slot::new(folder.join("slot"));
     let sandbox = CommandSandbox::local(&place, "test", commands, vec![slot], folder.join("logs")).unwrap();
     let candidate = sandbox.baseline().await.unwrap();
-    let trial = Trial::new(0, 1, 1, Duration::from_secs(30).into());
+    let trial = Trial::new(ExperimentId(0), 1, 1, Duration::from_secs(30).into());
     sandbox.run(&candidate, &trial, &Cancel::new()).await.unwrap()
 }
 

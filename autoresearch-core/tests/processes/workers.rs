@@ -183,8 +183,9 @@ impl Fixture {
 }
 
 /// Candidates that were measured more than once, which strict improvement never asks for.
-fn measured_twice(entries: &[Entry]) -> Vec<(u32, usize)> {
-    let (mut moves, mut runs) = (BTreeMap::<u32, usize>::new(), BTreeMap::<(u32, usize), usize>::new());
+fn measured_twice(entries: &[Entry]) -> Vec<(ExperimentId, usize)> {
+    let (mut moves, mut runs) =
+        (BTreeMap::<ExperimentId, usize>::new(), BTreeMap::<(ExperimentId, usize), usize>::new());
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *moves.entry(*experiment).or_default() += 1,

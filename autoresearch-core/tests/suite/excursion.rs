@@ -12,7 +12,7 @@ use autoresearch_core::testkit::{Script, SimulatedMachine as Machine, Step};
 use autoresearch_core::*;
 
 /// Position of a proposer: the revision to change, its score, the score to beat, and the sacrifices.
-type Told = (String, f64, f64, Vec<u32>);
+type Told = (String, f64, f64, Vec<ExperimentId>);
 
 /// A script that remembers the positions that it was told.
 struct Remembers<P>(P, Arc<Mutex<Vec<Told>>>);
@@ -52,7 +52,7 @@ async fn work(machine: &Machine, script: &[f64], rule: ExcursionRule, more: usiz
     (lab.state().clone(), told)
 }
 
-fn told(base: &str, score: f64, to_beat: f64, sacrifices: &[u32]) -> Told {
+fn told(base: &str, score: f64, to_beat: f64, sacrifices: &[ExperimentId]) -> Told {
     (base.into(), score, to_beat, sacrifices.to_vec())
 }
 
@@ -63,20 +63,23 @@ async fn a_side_line_that_beats_the_incumbent_reaches_the_lineage() {
     let script = [7.0, 5.5, 5.25, 5.75, 4.5, 6.0];
     let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 4).await;
     assert_eq!(machine.incumbent(), Some(Revision("kept-0".into())), "the incumbent never moves to a sacrifice");
-    assert_eq!(state.incumbent.as_ref().unwrap().experiment, 0);
+    assert_eq!(state.incumbent.as_ref().unwrap().experiment, ExperimentId(0));
     assert_eq!(seen[2], told("kept-0", 5.0, 5.0, &[]));
-    assert_eq!(seen[3], told("3", 5.25, 5.0, &[3]));
+    assert_eq!(seen[3], told("3", 5.25, 5.0, &[ExperimentId(3)]));
     let line = state.side_line.unwrap();
-    assert_eq!((line.sacrifices, line.score.get(), line.added_lines), (vec![3, 4], 5.75, 2));
+    assert_eq!((line.sacrifices, line.score.get(), line.added_lines), ([3, 4].map(ExperimentId).to_vec(), 5.75, 2));
     assert!(state.experiments[4].reason.contains("sacrificed"), "{}", state.experiments[4].reason);
 
     // The lab is started anew in the middle.
     let (state, seen) = work(&machine, &script, ExcursionRule { steps: 3, ..RULE }, 2).await;
-    assert_eq!(seen, [told("4", 5.75, 5.0, &[3, 4]), told("kept-5", 4.5, 4.5, &[])]);
+    assert_eq!(seen, [told("4", 5.75, 5.0, &[ExperimentId(3), ExperimentId(4)]), told("kept-5", 4.5, 4.5, &[])]);
     assert_eq!(state.experiments[5].status, Status::Keep);
     assert_eq!(state.experiments[5].before, Score::new(5.0), "it was judged against the incumbent");
     let [excursion] = &state.excursions[..] else { panic!("{:?}", state.excursions) };
-    assert_eq!((&excursion.sacrifices[..], excursion.tried, excursion.last, excursion.kept), (&[3, 4][..], 2, 5, true));
+    assert_eq!(
+        (&excursion.sacrifices[..], excursion.tried, excursion.last, excursion.kept),
+        (&[3, 4].map(ExperimentId)[..], 2, ExperimentId(5), true)
+    );
     assert_eq!(state.experiments[6].parent, Some(Revision("kept-5".into())));
 }
 
@@ -90,7 +93,7 @@ async fn one_that_leads_nowhere_is_dropped_and_the_next_one_takes_its_time() {
     // more must fail before the next.
     assert_eq!(bases, ["kept-0", "kept-0", "kept-0", "3", "3", "kept-0", "kept-0", "kept-0"]);
     assert_eq!((state.excursions.len(), state.excursions[0].kept, state.excursions[0].tried), (1, false, 2));
-    assert_eq!(state.side_line.unwrap().sacrifices, [8]);
+    assert_eq!(state.side_line.unwrap().sacrifices, [ExperimentId(8)]);
     assert_eq!(machine.incumbent(), Some(Revision("kept-0".into())));
 }
 
@@ -99,7 +102,7 @@ async fn a_crash_is_no_sacrifice_and_a_search_that_may_not_go_on_comes_back() {
     let machine = Machine::new(Step::score(5.0));
     let script = [f64::NAN, f64::NAN, f64::NAN, 5.5, 5.5];
     let (state, _) = work(&machine, &script, RULE, 4).await;
-    assert_eq!(state.side_line.as_ref().unwrap().sacrifices, [4]);
+    assert_eq!(state.side_line.as_ref().unwrap().sacrifices, [ExperimentId(4)]);
     assert_eq!(state.excursions, []);
     let without = ExcursionRule { steps: 0, ..RULE };
     machine.restart(1.0);

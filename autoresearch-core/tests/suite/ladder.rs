@@ -39,7 +39,7 @@ impl Sandbox<Vec<u64>> for Votes {
         Ok(Candidate::new("[]"))
     }
 
-    async fn stage(&self, _: u32, _: &Revision, vote: &Vec<u64>, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, _: &Revision, vote: &Vec<u64>, _: &str) -> Result<Candidate, StageError> {
         Ok(Candidate::new(serde_json::to_string(vote).unwrap()))
     }
 

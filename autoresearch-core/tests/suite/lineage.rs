@@ -58,7 +58,7 @@ async fn the_lab_decides_as_the_recorded_run_did() {
     let imported = State::replay(&entries).unwrap();
     let deviations = results::deviations(&imported);
     // The header is the table's first line.
-    let rows: Vec<u32> = deviations.iter().map(|deviation| deviation.experiment.id + 2).collect();
+    let rows: Vec<u32> = deviations.iter().map(|deviation| deviation.experiment.id.0 + 2).collect();
     println!(
         "evidence recorded-lineage rows {} decided_otherwise {otherwise} keeps {} discards {} crashes {} final {last} strict_row {}",
         decided.len(),
@@ -95,7 +95,7 @@ impl Sandbox<f64> for Numbers {
         Ok(Candidate::new("10"))
     }
 
-    async fn stage(&self, _: u32, _: &Revision, number: &f64, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, _: &Revision, number: &f64, _: &str) -> Result<Candidate, StageError> {
         match *number {
             0.0.. => Ok(Candidate::new(number.to_string())),
             _ => Err(StageError::Rejected("a number below 0".into())),

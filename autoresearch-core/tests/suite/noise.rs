@@ -266,10 +266,10 @@ struct Drifting {
 #[async_trait]
 impl Sandbox<f64> for Drifting {
     async fn baseline(&self) -> Result<Candidate, StageError> {
-        self.stage(0, &Revision(String::new()), &0.0, "").await
+        self.stage(ExperimentId(0), &Revision(String::new()), &0.0, "").await
     }
 
-    async fn stage(&self, id: u32, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, id: ExperimentId, _: &Revision, change: &f64, _: &str) -> Result<Candidate, StageError> {
         Ok(Candidate { revision: Revision(change.to_string()), fingerprint: id.to_string(), added_lines: 0 })
     }
 

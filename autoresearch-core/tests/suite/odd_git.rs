@@ -69,7 +69,7 @@ impl Fixture {
 }
 
 fn trial(number: u32) -> Trial {
-    Trial::new(number, 1, 0, Duration::from_secs(60).into())
+    Trial::new(ExperimentId(number), 1, 0, Duration::from_secs(60).into())
 }
 
 fn write(path: &str, text: &str) -> Patch {
@@ -118,7 +118,7 @@ async fn a_checked_out_branch_is_not_moved_under_its_user() {
         let baseline = sandbox.baseline().await.unwrap();
         let base = sandbox.commit(&baseline, None, "baseline").await.unwrap();
         sandbox.adopt(None, &base).await.unwrap();
-        let candidate = sandbox.stage(1, &base, &write("value", "score: 4\n"), "lower").await.unwrap();
+        let candidate = sandbox.stage(ExperimentId(1), &base, &write("value", "score: 4\n"), "lower").await.unwrap();
         let kept = sandbox.commit(&candidate, None, "lower").await.unwrap();
 
         let worktree = match linked {
@@ -169,7 +169,8 @@ async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
         ["value"],
         "links are not edited as text, and .gitmodules is not editable"
     );
-    let candidate = sandbox.stage(1, &baseline.revision, &write("value", "score: 4\n"), "lower").await.unwrap();
+    let candidate =
+        sandbox.stage(ExperimentId(1), &baseline.revision, &write("value", "score: 4\n"), "lower").await.unwrap();
     let outcome = sandbox.run(&candidate, &trial(1), &Cancel::new()).await.unwrap();
     assert!(outcome.log().tail.starts_with("score: 4\nscore: 4\n0\n"), "{outcome:?}");
     assert!(outcome.log().tail.contains("No such file"), "{outcome:?}");
@@ -177,13 +178,13 @@ async fn links_inside_the_tree_are_carried_and_submodules_left_empty() {
     assert!(entries.contains("160000 commit") && entries.contains("120000 blob"), "the commit keeps them: {entries}");
 
     for path in ["sub/link", "folder/link", "lib/a", "folder"] {
-        let staged = sandbox.stage(2, &baseline.revision, &write(path, "x"), "x").await;
+        let staged = sandbox.stage(ExperimentId(2), &baseline.revision, &write(path, "x"), "x").await;
         assert!(matches!(staged, Err(StageError::Rejected(_))), "{path}: {staged:?}");
     }
     // Two changes of different files merge beside links and submodules.
-    let left = sandbox.stage(3, &baseline.revision, &write("left", "l"), "l").await.unwrap();
+    let left = sandbox.stage(ExperimentId(3), &baseline.revision, &write("left", "l"), "l").await.unwrap();
     let rebase = Rebase {
-        experiment: 3,
+        experiment: ExperimentId(3),
         times: 1,
         candidate: &left,
         from: &baseline.revision,
@@ -235,7 +236,7 @@ async fn files_are_converted_as_git_checks_them_out() {
         let files = sandbox.files(&baseline.revision).await.unwrap();
         assert_eq!((files["a.bat"].as_str(), files["g.u16"].as_str()), ("one\ntwo\n", "h\u{e9}\n"));
         let change = Patch { edits: vec![FileEdit::Write { path: "g.u16".into(), text: "\u{e9}h\n".into() }] };
-        let changed = sandbox.stage(1, &baseline.revision, &change, "turn around").await.unwrap();
+        let changed = sandbox.stage(ExperimentId(1), &baseline.revision, &change, "turn around").await.unwrap();
         for candidate in [baseline, changed] {
             let outcome = sandbox.run(&candidate, &trial(1), &Cancel::new()).await.unwrap();
             let checkout = fixture.folder.path().join(format!("{autocrlf}-{}", candidate.revision));

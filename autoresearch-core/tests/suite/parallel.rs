@@ -185,8 +185,8 @@ fn history(plan: &Plan, happenings: &[Happening]) -> (State, Vec<Entry>, Machine
 fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     let state = State::replay(entries).expect("the records do not contradict each other");
     assert_eq!(verify::journal(entries), []);
-    let mut runs: BTreeMap<(u32, usize), usize> = BTreeMap::new();
-    let mut candidates: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut runs: BTreeMap<(ExperimentId, usize), usize> = BTreeMap::new();
+    let mut candidates: BTreeMap<ExperimentId, usize> = BTreeMap::new();
     for entry in entries {
         match &entry.record {
             Record::Rebased { experiment, .. } => *candidates.entry(*experiment).or_default() += 1,
@@ -221,7 +221,8 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
         Some((from, to)) => assert!(outside == *from || outside.as_ref() == Some(to)),
     }
     // Every proposal is there once, as an experiment or as a rejected proposal.
-    let decided = state.experiments.iter().chain(state.pending()).filter(|e| e.id > 0).map(|e| &e.description);
+    let decided =
+        state.experiments.iter().chain(state.pending()).filter(|e| e.id > ExperimentId(0)).map(|e| &e.description);
     let all: Vec<&String> = decided.chain(state.rejections.iter().map(|rejection| &rejection.description)).collect();
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no proposal is made twice");
     assert_eq!(state.cost.tokens as usize, all.len(), "none is paid twice in the books");
@@ -324,7 +325,13 @@ impl Sandbox<Step> for Watched {
         self.machine.sandbox().baseline().await
     }
 
-    async fn stage(&self, id: u32, parent: &Revision, step: &Step, text: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        id: ExperimentId,
+        parent: &Revision,
+        step: &Step,
+        text: &str,
+    ) -> Result<Candidate, StageError> {
         self.machine.sandbox().stage(id, parent, step, text).await
     }
 

@@ -95,7 +95,7 @@ impl Fixture {
 }
 
 async fn stage(sandbox: &CommandSandbox, experiment: u32, parent: &Revision, patch: &Patch) -> Candidate {
-    sandbox.stage(experiment, parent, patch, &format!("change {experiment}")).await.unwrap()
+    sandbox.stage(ExperimentId(experiment), parent, patch, &format!("change {experiment}")).await.unwrap()
 }
 
 async fn rebase(
@@ -107,7 +107,8 @@ async fn rebase(
 ) -> Result<Candidate, String> {
     let change = Patch::default();
     let description = "not the candidate's message";
-    let rebase = Rebase { experiment, times, candidate, from, onto, change: &change, description };
+    let rebase =
+        Rebase { experiment: ExperimentId(experiment), times, candidate, from, onto, change: &change, description };
     match sandbox.rebase(rebase).await.unwrap() {
         Rebased::Candidate(candidate) => Ok(candidate),
         Rebased::Conflict(text) => Err(text),
@@ -143,7 +144,7 @@ async fn disjoint_changes_are_both_made_on_what_was_kept() {
 
     let pinned = [("1", &one), ("2", &two), ("2.1", &rebased)].map(|(name, c)| (name.to_owned(), c.revision.0.clone()));
     assert_eq!(fixture.pins(), pinned.into());
-    assert_eq!(fixture.lineage().pin_of_rebase(2, 1), "refs/autoresearch/test/exp/2.1");
+    assert_eq!(fixture.lineage().pin_of_rebase(ExperimentId(2), 1), "refs/autoresearch/test/exp/2.1");
 }
 
 #[tokio::test]
@@ -272,7 +273,7 @@ async fn what_may_not_be_edited_is_not_rebased() {
     let sandbox = fixture.sandbox();
     let kept = stage(&sandbox, 1, &base, &write("src/a.txt", with(&[(1, "one")]))).await;
     let rebase = Rebase {
-        experiment: 2,
+        experiment: ExperimentId(2),
         times: 1,
         candidate: &tampered,
         from: &base,

@@ -17,7 +17,13 @@ impl Sandbox<String> for Letters {
         Ok(Candidate::new("-"))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, change: &String, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        _: ExperimentId,
+        parent: &Revision,
+        change: &String,
+        _: &str,
+    ) -> Result<Candidate, StageError> {
         let mut letters: Vec<char> = parent.0.chars().chain(change.chars()).filter(|letter| *letter != '-').collect();
         letters.sort_unstable();
         letters.dedup();

@@ -163,7 +163,7 @@ async fn an_interrupted_run_is_sound_and_so_is_what_it_becomes() {
         let interrupt = {
             let (cancel, last) = (cancel.clone(), if phase == "first" { 0 } else { 3 });
             move |event: &Event<'_>| {
-                if matches!(event, Event::Progress { experiment, progress: Progress::Phase(_), .. } if *experiment == last)
+                if matches!(event, Event::Progress { experiment, progress: Progress::Phase(_), .. } if *experiment == ExperimentId(last))
                 {
                     cancel.cancel();
                 }

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use autoresearch_core::{
-    Budget, Cancel, Event, Lab, Observer, Outcome, Program, Revision, Sandbox, State, Status, Stop, StopReason, Trial,
+    Budget, Cancel, Event, ExperimentId, Lab, Observer, Outcome, Program, Revision, Sandbox, State, Status, Stop,
+    StopReason, Trial,
 };
 use clap::Parser;
 
@@ -86,7 +87,7 @@ async fn search(
 
     let sandbox = Compiler::new(&cli.cc, cli.rounds, cli.repeats)?;
     // The metric compares with the baseline's output and must know it before the first measurement, also of a resumed search.
-    let trial = Trial::new(0, 1, cli.seed, BUDGET);
+    let trial = Trial::new(ExperimentId::BASELINE, 1, cli.seed, BUDGET);
     let reference = sandbox.run(&sandbox.baseline().await?, &trial, cancel).await?;
     let checksum = match &reference {
         Outcome::Completed(log) => metric::checksum(&log.tail).ok_or("the kernel printed no checksum")?,
@@ -216,7 +217,7 @@ mod tests {
             assert!(!pair[1].revision().0.contains("-ffast-math"));
         }
         for (id, done) in state.experiments.iter().enumerate() {
-            assert_eq!(done.id as usize, id);
+            assert_eq!(done.id.0 as usize, id);
             if done.description == "-ffast-math" {
                 assert!(proposer::another_output(done), "{}", done.reason);
             }

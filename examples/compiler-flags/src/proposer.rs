@@ -109,8 +109,8 @@ mod tests {
 
     use autoresearch_core::testkit::conformance;
     use autoresearch_core::{
-        AdoptedRevision, Cancel, Candidate, Direction, LogMetric, Revision, RunLog, Sandbox, SandboxError, StageError,
-        Trial,
+        AdoptedRevision, Cancel, Candidate, Direction, ExperimentId, LogMetric, Revision, RunLog, Sandbox,
+        SandboxError, StageError, Trial,
     };
 
     /// A compiler whose programs take a time that their flags alone decide.
@@ -123,7 +123,13 @@ mod tests {
             Ok(Candidate::new("-O0"))
         }
 
-        async fn stage(&self, _: u32, parent: &Revision, change: &Flags, _: &str) -> Result<Candidate, StageError> {
+        async fn stage(
+            &self,
+            _: ExperimentId,
+            parent: &Revision,
+            change: &Flags,
+            _: &str,
+        ) -> Result<Candidate, StageError> {
             Ok(Candidate::new(CommandLine::named(parent).with(change).name().0))
         }
 

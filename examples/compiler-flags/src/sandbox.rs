@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use autoresearch_core::{
-    AdoptedRevision, Cancel, Candidate, Executor, Job, JobName, LocalExecutor, Outcome, Revision, Sandbox,
-    SandboxError, StageError, Tree, Trial,
+    AdoptedRevision, Cancel, Candidate, Executor, ExperimentId, Job, JobName, LocalExecutor, Outcome, Revision,
+    Sandbox, SandboxError, StageError, Tree, Trial,
 };
 use tempfile::TempDir;
 
@@ -59,7 +59,13 @@ impl Sandbox<Flags> for Compiler {
         Ok(candidate(Revision(BASELINE.into())))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, change: &Flags, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        _: ExperimentId,
+        parent: &Revision,
+        change: &Flags,
+        _: &str,
+    ) -> Result<Candidate, StageError> {
         let name = CommandLine::named(parent).with(change).name();
         if name == *parent {
             return Err(StageError::Rejected("it changes nothing".into()));

@@ -37,7 +37,7 @@ impl Sandbox<Turn> for Tours {
         Ok(Candidate::new(zigzag.join(" ")))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, turn: &Turn, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(&self, _: ExperimentId, parent: &Revision, turn: &Turn, _: &str) -> Result<Candidate, StageError> {
         let mut towns: Vec<&str> = parent.0.split(' ').collect();
         towns[turn.0..=turn.1].reverse();
         Ok(Candidate::new(towns.join(" ")))

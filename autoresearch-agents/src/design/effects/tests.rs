@@ -3,7 +3,9 @@ use autoresearch_core::internal::Design;
 use autoresearch_core::internal::journal::{
     Decision, Entry, Record, RunHeader, StagedExperiment, TrialResult, TrialStart,
 };
-use autoresearch_core::{Candidate, Direction, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score};
+use autoresearch_core::{
+    Candidate, Direction, ExperimentId, Journal, Measurement, Outcome, Patch, Revision, RunLog, Score,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -35,8 +37,11 @@ impl RunRecords {
         let experiment = self.experiments;
         self.experiments += 1;
         self.records.push(Record::Staged({
-            let mut staged =
-                StagedExperiment::new(experiment, parent.map(revision), Candidate::new(revision(experiment).0));
+            let mut staged = StagedExperiment::new(
+                ExperimentId(experiment),
+                parent.map(revision),
+                Candidate::new(revision(experiment).0),
+            );
             staged.change = change;
             staged.design = design.map(Box::new);
             staged
@@ -56,12 +61,12 @@ impl RunRecords {
     }
 
     fn measured(&mut self, experiment: u32, scores: &[f64]) {
-        let begun = |record: &&Record| matches!(record, Record::TrialStarted(TrialStart { experiment: e, .. }) if *e == experiment);
+        let begun = |record: &&Record| matches!(record, Record::TrialStarted(TrialStart { experiment: e, .. }) if *e == ExperimentId(experiment));
         let before = self.records.iter().filter(begun).count() as u32;
         for (attempt, score) in (before + 1..).zip(scores) {
             let (side, seed, fidelity, class) = (Side::Candidate, 0, 1.0, String::new());
             self.records.push(Record::TrialStarted({
-                let mut start = TrialStart::new(experiment, attempt, side);
+                let mut start = TrialStart::new(ExperimentId(experiment), attempt, side);
                 start.seed = seed;
                 start.fidelity = fidelity;
                 start.class = class;
@@ -70,7 +75,7 @@ impl RunRecords {
             let result = Ok(Measurement::new(Score::new(*score).unwrap()));
             let outcome = Outcome::Completed(RunLog::default());
             self.records.push(Record::TrialMeasured({
-                let mut ended = TrialResult::new(experiment, attempt, side, outcome, result);
+                let mut ended = TrialResult::new(ExperimentId(experiment), attempt, side, outcome, result);
                 ended.fidelity = fidelity;
                 ended
             }));
@@ -82,7 +87,7 @@ impl RunRecords {
         let (reason, kept) = (String::new(), to.is_some());
         let (reference, alpha, excursion) = (None, None, None);
         self.records.push(Record::Decided({
-            let mut decision = Decision::new(experiment, status);
+            let mut decision = Decision::new(ExperimentId(experiment), status);
             decision.reason = reason;
             decision.kept_as = to;
             decision.reference = reference;
@@ -91,7 +96,7 @@ impl RunRecords {
             decision
         }));
         if kept {
-            self.records.push(Record::Adopted { experiment });
+            self.records.push(Record::Adopted { experiment: ExperimentId(experiment) });
         }
     }
 
@@ -182,7 +187,7 @@ fn a_fraction_says_what_it_cannot_tell_apart() {
     let mut records = std::mem::take(&mut run.records);
     // The baseline belongs to the half and has its score.
     for record in &mut records {
-        if let Record::TrialMeasured(TrialResult { experiment: 0, result, .. }) = record {
+        if let Record::TrialMeasured(TrialResult { experiment: ExperimentId(0), result, .. }) = record {
             *result = Ok(Measurement::new(Score::new(0.25).unwrap()));
         }
     }
@@ -253,7 +258,12 @@ fn a_point_that_is_kept_begins_no_block() {
     run.measured(kept, &[truth(&points[1])]);
     run.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    run.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: true });
+    run.records.push(Record::Rebased {
+        experiment: ExperimentId(moved),
+        parent: revision(kept),
+        candidate,
+        in_merge_queue: true,
+    });
     run.measured(moved, &[truth(&points[3])]);
     run.decided(moved, Status::Discard);
     // And one that was moved before it was measured is what it became: T = 2 with C = 2.
@@ -279,7 +289,12 @@ fn a_point_that_was_moved_before_it_was_measured_is_what_it_became() {
     run.measured(kept, &[0.5]);
     run.decided(kept, Status::Keep);
     let candidate = Candidate::new("moved");
-    run.records.push(Record::Rebased { experiment: moved, parent: revision(kept), candidate, in_merge_queue: false });
+    run.records.push(Record::Rebased {
+        experiment: ExperimentId(moved),
+        parent: revision(kept),
+        candidate,
+        in_merge_queue: false,
+    });
     run.measured(moved, &[0.25]);
     run.decided(moved, Status::Discard);
     let again = run.point(kept, &[("A", "2"), ("B", "1")], &points[2]);

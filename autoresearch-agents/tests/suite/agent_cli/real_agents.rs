@@ -109,7 +109,7 @@ fn check(name: &str, run: &FinishedRun, server: &Server, (dumps, keys): (usize, 
     println!("evidence agent-{name} experiments {experiments} edits_by_tool {by_tool} key_seen {seen}");
     assert_eq!((by_tool, seen), (experiments, 0));
     for experiment in &run.state.experiments[1..] {
-        assert_eq!(experiment.description, format!("idea {}", experiment.id - 1));
+        assert_eq!(experiment.description, format!("idea {}", experiment.id.0 - 1));
         assert_eq!(experiment.hypothesis, "less work");
         let cost = experiment.cost;
         assert!(cost.tokens > 0 && cost.dollars > 0.0 && cost.calls > 2, "{cost:?}");

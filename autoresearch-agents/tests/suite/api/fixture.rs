@@ -36,7 +36,13 @@ impl Sandbox<Patch> for Files {
         Ok(Candidate::new(serde_json::to_string(&files).unwrap()))
     }
 
-    async fn stage(&self, _: u32, parent: &Revision, change: &Patch, _: &str) -> Result<Candidate, StageError> {
+    async fn stage(
+        &self,
+        _: ExperimentId,
+        parent: &Revision,
+        change: &Patch,
+        _: &str,
+    ) -> Result<Candidate, StageError> {
         let files = change.applied_to(&parse(parent), &EditablePaths::new([FILE]));
         let files = files.map_err(|e| StageError::Rejected(e.to_string()))?;
         Ok(Candidate::new(serde_json::to_string(&files).unwrap()))

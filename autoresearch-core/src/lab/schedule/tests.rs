@@ -1,4 +1,5 @@
 use super::*;
+use crate::experiment_id::ExperimentId;
 use crate::journal::{Decision, Journal, Record, RunHeader, StagedExperiment, TrialResult, TrialStart};
 use crate::lab::in_flight::{Lease, Phase, TrialInFlight};
 use crate::lab::{ExcursionRule, Screening};
@@ -24,18 +25,18 @@ fn revision(name: &str) -> Revision {
 }
 
 fn staged(id: u32, parent: Option<&str>, name: &str) -> Record {
-    Record::Staged(StagedExperiment::new(id, parent.map(revision), Candidate::new(name)))
+    Record::Staged(StagedExperiment::new(ExperimentId(id), parent.map(revision), Candidate::new(name)))
 }
 
 fn started(id: u32, trial: u32, side: Side, fidelity: f64) -> Record {
-    Record::TrialStarted(TrialStart { fidelity, ..TrialStart::new(id, trial, side) })
+    Record::TrialStarted(TrialStart { fidelity, ..TrialStart::new(ExperimentId(id), trial, side) })
 }
 
 /// A trial from its start to its result; without a score it crashed.
 fn tried(id: u32, trial: u32, side: Side, fidelity: f64, score: Option<f64>) -> [Record; 2] {
     let outcome = Outcome::Completed(Default::default());
     let result = score.and_then(Score::new).map(Measurement::new).ok_or_else(|| "it crashed".to_owned());
-    let ended = TrialResult { fidelity, ..TrialResult::new(id, trial, side, outcome, result) };
+    let ended = TrialResult { fidelity, ..TrialResult::new(ExperimentId(id), trial, side, outcome, result) };
     [started(id, trial, side, fidelity), Record::TrialMeasured(ended)]
 }
 
@@ -45,8 +46,8 @@ fn candidate(id: u32, trial: u32, score: f64) -> [Record; 2] {
 
 fn kept(id: u32, name: &str) -> [Record; 2] {
     let kept_as = Some(revision(name));
-    let decision = Decision { kept_as, ..Decision::new(id, Status::Keep) };
-    [Record::Decided(decision), Record::Adopted { experiment: id }]
+    let decision = Decision { kept_as, ..Decision::new(ExperimentId(id), Status::Keep) };
+    [Record::Decided(decision), Record::Adopted { experiment: ExperimentId(id) }]
 }
 
 /// A baseline of 10 that is kept as `base`, and experiments 1 to `count` on it, `c1` and so on.
@@ -79,7 +80,7 @@ fn running(side: Side) -> TrialInFlight {
         phase: Phase::Running,
         side,
         candidate: Candidate::new("c1"),
-        trial: Trial::new(1, 1, 0, Budget::default()),
+        trial: Trial::new(ExperimentId(1), 1, 0, Budget::default()),
         lease: Lease { slot: 0, worker: Some(0) },
         cancel: crate::cancel::Cancel::new(),
     }
@@ -103,7 +104,7 @@ fn row(
     expected: (Step, &str),
 ) {
     let state = replay(records);
-    let step = next_step(&state, state.open(id).unwrap(), Some(&known), settings, rule);
+    let step = next_step(&state, state.open(ExperimentId(id)).unwrap(), Some(&known), settings, rule);
     let is_expected = match (&step, &expected.0) {
         (Step::Decide(is, reason), Step::Decide(should, _)) => is == should && reason.contains(expected.1),
         (Step::Promote(is, reason), Step::Promote(should, _)) => is == should && reason.contains(expected.1),
@@ -180,7 +181,7 @@ fn limits_end_an_experiment() {
 fn a_sandbox_that_keeps_failing_on_one_candidate_waits_for_a_health_check() {
     let (plain, none) = (settings(), ExperimentInFlight::default);
     let fail = |trial| {
-        let failed = Record::TrialFailed { experiment: 1, trial, error: "no such program".into() };
+        let failed = Record::TrialFailed { experiment: ExperimentId(1), trial, error: "no such program".into() };
         [started(1, trial, ONE, 1.0), failed]
     };
     let failures = |count| (1..=count).flat_map(fail).collect::<Vec<_>>();
@@ -204,7 +205,7 @@ fn a_machine_under_suspicion_decides_nothing() {
     let suspicious = Settings { suspicious_crashes: 1, ..settings() };
     let none = ExperimentInFlight::default;
     let mut crash = tried(1, 1, ONE, 1.0, None).to_vec();
-    crash.push(Record::Decided(Decision::new(1, Status::Crash)));
+    crash.push(Record::Decided(Decision::new(ExperimentId(1), Status::Crash)));
     let after = || [on_baseline(2, crash.clone()), candidate(2, 1, 11.0).to_vec()].concat();
     row("after crashes", after(), 2, none(), &suspicious, &Strict, (Step::Wait, ""));
     row("at rest", after(), 2, none(), &settings(), &Strict, (discarded(), "worse"));
@@ -229,14 +230,14 @@ fn a_candidate_of_a_former_incumbent() {
 
     // 2 is in the merge queue, and 3 is found better than the incumbent meanwhile.
     let queued = |parent: &str| Record::Rebased {
-        experiment: 2,
+        experiment: ExperimentId(2),
         parent: revision(parent),
         candidate: Candidate::new("r2"),
         in_merge_queue: true,
     };
     let behind = |id: u32, further: Vec<Record>| {
         let onto = Record::Rebased {
-            experiment: id,
+            experiment: ExperimentId(id),
             parent: revision("r2"),
             candidate: Candidate::new("r3"),
             in_merge_queue: true,
@@ -256,7 +257,7 @@ fn a_candidate_of_a_former_incumbent() {
     let joins = new(candidate(4, 1, 8.5).to_vec());
     row("better, but others come first", joins, 4, none(), &plain, &Strict, (at_once, ""));
 
-    let conflict = Record::Conflicted { experiment: 2, conflict: "both".into() };
+    let conflict = Record::Conflicted { experiment: ExperimentId(2), conflict: "both".into() };
     let in_conflict = |before: Vec<Record>| [first_kept(before), vec![conflict.clone()]].concat();
     row("in conflict, untried", in_conflict(vec![]), 2, none(), &plain, &Strict, (discarded(), "both sides"));
     row("in conflict", in_conflict(good.clone()), 2, none(), &plain, &Strict, (discarded(), "worse"));
@@ -297,7 +298,8 @@ fn the_rungs_of_screening_come_first() {
     let passed = (Step::Promote(Promotion::Passed, String::new()), "20 %");
     row("passes", on_baseline(1, with(19.0)), 1, none(), &screened, &Strict, passed);
     row("fails", on_baseline(1, with(21.0)), 1, none(), &screened, &Strict, (discarded(), "screened out"));
-    let promoted = Record::Promoted { experiment: 1, promotion: Promotion::Passed, reason: String::new() };
+    let promoted =
+        Record::Promoted { experiment: ExperimentId(1), promotion: Promotion::Passed, reason: String::new() };
     let records = on_baseline(1, [with(19.0), vec![promoted]].concat());
     row("promoted", records, 1, none(), &screened, &Strict, (trial(ONE, 1.0), ""));
     // An excursion that is due tolerates what screening would not.

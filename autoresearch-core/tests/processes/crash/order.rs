@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use autoresearch_core::internal::journal::{Decision, Record, StagedExperiment};
-use autoresearch_core::{Journal, Revision};
+use autoresearch_core::{ExperimentId, Journal, Revision};
 
 use super::run_folder::{Files, RunFolder};
 
@@ -68,12 +68,14 @@ fn git_s_files_are_durable_before_the_journal_names_them() {
         match &entry.record {
             Record::Staged(StagedExperiment { experiment, candidate, .. }) => {
                 // The baseline is the user's own commit.
-                if *experiment > 0 {
+                if *experiment > ExperimentId(0) {
                     needs(object(&candidate.revision));
                 }
                 needs(root.join(format!("refs/autoresearch/test/exp/{experiment}")));
             }
-            Record::Decided(Decision { experiment, kept_as: Some(to), .. }) if *experiment > 0 => needs(object(to)),
+            Record::Decided(Decision { experiment, kept_as: Some(to), .. }) if *experiment > ExperimentId(0) => {
+                needs(object(to))
+            }
             Record::Adopted { .. } => needs(root.join("refs/heads/autoresearch/test")),
             _ => {}
         }

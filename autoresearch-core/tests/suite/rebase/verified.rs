@@ -14,7 +14,7 @@ struct RebasedRun {
 }
 
 fn staged(experiment: u32, parent: Option<&Revision>, candidate: &Candidate) -> Record {
-    Record::Staged(StagedExperiment::new(experiment, parent.cloned(), candidate.clone()))
+    Record::Staged(StagedExperiment::new(ExperimentId(experiment), parent.cloned(), candidate.clone()))
 }
 
 fn measured(experiment: u32, trial: u32, score: f64) -> [Record; 2] {
@@ -23,12 +23,12 @@ fn measured(experiment: u32, trial: u32, score: f64) -> [Record; 2] {
     let outcome = Outcome::Completed(RunLog::default());
     [
         Record::TrialStarted({
-            let mut start = TrialStart::new(experiment, trial, side);
+            let mut start = TrialStart::new(ExperimentId(experiment), trial, side);
             start.fidelity = fidelity;
             start
         }),
         Record::TrialMeasured({
-            let mut ended = TrialResult::new(experiment, trial, side, outcome, result);
+            let mut ended = TrialResult::new(ExperimentId(experiment), trial, side, outcome, result);
             ended.fidelity = fidelity;
             ended
         }),
@@ -38,7 +38,7 @@ fn measured(experiment: u32, trial: u32, score: f64) -> [Record; 2] {
 fn decided(experiment: u32, to: Option<&Revision>) -> Record {
     let (status, to) = (if to.is_some() { Status::Keep } else { Status::Discard }, to.cloned());
     Record::Decided({
-        let mut decision = Decision::new(experiment, status);
+        let mut decision = Decision::new(ExperimentId(experiment), status);
         decision.kept_as = to;
         decision
     })
@@ -63,13 +63,18 @@ impl RebasedRun {
         });
         let mut records = vec![header, staged(0, None, &start)];
         records.extend(measured(0, 1, 5.0));
-        records.extend([decided(0, Some(&base)), Record::Adopted { experiment: 0 }]);
+        records.extend([decided(0, Some(&base)), Record::Adopted { experiment: ExperimentId(0) }]);
         for (experiment, candidate) in [(1, &one), (2, &two), (3, &three)] {
             records.push(staged(experiment, Some(&base), candidate));
             records.extend(measured(experiment, 1, 4.0));
         }
-        records.extend([decided(1, Some(&kept)), Record::Adopted { experiment: 1 }]);
-        records.push(Record::Rebased { experiment: 2, parent: one.revision, candidate: rebased, in_merge_queue: true });
+        records.extend([decided(1, Some(&kept)), Record::Adopted { experiment: ExperimentId(1) }]);
+        records.push(Record::Rebased {
+            experiment: ExperimentId(2),
+            parent: one.revision,
+            candidate: rebased,
+            in_merge_queue: true,
+        });
         RebasedRun { fixture, records }
     }
 
@@ -131,7 +136,7 @@ async fn every_candidate_of_a_rebased_experiment_is_pinned_and_follows_its_own_p
     let kept = sandbox.commit(&rebased, Some(&incumbent), "kept too").await.unwrap();
     sandbox.adopt(Some(&incumbent), &kept).await.unwrap();
     run.records.extend(measured(2, 2, 3.0));
-    run.records.extend([decided(2, Some(&kept)), Record::Adopted { experiment: 2 }]);
+    run.records.extend([decided(2, Some(&kept)), Record::Adopted { experiment: ExperimentId(2) }]);
     assert_eq!(run.violations(), [""; 0]);
     run.pin("2.2", &pins["1"]);
     run.breaks(&["exp/2.2 belongs to no experiment"]);

@@ -12,9 +12,9 @@ pub const A1: &[Held] = &[
         "hostile::a_file_may_become_a_folder_and_a_folder_a_file",
     ]),
     suite(&[
-        "trouble::a_candidate_on_which_alone_the_sandbox_fails_has_crashed",
-        "trouble::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
-        "trouble::careless_answers_are_cleaned_and_counted",
+        "trouble::sandboxes::a_candidate_on_which_alone_the_sandbox_fails_has_crashed",
+        "trouble::sandboxes::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
+        "trouble::proposers::careless_answers_are_cleaned_and_counted",
         "api::checks::a_script_of_the_repository_checks_until_a_change_breaks_it",
         "api::checks::nothing_that_a_check_runs_or_is_given_reaches_files_outside_its_copy",
     ]),
@@ -37,15 +37,15 @@ pub const A2: &[Held] = &[
         "proposal::tests::the_greatest_costs_of_many_proposals_can_be_added_up",
     ]),
     suite(&[
-        "trouble::careless_answers_are_cleaned_and_counted",
+        "trouble::proposers::careless_answers_are_cleaned_and_counted",
         "import::whatever_a_table_says_is_imported_reported_and_drawn",
     ]),
 ];
 
 pub const A3: &[Held] = &[
     suite(&[
-        "trouble::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
-        "trouble::an_orderly_error_takes_the_trials_of_other_workers_back",
+        "trouble::sandboxes::a_sandbox_that_fails_on_the_incumbent_too_ends_the_run_and_no_experiment",
+        "trouble::sandboxes::an_orderly_error_takes_the_trials_of_other_workers_back",
     ]),
     unit(&["lab::schedule::tests::limits_end_an_experiment"]),
     processes(&[
@@ -61,8 +61,8 @@ pub const A3: &[Held] = &[
 
 pub const B4: &[Held] = &[
     suite(&[
-        "trouble::a_proposer_that_repeats_itself_is_slowed_down_and_the_run_ends",
-        "trouble::rejected_waves_and_failures_by_turns_end_as_well",
+        "trouble::proposers::a_proposer_that_repeats_itself_is_slowed_down_and_the_run_ends",
+        "trouble::proposers::rejected_waves_and_failures_by_turns_end_as_well",
     ]),
     unit(&["model::backoff::tests::failures_in_a_row_wait_longer_each_time_and_end"]),
     suite(&[
@@ -144,7 +144,7 @@ pub const C9: &[Held] = &[
         "journal::suspend::tests::a_suspend_is_measured_once",
         "stop::tests::a_limit_of_dollars_that_is_no_limit_is_named",
     ]),
-    suite(&["trouble::the_lab_keeps_the_budget_of_every_sandbox"]),
+    suite(&["trouble::sandboxes::the_lab_keeps_the_budget_of_every_sandbox"]),
     suite(&["interruption::a_terminal_that_is_stopped_delays_no_experiment"]),
     command(&["display::background::tests::an_output_that_nobody_reads_delays_nobody"]),
     suite(&[

@@ -105,7 +105,10 @@ pub const F20: &[Held] = &[
         "ratchet::sequential::tests::settings_with_which_it_would_measure_for_ever_are_errors",
         "ratchet::arm::tests::a_sum_that_overflows_still_has_a_mean",
     ]),
-    suite(&["trouble::a_rule_that_never_decides_is_capped", "trouble::careless_answers_are_cleaned_and_counted"]),
+    suite(&[
+        "trouble::a_rule_that_never_decides_is_capped",
+        "trouble::proposers::careless_answers_are_cleaned_and_counted",
+    ]),
     suite(&["slots::those_of_ended_runs_are_removed_and_their_size_is_told"]),
     command(&["plot::tests::odd_runs_are_drawn_too"]),
 ];

@@ -23,6 +23,7 @@ const ROOMS: &[Room] = &[
             "change",
             "text",
             "sandbox",
+            "experiment_id",
             "revision",
             "cancel",
             "machine",
