@@ -36,6 +36,24 @@ pub use site::Site;
 pub use sites::sites;
 pub use sources::{Located, Sources};
 
+/// Returns a value as a literal in the spelling of a constant's present one: its quotes, its words for true and false, and of a
+/// number its kind and suffix. What is no such literal stays as it is given.
+///
+/// ```
+/// let files = [("a.rs".to_owned(), "const LR: f64 = 0.5;\nconst LOSS: &str = \"mse\";\n".to_owned())].into();
+/// let sources = autoresearch_agents::constants::Sources::new(&files);
+/// assert_eq!(autoresearch_agents::constants::spelled(&sources.find("LR")?, "2"), "2.0");
+/// assert_eq!(autoresearch_agents::constants::spelled(&sources.find("LOSS")?, "mae"), "\"mae\"");
+/// # Ok::<(), autoresearch_agents::ConstantError>(())
+/// ```
+pub fn spelled(one: &Located<'_>, value: &str) -> String {
+    let present = one.constant.value;
+    match (Number::parse(present), Number::parse(value)) {
+        (Some(number), Some(other)) if other.is_plain() => number.write(other.value),
+        _ => site::respelled(value.to_owned(), present),
+    }
+}
+
 /// Returns a file's text with one constant set to another literal.
 ///
 /// ```

@@ -9,10 +9,12 @@ pub use super::range::RangeError;
 #[non_exhaustive]
 pub enum ConstantError {
     /// No constant has this name.
-    #[error("no editable file has a value named {name}; there are: {known}")]
+    #[error("no editable file has a value named {name}; {} are: {known}", meant(nearest.as_ref()))]
     Unknown {
         /// Name that was looked for.
         name: String,
+        /// The name that is most like it, if one is.
+        nearest: Option<String>,
         /// Names of the constants that exist.
         known: String,
     },
@@ -112,4 +114,9 @@ pub enum ConstantError {
     /// The range cannot be read.
     #[error(transparent)]
     Range(#[from] RangeError),
+}
+
+/// The question after the name that is meant, before the list of those that exist.
+fn meant(nearest: Option<&String>) -> String {
+    nearest.map_or("there".to_owned(), |nearest| format!("do you mean {nearest}? There"))
 }

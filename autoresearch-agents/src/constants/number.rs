@@ -106,6 +106,11 @@ impl Number {
         matches!(self.form, Form::Integer(..)) && !TYPES[12..].contains(&self.suffix.trim_start_matches('_'))
     }
 
+    /// Returns true if it is a number alone, without a suffix and without quotes.
+    pub fn is_plain(&self) -> bool {
+        self.suffix.is_empty() && self.quote.is_none()
+    }
+
     /// Writes another number in this one's spelling. An integer becomes a float where `value` is none.
     pub fn write(&self, value: f64) -> String {
         let sign = if value < 0.0 { "-" } else { "" };

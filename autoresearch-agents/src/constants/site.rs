@@ -93,7 +93,7 @@ impl<'a> Site<'a> {
 }
 
 /// Returns a choice in the spelling of the present value: its word for true and false, its quotes.
-fn respelled(choice: String, present: &str) -> String {
+pub(super) fn respelled(choice: String, present: &str) -> String {
     if let (Some((pair, _)), Some((_, truth))) = (boolean(present), boolean(&choice)) {
         return (if truth { pair.0 } else { pair.1 }).to_owned();
     }

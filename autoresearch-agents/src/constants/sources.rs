@@ -12,6 +12,8 @@ use super::syntax::Syntax;
 
 /// Most names or places that a message lists.
 const LISTED: usize = 12;
+/// Most letters by which a name that is meant differs from the one that is given.
+const MOST_SLIPS: usize = 2;
 
 /// Files with their constants, which are read when they are asked for.
 ///
@@ -132,7 +134,7 @@ impl<'a> Sources<'a> {
         let meant = only(&|_| true).or_else(|| only(&annotated)).or_else(|| only(&fitting));
         match meant {
             Some(meant) => Ok((*meant).clone()),
-            None if some.is_empty() => Err(ConstantError::Unknown { name: key.into(), known: self.known() }),
+            None if some.is_empty() => Err(self.unknown(key, name)),
             None => {
                 let literal: Vec<&&Located<'a>> = some.iter().filter(|one| fitting(one)).collect();
                 let shown = if literal.is_empty() { some.iter().collect() } else { literal };
@@ -213,13 +215,19 @@ impl<'a> Sources<'a> {
         all
     }
 
-    /// Names of values that are written out, for a message.
-    fn known(&self) -> String {
+    /// Describes that no value has a name, with the names of those that are written out.
+    fn unknown(&self, key: &str, name: &str) -> ConstantError {
         let mut names: Vec<String> =
             self.all().into_iter().filter(|one| is_literal(one.constant.value)).map(|one| one.constant.name).collect();
         let mut seen = std::collections::HashSet::new();
         names.retain(|name| seen.insert(name.clone()));
-        if names.is_empty() { "none".to_owned() } else { listed(names.into_iter()) }
+        let wanted = name.to_lowercase();
+        let distance = |other: &String| strsim::osa_distance(&wanted, &other.to_lowercase());
+        // Two letters of two are another name, and no slip.
+        let likely = |distance: usize| distance <= MOST_SLIPS && distance < wanted.chars().count();
+        let nearest = names.iter().min_by_key(|other| distance(other)).filter(|other| likely(distance(other))).cloned();
+        let known = if names.is_empty() { "none".to_owned() } else { listed(names.into_iter()) };
+        ConstantError::Unknown { name: key.into(), nearest, known }
     }
 }
 
@@ -262,5 +270,16 @@ mod tests {
         assert!(value("a.py:/x").unwrap_err().contains("\"a.py:NAME\""));
         assert!(value("width").unwrap_err().contains("there are: lr"));
         assert!(value("lr#9").unwrap_err().contains("no editable file"));
+        assert!(!value("x").unwrap_err().contains("do you mean"), "one letter is like every other");
+    }
+
+    #[test]
+    fn a_misspelt_name_is_told_the_one_that_is_meant() {
+        let files = files(&[("a.rs", "const DEPTH: i64 = 8;\nconst WIDTH: i64 = 64;\n")]);
+        let sources = Sources::new(&files);
+        for slip in ["DEPHT", "depth", "DEPT", "a.rs:DEPTHS"] {
+            let error = sources.find(slip).unwrap_err().to_string();
+            assert!(error.contains("do you mean DEPTH? There are: DEPTH, WIDTH"), "{slip}: {error}");
+        }
     }
 }

@@ -151,7 +151,7 @@ pub fn closest(key: &str) -> Option<&'static str> {
     let (section, last) = split(key);
     let known = EXAMPLES.iter().map(|(name, _)| *name).filter(|name| split(name).0 == section);
     known
-        .map(|name| (distance(split(name).1, last), name))
+        .map(|name| (strsim::osa_distance(split(name).1, last), name))
         .filter(|(distance, _)| *distance <= 2)
         .min()
         .map(|(_, name)| name)
@@ -169,25 +169,6 @@ pub fn is_section(key: &str) -> bool {
 
 fn split(key: &str) -> (&str, &str) {
     key.rsplit_once('.').unwrap_or(("", key))
-}
-
-/// The number of letters to insert, remove, replace or swap between two words (Damerau's distance of adjacent letters).
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let change = rows[i][j] + usize::from(x != y);
-            let mut best = change.min(rows[i][j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
-                best = best.min(rows[i - 1][j - 1] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
