@@ -12,7 +12,8 @@ fn a_budget_without_an_end_stays_without_one() {
 
 #[test]
 fn purposes_experiments_and_repeats_have_seeds_and_names_of_their_own() {
-    let purposes = [Purpose::Search, Purpose::Audit, Purpose::Rerun, Purpose::Holdout, Purpose::Health];
+    let purposes =
+        [Purpose::Search, Purpose::Audit, Purpose::Rerun, Purpose::Holdout, Purpose::Health, Purpose::Transfer];
     let (mut seeds, mut names) = (HashSet::new(), HashSet::new());
     for purpose in purposes {
         for experiment in 0..40 {

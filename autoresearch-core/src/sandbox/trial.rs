@@ -69,6 +69,8 @@ pub enum Purpose {
     Holdout,
     /// To see whether the machine is at fault or has shifted: a health check.
     Health,
+    /// To measure kept experiments again under another setting.
+    Transfer,
 }
 
 impl Purpose {
@@ -80,6 +82,7 @@ impl Purpose {
             Purpose::Rerun => "rerun",
             Purpose::Holdout => "holdout",
             Purpose::Health => "health",
+            Purpose::Transfer => "transfer",
         }
     }
 
