@@ -28,6 +28,7 @@ mod show;
 mod signals;
 mod status;
 mod stop;
+mod transfer;
 mod verify;
 mod verify_bundle;
 
@@ -68,6 +69,7 @@ pub async fn dispatch(command: Command) -> Result<ExitCode, CommandError> {
         Command::Bundle(args) => bundle::bundle(repository, &args),
         Command::Audit(args) => audit::audit(repository, args).await,
         Command::Rerun(args) => rerun::rerun(repository, args).await,
+        Command::Transfer(args) => transfer::transfer(repository, args).await,
         Command::Import(args) => import::import(&repository, &args),
         Command::Status(args) => status::status(&repository, args).await,
         Command::Log(args) => log::log(&repository, &args),

@@ -7,6 +7,7 @@ mod knobs;
 mod report;
 mod runs;
 mod status;
+mod transfer;
 mod version;
 
 use schemars::JsonSchema;
@@ -19,6 +20,7 @@ pub use knobs::KnobsAnswer;
 pub use report::ReportAnswer;
 pub use runs::{GcAnswer, GcRun};
 pub use status::{Activity, Limits, Now, StatusAnswer, Totals};
+pub use transfer::TransferAnswer;
 pub use version::VERSION;
 
 use crate::error::CommandError;
@@ -50,6 +52,7 @@ pub fn schemas() -> Vec<(&'static str, schemars::Schema)> {
         ("doctor", schema::<DoctorAnswer<'_>>()),
         ("gc", schema::<GcAnswer>()),
         ("knobs", schema::<KnobsAnswer>()),
+        ("transfer", schema::<TransferAnswer>()),
     ]
 }
 

@@ -35,6 +35,7 @@ mod proposers;
 mod rehearsal;
 mod remeasure;
 mod slots;
+mod transfer;
 
 mod baseline;
 mod bundled;

@@ -162,7 +162,7 @@ fn passed(names: &[String]) -> BTreeMap<&str, String> {
 }
 
 /// The value of a variable as a journal may hold it: that of a secret is hashed.
-fn journaled(name: &str, value: String) -> String {
+pub fn journaled(name: &str, value: String) -> String {
     if is_secret(name) { format!("{HASHED}{}", hash(value.as_bytes())) } else { value }
 }
 

@@ -1,7 +1,7 @@
 //! One more measurement of a candidate that was measured before.
 
 use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Cancel, Candidate, CommandSandbox, ExperimentId, Outcome, Sandbox, Score, Trial};
+use autoresearch_core::{Cancel, Candidate, CommandSandbox, ExperimentId, Metric, Outcome, Sandbox, Score, Trial};
 
 use crate::config::Config;
 use crate::error::CommandError;
@@ -16,9 +16,13 @@ pub async fn remeasure(
 ) -> Result<Score, CommandError> {
     let trial = for_purpose(Trial::new(experiment, number, seed, config.budget()), Purpose::Rerun);
     let outcome = sandbox.run(candidate, &trial, cancel).await?;
-    let measurement = config.metric()?.read(&outcome).map_err(|error| match outcome {
-        Outcome::Completed(_) => CommandError::Other(error.to_string()),
-        other => CommandError::Other(other.describe()),
-    })?;
-    Ok(measurement.score)
+    score(&*config.metric()?, &outcome).map_err(CommandError::Other)
+}
+
+/// Reads the score of a trial, or says why it has none.
+pub fn score(metric: &dyn Metric, outcome: &Outcome) -> Result<Score, String> {
+    metric.read(outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
+        Outcome::Completed(_) => error.to_string(),
+        other => other.describe(),
+    })
 }

@@ -11,6 +11,7 @@ mod markdown;
 mod noise;
 mod screening;
 mod totals;
+mod transfer;
 mod workers;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use line::{duration, gain, line, source, took};
 pub use markdown::markdown;
 pub use noise::section as noise;
 pub use totals::{summary, totals};
+pub use transfer::{description, run_gain, section as transfer, transferred, transfers, whole_gain};
 pub use workers::terminal as workers;
 
 /// Formats the report for a terminal.

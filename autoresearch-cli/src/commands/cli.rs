@@ -24,6 +24,7 @@ use super::schema::SchemaArgs;
 use super::show::ShowArgs;
 use super::status::StatusArgs;
 use super::stop::StopArgs;
+use super::transfer::TransferArgs;
 use super::verify::VerifyArgs;
 
 /// The commands by their use. A test holds this list and the subcommands together.
@@ -34,10 +35,10 @@ Commands:
   run:    run, stop, hint       begin or go on; end it in order; tell the proposer something meanwhile
   look:   status, log, show     where a run is; its experiments; one of them
           diff, best, report    a change; the best so far; everything, with a plot
-          export                the experiments as JSON, CSV or results.tsv
   check:  verify, audit, rerun  is it valid; are its gains real; measure the best again
+          transfer              measure the kept changes under another setting
   use:    apply, bundle, gc     take the kept changes over; write a run as one file; remove old leftovers
-  tools:  completions, man, schema";
+  tools:  export, completions, man, schema";
 
 /// Ratchet search: propose a change, measure it, keep it only if it is really better.
 #[derive(Parser)]
@@ -76,6 +77,7 @@ pub enum Command {
     Bundle(BundleArgs),
     Audit(AuditArgs),
     Rerun(RerunArgs),
+    Transfer(TransferArgs),
     Apply(ApplyArgs),
     Gc(GcArgs),
     Import(ImportArgs),

@@ -2,9 +2,10 @@
 
 use autoresearch_core::internal::journal::Record;
 use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Budget, Cancel, Outcome, Sandbox, Score, Trial};
+use autoresearch_core::{Budget, Cancel, Sandbox, Score, Trial};
 
 use crate::error::CommandError;
+use crate::remeasure::score;
 use crate::session::{LockedRun, Session};
 
 /// Measures the baseline and the incumbent of a run on its holdout, and journals that it was opened. The opening counts even
@@ -42,10 +43,7 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
     for (experiment, candidate) in [(baseline.id, &baseline.candidate), (incumbent.experiment, &incumbent.candidate)] {
         let trial = for_purpose(Trial::new(experiment, number, seed, budget), Purpose::Holdout);
         let outcome = sandbox.run(candidate, &trial, cancel).await?;
-        scores.push(metric.read(&outcome).map(|measurement| measurement.score).map_err(|error| match outcome {
-            Outcome::Completed(_) => error.to_string(),
-            other => other.describe(),
-        }));
+        scores.push(score(&*metric, &outcome));
     }
     if let (Some(best), Some(baseline)) = (scores.pop(), scores.pop()) {
         journal.append(Record::HoldoutMeasured { baseline, best })?;

@@ -13,7 +13,7 @@ use crate::error::CommandError;
 use crate::json::{self, ReportAnswer};
 use crate::repository::Repository;
 use crate::text::terminal;
-use crate::{plot, report};
+use crate::{plot, report, transfer};
 
 /// Print the report of a run, and write it with its plot.
 #[derive(Debug, Args)]
@@ -43,11 +43,13 @@ pub async fn report(repository: Repository, args: ReportArgs) -> Result<ExitCode
     }
     let entries = repository.entries(&tag)?;
     let state = State::replay(&entries)?;
+    let transfers = transfer::Record::all(&repository, &tag);
     if args.json {
-        json::print(&ReportAnswer::new(&tag, &state))?;
+        json::print(&ReportAnswer::new(&tag, &state, &transfers))?;
         return Ok(ExitCode::SUCCESS);
     }
-    terminal::out(report::terminal(&state) + &report::workers(&state, &entries));
+    let transfers = report::transfers(&state, &transfers);
+    terminal::out(report::terminal(&state) + &report::workers(&state, &entries) + &transfers);
     write_report(&repository, &tag, &tag, &state, &entries)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -63,7 +65,8 @@ pub fn write_report(
     let folder = repository.run_folder(tag);
     let (svg, png, markdown) = (folder.join("progress.svg"), folder.join("progress.png"), folder.join("report.md"));
     plot::staircase(state, &svg, &png)?;
-    let text = report::markdown(state, entries, title, "progress.svg");
+    let transfers = report::transfers(state, &transfer::Record::all(repository, tag));
+    let text = report::markdown(state, entries, title, "progress.svg") + &transfers;
     autoresearch_core::internal::results::write_atomically(&markdown, text.as_bytes())?;
     terminal::note(format_args!("report: {}", markdown.display()));
     terminal::note(format_args!("plot: {}", png.display()));

@@ -13,6 +13,7 @@ use crate::json::{self, Detail, ExperimentAnswer, ShowAnswer};
 use crate::report;
 use crate::repository::Repository;
 use crate::text::{clean, clean_line, significant, terminal};
+use crate::transfer;
 
 /// Show one experiment: its change, its trials, the decision, and the end of its log.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub fn show(repository: &Repository, args: &ShowArgs) -> Result<ExitCode, Comman
     let made = run.experiment(args.experiment)?;
     let decided = run.state.experiment(made.id).is_some();
     let experiment = if decided { ExperimentAnswer::decided(&run.state, made) } else { ExperimentAnswer::open(made) };
-    let detail = detail(&run, made);
+    let detail = detail(repository, &run, made);
     if args.read.json {
         let (metric, direction) = json::header(&run.state);
         let answer = ShowAnswer { version: json::VERSION, tag: run.tag.clone(), metric, direction, experiment, detail };
@@ -43,7 +44,7 @@ pub fn show(repository: &Repository, args: &ShowArgs) -> Result<ExitCode, Comman
     Ok(ExitCode::SUCCESS)
 }
 
-fn detail(run: &ReadRun, made: &Experiment) -> Detail {
+fn detail(repository: &Repository, run: &ReadRun, made: &Experiment) -> Detail {
     // The state has the logs of the latest experiments alone, the journal those of all.
     let last = run.entries.iter().rev().find_map(|entry| match &entry.record {
         Record::TrialMeasured(TrialResult { experiment, side: Side::Candidate, outcome, .. })
@@ -54,10 +55,12 @@ fn detail(run: &ReadRun, made: &Experiment) -> Detail {
         _ => None,
     });
     let log = last.map(Outcome::log);
+    let transfers = transfer::Record::all(repository, &run.tag);
     Detail {
         hypothesis: made.hypothesis.clone(),
         scores: made.arm.measurements.iter().map(|measurement| measurement.score.get()).collect(),
         audits: made.audit.iter().map(|audit| Score::get(audit.score)).collect(),
+        transfers: transfers.iter().filter_map(|record| report::transferred(&run.state, record, made.id)).collect(),
         change: made.change.clone(),
         log: log.and_then(|log| log.path.as_ref()).map(|path| path.display().to_string()),
         tail: log.map_or(String::new(), |log| log.tail.clone()),
@@ -76,6 +79,9 @@ fn text(experiment: &ExperimentAnswer, detail: &Detail) -> String {
     line("hypothesis", clean(detail.hypothesis.trim()).into_owned());
     line("trials", list(&detail.scores));
     line("audits", list(&detail.audits));
+    for transfer in &detail.transfers {
+        line("transfer", transfer.clone());
+    }
     for (name, value) in &experiment.metrics {
         line(name, significant(*value));
     }

@@ -134,11 +134,16 @@ impl LogAnswer {
 /// The metric's name and its direction.
 pub fn header(state: &State) -> (String, String) {
     let header = state.header.as_ref();
-    let direction = match header.map(|header| header.direction) {
-        Some(Direction::Maximise) => "maximise",
-        _ => "minimise",
-    };
-    (header.map_or(String::new(), |header| header.metric.clone()), direction.into())
+    let direction = header.map_or(Direction::Minimise, |header| header.direction);
+    (header.map_or(String::new(), |header| header.metric.clone()), word(direction).into())
+}
+
+/// The word for a direction.
+pub fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Minimise => "minimise",
+        Direction::Maximise => "maximise",
+    }
 }
 
 /// The answer of `show`.
@@ -167,6 +172,8 @@ pub struct Detail {
     pub scores: Vec<f64>,
     /// The scores of audits after the decision.
     pub audits: Vec<f64>,
+    /// The findings of transfers to other settings, in words, one for each transfer.
+    pub transfers: Vec<String>,
     /// The change as the proposer made it.
     pub change: serde_json::Value,
     /// Path of the last trial's log, if there is one.

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::experiment::{ExperimentAnswer, header};
 use super::status::Totals;
+use super::transfer::TransferResult;
 use super::version::VERSION;
+use crate::transfer::Record;
 
 /// The answer of `report`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -34,11 +36,13 @@ pub struct ReportAnswer {
     pub deviations: Vec<u32>,
     /// All decided experiments, in the order of the decisions.
     pub experiments: Vec<ExperimentAnswer>,
+    /// The transfers of the run to other settings, the first one at the beginning.
+    pub transfers: Vec<TransferResult>,
 }
 
 impl ReportAnswer {
-    /// The answer for a run.
-    pub fn new(tag: &str, state: &State) -> ReportAnswer {
+    /// The answer for a run with these records of transfers.
+    pub fn new(tag: &str, state: &State, transfers: &[Record]) -> ReportAnswer {
         let (metric, direction) = header(state);
         let incumbent = state.incumbent.as_ref();
         ReportAnswer {
@@ -53,6 +57,7 @@ impl ReportAnswer {
             totals: Totals::of(state),
             deviations: deviations(state).iter().map(|deviation| deviation.experiment.id.0).collect(),
             experiments: state.experiments.iter().map(|made| ExperimentAnswer::decided(state, made)).collect(),
+            transfers: transfers.iter().map(|record| TransferResult::new(state, record)).collect(),
         }
     }
 }

@@ -36,6 +36,7 @@ mod screening;
 mod slots;
 mod text;
 mod timing;
+mod transfer;
 mod verify;
 mod wiring;
 mod workers;
