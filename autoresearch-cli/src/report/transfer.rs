@@ -114,9 +114,8 @@ fn tally(results: &Results) -> String {
     let others: String = others.map(|verdict| format!(", {} {}", number(verdict), verdict.name())).collect();
     let (transferred, all) = (number(Verdict::Transferred), results.keeps.len());
     format!(
-        "{transferred} of {} transferred{others}; the sum: {}. The intervals of the keeps hold together with {:.0} % (Bonferroni), \
+        "{transferred} of {all} keeps transferred{others}; the sum: {}. The intervals of the keeps hold together with {:.0} % (Bonferroni), \
          that of the sum with as much.",
-        count(all, "keep"),
         results.sum.verdict.name(),
         100.0 * (1.0 - LEVEL)
     )

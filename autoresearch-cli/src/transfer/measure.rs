@@ -12,6 +12,7 @@ use super::setting::{Given, commands};
 use crate::error::CommandError;
 use crate::remeasure::score;
 use crate::session::Session;
+use crate::text::significant;
 
 /// The way in which the trials ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,9 @@ pub async fn measure(
         let result = score(&*metric, &outcome);
         let log = outcome.log();
         match &result {
-            Ok(score) => told(format!("round {round}: {}; {}: {}", arm.name, planned.plan.metric, shown(score.get()))),
+            Ok(score) => {
+                told(format!("round {round}: {}; {}: {}", arm.name, planned.plan.metric, significant(score.get())))
+            }
             Err(why) if place == 0 => {
                 let path = log.path.as_ref().map_or(String::new(), |path| format!("; its log: {}", path.display()));
                 return Err(CommandError::Other(format!(
@@ -71,8 +74,4 @@ pub async fn measure(
         record.add(Measured { at: Moment::now(), round, arm: place, seed, seconds, result })?;
     }
     Ok(Ended::Done)
-}
-
-fn shown(score: f64) -> String {
-    crate::text::significant(score)
 }

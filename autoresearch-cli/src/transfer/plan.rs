@@ -78,91 +78,62 @@ pub struct Planned {
 /// # Errors
 /// If the run has kept nothing, or if the setting cannot be applied to its baseline.
 pub fn plan(session: &Session, state: &State, base: &Revision, given: &Given) -> Result<Planned, CommandError> {
-    let nothing = || CommandError::NothingKept(session.tag.clone());
     let kept: Vec<&Experiment> = state.experiments.iter().filter(|made| made.status == Status::Keep).collect();
-    let (Some(header), [baseline, keeps @ ..]) = (&state.header, &kept[..]) else { return Err(nothing()) };
-    let last = keeps.last().ok_or_else(nothing)?;
+    let (Some(header), [baseline, _, ..]) = (&state.header, &kept[..]) else {
+        return Err(CommandError::NothingKept(session.tag.clone()));
+    };
     let lineage = session.lineage()?;
     let (setting, constants) = setting(session, &lineage, (header, base, baseline.revision()), given)?;
     let trees = Trees { lineage: &lineage, constants: &constants, editable: session.config.editable() };
-    // Each state of the lineage under the setting, or why it cannot be applied there.
-    let under: Vec<Under> = kept.iter().map(|made| trees.under(made.revision())).collect::<Result<_, _>>()?;
-    let first = under.first().cloned().ok_or_else(nothing)?;
-    let first =
-        first.map_err(|why| CommandError::Other(format!("the setting cannot be applied to the baseline: {why}")))?;
-
-    let mut arms = Arms::default();
-    arms.add(&first, 0, "baseline".into());
-    let mut rechecks = Vec::new();
-    for (place, pair) in kept.windows(2).enumerate() {
-        let [before, keep] = pair else { continue };
-        let (id, replaced) = (keep.id, trees.replaced(before.revision(), keep.revision(), &setting)?);
-        let steps = (under.get(place).and_then(|under| under.as_ref().ok()), under.get(place + 1));
-        let alone = match steps {
-            (Some(before), Some(Ok(after))) => trees.merged(&before.revision, &first.revision, &after.revision)?,
-            _ => match trees.merged(before.revision(), baseline.revision(), keep.revision())? {
-                Ok(alone) => trees.under(&alone.revision)?,
-                conflict => conflict,
-            },
-        };
-        rechecks.push(match (alone, steps) {
-            (Ok(alone), _) if alone.fingerprint != first.fingerprint => {
-                let own = arms.add(&alone, id, format!("keep {id:03}"));
-                Recheck { experiment: id, form: Form::Alone, arms: Some((0, own)), note: replaced }
-            }
-            (_, (Some(before), Some(Ok(after)))) if before.fingerprint == after.fingerprint => {
-                let note = match replaced.is_empty() {
-                    true => "it changes nothing under this setting".to_owned(),
-                    false => format!("{replaced}; nothing else of it is left to measure"),
-                };
-                Recheck { experiment: id, form: Form::Replaced, arms: None, note }
-            }
-            (alone, (Some(before), Some(Ok(after)))) => {
-                let why = alone.err().unwrap_or_else(|| "alone it changes nothing".into());
-                let to = kept.get(place).map_or(0, |made| made.id);
-                let from = arms.add(before, to, format!("keeps up to {to:03}"));
-                let own = arms.add(after, id, format!("keeps up to {id:03}"));
-                let note = joined(&format!("{why}, so it is measured on the keeps before it"), &replaced);
-                Recheck { experiment: id, form: Form::OnEarlier, arms: Some((from, own)), note }
-            }
-            (alone, (_, after)) => {
-                let after = after.and_then(|after| after.as_ref().err()).cloned();
-                let why =
-                    after.or_else(|| alone.err()).unwrap_or_else(|| "the setting cannot be applied before it".into());
-                Recheck { experiment: id, form: Form::LeftOut, arms: None, note: why }
-            }
-        });
-    }
-    let (id, sum) = (last.id, under.last());
-    let sum = match sum {
-        Some(Ok(all)) if all.fingerprint != first.fingerprint => {
-            let own = arms.add(all, id, "all keeps".into());
-            Recheck { experiment: id, form: Form::Alone, arms: Some((0, own)), note: String::new() }
-        }
-        Some(Err(why)) => Recheck { experiment: id, form: Form::LeftOut, arms: None, note: why.clone() },
-        _ => {
-            let note = "all keeps together change nothing under this setting".into();
-            Recheck { experiment: id, form: Form::Replaced, arms: None, note }
-        }
+    let step = |made: &&Experiment| {
+        let (experiment, revision) = (made.id, made.revision().clone());
+        Ok(Step { experiment, under: trees.under(&revision)?, revision })
     };
+    let steps: Vec<Step> = kept.iter().map(step).collect::<Result<_, CommandError>>()?;
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return Err(CommandError::NothingKept(session.tag.clone()));
+    };
+    let mut arms = match &first.under {
+        Ok(baseline) => Arms::beginning_with(baseline),
+        Err(why) => return Err(CommandError::Other(format!("the setting cannot be applied to the baseline: {why}"))),
+    };
+    let mut keeps = Vec::new();
+    for pair in steps.windows(2) {
+        if let [before, keep] = pair {
+            keeps.push(trees.recheck(&mut arms, first, (before, keep), &setting)?);
+        }
+    }
+    let sum = trees.sum(&mut arms, last);
     // The files of the base hold the constants if those of the baseline do.
     let base = constants.set(&lineage, base)?.unwrap_or_else(|_| base.clone());
     let (metric, direction) = (session.config.metric.name.clone(), session.config.metric()?.direction());
-    let plan = Plan { metric, direction, setting, arms: arms.arms, keeps: rechecks, sum };
+    let plan = Plan { metric, direction, setting, arms: arms.arms, keeps, sum };
     Ok(Planned { plan, candidates: arms.candidates, base })
+}
+
+/// A state of the lineage: the baseline, or a keep on those before it.
+struct Step {
+    experiment: u32,
+    revision: Revision,
+    under: Under,
 }
 
 /// A revision under the setting, or why there is none.
 type Under = Result<Candidate, String>;
 
-/// The arms so far, each with its candidate.
-#[derive(Default)]
+/// The arms so far, each with its candidate. The baseline is the first one.
 struct Arms {
     arms: Vec<Arm>,
     candidates: Vec<Candidate>,
 }
 
 impl Arms {
+    fn beginning_with(baseline: &Candidate) -> Arms {
+        let mut arms = Arms { arms: Vec::new(), candidates: Vec::new() };
+        arms.add(baseline, 0, "baseline".into());
+        arms
+    }
+
     /// Adds an arm, unless there is one with the same files, and returns its place.
     fn add(&mut self, candidate: &Candidate, experiment: u32, name: String) -> usize {
         if let Some(place) = self.arms.iter().position(|arm| arm.content == candidate.fingerprint) {
@@ -171,6 +142,11 @@ impl Arms {
         self.arms.push(Arm { experiment, name, content: candidate.fingerprint.clone() });
         self.candidates.push(candidate.clone());
         self.arms.len() - 1
+    }
+
+    /// Returns whether a candidate has the files of the baseline.
+    fn is_baseline(&self, candidate: &Candidate) -> bool {
+        self.arms.first().is_some_and(|baseline| baseline.content == candidate.fingerprint)
     }
 }
 
@@ -182,6 +158,73 @@ struct Trees<'a> {
 }
 
 impl Trees<'_> {
+    /// Plans the measurement of a keep: alone on the baseline, else on the keeps before it.
+    fn recheck(
+        &self,
+        arms: &mut Arms,
+        first: &Step,
+        (before, keep): (&Step, &Step),
+        setting: &Setting,
+    ) -> Result<Recheck, CommandError> {
+        let replaced = self.replaced(&before.revision, &keep.revision, setting)?;
+        let experiment = keep.experiment;
+        let recheck = |form, arms, note| Ok(Recheck { experiment, form, arms, note });
+        let alone = self.alone(first, before, keep)?;
+        if let Ok(alone) = &alone
+            && !arms.is_baseline(alone)
+        {
+            let own = arms.add(alone, experiment, format!("keep {experiment:03}"));
+            return recheck(Form::Alone, Some((0, own)), replaced);
+        }
+        match (&before.under, &keep.under) {
+            (Ok(under), Ok(after)) if under.fingerprint == after.fingerprint => {
+                let note = match replaced.is_empty() {
+                    true => "it changes nothing under this setting".to_owned(),
+                    false => format!("{replaced}; nothing else of it is left to measure"),
+                };
+                recheck(Form::Replaced, None, note)
+            }
+            (Ok(under), Ok(after)) => {
+                let from = arms.add(under, before.experiment, format!("keeps up to {:03}", before.experiment));
+                let own = arms.add(after, experiment, format!("keeps up to {experiment:03}"));
+                let why = alone.err().unwrap_or_else(|| "alone it changes nothing".into());
+                let note = joined(&format!("{why}, so it is measured on the keeps before it"), &replaced);
+                recheck(Form::OnEarlier, Some((from, own)), note)
+            }
+            (_, Err(why)) => recheck(Form::LeftOut, None, why.clone()),
+            (Err(_), _) => {
+                let why = alone.err().unwrap_or_else(|| "alone it changes nothing".into());
+                recheck(Form::LeftOut, None, format!("{why}, and the setting cannot be applied to the keeps before it"))
+            }
+        }
+    }
+
+    /// Plans the measurement of all keeps together.
+    fn sum(&self, arms: &mut Arms, last: &Step) -> Recheck {
+        let recheck =
+            |form, arms, note: &str| Recheck { experiment: last.experiment, form, arms, note: note.to_owned() };
+        match &last.under {
+            Ok(all) if !arms.is_baseline(all) => {
+                let own = arms.add(all, last.experiment, "all keeps".into());
+                recheck(Form::Alone, Some((0, own)), "")
+            }
+            Ok(_) => recheck(Form::Replaced, None, "all keeps together change nothing under this setting"),
+            Err(why) => recheck(Form::LeftOut, None, why),
+        }
+    }
+
+    /// The change of a keep alone on the baseline, under the setting. The setting is applied first, so that changes of the constant
+    /// itself are in no conflict; where it cannot be, it is applied to what the merge makes.
+    fn alone(&self, first: &Step, before: &Step, keep: &Step) -> Result<Under, CommandError> {
+        if let (Ok(first), Ok(before), Ok(keep)) = (&first.under, &before.under, &keep.under) {
+            return self.merged(&before.revision, &first.revision, &keep.revision);
+        }
+        match self.merged(&before.revision, &first.revision, &keep.revision)? {
+            Ok(alone) => self.under(&alone.revision),
+            conflict => Ok(conflict),
+        }
+    }
+
     fn candidate(&self, revision: Revision) -> Result<Candidate, CommandError> {
         let fingerprint = self.lineage.fingerprint(&revision, &self.editable)?;
         Ok(Candidate { revision, fingerprint, added_lines: 0 })

@@ -47,7 +47,7 @@ enum Line {
 /// A transfer, as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    /// The file.
+    /// Path of its file.
     pub path: PathBuf,
     /// The plan.
     pub plan: Plan,

@@ -28,7 +28,8 @@ pub fn default_repeats(state: &State, plan: &Plan) -> u32 {
     rounds.ceil().clamp(FEWEST, MOST) as u32
 }
 
-/// The mean wall clock of the run's own trials on the full budget, builds included, in seconds.
+/// The median wall clock of the run's own trials on the full budget, builds included, in seconds: the first build often takes longer
+/// than all others.
 pub fn usual_trial(entries: &[Entry]) -> Option<f64> {
     let times = entries.iter().filter_map(|entry| match &entry.record {
         Record::TrialMeasured(end) if end.fidelity == 1.0 && end.result.is_ok() => {
@@ -36,6 +37,7 @@ pub fn usual_trial(entries: &[Entry]) -> Option<f64> {
         }
         _ => None,
     });
-    let times: Vec<f64> = times.collect();
-    (!times.is_empty()).then(|| times.iter().sum::<f64>() / times.len() as f64)
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
 }

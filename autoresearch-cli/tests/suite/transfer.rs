@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::fixture::{Repository, send, text, wait_until};
 use crate::reading::answer;
 
-/// What is searched. The lines between keep changes of neighbours apart for a merge.
+/// The constants of the program. The lines between them let changes of neighbours be merged.
 const WORK: &str = "\
 SIZE=10
 # the first part grows with the size
@@ -22,6 +22,7 @@ CHECK=1
 
 const BENCH: &str = "\
 . ./work.sh
+SIZE=${SIZE:-$LENGTH}
 FACTOR=1
 test $CHECK = 1 || test $SIZE -lt 30 || exit 7
 sleep ${NAP:-0}
@@ -61,7 +62,12 @@ ahead = false
 
 /// A repository with a run `t` of this many kept changes.
 fn with_keeps(keeps: usize) -> Repository {
-    let files = [("work.sh", WORK), ("bench.sh", BENCH), ("ideas.sh", IDEAS), ("autoresearch.toml", CONFIG)];
+    with_ideas(IDEAS, keeps)
+}
+
+/// The same with the ideas of another script.
+fn with_ideas(ideas: &str, keeps: usize) -> Repository {
+    let files = [("work.sh", WORK), ("bench.sh", BENCH), ("ideas.sh", ideas), ("autoresearch.toml", CONFIG)];
     let repository = Repository::with(&[&files[..], &[("program.md", "# Lower the score\n")]].concat());
     repository.succeeds(&["run", "--tag", "t", "--experiments", &keeps.to_string()]);
     assert_eq!(repository.rows().iter().filter(|row| row.contains("\tkeep\t")).count(), keeps + 1);
@@ -159,6 +165,19 @@ fn a_keep_that_fails_under_the_setting_is_a_finding() {
     // Without the baseline there is nothing to compare with.
     let said = repository.fails(&["transfer", "--run", "sh nowhere.sh"]);
     assert!(said.contains("the baseline gives no number under this setting: ") && said.contains("its log: "), "{said}");
+}
+
+#[test]
+fn a_keep_that_takes_the_constant_away_is_left_out_and_one_after_it_is_not() {
+    let rename =
+        "grep -q ^SIZE work.sh && sed s/^SIZE=10/LENGTH=9/ work.sh > new && mv new work.sh && echo renamed && exit 0\n";
+    let third = "grep -q CACHE=0";
+    let repository = with_ideas(&IDEAS.replace(third, &format!("{rename}{third}")), 4);
+    let answer = answer(&repository, "transfer", &["transfer", "--set", "SIZE=40", "--json"]);
+    let expected = ["alone transferred", "alone transferred", "left_out left out", "alone worse", "left_out left out"];
+    assert_eq!(verdicts(&answer), expected, "{answer:#}");
+    let note = answer["keeps"][2]["note"].as_str().unwrap();
+    assert!(note.contains("no editable file has a value named SIZE; there are: LENGTH"), "{note}");
 }
 
 #[test]
