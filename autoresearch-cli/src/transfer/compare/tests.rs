@@ -82,8 +82,8 @@ fn equal_scores_are_luck_where_the_run_had_noise() {
         let record = record(&[vec![0.91; rounds], vec![0.90; rounds], vec![0.90; rounds]]);
         Results::new(&record, known).sum.verdict
     };
-    // One of C(6, 3) = 20 ways, and of C(10, 5) = 252.
-    assert_eq!((found(3, &known), found(5, &known)), (Verdict::NotShown, Verdict::Transferred));
+    // Two of C(6, 3) = 20 ways, and of C(8, 4) = 70.
+    assert_eq!((found(3, &known), found(4, &known)), (Verdict::NotShown, Verdict::Transferred));
     assert_eq!(found(2, &Noise::default().with(&[0.9, 0.9])), Verdict::Transferred, "the run saw no noise either");
     assert_eq!(results(&[vec![1.0; 3], vec![1.0; 3], vec![1.0; 3]]).sum.verdict, Verdict::NotShown);
 }
