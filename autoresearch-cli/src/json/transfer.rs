@@ -137,7 +137,7 @@ impl TransferResult {
             changes.iter().map(change).collect()
         };
         let keep = |recheck: &Recheck, finding: &transfer::Finding, run_gain: Option<f64>| KeepResult {
-            experiment: recheck.experiment,
+            experiment: recheck.experiment.0,
             description: report::description(state, recheck.experiment),
             form: form(recheck.form).to_owned(),
             note: finding.failure.clone().unwrap_or_else(|| recheck.note.clone()),

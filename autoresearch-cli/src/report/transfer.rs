@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use autoresearch_core::internal::audit;
-use autoresearch_core::{Experiment, Score, State};
+use autoresearch_core::{Experiment, ExperimentId, Score, State};
 
 use super::line::escape_cell;
 use crate::text::{clean_line, count, signed, significant};
@@ -59,7 +59,7 @@ pub fn section(state: &State, record: &Record) -> String {
 }
 
 /// One line on a keep of a transfer; `None` for an experiment that it has not.
-pub fn transferred(state: &State, record: &Record, experiment: u32) -> Option<String> {
+pub fn transferred(state: &State, record: &Record, experiment: ExperimentId) -> Option<String> {
     let place = record.plan.keeps.iter().position(|keep| keep.experiment == experiment)?;
     let results = Results::new(record, &audit::noise(state));
     let finding = results.keeps.get(place)?;
@@ -68,7 +68,7 @@ pub fn transferred(state: &State, record: &Record, experiment: u32) -> Option<St
 }
 
 /// The gain of a keep in the run, by trials that did not choose it where there are such.
-pub fn run_gain(state: &State, experiment: u32) -> Option<f64> {
+pub fn run_gain(state: &State, experiment: ExperimentId) -> Option<f64> {
     audit::keeps(state).into_iter().find(|keep| keep.experiment.id == experiment).map(|keep| keep.gain)
 }
 
@@ -80,7 +80,7 @@ pub fn whole_gain(state: &State) -> Option<f64> {
 }
 
 /// The description of an experiment in one line; empty if there is none.
-pub fn description(state: &State, experiment: u32) -> String {
+pub fn description(state: &State, experiment: ExperimentId) -> String {
     state.experiment(experiment).map_or(String::new(), |made| clean_line(&made.description))
 }
 

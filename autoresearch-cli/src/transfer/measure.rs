@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use autoresearch_core::internal::journal::Moment;
 use autoresearch_core::internal::{Purpose, for_purpose};
-use autoresearch_core::{Cancel, Sandbox, SandboxError, Trial};
+use autoresearch_core::{Cancel, ExperimentId, Sandbox, SandboxError, Trial};
 
 use super::plan::Planned;
 use super::record::{Measured, Record};
@@ -46,7 +46,8 @@ pub async fn measure(
             return Ok(Ended::OutOfTime);
         }
         let (Some(arm), Some(candidate)) = (planned.plan.arms.get(place), planned.candidates.get(place)) else { break };
-        let (seed, number) = (Purpose::Transfer.seed(seed, 0, round.into()), record.trials.len() as u32 + 1);
+        let (seed, number) =
+            (Purpose::Transfer.seed(seed, ExperimentId::BASELINE, round.into()), record.trials.len() as u32 + 1);
         let trial = Trial::new(arm.experiment, number, seed, session.config.budget());
         let outcome = match sandbox.run(candidate, &for_purpose(trial, Purpose::Transfer), cancel).await {
             Err(SandboxError::Cancelled) => return Ok(Ended::Interrupted),

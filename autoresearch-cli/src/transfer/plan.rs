@@ -1,7 +1,7 @@
 //! The revisions that a transfer measures, and the comparisons between them.
 
 use autoresearch_core::internal::git::{Conflict, Lineage};
-use autoresearch_core::{Candidate, Direction, EditablePaths, Experiment, Revision, State, Status};
+use autoresearch_core::{Candidate, Direction, EditablePaths, Experiment, ExperimentId, Revision, State, Status};
 use serde::{Deserialize, Serialize};
 
 use super::setting::{Change, Constants, Given, Setting, setting};
@@ -29,7 +29,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arm {
     /// The keep that made it; 0 is the baseline.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// Its name for people.
     pub name: String,
     /// The same for all revisions with the same files.
@@ -54,7 +54,7 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recheck {
     /// The keep; of the sum the one that made the incumbent.
-    pub experiment: u32,
+    pub experiment: ExperimentId,
     /// The form in which it is measured.
     pub form: Form,
     /// The arm that it is compared with and its own, by their places, unless nothing is measured.
@@ -113,7 +113,7 @@ pub fn plan(session: &Session, state: &State, base: &Revision, given: &Given) ->
 
 /// A state of the lineage: the baseline, or a keep on those before it.
 struct Step {
-    experiment: u32,
+    experiment: ExperimentId,
     revision: Revision,
     under: Under,
 }
@@ -130,12 +130,12 @@ struct Arms {
 impl Arms {
     fn beginning_with(baseline: &Candidate) -> Arms {
         let mut arms = Arms { arms: Vec::new(), candidates: Vec::new() };
-        arms.add(baseline, 0, "baseline".into());
+        arms.add(baseline, ExperimentId::BASELINE, "baseline".into());
         arms
     }
 
     /// Adds an arm, unless there is one with the same files, and returns its place.
-    fn add(&mut self, candidate: &Candidate, experiment: u32, name: String) -> usize {
+    fn add(&mut self, candidate: &Candidate, experiment: ExperimentId, name: String) -> usize {
         if let Some(place) = self.arms.iter().position(|arm| arm.content == candidate.fingerprint) {
             return place;
         }

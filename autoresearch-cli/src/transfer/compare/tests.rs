@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use autoresearch_core::ExperimentId;
 use autoresearch_core::internal::journal::Moment;
 
 use super::super::plan::Arm;
@@ -8,13 +9,16 @@ use super::super::setting::Setting;
 use super::*;
 
 fn recheck(experiment: u32, arms: (usize, usize)) -> Recheck {
-    Recheck { experiment, form: Form::Alone, arms: Some(arms), note: String::new() }
+    Recheck { experiment: ExperimentId(experiment), form: Form::Alone, arms: Some(arms), note: String::new() }
 }
 
 /// A transfer with these scores of each arm by rounds, the baseline first; the last arm is the sum. Lower is better.
 fn record(scores: &[Vec<f64>]) -> Record {
-    let arm =
-        |experiment: usize| Arm { experiment: experiment as u32, name: String::new(), content: experiment.to_string() };
+    let arm = |experiment: usize| Arm {
+        experiment: ExperimentId(experiment as u32),
+        name: String::new(),
+        content: experiment.to_string(),
+    };
     let plan = Plan {
         metric: "score".into(),
         direction: Direction::Minimise,

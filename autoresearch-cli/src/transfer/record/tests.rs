@@ -1,12 +1,16 @@
-use autoresearch_core::Direction;
+use autoresearch_core::{Direction, ExperimentId};
 
 use super::super::plan::{Arm, Form, Recheck};
 use super::super::setting::Setting;
 use super::*;
 
 fn plan(arms: usize) -> Plan {
-    let arm = |place: usize| Arm { experiment: place as u32, name: format!("arm {place}"), content: place.to_string() };
-    let sum = Recheck { experiment: 1, form: Form::Alone, arms: Some((0, 1)), note: String::new() };
+    let arm = |place: usize| Arm {
+        experiment: ExperimentId(place as u32),
+        name: format!("arm {place}"),
+        content: place.to_string(),
+    };
+    let sum = Recheck { experiment: ExperimentId(1), form: Form::Alone, arms: Some((0, 1)), note: String::new() };
     Plan {
         metric: "score".into(),
         direction: Direction::Minimise,
