@@ -15,6 +15,9 @@ use autoresearch_llm::failure::{self, ok};
 use autoresearch_llm::log::{Log, Step};
 use autoresearch_llm::ops::attention::{Heads, Kernel, Window};
 use autoresearch_llm::ops::function::drop_grad;
+use autoresearch_llm::ops::gate::gated;
+use autoresearch_llm::ops::linear::several;
+use autoresearch_llm::ops::residual::Stream;
 use autoresearch_llm::ops::{self, adamw, head, mlp, norm, precision};
 use autoresearch_llm::strict::{leave, serve};
 use autoresearch_llm::summary::{Details, Summary};
@@ -141,27 +144,28 @@ impl Block {
     fn attention(
         &self,
         x: &Tensor,
-        ve: Option<Tensor>,
+        ve: Option<(&Tensor, &Tensor)>,
         (cos, sin): (&Tensor, &Tensor),
         window: &Window,
         config: &Config,
     ) -> Tensor {
         let (b, t, _) = x.size3().unwrap_or_default();
         let (h, hk, d) = (config.n_head, config.n_kv_head, config.head_dim());
-        let q = linear(x, &self.c_q).view([b, t, h, d]);
-        let k = linear(x, &self.c_k).view([b, t, hk, d]);
-        let v = linear(x, &self.c_v).view([b, t, hk, d]);
-        // Value residual: value embeddings are mixed in, gated for each head by the input.
-        let v = match (ve, &self.ve_gate) {
-            (Some(ve), Some(gate)) => {
-                let gate = linear(&x.narrow(2, 0, VE_GATE_CHANNELS.min(config.n_embd)), gate).sigmoid() * 2.0;
-                v + gate.unsqueeze(-1) * ve.view([b, t, hk, d])
+        let Block { c_q, c_k, c_v, .. } = self;
+        let (q, k, v) = match (ve, &self.ve_gate) {
+            // Value residual: value embeddings are mixed in, gated for each head by the first channels of the input.
+            (Some((table, idx)), Some(gate)) => {
+                let [q, k, v, logits] = ok(several(x, [c_q, c_k, c_v, gate]));
+                (q, k, ok(gated(&v.view([b, t, hk, d]), &logits, table, idx)))
             }
-            _ => v,
+            _ => {
+                let [q, k, v] = ok(several(x, [c_q, c_k, c_v]));
+                (q, k, v.view([b, t, hk, d]))
+            }
         };
         // Rotary positions and QK-norm.
-        let q = ok(norm::rotary_norm(&q, cos, sin)).transpose(1, 2);
-        let k = ok(norm::rotary_norm(&k, cos, sin)).transpose(1, 2);
+        let q = ok(norm::rotary_norm(&q.view([b, t, h, d]), cos, sin)).transpose(1, 2);
+        let k = ok(norm::rotary_norm(&k.view([b, t, hk, d]), cos, sin)).transpose(1, 2);
         let y = ok(window.attend(&q, &k, &v.transpose(1, 2)));
         linear(&y.transpose(1, 2).contiguous().view([b, t, -1]), &self.c_proj)
     }
@@ -301,15 +305,16 @@ impl Gpt {
         assert!(t <= self.config.sequence_len, "{t} tokens, but the model's context is {}", self.config.sequence_len);
         let (cos, sin) = (self.cos.narrow(1, 0, t), self.sin.narrow(1, 0, t));
         let x0 = norm(&Tensor::embedding(&self.wte, idx, -1, false, false));
-        let mut x = x0.shallow_clone();
+        let mut stream = Stream::new(&x0);
         for (i, block) in self.h.iter().enumerate() {
-            let (resid, skip) = (self.resid_lambdas.i(i as i64), self.x0_lambdas.i(i as i64));
-            x = &x * resid.to_kind(x.kind()) + &x0 * skip.to_kind(x.kind());
-            let ve = self.value_embeds[i].as_ref().map(|ve| Tensor::embedding(ve, idx, -1, false, false));
-            x = &x + block.attention(&norm(&x), ve, (&cos, &sin), &self.windows[i], &self.config);
-            x = &x + block.mlp(&norm(&x));
+            // The stream is scaled, and its beginning mixed back in; each branch sees its norm and is added to it.
+            let x = ok(stream.mix(&self.resid_lambdas.i(i as i64), &self.x0_lambdas.i(i as i64)));
+            let ve = self.value_embeds[i].as_ref().map(|table| (table, idx));
+            ok(stream.add(&block.attention(&x, ve, (&cos, &sin), &self.windows[i], &self.config)));
+            let x = ok(stream.norm());
+            ok(stream.add(&block.mlp(&x)));
         }
-        norm(&x)
+        ok(stream.norm())
     }
 
     /// Computes the logits of the next token in float, batch x sequence x vocabulary, for up to the length of the context.
@@ -538,7 +543,11 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let eval_rows = evaluate::rows(&workload, DEVICE_BATCH_SIZE)?;
     println!("Model config: {config:?} on {device:?}");
     let model = Gpt::new(config, device);
-    println!("Operations: {form:?}, short windows: {:?}", model.attention_kernel());
+    let kernels = match ops::status(device, model.wte.kind()) {
+        Ok(architecture) => format!("this crate's for {architecture}"),
+        Err(why) => format!("libtorch's alone ({why})"),
+    };
+    println!("Operations: {form:?}, short windows: {:?}, kernels: {kernels}", model.attention_kernel());
     let (num_params, flops_per_token) = (model.num_params() as f64, model.estimate_flops() as f64);
     println!("Parameters: {num_params}; estimated FLOPs per token: {flops_per_token:e}");
     let mut optimizer = MuonAdamW::new(&model);

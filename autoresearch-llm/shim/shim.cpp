@@ -1,6 +1,6 @@
 // What libtorch offers in C++ and the bindings lack: autograd functions whose two passes are Rust closures, gradients that
-// are dropped instead of zeroed, FlashAttention in a window, fused AdamW, float32 precision, autocast with a kind, and the
-// memory of tensors.
+// are dropped instead of zeroed, FlashAttention in a window, fused AdamW, float32 precision, autocast with a kind, the stream
+// that work goes to, and the memory of tensors.
 //
 // Tensors cross as pointers to at::Tensor, as in torch-sys. Every function that can fail returns its message, to be freed
 // with autoresearch_free, or a null pointer.
@@ -15,6 +15,7 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
@@ -55,7 +56,8 @@ struct Sink {
 
 extern "C" {
 using Forward = void (*)(void* closure, at::Tensor** inputs, size_t count, Sink* sink);
-using Backward = void (*)(void* closure, at::Tensor** saved, size_t count, at::Tensor* gradient, Sink* sink);
+using Backward = void (*)(void* closure, at::Tensor** saved, size_t count, at::Tensor** gradients, size_t outputs,
+                          Sink* sink);
 using Drop = void (*)(void* closure);
 }
 
@@ -85,17 +87,19 @@ void check(const Sink& sink) {
 }
 
 struct RustFunction : torch::autograd::Function<RustFunction> {
-  static at::Tensor forward(AutogradContext* ctx, at::TensorList inputs, Call* call) {
+  static variable_list forward(AutogradContext* ctx, at::TensorList inputs, Call* call) {
     variable_list copies = inputs.vec();
     auto arguments = pointers(copies);
     Sink sink;
     call->forward(call->closure, arguments.data(), arguments.size(), &sink);
     check(sink);
-    TORCH_CHECK(sink.outputs.size() == 1, "a forward pass must have one output");
+    TORCH_CHECK(!sink.outputs.empty(), "a forward pass must have an output");
+    // Of an output that nobody used there is no gradient, instead of one of zeros.
+    ctx->set_materialize_grads(false);
     ctx->save_for_backward(std::move(sink.saved));
     ctx->saved_data["backward"] = c10::IValue::make_capsule(call->backward);
     ctx->saved_data["inputs"] = static_cast<int64_t>(inputs.size());
-    return sink.outputs[0];
+    return std::move(sink.outputs);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
@@ -103,8 +107,10 @@ struct RustFunction : torch::autograd::Function<RustFunction> {
     auto* closure = static_cast<Closure*>(held.get());
     auto saved = ctx->get_saved_variables();
     auto arguments = pointers(saved);
+    std::vector<at::Tensor*> given;
+    for (auto& gradient : gradients) given.push_back(gradient.defined() ? &gradient : nullptr);
     Sink sink;
-    closure->backward(closure->closure, arguments.data(), arguments.size(), &gradients[0], &sink);
+    closure->backward(closure->closure, arguments.data(), arguments.size(), given.data(), given.size(), &sink);
     check(sink);
     size_t expected = static_cast<size_t>(ctx->saved_data["inputs"].toInt());
     TORCH_CHECK(sink.outputs.size() == expected, "a backward pass gave ", sink.outputs.size(), " gradients for ",
@@ -139,12 +145,14 @@ void autoresearch_save(Sink* sink, at::Tensor* tensor) { sink->saved.push_back(*
 void autoresearch_fail(Sink* sink, const char* text, size_t size) { sink->failure = std::string(text, size); }
 
 char* autoresearch_apply(at::Tensor** inputs, size_t count, Forward forward, void* forward_closure, Backward backward,
-                         void* backward_closure, Drop drop, at::Tensor** output) {
+                         void* backward_closure, Drop drop, at::Tensor** outputs, size_t expected) {
   return guarded([&] {
     Call call{forward, forward_closure, c10::make_intrusive<Closure>(backward_closure, backward, drop)};
     variable_list arguments;
     for (size_t i = 0; i < count; i++) arguments.push_back(*inputs[i]);
-    *output = new at::Tensor(RustFunction::apply(at::TensorList(arguments), &call));
+    auto made = RustFunction::apply(at::TensorList(arguments), &call);
+    TORCH_CHECK(made.size() == expected, "a forward pass gave ", made.size(), " outputs instead of ", expected);
+    for (size_t i = 0; i < expected; i++) outputs[i] = new at::Tensor(std::move(made[i]));
   });
 }
 
@@ -247,6 +255,14 @@ void autoresearch_meter_stop(int64_t* now, int64_t* peak) {
   auto* meter = static_cast<Meter*>(held.get());
   *now = meter->now;
   *peak = meter->peak;
+}
+
+// The stream that work on this thread goes to, as the driver knows it.
+char* autoresearch_cuda_stream(int index, void** stream) {
+  return guarded([&] {
+    c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
+    *stream = guard.getStream({c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index)}).native_handle();
+  });
 }
 
 char* autoresearch_cuda_memory(int index, int64_t* now, int64_t* peak) {

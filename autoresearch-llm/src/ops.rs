@@ -2,7 +2,8 @@
 //!
 //! Every one of them has its plain form beside it, called `plain`, which says in a few lines what it computes; tests hold
 //! both equal, and the gradients against finite differences in double precision. [`function::custom`] is how they are
-//! written, and how a researcher adds one, from Rust alone. `AUTORESEARCH_OPERATIONS=plain` has a run use the plain forms.
+//! written, and how a researcher adds one, from Rust alone. On CUDA those that move much memory take kernels of this crate
+//! ([`kernel`]). `AUTORESEARCH_OPERATIONS` chooses: `fused`, `libtorch` for the fused forms without these kernels, or `plain`.
 
 use std::sync::OnceLock;
 
@@ -15,12 +16,19 @@ pub mod attention;
 pub mod flash;
 pub mod function;
 pub mod gradcheck;
+pub mod gate;
 pub mod head;
 mod heads;
+pub mod kernel;
+pub mod linear;
 pub mod memory;
 pub mod mlp;
 pub mod norm;
+mod own;
 pub mod precision;
+pub mod residual;
+
+pub use own::{kernels, status};
 
 /// The form in which operations are computed in this process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,13 +36,15 @@ pub enum Form {
     /// The fast way.
     #[default]
     Fused,
+    /// The same, with libtorch's operations alone where [`Form::Fused`] takes kernels of this crate.
+    Libtorch,
     /// In single steps of libtorch, to compare with: for a doubt about a result, or to see what the fast way gains.
     Plain,
 }
 
 /// `AUTORESEARCH_OPERATIONS` names no form.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("AUTORESEARCH_OPERATIONS is `{0}`; give fused or plain")]
+#[error("AUTORESEARCH_OPERATIONS is `{0}`; give fused, libtorch or plain")]
 pub struct UnknownForm(String);
 
 /// The form that `AUTORESEARCH_OPERATIONS` names, `fused` without it; the same as long as the process lives.
@@ -46,6 +56,7 @@ pub fn form() -> Result<Form, UnknownForm> {
     static FORM: OnceLock<Result<Form, UnknownForm>> = OnceLock::new();
     let named = || match std::env::var("AUTORESEARCH_OPERATIONS").unwrap_or_default().as_str() {
         "" | "fused" => Ok(Form::Fused),
+        "libtorch" => Ok(Form::Libtorch),
         "plain" => Ok(Form::Plain),
         other => Err(UnknownForm(other.to_owned())),
     };

@@ -12,7 +12,7 @@ pub(super) struct Sink {
 }
 
 pub(super) type Forward = unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *mut Sink);
-pub(super) type Backward = unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *mut C_tensor, *mut Sink);
+pub(super) type Backward = unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *const *mut C_tensor, usize, *mut Sink);
 pub(super) type Drop = unsafe extern "C" fn(*mut c_void);
 
 unsafe extern "C" {
@@ -28,7 +28,8 @@ unsafe extern "C" {
         backward: Backward,
         backward_closure: *mut c_void,
         drop: Drop,
-        output: *mut *mut C_tensor,
+        outputs: *mut *mut C_tensor,
+        expected: usize,
     ) -> *mut c_char;
     pub(super) fn autoresearch_grad_enabled() -> c_int;
     pub(super) fn autoresearch_drop_grad(tensor: *const C_tensor) -> *mut c_char;
@@ -68,6 +69,7 @@ unsafe extern "C" {
     pub(super) fn autoresearch_autocast_end(cuda: c_int, was_enabled: c_int, was_kind: i8) -> *mut c_char;
     pub(super) fn autoresearch_meter_start();
     pub(super) fn autoresearch_meter_stop(now: *mut i64, peak: *mut i64);
+    pub(super) fn autoresearch_cuda_stream(index: c_int, stream: *mut *mut c_void) -> *mut c_char;
     pub(super) fn autoresearch_cuda_memory(index: c_int, now: *mut i64, peak: *mut i64) -> *mut c_char;
 }
 

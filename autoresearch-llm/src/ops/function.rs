@@ -9,12 +9,21 @@ use torch_sys::C_tensor;
 
 use super::ffi;
 
+/// The result of a forward pass with `N` outputs.
+#[derive(Debug)]
+pub struct Forwards<const N: usize> {
+    /// The results.
+    pub outputs: [Tensor; N],
+    /// Tensors that the backward pass needs. Inputs, outputs and other tensors may be kept; all are freed after it.
+    pub saved: Vec<Tensor>,
+}
+
 /// The result of a forward pass.
 #[derive(Debug)]
 pub struct Forward {
     /// The result.
     pub output: Tensor,
-    /// Tensors that the backward pass needs. Inputs, the output itself and other tensors may be kept; all are freed after it.
+    /// As in [`Forwards`].
     pub saved: Vec<Tensor>,
 }
 
@@ -63,27 +72,52 @@ where
     F: FnOnce(&[Tensor]) -> Forward,
     B: Fn(&[Tensor], &Tensor) -> Vec<Option<Tensor>> + Send + 'static,
 {
+    let forward = |inputs: &[Tensor]| {
+        let Forward { output, saved } = forward(inputs);
+        Forwards { outputs: [output], saved }
+    };
+    let count = inputs.len();
+    // Where there is no gradient of the only output, there is none of the inputs.
+    let backward = move |saved: &[Tensor], [gradient]: &[Option<Tensor>; 1]| match gradient {
+        Some(gradient) => backward(saved, gradient),
+        None => (0..count).map(|_| None).collect(),
+    };
+    custom_many(inputs, forward, backward).map(|[output]| output)
+}
+
+/// As [`custom`], with `N` outputs. `backward` gets a gradient for each of them, `None` for one that the result of the
+/// differentiation does not depend on. An input may be an output.
+///
+/// # Errors
+///
+/// Those of [`custom`].
+pub fn custom_many<const N: usize, F, B>(inputs: &[&Tensor], forward: F, backward: B) -> Result<[Tensor; N], TchError>
+where
+    F: FnOnce(&[Tensor]) -> Forwards<N>,
+    B: Fn(&[Tensor], &[Option<Tensor>; N]) -> Vec<Option<Tensor>> + Send + 'static,
+{
     let pointers: Vec<*const C_tensor> = inputs.iter().map(|input| input.as_ptr()).collect();
     let mut forward: ForwardCall<F> = Some(forward);
     let backward = Box::into_raw(Box::new(backward));
-    let mut output: *mut C_tensor = std::ptr::null_mut();
+    let mut outputs: [*mut C_tensor; N] = [std::ptr::null_mut(); N];
     // SAFETY: the pointers are those of live tensors; `forward` is called during this call alone; `backward` belongs to the
-    // graph from here on, which drops it exactly once, also when this call fails.
+    // graph from here on, which drops it exactly once, also when this call fails; there is room for N outputs.
     let message = unsafe {
         ffi::autoresearch_apply(
             pointers.as_ptr(),
             pointers.len(),
-            call_forward::<F>,
+            call_forward::<N, F>,
             (&raw mut forward).cast(),
-            call_backward::<B>,
+            call_backward::<N, B>,
             backward.cast(),
             drop_backward::<B>,
-            &raw mut output,
+            outputs.as_mut_ptr(),
+            N,
         )
     };
     ffi::checked(message)?;
-    // SAFETY: without a message the output is a new tensor, which is ours.
-    Ok(unsafe { Tensor::from_ptr(output) })
+    // SAFETY: without a message the outputs are new tensors, which are ours.
+    Ok(outputs.map(|output| unsafe { Tensor::from_ptr(output) }))
 }
 
 /// Returns true when operations are recorded for gradients on this thread.
@@ -106,7 +140,7 @@ unsafe fn handles(pointers: *const *mut C_tensor, count: usize) -> Vec<Tensor> {
     (0..count).map(|i| unsafe { Tensor::clone_from_ptr(*pointers.add(i)) }).collect()
 }
 
-unsafe extern "C" fn call_forward<F: FnOnce(&[Tensor]) -> Forward>(
+unsafe extern "C" fn call_forward<const N: usize, F: FnOnce(&[Tensor]) -> Forwards<N>>(
     closure: *mut c_void,
     inputs: *const *mut C_tensor,
     count: usize,
@@ -119,8 +153,8 @@ unsafe extern "C" fn call_forward<F: FnOnce(&[Tensor]) -> Forward>(
     }));
     match result {
         // SAFETY: C++ copies the handles before it returns.
-        Ok(Some(Forward { output, saved })) => unsafe {
-            ffi::autoresearch_output(sink, output.as_ptr());
+        Ok(Some(Forwards { outputs, saved })) => unsafe {
+            outputs.iter().for_each(|tensor| ffi::autoresearch_output(sink, tensor.as_ptr()));
             saved.iter().for_each(|tensor| ffi::autoresearch_save(sink, tensor.as_ptr()));
         },
         Ok(None) => fail(sink, "a forward pass was called twice"),
@@ -128,17 +162,20 @@ unsafe extern "C" fn call_forward<F: FnOnce(&[Tensor]) -> Forward>(
     }
 }
 
-unsafe extern "C" fn call_backward<B: Fn(&[Tensor], &Tensor) -> Vec<Option<Tensor>>>(
+unsafe extern "C" fn call_backward<const N: usize, B: Fn(&[Tensor], &[Option<Tensor>; N]) -> Vec<Option<Tensor>>>(
     closure: *mut c_void,
     saved: *const *mut C_tensor,
     count: usize,
-    gradient: *mut C_tensor,
+    gradients: *const *mut C_tensor,
+    outputs: usize,
     sink: *mut ffi::Sink,
 ) {
     // SAFETY: the graph calls it, one thread at a time, before it drops the closure, with live tensors.
     let result = catch_unwind(AssertUnwindSafe(|| unsafe {
         let backward = &*closure.cast::<B>();
-        tch::no_grad(|| backward(&handles(saved, count), &Tensor::clone_from_ptr(gradient)))
+        let gradient = |i: usize| (i < outputs).then(|| *gradients.add(i)).filter(|gradient| !gradient.is_null());
+        let gradients = std::array::from_fn(|i| gradient(i).map(|gradient| Tensor::clone_from_ptr(gradient)));
+        tch::no_grad(|| backward(&handles(saved, count), &gradients))
     }));
     match result {
         Ok(gradients) => gradients.iter().for_each(|gradient| {

@@ -8,6 +8,12 @@
 use tch::{Device, Kind, Reduction, TchError, Tensor, no_grad};
 
 use super::function::{Forward, custom};
+use super::kernel::Grid;
+use super::own::{self, CROSS_ENTROPY};
+use crate::failure::ok;
+
+/// The largest soft cap of the kernel, which takes the cap itself for the largest logit: e^-80 is still a float32.
+const LARGEST_CAP: f64 = 40.0;
 
 /// Targets of this value count neither in the loss nor in the gradients.
 pub const IGNORED: i64 = -1;
@@ -31,6 +37,9 @@ pub fn chunk(vocab_size: i64, device: Device) -> i64 {
 pub fn mean_loss(x: &Tensor, weight: &Tensor, targets: &Tensor, softcap: f64, chunk: i64) -> Result<Tensor, TchError> {
     let forward = |inputs: &[Tensor]| {
         let [x, weight, targets] = inputs else { return Forward { output: Tensor::new(), saved: vec![] } };
+        if has_kernel(x, softcap) {
+            return ok(mean_loss_by_kernel(x, weight, targets, softcap, chunk));
+        }
         let (low, sums) = (weight.to_kind(x.kind()), exact(x.kind()));
         let grad_x = x.empty_like();
         let mut grad_weight = weight.zeros_like();
@@ -88,11 +97,63 @@ pub fn token_losses(
     no_grad(|| {
         let low = weight.to_kind(x.kind());
         let of_chunk = |(start, size): (i64, i64)| {
+            if has_kernel(x, softcap) {
+                let logits = x.narrow(0, start, size).linear(&low, None::<&Tensor>);
+                return ok(losses(&logits, &targets.narrow(0, start, size), None, softcap));
+            }
             let logits = tanh_of_logits(&x.narrow(0, start, size), &low, softcap) * softcap;
             cross_entropy(&logits, &targets.narrow(0, start, size), Reduction::None)
         };
         Ok(Tensor::cat(&chunks(x.size()[0], chunk).map(of_chunk).collect::<Vec<_>>(), 0))
     })
+}
+
+fn has_kernel(x: &Tensor, softcap: f64) -> bool {
+    own::is_taken(x) && softcap > 0.0 && softcap <= LARGEST_CAP
+}
+
+/// The forward pass of [`mean_loss`]: a chunk's logits become their gradients where they lie.
+fn mean_loss_by_kernel(
+    x: &Tensor,
+    weight: &Tensor,
+    targets: &Tensor,
+    softcap: f64,
+    chunk: i64,
+) -> Result<Forward, TchError> {
+    let low = weight.to_kind(x.kind());
+    // What a token weighs in the mean.
+    let share = targets.not_equal(IGNORED).sum(Kind::Float).reciprocal();
+    let grad_x = Tensor::empty(x.size(), (x.kind(), x.device()));
+    let mut grad_weight = weight.zeros_like();
+    let mut sum = Tensor::zeros([], (Kind::Float, x.device()));
+    for (start, size) in chunks(x.size()[0], chunk) {
+        let part = |tensor: &Tensor| tensor.narrow(0, start, size);
+        let logits = part(x).linear(&low, None::<&Tensor>);
+        sum += losses(&logits, &part(targets), Some(&share), softcap)?.sum(Kind::Float);
+        let _ = logits.f_matmul_out(&part(&grad_x), &low)?;
+        // A sum of two kinds needs no copy of the one in the other's.
+        grad_weight += logits.tr().f_matmul(&part(x))?;
+    }
+    Ok(Forward { output: sum * share, saved: vec![grad_x, grad_weight] })
+}
+
+/// The loss of every token, by a kernel. With a share the logits become their own gradients, times that.
+fn losses(logits: &Tensor, targets: &Tensor, share: Option<&Tensor>, softcap: f64) -> Result<Tensor, TchError> {
+    let (tokens, words) = logits.size2()?;
+    let losses = Tensor::empty([tokens], (Kind::Float, logits.device()));
+    CROSS_ENTROPY.launch(
+        Grid { blocks: tokens, threads: own::of_row(words, 256) },
+        &[
+            logits.into(),
+            (&targets.contiguous()).into(),
+            share.into(),
+            (&losses).into(),
+            words.into(),
+            softcap.into(),
+            i64::from(share.is_some()).into(),
+        ],
+    )?;
+    Ok(losses)
 }
 
 /// Computes the loss in single steps, with all logits at once.

@@ -5,6 +5,7 @@
 mod corpus;
 mod download;
 mod flash;
+mod kernels;
 mod ops;
 mod packing;
 mod strict;
