@@ -12,6 +12,7 @@ mod contest;
 mod cuda;
 mod durable_core;
 mod faults;
+mod gpu;
 mod house;
 mod isolation;
 mod ladder;
@@ -45,6 +46,7 @@ const EVIDENCE: &[(&str, &[(&str, Measure)])] = &[
     ("faults", faults::FIGURES),
     ("any-repository", any_repository::FIGURES),
     ("isolation", isolation::FIGURES),
+    ("gpu", gpu::FIGURES),
 ];
 
 /// Measures the figures of the named evidence.

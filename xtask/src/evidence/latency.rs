@@ -120,9 +120,10 @@ fn start(program: &PathBuf, data: &Path, began: Instant) -> Result<(f64, f64), S
     first.zip(step).ok_or_else(|| "the program ended before its first step".into())
 }
 
-/// A clone of this checkout in `folder`, with a preset's constants in train.rs.
-pub fn clone_with_preset(folder: &Path, preset: &str) -> Result<(), String> {
-    sh::output(Command::new("git").args(["clone", "--quiet"]).arg(places::root()).arg(folder))?;
+/// A clone of this checkout in `folder`, at a revision, with a preset's constants in train.rs.
+pub fn clone_at(folder: &Path, revision: &str, preset: &str) -> Result<(), String> {
+    sh::output(Command::new("git").args(["clone", "--quiet", "--no-checkout"]).arg(places::root()).arg(folder))?;
+    sh::output(Command::new("git").arg("-C").arg(folder).args(["checkout", "--quiet", "--detach", revision]))?;
     let path = folder.join(FILE);
     let read = |path: &Path| fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()));
     let preset = read(&folder.join(format!("examples/nanochat/presets/{preset}.toml")))?;

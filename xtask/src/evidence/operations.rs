@@ -99,9 +99,14 @@ pub fn prepared(preset: &str, options: &[&str]) -> Result<PathBuf, String> {
 
 /// The trainer with a preset's constants, built in a clone.
 pub fn built(preset: &str) -> Result<PathBuf, String> {
+    built_at("HEAD", preset)
+}
+
+/// The same at another revision. The next build replaces it.
+pub fn built_at(revision: &str, preset: &str) -> Result<PathBuf, String> {
     let folder = std::env::temp_dir().join(format!("autoresearch-trainer-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
-    let result = super::latency::clone_with_preset(&folder, preset).and_then(|()| {
+    let result = super::latency::clone_at(&folder, revision, preset).and_then(|()| {
         sh::output(&mut cargo("build", "--bin", "train", &folder)?)?;
         Ok(cache()?.join("target/experiment/train"))
     });
