@@ -628,6 +628,10 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
 mod tests;
 
 #[cfg(test)]
+#[path = "tests/train/kernels.rs"]
+mod kernels;
+
+#[cfg(test)]
 #[path = "tests/train/parity.rs"]
 mod parity;
 

@@ -26,7 +26,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   package [OPTIONS]   pack and verify the crates that are published (options go to `cargo package`)
   public-api          write autoresearch-core/public-api.txt anew from the code
   evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise,
-                      parallel, house, faults, any-repository, isolation);
+                      parallel, house, faults, any-repository, isolation, gpu);
                       --list names them, --only A,B picks some";
 
 fn main() -> ExitCode {

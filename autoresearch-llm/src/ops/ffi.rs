@@ -12,7 +12,8 @@ pub(super) struct Sink {
 }
 
 pub(super) type Forward = unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *mut Sink);
-pub(super) type Backward = unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *const *mut C_tensor, usize, *mut Sink);
+pub(super) type Backward =
+    unsafe extern "C" fn(*mut c_void, *const *mut C_tensor, usize, *const *mut C_tensor, usize, *mut Sink);
 pub(super) type Drop = unsafe extern "C" fn(*mut c_void);
 
 unsafe extern "C" {

@@ -32,7 +32,9 @@ pub fn rms_norm(x: &Tensor) -> Result<Tensor, TchError> {
                 let Mixed { normed, scale, .. } = ok(mix_norm(&inputs[0], None, None));
                 Forward { saved: vec![normed.shallow_clone(), scale], output: normed }
             },
-            |saved, gradient| vec![Some(ok(mix_norm_backward([None, Some(gradient)], &saved[0], &saved[1], None)).grad_x)],
+            |saved, gradient| {
+                vec![Some(ok(mix_norm_backward([None, Some(gradient)], &saved[0], &saved[1], None)).grad_x)]
+            },
         );
     }
     custom(

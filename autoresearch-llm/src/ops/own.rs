@@ -33,7 +33,9 @@ kernels! {
 /// Returns true when operations on tensors like this one take kernels of this crate: these are asked for, all of them
 /// compile, and a small one computes what it should.
 pub(super) fn is_taken(tensor: &Tensor) -> bool {
-    super::form() == Ok(super::Form::Fused) && kernel::is_ready(tensor) && status(tensor.device(), tensor.kind()).is_ok()
+    super::form() == Ok(super::Form::Fused)
+        && kernel::is_ready(tensor)
+        && status(tensor.device(), tensor.kind()).is_ok()
 }
 
 /// The GPU's architecture, such as `sm_90`, when operations on tensors of `kind` on `device` take kernels of this crate.

@@ -58,8 +58,7 @@ impl Stream {
         let inputs: Vec<&Tensor> = [&self.x, &self.origin, resid, skip].into_iter().chain(branch.as_ref()).collect();
         let forward = |inputs: &[Tensor]| {
             let [x, origin, resid, skip] = [0, 1, 2, 3].map(|i: usize| &inputs[i]);
-            let Mixed { sum, mixed, normed, scale } =
-                ok(norm::mix_norm(x, inputs.get(4), Some([origin, resid, skip])));
+            let Mixed { sum, mixed, normed, scale } = ok(norm::mix_norm(x, inputs.get(4), Some([origin, resid, skip])));
             let sum = sum.unwrap_or_else(|| x.shallow_clone());
             let saved = [&normed, &scale, &sum, origin, resid, skip].map(Tensor::shallow_clone).into();
             // The origin passes through, so that its gradient is added to where the kernel has it at hand.

@@ -80,9 +80,8 @@ fn gradients_of_kernels_are_those_of_finite_differences() {
         let exact: Vec<Tensor> = inputs.iter().map(|input| input.to_kind(Kind::Double)).collect();
         let weights = no_grad(|| (case.plain)(&exact).randn_like());
         let (found, _) = emulated(false, || passes(&inputs, &weights, &*case.ours));
-        let value = |inputs: &[Tensor]| {
-            no_grad(|| ((case.plain)(inputs) * &weights).sum(Kind::Double).double_value(&[]))
-        };
+        let value =
+            |inputs: &[Tensor]| no_grad(|| ((case.plain)(inputs) * &weights).sum(Kind::Double).double_value(&[]));
         for (index, input) in exact.iter().enumerate().filter(|_| case.has_gradients) {
             let numeric: Vec<f64> = (0..input.numel() as i64)
                 .map(|element| {

@@ -144,7 +144,7 @@ fn the_plain_forms_train_alike() {
     // The other tests of this file train with the fused forms, which are the default.
     let said = with("fused", &[NAMED]);
     assert!(said.contains("operations: Ok(Fused), Blocks") && said.contains("1 passed"), "{said}");
-    assert!(with("fsued", &[NAMED]).contains("AUTORESEARCH_OPERATIONS is `fsued`; give fused or plain"));
+    assert!(with("fsued", &[NAMED]).contains("AUTORESEARCH_OPERATIONS is `fsued`; give fused, libtorch or plain"));
 }
 
 #[test]

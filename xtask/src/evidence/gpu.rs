@@ -47,7 +47,11 @@ fn kernels_compile() -> Result<Line, String> {
         "{kernels} kernels, each in bf16 and float32 for sm_80 and sm_90: at most {} registers, {spilled} bytes spilled",
         number("registers")?
     );
-    Ok(Line::Measured(compiled == 4.0 * kernels && kernels > 0.0 && spilled == 0.0, value, "all of them, nothing spilled"))
+    Ok(Line::Measured(
+        compiled == 4.0 * kernels && kernels > 0.0 && spilled == 0.0,
+        value,
+        "all of them, nothing spilled",
+    ))
 }
 
 /// Of the emulated kernels, with the plain forms and finite differences.

@@ -17,11 +17,7 @@ pub(super) fn cached(parts: &[&str], make: impl FnOnce() -> Result<Vec<u8>, Stri
     }
 }
 
-fn cached_in(
-    folder: &Path,
-    parts: &[&str],
-    make: impl FnOnce() -> Result<Vec<u8>, String>,
-) -> Result<Vec<u8>, String> {
+fn cached_in(folder: &Path, parts: &[&str], make: impl FnOnce() -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(part.len().to_le_bytes());

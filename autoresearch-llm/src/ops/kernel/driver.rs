@@ -112,7 +112,13 @@ impl Launcher for Gpu {
         Ok(function as usize)
     }
 
-    unsafe fn launch(&self, function: usize, blocks: u32, threads: u32, arguments: &mut [Pointer]) -> Result<(), String> {
+    unsafe fn launch(
+        &self,
+        function: usize,
+        blocks: u32,
+        threads: u32,
+        arguments: &mut [Pointer],
+    ) -> Result<(), String> {
         let stream = self.stream()?;
         let arguments = arguments.as_mut_ptr();
         self.within(|| {
@@ -129,7 +135,8 @@ impl Driver {
     fn open() -> Result<Driver, String> {
         // SAFETY: libtorch has loaded it already, where there is a GPU; its functions have these types since CUDA 7.
         unsafe {
-            let library = Library::new("libcuda.so.1").map_err(|error| format!("there is no NVIDIA driver: {error}"))?;
+            let library =
+                Library::new("libcuda.so.1").map_err(|error| format!("there is no NVIDIA driver: {error}"))?;
             let driver = Driver {
                 init: symbol(&library, b"cuInit\0")?,
                 error_text: symbol(&library, b"cuGetErrorString\0")?,

@@ -83,7 +83,9 @@ fn parameter(text: &str) -> Result<(String, Parameter), String> {
 }
 
 fn unknown(text: &str) -> String {
-    format!("its parameter `{text}` is none: give Global<const K>, Global<K> (K is T, float, bf16 or i64), i64, int or float")
+    format!(
+        "its parameter `{text}` is none: give Global<const K>, Global<K> (K is T, float, bf16 or i64), i64, int or float"
+    )
 }
 
 fn of_tensor(tensor: &Tensor, kind: Kind) -> Result<Value, String> {

@@ -190,9 +190,8 @@ impl Case {
                     }),
                     Box::new(|i| {
                         let x = normed(&i[0]);
-                        let product = |weight: &Tensor| {
-                            x.narrow(-1, 0, weight.size()[1]).matmul(&weight.to_kind(x.kind()).tr())
-                        };
+                        let product =
+                            |weight: &Tensor| x.narrow(-1, 0, weight.size()[1]).matmul(&weight.to_kind(x.kind()).tr());
                         Tensor::cat(&[product(&i[1]), product(&i[2]), product(&i[3])], -1)
                     }),
                 )

@@ -65,7 +65,13 @@ impl Launcher for Emulator {
         made
     }
 
-    unsafe fn launch(&self, function: usize, blocks: u32, threads: u32, arguments: &mut [*mut c_void]) -> Result<(), String> {
+    unsafe fn launch(
+        &self,
+        function: usize,
+        blocks: u32,
+        threads: u32,
+        arguments: &mut [*mut c_void],
+    ) -> Result<(), String> {
         let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let name = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
         let name = name.iter().find(|(.., found)| *found == Ok(function)).map(|(_, name, _)| name.clone()).unwrap();
@@ -73,7 +79,8 @@ impl Launcher for Emulator {
         // SAFETY: the address of a function that EMULATE defines; the arguments are those of its kernel.
         let failure = unsafe {
             let emulate = std::mem::transmute::<usize, Emulate>(function);
-            let failure = emulate(arguments.as_mut_ptr(), blocks, threads, c_int::from(self.reversed), bytes.as_mut_ptr());
+            let failure =
+                emulate(arguments.as_mut_ptr(), blocks, threads, c_int::from(self.reversed), bytes.as_mut_ptr());
             (!failure.is_null()).then(|| CStr::from_ptr(failure).to_string_lossy().into_owned())
         };
         let [read, written] = bytes.map(i64::cast_unsigned);
