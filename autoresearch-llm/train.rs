@@ -544,7 +544,7 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     println!("Model config: {config:?} on {device:?}");
     let model = Gpt::new(config, device);
     let kernels = match ops::status(device, model.wte.kind()) {
-        Ok(architecture) => format!("this crate's for {architecture}"),
+        Ok(gpu) => format!("this crate's on {gpu}"),
         Err(why) => format!("libtorch's alone ({why})"),
     };
     println!("Operations: {form:?}, short windows: {:?}, kernels: {kernels}", model.attention_kernel());

@@ -41,7 +41,7 @@
 //! [`super::function::custom`] gives such an operation a gradient, by a second kernel.
 
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -222,11 +222,11 @@ pub fn is_ready(tensor: &Tensor) -> bool {
     matches!(tensor.kind(), Kind::BFloat16 | Kind::Float) && status(tensor.device()).is_ok()
 }
 
-/// The GPU's architecture, such as `sm_90`, when kernels run on `device`.
+/// The GPU and its architecture, such as `cuda:0, sm_90`, when kernels run on `device`.
 ///
 /// # Errors
 ///
 /// The reason why they do not. It is found out once.
 pub fn status(device: Device) -> Result<String, String> {
-    launcher::of(device).map(|launcher: Arc<dyn Launcher>| launcher.name().to_owned())
+    launcher::of(device).map(|launcher| launcher.name().to_owned())
 }

@@ -38,7 +38,7 @@ pub(super) fn is_taken(tensor: &Tensor) -> bool {
         && status(tensor.device(), tensor.kind()).is_ok()
 }
 
-/// The GPU's architecture, such as `sm_90`, when operations on tensors of `kind` on `device` take kernels of this crate.
+/// The GPU and its architecture, such as `cuda:0, sm_90`, when operations on tensors of `kind` on `device` take kernels of this crate.
 ///
 /// # Errors
 ///

@@ -6,7 +6,8 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::function::{Forwards, custom_many};
-use super::norm::{self, Mixed, MixedGradients, Mixture};
+use super::norm::kernels::{self, Mixed, MixedGradients, Mixture};
+use super::norm::rms_norm;
 use crate::failure::ok;
 
 /// A residual stream. It begins as its origin.
@@ -32,14 +33,14 @@ impl Stream {
     pub fn add(&mut self, branch: &Tensor) -> Result<(), TchError> {
         self.settle()?;
         // Other shapes and kinds may still add up, as libtorch has it.
-        match norm::has_kernel(&self.x) && branch.size() == self.x.size() && branch.kind() == self.x.kind() {
+        match kernels::norms(&self.x) && branch.size() == self.x.size() && branch.kind() == self.x.kind() {
             true => self.branch = Some(branch.shallow_clone()),
             false => self.x = self.x.f_add(branch)?,
         }
         Ok(())
     }
 
-    /// The stream becomes `resid * stream + skip * origin`, both scales scalars; returns its [`norm::rms_norm`].
+    /// The stream becomes `resid * stream + skip * origin`, both scales scalars; returns its [`rms_norm`].
     ///
     /// # Errors
     ///
@@ -48,17 +49,18 @@ impl Stream {
         if let Some(scale) = [resid, skip].iter().find(|scale| scale.numel() != 1) {
             return Err(TchError::Shape(format!("a scale of the stream is {:?}, not a scalar", scale.size())));
         }
-        if !norm::has_kernel(&self.x) || [resid, skip].iter().any(|scale| scale.kind() != Kind::Float) {
+        if !kernels::norms(&self.x) || [resid, skip].iter().any(|scale| scale.kind() != Kind::Float) {
             self.settle()?;
             let x = &self.x;
             self.x = x.f_mul(&resid.to_kind(x.kind()))?.f_add(&self.origin.f_mul(&skip.to_kind(x.kind()))?)?;
-            return norm::rms_norm(&self.x);
+            return rms_norm(&self.x);
         }
         let branch = self.branch.take();
         let inputs: Vec<&Tensor> = [&self.x, &self.origin, resid, skip].into_iter().chain(branch.as_ref()).collect();
         let forward = |inputs: &[Tensor]| {
             let [x, origin, resid, skip] = [0, 1, 2, 3].map(|i: usize| &inputs[i]);
-            let Mixed { sum, mixed, normed, scale } = ok(norm::mix_norm(x, inputs.get(4), Some([origin, resid, skip])));
+            let Mixed { sum, mixed, normed, scale } =
+                ok(kernels::mix_norm(x, inputs.get(4), Some([origin, resid, skip])));
             let sum = sum.unwrap_or_else(|| x.shallow_clone());
             let saved = [&normed, &scale, &sum, origin, resid, skip].map(Tensor::shallow_clone).into();
             // The origin passes through, so that its gradient is added to where the kernel has it at hand.
@@ -70,7 +72,7 @@ impl Stream {
             let [grad_mixed, grad_normed, grad_later] = gradients.each_ref().map(Option::as_ref);
             let mixture = Mixture { x, origin: [origin, resid, skip], grad_later };
             let MixedGradients { grad_x, of_origin } =
-                ok(norm::mix_norm_backward([grad_mixed, grad_normed], normed, scale, Some(mixture)));
+                ok(kernels::mix_norm_backward([grad_mixed, grad_normed], normed, scale, Some(mixture)));
             let of_branch = has_branch.then(|| Some(grad_x.shallow_clone()));
             let of_origin = of_origin.into_iter().flatten().map(Some);
             [Some(grad_x)].into_iter().chain(of_origin).chain(of_branch).collect()
@@ -80,20 +82,20 @@ impl Stream {
         Ok(normed)
     }
 
-    /// Returns the [`norm::rms_norm`] of the stream.
+    /// Returns the [`rms_norm`] of the stream.
     ///
     /// # Errors
     ///
     /// Failures of libtorch.
     pub fn norm(&mut self) -> Result<Tensor, TchError> {
-        let Some(branch) = self.branch.take() else { return norm::rms_norm(&self.x) };
+        let Some(branch) = self.branch.take() else { return rms_norm(&self.x) };
         let forward = |inputs: &[Tensor]| {
-            let Mixed { mixed, normed, scale, .. } = ok(norm::mix_norm(&inputs[0], Some(&inputs[1]), None));
+            let Mixed { mixed, normed, scale, .. } = ok(kernels::mix_norm(&inputs[0], Some(&inputs[1]), None));
             Forwards { saved: vec![normed.shallow_clone(), scale], outputs: [mixed.unwrap_or_default(), normed] }
         };
         let backward = |saved: &[Tensor], gradients: &[Option<Tensor>; 2]| {
             let gradients = gradients.each_ref().map(Option::as_ref);
-            let grad_x = ok(norm::mix_norm_backward(gradients, &saved[0], &saved[1], None)).grad_x;
+            let grad_x = ok(kernels::mix_norm_backward(gradients, &saved[0], &saved[1], None)).grad_x;
             vec![Some(grad_x.shallow_clone()), Some(grad_x)]
         };
         let [sum, normed] = custom_many(&[&self.x, &branch], forward, backward)?;

@@ -48,6 +48,7 @@ pub(super) struct Gpu {
     driver: Driver,
     index: i32,
     architecture: String,
+    name: String,
     /// The context that libtorch's own kernels run in.
     context: usize,
 }
@@ -68,7 +69,8 @@ impl Gpu {
             driver.checked((driver.retain_context)(&raw mut context, device))?;
         }
         let architecture = format!("sm_{}{}", capability[0], capability[1]);
-        Ok(Gpu { driver, index, architecture, context: context as usize })
+        let name = format!("cuda:{index}, {architecture}");
+        Ok(Gpu { driver, index, architecture, name, context: context as usize })
     }
 
     /// Does `work` with the GPU's context as the thread's; the thread's own comes back after it.
@@ -94,7 +96,7 @@ impl Gpu {
 
 impl Launcher for Gpu {
     fn name(&self) -> &str {
-        &self.architecture
+        &self.name
     }
 
     fn load(&self, program: &Program<'_>) -> Result<usize, String> {
