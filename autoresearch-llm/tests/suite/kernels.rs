@@ -4,6 +4,7 @@
 mod cases;
 pub mod emulator;
 mod launches;
+mod own;
 
 use autoresearch_llm::ops;
 use autoresearch_llm::ops::kernel::Compiled;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../suite/kernels/emulator.rs"]
-mod emulator;
+pub(super) mod emulator;
 
 use emulator::{Traffic, emulated};
 

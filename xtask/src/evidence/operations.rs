@@ -34,9 +34,11 @@ pub fn gradients() -> Result<Line, String> {
 /// Of one step at karpathy's sizes.
 pub fn memory() -> Result<Line, String> {
     let words = printed(&["--bin", "train", "--", "--ignored", "--nocapture", "h100_s_sizes"], "memory-h100")?;
-    let gigabytes = figure::number(&words, "gigabytes")?;
-    let value = format!("{gigabytes:.1} GB computed at depth 8, 128 x 2048 tokens, bf16; karpathy's has {KARPATHY_GB}");
-    Ok(Line::Measured(gigabytes < 30.0, value, "30 GB"))
+    let (gigabytes, by_kernels) = (figure::number(&words, "gigabytes")?, figure::number(&words, "kernels")?);
+    let value = format!(
+        "{gigabytes:.1} GB computed at depth 8, 128 x 2048 tokens, bf16, {by_kernels:.1} with the kernels; karpathy's has {KARPATHY_GB}"
+    );
+    Ok(Line::Measured(gigabytes.max(by_kernels) < 30.0, value, "30 GB"))
 }
 
 /// A short training with the cpu preset's data and the constants of `constants`.

@@ -24,7 +24,7 @@ fn cached_in(folder: &Path, parts: &[&str], make: impl FnOnce() -> Result<Vec<u8
         hash.update(part);
     }
     let path = folder.join(format!("{}.cubin", hex(&hash.finalize())));
-    if let Some(found) = fs::read(&path).ok().and_then(unsealed) {
+    if let Some(found) = fs::read(&path).ok().and_then(content_of) {
         return Ok(found);
     }
     let made = make()?;
@@ -36,14 +36,14 @@ fn cached_in(folder: &Path, parts: &[&str], make: impl FnOnce() -> Result<Vec<u8
 fn store(path: &Path, content: &[u8]) -> std::io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let own = path.with_extension(format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-    let sealed = [&Sha256::digest(content)[..], content].concat();
-    fs::write(&own, sealed).and_then(|()| fs::rename(&own, path)).inspect_err(|_| drop(fs::remove_file(&own)))
+    let whole = [&Sha256::digest(content)[..], content].concat();
+    fs::write(&own, whole).and_then(|()| fs::rename(&own, path)).inspect_err(|_| drop(fs::remove_file(&own)))
 }
 
 /// The content behind its own hash; none where they do not agree.
-fn unsealed(mut sealed: Vec<u8>) -> Option<Vec<u8>> {
-    let content = (sealed.len() >= 32).then(|| sealed.split_off(32))?;
-    (Sha256::digest(&content)[..] == sealed[..]).then_some(content)
+fn content_of(mut hash: Vec<u8>) -> Option<Vec<u8>> {
+    let content = (hash.len() >= 32).then(|| hash.split_off(32))?;
+    (Sha256::digest(&content)[..] == hash[..]).then_some(content)
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ impl Gpu {
             }
             driver.checked((driver.retain_context)(&raw mut context, device))?;
         }
+        // Without a compiler there are no kernels.
+        nvrtc::version()?;
         let architecture = format!("sm_{}{}", capability[0], capability[1]);
         let name = format!("cuda:{index}, {architecture}");
         Ok(Gpu { driver, index, architecture, name, context: context as usize })

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_uint, c_void};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use autoresearch_llm::ops::kernel::launcher::{Launcher, Program, with_launcher};
 
@@ -59,8 +59,7 @@ impl Launcher for Emulator {
         if let Some((.., found)) = compiled.iter().find(wanted) {
             return found.clone();
         }
-        let number = compiled.len();
-        let made = compile(program, number);
+        let made = compile(program);
         compiled.push((program.text.to_owned(), program.name.to_owned(), made.clone()));
         made
     }
@@ -90,10 +89,9 @@ impl Launcher for Emulator {
 }
 
 /// Compiles and loads a kernel; the address of the function that emulates it.
-fn compile(program: &Program<'_>, number: usize) -> Result<usize, String> {
-    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
-    let [source, library] = ["cpp", "so"].map(|kind| folder.path().join(format!("{}-{number}.{kind}", program.name)));
+fn compile(program: &Program<'_>) -> Result<usize, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let [source, library] = ["kernel.cpp", "kernel.so"].map(|name| folder.path().join(name));
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/emulator.h");
     let text = format!("#include {header:?}\n{}\nEMULATE({})\n", program.text, program.name);
     std::fs::write(&source, text).unwrap();

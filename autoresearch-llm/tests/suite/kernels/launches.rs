@@ -1,19 +1,11 @@
-//! Launches of kernels that are no part of the crate, and of such as are wrong.
+//! Launches of kernels that are wrong, and of one that only rounds.
 
-use autoresearch_llm::ops::kernel::{self, Argument, Grid, Kernel};
+use autoresearch_llm::ops::kernel::{Argument, Grid, Kernel};
 use tch::{Device, Kind, Tensor};
 
 use super::emulator::emulated;
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
-
-static SCALE: Kernel = Kernel::new(
-    "scale",
-    "KERNEL scale(Global<const T> x, Global<T> y, float by) {
-       i64 i = static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x;
-       if (i < x.count) y.set(i, by * x.get(i));
-     }",
-);
 
 /// Without looking where the tensor ends.
 static BEYOND: Kernel = Kernel::new(
@@ -39,20 +31,34 @@ static RACE: Kernel = Kernel::new(
 
 static BROKEN: Kernel = Kernel::new("broken", "KERNEL broken(Global<float> x) { x.sett(0, 1); }");
 
+/// To bf16, one by one and eight at a time.
+static ROUND: Kernel = Kernel::new(
+    "to_bf16",
+    "KERNEL to_bf16(Global<const float> x, Global<bf16> one, Global<bf16> eight) {
+       i64 at = 8 * (static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x), n = x.count - at;
+       if (n <= 0) return;
+       eight.store(at, n, x.pack(at, n));
+       for (i64 i = at; i < at + n && i < at + 8; i++) one.set(i, x.get(i));
+     }",
+);
+
 #[test]
-fn a_kernel_of_one_s_own_is_launched_over_tensors() {
-    let x = Tensor::randn([1000], FLOAT);
-    assert!(!kernel::is_ready(&x), "outside of an emulation the CPU has none");
-    let y = x.zeros_like();
-    let launch = || SCALE.launch(Grid::covering(1000, 96), &[(&x).into(), (&y).into(), 2.5.into()]);
-    assert!(launch().unwrap_err().to_string().contains("the device is the CPU"));
-    let (_, traffic) = emulated(true, || {
-        assert!(kernel::is_ready(&x));
-        launch().unwrap();
-    });
-    assert!(y.equal(&(&x * 2.5)));
-    let [(name, traffic)] = &traffic[..] else { panic!("one launch: {traffic:?}") };
-    assert_eq!((name.as_str(), traffic.read, traffic.written), ("scale", 4000, 4000));
+fn numbers_are_rounded_to_bf16_as_libtorch_rounds_them() {
+    // All signs and exponents, and what lies at, above and below the middle of two neighbours.
+    let low = [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff];
+    let bits = (0..=0xffffu32).step_by(29).flat_map(|high| low.map(|low| high << 16 | low));
+    let x: Vec<f32> = bits.map(f32::from_bits).filter(|x| !x.is_nan()).chain([f32::NAN]).collect();
+    let x = Tensor::from_slice(&x);
+    let zeros = || Tensor::zeros([x.numel() as i64], (Kind::BFloat16, Device::Cpu));
+    let (one, eight) = (zeros(), zeros());
+    let grid = Grid::covering(x.numel().div_ceil(8), 64);
+    emulated(false, || ROUND.launch(grid, &[(&x).into(), (&one).into(), (&eight).into()]).unwrap());
+    let expected = x.to_kind(Kind::BFloat16);
+    let numbers = x.numel() as i64 - 1;
+    for found in [one, eight] {
+        assert!(found.narrow(0, 0, numbers).equal(&expected.narrow(0, 0, numbers)));
+        assert!(found.double_value(&[numbers]).is_nan());
+    }
 }
 
 #[test]
@@ -69,7 +75,8 @@ fn faults_of_kernels_are_errors() {
     let said = failed(&STUCK, 64, &only);
     assert!(said.contains("24 of 64 threads are at an end, and the others wait at a barrier"), "{said}");
     assert!(failed(&BROKEN, 64, &only).contains("sett"), "the compiler's message");
-    assert!(failed(&SCALE, 64, &only).contains("scale: it has 3 parameters and is given 1 arguments"));
+    let said = failed(&BEYOND, 64, &[only[0], only[0]]);
+    assert!(said.contains("beyond: it has 1 parameters and is given 2 arguments"), "{said}");
     assert!(failed(&BEYOND, 1025, &only).contains("1 to 1024 threads"));
     // What failed leaves nothing behind.
     emulated(false, || BEYOND.launch(Grid { blocks: 1, threads: 40 }, &only)).0.unwrap();
