@@ -44,7 +44,8 @@ pub(super) fn is_taken(tensor: &Tensor) -> bool {
 ///
 /// The reason why they take libtorch's operations instead. It is found out once.
 pub fn status(device: Device, kind: Kind) -> Result<String, String> {
-    static FOUND: Mutex<Vec<(Device, Kind, Result<String, String>)>> = Mutex::new(Vec::new());
+    type Found = Result<String, String>;
+    static FOUND: Mutex<Vec<(Device, Kind, Found)>> = Mutex::new(Vec::new());
     let launcher = launcher::of(device)?;
     if device == Device::Cpu {
         // A test's, of this thread alone.

@@ -2,8 +2,8 @@
 
 use autoresearch_llm::ops::memory;
 
+use super::super::kernels::emulator::emulated;
 use super::*;
-use crate::kernels::emulator::emulated;
 
 /// Bytes at the peak of two passes of `rows` rows, forward and backward, in bf16 as on CUDA. The parameters, the gradients
 /// of the first pass and the state of both optimizers count; what an optimizer's step takes besides is far less.

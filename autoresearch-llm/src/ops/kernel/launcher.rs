@@ -1,7 +1,7 @@
 //! Where kernels run: on a GPU through its driver, and in tests wherever they are told.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,12 +66,13 @@ pub fn with_launcher<R>(launcher: Arc<dyn Launcher>, work: impl FnOnce() -> R) -
 
 /// The launcher of a device, or why it has none. Each GPU is opened once.
 pub(crate) fn of(device: Device) -> Result<Arc<dyn Launcher>, String> {
-    static OPENED: Mutex<Option<HashMap<usize, Result<Arc<Gpu>, String>>>> = Mutex::new(None);
+    type Opened = Result<Arc<dyn Launcher>, String>;
+    static OPENED: Mutex<BTreeMap<usize, Opened>> = Mutex::new(BTreeMap::new());
     match device {
         Device::Cuda(index) => {
             let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-            let gpu = opened.get_or_insert_default().entry(index).or_insert_with(|| Gpu::open(index).map(Arc::new));
-            gpu.clone().map(|gpu| gpu as Arc<dyn Launcher>)
+            let open = || Gpu::open(index).map(|gpu| Arc::new(gpu) as Arc<dyn Launcher>);
+            opened.entry(index).or_insert_with(open).clone()
         }
         Device::Cpu => OF_THE_CPU.with_borrow(Clone::clone).ok_or_else(|| "the device is the CPU".into()),
         other => Err(format!("{other:?} has no CUDA")),

@@ -257,5 +257,5 @@ fn plain_stream(i: &[Tensor]) -> Tensor {
     let second = &first + &i[1];
     let third = scaled(&(&second + &i[2]), &i[6]) + scaled(&i[0], &i[7]);
     let fourth = &third + &i[3] + &i[1];
-    Tensor::cat(&[&first, &second, &third, &fourth, &fourth].map(|x| normed(x)), 0)
+    Tensor::cat(&[&first, &second, &third, &fourth, &fourth].map(normed), 0)
 }
