@@ -31,7 +31,7 @@ impl Stream {
     ///
     /// A tensor of another shape.
     pub fn add(&mut self, branch: &Tensor) -> Result<(), TchError> {
-        self.settle()?;
+        self.add_branch()?;
         // Other shapes and kinds may still add up, as libtorch has it.
         match kernels::norms(&self.x) && branch.size() == self.x.size() && branch.kind() == self.x.kind() {
             true => self.branch = Some(branch.shallow_clone()),
@@ -50,7 +50,7 @@ impl Stream {
             return Err(TchError::Shape(format!("a scale of the stream is {:?}, not a scalar", scale.size())));
         }
         if !kernels::norms(&self.x) || [resid, skip].iter().any(|scale| scale.kind() != Kind::Float) {
-            self.settle()?;
+            self.add_branch()?;
             let x = &self.x;
             self.x = x.f_mul(&resid.to_kind(x.kind()))?.f_add(&self.origin.f_mul(&skip.to_kind(x.kind()))?)?;
             return rms_norm(&self.x);
@@ -104,7 +104,7 @@ impl Stream {
     }
 
     /// Adds the branch that is still apart.
-    fn settle(&mut self) -> Result<(), TchError> {
+    fn add_branch(&mut self) -> Result<(), TchError> {
         if let Some(branch) = self.branch.take() {
             self.x = self.x.f_add(&branch)?;
         }

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::corpus::{cache_folder, hex};
 
-/// What `make` makes of `parts`, made once on this machine. A cache that cannot be read or written costs time alone, so its
+/// Returns the result of `make` for `parts`, made once on this machine. A cache that cannot be read or written costs time alone, so its
 /// failures are none.
 pub(super) fn cached(parts: &[&str], make: impl FnOnce() -> Result<Vec<u8>, String>) -> Result<Vec<u8>, String> {
     match cache_folder() {

@@ -75,7 +75,7 @@ pub(in crate::ops) fn mix_norm(
     Ok(Mixed { sum, mixed, normed, scale })
 }
 
-/// What the gradient of a mixture needs besides, and the gradient of origin from where it was used after it.
+/// The inputs of a mixture that its gradient needs, and the gradient of origin from where it was used after it.
 pub(in crate::ops) struct Mixture<'a> {
     /// The sum that was mixed.
     pub(in crate::ops) x: &'a Tensor,
