@@ -14,11 +14,12 @@ use std::ffi::OsString;
 ///   `CONDA_EXE`, `CONDA_PYTHON_EXE`, `MAMBA_ROOT_PREFIX`, and uv's own, which begin with `UV_`
 /// - other languages: `GEM_HOME`, `GEM_PATH`, `BUNDLE_PATH`, `BUNDLE_GEMFILE`, `NODE_PATH`, `JULIA_DEPOT_PATH`, `R_LIBS_USER`,
 ///   `PERL5LIB`
-/// - accelerators: `CUDA_VISIBLE_DEVICES` with `CUDA_DEVICE_ORDER`, `CUDA_HOME`, `CUDA_PATH`, `NVIDIA_VISIBLE_DEVICES`,
-///   `PYTORCH_CUDA_ALLOC_CONF`, `PYTORCH_ALLOC_CONF`, `XLA_FLAGS`, and those that begin with `HIP_`, `ROCR_`, `HSA_`, `ZE_`,
-///   `ONEAPI_`, `NCCL_`, `TPU_`
-/// - threads: `OMP_NUM_THREADS`, `MKL_NUM_THREADS`, `OPENBLAS_NUM_THREADS`, `RAYON_NUM_THREADS`
-/// - data: `HF_HOME`, `HF_HUB_CACHE`, `HF_DATASETS_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `TORCH_HOME`, `XDG_CACHE_HOME`
+/// - accelerators: `XLA_FLAGS`, and those that begin with `CUDA_` (`CUDA_VISIBLE_DEVICES` with `CUDA_DEVICE_ORDER`, `CUDA_HOME`),
+///   `NVIDIA_`, `CUDNN_`, `CUBLAS_`, `NCCL_`, `HIP_`, `ROCR_`, `HSA_`, `MIOPEN_`, `ZE_`, `ONEAPI_`, `TPU_`
+/// - PyTorch: those that begin with `PYTORCH_` (`PYTORCH_ALLOC_CONF`), `TORCH_` (`TORCH_HOME`), `TORCHINDUCTOR_`,
+///   `TORCHDYNAMO_`, `TRITON_`
+/// - threads: `OPENBLAS_NUM_THREADS`, `RAYON_NUM_THREADS`, and those that begin with `OMP_`, `GOMP_`, `KMP_`, `MKL_`
+/// - data: `HF_HOME`, `HF_HUB_CACHE`, `HF_DATASETS_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `XDG_CACHE_HOME`
 /// - the network: `http_proxy`, `https_proxy`, `no_proxy`, `all_proxy` in both cases, `SSL_CERT_FILE`, `SSL_CERT_DIR`,
 ///   `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`, `NODE_EXTRA_CA_CERTS`, `GIT_SSL_CAINFO`
 ///
@@ -76,16 +77,7 @@ pub const INHERITED: &[&str] = &[
     "JULIA_DEPOT_PATH",
     "R_LIBS_USER",
     "PERL5LIB",
-    "CUDA_VISIBLE_DEVICES",
-    "CUDA_DEVICE_ORDER",
-    "CUDA_HOME",
-    "CUDA_PATH",
-    "NVIDIA_VISIBLE_DEVICES",
-    "PYTORCH_CUDA_ALLOC_CONF",
-    "PYTORCH_ALLOC_CONF",
     "XLA_FLAGS",
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "RAYON_NUM_THREADS",
     "HF_HOME",
@@ -93,7 +85,6 @@ pub const INHERITED: &[&str] = &[
     "HF_DATASETS_CACHE",
     "HF_HUB_OFFLINE",
     "HF_ENDPOINT",
-    "TORCH_HOME",
     "XDG_CACHE_HOME",
     "http_proxy",
     "https_proxy",
@@ -111,8 +102,31 @@ pub const INHERITED: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
-/// Beginnings of the names of further inherited variables: the accelerators' own, and uv's.
-pub const INHERITED_PREFIXES: &[&str] = &["HIP_", "ROCR_", "HSA_", "ZE_", "ONEAPI_", "NCCL_", "TPU_", "UV_"];
+/// Beginnings of the names of further inherited variables: those of accelerators, of PyTorch, of thread pools, and uv's.
+pub const INHERITED_PREFIXES: &[&str] = &[
+    "CUDA_",
+    "NVIDIA_",
+    "CUDNN_",
+    "CUBLAS_",
+    "NCCL_",
+    "HIP_",
+    "ROCR_",
+    "HSA_",
+    "MIOPEN_",
+    "ZE_",
+    "ONEAPI_",
+    "TPU_",
+    "PYTORCH_",
+    "TORCH_",
+    "TORCHINDUCTOR_",
+    "TORCHDYNAMO_",
+    "TRITON_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "UV_",
+];
 
 /// Words of a name that make a variable a secret, whatever it begins with.
 const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
@@ -236,7 +250,16 @@ mod tests {
         for name in ["HSA_OVERRIDE_GFX_VERSION", "ONEAPI_DEVICE_SELECTOR", "NCCL_SOCKET_IFNAME", "TPU_VISIBLE_CHIPS"] {
             assert!(is_inherited(name), "{name}");
         }
-        for name in ["ROCR_PASSWORD", "NCCL_AUTH_KEY", "tpu_visible_chips", "XNCCL_DEBUG"] {
+        for name in
+            ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "TORCH_CUDNN_V8_API_DEBUG", "CUDA_LAUNCH_BLOCKING"]
+        {
+            assert!(is_inherited(name), "{name}");
+        }
+        for name in ["TORCHINDUCTOR_CACHE_DIR", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG", "OMP_WAIT_POLICY"] {
+            assert!(is_inherited(name), "{name}");
+        }
+        let secret = ["TORCH_HUB_TOKEN", "NVIDIA_API_KEY", "CUDA_SECRET"];
+        for name in ["ROCR_PASSWORD", "NCCL_AUTH_KEY", "tpu_visible_chips", "XNCCL_DEBUG"].into_iter().chain(secret) {
             assert!(!is_inherited(name), "{name}");
         }
     }

@@ -182,11 +182,12 @@ async fn a_trial_sees_no_key_neither_its_own_nor_its_parent_s() {
     let folder = tempfile::tempdir().unwrap();
     let mut inner = Command::new(std::env::current_exe().unwrap());
     inner.args(["--exact", "hostile::looks_for_keys", "--nocapture"]).env("HOSTILE_FOLDER", folder.path());
-    for name in ["ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "ROCR_TOKEN"] {
+    for name in ["ANTHROPIC_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "ROCR_TOKEN", "TORCH_TOKEN"] {
         inner.env(name, "sesame-secret");
     }
     inner.env("OPENAI_API_KEY", "sk-other-sesame");
     inner.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID").env("CUDA_VISIBLE_DEVICES", "1").env("HIP_VISIBLE_DEVICES", "2");
+    inner.env("PYTORCH_ALLOC_CONF", "expandable_segments:True").env("TORCH_CUDNN_V8_API_DEBUG", "0");
     inner
         .env("VIRTUAL_ENV", "/venv")
         .env("HF_HOME", "/hf")
@@ -214,6 +215,8 @@ async fn looks_for_keys() {
         "CUDA_DEVICE_ORDER=PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES=1",
         "HIP_VISIBLE_DEVICES=2",
+        "PYTORCH_ALLOC_CONF=expandable_segments:True",
+        "TORCH_CUDNN_V8_API_DEBUG=0",
         "VIRTUAL_ENV=/venv",
         "HF_HOME=/hf",
         "https_proxy=http://proxy:1",

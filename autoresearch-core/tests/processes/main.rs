@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod aa;
+#[cfg(target_os = "linux")]
+mod accelerator;
 mod beside;
 mod conformance;
 mod crash;
