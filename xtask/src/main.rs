@@ -3,6 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod agents;
+// The trainer's own file: both must find the same driver.
+#[path = "../../autoresearch-llm/src/device/driver.rs"]
+mod driver;
 mod evidence;
 mod figure;
 mod nanochat;
@@ -17,7 +20,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  setup               install libtorch 2.11 where the project finds it; does nothing when it is there
+  setup [--cuda NAME] install libtorch 2.11 where the project finds it; does nothing when it is there
+                      (NAME: cpu, cu126, cu128 or cu130; by default what the driver runs)
   nanochat [OPTIONS]  set-up, then the main job: a run of experiments on the GPT trainer; --strict trusts no candidate's number
                       (options go to `autoresearch run`, e.g. --experiments 8, --preset cpu|h100)
   agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider, uv and poetry by pip
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
         rest.remove(0);
     }
     let result = match command.as_str() {
-        "setup" => setup::setup().map(|_| ()),
+        "setup" => setup::command(&rest),
         "agents" => agents::agents().and_then(|folder| {
             println!("{}", folder.display());
             let mut tools = python_tools::PYTHON_TOOLS.iter();

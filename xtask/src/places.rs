@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::driver::Driver;
+
 /// The root of the workspace. `AUTORESEARCH_ROOT` replaces it in tests of the set-up.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
@@ -19,5 +21,5 @@ pub fn cache() -> Result<PathBuf, String> {
 
 /// Returns true when there is an NVIDIA driver.
 pub fn nvidia() -> bool {
-    ["/proc/driver/nvidia/version", "/dev/nvidiactl"].iter().any(|path| Path::new(path).exists())
+    Driver::here().is_some()
 }

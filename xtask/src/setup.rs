@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use crate::driver::Driver;
 use crate::{places, sh};
+
+mod wheel;
+
+use wheel::Wheel;
 
 /// The only version that fits the bindings (tch 0.24).
 const TORCH: &str = "2.11.0";
-/// Packages that the CPU part of libtorch is linked against.
-const CUDA_RUNTIME: [&str; 2] = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
-/// Disk that the wheels need while they are unpacked, in GB: without and with all CUDA libraries.
-const SPACE_GB: (u64, u64) = (3, 12);
 /// Written last, when everything is there.
 const MARKER: &str = "autoresearch-setup";
 /// Written first, into an environment that we made.
@@ -29,6 +30,22 @@ pub fn programs() -> Result<PathBuf, String> {
 
 /// Makes everything ready and returns the folder of libtorch.
 pub fn setup() -> Result<PathBuf, String> {
+    setup_with(None)
+}
+
+/// The options of `cargo xtask setup`.
+pub fn command(arguments: &[String]) -> Result<(), String> {
+    let cuda = match arguments {
+        [] => None,
+        [option, name] if option == "--cuda" => Some(name.as_str()),
+        [joined] if joined.starts_with("--cuda=") => joined.strip_prefix("--cuda="),
+        other => return Err(format!("set-up takes --cuda NAME, and not `{}`", other.join(" "))),
+    };
+    setup_with(cuda).map(drop)
+}
+
+/// The same, with the build of torch that is asked for by name.
+fn setup_with(cuda: Option<&str>) -> Result<PathBuf, String> {
     compiler()?;
     // Cargo sets LIBTORCH to our own link (.cargo/config.toml); only another one is the user's.
     let venv = places::root().join(".venv");
@@ -46,20 +63,30 @@ pub fn setup() -> Result<PathBuf, String> {
         lock.lock().map_err(|e| format!("cannot lock {}: {e}", lock_path.display()))?;
     }
 
-    let cuda = places::nvidia();
-    if complete(&venv, &link, cuda) {
+    let asked = cuda.map(str::to_owned).or_else(|| std::env::var(wheel::CHOICE).ok().filter(|name| !name.is_empty()));
+    let driver = Driver::here();
+    let installed = Wheel::of_mark(&complete(&venv, &link).unwrap_or_default());
+    let wheel = Wheel::choose(asked.as_deref(), installed, driver.as_ref())?;
+    let mark = || {
+        let (path, text) = (venv.join(MARKER), describe(&venv, wheel.mark(asked.is_some()))?);
+        fs::write(&path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
+    };
+    if installed.is_some_and(|(there, _)| there == wheel) {
+        if asked.is_some() {
+            mark()?;
+        }
         eprintln!("libtorch {TORCH}: ready at {}", link.display());
         return Ok(link);
     }
     let began = Instant::now();
-    eprintln!("libtorch {TORCH}: installing into {} ({})", venv.display(), if cuda { "with CUDA" } else { "CPU" });
-    install(&venv, cuda)?;
+    let found = driver.map_or(String::new(), |driver| format!(", beside {driver}"));
+    eprintln!("libtorch {TORCH}: installing into {} ({}{found})", venv.display(), wheel.shown());
+    install(&venv, wheel)?;
     let package = site_packages(&venv)?.join("torch");
     let _ = fs::remove_file(&link);
     link_to(package.strip_prefix(&venv).unwrap_or(&package), &link)?;
     check_version(&link)?;
-    let marker = venv.join(MARKER);
-    fs::write(&marker, describe(&venv, cuda)?).map_err(|e| format!("cannot write {}: {e}", marker.display()))?;
+    mark()?;
     eprintln!("libtorch {TORCH}: installed in {:.0} s", began.elapsed().as_secs_f64());
     Ok(link)
 }
@@ -120,7 +147,7 @@ fn from_header(text: &str) -> Option<String> {
 
 /// Content of the marker of a complete installation: every library with its size, torch's own and those it is linked
 /// against.
-fn describe(venv: &Path, cuda: bool) -> Result<String, String> {
+fn describe(venv: &Path, build: &str) -> Result<String, String> {
     let packages = site_packages(venv)?;
     let mut libraries = Vec::new();
     for folder in [packages.join("torch/lib"), packages.join("nvidia")] {
@@ -128,7 +155,7 @@ fn describe(venv: &Path, cuda: bool) -> Result<String, String> {
     }
     libraries.sort();
     match libraries.iter().any(|line| line.contains("torch_cpu")) {
-        true => Ok(format!("torch {TORCH} cuda {cuda}\n{}\n", libraries.join("\n"))),
+        true => Ok(format!("torch {TORCH} cuda {build}\n{}\n", libraries.join("\n"))),
         false => Err(format!("pip ended well, but there is no libtorch in {}", packages.display())),
     }
 }
@@ -144,13 +171,16 @@ fn sizes(folder: &Path, into: &mut Vec<String>) {
     }
 }
 
-fn complete(venv: &Path, link: &Path, cuda: bool) -> bool {
-    let said = fs::read_to_string(venv.join(MARKER)).unwrap_or_default();
-    check_version(link).is_ok() && describe(venv, cuda).is_ok_and(|now| now == said)
+/// The marker of a complete installation.
+fn complete(venv: &Path, link: &Path) -> Option<String> {
+    let said = fs::read_to_string(venv.join(MARKER)).ok()?;
+    let build = said.lines().next()?.rsplit(' ').next()?;
+    let is_whole = check_version(link).is_ok() && describe(venv, build).is_ok_and(|now| now == said);
+    is_whole.then_some(said)
 }
 
-fn install(venv: &Path, cuda: bool) -> Result<(), String> {
-    let needed = if cuda { SPACE_GB.1 } else { SPACE_GB.0 };
+fn install(venv: &Path, wheel: Wheel) -> Result<(), String> {
+    let needed = wheel.space_gb();
     let parent = venv.parent().unwrap_or(venv);
     if let Some(free) = free_gb(parent)
         && free < needed
@@ -159,12 +189,6 @@ fn install(venv: &Path, cuda: bool) -> Result<(), String> {
             "{} has {free} GB of free disk, and libtorch needs {needed} GB while it is installed; free some and run the same command again",
             venv.display()
         ));
-    }
-    let torch = format!("torch=={TORCH}");
-    // On a machine with a driver all of torch's CUDA libraries; else only what the CPU part is linked against.
-    let mut packages: Vec<&str> = if cuda { vec![&torch] } else { vec!["--no-deps", &torch] };
-    if !cuda && cfg!(target_os = "linux") {
-        packages.extend(CUDA_RUNTIME);
     }
     let python = venv.join("bin/python");
     let hint = |error: String| {
@@ -178,9 +202,7 @@ fn install(venv: &Path, cuda: bool) -> Result<(), String> {
             sh::run(Command::new("uv").args(["venv", "--quiet"]).arg(venv))?;
             own(venv)?;
         }
-        let mut install = Command::new("uv");
-        return sh::run(install.args(["pip", "install", "--reinstall", "--python"]).arg(&python).args(&packages))
-            .map_err(hint);
+        return sh::run(&mut wheel.install(&python, true)).map_err(hint);
     }
     let pip = || works(Command::new(&python).args(["-m", "pip", "--version"]));
     let mended = || works(Command::new(&python).args(["-m", "ensurepip"])) && pip();
@@ -188,10 +210,7 @@ fn install(venv: &Path, cuda: bool) -> Result<(), String> {
         clear(venv)?;
         make_venv(venv)?;
     }
-    // A package that was cut off halfway counts as installed for pip, hence the force.
-    let mut install = Command::new(&python);
-    sh::run(install.args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall"]).args(&packages))
-        .map_err(hint)
+    sh::run(&mut wheel.install(&python, false)).map_err(hint)
 }
 
 /// Makes an environment at `venv` that holds `packages`, each pinned as `name==version`. Quick when it is there already.
