@@ -18,7 +18,7 @@ use autoresearch_llm::ops::function::drop_grad;
 use autoresearch_llm::ops::gate::gated;
 use autoresearch_llm::ops::linear::several;
 use autoresearch_llm::ops::residual::Stream;
-use autoresearch_llm::ops::{self, adamw, head, mlp, norm, precision};
+use autoresearch_llm::ops::{self, adamw, head, memory, mlp, norm, precision, probe, room};
 use autoresearch_llm::strict::{leave, serve};
 use autoresearch_llm::summary::{Details, Summary};
 use autoresearch_llm::{Split, Workload, checkpoint, device};
@@ -280,11 +280,14 @@ impl Gpt {
         Ok(model)
     }
 
+    fn heads(&self) -> Heads {
+        let Config { n_head: queries, n_kv_head: keys, .. } = self.config;
+        Heads { queries, keys, dimension: self.config.head_dim() }
+    }
+
     /// The kernel that computes short windows.
     fn attention_kernel(&self) -> Kernel {
-        let Config { n_head: queries, n_kv_head: keys, sequence_len, .. } = self.config;
-        let heads = Heads { queries, keys, dimension: self.config.head_dim() };
-        self.windows[0].kernel(self.wte.kind(), heads, sequence_len)
+        self.windows[0].kernel(self.wte.kind(), self.heads(), self.config.sequence_len)
     }
 
     fn num_params(&self) -> i64 {
@@ -541,6 +544,8 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     let config = Config::new(DEPTH, &workload)?;
     let (rows, accumulation) = batch::passes(TOTAL_BATCH_SIZE, DEVICE_BATCH_SIZE, seq_len)?;
     let eval_rows = evaluate::rows(&workload, DEVICE_BATCH_SIZE)?;
+    let token_bytes = room::plain_bytes(config.vocab_size, config.n_layer, config.n_embd);
+    room::check(form, rows, seq_len, token_bytes, memory::free(device))?;
     println!("Model config: {config:?} on {device:?}");
     let model = Gpt::new(config, device);
     let kernels = match ops::status(device, model.wte.kind()) {
@@ -548,6 +553,12 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
         Err(why) => format!("libtorch's alone ({why})"),
     };
     println!("Operations: {form:?}, short windows: {:?}, kernels: {kernels}", model.attention_kernel());
+    if let Some(why) = model.windows[0].without_flash() {
+        println!("No FlashAttention in short windows, which are slower with a mask: {why}");
+    }
+    if let Some(probed) = probe::whole_contexts(device, model.wte.kind(), model.heads(), rows, seq_len)? {
+        println!("Whole contexts: {probed}");
+    }
     let (num_params, flops_per_token) = (model.num_params() as f64, model.estimate_flops() as f64);
     println!("Parameters: {num_params}; estimated FLOPs per token: {flops_per_token:e}");
     let mut optimizer = MuonAdamW::new(&model);
@@ -618,7 +629,14 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
         num_params,
         depth: DEPTH,
     };
-    let details = Details { tokens_per_second, data_wait_percent, startup_seconds, evaluation_seconds };
+    let details = Details {
+        tokens_per_second,
+        data_wait_percent,
+        startup_seconds,
+        evaluation_seconds,
+        device: device::name(device),
+        attention: format!("{:?}", model.attention_kernel()),
+    };
     print!("{}{summary}", details.json(&summary)?);
     Ok(())
 }

@@ -1,6 +1,7 @@
 // What libtorch offers in C++ and the bindings lack: autograd functions whose two passes are Rust closures, gradients that
 // are dropped instead of zeroed, FlashAttention in a window, fused AdamW, float32 precision, autocast with a kind, the stream
-// that work goes to, and the memory of tensors.
+// that work goes to, and the memory of tensors and of the
+// device.
 //
 // Tensors cross as pointers to at::Tensor, as in torch-sys. Every function that can fail returns its message, to be freed
 // with autoresearch_free, or a null pointer.
@@ -15,6 +16,7 @@
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/Allocator.h>
+#include <c10/core/AllocatorConfig.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -262,6 +264,35 @@ char* autoresearch_cuda_stream(int index, void** stream) {
   return guarded([&] {
     c10::impl::VirtualGuardImpl guard(c10::DeviceType::CUDA);
     *stream = guard.getStream({c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index)}).native_handle();
+  });
+}
+
+// Copies a tensor to memory of the host that the accelerator of this process reads by itself. Without the device, which
+// libtorch has deprecated as an argument, and warns of at every call.
+char* autoresearch_pin(at::Tensor* tensor, at::Tensor** output) {
+  return guarded([&] { *output = new at::Tensor(tensor->pin_memory()); });
+}
+
+// Lets segments of CUDA's allocator grow, unless the environment has settings of its own.
+char* autoresearch_expand_segments(int* expanded) {
+  return guarded([&] {
+    using c10::CachingAllocator::AcceleratorAllocatorConfig;
+    if (c10::CachingAllocator::getAllocatorSettings().empty()) {
+      c10::CachingAllocator::setAllocatorSettings("expandable_segments:True");
+    }
+    *expanded = AcceleratorAllocatorConfig::use_expandable_segments();
+  });
+}
+
+// Attention by cuDNN, on or off.
+char* autoresearch_cudnn_attention(int enabled) {
+  return guarded([&] { at::globalContext().setSDPUseCuDNN(enabled != 0); });
+}
+
+char* autoresearch_cuda_free(int index, int64_t* free) {
+  return guarded([&] {
+    auto [available, total] = at::getDeviceAllocator(at::kCUDA)->getMemoryInfo(static_cast<c10::DeviceIndex>(index));
+    *free = static_cast<int64_t>(available);
   });
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::DataError;
+use crate::failure::ok;
 use crate::loader::{Loader, Prefetch};
+use crate::ops::memory;
 
 /// Number of batches prepared ahead.
 const AHEAD: usize = 4;
@@ -69,7 +71,7 @@ impl Batches {
             match self.device {
                 // From pinned memory the copy goes on beside what the device computes, in the order of its stream; libtorch
                 // gives that memory to nobody before the copy is done.
-                Device::Cuda(_) => tensor.pin_memory(self.device).to_device_(self.device, Kind::Int64, true, false),
+                Device::Cuda(_) => ok(memory::pinned(&tensor)).to_device_(self.device, Kind::Int64, true, false),
                 device => tensor.to_device(device),
             }
         };

@@ -26,7 +26,9 @@ pub mod mlp;
 pub mod norm;
 mod own;
 pub mod precision;
+pub mod probe;
 pub mod residual;
+pub mod room;
 
 pub use own::{kernels, status};
 

@@ -45,8 +45,8 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The further measurements of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// The further measurements of a run, and what they were made with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Details {
     /// Tokens trained on per second of training time.
     pub tokens_per_second: f64,
@@ -56,6 +56,10 @@ pub struct Details {
     pub startup_seconds: f64,
     /// Time that val_bpb took.
     pub evaluation_seconds: f64,
+    /// The device, as `AUTORESEARCH_DEVICE` names it.
+    pub device: String,
+    /// The kernel of attention in short windows, so that nobody takes a fallback for the fast way.
+    pub attention: String,
 }
 
 impl Details {
@@ -67,8 +71,10 @@ impl Details {
     /// #     val_bpb: Some(1.5), training_seconds: 60.0, total_seconds: 70.0, peak_vram_mb: 300.0, mfu_percent: 0.0,
     /// #     total_tokens: 1e6, num_steps: 244, num_params: 2e6, depth: 4,
     /// # };
-    /// let details =
-    ///     Details { tokens_per_second: 2e4, data_wait_percent: 0.1, startup_seconds: 0.2, evaluation_seconds: 3.0 };
+    /// let details = Details {
+    ///     tokens_per_second: 2e4, data_wait_percent: 0.1, startup_seconds: 0.2, evaluation_seconds: 3.0,
+    ///     device: "cpu".into(), attention: "Blocks".into(),
+    /// };
     /// let line = details.json(&summary)?;
     /// assert!(line.starts_with("{\"val_bpb\":1.5,") && line.ends_with("}\n"));
     /// # Ok::<(), serde_json::Error>(())

@@ -40,8 +40,8 @@ pub struct Window {
     mask: Option<Tensor>,
     /// The mask as numbers that are added to scores, on a CPU.
     bias: Option<Tensor>,
-    /// True when FlashAttention runs here; asked once.
-    flash: OnceCell<bool>,
+    /// Why FlashAttention does not run here, or that it does; asked once.
+    flash: OnceCell<Result<(), String>>,
 }
 
 impl Window {
@@ -63,12 +63,17 @@ impl Window {
     /// Returns the kernel with which [`Window::attend`] computes `tokens` tokens.
     pub fn kernel(&self, kind: Kind, heads: Heads, tokens: i64) -> Kernel {
         let kernel = fastest(self.device, kind, heads, tokens, self.reach);
-        let missing = || !*self.flash.get_or_init(|| flash::works(self.device, kind, heads.dimension));
+        let tried = || self.flash.get_or_init(|| try_flash(self.device, kind, heads.dimension));
         match kernel {
             _ if super::wants_plain() => Kernel::Plain,
-            Kernel::Flash if missing() => Kernel::Plain,
+            Kernel::Flash if tried().is_err() => Kernel::Plain,
             kernel => kernel,
         }
+    }
+
+    /// Returns why [`Window::kernel`] did not take FlashAttention where device, kind and shapes suit it.
+    pub fn without_flash(&self) -> Option<&str> {
+        self.flash.get()?.as_ref().err().map(String::as_str)
     }
 
     /// Attention: `q` is batch x heads x sequence x dimension, `k` and `v` are the same, or have fewer heads that divide
@@ -129,6 +134,41 @@ fn fastest(device: Device, kind: Kind, heads: Heads, tokens: i64, reach: i64) ->
     }
 }
 
+/// Runs FlashAttention on a few numbers; its message is the result where this GPU or this libtorch does not have it.
+fn try_flash(device: Device, kind: Kind, dimension: i64) -> Result<(), String> {
+    const REACH: i64 = 4;
+    let window = Window::new(16, REACH, device);
+    // Not from the generator: its numbers are those of the training.
+    let numbers = Tensor::arange(16 * dimension, (Kind::Float, device)).sin().view([1, 1, 16, dimension]).to_kind(kind);
+    agrees(&window, &numbers, |x| flash::flash(x, x, x, REACH))
+}
+
+/// Holds values and gradients of `attend` for queries, keys and values `x` against the plain form: a kernel that leaves the window out
+/// is as useless as one that is missing, and would not be noticed.
+fn agrees(window: &Window, x: &Tensor, attend: impl Fn(&Tensor) -> Result<Tensor, TchError>) -> Result<(), String> {
+    type Attend<'a> = &'a dyn Fn(&Tensor) -> Result<Tensor, TchError>;
+    let both_passes = |attend: Attend<'_>| {
+        let leaf = x.copy().set_requires_grad(true);
+        let y = tch::with_grad(|| {
+            let y = attend(&leaf)?;
+            y.f_square()?.f_sum(Kind::Float)?.f_backward()?;
+            Ok::<_, TchError>(y.detach())
+        })?;
+        Ok::<_, TchError>([y, leaf.grad()].map(|tensor| tensor.to_kind(Kind::Float)))
+    };
+    let message = |error: TchError| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let found = both_passes(&attend).map_err(message)?;
+    let expected = both_passes(&|x| window.plain(x, x, x)).map_err(message)?;
+    for (found, expected) in found.iter().zip(&expected) {
+        let apart = ((found - expected).abs().max() / expected.abs().max()).double_value(&[]);
+        // bf16 has three digits.
+        if apart.is_nan() || apart > 0.05 {
+            return Err(format!("its results are {apart:.2} from those of the plain form"));
+        }
+    }
+    Ok(())
+}
+
 /// Attention of some queries to some keys: n x queries x dimension, n x keys x dimension, and what is added to scores,
 /// queries x keys. Keeps the probabilities.
 fn block(q: &Tensor, k: &Tensor, v: &Tensor, bias: &Tensor) -> Result<Tensor, TchError> {
@@ -185,5 +225,20 @@ mod tests {
                 "{device:?} {kind:?} {heads:?} {tokens} {reach}"
             );
         }
+    }
+
+    #[test]
+    fn a_kernel_is_taken_only_where_it_computes_the_window() {
+        let window = Window::new(16, 4, Device::Cpu);
+        let numbers = Tensor::arange(16 * 8, (Kind::Float, Device::Cpu)).sin().view([1, 1, 16, 8]);
+        let of = |reach: i64| move |x: &Tensor| Window::new(16, reach, Device::Cpu).plain(x, x, x);
+        assert_eq!(agrees(&window, &numbers, of(4)), Ok(()));
+        let ignored = agrees(&window, &numbers, of(16)).unwrap_err();
+        assert!(ignored.starts_with("its results are "), "{ignored}");
+        let missing = |_: &Tensor| Err(TchError::Torch("no kernel image is available\nframe #0".into()));
+        assert!(agrees(&window, &numbers, missing).unwrap_err().ends_with("no kernel image is available"));
+        // Without a GPU there is no such operator: the message says it.
+        assert!(try_flash(Device::Cpu, Kind::BFloat16, 8).is_err());
+        assert_eq!(window.without_flash(), None);
     }
 }

@@ -71,6 +71,10 @@ unsafe extern "C" {
     pub(super) fn autoresearch_meter_start();
     pub(super) fn autoresearch_meter_stop(now: *mut i64, peak: *mut i64);
     pub(super) fn autoresearch_cuda_stream(index: c_int, stream: *mut *mut c_void) -> *mut c_char;
+    pub(super) fn autoresearch_pin(tensor: *const C_tensor, output: *mut *mut C_tensor) -> *mut c_char;
+    pub(super) fn autoresearch_expand_segments(expanded: *mut c_int) -> *mut c_char;
+    pub(super) fn autoresearch_cudnn_attention(enabled: c_int) -> *mut c_char;
+    pub(super) fn autoresearch_cuda_free(index: c_int, free: *mut i64) -> *mut c_char;
     pub(super) fn autoresearch_cuda_memory(index: c_int, now: *mut i64, peak: *mut i64) -> *mut c_char;
 }
 

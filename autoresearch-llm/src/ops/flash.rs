@@ -55,12 +55,6 @@ pub(super) fn fits(device: Device, kind: Kind, heads: Heads) -> bool {
         && queries % keys == 0
 }
 
-/// Returns true when this GPU and this libtorch have the kernel: both passes are run on a few zeros.
-pub(super) fn works(device: Device, kind: Kind, dimension: i64) -> bool {
-    let leaf = Tensor::zeros([1, 1, 8, dimension], (kind, device)).set_requires_grad(true);
-    tch::with_grad(|| flash(&leaf, &leaf, &leaf, 4).and_then(|output| output.sum(Kind::Float).f_backward())).is_ok()
-}
-
 /// Calls the shim and takes the tensors that it makes.
 fn passed<const N: usize>(
     call: impl FnOnce(*mut *mut C_tensor) -> *mut std::ffi::c_char,

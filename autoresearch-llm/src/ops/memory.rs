@@ -1,6 +1,6 @@
-//! The memory of tensors.
+//! The memory of tensors, and of the device that they are on.
 
-use tch::{Device, TchError};
+use tch::{Device, TchError, Tensor};
 
 use super::ffi;
 
@@ -54,4 +54,47 @@ pub fn cuda(device: Device) -> Result<Memory, TchError> {
     // SAFETY: both pointers are valid during the call.
     ffi::checked(unsafe { ffi::autoresearch_cuda_memory(index, &raw mut now, &raw mut peak) })?;
     Ok(Memory { now: u64::try_from(now).unwrap_or(0), peak: u64::try_from(peak).unwrap_or(0) })
+}
+
+/// Copies a tensor to memory of the host that an accelerator reads by itself, so that a copy to it goes on beside other work.
+///
+/// The bindings' own form names the device, of which libtorch warns twice at every call.
+///
+/// # Errors
+///
+/// There is no accelerator in this process, and failures of libtorch.
+pub fn pinned(tensor: &Tensor) -> Result<Tensor, TchError> {
+    let mut output = std::ptr::null_mut();
+    // SAFETY: a live tensor, and room for one.
+    ffi::checked(unsafe { ffi::autoresearch_pin(tensor.as_ptr(), &raw mut output) })?;
+    // SAFETY: without a message it is a new tensor, which is ours.
+    Ok(unsafe { Tensor::from_ptr(output) })
+}
+
+/// Has CUDA's allocator take memory in segments that grow, which wastes less of it between tensors of changing sizes; settings
+/// in `PYTORCH_ALLOC_CONF` or `PYTORCH_CUDA_ALLOC_CONF` win. It counts only before the first tensor on a device. Returns true
+/// where segments grow from now on.
+///
+/// # Errors
+///
+/// Settings in the environment that libtorch does not understand.
+pub fn expand_segments() -> Result<bool, TchError> {
+    let mut expanded = 0;
+    // SAFETY: the pointer is valid during the call.
+    ffi::checked(unsafe { ffi::autoresearch_expand_segments(&raw mut expanded) })?;
+    Ok(expanded != 0)
+}
+
+/// Bytes that are free for tensors of this process: on a CUDA device what its driver says, else what the system has available.
+/// None where nobody says it.
+pub fn free(device: Device) -> Option<u64> {
+    if let Device::Cuda(index) = device {
+        let mut free = 0;
+        // SAFETY: the pointer is valid during the call.
+        let message = unsafe { ffi::autoresearch_cuda_free(i32::try_from(index).ok()?, &raw mut free) };
+        return ffi::checked(message).ok().and_then(|()| u64::try_from(free).ok());
+    }
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }

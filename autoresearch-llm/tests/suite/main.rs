@@ -5,6 +5,7 @@
 mod corpus;
 mod download;
 mod flash;
+mod host;
 mod kernels;
 mod ops;
 mod packing;

@@ -17,11 +17,16 @@ fn peak(rows: i64, sequence_len: i64) -> f64 {
         n_embd: 512,
         window_pattern: "SSSL".into(),
     };
+    peak_of(config, rows)
+}
+
+fn peak_of(config: Config, rows: i64) -> f64 {
+    let Config { sequence_len, vocab_size, .. } = config;
     let ((), counted) = memory::measure(|| {
         tch::manual_seed(1);
         let model = Gpt::in_kind(config, Device::Cpu, Kind::BFloat16);
         let _optimizer = MuonAdamW::new(&model);
-        let tokens = Tensor::randint(8192, [rows, sequence_len + 1], (Kind::Int64, Device::Cpu));
+        let tokens = Tensor::randint(vocab_size, [rows, sequence_len + 1], (Kind::Int64, Device::Cpu));
         let (x, y) = (tokens.i((.., ..sequence_len)).contiguous(), tokens.i((.., 1..)).contiguous());
         for _ in 0..2 {
             model.loss(&x, &y, Reduction::Mean).backward();
@@ -54,4 +59,29 @@ fn drawn_on(peak: impl Fn(i64, i64) -> f64, t: i64, of_a_logit: i64) -> (f64, f6
     let chunk = |device| (head::chunk(8192, device) * 8192 * of_a_logit) as f64;
     let fixed = low - per_token * (few * t) as f64 + chunk(Device::Cuda(0)) - chunk(Device::Cpu);
     (per_token, fixed / 1e9, (fixed + per_token * (128 * 2048) as f64) / 1e9)
+}
+
+/// In a process of its own, since a process has one form.
+#[test]
+fn the_plain_forms_take_the_memory_that_is_asked_for() {
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "--nocapture", "tests::step_memory::measures_the_plain_forms"]);
+    let output = again.env("AUTORESEARCH_OPERATIONS", "plain").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let share: f64 =
+        said.lines().find_map(|line| line.strip_prefix("share ")?.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+    // Too little would let a training begin that dies; far too much would turn one away that fits.
+    assert!((0.8..=1.15).contains(&share), "{share}");
+}
+
+#[test]
+fn measures_the_plain_forms() {
+    if ops::form() != Ok(ops::Form::Plain) {
+        return;
+    }
+    let (vocab_size, n_layer, n_embd, sequence_len) = (1024, 4, 128, 256);
+    let window_pattern = "SSSL".into();
+    let config = Config { sequence_len, vocab_size, n_layer, n_head: 1, n_kv_head: 1, n_embd, window_pattern };
+    let per_token = (peak_of(config.clone(), 6) - peak_of(config, 2)) / (4 * sequence_len) as f64;
+    println!("share {}", per_token / room::plain_bytes(vocab_size, n_layer, n_embd) as f64);
 }
