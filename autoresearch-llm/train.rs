@@ -548,11 +548,12 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     room::check(form, rows, seq_len, token_bytes, memory::free(device))?;
     println!("Model config: {config:?} on {device:?}");
     let model = Gpt::new(config, device);
-    let kernels = match ops::status(device, model.wte.kind()) {
+    let kernels = ops::status(device, model.wte.kind());
+    let shown = match &kernels {
         Ok(gpu) => format!("this crate's on {gpu}"),
         Err(why) => format!("libtorch's alone ({why})"),
     };
-    println!("Operations: {form:?}, short windows: {:?}, kernels: {kernels}", model.attention_kernel());
+    println!("Operations: {form:?}, short windows: {:?}, kernels: {shown}", model.attention_kernel());
     if let Some(why) = model.windows[0].without_flash() {
         println!("No FlashAttention in short windows, which are slower with a mask: {why}");
     }
@@ -636,6 +637,7 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
         evaluation_seconds,
         device: device::name(device),
         attention: format!("{:?}", model.attention_kernel()),
+        kernels: kernels.unwrap_or_else(|_| "libtorch".into()),
     };
     print!("{}{summary}", details.json(&summary)?);
     Ok(())

@@ -1,7 +1,6 @@
 // What libtorch offers in C++ and the bindings lack: autograd functions whose two passes are Rust closures, gradients that
 // are dropped instead of zeroed, FlashAttention in a window, fused AdamW, float32 precision, autocast with a kind, the stream
-// that work goes to, and the memory of tensors and of the
-// device.
+// that work goes to, and the memory of tensors and of the device.
 //
 // Tensors cross as pointers to at::Tensor, as in torch-sys. Every function that can fail returns its message, to be freed
 // with autoresearch_free, or a null pointer.

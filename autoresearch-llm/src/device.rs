@@ -72,7 +72,7 @@ fn index_of(name: &str) -> Result<Option<usize>, DeviceError> {
     }
 }
 
-/// What to say where `auto` falls back to the CPU: nothing on a machine without an NVIDIA driver.
+/// Warns where `auto` falls back to the CPU; on a machine without an NVIDIA driver there is nothing to say.
 fn fallback(driver: Option<&Driver>, why: &NoCuda) -> Option<String> {
     let (driver, reason) = (driver?, reason(driver, why));
     Some(format!(
@@ -125,7 +125,7 @@ fn load_cuda(index: usize) -> Result<(), NoCuda> {
         let _ = library.map(std::mem::forget);
     }
     let no_cuda = |text: String| NoCuda { text, cuda };
-    // Before CUDA's allocator is used the first time, which settles how it works.
+    // Before CUDA's allocator is used the first time, when it reads its settings.
     memory::expand_segments().map_err(|e| no_cuda(e.to_string()))?;
     // The linker drops libtorch_cuda, because nothing refers to it by name; its presence in the process is what counts.
     // SAFETY: the library's initialisers register kernels with the libtorch that is loaded already.

@@ -60,6 +60,8 @@ pub struct Details {
     pub device: String,
     /// The kernel of attention in short windows, so that nobody takes a fallback for the fast way.
     pub attention: String,
+    /// The architecture for which kernels of this crate are used, else `libtorch`.
+    pub kernels: String,
 }
 
 impl Details {
@@ -73,7 +75,7 @@ impl Details {
     /// # };
     /// let details = Details {
     ///     tokens_per_second: 2e4, data_wait_percent: 0.1, startup_seconds: 0.2, evaluation_seconds: 3.0,
-    ///     device: "cpu".into(), attention: "Blocks".into(),
+    ///     device: "cpu".into(), attention: "Blocks".into(), kernels: "libtorch".into(),
     /// };
     /// let line = details.json(&summary)?;
     /// assert!(line.starts_with("{\"val_bpb\":1.5,") && line.ends_with("}\n"));

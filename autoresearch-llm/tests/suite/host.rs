@@ -11,7 +11,7 @@ use tch::{Device, Tensor};
 
 const CASE: &str = "AUTORESEARCH_TEST_CASE";
 
-/// What [`a_case`] prints, to both outputs.
+/// Returns the two outputs of [`a_case`].
 fn said(case: &str, variables: &[(&str, &str)]) -> [String; 2] {
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", "--nocapture", "host::a_case"]).env(CASE, case);
