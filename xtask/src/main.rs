@@ -8,6 +8,7 @@ mod agents;
 mod driver;
 mod evidence;
 mod figure;
+mod gpu_bundle;
 mod nanochat;
 mod package;
 mod places;
@@ -27,6 +28,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   agents              install the agents that the tests use into the target folder: Claude Code and Codex by npm, aider, uv and poetry by pip
   test [OPTIONS]      set-up and agents, then all tests (options go to `cargo test`); with --thorough the long ones too:
                       more random histories, a kill at every write boundary
+  gpu-bundle          pack all that measures the trainer on a GPU into one file, for a machine without a network
+                      (--out FILE, --data full|cut)
   package [OPTIONS]   pack and verify the crates that are published (options go to `cargo package`)
   public-api          write autoresearch-core/public-api.txt anew from the code
   evidence NAME       measure the figures of NAME (main-job, durable-core, trainer, choices, proposers, noise,
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         }),
         "nanochat" => nanochat::nanochat(&rest),
         "test" => test::test(&rest),
+        "gpu-bundle" => gpu_bundle::command(&rest),
         "package" => package::package(&rest),
         "public-api" => evidence::store_public_api(),
         "evidence" => evidence::evidence(&rest),

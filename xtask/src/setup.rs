@@ -13,10 +13,8 @@ use crate::{places, sh};
 
 mod wheel;
 
-use wheel::Wheel;
+use wheel::{TORCH, Wheel};
 
-/// The only version that fits the bindings (tch 0.24).
-const TORCH: &str = "2.11.0";
 /// Written last, when everything is there.
 const MARKER: &str = "autoresearch-setup";
 /// Written first, into an environment that we made.

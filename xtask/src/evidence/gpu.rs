@@ -1,5 +1,6 @@
-//! Figures of the way to a GPU that need none: the kernels compile, compute the plain forms and move as little memory as they
-//! should, in an emulation; and the trainer on the CPU has lost nothing to them.
+//! Figures of the way to a GPU. Without one: the kernels compile, compute the plain forms and move as little memory as they
+//! should, in an emulation; the trainer on the CPU has lost nothing to them; the bundle is packed and rehearsed. On one: all that the
+//! bundle measures.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,12 +12,17 @@ use super::race::sizes;
 use crate::figure::{self, Line, Measure};
 use crate::{places, setup, sh};
 
+mod bundle;
+
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] = &[
     ("kernels-compile", kernels_compile),
     ("emulated-parity", emulated_parity),
     ("traffic", traffic),
     ("cpu-no-worse", cpu_no_worse),
+    ("bundle-size", bundle::size),
+    ("bundle-rehearsal", bundle::rehearsal),
+    ("device", bundle::device),
 ];
 
 /// The compiler that a CUDA build of libtorch 2.11 has.

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::TORCH;
 use crate::driver::{Driver, needed};
+
+/// The only version that fits the bindings (tch 0.24).
+pub const TORCH: &str = "2.11.0";
 
 /// Names a build for every command that calls the set-up, as the option `--cuda` does for the set-up itself.
 pub const CHOICE: &str = "AUTORESEARCH_CUDA";
