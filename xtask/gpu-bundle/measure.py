@@ -255,10 +255,15 @@ def loading(bundle):
     # Without data it ends as soon as the device is open.
     said = bundle.run([program], 60, {"AUTORESEARCH_DATA": bundle.scratch / "none"}).text
     seconds = time.monotonic() - began
-    is_open = "there is no prepared data" in said
+    fine = is_own and "there is no prepared data" in said
     where = f"{about.get('gpu', 'CPU')}, driver {about['driver'] or 'none'}, torch {about['torch']}"
-    value = f"{where}, opened in {seconds:.1f} s" if is_open else f"{where}: {said.strip()[:300]}"
-    bundle.figure("loading", is_own and is_open, value, "the torch of this Python, the device opens", seconds=seconds, **about)
+    value = f"{where}, opened in {seconds:.1f} s" if fine else f"{where}: {said.strip()[:300]}"
+    if not bundle.is_gpu() and about["cuda"]:
+        # Without a driver the libraries load all the same, and say that they see nothing.
+        said = bundle.run([program], 60, {"AUTORESEARCH_DEVICE": "cuda"}).text
+        loads = "libtorch sees 0 devices" in said or "there is no prepared data" in said
+        fine, value = fine and loads, f"{value}; CUDA's libraries {'load' if loads else 'do not load: ' + said.strip()[:300]}"
+    bundle.figure("loading", fine, value, "the torch of this Python, the device opens", seconds=seconds, **about)
 
 
 def floor(bundle):

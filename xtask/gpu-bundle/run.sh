@@ -14,13 +14,14 @@ while (($#)); do
     case $1 in
     --python) python=${2:?"--python needs a program"} && shift ;;
     --python=*) python=${1#*=} ;;
-    -h | --help) sed -n 's/^# \{0,1\}//; 2,8p' "$here/run.sh" && exit ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$here/run.sh" && exit ;;
     *) rest+=("$1") ;;
     esac
     shift
 done
 
-version=$("$python" -c 'import torch; print(torch.__version__)') || {
+# Of a torch without NumPy nobody needs to hear.
+version=$("$python" -W ignore -c 'import torch; print(torch.__version__)') || {
     echo "error: $python has no torch; name a Python that has torch 2.11 with --python" >&2
     exit 2
 }
@@ -28,4 +29,4 @@ case $version in
 2.11.*) ;;
 *) echo "error: the torch of $python is $version, and 2.11 is needed; name another Python with --python" >&2 && exit 2 ;;
 esac
-exec "$python" -B "$here/measure.py" ${rest[@]+"${rest[@]}"}
+exec "$python" -W ignore -B "$here/measure.py" ${rest[@]+"${rest[@]}"}
