@@ -23,8 +23,6 @@ import torch
 HERE = pathlib.Path(__file__).resolve().parent
 # Seconds that everything may take, so that a call of ten minutes has time for the transfers.
 TOTAL = 570
-# Steps before the steady state.
-WARM = 11
 # Tokens of the validation split where its time is not the question.
 SHORT_EVALUATION = 524288
 
@@ -32,6 +30,9 @@ BARS = {"float32": 1e-4, "bf16": 4e-2, "operations": 3e-2, "gigabytes": 30.0, "o
 
 GPU = {
     "preset": "h100",
+    # Steps before the steady state: PyTorch compiles in them.
+    "warm": 11,
+    "variables": {},
     "device": "cuda",
     "python": ["compile", "--device", "cuda", "--precision", "bfloat16"],
     "attention": ["flash", "flex", "sdpa"],
@@ -45,6 +46,9 @@ GPU = {
 }
 REHEARSAL = GPU | {
     "preset": "cpu",
+    "warm": 1,
+    # Threads that spin while they wait stop everything beside another program.
+    "variables": {"OMP_WAIT_POLICY": "passive"},
     "device": "cpu",
     "python": ["eager", "--device", "cpu", "--precision", "float32"],
     # A CPU has no such kernel, so that a failure is rehearsed as well.
@@ -96,12 +100,12 @@ class Run:
         words = found[1].split()
         return dict(zip(words[::2], words[1::2]))
 
-    def tokens_per_second(self, tokens):
-        """In steady state, by the times of the lines `step 00012 (...`."""
+    def tokens_per_second(self, tokens, warm):
+        """After `warm` steps, by the times of the lines `step 00012 (...`."""
         steps = [(at, int(found[1])) for at, line in self.lines if (found := re.match(r"\s*step (\d+)", line))]
-        steps = [(at, step) for at, step in steps if step >= WARM]
+        steps = [(at, step) for at, step in steps if step >= warm]
         if len(steps) < 2 or steps[-1][1] == steps[0][1]:
-            raise Failed(f"no two steps after the first {WARM}")
+            raise Failed(f"no two steps after the first {warm}")
         return (steps[-1][1] - steps[0][1]) * tokens / (steps[-1][0] - steps[0][0])
 
 
@@ -138,6 +142,7 @@ class Bundle:
         libraries = str(pathlib.Path(torch.__file__).parent / "lib")
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [libraries, environment.get("LD_LIBRARY_PATH")]))
         environment |= {"AUTORESEARCH_DEVICE": self.sizes["device"], "TORCHINDUCTOR_CACHE_DIR": str(self.scratch / "compiled")}
+        environment |= self.sizes["variables"]
         environment |= {name: str(value) for name, value in (variables or {}).items()}
         limits = lambda: resource.setrlimit(resource.RLIMIT_DATA, (data_bytes, data_bytes))
         log = (self.scratch / "stderr.log").open("w+", errors="replace")
@@ -344,7 +349,7 @@ def rows(bundle):
 def pytorch(bundle):
     """PyTorch beside the trainer in turns: the same model, rows and time, with the fastest attention that it has here."""
     rows(bundle)
-    tokens, speeds, left_out = bundle.preset["tokens"], {}, []
+    speeds, left_out = {}, []
     for attention in bundle.sizes["attention"]:
         # Two rounds must remain.
         if speeds and bundle.left() < 2.5 * bundle.sizes["rounds"] * (bundle.sizes["round"] + 20):
@@ -352,7 +357,7 @@ def pytorch(bundle):
             continue
         try:
             run = bundle.pytorch(attention, bundle.sizes["trial"], 120)
-            speeds[attention] = run.tokens_per_second(tokens)
+            speeds[attention] = run.tokens_per_second(bundle.preset["tokens"], bundle.sizes["warm"])
         except Failed as failed:
             left_out.append(f"{attention}: {str(failed)[:160]}")
     if not speeds:
@@ -362,8 +367,8 @@ def pytorch(bundle):
     for _ in range(bundle.sizes["rounds"]):
         if theirs and bundle.left() < 2 * (bundle.sizes["round"] + 20):
             break
-        theirs.append(result(bundle.pytorch(attention, bundle.sizes["round"], 120), tokens))
-        ours.append(result(bundle.train(bundle.sizes["round"], 120), tokens))
+        theirs.append(result(bundle, bundle.pytorch(attention, bundle.sizes["round"], 120)))
+        ours.append(result(bundle, bundle.train(bundle.sizes["round"], 120)))
     ratios = sorted(mine["speed"] / other["speed"] for mine, other in zip(ours, theirs))
     ratio = ratios[len(ratios) // 2]
     shown = lambda key, form: " and ".join(f"{mine[key]:{form}} beside {other[key]:{form}}" for mine, other in zip(ours, theirs))
@@ -375,10 +380,10 @@ def pytorch(bundle):
     bundle.figure("beside-pytorch", fine, value, bar, attention=attention, trials=speeds, ours=ours, theirs=theirs, left_out=left_out)
 
 
-def result(run, tokens):
+def result(bundle, run):
     found = run.json()
     return {
-        "speed": run.tokens_per_second(tokens),
+        "speed": run.tokens_per_second(bundle.preset["tokens"], bundle.sizes["warm"]),
         "val_bpb": found["val_bpb"],
         "gigabytes": found["peak_vram_mb"] * 2**20 / 1e9,
     }

@@ -120,11 +120,13 @@ fn about_it(data: Data) -> Result<String, String> {
     ))
 }
 
-/// The path of the test program in cargo's messages.
+/// The path of the test program in cargo's messages: every target says whether it can be tested, and a profile that it was.
 fn test_program(messages: &str) -> Option<PathBuf> {
-    let line =
-        messages.lines().rfind(|line| line.contains("\"compiler-artifact\"") && line.contains("\"test\":true"))?;
-    let (_, rest) = line.split_once("\"executable\":\"")?;
+    let is_tested = |line: &&str| {
+        let profile = line.split_once("\"profile\":{").and_then(|(_, rest)| rest.split('}').next());
+        profile.is_some_and(|profile| profile.contains("\"test\":true"))
+    };
+    let (_, rest) = messages.lines().find(is_tested)?.split_once("\"executable\":\"")?;
     rest.split('"').next().map(PathBuf::from)
 }
 
@@ -157,13 +159,15 @@ mod tests {
     #[test]
     fn cargo_names_the_program_of_a_test() {
         let messages = concat!(
-            r#"{"reason":"compiler-artifact","profile":{"test":false},"executable":"/t/train"}"#,
+            r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"prepare","test":true},"profile":{"opt_level":"0","test":false},"executable":"/t/prepare"}"#,
             "\n",
-            r#"{"reason":"compiler-artifact","profile":{"opt_level":"0","test":true},"executable":"/t/deps/train-1f"}"#,
+            r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"ops_cuda","test":true},"profile":{"opt_level":"0","test":true},"executable":"/t/deps/ops_cuda-1f"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"train","test":true},"profile":{"opt_level":"0","test":false},"executable":"/t/train"}"#,
             "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
-        assert_eq!(test_program(messages), Some(PathBuf::from("/t/deps/train-1f")));
+        assert_eq!(test_program(messages), Some(PathBuf::from("/t/deps/ops_cuda-1f")));
         assert_eq!(test_program("{}"), None);
     }
 
