@@ -34,7 +34,9 @@ GPU = {
     "warm": 11,
     "variables": {},
     "device": "cuda",
-    "python": ["compile", "--device", "cuda", "--precision", "bfloat16"],
+    # Eager where nothing compiles: the compiler needs one for C on the machine.
+    "modes": ["compile", "eager"],
+    "options": ["--device", "cuda", "--precision", "bfloat16"],
     "attention": ["flash", "flex", "sdpa"],
     "training": 20,
     "limited": 5,
@@ -50,7 +52,8 @@ REHEARSAL = GPU | {
     # Threads that spin while they wait stop everything beside another program.
     "variables": {"OMP_WAIT_POLICY": "passive"},
     "device": "cpu",
-    "python": ["eager", "--device", "cpu", "--precision", "float32"],
+    "modes": ["eager"],
+    "options": ["--device", "cpu", "--precision", "float32"],
     # A CPU has no such kernel, so that a failure is rehearsed as well.
     "attention": ["flash", "sdpa"],
     "training": 5,
@@ -79,7 +82,7 @@ class Run:
             return self
         said = [line for line in (self.text + "\n" + self.errors).splitlines() if line.strip()]
         # A Python program ends with its error, which may go on for pages.
-        last = next((line for line in reversed(said) if re.match(r"(FAIL|error|\w*Error)\b", line)), said[-1] if said else "")
+        last = next((line for line in reversed(said) if re.match(r"(FAIL|error|called|\w*Error)\b", line)), said[-1] if said else "")
         raise Failed(f"{self.status_in_words()}: {last[:300]}")
 
     def status_in_words(self):
@@ -192,10 +195,9 @@ class Bundle:
         variables = {"AUTORESEARCH_DATA": data or self.short, "AUTORESEARCH_TIME_BUDGET": seconds} | more
         return self.run([HERE / f"bin/train-{self.sizes['preset']}"], limit, variables, data_bytes).checked()
 
-    def pytorch(self, attention, seconds, limit):
-        mode, *options = self.sizes["python"]
+    def pytorch(self, mode, attention, seconds, limit):
         command = [sys.executable, "-B", HERE / "pytorch/benches/python/train.py", mode, self.short, *self.preset["sizes"]]
-        command += [os.cpu_count(), *options, "--attention", attention, "--budget", seconds]
+        command += [os.cpu_count(), *self.sizes["options"], "--attention", attention, "--budget", seconds]
         command += ["--train", self.scratch / "train.rows", "--val", self.scratch / "val.rows"]
         return self.run(command, limit).checked()
 
@@ -346,38 +348,44 @@ def rows(bundle):
         bundle.run([HERE / "bin/rows", bundle.short, split, tokens, bundle.scratch / f"{split}.rows"], 90).checked()
 
 
+def fastest(bundle):
+    """PyTorch's fastest mode and attention here, all that were tried with their speed, and why others were not."""
+    speeds, left_out = {}, []
+    for mode in bundle.sizes["modes"]:
+        for attention in bundle.sizes["attention"]:
+            # The rounds must remain.
+            if speeds and bundle.left() < 2.5 * bundle.sizes["rounds"] * (bundle.sizes["round"] + 20):
+                left_out.append(f"{mode} {attention}: no time is left")
+                continue
+            try:
+                run = bundle.pytorch(mode, attention, bundle.sizes["trial"], 120)
+                speeds[mode, attention] = run.tokens_per_second(bundle.preset["tokens"], bundle.sizes["warm"])
+            except Failed as failed:
+                left_out.append(f"{mode} {attention}: {str(failed)[:160]}")
+        if speeds:
+            return max(speeds, key=speeds.get), speeds, left_out
+    raise Failed("PyTorch trains with none of its kernels: " + "; ".join(left_out))
+
+
 def pytorch(bundle):
     """PyTorch beside the trainer in turns: the same model, rows and time, with the fastest attention that it has here."""
     rows(bundle)
-    speeds, left_out = {}, []
-    for attention in bundle.sizes["attention"]:
-        # Two rounds must remain.
-        if speeds and bundle.left() < 2.5 * bundle.sizes["rounds"] * (bundle.sizes["round"] + 20):
-            left_out.append(f"{attention}: no time is left")
-            continue
-        try:
-            run = bundle.pytorch(attention, bundle.sizes["trial"], 120)
-            speeds[attention] = run.tokens_per_second(bundle.preset["tokens"], bundle.sizes["warm"])
-        except Failed as failed:
-            left_out.append(f"{attention}: {str(failed)[:160]}")
-    if not speeds:
-        raise Failed("PyTorch trains with none of its kernels: " + "; ".join(left_out))
-    attention = max(speeds, key=speeds.get)
+    (mode, attention), speeds, left_out = fastest(bundle)
     theirs, ours = [], []
     for _ in range(bundle.sizes["rounds"]):
         if theirs and bundle.left() < 2 * (bundle.sizes["round"] + 20):
             break
-        theirs.append(result(bundle, bundle.pytorch(attention, bundle.sizes["round"], 120)))
+        theirs.append(result(bundle, bundle.pytorch(mode, attention, bundle.sizes["round"], 120)))
         ours.append(result(bundle, bundle.train(bundle.sizes["round"], 120)))
     ratios = sorted(mine["speed"] / other["speed"] for mine, other in zip(ours, theirs))
     ratio = ratios[len(ratios) // 2]
     shown = lambda key, form: " and ".join(f"{mine[key]:{form}} beside {other[key]:{form}}" for mine, other in zip(ours, theirs))
-    mode = bundle.sizes["python"][0]
     value = f"{ratio:.2f} times PyTorch ({mode}, {attention} in short windows): {shown('speed', '.0f')} tokens/s, val_bpb {shown('val_bpb', '.4f')}"
     value += f", peak {shown('gigabytes', '.1f')} GB" + "".join(f"; left out {why}" for why in left_out)
     fine = ratio >= BARS["ratio"] if bundle.is_gpu() else all(0.5 < one["val_bpb"] < 3 for one in ours + theirs)
+    trials = {" ".join(tried): speed for tried, speed in speeds.items()}
     bar = "1.0 times" if bundle.is_gpu() else "a rehearsal: both learn"
-    bundle.figure("beside-pytorch", fine, value, bar, attention=attention, trials=speeds, ours=ours, theirs=theirs, left_out=left_out)
+    bundle.figure("beside-pytorch", fine, value, bar, mode=mode, attention=attention, trials=trials, ours=ours, theirs=theirs, left_out=left_out)
 
 
 def result(bundle, run):
