@@ -27,7 +27,7 @@ const FILES: [(&str, &str); 5] = [
 pub enum Data {
     /// As many tokens as the preset says, so that the time of the evaluation is measured.
     Full,
-    /// So many that the evaluation takes a second.
+    /// A fortieth of them: an evaluation of a second or less.
     Cut,
 }
 
@@ -104,7 +104,7 @@ fn suffixed(folder: &Path, suffix: &str) -> PathBuf {
     folder.with_file_name(name)
 }
 
-/// What the bundle was made from, for its measuring script and for whoever reads the results.
+/// Commit and sizes that the bundle was made from, for its measuring script and for whoever reads the results.
 fn about_it(data: Data) -> Result<String, String> {
     let commit = sh::output(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(places::root()))?;
     let preset = |name: &str| {

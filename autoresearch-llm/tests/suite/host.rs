@@ -25,7 +25,7 @@ fn said(case: &str, variables: &[(&str, &str)]) -> [String; 2] {
 
 /// Plays the process of the other tests.
 #[test]
-#[allow(clippy::disallowed_methods, reason = "the control")]
+#[expect(clippy::disallowed_methods, reason = "the control")]
 fn a_case() {
     match std::env::var(CASE).as_deref() {
         Ok("segments") => println!("expanded {:?}", memory::expand_segments().map_err(|_| ())),
