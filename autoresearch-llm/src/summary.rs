@@ -60,7 +60,7 @@ pub struct Details {
     pub device: String,
     /// The kernel of attention in short windows, so that nobody takes a fallback for the fast way.
     pub attention: String,
-    /// The architecture for which kernels of this crate are used, else `libtorch`.
+    /// The GPU that kernels of this crate are used on, with its architecture, else `libtorch`.
     pub kernels: String,
 }
 

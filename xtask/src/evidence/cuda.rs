@@ -74,7 +74,7 @@ fn word<'a>(output: &'a str, key: &str) -> Option<&'a str> {
 
 /// Returns true for a device, a kernel of attention and kernels that are no fallback.
 fn is_fast([device, attention, kernels]: [&str; 3]) -> bool {
-    device.starts_with("cuda") && !["Plain", "unknown"].contains(&attention) && kernels.starts_with("sm_")
+    device.starts_with("cuda") && !["Plain", "unknown"].contains(&attention) && kernels.contains("sm_")
 }
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
     fn a_fallback_does_not_pass_for_the_fast_way() {
         let of =
             |line: &str| is_fast(["device", "attention", "kernels"].map(|key| word(line, key).unwrap_or("unknown")));
-        assert!(of(r#"{"val_bpb":1.0,"device":"cuda:0","attention":"Flash","kernels":"sm_90"}"#));
+        assert!(of(r#"{"val_bpb":1.0,"device":"cuda:0","attention":"Flash","kernels":"cuda:0, sm_90"}"#));
         for line in [
             r#"{"device":"cpu","attention":"Flash","kernels":"sm_90"}"#,
             r#"{"device":"cuda:0","attention":"Plain","kernels":"sm_90"}"#,
