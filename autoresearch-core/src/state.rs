@@ -89,6 +89,9 @@ pub struct State {
     /// Wall clock of the builds before them.
     #[doc(hidden)]
     pub time_of_builds: Duration,
+    /// Wall clock of the evaluations of what they left.
+    #[doc(hidden)]
+    pub time_of_evaluations: Duration,
     /// Time for which the machine was suspended during the run, as far as the lab saw that.
     #[doc(hidden)]
     pub suspended: Duration,

@@ -193,9 +193,9 @@ fn activity(answer: &StatusAnswer) -> String {
 /// The cost in words; `None` if nothing was spent.
 fn spent(totals: &Totals) -> Option<String> {
     let times = (totals.trial_seconds > 0.0).then(|| {
-        let [trials, builds] =
-            [totals.trial_seconds, totals.build_seconds].map(|seconds| report::duration(seconds_of(seconds)));
-        format!("{trials} of trials, {builds} of builds")
+        let [trials, builds, evaluations] =
+            [totals.trial_seconds, totals.build_seconds, totals.evaluation_seconds].map(seconds_of);
+        report::time_spent(trials, builds, evaluations)
     });
     let calls = (totals.calls > 0 || totals.tokens > 0)
         .then(|| format!("${:.2} for {} calls of models and {} tokens", totals.dollars, totals.calls, totals.tokens));

@@ -105,6 +105,8 @@ pub struct Totals {
     pub trial_seconds: f64,
     /// Seconds of all builds.
     pub build_seconds: f64,
+    /// Seconds of all evaluations.
+    pub evaluation_seconds: f64,
 }
 
 impl Totals {
@@ -122,6 +124,7 @@ impl Totals {
             calls: state.cost.calls,
             trial_seconds: state.time_of_trials.as_secs_f64(),
             build_seconds: state.time_of_builds.as_secs_f64(),
+            evaluation_seconds: state.time_of_evaluations.as_secs_f64(),
         }
     }
 }

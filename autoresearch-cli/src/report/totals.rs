@@ -46,12 +46,21 @@ pub fn times(state: &State) -> Option<String> {
     let first = state.experiments.first()?;
     let last = state.experiments.last()?;
     let wall = last.finished.since(first.started);
-    let (trials, builds) = (duration(state.time_of_trials), duration(state.time_of_builds));
+    let spent = time_spent(state.time_of_trials, state.time_of_builds, state.time_of_evaluations);
     let suspended = match state.suspended {
         Duration::ZERO => String::new(),
         time => format!("; the machine was suspended for {}, which no limit counts", duration(time)),
     };
-    Some(format!("{} in all: {trials} of trials, {builds} of builds{suspended}", duration(wall)))
+    Some(format!("{} in all: {spent}{suspended}", duration(wall)))
+}
+
+/// Formats what the workers' time was spent on.
+pub fn time_spent(trials: Duration, builds: Duration, evaluations: Duration) -> String {
+    let evaluated = match evaluations {
+        Duration::ZERO => String::new(),
+        time => format!(", {} of evaluations", duration(time)),
+    };
+    format!("{} of trials, {} of builds{evaluated}", duration(trials), duration(builds))
 }
 
 /// Formats totals and times, and a few lines on short trials where there were some.

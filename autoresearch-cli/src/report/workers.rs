@@ -13,7 +13,7 @@ struct Occupation {
     /// with another number. But a worker's next trial begins after the record of its last one, so trials that overlap, each
     /// counted back from its record, are those of as many workers; one that never had anything to do is not missed.
     workers: usize,
-    /// Time of all trials together.
+    /// Time of all trials together, with the evaluations of what they left.
     busy: Duration,
     /// Workers times wall clock, without what lies between two calls of the command and without suspends.
     available: Duration,
@@ -37,7 +37,8 @@ impl Occupation {
             call.last = Some(at);
             match record {
                 Record::TrialMeasured(TrialResult { outcome, .. }) => {
-                    let took = outcome.log().elapsed;
+                    let log = outcome.log();
+                    let took = log.elapsed.saturating_add(log.evaluation);
                     call.runs.push((at.checked_sub(took).unwrap_or(at), at));
                     all.busy += took;
                 }

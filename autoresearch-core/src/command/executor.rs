@@ -139,6 +139,9 @@ pub struct Job {
     pub any_exit_code: bool,
     /// The accelerators that the run may use, as variables that show them. An executor that assigns devices itself ignores them.
     pub devices: Device,
+    /// True for the files that the search starts from: what their build leaves in folders that are kept
+    /// [pristine](crate::internal::isolation::Isolation::pristine) is what the builds of candidates find there.
+    pub is_baseline: bool,
     /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
     pub slot: u32,
     /// Told the phases and the newest output.
@@ -162,6 +165,7 @@ impl Job {
             results: ResultFiles::default(),
             any_exit_code: false,
             devices: Device::default(),
+            is_baseline: false,
             slot: 0,
             progress: Arc::new(|_| {}),
         }

@@ -4,6 +4,7 @@
 mod allowed;
 mod enforcement;
 mod isolated;
+mod layer;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -12,6 +13,7 @@ mod settings;
 
 pub use enforcement::{Enforcement, Protection};
 pub use isolated::Isolated;
+pub use layer::Layer;
 #[cfg(target_os = "linux")]
 pub(super) use linux::Walls;
 #[cfg(not(target_os = "linux"))]

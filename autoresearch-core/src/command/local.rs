@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -44,6 +45,8 @@ pub struct LocalExecutor {
     builds: tokio::sync::Mutex<()>,
     logs: PathBuf,
     isolation: Isolation,
+    /// True once a job of the baseline has left pristine folders as candidates are to find them.
+    is_primed: AtomicBool,
     running: Mutex<HashMap<JobName, Running>>,
 }
 
@@ -79,6 +82,7 @@ impl LocalExecutor {
             builds: tokio::sync::Mutex::default(),
             logs: logs.into(),
             isolation: Isolation::default(),
+            is_primed: AtomicBool::default(),
             running: Mutex::default(),
         }
     }
@@ -131,8 +135,15 @@ impl LocalExecutor {
                  isolation, or start the run elsewhere"
             )));
         }
-        let place = self.place(job)?;
-        Ok(Phases { place, builds: &self.builds, logs: &self.logs, isolation: &self.isolation, job, cancel })
+        Ok(Phases {
+            place: self.place(job)?,
+            builds: &self.builds,
+            logs: &self.logs,
+            isolation: &self.isolation,
+            primes: job.is_baseline && !self.is_primed.load(Ordering::Relaxed),
+            job,
+            cancel,
+        })
     }
 
     async fn remember(&self, name: &JobName, outcome: &Outcome) -> Result<(), SandboxError> {
@@ -145,7 +156,11 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     async fn run(&self, job: &Job, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         let registered = self.register(&job.name, cancel)?;
-        let outcome = self.phases(job, &registered.cancel)?.build_and_run().await?;
+        let phases = self.phases(job, &registered.cancel)?;
+        let outcome = phases.build_and_run().await?;
+        if phases.primes && matches!(outcome, Outcome::Completed(_)) {
+            self.is_primed.store(true, Ordering::Relaxed);
+        }
         self.remember(&job.name, &outcome).await?;
         Ok(outcome)
     }

@@ -1,6 +1,7 @@
 //! Proposals: requested ahead of free workers, cleaned, and staged as experiments or rejected.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -99,7 +100,8 @@ impl<C: Change> Lab<C> {
     /// necessary.
     fn backlog(&self, in_flight: &InFlight<C>) -> usize {
         let workers = self.settings.workers.classes.len();
-        let trials = self.state.time_of_trials.saturating_add(self.state.time_of_builds).as_secs_f64();
+        let State { time_of_trials, time_of_builds, time_of_evaluations, .. } = &*self.state;
+        let trials: f64 = [time_of_trials, time_of_builds, time_of_evaluations].map(Duration::as_secs_f64).iter().sum();
         let trial = trials / self.state.experiments.len().max(1) as f64;
         let pace = in_flight.proposer.pace;
         let during_calls = if trial > 0.0 { (2.0 * workers as f64 * pace / trial).ceil() } else { 0.0 };

@@ -44,6 +44,9 @@ pub struct RunLog {
     pub build: Duration,
     /// Wall clock of the run.
     pub elapsed: Duration,
+    /// Wall clock of the evaluation; zero where the run prints its number.
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    pub evaluation: Duration,
     /// The peak resident memory seen, in bytes, of all its processes together.
     pub peak_memory: Option<u64>,
     /// Processor time of all processes of its phase: of the run with all its repeats, or of the build if it ended there.
@@ -141,7 +144,11 @@ impl Outcome {
             Outcome::Completed(_) => "completed".into(),
             Outcome::Crashed { message, .. } => message.clone(),
             Outcome::TimedOut { log } => {
-                format!("{in_phase}was killed at its limit after {:.0} s", log.elapsed.max(log.build).as_secs_f64())
+                let took = match log.phase {
+                    Phase::Evaluation => log.evaluation,
+                    _ => log.elapsed.max(log.build),
+                };
+                format!("{in_phase}was killed at its limit after {:.0} s", took.as_secs_f64())
             }
             Outcome::OutOfMemory { .. } => format!("{in_phase}ran out of memory"),
         }

@@ -245,6 +245,7 @@ impl State {
         self.rungs.spend(is_on_rung, side, outcome.log());
         self.time_of_trials = self.time_of_trials.saturating_add(outcome.log().elapsed);
         self.time_of_builds = self.time_of_builds.saturating_add(outcome.log().build);
+        self.time_of_evaluations = self.time_of_evaluations.saturating_add(outcome.log().evaluation);
         match side {
             Side::Candidate if is_on_rung => {
                 open.experiment.outcome = Some(outcome);

@@ -86,7 +86,7 @@ impl Rungs {
     }
 
     pub(super) fn spend(&mut self, is_on_rung: bool, side: Side, log: &RunLog) {
-        let took = log.build.saturating_add(log.elapsed);
+        let took = log.build.saturating_add(log.elapsed).saturating_add(log.evaluation);
         match (is_on_rung, side) {
             (true, _) => (self.runs, self.time) = (self.runs + 1, self.time.saturating_add(took)),
             (false, Side::Candidate) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
+use super::layer::Layer;
 use super::settings::Isolation;
 
 /// Places of the system's programs and libraries, and of the settings that these read. Nothing in `/etc` that holds a secret.
@@ -104,6 +105,8 @@ pub(crate) struct Allowed {
     pub(super) write: BTreeSet<PathBuf>,
     /// Devices to use.
     pub(super) devices: BTreeSet<PathBuf>,
+    /// Folders to change for itself alone, at their real paths.
+    pub(super) layers: Vec<Layer>,
     /// Where the command starts.
     pub(super) directory: PathBuf,
 }
@@ -119,6 +122,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) provided: Vec<PathBuf>,
     /// Folders of the command's own: its files, and its temporary files.
     pub(crate) own: Vec<PathBuf>,
+    /// Folders that it changes for itself alone.
+    pub(crate) layers: Vec<Layer>,
     /// Folders that it reads.
     pub(crate) reads: Vec<PathBuf>,
     /// Where it starts.
@@ -157,6 +162,12 @@ impl Allowed {
         for folder in around.provided.iter().chain(&read.clone()) {
             read.extend(base_of_environment(folder));
             read.extend(packages_around(folder));
+        }
+        for layer in &around.layers {
+            let Ok(folder) = layer.folder.canonicalize() else { continue };
+            // A path with links on its way is a link in the view, to the folder itself.
+            read.push(layer.folder.clone());
+            allowed.layers.push(Layer { folder, own: layer.own.clone() });
         }
         allowed.read = there(read, home.as_deref());
         allowed.write = there(around.own.iter().chain(&isolation.write).cloned().collect(), None);

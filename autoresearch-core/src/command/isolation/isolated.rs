@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::allowed::{Allowed, Surroundings, tool_homes};
 use super::enforcement::Enforcement;
+use super::layer::Layer;
 #[cfg(target_os = "linux")]
 use super::linux::{Walls, protections};
 #[cfg(not(target_os = "linux"))]
@@ -22,6 +23,8 @@ pub struct Isolated {
     pub own: Vec<PathBuf>,
     /// Files and folders that it reads, beside those that it is given.
     pub reads: Vec<PathBuf>,
+    /// Folders that it sees as others left them, and changes for itself alone.
+    pub layers: Vec<Layer>,
     /// Files and folders that its own folder has links to.
     pub provided: Vec<PathBuf>,
     /// The folder that takes the place of the user's home; one of its own.
@@ -61,6 +64,7 @@ impl Isolated {
             environment,
             provided: self.provided.clone(),
             own: self.own.clone(),
+            layers: self.layers.clone(),
             reads: self.reads.clone(),
             directory: directory.to_owned(),
         };

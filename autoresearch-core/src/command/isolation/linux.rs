@@ -13,12 +13,17 @@ use super::settings::Isolation;
 
 mod call;
 mod capabilities;
+mod init;
 mod landlock;
+mod namespaces;
+mod overlay;
 mod probe;
 mod seccomp;
 mod view;
 
 use call::{check, terminated};
+use namespaces::Namespaces;
+pub(super) use overlay::prepare;
 use probe::Probe;
 use seccomp::Filter;
 use view::View;
@@ -31,8 +36,8 @@ const FAILED: i32 = libc::ENOTRECOVERABLE;
 pub(crate) struct Walls {
     view: Option<View>,
     files: Option<OwnedFd>,
-    /// Places that exist in the view alone and may be written.
-    private: Vec<CString>,
+    /// Places that exist in the view alone, with the accesses that are allowed there.
+    private: Vec<(CString, u64)>,
     filters: Vec<Filter>,
     directory: CString,
 }
@@ -42,20 +47,34 @@ impl Walls {
     pub(crate) fn new(isolation: &Isolation, allowed: &Allowed) -> io::Result<Walls> {
         let probe = Probe::here();
         let view = match &probe.view {
-            Ok(kind) => Some(View::new(*kind, allowed, isolation.network)?),
+            Ok(kind) => Some(View::new(*kind, allowed, isolation.network, probe.processes.is_ok())?),
             Err(_) => None,
         };
-        let has_own_network = view.as_ref().is_some_and(View::has_own_network);
+        let namespaces = view.as_ref().map(View::namespaces);
+        let has_own_network = namespaces.is_some_and(Namespaces::has_own_network);
         let files = probe.landlock.as_ref().ok().map(|_| landlock::ruleset(allowed, view.is_some())).transpose()?;
         let filters = match &probe.seccomp {
             Ok(()) => seccomp::filters(isolation.network || has_own_network)?,
             Err(_) => Vec::new(),
         };
-        let private = view.iter().flat_map(|_| view::PRIVATE).map(|path| path.to_owned()).collect();
+        let mut private = Vec::new();
+        if let Some(namespaces) = namespaces {
+            private.extend(view::PRIVATE.map(|path| (path.to_owned(), landlock::ALL)));
+            let layers = allowed.layers.iter().map(|layer| Ok((terminated(&layer.folder)?, landlock::ALL)));
+            private.extend(layers.collect::<io::Result<Vec<_>>>()?);
+            private.extend(namespaces.has_init().then(|| (c"/proc".to_owned(), landlock::of_processes())));
+        }
         Ok(Walls { view, files, private, filters, directory: terminated(&allowed.directory)? })
     }
 
+    /// Returns whether the command gets processes of its own: then another one than the caller goes on behind the walls.
+    pub(crate) fn has_init(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.namespaces().has_init())
+    }
+
     /// Puts the calling process behind the walls, for ever. To be called in a fork that has one thread; allocates nothing.
+    ///
+    /// With [processes of its own](Walls::has_init) this returns in the command alone, whose parent has no number there.
     ///
     /// # Safety
     /// The process must be one that is about to execute a command: it loses its rights, and the files that it knows are gone.
@@ -79,8 +98,8 @@ impl Walls {
             capabilities::drop_all();
             check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
             if let Some(files) = &self.files {
-                for place in &self.private {
-                    landlock::allow(files.as_raw_fd(), place)?;
+                for (place, access) in &self.private {
+                    landlock::allow(files.as_raw_fd(), place, *access)?;
                 }
                 landlock::restrict(files.as_raw_fd())?;
             }
@@ -97,6 +116,8 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     let probe = Probe::here();
     let view = probe.view.as_ref().map_err(Clone::clone);
     let hidden = || "a view of its own in a mount namespace, private /tmp and /dev/shm".to_owned();
+    let processes = probe.processes.as_ref().map_err(Clone::clone);
+    let layers = probe.view.as_ref().map(|_| "an overlay of each for each candidate, or a copy".to_owned());
     let network = match (isolation.network, &probe.view, &probe.seccomp) {
         (true, ..) => None,
         (false, Ok(_), _) => Some(Ok("a network namespace without a way out".to_owned())),
@@ -113,11 +134,14 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
         protection("files", landlock(3, "keeping files from being cut")),
         protection("other processes", landlock(6, "keeping signals inside")),
         protection("what can be seen", view.map(|_| hidden())),
+        protection("process namespace", processes.map(|()| "processes of its own, under an init of the lab".to_owned())),
         protection("system calls", probe.seccomp.as_ref().map(|()| "seccomp".to_owned()).map_err(Clone::clone)),
         protection("capabilities", Ok("none are left".to_owned())),
         protection("descriptors", Ok("none is inherited".to_owned())),
         protection("environment", Ok("a list, and an empty HOME".to_owned())),
     ];
+    let layers = protection("pristine", layers.map_err(Clone::clone));
+    all.extend(Some(layers).filter(|_| !isolation.pristine.is_empty()));
     all.extend(network.map(|network| protection("network", network)));
     let user = match probe.is_root {
         true => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),

@@ -2,6 +2,7 @@
 
 use super::allowed::Allowed;
 use super::enforcement::{Protection, protection};
+use super::layer::Layer;
 use super::settings::Isolation;
 
 /// Nothing that holds a command back.
@@ -13,9 +14,17 @@ impl Walls {
         Ok(Walls)
     }
 
+    pub(crate) fn has_init(&self) -> bool {
+        false
+    }
+
     pub(crate) fn failed(_: &std::io::Error) -> bool {
         false
     }
+}
+
+pub(super) fn prepare(_: &Layer) -> std::io::Result<()> {
+    Ok(())
 }
 
 pub(super) fn protections(_: &Isolation) -> Vec<Protection> {

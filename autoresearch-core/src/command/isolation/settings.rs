@@ -40,6 +40,9 @@ pub struct Isolation {
     pub read: Vec<PathBuf>,
     /// Files and folders that commands may also write. One that is not there is passed over.
     pub write: Vec<PathBuf>,
+    /// Folders that each candidate finds as the baseline's build left them, such as the target folder of a build tool: it may write
+    /// there, and what it writes is gone after its trial. They are made where they are missing.
+    pub pristine: Vec<PathBuf>,
     /// True if commands may use the network.
     pub network: bool,
 }
@@ -64,6 +67,12 @@ impl Isolation {
     /// Lets commands write a file or folder, too.
     pub fn write(mut self, path: impl Into<PathBuf>) -> Isolation {
         self.write.push(path.into());
+        self
+    }
+
+    /// Lets each candidate find a folder as the baseline's build left it, and change it for itself alone.
+    pub fn pristine(mut self, path: impl Into<PathBuf>) -> Isolation {
+        self.pristine.push(path.into());
         self
     }
 

@@ -49,6 +49,7 @@ impl Phases<'_> {
         let Ended::Finished(ended) = ended else {
             return Err(SandboxError::Other("the evaluation's own program counts as a candidate's".into()));
         };
+        log.evaluation = ended.elapsed;
         let evaluated = outcome(&ended, "the evaluation", log.clone())?;
         if !matches!(evaluated, Outcome::Completed(_)) {
             return Ok(evaluated);

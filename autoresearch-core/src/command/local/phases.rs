@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::executor::{Job, JobStep};
 use super::super::failing_test::failing_test;
-use super::super::isolation::{Isolated, Isolation, IsolationLevel};
+use super::super::isolation::{Isolated, Isolation, IsolationLevel, Layer};
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::super::provision::Provision;
 use super::place::{Place, SLOT, blocking, items, keep_items};
@@ -30,6 +30,8 @@ pub(super) struct Phases<'a> {
     pub(super) builds: &'a tokio::sync::Mutex<()>,
     pub(super) logs: &'a Path,
     pub(super) isolation: &'a Isolation,
+    /// True if the job leaves pristine folders as later ones are to find them.
+    pub(super) primes: bool,
     pub(super) job: &'a Job,
     pub(super) cancel: &'a Cancel,
 }
@@ -235,6 +237,15 @@ impl Phases<'_> {
     ) -> Result<Ended, SandboxError> {
         (self.job.progress)(Progress::Phase(phase));
         let slot = room.slot;
+        let isolation = self.isolated(room);
+        let layers = isolation.iter().flat_map(|isolated| isolated.layers.clone()).collect::<Vec<_>>();
+        let made = if self.primes { self.isolation.pristine.clone() } else { Vec::new() };
+        blocking(move || {
+            let failed = |folder: &Path, e| SandboxError::io(format!("preparing {}", folder.display()), e);
+            made.iter().try_for_each(|folder| std::fs::create_dir_all(folder).map_err(|e| failed(folder, e)))?;
+            layers.iter().try_for_each(|layer| layer.prepare().map_err(|e| failed(&layer.folder, e)))
+        })
+        .await?;
         let mut environment = step.environment.clone();
         environment.push((SLOT.into(), slot.path().into()));
         environment.push(("TMPDIR".into(), slot.scratch().into()));
@@ -246,7 +257,7 @@ impl Phases<'_> {
             limit: step.limit,
             grace: GRACE,
             limits: step.limits,
-            isolation: self.isolated(room),
+            isolation,
             results: room.results.clone(),
         };
         let progress = self.job.progress.clone();
@@ -266,9 +277,16 @@ impl Phases<'_> {
     fn isolated(&self, room: &Room<'_>) -> Option<Isolated> {
         let slot = room.slot;
         let is_link = |provision: &&Provision| !provision.copied;
+        let pristine = &self.isolation.pristine;
+        let layers = pristine.iter().zip(0..).map(|(folder, number): (&PathBuf, u32)| Layer {
+            folder: folder.clone(),
+            own: slot.layers().join(number.to_string()),
+        });
+        let own = [slot.path().to_owned(), slot.scratch(), slot.home()];
         (self.isolation.level != IsolationLevel::None).then(|| Isolated {
             isolation: self.isolation.clone(),
-            own: vec![slot.path().to_owned(), slot.scratch(), slot.home()],
+            own: own.into_iter().chain(pristine.iter().filter(|_| self.primes).cloned()).collect(),
+            layers: layers.filter(|_| !self.primes).collect(),
             reads: [vec![slot.built()], room.reads.to_vec()].concat(),
             provided: room.provisions.iter().filter(is_link).map(|provision| provision.source.clone()).collect(),
             home: slot.home(),

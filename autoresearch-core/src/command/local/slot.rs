@@ -63,6 +63,17 @@ impl Slot {
         beside(&self.root, ".built")
     }
 
+    /// The folder for the changes that the commands of a candidate make to pristine folders, beside the candidate's. It is removed
+    /// before and after each trial.
+    pub(super) fn layers(&self) -> PathBuf {
+        beside(&self.root, ".layers")
+    }
+
+    /// The folders beside the candidate's that are removed before and after each trial.
+    fn beside(&self) -> [PathBuf; 4] {
+        [self.scratch(), self.home(), self.built(), self.layers()]
+    }
+
     /// The slot beside this one in which what a run left is evaluated.
     #[doc(hidden)]
     pub fn evaluator(&self) -> Slot {
@@ -79,8 +90,8 @@ impl Slot {
         match self.try_fill(tree, &files) {
             // Not the disk's fault, nor that of the tree: something of an earlier candidate is in the way.
             Err(SandboxError::Io { .. }) => {
-                for folder in [self.root.clone(), self.scratch(), self.home(), self.built()] {
-                    abandon(&folder).map_err(|e| SandboxError::io(format!("moving {} aside", folder.display()), e))?;
+                for folder in self.beside().iter().chain([&self.root]) {
+                    abandon(folder).map_err(|e| SandboxError::io(format!("moving {} aside", folder.display()), e))?;
                 }
                 self.try_fill(tree, &files)
             }
@@ -92,7 +103,7 @@ impl Slot {
     /// way of the next trial, which deals with it.
     #[doc(hidden)]
     pub fn empty(&self, tree: &Tree) {
-        for folder in [self.scratch(), self.home(), self.built()] {
+        for folder in self.beside() {
             let _ = remove_folder(&folder);
         }
         if is_folder(&self.root)
@@ -111,9 +122,7 @@ impl Slot {
 
     /// Removes the folders that were moved aside, as far as that succeeds by now.
     pub(super) fn remove_abandoned(&self) {
-        [self.root.clone(), self.scratch(), self.home(), self.built()]
-            .iter()
-            .for_each(|folder| remove_abandoned(folder));
+        self.beside().iter().chain([&self.root]).for_each(|folder| remove_abandoned(folder));
     }
 
     fn try_fill(&self, tree: &Tree, files: &Listing) -> Result<(), SandboxError> {
@@ -123,7 +132,7 @@ impl Slot {
             remove_folder(&self.root).map_err(|e| SandboxError::io(format!("removing {}", self.root.display()), e))?;
         }
         make_folder(&self.root)?;
-        for left in [self.scratch(), self.home(), self.built()] {
+        for left in self.beside() {
             remove_folder(&left).map_err(|e| SandboxError::io(format!("emptying {}", left.display()), e))?;
         }
         make_folder(&self.scratch())?;

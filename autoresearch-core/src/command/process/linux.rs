@@ -35,6 +35,8 @@ pub(super) struct Tree {
     control: File,
     report: File,
     supervisor: Option<u32>,
+    /// True if two of the processes are the lab's own: the init of a namespace, and the one that waits for the command.
+    has_init: bool,
 }
 
 /// The child's ends of the pipes; to be dropped once it is started.
@@ -64,6 +66,7 @@ impl Tree {
             grace: nanoseconds(grace),
             environment: environment_range(),
         };
+        let has_init = walls.as_ref().is_some_and(Walls::has_init);
         // SAFETY: `Supervisor::start` makes only async-signal-safe calls, as is needed in the child of a process with several
         // threads.
         unsafe { command.pre_exec(move || supervisor.start(walls.as_ref())) };
@@ -71,6 +74,7 @@ impl Tree {
             control: File::from(OwnedFd::from(control_write)),
             report: File::from(OwnedFd::from(report_read)),
             supervisor: None,
+            has_init,
         };
         Ok((tree, [control_read, report_write]))
     }
@@ -121,7 +125,7 @@ impl Tree {
         Some(((report.status != -1).then(|| ExitStatus::from_raw(report.status)), usage))
     }
 
-    /// Lists all descendants of the supervisor.
+    /// Lists all descendants of the supervisor that are the command's.
     fn members(&self) -> Vec<i32> {
         let Some(root) = self.supervisor else { return Vec::new() };
         let parents: Vec<(i32, i32)> = processes().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
@@ -131,7 +135,12 @@ impl Tree {
             found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
             next += 1;
         }
-        found.split_off(1)
+        let mut members = found.split_off(1);
+        if self.has_init {
+            // No command can be one of these: it makes no namespaces, and its parent is not the supervisor.
+            members.retain(|pid| parent_of(*pid) != Some(root as i32) && !is_init(*pid));
+        }
+        members
     }
 }
 
@@ -142,6 +151,13 @@ pub(super) fn hide_memory() -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Tells whether a process is the first one of a namespace.
+fn is_init(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    numbers.is_some_and(|numbers| numbers.split_whitespace().next_back() == Some("1"))
 }
 
 fn parent_of(pid: i32) -> Option<i32> {

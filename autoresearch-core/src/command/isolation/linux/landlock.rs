@@ -38,6 +38,8 @@ pub(super) fn ruleset(allowed: &Allowed, has_view: bool) -> io::Result<OwnedFd> 
     let device = AccessFs::from_file(NEWEST) | AccessFs::ReadDir;
     // A command without a view of its own shares this one with all others.
     let shared = Some("/dev/shm").filter(|_| !has_view);
+    // And can be shown no changes of its own.
+    let layers = allowed.layers.iter().map(|layer| &layer.folder).filter(|_| !has_view);
     let created = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))
         .and_then(|rules| rules.scope(Scope::from_all(NEWEST)))
@@ -45,6 +47,7 @@ pub(super) fn ruleset(allowed: &Allowed, has_view: bool) -> io::Result<OwnedFd> 
         .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.read, read)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.write, write)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(shared, write)))
+        .and_then(|rules| rules.add_rules(path_beneath_rules(layers, write)))
         .and_then(|rules| rules.add_rules(path_beneath_rules(&allowed.devices, device)))
         .and_then(own_threads)
         .map_err(failed)?;
@@ -68,22 +71,33 @@ struct Beneath {
     parent: i32,
 }
 
-/// Lets a set of rules allow everything below a path.
+/// All accesses of the first three versions but those of devices.
+pub(super) const ALL: u64 = 0x7fff;
+
+/// The accesses to the processes of a command's own namespace: as [`own_threads`] for those of the machine.
+pub(super) fn of_processes() -> u64 {
+    const EXECUTE_AND_READ: u64 = 0b1101;
+    const WRITE: u64 = 0b10;
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } == 0 { EXECUTE_AND_READ } else { EXECUTE_AND_READ | WRITE }
+}
+
+/// Lets a set of rules allow `access` below a path, as far as the kernel knows it.
 ///
 /// # Safety
 /// Makes plain system calls; may be called between fork and exec.
-pub(super) unsafe fn allow(ruleset: RawFd, path: &CStr) -> io::Result<()> {
+pub(super) unsafe fn allow(ruleset: RawFd, path: &CStr, access: u64) -> io::Result<()> {
     /// `LANDLOCK_RULE_PATH_BENEATH`.
     const PATH_BENEATH: libc::c_int = 1;
-    // All accesses of the first version but those of devices, and the two that came later.
-    const ACCESS: [u64; 3] = [0x7fff, 0x3fff, 0x1fff];
+    // Those of the first version, and the two that came later.
+    const KNOWN: [u64; 3] = [0x7fff, 0x3fff, 0x1fff];
     // SAFETY: the structure lives on this stack and is what the kernel expects.
     unsafe {
         let parent = libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC);
         check(parent)?;
         let mut result = -1;
-        for access in ACCESS {
-            let beneath = Beneath { access, parent };
+        for known in KNOWN {
+            let beneath = Beneath { access: access & known, parent };
             result = libc::syscall(libc::SYS_landlock_add_rule, ruleset, PATH_BENEATH, std::ptr::from_ref(&beneath), 0);
             if result == 0 {
                 break;

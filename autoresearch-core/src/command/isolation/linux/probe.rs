@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use super::super::allowed::Allowed;
-use super::view::{Kind, View};
+use super::namespaces::Kind;
+use super::view::View;
 use super::{landlock, seccomp};
 
 /// The means that were found.
@@ -14,6 +15,8 @@ pub(super) struct Probe {
     pub(super) landlock: Result<i64, String>,
     /// The means of giving a command a view of its own.
     pub(super) view: Result<Kind, String>,
+    /// Fine if that view can have processes of its own.
+    pub(super) processes: Result<(), String>,
     /// Fine if system calls can be filtered.
     pub(super) seccomp: Result<(), String>,
     /// True if this process is root.
@@ -27,30 +30,36 @@ impl Probe {
         PROBE.get_or_init(|| {
             // SAFETY: asks for a number.
             let is_root = unsafe { libc::geteuid() } == 0;
-            Probe { landlock: landlock::version(), view: view(is_root), seccomp: seccomp(), is_root }
+            let (view, processes) = match view(is_root) {
+                Ok((kind, processes)) => (Ok(kind), processes),
+                Err(why) => (Err(why.clone()), Err(why)),
+            };
+            Probe { landlock: landlock::version(), view, processes, seccomp: seccomp(), is_root }
         })
     }
 }
 
-/// Tries all kinds of namespaces with a view of some of the system's folders.
-fn view(is_root: bool) -> Result<Kind, String> {
+/// Tries all kinds of namespaces with a view of some of the system's folders, each with processes of its own first.
+fn view(is_root: bool) -> Result<(Kind, Result<(), String>), String> {
     let kinds: &[Kind] = if is_root { &[Kind::Root, Kind::User] } else { &[Kind::User] };
     let mut why = String::new();
-    for kind in kinds {
+    for (kind, has_init) in kinds.iter().flat_map(|kind| [(kind, true), (kind, false)]) {
         let allowed = Allowed {
             read: ["/usr", "/proc"].map(PathBuf::from).into(),
             devices: [PathBuf::from("/dev/null")].into(),
             directory: "/".into(),
             ..Allowed::default()
         };
-        let view = View::new(*kind, &allowed, false).map_err(|error| error.to_string())?;
+        let view = View::new(*kind, &allowed, false, has_init).map_err(|error| error.to_string())?;
         // SAFETY: the child makes plain system calls alone, and ends.
         let failed = unsafe { in_child(|| view.enter()) };
         match failed {
-            0 => return Ok(*kind),
+            0 if has_init => return Ok((*kind, Ok(()))),
+            0 => return Ok((*kind, Err(why))),
             error => {
                 let error = std::io::Error::from_raw_os_error(error);
-                why = format!("this system lets the lab's user make no namespaces ({error})");
+                let what = if has_init { "give commands no processes of their own" } else { "make no namespaces" };
+                why = format!("this system lets the lab's user {what} ({error})");
             }
         }
     }
@@ -76,7 +85,7 @@ fn seccomp() -> Result<(), String> {
 ///
 /// # Safety
 /// `work` must not allocate, lock or unwind: other threads of this process may have held anything when it was forked.
-unsafe fn in_child(work: impl FnOnce() -> std::io::Result<()>) -> i32 {
+pub(super) unsafe fn in_child(work: impl FnOnce() -> std::io::Result<()>) -> i32 {
     // SAFETY: as promised by the caller; the child ends without running anything else of this process.
     unsafe {
         match libc::fork() {

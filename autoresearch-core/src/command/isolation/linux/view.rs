@@ -9,19 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::allowed::Allowed;
+use super::super::layer::Layer;
 use super::call::{check, check_long, terminated};
+use super::namespaces::{Kind, Namespaces};
+use super::overlay;
 
 /// Folders that exist in the view alone. What is written there is gone with the command.
 pub(super) const PRIVATE: [&CStr; 2] = [c"/tmp", c"/dev/shm"];
-
-/// The means of making namespaces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The capabilities of root.
-    Root,
-    /// A user namespace, in which any user has them.
-    User,
-}
 
 /// One call that builds the view.
 #[derive(Debug)]
@@ -41,15 +35,20 @@ enum Step {
     Protect(CString),
     /// An empty folder in memory.
     Memory(CString),
+    /// The processes of the command's own namespace.
+    Processes(CString),
+    /// A folder with changes that are the candidate's alone.
+    Overlay {
+        options: CString,
+        at: CString,
+    },
 }
 
 /// The view of one command.
 #[derive(Debug)]
 pub(super) struct View {
+    namespaces: Namespaces,
     steps: Vec<Step>,
-    flags: libc::c_int,
-    /// The files of the process that map the user of a user namespace, with their content.
-    maps: Vec<(CString, CString)>,
 }
 
 /// The root of the new view while it is built, and that of the machine.
@@ -70,21 +69,22 @@ const READ_ONLY: u64 = 0x1;
 const NO_SETUID: u64 = 0x2;
 
 impl View {
-    /// Plans the view of a command.
-    pub(super) fn new(kind: Kind, allowed: &Allowed, network: bool) -> io::Result<View> {
-        let mut plan = Plan::default();
+    /// Plans the view of a command, with `network` in that of the machine, with `has_init` among processes of its own.
+    pub(super) fn new(kind: Kind, allowed: &Allowed, network: bool, has_init: bool) -> io::Result<View> {
+        let mut plan = Plan { has_init, ..Plan::default() };
         for folder in ["/tmp", "/dev/shm"] {
             plan.folders(Path::new(folder))?;
         }
         plan.steps.push(Step::Memory(inside(Path::new("/tmp"))?));
         plan.steps.push(Step::Memory(inside(Path::new("/dev/shm"))?));
         // Shorter paths first: what lies in a folder that is shown is there.
-        let mut shown: Vec<(&PathBuf, bool)> =
-            allowed.write.iter().chain(&allowed.devices).map(|path| (path, true)).collect();
-        shown.extend(allowed.read.iter().map(|path| (path, false)));
+        let mut shown: Vec<(&PathBuf, Shown<'_>)> =
+            allowed.layers.iter().map(|layer| (&layer.folder, Shown::Layer(layer))).collect();
+        shown.extend(allowed.write.iter().chain(&allowed.devices).map(|path| (path, Shown::Writable)));
+        shown.extend(allowed.read.iter().map(|path| (path, Shown::Readable)));
         shown.sort_by_key(|(path, _)| path.as_os_str().len());
-        for (path, writable) in shown {
-            plan.show(path, writable)?;
+        for (path, how) in shown {
+            plan.show(path, how)?;
         }
         for (to, at) in [
             ("/proc/self/fd", "/dev/fd"),
@@ -94,53 +94,24 @@ impl View {
         ] {
             plan.steps.push(Step::Link { to: terminated(Path::new(to))?, at: inside(Path::new(at))? });
         }
-        // SAFETY: ask for numbers.
-        let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
-        let own = if network { 0 } else { libc::CLONE_NEWNET };
-        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | own;
-        let (flags, maps) = match kind {
-            Kind::Root => (flags, Vec::new()),
-            Kind::User => {
-                let map = |name: &str, text: String| -> io::Result<(CString, CString)> {
-                    Ok((terminated(&Path::new("/proc/self").join(name))?, terminated(Path::new(&text))?))
-                };
-                let maps = vec![
-                    map("setgroups", "deny".into())?,
-                    map("uid_map", format!("{user} {user} 1"))?,
-                    map("gid_map", format!("{group} {group} 1"))?,
-                ];
-                (flags | libc::CLONE_NEWUSER, maps)
-            }
-        };
-        Ok(View { steps: plan.steps, flags, maps })
+        Ok(View { namespaces: Namespaces::new(kind, network, has_init)?, steps: plan.steps })
     }
 
-    /// Returns whether the command gets a network of its own, which leads nowhere.
-    pub(super) fn has_own_network(&self) -> bool {
-        self.flags & libc::CLONE_NEWNET != 0
+    /// The namespaces that are part of it.
+    pub(super) fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
     }
 
     /// Moves the calling process into the view. It stands in the root then.
     ///
     /// # Safety
-    /// Makes plain system calls; may be called between fork and exec. Open descriptors still lead out.
+    /// As [`Namespaces::enter`]. Open descriptors still lead out.
     pub(super) unsafe fn enter(&self) -> io::Result<()> {
         // SAFETY: plain system calls, on memory that lives in `self` or on this stack.
         unsafe {
-            check(libc::unshare(self.flags))?;
-            if !self.maps.is_empty() {
-                // The files of a process that hides its memory belong to root.
-                check(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0))?;
-                for (file, text) in &self.maps {
-                    write(file, text)?;
-                }
-            }
-            if self.has_own_network() {
-                raise_loopback();
-            }
+            self.namespaces.enter()?;
             let (root, base) = (c"/".as_ptr(), c"/tmp".as_ptr());
-            let none = std::ptr::null();
-            check(libc::mount(none, root, none, libc::MS_REC | libc::MS_SLAVE, none.cast()))?;
+            let none = std::ptr::null::<libc::c_char>();
             check(libc::mount(
                 c"tmpfs".as_ptr(),
                 base,
@@ -205,14 +176,28 @@ impl Step {
                     check(libc::mount(c"tmpfs".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), flags, options.cast()))
                         .map(drop)
                 }
+                Step::Processes(at) => {
+                    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+                    check(libc::mount(c"proc".as_ptr(), at.as_ptr(), c"proc".as_ptr(), flags, none.cast())).map(drop)
+                }
+                Step::Overlay { options, at } => overlay::mount(options, at),
             }
         }
     }
 }
 
+/// The way in which a path is shown.
+#[derive(Clone, Copy)]
+enum Shown<'a> {
+    Readable,
+    Writable,
+    Layer(&'a Layer),
+}
+
 /// The steps so far, and what they show.
 #[derive(Default)]
 struct Plan {
+    has_init: bool,
     steps: Vec<Step>,
     made: BTreeSet<PathBuf>,
     shown: BTreeSet<PathBuf>,
@@ -248,8 +233,9 @@ impl Plan {
     }
 
     /// Shows a file or folder of the machine at its own place.
-    fn show(&mut self, path: &Path, writable: bool) -> io::Result<()> {
-        if self.is_shown(path) && !writable {
+    fn show(&mut self, path: &Path, how: Shown<'_>) -> io::Result<()> {
+        let is_read_only = matches!(how, Shown::Readable);
+        if self.is_shown(path) && is_read_only {
             return Ok(());
         }
         let is_link = |path: &&Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
@@ -263,12 +249,22 @@ impl Plan {
         if !self.is_shown(path) && self.made.insert(path.to_owned()) {
             self.steps.push(if path.is_dir() { Step::Folder(at.clone()) } else { Step::File(at.clone()) });
         }
-        let from = terminated(&Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path)))?;
-        self.steps.push(Step::Show { from, at: at.clone() });
+        let old = |path: &Path| terminated(&Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path)));
+        let is_processes = path == Path::new("/proc");
+        self.steps.push(match how {
+            Shown::Layer(layer) if layer.copy().exists() => Step::Show { from: old(&layer.copy())?, at: at.clone() },
+            Shown::Layer(layer) => {
+                let options = overlay::options(layer, Path::new(OLD))?;
+                let options = options.ok_or_else(|| io::Error::other("no overlay can be at this path"))?;
+                Step::Overlay { options, at: at.clone() }
+            }
+            _ if is_processes && self.has_init => Step::Processes(at.clone()),
+            _ => Step::Show { from: old(path)?, at: at.clone() },
+        });
         // Names of threads are written there; see `landlock::own_threads`.
         // SAFETY: asks for a number.
-        let is_own = path == Path::new("/proc") && unsafe { libc::geteuid() } != 0;
-        if !writable && !is_own {
+        let is_own = is_processes && unsafe { libc::geteuid() } != 0;
+        if is_read_only && !is_own {
             self.steps.push(Step::Protect(at));
         }
         self.shown.insert(path.to_owned());
@@ -285,34 +281,5 @@ fn there_already(result: libc::c_int) -> io::Result<()> {
     match check(result) {
         Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
         result => result.map(drop),
-    }
-}
-
-unsafe fn write(file: &CStr, text: &CStr) -> io::Result<()> {
-    // SAFETY: plain system calls; both strings outlive them.
-    unsafe {
-        let descriptor = check(libc::open(file.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?;
-        let bytes = text.to_bytes();
-        let written = libc::write(descriptor, bytes.as_ptr().cast(), bytes.len());
-        let result = if written < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
-        libc::close(descriptor);
-        result
-    }
-}
-
-/// Lets processes of the namespace reach each other by the loopback device. A command that does not need it does not miss it.
-unsafe fn raise_loopback() {
-    // SAFETY: plain system calls; the request lives on this stack, and its name ends with a NUL.
-    unsafe {
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
-        if socket < 0 {
-            return;
-        }
-        let mut request: libc::ifreq = std::mem::zeroed();
-        request.ifr_name[0] = b'l' as libc::c_char;
-        request.ifr_name[1] = b'o' as libc::c_char;
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-        libc::ioctl(socket, libc::SIOCSIFFLAGS, std::ptr::from_ref(&request));
-        libc::close(socket);
     }
 }
