@@ -10,7 +10,7 @@ mod question;
 mod templates;
 
 pub use detect::{Look, quoted};
-pub use draft::{Draft, ProposerDraft};
+pub use draft::{Draft, ProposerDraft, WallsDraft};
 pub use metric::MetricFlags;
 pub use numbers::{benchmarks, found, list, list_benchmarks};
 pub use place::{Place, seconds};

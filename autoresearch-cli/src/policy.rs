@@ -114,6 +114,8 @@ fn assembled(config: &Config, surroundings: Surroundings<'_>) -> Result<Policy, 
         isolation: (isolation.level != IsolationLevel::None).then_some(Isolation {
             read: &isolation.read,
             write: &isolation.write,
+            pristine: &isolation.pristine,
+            image: isolation.image.as_deref(),
             network: isolation.network,
         }),
         limits: Limits { memory: limits.memory, file_size: limits.file_size, processes: limits.processes },

@@ -35,7 +35,7 @@ pub use crate::command::digest;
 /// Walls around the commands of candidates.
 #[cfg(feature = "command")]
 pub mod isolation {
-    pub use crate::command::isolation::{Enforcement, Isolation, IsolationLevel, Protection};
+    pub use crate::command::isolation::{Container, Enforcement, Isolation, IsolationLevel, Protection};
 }
 
 /// Tables of other programs, read as a run.

@@ -167,6 +167,9 @@ fn check_openings(session: &Session, commands: &Commands, own: &Path) -> Result<
     let mut openings: Vec<String> = Vec::new();
     openings.extend(isolation.read.iter().map(|path| format!("reads {path}")));
     openings.extend(isolation.write.iter().map(|path| format!("writes {path}")));
+    // What the bundle's baseline builds stays in the bundle's own folder.
+    let is_own = |path: &&String| placeholders.place(path).starts_with(own);
+    openings.extend(isolation.pristine.iter().filter(|path| !is_own(path)).map(|path| format!("writes {path}")));
     openings.extend(isolation.network.then(|| "uses the network".to_owned()));
     let elsewhere = |path: &&String| matches!(placeholders.provided(path), Provided::Elsewhere(_));
     openings.extend(config.workspace.share.iter().filter(elsewhere).map(|path| format!("reads {path}")));

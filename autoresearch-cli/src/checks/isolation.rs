@@ -10,6 +10,9 @@ const NAME: &str = "isolation";
 pub fn isolation(subject: &Subject<'_>) -> Vec<Finding> {
     let isolation = subject.session.isolation();
     let enforcement = isolation.enforcement();
+    if let Some(missing) = enforcement.missing().find(|missing| missing.name == "container") {
+        return vec![subject.wrong(NAME, "isolation.container", format!(": {}", missing.how))];
+    }
     vec![match isolation.level {
         IsolationLevel::None if subject.session.config.evaluate.is_some() && cfg!(target_os = "linux") => {
             let why = "none: no candidate can print the number that [evaluate] measures, but each may change files of yours that \

@@ -10,8 +10,8 @@ use clap::Args;
 use super::signals::cancel_on_signal;
 use crate::error::CommandError;
 use crate::init::{
-    Draft, Look, MetricFlags, Place, ProposerDraft, Template, ask, benchmarks, draft, found, list, list_benchmarks,
-    programme, quoted, seconds,
+    Draft, Look, MetricFlags, Place, ProposerDraft, Template, WallsDraft, ask, benchmarks, draft, found, list,
+    list_benchmarks, programme, quoted, seconds,
 };
 use crate::repository::Repository;
 use crate::text::terminal;
@@ -98,6 +98,11 @@ pub async fn init(repository: Repository, args: InitArgs) -> Result<ExitCode, Co
     let cancel = cancel_on_signal();
     let place = Place { repository: &repository, lineage: &lineage, base: &base, files: &files };
     let (first, mut rehearsal) = place.first_trial(&mut draft, &cancel).await?;
+    match &draft.walls {
+        WallsDraft::BestEffort => terminal::out("isolation: best-effort; the program runs behind walls"),
+        WallsDraft::None(why) => terminal::out(format_args!("isolation: none; behind walls {why}")),
+        WallsDraft::Unsaid => {}
+    }
     let numbers = found(&first.log().tail);
     let results = benchmarks(&first.log().tail);
     match results.is_empty() {

@@ -1,6 +1,6 @@
 //! `[isolation]`: walls around the commands of candidates.
 
-use autoresearch_core::internal::isolation::{Isolation, IsolationLevel};
+use autoresearch_core::internal::isolation::{Container, Isolation, IsolationLevel};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,6 +21,14 @@ pub struct IsolationSection {
     /// Files and folders that commands may also write.
     #[serde(default)]
     pub write: Vec<String>,
+    /// Folders that each candidate finds as the baseline's build left them and changes for itself alone, as paths of their own.
+    #[serde(default)]
+    pub pristine: Vec<String>,
+    /// The container engine that has the walls: `podman`, `docker` or `apptainer`, or a path to one of them. By default the walls are
+    /// the lab's own.
+    pub container: Option<String>,
+    /// The image in which commands run, as the engine names it: of apptainer the path of a file.
+    pub image: Option<String>,
     /// True if commands may use the network.
     #[serde(default)]
     pub network: bool,
@@ -34,14 +42,43 @@ impl IsolationSection {
             ("isolation.write", !self.write.is_empty()),
             ("isolation.network", self.network),
         ];
+        let is_without = self.level == IsolationLevel::None;
+        if is_without && !self.pristine.is_empty() {
+            let why = "keeps a folder from the changes of candidates, which needs walls; give level = \"best-effort\" or \"strict\", \
+                       too, or leave it out";
+            return Err(KeyError::new("isolation.pristine", why));
+        }
+        match (&self.container, &self.image) {
+            (None, None) => {}
+            _ if is_without => {
+                let why = "names the walls, and level is \"none\"; give level = \"best-effort\" or \"strict\", too";
+                return Err(KeyError::new("isolation.container", why));
+            }
+            (None, Some(_)) => {
+                return Err(KeyError::new("isolation.image", "is for a container; give container = \"podman\", too"));
+            }
+            (Some(_), None) => {
+                let why = "runs commands in an image; name it: image = \"localhost/trainer\"";
+                return Err(KeyError::new("isolation.container", why));
+            }
+            (Some(_), Some(_)) => drop(self.engine()?),
+        }
+        if let Some(path) = self.pristine.iter().find(|path| self.write.contains(path)) {
+            let why = format!(
+                "has {path:?}, which stands in write, too: a candidate's changes stay or go; name it in one of them"
+            );
+            return Err(KeyError::new("isolation.pristine", why));
+        }
         if let Some((key, _)) = given.iter().find(|(_, is_given)| *is_given)
-            && self.level == IsolationLevel::None
+            && is_without
         {
             let why =
                 "opens a wall where there is none; give level = \"best-effort\" or \"strict\", too, or leave it out";
             return Err(KeyError::new(*key, why));
         }
-        for (key, paths) in [("isolation.read", &self.read), ("isolation.write", &self.write)] {
+        let named =
+            [("isolation.read", &self.read), ("isolation.write", &self.write), ("isolation.pristine", &self.pristine)];
+        for (key, paths) in named {
             if let Some(path) = paths.iter().find(|path| !path.starts_with(['/', '~', '{'])) {
                 let why = format!(
                     "has {path:?}, which is no whole path; give one as \"/data\", \"~/data\" or \"{{repo}}/data\""
@@ -50,6 +87,12 @@ impl IsolationSection {
             }
         }
         Ok(())
+    }
+
+    fn engine(&self) -> Result<Option<Container>, KeyError> {
+        let (Some(program), Some(image)) = (&self.container, &self.image) else { return Ok(None) };
+        let engine = Container::new(program, image).map_err(|why| KeyError::new("isolation.container", why))?;
+        Ok(Some(engine))
     }
 
     /// The isolation as the executor takes it. `fill` makes a path of what is written; `shared` are further ones to read.
@@ -61,6 +104,9 @@ impl IsolationSection {
         };
         isolation.read = self.read.iter().map(|path| fill(path)).chain(shared).collect();
         isolation.write = self.write.iter().map(|path| fill(path)).collect();
+        isolation.pristine = self.pristine.iter().map(|path| fill(path)).collect();
+        // One that is none was told when the file was read.
+        isolation.container = self.engine().ok().flatten();
         isolation.network(self.network)
     }
 }

@@ -328,7 +328,8 @@ fn the_reference_workload_is_read_under_its_presets() {
             assert_eq!((config.budget().run, config.preset.as_str()), (Duration::from_secs(seconds), preset));
             assert_eq!(config.evaluate.is_some(), is_measured);
             // What builds and runs may open is named there: nothing of the validation split.
-            let open = [config.environment.values().cloned().collect(), config.isolation.read, config.isolation.write];
+            let walls = config.isolation;
+            let open = [config.environment.values().cloned().collect(), walls.read, walls.write, walls.pristine];
             let open = [open.concat(), config.workspace.share, config.build.command, config.run.command].concat();
             assert!(!open.iter().any(|path| path.contains("-val")), "{open:?}");
         }

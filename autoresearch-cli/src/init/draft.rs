@@ -26,6 +26,8 @@ pub struct Draft {
     pub share: Vec<String>,
     /// Variables.
     pub environment: Vec<(String, String)>,
+    /// The walls around candidates.
+    pub walls: WallsDraft,
     /// The tests of the repository, which are offered as a guard.
     pub guard: Option<Vec<String>>,
     /// True if the guard is in force, and not only offered.
@@ -38,6 +40,18 @@ pub struct Draft {
     pub proposer: ProposerDraft,
     /// Seconds that a trial took.
     pub seconds: Option<f64>,
+}
+
+/// The walls of a draft.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum WallsDraft {
+    /// Nothing is said of them: this machine has none.
+    #[default]
+    Unsaid,
+    /// Candidates run behind them.
+    BestEffort,
+    /// The program fails behind them, for this reason.
+    None(String),
 }
 
 /// The metric of a draft.
@@ -127,18 +141,50 @@ impl ProposerDraft {
     }
 }
 
+/// The folder for builds, which all candidates share.
+const TARGET: &str = "{target}";
+
 impl Draft {
+    /// The keys of `[isolation]`, each with a remark.
+    fn isolation(&self) -> Vec<(String, String)> {
+        let level = |level: &str, remark: String| (format!("level = {}", string(level)), remark);
+        match &self.walls {
+            WallsDraft::Unsaid => Vec::new(),
+            WallsDraft::None(why) => vec![level("none", format!("behind walls {why}"))],
+            WallsDraft::BestEffort => {
+                let mut keys = vec![level("best-effort", "walls around candidates, where Linux has them".into())];
+                if self.environment.iter().any(|(_, value)| value.starts_with(TARGET)) {
+                    let remark = "each finds it as the baseline's build left it".to_owned();
+                    keys.push((format!("pristine = {}", list(&[TARGET.to_owned()])), remark));
+                }
+                keys
+            }
+        }
+    }
+
     /// The text of the configuration, with remarks. It has at most 25 lines.
     pub fn text(&self) -> String {
+        let text = self.text_with(false);
+        if text.lines().count() <= LINES { text } else { self.text_with(true) }
+    }
+
+    /// The text, with the walls in one line if they are to be `inline`.
+    fn text_with(&self, inline: bool) -> String {
         let mut sections: Vec<Vec<String>> = Vec::new();
         let mut section = |lines: Vec<(String, &str)>| {
             sections.push(lines.iter().map(|(line, remark)| remarked(line, remark)).collect())
         };
         let own = |text: &str| text.to_owned();
-        section(vec![
+        let isolation = self.isolation();
+        let mut first = vec![
             (own("# Written by `autoresearch init`; every key: docs/configuration.md. What to do: program.md."), ""),
             (format!("editable = {}", list(&self.editable)), "what proposals may change"),
-        ]);
+        ];
+        if let Some((_, remark)) = isolation.first().filter(|_| inline) {
+            let keys: Vec<&str> = isolation.iter().map(|(key, _)| key.as_str()).collect();
+            first.push((format!("isolation = {{ {} }}", keys.join(", ")), remark));
+        }
+        section(first);
         if !self.build.is_empty() {
             section(vec![(own("[build]"), ""), (format!("command = {}", list(&self.build)), "")]);
         }
@@ -155,6 +201,10 @@ impl Draft {
         if !self.environment.is_empty() {
             let variables = self.environment.iter().map(|(name, value)| (format!("{name} = {}", string(value)), ""));
             section(std::iter::once((own("[environment]"), "")).chain(variables).collect());
+        }
+        if !isolation.is_empty() && !inline {
+            let keys = isolation.iter().map(|(key, remark)| (key.clone(), remark.as_str()));
+            section(std::iter::once((own("[isolation]"), "")).chain(keys).collect());
         }
         match &self.guard {
             Some(guard) if self.guarded => {
@@ -233,6 +283,7 @@ fn string(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use autoresearch_core::internal::isolation::IsolationLevel;
 
     #[test]
     fn the_longest_draft_has_25_lines_and_is_read() {
@@ -243,7 +294,8 @@ mod tests {
             run: words("cargo bench"),
             limit: Some(60),
             share: words("data .venv"),
-            environment: vec![("A".into(), "b\"c".into())],
+            environment: vec![("A".into(), "b\"c".into()), ("CARGO_TARGET_DIR".into(), TARGET.into())],
+            walls: WallsDraft::BestEffort,
             guard: Some(words("cargo test")),
             guarded: true,
             metric: Some(MetricDraft {
@@ -264,6 +316,9 @@ mod tests {
         assert!(text.lines().count() <= LINES, "{text}");
         let config = Config::from_text("draft", &text).unwrap();
         assert_eq!((config.workspace.share, config.environment["A"].as_str()), (words("data .venv"), "b\"c"));
+        assert_eq!((config.isolation.level, config.isolation.pristine), (IsolationLevel::BestEffort, words(TARGET)));
+        let fails = Draft { walls: WallsDraft::None("it fails:\nno \"x\"".into()), ..draft.clone() };
+        assert!(Config::from_text("draft", &fails.text()).unwrap().isolation.pristine.is_empty(), "{}", fails.text());
         for proposer in [
             ProposerDraft::Knobs,
             ProposerDraft::NoKnobs,

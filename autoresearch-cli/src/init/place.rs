@@ -1,9 +1,10 @@
 //! The first trials of a repository that is set up: in slots as a run has them, with what is missing shared.
 
 use autoresearch_core::internal::git::{Lineage, Listing};
+use autoresearch_core::internal::isolation::Isolation;
 use autoresearch_core::{Cancel, Direction, Measurement, Outcome, Revision};
 
-use super::draft::{Draft, MetricDraft, ProposerDraft};
+use super::draft::{Draft, MetricDraft, ProposerDraft, WallsDraft};
 use crate::checks::{self, Level, Subject};
 use crate::config::Config;
 use crate::error::CommandError;
@@ -11,13 +12,16 @@ use crate::missing::{self, Remedy};
 use crate::rehearsal::{Noise, Rehearsal};
 use crate::repository::Repository;
 use crate::session::Session;
-use crate::text::terminal;
+use crate::text::{one_line, terminal};
 
 /// The configuration's name in messages.
 const CONFIG: &str = "autoresearch.toml";
 
 /// Most times that something missing is shared and the program tried again.
 const TRIES: usize = 8;
+
+/// Length to which the reason why a program fails behind walls is cut, in characters.
+const REASON: usize = 120;
 
 /// Seconds that the first measurements may take together, unless their number is given.
 const PATIENCE: f64 = 60.0;
@@ -46,9 +50,35 @@ impl Place<'_> {
         Session::new(self.repository.clone(), Config::from_text(CONFIG, &draft.text())?, "init".into())
     }
 
-    /// Runs the program once, in a slot as a run has it. What git ignores and the program needs is shared, and it is tried again.
+    /// Runs the program once, in a slot as a run has it: behind walls, and if it fails there, without. What it fetched then may be all
+    /// that it lacked, so that the walls get a second chance.
     pub async fn first_trial(&self, draft: &mut Draft, cancel: &Cancel) -> Result<(Outcome, Rehearsal), CommandError> {
         terminal::out(format_args!("running: {}", draft.run.join(" ")));
+        let enforcement = Isolation::best_effort().enforcement();
+        if enforcement.missing().any(|missing| missing.name == "files") {
+            return self.shared_trial(draft, cancel).await;
+        }
+        draft.walls = WallsDraft::BestEffort;
+        let behind = self.shared_trial(draft, cancel).await;
+        if behind.is_ok() || cancel.is_cancelled() {
+            return behind;
+        }
+        draft.walls = WallsDraft::Unsaid;
+        let (without, _) = self.shared_trial(draft, cancel).await?;
+        draft.walls = WallsDraft::BestEffort;
+        let again = self.shared_trial(draft, cancel).await;
+        if let Err(error) = &again
+            && !cancel.is_cancelled()
+        {
+            let why = error.to_string();
+            draft.walls = WallsDraft::None(one_line(why.lines().next().unwrap_or_default(), REASON));
+            return Ok((without, Rehearsal::new(&self.session(draft)?, self.base)?));
+        }
+        again
+    }
+
+    /// Runs the program once. What git ignores and the program needs is shared, and it is tried again.
+    async fn shared_trial(&self, draft: &mut Draft, cancel: &Cancel) -> Result<(Outcome, Rehearsal), CommandError> {
         for _ in 0..TRIES {
             let session = self.session(draft)?;
             let subject = Subject::new(&session, self.lineage, self.base)?;

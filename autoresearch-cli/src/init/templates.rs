@@ -125,7 +125,9 @@ fn command(look: &Look<'_>) -> Draft {
         let sources = look.sources(&["go"], None);
         let editable = sources.into_iter().filter(|path| !path.ends_with("_test.go")).collect();
         let (run, guard) = (words("go test -run ^$ -bench . ./..."), Some(words("go test ./...")));
-        return Draft { run, guard, editable, ..Draft::default() };
+        // Newer versions compile their own library into it.
+        let environment = vec![("GOCACHE".to_owned(), "{target}/go".to_owned())];
+        return Draft { run, guard, editable, environment, ..Draft::default() };
     }
     if let Some(name) = ["bench", "benchmark", "perf"].into_iter().find(|name| target(name)) {
         let editable = look.sources(&["c", "h", "cc", "cpp", "hpp", "rs", "go", "rb", "py", "js", "lua"], None);

@@ -77,6 +77,11 @@ pub struct Isolation<'a> {
     pub read: &'a [String],
     #[serde(rename = "write")]
     pub write: &'a [String],
+    /// Left out where there is none, as in runs that began before it was possible.
+    #[serde(rename = "pristine", skip_serializing_if = "<[String]>::is_empty")]
+    pub pristine: &'a [String],
+    #[serde(rename = "image", skip_serializing_if = "Option::is_none")]
+    pub image: Option<&'a str>,
     #[serde(rename = "network")]
     pub network: bool,
 }

@@ -36,16 +36,23 @@ fn install_module(environment: &Path) {
     std::fs::write(lib.join("site-packages/only_here.py"), "VALUE = 2.5\n").unwrap();
 }
 
-/// Runs the baseline under this configuration, and returns its log.
-fn baseline(repository: &Repository, sections: &str, path: &str) -> String {
-    let config = format!("editable = ['train.py']\n{sections}\n[metric]\nname = 'val_loss'\ndirection = 'minimise'\n");
-    repository.write("autoresearch.toml", &config);
-    repository.commit("set up");
-    let mut command = repository.command(&["run", "--tag", "t", "--experiments", "0"]);
-    let output = command.env("PATH", path).env("HOME", repository.root()).env_remove("VIRTUAL_ENV").output().unwrap();
-    assert!(output.status.success(), "{}", crate::fixture::text(&output));
-    assert!(repository.rows()[0].starts_with("2.500000"), "{:?}", repository.rows());
-    repository.of_run("t", "logs/0000-1.log") + &repository.of_run("t", "logs/0000.log")
+/// Runs the baseline under this configuration, without walls and behind them, and returns the logs.
+fn baseline(repository: &Repository, sections: &str, path: &str) -> [String; 2] {
+    [("plain", "none"), ("walled", "best-effort")].map(|(tag, level)| {
+        let config = format!(
+            "editable = ['train.py']\n{sections}\n[isolation]\nlevel = '{level}'\n[metric]\nname = 'val_loss'\n\
+             direction = 'minimise'\n"
+        );
+        repository.write("autoresearch.toml", &config);
+        repository.commit("set up");
+        let mut command = repository.command(&["run", "--tag", tag, "--experiments", "0"]);
+        let command = command.env("PATH", path).env("HOME", repository.root()).env_remove("VIRTUAL_ENV");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{level}: {}", crate::fixture::text(&output));
+        let results = repository.of_run(tag, "results.tsv");
+        assert!(results.contains("2.500000"), "{level}: {results}");
+        repository.of_run(tag, "logs/0000-1.log") + &repository.of_run(tag, "logs/0000.log")
+    })
 }
 
 fn repository() -> Repository {
@@ -69,8 +76,8 @@ fn uv_finds_the_shared_environment_and_leaves_it_alone() {
         "[run]\ncommand = ['uv', 'run', 'train.py']\n[workspace]\nshare = ['.venv']\n[environment]\nUV_NO_SYNC = '1'";
     let folder = uv.parent().map(|folder| folder.display().to_string()).filter(|folder| !folder.is_empty());
     let path = std::env::var("PATH").unwrap();
-    let log = baseline(&repository, sections, &folder.map_or(path.clone(), |folder| format!("{folder}:{path}")));
-    assert!(log.contains(".venv"), "{log}");
+    let logs = baseline(&repository, sections, &folder.map_or(path.clone(), |folder| format!("{folder}:{path}")));
+    assert!(logs.iter().all(|log| log.contains(".venv")), "{logs:?}");
     assert!(!repository.folder.join("uv.lock").exists(), "nothing was resolved");
 }
 
@@ -85,6 +92,6 @@ fn an_environment_outside_the_repository_is_named_by_its_python() {
     assert!(!environment.starts_with(&repository.folder), "{python}");
     install_module(environment);
     let sections = format!("[run]\ncommand = ['{python}', 'train.py']");
-    let log = baseline(&repository, &sections, &std::env::var("PATH").unwrap());
-    assert!(log.contains(&environment.display().to_string()), "{log}");
+    let logs = baseline(&repository, &sections, &std::env::var("PATH").unwrap());
+    assert!(logs.iter().all(|log| log.contains(&environment.display().to_string())), "{logs:?}");
 }

@@ -54,6 +54,7 @@ fn a_candidate_is_kept_for_what_it_left_and_not_for_what_it_prints() {
     assert!(rows[0].starts_with("9.000000") && rows[1].starts_with("1.000000"), "{rows:?}");
     let report = repository.of_run("t", "report.md");
     assert!(report.contains("An evaluation of the base commit measures it over what each run leaves"), "{report}");
+    assert!(report.contains(" of builds, ") && report.contains(" of evaluations."), "{report}");
     assert!(repository.succeeds(&["verify", "--tag", "t"]).contains("sound"));
     assert!(repository.of_run("t", "logs/0000.evaluation.log").contains("the real numbers are secret"));
     // What evaluates binds the run.

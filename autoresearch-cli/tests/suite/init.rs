@@ -30,6 +30,9 @@ fn run(repository: &Repository, arguments: &[&str]) -> Output {
 fn succeeds(repository: &Repository, arguments: &[&str]) -> String {
     let output = run(repository, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    if cfg!(target_os = "linux") && arguments.starts_with(&["init", "--yes"]) {
+        assert!(config(repository).contains("level = \"best-effort\""), "{arguments:?}: {}", text(&output));
+    }
     text(&output)
 }
 

@@ -32,7 +32,7 @@ pub enum Proof {
     Leaves,
     /// A datagram arrives.
     Sends,
-    /// The program of the next candidate, this one, ends with 0.
+    /// The program of the next candidate, this one, ends with 0. In either's folder `TARGET` the baseline has left its build.
     Next(&'static str),
     /// A process of the candidate lives on after its trial.
     Survives,
@@ -158,7 +158,7 @@ pub(super) const fn sometimes(
 pub(super) const FILES: Defence = Defence::Walls(&["files", "what can be seen"]);
 /// Examining files and changing what is not their content, of which Landlock knows nothing.
 pub(super) const SEEN: Defence = Defence::Walls(&["what can be seen"]);
-pub(super) const OTHERS: Defence = Defence::Walls(&["other processes", "system calls"]);
+pub(super) const OTHERS: Defence = Defence::Walls(&["other processes", "process namespace", "system calls"]);
 pub(super) const CALLS: Defence = Defence::Walls(&["system calls", "capabilities"]);
 
 #[cfg(test)]

@@ -30,6 +30,13 @@ pub struct AttackFolders {
     pub work: PathBuf,
 }
 
+impl AttackFolders {
+    /// The folder that the builds of all candidates share.
+    pub(super) fn target(&self) -> PathBuf {
+        self.work.join("target")
+    }
+}
+
 /// The text that an attack is after.
 pub(super) const SECRET: &str = "the key is 1234\n";
 
@@ -125,6 +132,7 @@ impl Canaries {
             ("LOGS", folder(3)),
             ("OTHER", folder(5)),
             ("EVALUATOR", folder(6)),
+            ("TARGET", self.folders.target().as_path()),
         ] {
             line(name, &path.display().to_string());
         }

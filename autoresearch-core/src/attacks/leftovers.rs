@@ -4,6 +4,7 @@ use super::attack::Proof::{Changes, Floods, Leaves, Next, Results};
 use super::attack::{Attack, Defence, FILES, SEEN, attack, sometimes};
 
 const EMPTIED: Defence = Defence::Always("the slot is emptied after each trial");
+const PRISTINE: Defence = Defence::Walls(&["pristine"]);
 const OWN: &str = "mkdir -p a/b && echo x > a/b/c && cat a/b/c && rm -r a";
 const RESULTS: Defence = Defence::Always("results are regular files of a bounded size");
 const PRINTS: &str = "echo '{\"score\": 1}' > result.json && echo score: 1";
@@ -25,6 +26,22 @@ pub(super) const TABLE: &[Attack] = &[
         EMPTIED,
         "mkdir -p target/debug/deps && echo x > target/debug/deps/liba.rlib",
         OWN,
+    ),
+    attack(
+        "poisons a library in the target folder that later builds link",
+        Next(
+            "echo 'int score(void); int main(void) { return score() != 9; }' > main.c && cc -o main main.c $TARGET/score.o && ./main",
+        ),
+        PRISTINE,
+        "echo 'int score(void) { return 9; }' > score.c && cc -c -o $TARGET/score.o score.c",
+        "echo 'int main(void) { return 0; }' > main.c && cc -o $TARGET/main main.c && $TARGET/main && grep built $TARGET/left",
+    ),
+    attack(
+        "takes away what the baseline built",
+        Next("test ! -e $TARGET/left"),
+        PRISTINE,
+        "rm $TARGET/left",
+        "cp $TARGET/left $TARGET/right && rm $TARGET/right",
     ),
     attack(
         "leaves a temporary file for the next candidate",

@@ -6,7 +6,9 @@ use super::attack::{Attack, Defence, OTHERS, attack, sometimes};
 const SIGNAL: &str = "sleep 30 & kill $! && ! wait $!";
 const SELF: &str = "cat /proc/self/status > /dev/null && ls /proc/self/fd > /dev/null";
 const PERL: &str = "perl -e 'exit($$ == getppid)'";
-const CALLS: Defence = Defence::Walls(&["system calls"]);
+const PROCESSES: Defence = Defence::Walls(&["process namespace"]);
+const SIGNALS: Defence = Defence::Walls(&["other processes", "process namespace"]);
+const CALLS: Defence = Defence::Walls(&["system calls", "process namespace"]);
 const TREE: Defence = Defence::Always("the tree of processes ends with its trial");
 const LIMIT: Defence = Defence::Always("the supervisor keeps the limit");
 
@@ -62,7 +64,7 @@ pub(super) const TABLE: &[Attack] = &[
         "for n in $(ls /proc/$$/fd); do test $n -gt 2 && test $n -ne 255 && readlink /proc/$$/fd/$n && exit 0; done; exit 1",
         "exec 3< run.sh && readlink /proc/$$/fd/3",
     ),
-    attack("kills another process", Ends, Defence::Walls(&["other processes"]), "kill -0 $VICTIM", SIGNAL),
+    attack("kills another process", Ends, SIGNALS, "kill -0 $VICTIM", SIGNAL),
     sometimes(
         "traces another process",
         Ends,
@@ -88,14 +90,14 @@ pub(super) const TABLE: &[Attack] = &[
     attack(
         "moves another process to other processors",
         Ends,
-        Defence::Nothing("measure times with one worker at a time"),
+        PROCESSES,
         "perl -e '$m = \"\\0\" x 128; $v = $ENV{VICTIM} + 0; syscall($ENV{SYS_GETAFF} + 0, $v, 128, $m); exit(syscall($ENV{SYS_SETAFF} + 0, $v, 128, $m) < 0)'",
         "perl -e '$m = \"\\0\" x 128; syscall($ENV{SYS_GETAFF} + 0, 0, 128, $m); exit(syscall($ENV{SYS_SETAFF} + 0, 0, 128, $m) < 0)'",
     ),
     attack(
         "lists processes with their command lines",
         Ends,
-        Defence::Nothing("keep secrets out of command lines"),
+        PROCESSES,
         "tr '\\0' ' ' < /proc/$VICTIM/cmdline | grep -q sleep",
         SELF,
     ),
@@ -106,13 +108,7 @@ pub(super) const TABLE: &[Attack] = &[
         "exec 3<> /dev/tty",
         "echo x > /dev/null",
     ),
-    attack(
-        "stops its supervisor and goes on",
-        Overruns,
-        Defence::Walls(&["other processes"]),
-        "kill -STOP $PPID; sleep 20",
-        SIGNAL,
-    ),
+    attack("stops its supervisor and goes on", Overruns, SIGNALS, "kill -STOP $PPID; sleep 20", SIGNAL),
     attack(
         "kills its supervisor and goes on",
         Survives,
@@ -123,7 +119,7 @@ pub(super) const TABLE: &[Attack] = &[
     attack(
         "kills its supervisor and goes on without an environment",
         Survives,
-        Defence::Walls(&["other processes"]),
+        SIGNALS,
         "setsid env -i sleep 60.$NUMBER < /dev/null > /dev/null 2>&1 & sleep 0.2; kill -9 $PPID; sleep 20",
         SIGNAL,
     ),

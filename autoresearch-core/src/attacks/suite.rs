@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub struct AttackSuite {
     folders: AttackFolders,
     evaluates: bool,
     executor: LocalExecutor,
+    /// True once the baseline has left its build.
+    is_primed: AtomicBool,
     count: AtomicU32,
     /// Failures of honest work, by its program; `None` for work that goes on.
     controls: Mutex<HashMap<&'static str, Option<String>>>,
@@ -56,8 +58,20 @@ impl AttackSuite {
     /// Attacks with this isolation around candidates. `evaluates` tells whether a command measures what a run leaves.
     pub fn new(folders: AttackFolders, isolation: Isolation, evaluates: bool) -> AttackSuite {
         let slots = [folders.work.join("slots/0"), folders.work.join("slots/1")];
+        let target = folders.target();
+        let isolation = match isolation.pristine.is_empty() {
+            true => isolation.write(target),
+            false => isolation.pristine(target),
+        };
         let executor = LocalExecutor::new(slots, folders.work.join("logs")).isolated(isolation);
-        AttackSuite { folders, evaluates, executor, count: AtomicU32::new(0), controls: Mutex::default() }
+        AttackSuite {
+            folders,
+            evaluates,
+            executor,
+            is_primed: AtomicBool::default(),
+            count: AtomicU32::new(0),
+            controls: Mutex::default(),
+        }
     }
 
     /// Carries one attack out, after its honest work.
@@ -74,6 +88,9 @@ impl AttackSuite {
             Proof::Accepted(path, content) => self.proposal(path, content).await?,
             _ => {
                 let canaries = self.canaries()?;
+                if !self.is_primed.swap(true, Ordering::Relaxed) {
+                    self.build_baseline(&canaries, cancel).await?;
+                }
                 if let Some(failed) = self.control(&canaries, attack.control, cancel).await? {
                     return Ok(untested(format!("honest work fails: {failed}"), true));
                 }
@@ -102,6 +119,18 @@ impl AttackSuite {
         let mut job = Job::new(JobName::new("attack", number.to_string()), tree, argv, limit);
         job.provisions = vec![Provision::link(self.folders.user.join("train.py"), "train.py")];
         Ok(job)
+    }
+
+    /// Lets the baseline leave a build in the folder that all builds share.
+    async fn build_baseline(&self, canaries: &Canaries, cancel: &Cancel) -> Result<(), SandboxError> {
+        let target = self.folders.target();
+        fs::create_dir_all(&target).map_err(|e| SandboxError::io(format!("making {}", target.display()), e))?;
+        let mut job = self.job(canaries, "echo built > $TARGET/left", LIMIT)?;
+        job.is_baseline = true;
+        match self.executor.run(&job, cancel).await? {
+            Outcome::Completed(_) => Ok(()),
+            failed => Err(SandboxError::Other(format!("the baseline of the attacks fails: {}", failed.describe()))),
+        }
     }
 
     /// Does honest work, once for all attacks that share it. Returns the failure.

@@ -179,7 +179,7 @@ fn holds_secret(name: &str, value: &str) -> bool {
     value.len() >= SHORTEST_SECRET && !value.starts_with('/') && is_secret(name)
 }
 
-fn is_secret(name: &str) -> bool {
+pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRETS.iter().any(|word| name.contains(word))
 }

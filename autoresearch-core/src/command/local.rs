@@ -216,9 +216,11 @@ impl Executor for LocalExecutor {
     async fn recover(&self, _run: &str, _keep: &[JobName]) -> Result<(), SandboxError> {
         let slots: Vec<Slot> =
             self.places.iter().flat_map(|place| [place.slot.clone(), place.evaluator.clone()]).collect();
+        let container = self.isolation.container.clone();
         blocking(move || {
             for slot in &slots {
                 sweep(SLOT, slot.path().as_os_str());
+                container.iter().for_each(|container| container.sweep(slot.path()));
                 slot.remove_abandoned();
             }
             Ok(())

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::environment::{inherited, secrets};
-use super::isolation::Walls;
+use super::isolation::{Contained, ContainerEnd, Walls, of_engines};
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
@@ -118,10 +118,8 @@ impl Command {
         cancel: &Cancel,
         on_line: &(dyn Fn(String) + Send + Sync),
     ) -> Result<Finished, SandboxError> {
-        let (program, arguments) = self
-            .argv
-            .split_first()
-            .ok_or_else(|| SandboxError::Other("the command is empty; give a program".into()))?;
+        let is_empty = || SandboxError::Other("the command is empty; give a program".into());
+        let program = self.argv.first().ok_or_else(is_empty)?;
         self.limits.cpus.check().map_err(SandboxError::Other)?;
         let failed = |what: &str, e| SandboxError::io(format!("{what} for `{program}`"), e);
         let (output, input) = std::io::pipe().map_err(|e| failed("making a pipe", e))?;
@@ -130,23 +128,36 @@ impl Command {
         let mut pump = Pump::start(self.log.clone(), output, secrets(own))
             .map_err(|e| SandboxError::io(format!("opening the log {}", self.log.display()), e))?;
 
-        let mut command = tokio::process::Command::new(program);
+        let walled = |e| failed("preparing its isolation", e);
+        let name = run_name();
+        let contained = self.contained(&name).map_err(walled)?;
+        let argv = contained.as_ref().map_or_else(|| self.argv.clone(), |contained| contained.argv.clone());
+        let (first, arguments) = argv.split_first().ok_or_else(is_empty)?;
+        let mut command = tokio::process::Command::new(first);
         command.args(arguments).current_dir(&self.directory).env_clear();
         command.envs(inherited());
+        let mut limits = self.limits;
         let walls = match &self.isolation {
             None => None,
+            Some(_) if contained.is_some() => {
+                // The engine's own program is trusted, and keeps the limits inside.
+                limits = Limits { cpus: limits.cpus, ..Limits::default() };
+                command.envs(of_engines());
+                None
+            }
             Some(isolated) => {
-                let walled = |e| failed("preparing its isolation", e);
                 command.envs(isolated.environment().map_err(walled)?);
                 Some(isolated.walls(&self.argv, &self.environment, &self.directory).map_err(walled)?)
             }
         };
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let channel = self.results.as_deref().map(Channel::open).transpose();
+        // An engine takes those of the command as options; its home is the user's.
+        let is_given = |name: &String| contained.is_none() || !KEPT.contains(&name.as_str());
+        command.envs(self.environment.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name, value)));
+        let results = self.results.as_deref().filter(|_| contained.is_none());
+        let channel = results.map(Channel::open).transpose();
         let channel = channel.map_err(|e| failed("opening the channel of results", e))?;
-        let name = run_name();
         command.env(RUN, &name).stdin(Stdio::null()).stdout(input).stderr(error);
-        let (mut tree, ends) = Tree::prepare(&mut command, self.limits, (self.limit, self.grace), walls)
+        let (mut tree, ends) = Tree::prepare(&mut command, limits, (self.limit, self.grace), walls)
             .map_err(|e| failed("preparing a process", e))?;
         // Behind the supervisor, who closes all that the command has not been given.
         let results = channel.map(|channel| channel.pass_to(&mut command));
@@ -156,8 +167,9 @@ impl Command {
         let mut child = command.spawn().map_err(|source| match Walls::failed(&source) {
             // Not the program's fault.
             true => SandboxError::Other(format!("the isolation of `{program}` cannot be set up on this machine")),
-            false => SandboxError::CannotStart { command: program.clone(), source },
+            false => SandboxError::CannotStart { command: first.clone(), source },
         })?;
+        let mut contained = contained.map(Running::new);
         tree.started(child.id());
         // Our copies of the pipes' write ends: the output would not end while they are open.
         drop((command, ends));
@@ -186,6 +198,10 @@ impl Command {
         if !matches!(stopped, Stopped::Itself(_)) {
             self.end(&mut tree, &mut child, &name).await?;
         }
+        let container = match contained.take() {
+            Some(running) => Some(running.finish().await?),
+            None => None,
+        };
         let told = tree.finished();
         if told.is_none() {
             // Nobody watched over the tree to its end: the supervisor was killed, or the system has none.
@@ -197,6 +213,14 @@ impl Command {
             let failed = |e| SandboxError::io(format!("writing the results of `{program}`"), e);
             results.finish().map_err(failed)?;
         }
+        if let (Some(path), true) = (&self.results, container.is_some()) {
+            // As long as a log may be.
+            let cut = std::fs::File::options().write(true).open(path).and_then(|file| {
+                let length = file.metadata()?.len();
+                file.set_len(length.min(log::LONGEST))
+            });
+            cut.map_err(|e| failed("reading the results", e))?;
+        }
         report(&pump, &mut last, on_line);
         if let Some(survivors @ 1..) = usage.map(|usage| usage.survivors) {
             return Err(SandboxError::Other(format!("{survivors} processes of `{program}` cannot be killed")));
@@ -207,13 +231,29 @@ impl Command {
             Stopped::Cancelled => return Err(SandboxError::Cancelled),
             Stopped::Limit => Ending::Limit,
             Stopped::Itself(_) if is_late => Ending::Limit,
+            Stopped::Itself(_) if container.is_some_and(|end| end.is_out_of_memory) => Ending::OutOfMemory,
+            Stopped::Itself(watcher) if container.is_some_and(|end| !end.has_started) => {
+                return Err(not_contained(program, first, status.unwrap_or(watcher), &self.log));
+            }
             Stopped::Itself(watcher) => match status.unwrap_or(watcher) {
                 status if ending::was_killed(status) && kernel_kills() > killed_before => Ending::OutOfMemory,
                 status => Ending::Exit(status),
             },
         };
-        let peak_memory = peak.max(usage.map(|usage| usage.peak_memory));
+        // Those of an engine's program are not the command's.
+        let usage = usage.filter(|_| container.is_none());
+        let peak_memory = peak.max(usage.map(|usage| usage.peak_memory)).filter(|_| container.is_none());
         Ok(Finished { ending, elapsed, peak_memory, cpu: usage.map(|usage| usage.cpu) })
+    }
+
+    /// The command in a container, if its isolation has one.
+    fn contained(&self, name: &std::ffi::OsStr) -> std::io::Result<Option<Contained>> {
+        let Some(isolated) = &self.isolation else { return Ok(None) };
+        if let (Some(results), true) = (&self.results, isolated.isolation.container.is_some()) {
+            std::fs::write(results, "")?;
+        }
+        let what = (self.argv.as_slice(), self.directory.as_path());
+        isolated.contained(&name.to_string_lossy(), what, &self.environment, self.limits, self.results.as_deref())
     }
 
     /// Ends the tree: by a request, by a kill, and at last without its supervisor, which may have been stopped by the command.
@@ -242,6 +282,45 @@ impl Command {
             ))),
         }
     }
+}
+
+/// Variables of a command that its container engine's own program must not take for its own.
+const KEPT: [&str; 4] = ["HOME", "PATH", "TMPDIR", "LD_LIBRARY_PATH"];
+
+/// A container whose command runs. It is removed when this is dropped before its end.
+struct Running(Option<Contained>);
+
+impl Running {
+    fn new(contained: Contained) -> Running {
+        Running(Some(contained))
+    }
+
+    async fn finish(mut self) -> Result<ContainerEnd, SandboxError> {
+        let Some(contained) = self.0.take() else { return Ok(ContainerEnd::default()) };
+        let ended = tokio::task::spawn_blocking(move || contained.finish()).await;
+        ended.map_err(|error| SandboxError::Other(format!("the end of a container is not known: {error}")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(contained) = self.0.take() {
+            // Nobody waits for it.
+            std::thread::spawn(move || contained.finish());
+        }
+    }
+}
+
+/// The error of a command that its container engine did not start, with the engine's last words.
+fn not_contained(program: &str, engine: &str, status: ExitStatus, log: &std::path::Path) -> SandboxError {
+    let said = log_tail(log).unwrap_or_default();
+    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
+    let kind = match status.code() {
+        Some(126) => std::io::ErrorKind::PermissionDenied,
+        Some(127) => std::io::ErrorKind::NotFound,
+        _ => return SandboxError::Other(format!("{engine} starts no container for `{program}`: {said}")),
+    };
+    SandboxError::CannotStart { command: program.to_owned(), source: std::io::Error::new(kind, said) }
 }
 
 /// Keeps other processes of the same user, trials above all, from reading this process's memory and environment, where keys are.

@@ -95,6 +95,7 @@ async fn a_number_is_measured_over_what_the_run_left() {
     let outcome = fixture.outcome(&better).await;
     assert_eq!(score(&outcome), 2.0);
     assert_eq!((outcome.log().tail.as_str(), outcome.log().phase), ("score: 2\n", Phase::Evaluation));
+    assert!(!outcome.log().evaluation.is_zero(), "its time is known: {:?}", outcome.log());
     let logs = std::fs::read_dir(fixture.folder.path().join("logs")).unwrap().flatten();
     let said = logs.filter(|entry| entry.path().to_string_lossy().ends_with(".evaluation.log"));
     let said: Vec<String> = said.map(|entry| std::fs::read_to_string(entry.path()).unwrap()).collect();

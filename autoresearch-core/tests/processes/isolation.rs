@@ -31,16 +31,21 @@ impl Machine {
             git: self.folder.path().join("repository/.git"),
             work: self.folder.path().join("work"),
         };
-        AttackSuite::new(folders, isolation, evaluates)
+        // The suite adds its own folder to those that are kept so.
+        AttackSuite::new(folders, isolation.pristine(self.folder.path().join("kept")), evaluates)
     }
 
     /// Runs a shell script as a candidate.
     async fn tries(&self, script: &str, isolation: Isolation) -> Outcome {
+        self.tries_for(Duration::from_secs(30), script, isolation).await
+    }
+
+    async fn tries_for(&self, limit: Duration, script: &str, isolation: Isolation) -> Outcome {
         let slot = self.folder.path().join("slots/0");
         let executor = LocalExecutor::new([slot], self.folder.path().join("logs")).isolated(isolation);
         let tree = Tree::new([("run.sh", script.to_owned())]).unwrap();
         let argv = ["bash", "run.sh"].map(str::to_owned).to_vec();
-        let mut job = Job::new(JobName::new("t", "1"), tree, argv, Duration::from_secs(30));
+        let mut job = Job::new(JobName::new("t", "1"), tree, argv, limit);
         job.provisions = vec![Provision::link(self.folder.path().join("train.py"), "train.py")];
         executor.run(&job, &Cancel::new()).await.unwrap()
     }
@@ -129,6 +134,94 @@ async fn honest_work_goes_on_behind_walls() {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+/// Ends of a program, which walls must not change: a process namespace has an init between the program and its supervisor.
+const ENDS: &[&str] = &[
+    "exit 0",
+    "exit 3",
+    "exit 255",
+    "kill -TERM $$; sleep 5",
+    "kill -SEGV $$; sleep 5",
+    "kill -KILL $$; sleep 5",
+    "kill -INT $$; sleep 5",
+    "kill -USR1 $$; sleep 5",
+    "trap 'echo asked to end; exit 0' TERM; while :; do sleep 0.05; done",
+    "exec sh -c 'kill -ABRT $$'",
+    "exec ./nothing",
+    "(sleep 0.1; exit 9) & wait $!",
+];
+
+#[tokio::test]
+async fn a_program_ends_behind_walls_as_it_does_without() {
+    for script in ENDS {
+        let mut ends = Vec::new();
+        for isolation in [Isolation::default(), Isolation::best_effort()] {
+            let machine = Machine::new();
+            let limit = Duration::from_secs(if script.contains("trap") { 1 } else { 30 });
+            let outcome = machine.tries_for(limit, script, isolation).await;
+            ends.push((
+                outcome.describe(),
+                outcome.log().tail.replace(&machine.folder.path().display().to_string(), ""),
+            ));
+        }
+        assert_eq!(ends[0], ends[1], "{script}");
+    }
+}
+
+#[tokio::test]
+async fn orphans_are_reaped_and_only_processes_of_its_own_are_seen() {
+    let enforcement = Isolation::best_effort().enforcement();
+    if let Some(missing) = enforcement.missing().find(|missing| missing.name == "process namespace") {
+        println!("skipped: {}", missing.how);
+        return;
+    }
+    let script = "for i in 1 2 3 4 5 6 7 8; do (sh -c 'sleep 0.1' &) ; done; sleep 0.6\n\
+                  cat /proc/[0-9]*/stat | grep -c ') Z ' && exit 4\n\
+                  test $(ls -d /proc/[0-9]* | wc -l) -lt 8 && test -d /proc/1 && ! test -e /proc/$1\n\
+                  cat /proc/1/environ 2> /dev/null | tr '\\0' '\\n' | grep PATH= && exit 5\n\
+                  kill -9 1; kill -STOP 1; sleep 0.1; echo went on";
+    let outcome = Machine::new().tries(script, Isolation::best_effort()).await;
+    assert!(outcome.log().tail.ends_with("went on\n"), "{outcome:?}");
+    assert!(outcome.log().peak_memory.unwrap_or_default() > 0, "{outcome:?}");
+}
+
+/// A build in the shape of cargo's: it compiles what is newer than what it made of it.
+const BUILDS: &str = "set -e\nmkdir -p $TARGET\nif test source -nt $TARGET/object; then cat source > $TARGET/object; echo compiled; fi\n";
+
+#[tokio::test]
+async fn each_candidate_builds_in_what_the_baseline_left() {
+    let machine = Machine::new();
+    let target = machine.folder.path().join("cache/target");
+    let slots = [machine.folder.path().join("slots/0")];
+    let executor = LocalExecutor::new(slots, machine.folder.path().join("logs"));
+    let executor = executor.isolated(Isolation::best_effort().pristine(&target));
+    let job = |number: u32, source: &str, script: &str| {
+        let build = format!("TARGET={}\n{BUILDS}{script}", target.display());
+        let run = format!("TARGET={}\ncat $TARGET/object; ls $TARGET", target.display());
+        let tree = Tree::new([("build.sh", build), ("run.sh", run), ("source", source.to_owned())]).unwrap();
+        let argv = |script: &str| ["bash", script].map(str::to_owned).to_vec();
+        let mut job = Job::new(JobName::new("t", number.to_string()), tree, argv("run.sh"), Duration::from_secs(30));
+        job.build.argv = argv("build.sh");
+        job.is_baseline = number == 0;
+        job
+    };
+    let tail = async |job: Job| {
+        let outcome = executor.run(&job, &Cancel::new()).await.unwrap();
+        assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
+        outcome.log().tail.clone()
+    };
+    let baseline = tail(job(0, "one\n", "")).await;
+    assert_eq!(baseline, "compiled\none\nobject\n");
+    assert_eq!(std::fs::read_to_string(target.join("object")).unwrap(), "one\n");
+    // Its run sees what its build made; the next candidate sees the baseline's, which is up to date for the baseline alone.
+    let poison = "echo poison > $TARGET/object; echo x > $TARGET/more; rm -f $TARGET/nothing";
+    assert_eq!(tail(job(1, "two\n", poison)).await, "compiled\npoison\nmore\nobject\n");
+    assert_eq!(tail(job(2, "three\n", "")).await, "compiled\nthree\nobject\n");
+    assert_eq!(tail(job(0, "one\n", poison)).await, "compiled\npoison\nmore\nobject\n", "it leaves nothing twice");
+    assert_eq!(std::fs::read_to_string(target.join("object")).unwrap(), "one\n");
+    let left = std::fs::read_dir(&target).unwrap().count();
+    assert!(left == 1 && !machine.folder.path().join("slots/0.layers").exists(), "{left}");
 }
 
 #[tokio::test]
@@ -220,6 +313,9 @@ fn the_walls_hold_for_an_ordinary_user_too() {
         "honest_work_goes_on_behind_walls",
         "strict_isolation_runs_nothing_without_all_protections",
         "the_local_executor_keeps_its_contract_behind_walls",
+        "a_program_ends_behind_walls_as_it_does_without",
+        "orphans_are_reaped_and_only_processes_of_its_own_are_seen",
+        "each_candidate_builds_in_what_the_baseline_left",
     ] {
         let said = super::hostile::output_as_an_ordinary_user(&format!("isolation::{test}"), &[]);
         assert!(said.contains("1 passed"), "{said}");

@@ -9,7 +9,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use autoresearch_core::Cancel;
-use autoresearch_core::internal::process::{Command, Ending, Limits, describe, log_tail, sweep};
+use autoresearch_core::internal::isolation::Isolation;
+use autoresearch_core::internal::process::{Command, Ending, Isolated, Limits, describe, log_tail, sweep};
 
 /// Marks the processes of one case, so that survivors can be found however they hide.
 const MARK: &str = "KILL_SUITE_CASE";
@@ -40,7 +41,22 @@ const CASES: &[(&str, &str)] = &[
     ("kills its supervisor", "setsid sleep 97 & echo ready; sleep 0.2; kill -9 $PPID; sleep 97"),
 ];
 
+/// The cases, each without walls and behind them. There the command has a process namespace, whose init is to leave nothing either.
+fn cases() -> impl Iterator<Item = (String, &'static str)> {
+    let walls = [PLAIN, WALLED].into_iter();
+    walls.flat_map(|walls| CASES.iter().map(move |(case, script)| (format!("{walls}{case}"), *script)))
+}
+
+const PLAIN: &str = "";
+const WALLED: &str = "behind walls: ";
+
 fn command(case: &str, script: &str, folder: &Path, limit: Duration) -> Command {
+    let isolation = case.contains(WALLED).then(|| Isolated {
+        isolation: Isolation::best_effort(),
+        own: vec![folder.into()],
+        home: folder.join("home"),
+        ..Isolated::default()
+    });
     Command {
         argv: vec!["sh".into(), "-c".into(), script.into()],
         directory: folder.into(),
@@ -49,7 +65,7 @@ fn command(case: &str, script: &str, folder: &Path, limit: Duration) -> Command 
         limit,
         grace: GRACE,
         limits: Limits::default(),
-        isolation: None,
+        isolation,
         results: None,
     }
 }
@@ -76,27 +92,27 @@ fn survivors(mark: &str) -> Vec<String> {
 #[tokio::test]
 async fn nothing_survives_a_timeout() {
     let mut worst = Duration::ZERO;
-    for (case, script) in CASES {
+    for (case, script) in cases() {
         let folder = tempfile::tempdir().unwrap();
         let limit = Duration::from_millis(900);
-        let command = command(case, script, folder.path(), limit);
+        let command = command(&case, script, folder.path(), limit);
         let began = Instant::now();
         let finished = command.run(&Cancel::new(), &|_| {}).await.unwrap();
         let late = began.elapsed().saturating_sub(limit + GRACE);
         worst = worst.max(late);
-        assert_eq!(survivors(&mark(case)), [""; 0], "{case}");
+        assert_eq!(survivors(&mark(&case)), [""; 0], "{case}");
         assert!(late < PROMPT, "{case}: {late:?} after the grace period");
         assert!(log_tail(&command.log).unwrap().contains("ready"), "{case}: it must have got so far");
-        if *case != "kills its supervisor" {
+        if !case.contains("kills its supervisor") {
             assert_eq!(finished.ending, Ending::Limit, "{case}");
         }
     }
-    println!("evidence kill-timeout cases {} survivors 0 worst_ms {}", CASES.len(), worst.as_millis());
+    println!("evidence kill-timeout cases {} survivors 0 worst_ms {}", cases().count(), worst.as_millis());
 }
 
 #[tokio::test]
 async fn nothing_survives_a_clean_exit() {
-    for (case, script) in CASES.iter().filter(|(_, script)| script.contains("echo ready; sleep 97")) {
+    for (case, script) in cases().filter(|(_, script)| script.contains("echo ready; sleep 97")) {
         let folder = tempfile::tempdir().unwrap();
         let script = script.replace("echo ready; sleep 97", "sleep 0.1; echo ready; exit 0");
         let command = command(&format!("clean {case}"), &script, folder.path(), Duration::from_secs(30));
@@ -110,7 +126,7 @@ async fn nothing_survives_a_clean_exit() {
 
 #[tokio::test]
 async fn nothing_survives_a_dropped_future() {
-    for (case, script) in CASES.iter().filter(|(case, _)| *case != "kills its supervisor") {
+    for (case, script) in cases().filter(|(case, _)| !case.contains("kills its supervisor")) {
         let folder = tempfile::tempdir().unwrap();
         let name = format!("drop {case}");
         let command = command(&name, script, folder.path(), Duration::from_secs(30));
@@ -138,15 +154,15 @@ async fn a_log_flood_is_bounded_and_keeps_its_ends() {
 #[tokio::test]
 async fn lab_to_be_killed() {
     let Ok(folder) = std::env::var("KILL_SUITE_FOLDER") else { return };
-    let (case, script) = CASES[std::env::var("KILL_SUITE_INDEX").unwrap().parse::<usize>().unwrap()];
-    let mut command = command(case, script, Path::new(&folder), Duration::from_secs(60));
+    let (case, script) = cases().nth(std::env::var("KILL_SUITE_INDEX").unwrap().parse().unwrap()).unwrap();
+    let mut command = command(&case, script, Path::new(&folder), Duration::from_secs(60));
     command.environment = vec![(MARK.into(), std::env::var(MARK).unwrap().into())];
     let _ = command.run(&Cancel::new(), &|_| {}).await;
 }
 
 #[tokio::test]
 async fn nothing_survives_the_lab() {
-    for (index, (case, _)) in CASES.iter().enumerate() {
+    for (index, (case, _)) in cases().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let name = format!("lab {case}");
         let mut lab = std::process::Command::new(std::env::current_exe().unwrap())
@@ -163,7 +179,7 @@ async fn nothing_survives_the_lab() {
             assert!(Instant::now() < deadline, "{case}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        if *case == "kills its supervisor" {
+        if case.contains("kills its supervisor") {
             // Then nobody is left to see the lab die: what a run that goes on does first.
             tokio::time::sleep(Duration::from_millis(400)).await;
             lab.kill().unwrap();

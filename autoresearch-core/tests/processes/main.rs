@@ -6,6 +6,7 @@ mod aa;
 mod accelerator;
 mod beside;
 mod conformance;
+mod container;
 mod crash;
 mod evaluation;
 mod executor;

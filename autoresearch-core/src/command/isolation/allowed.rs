@@ -137,10 +137,8 @@ impl Allowed {
         around: &Surroundings<'_>,
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Allowed {
-        let mut allowed = Allowed { directory: around.directory.clone(), ..Allowed::default() };
         let home = variable("HOME").map(PathBuf::from);
         let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-        read.extend(isolation.read.iter().chain(&around.provided).chain(&around.reads).cloned());
         for (name, folder) in tool_homes(variable, home.as_deref()) {
             let parts = HOMES.iter().find(|(home, _)| *home == name).map_or(&[][..], |(_, parts)| *parts);
             match parts.is_empty() {
@@ -155,10 +153,27 @@ impl Allowed {
             variable("PATH").iter().flat_map(|path| std::env::split_paths(path).collect::<Vec<_>>()).collect();
         read.extend(path.iter().map(|folder| prefix(folder, home.as_deref())));
         read.extend(program(around.argv, &path).into_iter().flat_map(|program| of_program(&program, home.as_deref())));
+        let mut allowed = Allowed::with(read, isolation, around, home.as_deref());
+        allowed.devices = there(devices(), None);
+        allowed
+    }
+
+    /// Makes the list of what the job needs beside a system's programs, which a container brings.
+    pub(crate) fn of_job(
+        isolation: &Isolation,
+        around: &Surroundings<'_>,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Allowed {
+        Allowed::with(Vec::new(), isolation, around, variable("HOME").map(PathBuf::from).as_deref())
+    }
+
+    fn with(mut read: Vec<PathBuf>, isolation: &Isolation, around: &Surroundings<'_>, home: Option<&Path>) -> Allowed {
+        let mut allowed = Allowed { directory: around.directory.clone(), ..Allowed::default() };
+        read.extend(isolation.read.iter().chain(&around.provided).chain(&around.reads).cloned());
         // What the user names is for the command to read.
         let named = around.argv.iter().map(|argument| PathBuf::from(after_equals(argument)));
         let named = named.chain(around.environment.iter().map(|(_, value)| PathBuf::from(value)));
-        read.extend(named.filter(|path| is_specific(path, home.as_deref())));
+        read.extend(named.filter(|path| is_specific(path, home)));
         for folder in around.provided.iter().chain(&read.clone()) {
             read.extend(base_of_environment(folder));
             read.extend(packages_around(folder));
@@ -169,9 +184,8 @@ impl Allowed {
             read.push(layer.folder.clone());
             allowed.layers.push(Layer { folder, own: layer.own.clone() });
         }
-        allowed.read = there(read, home.as_deref());
+        allowed.read = there(read, home);
         allowed.write = there(around.own.iter().chain(&isolation.write).cloned().collect(), None);
-        allowed.devices = there(devices(), None);
         allowed
     }
 }

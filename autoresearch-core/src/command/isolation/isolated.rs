@@ -5,7 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::RESULT;
+use super::super::limits::Limits;
 use super::allowed::{Allowed, Surroundings, tool_homes};
+use super::container::{Container, ContainerEnd, Inside};
 use super::enforcement::Enforcement;
 use super::layer::Layer;
 #[cfg(target_os = "linux")]
@@ -31,25 +34,60 @@ pub struct Isolated {
     pub home: PathBuf,
 }
 
+/// A command that a container engine runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Contained {
+    /// The engine's command line.
+    pub(crate) argv: Vec<String>,
+    container: Container,
+    name: String,
+}
+
+impl Contained {
+    /// Asks for the end of the container, and removes it with all that still runs in it.
+    pub(crate) fn finish(&self) -> ContainerEnd {
+        self.container.finish(&self.name)
+    }
+}
+
 impl Isolated {
     /// The variables that take the place of the user's: the home, and what lies in it by default. Makes that home.
-    pub(crate) fn environment(&self) -> io::Result<Vec<(&'static str, OsString)>> {
+    fn homes(&self) -> io::Result<Vec<(&'static str, OsString)>> {
         let home = &self.home;
         fs::create_dir_all(home)?;
-        let mut variables: Vec<(&'static str, OsString)> = vec![("HOME", home.into())];
-        for (name, below) in [
+        let below = [
             ("XDG_CACHE_HOME", ".cache"),
             ("XDG_CONFIG_HOME", ".config"),
             ("XDG_DATA_HOME", ".local/share"),
             ("XDG_STATE_HOME", ".local/state"),
-        ] {
-            variables.push((name, home.join(below).into()));
-        }
-        // Tool chains that are found by the home otherwise.
+        ];
+        let below = below.into_iter().map(|(name, below)| (name, home.join(below).into()));
+        Ok([("HOME", home.into())].into_iter().chain(below).collect())
+    }
+
+    /// The same, with those of tool chains that are found by the home otherwise.
+    pub(crate) fn environment(&self) -> io::Result<Vec<(&'static str, OsString)>> {
         let user = std::env::var_os("HOME").map(PathBuf::from);
-        let homes = tool_homes(&|name| std::env::var_os(name), user.as_deref());
-        variables.extend(homes.into_iter().map(|(name, folder)| (name, folder.into_os_string())));
-        Ok(variables)
+        let tools = tool_homes(&|name| std::env::var_os(name), user.as_deref());
+        let tools = tools.into_iter().map(|(name, folder)| (name, folder.into_os_string()));
+        Ok(self.homes()?.into_iter().chain(tools).collect())
+    }
+
+    fn surroundings<'a>(
+        &self,
+        argv: &'a [String],
+        environment: &'a [(String, OsString)],
+        directory: &Path,
+    ) -> Surroundings<'a> {
+        Surroundings {
+            argv,
+            environment,
+            provided: self.provided.clone(),
+            own: self.own.clone(),
+            layers: self.layers.clone(),
+            reads: self.reads.clone(),
+            directory: directory.to_owned(),
+        }
     }
 
     /// The walls around a command line with these variables, in this folder.
@@ -59,16 +97,36 @@ impl Isolated {
         environment: &[(String, OsString)],
         directory: &Path,
     ) -> io::Result<Walls> {
-        let around = Surroundings {
-            argv,
-            environment,
-            provided: self.provided.clone(),
-            own: self.own.clone(),
-            layers: self.layers.clone(),
-            reads: self.reads.clone(),
-            directory: directory.to_owned(),
-        };
+        let around = self.surroundings(argv, environment, directory);
         Walls::new(&self.isolation, &Allowed::new(&self.isolation, &around, &|name| std::env::var_os(name)))
+    }
+
+    /// The command line in a container, if the isolation has one. `name` becomes part of the container's; `results` is a file for what
+    /// it writes into its channel of results.
+    pub(crate) fn contained(
+        &self,
+        name: &str,
+        (argv, directory): (&[String], &Path),
+        environment: &[(String, OsString)],
+        limits: Limits,
+        results: Option<&Path>,
+    ) -> io::Result<Option<Contained>> {
+        let Some(container) = &self.isolation.container else { return Ok(None) };
+        // Made before it is mounted.
+        let homes = self.homes()?;
+        let around = self.surroundings(argv, environment, directory);
+        let mut allowed = Allowed::of_job(&self.isolation, &around, &|name| std::env::var_os(name));
+        allowed.layers.iter_mut().for_each(|layer| layer.own = layer.copy());
+        allowed.write.extend(results.map(Path::to_owned));
+        let mut inside: Vec<(String, OsString)> =
+            homes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        inside.extend(environment.iter().cloned());
+        inside.extend(results.map(|path| (RESULT.to_owned(), path.into())));
+        let name = format!("autoresearch-{name}");
+        let network = self.isolation.network;
+        let inside = Inside { argv, environment: &inside, allowed: &allowed, limits, network };
+        let argv = container.command_line(&name, &inside)?;
+        Ok(Some(Contained { argv, container: container.clone(), name }))
     }
 }
 
@@ -78,6 +136,10 @@ impl Isolation {
         if self.level == IsolationLevel::None {
             return Enforcement { protections: Vec::new() };
         }
-        Enforcement { protections: protections(self) }
+        let protections = match &self.container {
+            Some(container) => container.protections(self),
+            None => protections(self),
+        };
+        Enforcement { protections }
     }
 }

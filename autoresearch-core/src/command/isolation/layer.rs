@@ -19,11 +19,12 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Prepares the place, unless an earlier command of the same candidate did.
-    pub(crate) fn prepare(&self) -> io::Result<()> {
+    /// Prepares the place, unless an earlier command of the same candidate did: for a container as a copy.
+    pub(crate) fn prepare(&self, is_contained: bool) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         match self.upper().exists() || self.copy().exists() {
             true => Ok(()),
+            false if is_contained => copy_folder(&self.folder, &self.copy()),
             false => prepare(self),
         }
     }

@@ -134,7 +134,10 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
         protection("files", landlock(3, "keeping files from being cut")),
         protection("other processes", landlock(6, "keeping signals inside")),
         protection("what can be seen", view.map(|_| hidden())),
-        protection("process namespace", processes.map(|()| "processes of its own, under an init of the lab".to_owned())),
+        protection(
+            "process namespace",
+            processes.map(|()| "processes of its own, under an init of the lab".to_owned()),
+        ),
         protection("system calls", probe.seccomp.as_ref().map(|()| "seccomp".to_owned()).map_err(Clone::clone)),
         protection("capabilities", Ok("none are left".to_owned())),
         protection("descriptors", Ok("none is inherited".to_owned())),

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::container::Container;
+
 /// How much of an isolation must be there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -43,6 +45,9 @@ pub struct Isolation {
     /// Folders that each candidate finds as the baseline's build left them, such as the target folder of a build tool: it may write
     /// there, and what it writes is gone after its trial. They are made where they are missing.
     pub pristine: Vec<PathBuf>,
+    /// The container engine that has the walls, and the image that takes the place of the machine's programs. By default the walls
+    /// are the lab's own.
+    pub container: Option<Container>,
     /// True if commands may use the network.
     pub network: bool,
 }
@@ -73,6 +78,12 @@ impl Isolation {
     /// Lets each candidate find a folder as the baseline's build left it, and change it for itself alone.
     pub fn pristine(mut self, path: impl Into<PathBuf>) -> Isolation {
         self.pristine.push(path.into());
+        self
+    }
+
+    /// Runs commands in containers.
+    pub fn container(mut self, container: Container) -> Isolation {
+        self.container = Some(container);
         self
     }
 

@@ -239,11 +239,12 @@ impl Phases<'_> {
         let slot = room.slot;
         let isolation = self.isolated(room);
         let layers = isolation.iter().flat_map(|isolated| isolated.layers.clone()).collect::<Vec<_>>();
+        let is_contained = self.isolation.container.is_some();
         let made = if self.primes { self.isolation.pristine.clone() } else { Vec::new() };
         blocking(move || {
             let failed = |folder: &Path, e| SandboxError::io(format!("preparing {}", folder.display()), e);
             made.iter().try_for_each(|folder| std::fs::create_dir_all(folder).map_err(|e| failed(folder, e)))?;
-            layers.iter().try_for_each(|layer| layer.prepare().map_err(|e| failed(&layer.folder, e)))
+            layers.iter().try_for_each(|layer| layer.prepare(is_contained).map_err(|e| failed(&layer.folder, e)))
         })
         .await?;
         let mut environment = step.environment.clone();

@@ -3,10 +3,9 @@
 use std::io::{self, PipeWriter};
 use std::path::Path;
 
+use super::super::RESULT;
 use super::log::Pump;
 
-/// Variable with the path of the descriptor.
-const RESULT: &str = "AUTORESEARCH_RESULT";
 /// The folder in which a process finds its own descriptors.
 const DESCRIPTORS: &str = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
 

@@ -17,6 +17,8 @@ use censor::Censor;
 /// Bytes that are kept of the beginning and of the end.
 const HEAD: u64 = 4 << 20;
 const RING: u64 = 4 << 20;
+/// Bytes that a log has at most.
+pub(super) const LONGEST: u64 = HEAD + RING;
 /// Bytes of the end of a log that are read for the metric and for messages.
 const TAIL: u64 = 64 << 10;
 /// Bytes of the newest output that are searched for its last line.
