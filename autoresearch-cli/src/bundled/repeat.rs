@@ -170,6 +170,8 @@ fn check_openings(session: &Session, commands: &Commands, own: &Path) -> Result<
     // What the bundle's baseline builds stays in the bundle's own folder.
     let is_own = |path: &&String| placeholders.place(path).starts_with(own);
     openings.extend(isolation.pristine.iter().filter(|path| !is_own(path)).map(|path| format!("writes {path}")));
+    // The engine's program would run outside of all walls.
+    openings.extend(isolation.container.iter().map(|engine| format!("runs in containers of {engine}")));
     openings.extend(isolation.network.then(|| "uses the network".to_owned()));
     let elsewhere = |path: &&String| matches!(placeholders.provided(path), Provided::Elsewhere(_));
     openings.extend(config.workspace.share.iter().filter(elsewhere).map(|path| format!("reads {path}")));

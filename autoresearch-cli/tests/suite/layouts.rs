@@ -203,7 +203,7 @@ fn each_layout_that_init_writes_runs_behind_walls() {
         assert!(text(&repository.run(&["doctor"])).contains("isolation: "), "{program}");
         tried.push(*program);
     }
-    println!("evidence layouts tried {}", tried.len());
+    println!("evidence layouts tried {} known {}", tried.len(), LAYOUTS.len());
     assert!(tried.contains(&"python3"), "{tried:?}");
 }
 

@@ -15,6 +15,7 @@ use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, SandboxError};
 
 mod evaluate;
+mod keep;
 mod phases;
 mod place;
 mod record;

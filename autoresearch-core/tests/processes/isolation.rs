@@ -198,11 +198,13 @@ async fn each_candidate_builds_in_what_the_baseline_left() {
     let executor = executor.isolated(Isolation::best_effort().pristine(&target));
     let job = |number: u32, source: &str, script: &str| {
         let build = format!("TARGET={}\n{BUILDS}{script}", target.display());
-        let run = format!("TARGET={}\ncat $TARGET/object; ls $TARGET", target.display());
+        let run = format!("TARGET={}\ncat $TARGET/object; ls $TARGET; cat $1/object", target.display());
         let tree = Tree::new([("build.sh", build), ("run.sh", run), ("source", source.to_owned())]).unwrap();
         let argv = |script: &str| ["bash", script].map(str::to_owned).to_vec();
         let mut job = Job::new(JobName::new("t", number.to_string()), tree, argv("run.sh"), Duration::from_secs(30));
         job.build.argv = argv("build.sh");
+        job.keeps = vec![target.join("object")];
+        job.run.argv.push("{built}".into());
         job.is_baseline = number == 0;
         job
     };
@@ -212,13 +214,20 @@ async fn each_candidate_builds_in_what_the_baseline_left() {
         outcome.log().tail.clone()
     };
     let baseline = tail(job(0, "one\n", "")).await;
-    assert_eq!(baseline, "compiled\none\nobject\n");
+    assert_eq!(baseline, "compiled\none\nobject\none\n");
     assert_eq!(std::fs::read_to_string(target.join("object")).unwrap(), "one\n");
     // Its run sees what its build made; the next candidate sees the baseline's, which is up to date for the baseline alone.
     let poison = "echo poison > $TARGET/object; echo x > $TARGET/more; rm -f $TARGET/nothing";
-    assert_eq!(tail(job(1, "two\n", poison)).await, "compiled\npoison\nmore\nobject\n");
-    assert_eq!(tail(job(2, "three\n", "")).await, "compiled\nthree\nobject\n");
-    assert_eq!(tail(job(0, "one\n", poison)).await, "compiled\npoison\nmore\nobject\n", "it leaves nothing twice");
+    assert_eq!(tail(job(1, "two\n", poison)).await, "compiled\npoison\nmore\nobject\npoison\n");
+    assert_eq!(tail(job(2, "three\n", "")).await, "compiled\nthree\nobject\nthree\n");
+    let again = tail(job(0, "one\n", poison)).await;
+    assert_eq!(again, "compiled\npoison\nmore\nobject\npoison\n", "it leaves nothing twice");
+    // A link in place of a file that is kept leads to what the candidate may read alone.
+    let secret = machine.folder.path().join("secret");
+    std::fs::write(&secret, "secret\n").unwrap();
+    let link = job(3, "four\n", &format!("ln -sf {} $TARGET/object", secret.display()));
+    let outcome = executor.run(&link, &Cancel::new()).await.unwrap();
+    assert!(outcome.describe().contains("left no file") && !outcome.log().tail.contains("secret\n"), "{outcome:?}");
     assert_eq!(std::fs::read_to_string(target.join("object")).unwrap(), "one\n");
     let left = std::fs::read_dir(&target).unwrap().count();
     assert!(left == 1 && !machine.folder.path().join("slots/0.layers").exists(), "{left}");

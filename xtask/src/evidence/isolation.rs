@@ -12,6 +12,8 @@ mod bundle;
 pub const FIGURES: &[(&str, Measure)] = &[
     ("attempts", attempts),
     ("honest-work", || held::held(HONEST)),
+    ("layouts", layouts),
+    ("containers", containers),
     ("shown-attacks", || held::held(SHOWN)),
     ("hostile-lines", || held::held(LINES)),
     ("launch", launch),
@@ -29,7 +31,12 @@ const HONEST: &[held::Held] = &[held::processes(&[
     "isolation::a_crate_is_built_behind_walls_without_a_network",
     "isolation::the_local_executor_keeps_its_contract_behind_walls",
     "isolation::strict_isolation_runs_nothing_without_all_protections",
+    "isolation::a_program_ends_behind_walls_as_it_does_without",
+    "isolation::orphans_are_reaped_and_only_processes_of_its_own_are_seen",
+    "isolation::each_candidate_builds_in_what_the_baseline_left",
     "isolation::the_walls_hold_for_an_ordinary_user_too",
+    "kill::nothing_survives_a_timeout",
+    "kill::nothing_survives_the_lab",
 ])];
 
 const SHOWN: &[held::Held] = &[held::suite(&[
@@ -71,6 +78,26 @@ fn attempts() -> Result<Line, String> {
     let value =
         format!("{open} of {could} attempts that succeed without walls succeed behind them ({tried} were tried)");
     Ok(Line::Measured(could >= 25.0 && open == 0.0, value, "none of 25"))
+}
+
+/// The layouts that `init` sets up, each run behind the walls that it writes.
+fn layouts() -> Result<Line, String> {
+    let words = figure::printed("suite", "layouts::each_layout_that_init_writes", "layouts")?;
+    let (tried, known) = (number(&words, "tried")?, number(&words, "known")?);
+    let value = format!(
+        "{tried} of {known} layouts run behind the walls that init writes; of the others the program is missing"
+    );
+    Ok(Line::Measured(tried >= 4.0, value, "all whose program is there, 4 at least"))
+}
+
+/// The executors' contract and a candidate's attempts in containers, by the real podman.
+fn containers() -> Result<Line, String> {
+    let mut test = crate::test::of(&["--test", "processes"], &["--nocapture", "container::"])?;
+    let output = sh::output(&mut test)?;
+    match output.lines().find_map(|line| line.split_once("skipped: ")) {
+        Some((_, why)) => Ok(Line::Skip(why.to_owned())),
+        None => Ok(Line::Measured(true, format!("{} tests hold with podman", figure::passed(&output)), "all")),
+    }
 }
 
 fn trusted_number() -> Result<Line, String> {

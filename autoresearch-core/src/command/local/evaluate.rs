@@ -44,7 +44,7 @@ impl Phases<'_> {
         step.environment.push(("AUTORESEARCH_ITEMS".into(), items(evaluator).into()));
         let results = record::results_path(&run_log);
         let JobEvaluation { provisions, reads, .. } = evaluation;
-        let room = Room { slot: evaluator, provisions, reads, results: Some(results.clone()) };
+        let room = Room { slot: evaluator, provisions, reads, writes: &[], results: Some(results.clone()) };
         let ended = self.execute_in(&room, Phase::Evaluation, &step, &log).await?;
         let Ended::Finished(ended) = ended else {
             return Err(SandboxError::Other("the evaluation's own program counts as a candidate's".into()));

@@ -1,6 +1,5 @@
 //! The phases of a job on this machine: fill the slot, build, run, empty the slot.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +40,7 @@ pub(super) struct Room<'a> {
     pub(super) slot: &'a Slot,
     pub(super) provisions: &'a [Provision],
     pub(super) reads: &'a [PathBuf],
+    pub(super) writes: &'a [PathBuf],
     /// The file for what it writes into its channel of results, if it gets one.
     pub(super) results: Option<PathBuf>,
 }
@@ -114,9 +114,7 @@ impl Phases<'_> {
         if !build.succeeded() {
             return Ok(ControlFlow::Break(outcome(&build, "the build", log)?));
         }
-        let (from, to) = (self.place.slot.path().to_owned(), self.place.slot.built());
-        let keeps = self.job.keeps.clone();
-        if let Some(message) = blocking(move || keep(&from, &to, &keeps)).await? {
+        if let Some(message) = self.keep(&log).await? {
             let Outcome::Completed(log) = outcome(&build, "the build", log)? else {
                 return Err(SandboxError::Other("a build that succeeded counts as failed".into()));
             };
@@ -224,7 +222,8 @@ impl Phases<'_> {
     }
 
     async fn execute(&self, phase: Phase, step: &JobStep, log: &RunLog) -> Result<Ended, SandboxError> {
-        let room = Room { slot: &self.place.slot, provisions: &self.job.provisions, reads: &[], results: None };
+        let (slot, provisions) = (&self.place.slot, self.job.provisions.as_slice());
+        let room = Room { slot, provisions, reads: &[], writes: &[], results: None };
         self.execute_in(&room, phase, step, log).await
     }
 
@@ -286,7 +285,7 @@ impl Phases<'_> {
         let own = [slot.path().to_owned(), slot.scratch(), slot.home()];
         (self.isolation.level != IsolationLevel::None).then(|| Isolated {
             isolation: self.isolation.clone(),
-            own: own.into_iter().chain(pristine.iter().filter(|_| self.primes).cloned()).collect(),
+            own: own.iter().chain(room.writes).chain(pristine.iter().filter(|_| self.primes)).cloned().collect(),
             layers: layers.filter(|_| !self.primes).collect(),
             reads: [vec![slot.built()], room.reads.to_vec()].concat(),
             provided: room.provisions.iter().filter(is_link).map(|provision| provision.source.clone()).collect(),
@@ -352,26 +351,4 @@ fn not_started(phase: Phase, program: &str, exists: bool, error: &std::io::Error
         _ => "the system does not accept it as a program",
     };
     format!("{who} cannot start `{program}`: {hint} ({error})")
-}
-
-/// Copies the files that a build left into the folder `to`, and names one that is missing. Paths are relative to `from`.
-fn keep(from: &Path, to: &Path, files: &[PathBuf]) -> Result<Option<String>, SandboxError> {
-    if files.is_empty() {
-        return Ok(None);
-    }
-    std::fs::create_dir_all(to).map_err(|e| SandboxError::io(format!("making {}", to.display()), e))?;
-    let mut names = BTreeSet::new();
-    for file in files {
-        let name = file.file_name().filter(|name| names.insert(name.to_owned())).ok_or_else(|| {
-            let file = file.display();
-            SandboxError::Other(format!("{file} cannot be kept: each file needs a name, and another than the others"))
-        })?;
-        let source = from.join(file);
-        if !source.metadata().is_ok_and(|found| found.is_file()) {
-            return Ok(Some(format!("the build ended well, but left no file {}", file.display())));
-        }
-        std::fs::copy(&source, to.join(name))
-            .map_err(|e| SandboxError::io(format!("copying {} to {}", source.display(), to.display()), e))?;
-    }
-    Ok(None)
 }
