@@ -61,7 +61,11 @@ fn a_configuration_without_walls_is_attacked_behind_those_that_it_could_have() {
         assert!(contained.iter().any(|line| line.starts_with("reads a file of the user: ")), "{said}");
         assert!(contained.len() >= 60, "{said}");
     }
-    assert!(said.contains("OPEN      lists processes with their command lines: keep secrets out"), "{said}");
+    assert!(said.contains("[isolation] must not leave out: pristine"), "{said}");
+    if said.contains("process namespace (") {
+        let listed = "lists processes with their command lines: process namespace";
+        assert!(contained.iter().any(|line| line.starts_with(listed)), "{said}");
+    }
     assert!(said.lines().last().unwrap().contains(" attacks: "), "{said}");
 }
 

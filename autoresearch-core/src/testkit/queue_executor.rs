@@ -63,6 +63,7 @@ struct Phase {
 
 /// The end of a job. A failure of the runner itself is no outcome.
 #[derive(Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "written once for each job")]
 enum End {
     Outcome(Outcome),
     Cancelled,

@@ -73,10 +73,10 @@ impl Podman {
             );
             std::fs::write(&program, script).unwrap();
             std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-            let tar =
-                Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).stdout(Stdio::piped()).spawn().unwrap();
-            let mut import = Command::new(&program);
-            let imported = import.args(["import", "-", IMAGE]).stdin(tar.stdout.unwrap()).output().unwrap();
+            let archive = place.join("root.tar");
+            let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").status().unwrap();
+            assert!(packed.success());
+            let imported = Command::new(&program).arg("import").arg(&archive).arg(IMAGE).output().unwrap();
             let mut tried = Command::new(&program);
             tried.args(["run", "--rm", "--init", "--network", "none", "--read-only", IMAGE, "true"]);
             let tried = tried.output().unwrap();
@@ -166,8 +166,14 @@ async fn a_command_in_a_container_sees_what_is_its_own_and_ends_as_it_does_outsi
     }
     let mut absent = job(20, "", LIMIT);
     absent.run.argv = vec!["no-such-program".into()];
-    let error = executor.run(&absent, &Cancel::new()).await.unwrap_err().to_string();
-    assert!(error.contains("no-such-program"), "{error}");
+    // The engine's own init is started, and says what is missing.
+    let outcome = executor.run(&absent, &Cancel::new()).await.unwrap();
+    assert!(outcome.describe().contains("No such file or directory"), "{outcome:?}");
+    let nowhere = Container::new(podman.program.to_str().unwrap(), "localhost/no-such-image").unwrap();
+    let isolation = Isolation::best_effort().container(nowhere);
+    assert!(isolation.enforcement().to_string().contains("has no image localhost/no-such-image; pull or build it"));
+    let error = podman.executor(isolation).run(&job(21, "", LIMIT), &Cancel::new()).await.unwrap_err().to_string();
+    assert!(error.contains("starts no container for `sh`"), "{error}");
     assert_eq!(podman.containers(), "", "none is left");
 }
 

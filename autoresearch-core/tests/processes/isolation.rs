@@ -160,10 +160,8 @@ async fn a_program_ends_behind_walls_as_it_does_without() {
             let machine = Machine::new();
             let limit = Duration::from_secs(if script.contains("trap") { 1 } else { 30 });
             let outcome = machine.tries_for(limit, script, isolation).await;
-            ends.push((
-                outcome.describe(),
-                outcome.log().tail.replace(&machine.folder.path().display().to_string(), ""),
-            ));
+            let told = format!("{}\n{}", outcome.describe(), outcome.log().tail);
+            ends.push(told.replace(&machine.folder.path().display().to_string(), ""));
         }
         assert_eq!(ends[0], ends[1], "{script}");
     }
