@@ -46,9 +46,6 @@ pub use provision::Provision;
 pub use tree::Tree;
 use workspace::{Move, Workspace};
 
-/// Variable with the path of the channel that an evaluation writes its results into.
-const RESULT: &str = "AUTORESEARCH_RESULT";
-
 /// Stages candidates as commits, rebases them, and lets an executor build and run them.
 ///
 /// ```

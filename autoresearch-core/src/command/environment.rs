@@ -128,6 +128,9 @@ pub const INHERITED_PREFIXES: &[&str] = &[
     "UV_",
 ];
 
+/// Variable with the path of the channel that an evaluation writes its results into.
+pub(super) const RESULT: &str = "AUTORESEARCH_RESULT";
+
 /// Words of a name that make a variable a secret, whatever it begins with.
 const SECRETS: [&str; 6] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"];
 

@@ -2,6 +2,7 @@
 //! this machine has, and the things that commands may use all the same.
 
 mod allowed;
+mod contained;
 mod container;
 mod enforcement;
 mod isolated;
@@ -12,10 +13,10 @@ mod linux;
 mod none;
 mod settings;
 
+pub(super) use contained::Contained;
 pub use container::Container;
 pub(super) use container::{ContainerEnd, of_engines};
 pub use enforcement::{Enforcement, Protection};
-pub(super) use isolated::Contained;
 pub use isolated::Isolated;
 pub use layer::Layer;
 #[cfg(target_os = "linux")]

@@ -1,22 +1,16 @@
-//! Container engines, called by their command lines: what a candidate's command becomes, and the words for what holds.
+//! Container engines, called by their command lines.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::super::environment::is_secret;
-use super::super::limits::Limits;
-use super::allowed::Allowed;
-use super::enforcement::{Protection, protection};
-use super::settings::Isolation;
-
 /// Label of a container with the folder of its command, by which it is found after a crash of the lab.
-const LABEL: &str = "autoresearch.folder";
+pub(super) const LABEL: &str = "autoresearch.folder";
 
 /// The kinds of engines, which differ in their command lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Podman,
     Docker,
     Apptainer,
@@ -31,19 +25,10 @@ enum Kind {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// The engine's program.
-    program: String,
-    image: String,
-}
-
-/// The command that goes into a container.
-pub(super) struct Inside<'a> {
-    pub(super) argv: &'a [String],
-    pub(super) environment: &'a [(String, OsString)],
-    pub(super) allowed: &'a Allowed,
-    pub(super) limits: Limits,
-    pub(super) network: bool,
+    pub(super) program: String,
+    pub(super) image: String,
 }
 
 /// The end of a container, as its engine tells it.
@@ -72,80 +57,6 @@ impl Container {
             }
         };
         Ok(Container { kind, program: program.to_owned(), image: image.into() })
-    }
-
-    /// The command line by which the engine runs a command in a container of this name.
-    pub(super) fn command_line(&self, name: &str, inside: &Inside<'_>) -> io::Result<Vec<String>> {
-        let (program, arguments) = inside.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let directory = text(&inside.allowed.directory)?;
-        let mut line: Vec<String> = vec![self.program.clone()];
-        let mut add = |words: &[&str]| line.extend(words.iter().map(|word| (*word).to_owned()));
-        let variables = inside.environment.iter().map(|(name, value)| {
-            // Others on the machine see command lines.
-            let is_shown = self.kind == Kind::Apptainer || !is_secret(name);
-            if is_shown { Ok(format!("{name}={}", text(value)?)) } else { Ok(name.clone()) }
-        });
-        let variables = variables.collect::<io::Result<Vec<_>>>()?;
-        if self.kind == Kind::Apptainer {
-            add(&["exec", "--containall", "--no-home", "--drop-caps", "all", "--pwd", directory]);
-            if !inside.network {
-                add(&["--net", "--network", "none"]);
-            }
-            for (from, to, writable) in self.mounts(inside.allowed)? {
-                add(&["--bind", &format!("{from}:{to}:{}", if writable { "rw" } else { "ro" })]);
-            }
-            variables.iter().for_each(|variable| add(&["--env", variable]));
-            add(&[&self.image, program]);
-        } else {
-            add(&["run", "--name", name, "--label", &format!("{LABEL}={directory}"), "--pull", "never", "--init"]);
-            add(&["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
-            add(&["--tmpfs", "/tmp:rw,exec,nosuid,nodev,mode=1777", "--workdir", directory]);
-            if !inside.network {
-                add(&["--network", "none"]);
-            }
-            let (user, group) = user();
-            match self.kind {
-                // Files that it makes are the user's, as those outside of containers.
-                Kind::Podman if user != 0 => add(&["--userns", "keep-id"]),
-                _ => add(&["--user", &format!("{user}:{group}")]),
-            }
-            for (from, to, writable) in self.mounts(inside.allowed)? {
-                let end = if writable { "" } else { ",readonly" };
-                add(&["--mount", &format!("type=bind,source={from},target={to}{end}")]);
-            }
-            variables.iter().for_each(|variable| add(&["--env", variable]));
-            let limits = inside.limits;
-            for (name, limit) in [("data", limits.memory), ("fsize", limits.file_size)] {
-                if let Some(limit) = limit {
-                    add(&["--ulimit", &format!("{name}={limit}:{limit}")]);
-                }
-            }
-            if let Some(processes) = limits.processes {
-                add(&["--pids-limit", &processes.to_string()]);
-            }
-            let cpus: Vec<String> = limits.cpus.iter().map(|cpu| cpu.to_string()).collect();
-            if !cpus.is_empty() {
-                add(&["--cpuset-cpus", &cpus.join(",")]);
-            }
-            // In place of whatever the image would start.
-            add(&["--entrypoint", program, &self.image]);
-        }
-        line.extend_from_slice(arguments);
-        Ok(line)
-    }
-
-    /// The mounts, each with its place and true if it may be written: exactly the allow-list of the job.
-    fn mounts<'a>(&self, allowed: &'a Allowed) -> io::Result<Vec<(&'a str, &'a str, bool)>> {
-        let layers = allowed.layers.iter().map(|layer| (&layer.own, &layer.folder, true));
-        let own = allowed.write.iter().map(|path| (path, path, true));
-        let read = allowed.read.iter().filter(|path| !allowed.write.contains(*path));
-        let mounts = layers.chain(own).chain(read.map(|path| (path, path, false)));
-        let mut mounts: Vec<_> =
-            mounts.map(|(from, to, write)| Ok((plain(from)?, plain(to)?, write))).collect::<io::Result<_>>()?;
-        // What lies in another one comes after it.
-        mounts.sort_by_key(|(_, to, _)| to.len());
-        mounts.dedup_by_key(|(_, to, _)| *to);
-        Ok(mounts)
     }
 
     fn call(&self, arguments: &[&str]) -> io::Result<std::process::Output> {
@@ -192,40 +103,8 @@ impl Container {
         }
     }
 
-    /// The protections, as this engine has them.
-    pub(super) fn protections(&self, isolation: &Isolation) -> Vec<Protection> {
-        let here = self.is_here();
-        let by = |how: &str| match &here {
-            Ok(_) => Ok(format!("{}: {how}", self.name())),
-            Err(why) => Err(why.clone()),
-        };
-        let filter = match self.kind {
-            Kind::Apptainer => Err("apptainer filters no system calls by itself".to_owned()),
-            _ => by("its own filter"),
-        };
-        let mut all = vec![
-            protection("container", here.clone()),
-            protection("files", by("a read-only image, and mounts of the allow-list")),
-            protection("what can be seen", by("nothing else")),
-            protection("other processes", by("a process namespace")),
-            protection("process namespace", by("one for each command")),
-            protection("system calls", filter),
-            protection("capabilities", by("none are left")),
-            protection("descriptors", by("none is inherited")),
-            protection("environment", by("a list, and an empty HOME")),
-        ];
-        all.extend((!isolation.pristine.is_empty()).then(|| protection("pristine", by("a copy for each candidate"))));
-        all.extend((!isolation.network).then(|| protection("network", by("none"))));
-        let user = match user().0 {
-            0 => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),
-            _ => Ok("the lab's own, which is not root".to_owned()),
-        };
-        all.push(protection("user", user));
-        all
-    }
-
     /// The engine with its version, if it has the image.
-    fn is_here(&self) -> Result<String, String> {
+    pub(super) fn is_here(&self) -> Result<String, String> {
         let program = &self.program;
         let version =
             self.call(&["--version"]).map_err(|error| format!("{program} cannot be started ({error}); install it"))?;
@@ -242,7 +121,7 @@ impl Container {
         }
     }
 
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         match self.kind {
             Kind::Podman => "podman",
             Kind::Docker => "docker",
@@ -259,101 +138,4 @@ pub(crate) fn of_engines() -> impl Iterator<Item = (OsString, OsString)> {
         let name = name.to_string_lossy();
         NAMES.contains(&name.as_ref()) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
     })
-}
-
-fn text<S: AsRef<OsStr> + ?Sized>(value: &S) -> io::Result<&str> {
-    value.as_ref().to_str().ok_or_else(|| {
-        let shown = value.as_ref().to_string_lossy().into_owned();
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{shown} is not UTF-8, and a container engine takes text alone"),
-        )
-    })
-}
-
-/// A path without the signs that have a meaning in the options of engines.
-fn plain(path: &PathBuf) -> io::Result<&str> {
-    let path = text(path)?;
-    match path.contains([',', ':']) {
-        false => Ok(path),
-        true => {
-            let why = format!("{path} has a comma or a colon, and a container engine cannot mount it; rename it");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
-        }
-    }
-}
-
-#[cfg(unix)]
-fn user() -> (u32, u32) {
-    (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw())
-}
-
-#[cfg(not(unix))]
-fn user() -> (u32, u32) {
-    (1000, 1000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::command::isolation::Layer;
-
-    /// The command line of an engine for a command that uses everything.
-    fn line(program: &str) -> String {
-        let container = Container::new(program, "localhost/trainer").unwrap();
-        let allowed = Allowed {
-            read: ["/data", "/slot/in"].map(PathBuf::from).into(),
-            write: ["/slot"].map(PathBuf::from).into(),
-            layers: vec![Layer { folder: "/target".into(), own: "/layers/copy".into() }],
-            directory: "/slot".into(),
-            ..Allowed::default()
-        };
-        let environment =
-            [("SEED", "7"), ("API_TOKEN", "0123456789")].map(|(name, value)| (name.to_owned(), value.into()));
-        let argv = ["sh", "-c", "echo a b"].map(str::to_owned);
-        let limits = Limits { memory: Some(1 << 30), processes: Some(100), ..Limits::default() };
-        let inside = Inside { argv: &argv, environment: &environment, allowed: &allowed, limits, network: false };
-        container.command_line("autoresearch-1", &inside).unwrap().join(" ")
-    }
-
-    #[test]
-    fn engines_get_exactly_the_mounts_and_the_limits_of_a_command() {
-        for engine in ["podman", "/opt/bin/docker"] {
-            let line = line(engine);
-            assert!(
-                line.starts_with(&format!("{engine} run --name autoresearch-1 --label autoresearch.folder=/slot ")),
-                "{line}"
-            );
-            assert!(line.ends_with(" --entrypoint sh localhost/trainer -c echo a b"), "{line}");
-            for part in [
-                "--pull never --init --read-only --cap-drop all --security-opt no-new-privileges",
-                "--network none",
-                "--mount type=bind,source=/data,target=/data,readonly --mount type=bind,source=/slot,target=/slot --mount \
-                 type=bind,source=/layers/copy,target=/target --mount type=bind,source=/slot/in,target=/slot/in,readonly",
-                "--env SEED=7 --env API_TOKEN --ulimit data=1073741824:1073741824 --pids-limit 100",
-            ] {
-                assert!(line.contains(part), "{part}: {line}");
-            }
-            assert_eq!(line.matches("--mount").count(), 4, "{line}");
-            assert!(!line.contains("0123456789"), "{line}");
-        }
-        let line = line("apptainer");
-        assert!(
-            line.starts_with("apptainer exec --containall --no-home --drop-caps all --pwd /slot --net --network none "),
-            "{line}"
-        );
-        assert!(line.contains("--bind /data:/data:ro --bind /slot:/slot:rw --bind /layers/copy:/target:rw"), "{line}");
-        assert!(line.ends_with(" localhost/trainer sh -c echo a b"), "{line}");
-    }
-
-    #[test]
-    fn what_an_engine_cannot_mount_is_told() {
-        let container = Container::new("podman", "i").unwrap();
-        let allowed = Allowed { read: [PathBuf::from("/a,b")].into(), ..Allowed::default() };
-        let argv = ["true".to_owned()];
-        let inside =
-            Inside { argv: &argv, environment: &[], allowed: &allowed, limits: Limits::default(), network: true };
-        let error = container.command_line("n", &inside).unwrap_err().to_string();
-        assert!(error.contains("/a,b has a comma or a colon"), "{error}");
-    }
 }

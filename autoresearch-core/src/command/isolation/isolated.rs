@@ -5,16 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::RESULT;
+use super::super::environment::RESULT;
 use super::super::limits::Limits;
 use super::allowed::{Allowed, Surroundings, tool_homes};
-use super::container::{Container, ContainerEnd, Inside};
+use super::contained::{Contained, Inside, protections_of};
 use super::enforcement::Enforcement;
-use super::layer::Layer;
+use super::layer::{Layer, copy_folder};
 #[cfg(target_os = "linux")]
-use super::linux::{Walls, protections};
+use super::linux::{Walls, prepare, protections};
 #[cfg(not(target_os = "linux"))]
-use super::none::{Walls, protections};
+use super::none::{Walls, prepare, protections};
 use super::settings::{Isolation, IsolationLevel};
 
 /// An isolation, and the folders of the command that it is for.
@@ -32,22 +32,6 @@ pub struct Isolated {
     pub provided: Vec<PathBuf>,
     /// The folder that takes the place of the user's home; one of its own.
     pub home: PathBuf,
-}
-
-/// A command that a container engine runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Contained {
-    /// The engine's command line.
-    pub(crate) argv: Vec<String>,
-    container: Container,
-    name: String,
-}
-
-impl Contained {
-    /// Asks for the end of the container, and removes it with all that still runs in it.
-    pub(crate) fn finish(&self) -> ContainerEnd {
-        self.container.finish(&self.name)
-    }
 }
 
 impl Isolated {
@@ -71,6 +55,19 @@ impl Isolated {
         let tools = tool_homes(&|name| std::env::var_os(name), user.as_deref());
         let tools = tools.into_iter().map(|(name, folder)| (name, folder.into_os_string()));
         Ok(self.homes()?.into_iter().chain(tools).collect())
+    }
+
+    /// Prepares the places for changes to pristine folders, unless an earlier command of the same candidate did.
+    pub(crate) fn prepare(&self) -> io::Result<()> {
+        self.isolation.pristine.iter().try_for_each(fs::create_dir_all)?;
+        for layer in &self.layers {
+            match layer.upper().exists() || layer.copy().exists() {
+                true => {}
+                false if self.isolation.container.is_some() => copy_folder(&layer.folder, &layer.copy())?,
+                false => prepare(layer)?,
+            }
+        }
+        Ok(())
     }
 
     fn surroundings<'a>(
@@ -125,8 +122,7 @@ impl Isolated {
         let name = format!("autoresearch-{name}");
         let network = self.isolation.network;
         let inside = Inside { argv, environment: &inside, allowed: &allowed, limits, network };
-        let argv = container.command_line(&name, &inside)?;
-        Ok(Some(Contained { argv, container: container.clone(), name }))
+        Contained::new(container, name, &inside).map(Some)
     }
 }
 
@@ -137,7 +133,7 @@ impl Isolation {
             return Enforcement { protections: Vec::new() };
         }
         let protections = match &self.container {
-            Some(container) => container.protections(self),
+            Some(container) => protections_of(container, self),
             None => protections(self),
         };
         Enforcement { protections }

@@ -4,11 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-#[cfg(target_os = "linux")]
-use super::linux::prepare;
-#[cfg(not(target_os = "linux"))]
-use super::none::prepare;
-
 /// A folder, and the place for the changes of one candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -19,22 +14,13 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Prepares the place, unless an earlier command of the same candidate did: for a container as a copy.
-    pub(crate) fn prepare(&self, is_contained: bool) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        match self.upper().exists() || self.copy().exists() {
-            true => Ok(()),
-            false if is_contained => copy_folder(&self.folder, &self.copy()),
-            false => prepare(self),
-        }
-    }
-
     /// The changes, where the kernel lays them over the folder.
     pub(super) fn upper(&self) -> PathBuf {
         self.own.join("upper")
     }
 
     /// The kernel's own folder beside them.
+    #[cfg(target_os = "linux")]
     pub(super) fn work(&self) -> PathBuf {
         self.own.join("work")
     }

@@ -15,6 +15,7 @@ mod call;
 mod capabilities;
 mod init;
 mod landlock;
+mod layers;
 mod namespaces;
 mod overlay;
 mod probe;
@@ -22,8 +23,8 @@ mod seccomp;
 mod view;
 
 use call::{check, terminated};
+pub(super) use layers::prepare;
 use namespaces::Namespaces;
-pub(super) use overlay::prepare;
 use probe::Probe;
 use seccomp::Filter;
 use view::View;

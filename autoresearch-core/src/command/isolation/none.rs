@@ -14,10 +14,6 @@ impl Walls {
         Ok(Walls)
     }
 
-    pub(crate) fn has_init(&self) -> bool {
-        false
-    }
-
     pub(crate) fn failed(_: &std::io::Error) -> bool {
         false
     }

@@ -237,13 +237,10 @@ impl Phases<'_> {
         (self.job.progress)(Progress::Phase(phase));
         let slot = room.slot;
         let isolation = self.isolated(room);
-        let layers = isolation.iter().flat_map(|isolated| isolated.layers.clone()).collect::<Vec<_>>();
-        let is_contained = self.isolation.container.is_some();
-        let made = if self.primes { self.isolation.pristine.clone() } else { Vec::new() };
+        let prepared = isolation.clone();
         blocking(move || {
-            let failed = |folder: &Path, e| SandboxError::io(format!("preparing {}", folder.display()), e);
-            made.iter().try_for_each(|folder| std::fs::create_dir_all(folder).map_err(|e| failed(folder, e)))?;
-            layers.iter().try_for_each(|layer| layer.prepare(is_contained).map_err(|e| failed(&layer.folder, e)))
+            let failed = |e| SandboxError::io("preparing pristine folders".to_owned(), e);
+            prepared.map_or(Ok(()), |isolated| isolated.prepare()).map_err(failed)
         })
         .await?;
         let mut environment = step.environment.clone();

@@ -3,7 +3,7 @@
 use std::io::{self, PipeWriter};
 use std::path::Path;
 
-use super::super::RESULT;
+use super::super::environment::RESULT;
 use super::log::Pump;
 
 /// The folder in which a process finds its own descriptors.
