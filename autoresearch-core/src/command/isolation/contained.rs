@@ -103,15 +103,15 @@ fn command_line(container: &Container, name: &str, inside: &Inside<'_>) -> io::R
 }
 
 /// The mounts, each with its place and true if it may be written: exactly the allow-list of the job.
-fn mounts<'a>(allowed: &'a Allowed) -> io::Result<Vec<(&'a str, &'a str, bool)>> {
+fn mounts(allowed: &Allowed) -> io::Result<Vec<(&str, &str, bool)>> {
     let layers = allowed.layers.iter().map(|layer| (&layer.own, &layer.folder, true));
     let own = allowed.write.iter().map(|path| (path, path, true));
     let read = allowed.read.iter().filter(|path| !allowed.write.contains(*path));
     let mounts = layers.chain(own).chain(read.map(|path| (path, path, false)));
     let mut mounts: Vec<_> =
         mounts.map(|(from, to, write)| Ok((plain(from)?, plain(to)?, write))).collect::<io::Result<_>>()?;
-    // What lies in another one comes after it.
-    mounts.sort_by_key(|(_, to, _)| to.len());
+    // What lies in another one comes after it; of the same place a layer comes first, and stays.
+    mounts.sort_by(|(_, to, _), (_, other, _)| (to.len(), to).cmp(&(other.len(), other)));
     mounts.dedup_by_key(|(_, to, _)| *to);
     Ok(mounts)
 }
