@@ -37,7 +37,7 @@ async fn a_limit_on_memory_leaves_an_accelerator_s_reservations_alone() {
     let (slot, logs) = (folder.path().join("slot"), folder.path().join("logs"));
     let sandbox = CommandSandbox::local(&repo, "t", commands, [slot], logs).unwrap();
     let baseline = sandbox.baseline().await.unwrap();
-    let trial = Trial::new(0, 1, 0, Duration::from_secs(60).into());
+    let trial = Trial::new(ExperimentId::BASELINE, 1, 0, Duration::from_secs(60).into());
     let outcome = sandbox.run(&baseline, &trial, &Cancel::new()).await.unwrap();
     let said = &outcome.log().tail;
     assert!(said.contains("reserved true\ndevice true\ndata false\n"), "{outcome:?}");
