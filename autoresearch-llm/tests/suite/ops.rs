@@ -7,7 +7,7 @@ mod properties;
 use autoresearch_llm::ops::attention::Window;
 use autoresearch_llm::ops::function::{Forward, custom, drop_grad, grad_enabled};
 use autoresearch_llm::ops::gradcheck::gradcheck;
-use autoresearch_llm::ops::{adamw, flash, head, memory, mlp, norm, precision};
+use autoresearch_llm::ops::{adamw, head, memory, mlp, norm, precision};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 const DOUBLE: (Kind, Device) = (Kind::Double, Device::Cpu);
@@ -144,9 +144,6 @@ fn shapes_that_do_not_fit_are_errors() {
     let said = Window::new(8, 4, Device::Cpu).attend(&q, &q, &q).unwrap_err().to_string();
     assert!(said.contains("9 tokens, but the window was made for 8"), "{said}");
     assert!(Window::new(9, 4, Device::Cpu).attend(&q.squeeze(), &q, &q).is_err());
-    // Of FlashAttention the CPU has nothing; who asks for it by name is told.
-    let said = flash::flash(&q, &q, &q, 4).unwrap_err().to_string();
-    assert!(said.contains("_flash_attention_forward"), "{said}");
 }
 
 #[test]
