@@ -294,7 +294,7 @@ mod tests {
             run: words("cargo bench"),
             limit: Some(60),
             share: words("data .venv"),
-            environment: vec![("A".into(), "b\"c".into()), ("CARGO_TARGET_DIR".into(), TARGET.into())],
+            environment: vec![("A".into(), "{target}/b\"c".into())],
             walls: WallsDraft::BestEffort,
             guard: Some(words("cargo test")),
             guarded: true,
@@ -315,7 +315,7 @@ mod tests {
         let text = draft.text();
         assert!(text.lines().count() <= LINES, "{text}");
         let config = Config::from_text("draft", &text).unwrap();
-        assert_eq!((config.workspace.share, config.environment["A"].as_str()), (words("data .venv"), "b\"c"));
+        assert_eq!((config.workspace.share, config.environment["A"].as_str()), (words("data .venv"), "{target}/b\"c"));
         assert_eq!((config.isolation.level, config.isolation.pristine), (IsolationLevel::BestEffort, words(TARGET)));
         let fails = Draft { walls: WallsDraft::None("it fails:\nno \"x\"".into()), ..draft.clone() };
         assert!(Config::from_text("draft", &fails.text()).unwrap().isolation.pristine.is_empty(), "{}", fails.text());
