@@ -45,12 +45,17 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor};
 
+mod argument;
 mod cache;
+mod devices;
 mod driver;
 pub mod launcher;
 mod nvrtc;
 mod signature;
 
+pub use argument::Argument;
+pub(crate) use devices::launcher_of;
+pub use devices::with_launcher;
 use launcher::{Launcher, Program};
 pub use nvrtc::Compiled;
 use signature::Signature;
@@ -75,43 +80,6 @@ impl Grid {
     pub fn covering(elements: usize, threads: i64) -> Grid {
         let elements = i64::try_from(elements).unwrap_or(i64::MAX);
         Grid { blocks: elements.div_euclid(threads.max(1)) + i64::from(elements % threads.max(1) > 0), threads }
-    }
-}
-
-/// One argument of a kernel.
-#[derive(Debug, Clone, Copy)]
-pub enum Argument<'a> {
-    /// For a `Global`.
-    Tensor(&'a Tensor),
-    /// A `Global` that is false in the kernel.
-    Missing,
-    /// For `i64` and `int`.
-    Int(i64),
-    /// For `float`.
-    Float(f64),
-}
-
-impl<'a> From<&'a Tensor> for Argument<'a> {
-    fn from(tensor: &'a Tensor) -> Self {
-        Argument::Tensor(tensor)
-    }
-}
-
-impl<'a> From<Option<&'a Tensor>> for Argument<'a> {
-    fn from(tensor: Option<&'a Tensor>) -> Self {
-        tensor.map_or(Argument::Missing, Argument::Tensor)
-    }
-}
-
-impl From<i64> for Argument<'_> {
-    fn from(value: i64) -> Self {
-        Argument::Int(value)
-    }
-}
-
-impl From<f64> for Argument<'_> {
-    fn from(value: f64) -> Self {
-        Argument::Float(value)
     }
 }
 
@@ -170,7 +138,7 @@ impl Kernel {
         if grid.blocks == 0 {
             return Ok(());
         }
-        let launcher = launcher::of(device).map_err(failed)?;
+        let launcher = launcher_of(device).map_err(failed)?;
         let function = self.loaded(launcher.as_ref(), kind).map_err(failed)?;
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let [blocks, threads] = [grid.blocks, grid.threads].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
@@ -228,5 +196,5 @@ pub fn is_ready(tensor: &Tensor) -> bool {
 ///
 /// The reason why they do not. It is found out once.
 pub fn status(device: Device) -> Result<String, String> {
-    launcher::of(device).map(|launcher| launcher.name().to_owned())
+    launcher_of(device).map(|launcher| launcher.name().to_owned())
 }

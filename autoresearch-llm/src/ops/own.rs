@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
-use super::kernel::launcher::{self, Launcher};
+use super::kernel::launcher::Launcher;
+use super::kernel::launcher_of;
 use super::kernel::{self, Grid, Kernel};
 
 macro_rules! kernels {
@@ -46,7 +47,7 @@ pub(super) fn is_taken(tensor: &Tensor) -> bool {
 pub fn status(device: Device, kind: Kind) -> Result<String, String> {
     type Found = Result<String, String>;
     static FOUND: Mutex<Vec<(Device, Kind, Found)>> = Mutex::new(Vec::new());
-    let launcher = launcher::of(device)?;
+    let launcher = launcher_of(device)?;
     if device == Device::Cpu {
         // A test's, of this thread alone.
         return Ok(launcher.name().to_owned());

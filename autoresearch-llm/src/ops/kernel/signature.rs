@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::Argument;
+use super::argument::Argument;
 
 /// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use autoresearch_llm::ops::kernel::launcher::{Launcher, Program, with_launcher};
+use autoresearch_llm::ops::kernel::launcher::{Launcher, Program};
+use autoresearch_llm::ops::kernel::with_launcher;
 
 type Emulate = unsafe extern "C" fn(*mut *mut c_void, c_uint, c_uint, c_int, *mut c_longlong) -> *const c_char;
 
