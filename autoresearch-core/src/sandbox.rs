@@ -68,15 +68,6 @@ pub struct Rebase<'a, C = Patch> {
     pub description: &'a str,
 }
 
-// A derive would demand the same of `C`.
-impl<C> Clone for Rebase<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for Rebase<'_, C> {}
-
 /// Result of a rebase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebased {

@@ -13,6 +13,7 @@ impl PatchError {
     }
 
     /// True if the edits fit, and leave every file as it is.
+    #[doc(hidden)]
     pub fn changes_nothing(&self) -> bool {
         self.0 == PatchFault::Empty
     }

@@ -141,6 +141,7 @@ pub struct Job {
     pub devices: Device,
     /// True for the files that the search starts from: what their build leaves in folders that are kept
     /// [pristine](crate::internal::isolation::Isolation::pristine) is what the builds of candidates find there.
+    #[doc(hidden)]
     pub is_baseline: bool,
     /// A number, from 0, that no other job of this sandbox has at the same time: a place that an executor may keep prepared.
     pub slot: u32,

@@ -85,7 +85,7 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
     assert!(built.is_none(), "what completes can be built ahead");
     let outcome = sandbox.run(&good, &trial(3), &never).await.expect("a run is no failure of ours");
     assert!(matches!(outcome, Outcome::Completed(_)), "what was built ahead runs: {}", outcome.describe());
-    let rebase = Rebase {
+    let rebase = || Rebase {
         experiment: ExperimentId(2),
         times: 1,
         candidate: &other,
@@ -95,9 +95,9 @@ pub async fn sandbox<C: Sync>(make: impl Fn() -> Arc<dyn Sandbox<C>>, cases: San
         description: "other",
     };
     let moved =
-        sandbox.rebase(rebase).await.expect("moving a change is no failure of ours, even if it cannot be moved");
+        sandbox.rebase(rebase()).await.expect("moving a change is no failure of ours, even if it cannot be moved");
     if let Rebased::Candidate(moved) = moved {
-        let again = sandbox.rebase(rebase).await.expect("it can be moved again, as after a crash");
+        let again = sandbox.rebase(rebase()).await.expect("it can be moved again, as after a crash");
         assert!(
             matches!(again, Rebased::Candidate(again) if again.fingerprint == moved.fingerprint),
             "the same move leads to the same state"

@@ -132,7 +132,7 @@ impl<C: Clone + std::fmt::Debug + Send + Sync> Proposer<C> for Script<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
         let wave = self.propose_wave(context, 1).await?;
         let first = wave.into_iter().next().ok_or_else(|| ProposerError::Exhausted("the script ends".into()))?;
-        Ok(first?)
+        first.map_err(ProposerError::Rejected)
     }
 
     async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
