@@ -31,7 +31,7 @@ impl Layer {
     }
 }
 
-/// Copies a folder with the times of its files, by which build tools go. File systems that can share the blocks.
+/// Copies a folder with the times of its files, by which build tools go. File systems that can do so share the blocks.
 pub(super) fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
