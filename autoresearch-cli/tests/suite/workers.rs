@@ -14,7 +14,8 @@ const B: f64 = 0.5; // knob: lin 0..1
 ";
 
 /// The build leaves the sum of the constants in a folder that all builds share; the run reads what was kept of it, and fails
-/// if that is another candidate's. Each run notes what it sees of the machine.
+/// if that is another candidate's, or if another run has its device: one that lives, since a run that is cancelled, or dies with
+/// its lab, leaves its lock. Each run notes what it sees of the machine.
 const CONFIG: &str = r#"
 editable = ["work.txt"]
 [build]
@@ -25,10 +26,11 @@ command = ["sh", "-c", '''
 own=$(awk "/^const/ { sub(\";\", \"\", \$5); s += \$5 } END { print s }" work.txt)
 test "$own" = "$(cat "$1/sum")" || exit 9
 lock={cache}/busy-$CUDA_VISIBLE_DEVICES-
-mkdir "$lock" || exit 8
+mkdir "$lock" 2>/dev/null || ! kill -0 "$(cat "$lock/holder")" || exit 8
+echo $$ > "$lock/holder"
 echo "$CUDA_VISIBLE_DEVICES $(nproc)" >> {cache}/seen
 sleep 0.2
-rmdir "$lock"
+rm -r "$lock"
 echo "score: $own"
 ''', "sh", "{built}"]
 [metric]
@@ -59,11 +61,6 @@ fn a_run_of_three_workers_survives_its_death_and_goes_on_with_two() {
     let before = repository.of_run("t", "results.tsv");
     let sound = text(&repository.run(&["verify"]));
     assert!(sound.ends_with("\nsound\n"), "{sound}");
-    // A killed run leaves its own lock, and the next one of the same device would take that for a neighbour.
-    let killed = std::fs::read_dir(repository.cache()).unwrap().flatten();
-    killed.filter(|entry| entry.file_name().to_string_lossy().starts_with("busy")).for_each(|entry| {
-        let _ = std::fs::remove_dir(entry.path());
-    });
 
     // With two GPUs a run has other means than before.
     let other = repository.run(&run("cuda:0+1"));
