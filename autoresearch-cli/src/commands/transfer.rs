@@ -34,10 +34,10 @@ pub struct TransferArgs {
     /// A variable of builds and runs; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
-    /// The command line in place of [run] command.
+    /// The command line in place of `[run] command`.
     #[arg(long, value_name = "COMMAND")]
     run: Option<String>,
-    /// The limit of a run, in place of [run] limit_seconds.
+    /// The limit of a run, in place of `[run] limit_seconds`.
     #[arg(long, value_name = "SECONDS")]
     limit: Option<f64>,
     /// Number of trials of each revision, in rounds [default: by the noise, 3 to 10]
