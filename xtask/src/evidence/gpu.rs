@@ -1,5 +1,6 @@
 //! Figures of the way to a GPU. Without one: the kernels compile, compute the plain forms and move as little memory as they
-//! should, in an emulation; the trainer on the CPU has lost nothing to them; the bundle is packed and rehearsed. On one: all that the
+//! should, in an emulation; the trainer on the CPU has lost nothing to them; a run of sixty experiments on the CPU is audited and its keeps are
+//! measured at another depth; the bundle is packed and rehearsed. On one: all that the
 //! bundle measures.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::figure::{self, Line, Measure};
 use crate::{places, setup, sh};
 
 mod bundle;
+mod research;
 
 /// All of them.
 pub const FIGURES: &[(&str, Measure)] = &[
@@ -22,6 +24,8 @@ pub const FIGURES: &[(&str, Measure)] = &[
     ("cpu-no-worse", cpu_no_worse),
     ("bundle-size", bundle::size),
     ("bundle-rehearsal", bundle::rehearsal),
+    ("sixty-experiments", research::sixty_experiments),
+    ("transfer-check", research::transfer_check),
     ("device", bundle::device),
 ];
 

@@ -17,8 +17,6 @@ const CONFIG: &str = "examples/nanochat/autoresearch.toml";
 
 /// The finished run of this evidence.
 struct MainRun {
-    clone: PathBuf,
-    cache: PathBuf,
     tag: String,
     setup_and_build: f64,
     research: f64,
@@ -128,7 +126,6 @@ pub(super) fn nanochat(arguments: &[&str], until: Option<Duration>) -> Result<Sa
 }
 
 fn run() -> Result<MainRun, String> {
-    let (clone, cache) = fresh_clone()?;
     let said = nanochat(&["--experiments", &EXPERIMENTS.to_string()], None)?;
     let (named, all) = (|key: &str| said.named(key), said.all);
     let setup_and_build = said.baseline.ok_or("it never began with the baseline")?;
@@ -136,7 +133,7 @@ fn run() -> Result<MainRun, String> {
     let tag =
         named("run:").and_then(|text| text.split_whitespace().next().map(str::to_owned)).ok_or("it named no run")?;
     let rows = rows(&results)?;
-    Ok(MainRun { clone, cache, tag, setup_and_build, research: all - setup_and_build, rows })
+    Ok(MainRun { tag, setup_and_build, research: all - setup_and_build, rows })
 }
 
 /// The rows of a table of results, the baseline first.
@@ -157,11 +154,20 @@ fn count(main_run: &MainRun, status: &str) -> usize {
     main_run.rows.iter().skip(1).filter(|row| row.status == status).count()
 }
 
-/// A command of `autoresearch` in the clone.
-fn autoresearch(main_run: &MainRun, command: &str) -> Command {
-    let mut cargo = in_clone(&main_run.clone, &main_run.cache);
+/// A command of `autoresearch` about a run in the fresh clone; `run` is its option with the tag.
+pub(super) fn autoresearch(command: &str, run: [&str; 2]) -> Result<Command, String> {
+    let (clone, cache) = fresh_clone()?;
+    let mut cargo = in_clone(&clone, &cache);
     cargo.args(["run", "--locked", "-q", "-p", "autoresearch-cli", "--bin", "autoresearch", "--", command]);
-    cargo
+    cargo.args(["--config", CONFIG, "--preset", "cpu"]).args(run);
+    Ok(cargo)
+}
+
+/// Judges every decision of a run in the fresh clone again, and looks at its journal, commits and table; all of them must be sound.
+pub(super) fn verified(tag: &str, decisions: usize) -> Result<(), String> {
+    let verified = sh::output(&mut autoresearch("verify", ["--tag", tag])?)?;
+    let sound = verified.contains(&format!("decisions: {decisions} judged again: sound"));
+    if sound { Ok(()) } else { Err(verified) }
 }
 
 /// It ends by itself, in time, and its decisions follow from its numbers.
@@ -182,11 +188,7 @@ pub fn main_run() -> Result<Line, String> {
             _ => {}
         }
     }
-    // Judges every decision again, and looks at the journal, the commits and the table.
-    let mut verify = autoresearch(main_run, "verify");
-    verify.args(["--config", CONFIG, "--preset", "cpu", "--tag", &main_run.tag]);
-    let verified = sh::output(&mut verify)?;
-    if !verified.contains(&format!("decisions: {} judged again: sound", EXPERIMENTS - count(main_run, "crash"))) {
+    if let Err(verified) = verified(&main_run.tag, EXPERIMENTS - count(main_run, "crash")) {
         wrong.push(verified);
     }
     let baseline = main_run.rows.first().map_or(f64::NAN, |row| row.val_bpb);
@@ -212,8 +214,8 @@ pub fn main_run() -> Result<Line, String> {
 /// spread of single runs.
 pub fn incumbent_reproduces() -> Result<Line, String> {
     let main_run = once()?;
-    let mut rerun = autoresearch(main_run, "rerun");
-    rerun.args(["--times", "3", "--baseline", "--config", CONFIG, "--preset", "cpu", "--tag", &main_run.tag]);
+    let mut rerun = autoresearch("rerun", ["--tag", &main_run.tag])?;
+    rerun.args(["--times", "3", "--baseline"]);
     let output = sh::output(&mut rerun)?;
     let again = |key: &str| -> Result<Vec<f64>, String> {
         let found: Vec<f64> = output.lines().filter_map(|line| line.strip_prefix(key)?.trim().parse().ok()).collect();
