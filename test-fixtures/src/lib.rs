@@ -16,6 +16,15 @@ pub fn thorough() -> bool {
     std::env::var_os(THOROUGH).is_some_and(|value| !value.is_empty())
 }
 
+/// Returns true by default, and says it: this test runs only where the long form of the tests is asked for.
+#[must_use]
+pub fn left_for_thorough() -> bool {
+    if !thorough() {
+        println!("skipped: a part of the long form of the tests, cargo xtask test --thorough");
+    }
+    !thorough()
+}
+
 /// Returns one of two numbers: the first by default, the second when the long form of the tests is asked for.
 #[must_use]
 pub fn by_default_or_thorough(short: usize, long: usize) -> usize {

@@ -8,7 +8,8 @@ use autoresearch_agents::{KnobProposer, Search};
 use autoresearch_core::internal;
 use autoresearch_core::*;
 
-const SEEDS: u64 = 20;
+/// In an ordinary run, and in the long one.
+const SEEDS: (usize, usize) = (8, 20);
 const EXPERIMENTS: usize = 60;
 
 async fn best(search: Search, seed: u64) -> f64 {
@@ -28,8 +29,9 @@ fn interval(gains: &[f64]) -> (f64, f64, f64) {
 
 #[tokio::test]
 async fn the_searcher_beats_drawing_at_random() {
+    let seeds = test_fixtures::by_default_or_thorough(SEEDS.0, SEEDS.1);
     let mut random = Vec::new();
-    for seed in 0..SEEDS {
+    for seed in 0..seeds as u64 {
         random.push(best(Search::Random, seed).await);
     }
     for search in [Search::Tpe, Search::Neighbour, Search::Grid] {
@@ -44,7 +46,7 @@ async fn the_searcher_beats_drawing_at_random() {
             other => format!("search-{other:?}-against-random").to_lowercase(),
         };
         println!(
-            "evidence {name} seeds {SEEDS} experiments {EXPERIMENTS} mean_gain {mean:.6} low {low:.6} high {high:.6} wins {wins}"
+            "evidence {name} seeds {seeds} experiments {EXPERIMENTS} mean_gain {mean:.6} low {low:.6} high {high:.6} wins {wins}"
         );
         assert!(low > 0.0 || search == Search::Grid, "{search:?} {gains:?}");
     }

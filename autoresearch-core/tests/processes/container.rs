@@ -192,6 +192,9 @@ async fn an_evaluation_in_a_container_has_a_channel_of_its_own() {
 
 #[tokio::test]
 async fn the_local_executor_keeps_its_contract_in_containers() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let Some(podman) = Podman::here() else { return };
     let shared = podman.folder.path().join("shared");
     std::fs::create_dir(&shared).unwrap();

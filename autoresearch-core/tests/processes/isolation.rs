@@ -51,6 +51,10 @@ impl Machine {
     }
 }
 
+/// Attacks that take three quarters of the time of all: the long form of the tests has them.
+const SLOW: &[&str] =
+    &["stops its supervisor and goes on", "leaves folders too deep to be removed", "ignores signals and goes on"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
     let enforcement = Isolation::best_effort().enforcement();
@@ -60,7 +64,7 @@ async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
     let (without, behind) =
         (without.attacks(Isolation::default(), false), behind.attacks(Isolation::best_effort(), true));
     let (mut open, mut closed, mut broken, mut could_without, mut tried) = (Vec::new(), Vec::new(), Vec::new(), 0, 0);
-    for attack in attacks::all() {
+    for attack in attacks::all().filter(|attack| test_fixtures::thorough() || !SLOW.contains(&attack.name)) {
         let name = attack.name;
         let plain = without.try_attack(attack, &Cancel::new()).await.unwrap();
         let walled = behind.try_attack(attack, &Cancel::new()).await.unwrap();
@@ -316,15 +320,17 @@ fn the_walls_hold_for_an_ordinary_user_too() {
         // All other tests here are about one, then.
         return;
     }
-    for test in [
-        "what_a_candidate_may_do_without_walls_fails_behind_them",
-        "honest_work_goes_on_behind_walls",
+    let tests = [
         "strict_isolation_runs_nothing_without_all_protections",
-        "the_local_executor_keeps_its_contract_behind_walls",
-        "a_program_ends_behind_walls_as_it_does_without",
         "orphans_are_reaped_and_only_processes_of_its_own_are_seen",
         "each_candidate_builds_in_what_the_baseline_left",
-    ] {
+        "a_program_ends_behind_walls_as_it_does_without",
+        "honest_work_goes_on_behind_walls",
+        "what_a_candidate_may_do_without_walls_fails_behind_them",
+        "the_local_executor_keeps_its_contract_behind_walls",
+    ];
+    // The others take half a minute.
+    for test in &tests[..test_fixtures::by_default_or_thorough(3, tests.len())] {
         let said = super::hostile::output_as_an_ordinary_user(&format!("isolation::{test}"), &[]);
         assert!(said.contains("1 passed"), "{said}");
     }

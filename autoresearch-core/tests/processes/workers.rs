@@ -36,6 +36,21 @@ const CHANGES: [(&str, &str); 10] = [
     ("a=9", "a=8"),
 ];
 
+/// A run of the program. The first two changes, both better, wait for each other, 5 s at most: on a machine that is busy one could else
+/// be decided before the other begins, and nothing would be in flight when the incumbent moves.
+const RUN: &str = r#"
+. {built}/program
+score=$((a + b + c + d + e))
+if [ $score -lt 45 ]; then
+    : > $SHARED/began.$$
+    for wait in $(seq 100); do
+        [ $(ls $SHARED | grep -c began) -ge 2 ] && break
+        sleep 0.05
+    done
+fi
+sleep 0.0$((AUTORESEARCH_SEED % 7))
+echo score: $score"#;
+
 /// Environment variable with the folder of the run that a lab continues.
 const FOLDER: &str = "WORKERS_SUITE_FOLDER";
 
@@ -90,7 +105,7 @@ impl Fixture {
             // All slots write the same file elsewhere: `keeps` gives each trial its own copy.
             build: sh("cp value.sh $SHARED/program"),
             keeps: vec![self.folder.join("shared/program")],
-            run: sh(". {built}/program; sleep 0.0$((AUTORESEARCH_SEED % 7)); echo score: $((a + b + c + d + e))"),
+            run: sh(RUN),
             environment: vec![("SHARED".into(), self.folder.join("shared").into())],
             ..Commands::default()
         };

@@ -57,7 +57,7 @@ fn differences(case: &Case, low: Kind, reversed: bool) -> (f64, f64) {
 fn kernels_compute_the_plain_forms() {
     // Both round, in other places. A value of bf16 has eight bits; where a sum cancels, less is right in either.
     const TIMES: f64 = 3.0;
-    let shapes = if std::env::var_os("AUTORESEARCH_TEST_THOROUGH").is_some() { SHAPES.1 } else { SHAPES.0 };
+    let shapes = test_fixtures::by_default_or_thorough(SHAPES.0, SHAPES.1);
     let (mut exact, mut ratio) = (0.0f64, 0.0f64);
     for number in 0..shapes {
         let case = Case::random(&mut Random::new(number as u64), number);

@@ -238,9 +238,10 @@ fn lineage(state: &State) -> String {
 async fn a_run_under_faults_completes_spends_what_it_says_and_is_replayed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.jsonl");
-    let whole = run_lab(Interface::Claude, seed(), 200, None, Cassette::record_to(&path).unwrap()).await;
+    let proposals = test_fixtures::by_default_or_thorough(60, 200);
+    let whole = run_lab(Interface::Claude, seed(), proposals, None, Cassette::record_to(&path).unwrap()).await;
     let (books, state) = (&whole.books, &whole.state);
-    assert_eq!(made(state), 200);
+    assert_eq!(made(state), proposals);
     assert!(books.faults * 10 > books.requests, "{books:?}");
     assert_eq!(state.cost.tokens, books.tokens, "{books:?}");
     assert!((state.cost.dollars - books.dollars).abs() < 1e-9, "{} {books:?}", state.cost.dollars);
@@ -248,20 +249,24 @@ async fn a_run_under_faults_completes_spends_what_it_says_and_is_replayed() {
     assert!(best.get() < 1.0, "{best}");
 
     let cap = state.cost.dollars / 2.0;
-    let capped = run_lab(Interface::Claude, seed(), 200, Some(cap), Cassette::none()).await;
+    let capped = run_lab(Interface::Claude, seed(), proposals, Some(cap), Cassette::none()).await;
     assert!(matches!(&capped.reason, StopReason::Exhausted(why) if why.contains("are spent")), "{:?}", capped.reason);
-    assert!(made(&capped.state) > 50 && capped.state.cost.dollars <= cap, "{} {cap}", capped.state.cost.dollars);
+    assert!(
+        made(&capped.state) > proposals / 4 && capped.state.cost.dollars <= cap,
+        "{} {cap}",
+        capped.state.cost.dollars
+    );
     assert_eq!(capped.state.cost.tokens, capped.books.tokens);
 
     let (overspent, stalls) = (books.overspent + capped.books.overspent, whole.stalls + capped.stalls);
     assert_eq!((overspent, stalls), (0, 0));
     let faults = books.faults;
-    println!("evidence api-faults proposals 200 faults {faults} overspent_calls {overspent} stalls {stalls}");
+    println!("evidence api-faults proposals {proposals} faults {faults} overspent_calls {overspent} stalls {stalls}");
 
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(!written.contains(KEY));
     let tape = Cassette::replay_from(&path).unwrap();
-    let (replayed, _) = search(Interface::Claude, &whole.url, 200, None, tape.clone()).await;
+    let (replayed, _) = search(Interface::Claude, &whole.url, proposals, None, tape.clone()).await;
     assert_eq!(tape.left(), 0);
     let identical = lineage(&replayed) == lineage(state);
     println!("evidence cassettes identical {}", u8::from(identical));
