@@ -9,8 +9,8 @@ use crate::sh;
 
 const TAG: &str = "sixty";
 const EXPERIMENTS: &str = "60";
-/// Two experiments at a time, each on a core of its own.
-const DEVICES: &str = "cpus:0,cpus:1";
+/// One core, so that the run can go on beside other work.
+const DEVICES: &str = "cpus:0";
 /// Rounds of the audit, and of the transfer, decided on before either.
 const ROUNDS: &str = "5";
 /// The preset's depth is 4.
@@ -86,7 +86,7 @@ pub fn transfer_check() -> Result<Line, String> {
         return Ok(Line::Skip("the run of sixty experiments has kept nothing".into()));
     }
     let mut transfer = main_run::autoresearch("transfer", ["--from", TAG])?;
-    transfer.args(["--set", SETTING, "--repeats", ROUNDS, "--devices", "cpus:0-1"]);
+    transfer.args(["--set", SETTING, "--repeats", ROUNDS, "--devices", DEVICES]);
     let said = sh::output(&mut transfer)?;
     eprint!("{said}");
     let findings: Vec<Finding> = said.lines().filter_map(finding).collect();
