@@ -1,8 +1,9 @@
 //! The victims of one attack: files and processes that are made for it, and removed after it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -53,6 +54,7 @@ pub(super) struct Canaries {
     victim: Child,
     server: TcpListener,
     datagrams: UdpSocket,
+    terminal: Option<(File, PathBuf)>,
     _services: [UnixListener; 2],
 }
 
@@ -89,6 +91,7 @@ impl Canaries {
             victim,
             server: TcpListener::bind("127.0.0.1:0")?,
             datagrams,
+            terminal: terminal(),
             _services: [UnixListener::bind(short(&user.join("service.sock"))?)?, by_name],
             folders: folders.clone(),
         };
@@ -133,6 +136,7 @@ impl Canaries {
             ("OTHER", folder(5)),
             ("EVALUATOR", folder(6)),
             ("TARGET", self.folders.target().as_path()),
+            ("TERMINAL", self.terminal.as_ref().map_or(Path::new("/dev/none"), |(_, path)| path)),
         ] {
             line(name, &path.display().to_string());
         }
@@ -205,6 +209,18 @@ impl Drop for Canaries {
         }
         let _ = fs::remove_dir_all(&self.folders.user);
     }
+}
+
+/// Makes a terminal, as the one in which the user types; `None` where there are none.
+fn terminal() -> Option<(File, PathBuf)> {
+    let ours = File::options().read(true).write(true).open("/dev/ptmx").ok()?;
+    let (locked, mut number): (libc::c_int, libc::c_uint) = (0, 0);
+    // SAFETY: both requests take a pointer to an integer, which lives on this stack.
+    let made = unsafe {
+        libc::ioctl(ours.as_raw_fd(), libc::TIOCSPTLCK, std::ptr::from_ref(&locked)) == 0
+            && libc::ioctl(ours.as_raw_fd(), libc::TIOCGPTN, std::ptr::from_mut(&mut number)) == 0
+    };
+    made.then(|| (ours, PathBuf::from(format!("/dev/pts/{number}"))))
 }
 
 /// Writes a journal, and returns the number of its records.

@@ -44,6 +44,7 @@ pub(super) const TABLE: &[Attack] = &[
         "grep -q 1234 /proc/$VICTIM/cwd/secret",
         "grep -q . /proc/self/cwd/run.sh",
     ),
+    sometimes("listens at a terminal of the user", Ends, FILES, "exec 3<> $TERMINAL", "exec 3<> /dev/null"),
     attack("sees that it is there", Ends, SEEN, "test -e $U/secret", "test -e run.sh"),
     attack("lists the user's folder", Ends, FILES, "ls $U | grep -q secret", "ls . | grep -q run.sh"),
     sometimes(

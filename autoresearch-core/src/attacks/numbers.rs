@@ -44,6 +44,11 @@ pub(super) const TABLE: &[Attack] = &[
         "mkdir out; echo b > out/model; echo score: 9; d=$(dirname $PWD)/0.evaluator; mkdir -p $d; echo 'echo score: 9 > $AUTORESEARCH_RESULT' > $d/evaluate.sh; echo a > $d/data\n",
         &[],
     ),
+    cheat(
+        "leaves settings for the evaluation's shell and libraries for its programs",
+        "mkdir out; echo b > out/model; echo score: 9\nfor f in .profile .bashrc .bash_profile .shrc; do echo 'echo score: 9 > $AUTORESEARCH_RESULT; exit' | tee ~/$f $TMPDIR/$f out/$f > $f; done\necho 'void __attribute__((constructor)) f(void) { _exit(0); }' > a.c; cc -shared -fPIC -w -o out/libc.so.6 a.c 2> /dev/null; cp out/libc.so.6 $TMPDIR/ 2> /dev/null; true\n",
+        &[],
+    ),
     attack(
         "prints something that is no number",
         Number(&[]),

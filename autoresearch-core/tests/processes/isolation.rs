@@ -105,6 +105,13 @@ const WORK: &[(&str, &str)] = &[
     ("has /tmp and /dev/shm of its own", "echo x > /tmp/x && echo x > /dev/shm/x && cat /tmp/x /dev/shm/x"),
     ("uses devices", "echo x > /dev/null && head -c 8 /dev/urandom | wc -c && head -c 8 /dev/zero | wc -c"),
     ("starts processes that speak to each other", "echo x | (read a; echo $a) && sleep 0 & wait"),
+    (
+        "has terminals of its own",
+        "test -e /dev/pts/ptmx || exit 0\n\
+         perl -e 'open(M, \"+<\", \"/dev/ptmx\") or die; $z = pack(\"i\", 0); ioctl(M, 0x40045431, $z) or die; $n = $z; \
+         ioctl(M, 0x80045430, $n) or die; open(S, \"+<\", \"/dev/pts/\" . unpack(\"i\", $n)) or die; \
+         syswrite(S, \"x\\n\") or die; sysread(M, $b, 8) or die'",
+    ),
     ("signals its own processes", "sleep 30 & kill $! && ! wait $!"),
     ("reads what it is given by a link", "cat train.py"),
     (
@@ -234,6 +241,44 @@ async fn each_candidate_builds_in_what_the_baseline_left() {
     assert_eq!(std::fs::read_to_string(target.join("object")).unwrap(), "one\n");
     let left = std::fs::read_dir(&target).unwrap().count();
     assert!(left == 1 && !machine.folder.path().join("slots/0.layers").exists(), "{left}");
+}
+
+/// A build may leave anything in the folders in which it writes: it opens no more to the run than the build had.
+#[tokio::test]
+async fn what_a_build_leaves_opens_nothing_to_the_run() {
+    let machine = Machine::new();
+    let place = |name: &str| machine.folder.path().join(name);
+    let (shared, secret) = (place("shared"), place("user/keys/secret"));
+    std::fs::create_dir_all(&shared).unwrap();
+    std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
+    std::fs::write(&secret, "1234\n").unwrap();
+    let keys = secret.parent().unwrap().display().to_string();
+    let builds = [
+        // As a virtual environment, whose Python lies elsewhere.
+        format!("echo home = {keys} > pyvenv.cfg; cp pyvenv.cfg $TMPDIR; cp pyvenv.cfg $SHARED"),
+        "rm -f $SHARED/pyvenv.cfg; mkfifo pyvenv.cfg $TMPDIR/pyvenv.cfg $SHARED/pyvenv.cfg".to_owned(),
+        format!("rm -rf $SHARED/named; ln -s {keys} $SHARED/named"),
+        format!("rm -rf $SHARED/named; mkdir -p $SHARED/named/lib; ln -s {keys} $SHARED/named/lib/site-packages"),
+    ];
+    let executor = LocalExecutor::new([place("slots/0")], place("logs"));
+    let executor = executor.isolated(Isolation::best_effort().write(&shared).read(shared.join("named")));
+    for (number, build) in (1..).zip(&builds) {
+        let run = "cat $1/secret $2/secret $2/lib/site-packages/secret; echo ended".to_owned();
+        let tree = Tree::new([("build.sh", build.clone()), ("run.sh", run), ("keys", keys.clone())]);
+        let named = shared.join("named").display().to_string();
+        // No argument names the folder with the keys: that would open it.
+        let argv = ["bash", "-c", "bash run.sh \"$(cat keys)\" \"$NAMED\""].map(str::to_owned).to_vec();
+        let mut job = Job::new(JobName::new("t", number.to_string()), tree.unwrap(), argv, Duration::from_secs(30));
+        job.build.argv = ["bash", "build.sh"].map(str::to_owned).to_vec();
+        for step in [&mut job.build, &mut job.run] {
+            step.environment = vec![("SHARED".into(), shared.clone().into()), ("NAMED".into(), named.clone().into())];
+        }
+        let outcome = executor.run(&job, &Cancel::new()).await.unwrap();
+        assert!(
+            outcome.log().tail.ends_with("ended\n") && !outcome.log().tail.contains("1234"),
+            "{build}: {outcome:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ const SYSTEM: &[&str] = &[
     "/sys",
     "/etc/alternatives",
     "/etc/ca-certificates",
+    "/etc/crypto-policies",
     "/etc/default/locale",
     "/etc/fonts",
     "/etc/gai.conf",
@@ -42,18 +43,24 @@ const SYSTEM: &[&str] = &[
     "/etc/OpenCL",
     "/etc/passwd",
     "/etc/perl",
-    "/etc/pki",
+    "/etc/pki/ca-trust",
+    "/etc/pki/java",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/openssl.cnf",
     "/etc/protocols",
     "/etc/python3",
     "/etc/resolv.conf",
     "/etc/services",
-    "/etc/ssl",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
     "/etc/timezone",
     "/etc/vulkan",
 ];
 
-/// Devices that a command may read and write.
-const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts"];
+/// Devices that a command may read and write. Terminals are not among them: the user's would be, too. A view has its own.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
 /// Beginnings of the names of accelerators' devices.
 const ACCELERATORS: &[&str] = &["nvidia", "dri", "kfd", "accel", "dxg", "davinci", "habanalabs"];
 
@@ -147,12 +154,13 @@ impl Allowed {
             }
         }
         for list in LISTS.iter().filter_map(|name| variable(name)) {
-            read.extend(std::env::split_paths(&list));
+            read.extend(std::env::split_paths(&list).filter(|folder| !is_repository(folder)));
         }
         let path: Vec<PathBuf> =
             variable("PATH").iter().flat_map(|path| std::env::split_paths(path).collect::<Vec<_>>()).collect();
         read.extend(path.iter().map(|folder| prefix(folder, home.as_deref())));
-        read.extend(program(around.argv, &path).into_iter().flat_map(|program| of_program(&program, home.as_deref())));
+        let program = program(around.argv, &path).filter(|program| !Changed::new(isolation, around).is_below(program));
+        read.extend(program.into_iter().flat_map(|program| of_program(&program, home.as_deref())));
         let mut allowed = Allowed::with(read, isolation, around, home.as_deref());
         allowed.devices = there(devices(), None);
         allowed
@@ -169,13 +177,15 @@ impl Allowed {
 
     fn with(mut read: Vec<PathBuf>, isolation: &Isolation, around: &Surroundings<'_>, home: Option<&Path>) -> Allowed {
         let mut allowed = Allowed { directory: around.directory.clone(), ..Allowed::default() };
+        let changed = Changed::new(isolation, around);
         read.extend(isolation.read.iter().chain(&around.provided).chain(&around.reads).cloned());
         // What the user names is for the command to read.
         let named = around.argv.iter().map(|argument| PathBuf::from(after_equals(argument)));
         let named = named.chain(around.environment.iter().map(|(_, value)| PathBuf::from(value)));
         read.extend(named.filter(|path| is_specific(path, home)));
-        for folder in around.provided.iter().chain(&read.clone()) {
-            read.extend(base_of_environment(folder));
+        read.retain(|path| !changed.is_below(path));
+        for folder in read.clone().iter().filter(|folder| !changed.has(folder)) {
+            read.extend(base_of_environment(folder, home));
             read.extend(packages_around(folder));
         }
         for layer in &around.layers {
@@ -185,8 +195,32 @@ impl Allowed {
             allowed.layers.push(Layer { folder, own: layer.own.clone() });
         }
         allowed.read = there(read, home);
-        allowed.write = there(around.own.iter().chain(&isolation.write).cloned().collect(), None);
+        let write = around.own.iter().chain(&isolation.write).filter(|path| !changed.is_below(path));
+        allowed.write = there(write.cloned().collect(), None);
         allowed
+    }
+}
+
+/// Folders in which candidates write. A path below them leads wherever a candidate has put a link, so none is resolved: it is
+/// open as a part of its folder, or not at all.
+struct Changed(Vec<PathBuf>);
+
+impl Changed {
+    fn new(isolation: &Isolation, around: &Surroundings<'_>) -> Changed {
+        let layers = around.layers.iter().map(|layer| &layer.folder);
+        let folders = around.own.iter().chain(&isolation.write).chain(&around.reads).chain(layers);
+        Changed(folders.filter_map(|folder| folder.canonicalize().ok()).collect())
+    }
+
+    /// Tells whether a path is one of the folders, or passes through one.
+    fn has(&self, path: &Path) -> bool {
+        let mut on_the_way = path.ancestors().filter_map(|above| above.canonicalize().ok());
+        on_the_way.any(|real| self.0.iter().any(|folder| real.starts_with(folder)))
+    }
+
+    /// Tells whether a path lies below one of the folders.
+    fn is_below(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|above| self.has(above))
     }
 }
 
@@ -209,7 +243,7 @@ fn prefix(folder: &Path, home: Option<&Path>) -> PathBuf {
         let is_hidden = above.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         home.is_some_and(|home| home.starts_with(above) || above.parent() == Some(home) && is_hidden)
     };
-    above.filter(|above| !is_shared(above)).unwrap_or(folder).to_owned()
+    above.filter(|above| !is_shared(above) && !is_repository(above)).unwrap_or(folder).to_owned()
 }
 
 /// Finds the program of a command.
@@ -230,10 +264,13 @@ fn of_program(program: &Path, home: Option<&Path>) -> Vec<PathBuf> {
 }
 
 /// The Python that a virtual environment was made from.
-fn base_of_environment(folder: &Path) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(folder.join("pyvenv.cfg")).ok()?;
-    let home = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;
-    Some(prefix(Path::new(home.trim()), None))
+fn base_of_environment(folder: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    let file = folder.join("pyvenv.cfg");
+    // Anything else than a short file is none of Python's.
+    file.metadata().ok().filter(|found| found.is_file() && found.len() < 1 << 16)?;
+    let text = std::fs::read_to_string(file).ok()?;
+    let base = text.lines().find_map(|line| line.strip_prefix("home")?.trim_start().strip_prefix('='))?;
+    Some(prefix(Path::new(base.trim()), home)).filter(|base| is_specific(base, home))
 }
 
 /// The folder of all packages around one of Python's, which finds libraries in the packages beside it.
@@ -251,9 +288,12 @@ fn after_equals(argument: &str) -> &str {
 /// Tells whether a path names something of its own: not the root, a folder right below it, the home or a folder above that.
 fn is_specific(path: &Path, home: Option<&Path>) -> bool {
     let is_deep = path.components().filter(|part| matches!(part, Component::Normal(_))).count() > 1;
-    // A repository, the runs in it included, is nobody's data.
-    let is_repository = path.join(".git").exists() || path.components().any(|part| part.as_os_str() == ".git");
-    path.is_absolute() && is_deep && !is_repository && !home.is_some_and(|home| home.starts_with(path))
+    path.is_absolute() && is_deep && !is_repository(path) && !home.is_some_and(|home| home.starts_with(path))
+}
+
+/// Tells whether a path is a repository or of its `.git`: that is nobody's data, the runs in it included.
+fn is_repository(path: &Path) -> bool {
+    path.join(".git").exists() || path.components().any(|part| part.as_os_str() == ".git")
 }
 
 fn devices() -> Vec<PathBuf> {
@@ -278,3 +318,6 @@ fn there(paths: Vec<PathBuf>, home: Option<&Path>) -> BTreeSet<PathBuf> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

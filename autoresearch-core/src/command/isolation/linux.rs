@@ -61,6 +61,7 @@ impl Walls {
         let mut private = Vec::new();
         if let Some(namespaces) = namespaces {
             private.extend(view::PRIVATE.map(|path| (path.to_owned(), landlock::ALL)));
+            private.push((view::TERMINALS.to_owned(), landlock::TERMINALS));
             let layers = allowed.layers.iter().map(|layer| Ok((terminated(&layer.folder)?, landlock::ALL)));
             private.extend(layers.collect::<io::Result<Vec<_>>>()?);
             private.extend(namespaces.has_init().then(|| (c"/proc".to_owned(), landlock::of_processes())));

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::executor::JobStep;
 use super::super::isolation::IsolationLevel;
-use super::phases::{Phases, Room};
+use super::super::process::describe;
+use super::phases::{Ended, Phases, Room};
 use super::place::blocking;
 use crate::sandbox::{Phase, RunLog, SandboxError};
 
@@ -31,10 +32,19 @@ impl Phases<'_> {
         let step = JobStep { argv, limit, limits, ..JobStep::default() };
         let writes = std::slice::from_ref(&to);
         let room = Room { slot, provisions: &self.job.provisions, reads: &[], writes, results: None };
-        self.execute_in(&room, Phase::Build, &step, log).await?;
+        let ended = self.execute_in(&room, Phase::Build, &step, log).await?;
         let is_missing = |name: &OsString| !std::fs::symlink_metadata(to.join(name)).is_ok_and(|kept| kept.is_file());
         let missing = files.iter().zip(&names).find(|(_, name)| is_missing(name));
-        Ok(missing.map(|(file, _)| left_out(file)))
+        Ok(match (missing, ended) {
+            (Some((file, _)), _) => Some(left_out(file)),
+            (None, Ended::NotStarted(why)) => Some(why),
+            // A part of a file is no program that its build made.
+            (None, Ended::Finished(copied)) if !copied.succeeded() => Some(format!(
+                "what the build left could not be copied: {}",
+                describe(copied.ending).unwrap_or_default()
+            )),
+            (None, Ended::Finished(_)) => None,
+        })
     }
 }
 

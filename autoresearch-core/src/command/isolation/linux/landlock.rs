@@ -74,6 +74,9 @@ struct Beneath {
 /// All accesses of the first three versions but those of devices.
 pub(super) const ALL: u64 = 0x7fff;
 
+/// The accesses to terminals: to read and write them, to list them, and to control them.
+pub(super) const TERMINALS: u64 = 0x800e;
+
 /// The accesses to the processes of a command's own namespace: as [`own_threads`] for those of the machine.
 pub(super) fn of_processes() -> u64 {
     const EXECUTE_AND_READ: u64 = 0b1101;
@@ -89,8 +92,8 @@ pub(super) fn of_processes() -> u64 {
 pub(super) unsafe fn allow(ruleset: RawFd, path: &CStr, access: u64) -> io::Result<()> {
     /// `LANDLOCK_RULE_PATH_BENEATH`.
     const PATH_BENEATH: libc::c_int = 1;
-    // Those of the first version, and the two that came later.
-    const KNOWN: [u64; 3] = [0x7fff, 0x3fff, 0x1fff];
+    // Those of the fifth version, of the two before it, and of the first.
+    const KNOWN: [u64; 4] = [0xffff, 0x7fff, 0x3fff, 0x1fff];
     // SAFETY: the structure lives on this stack and is what the kernel expects.
     unsafe {
         let parent = libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC);

@@ -16,6 +16,8 @@ use super::overlay;
 
 /// Folders that exist in the view alone. What is written there is gone with the command.
 pub(super) const PRIVATE: [&CStr; 2] = [c"/tmp", c"/dev/shm"];
+/// Terminals that the command makes for itself.
+pub(super) const TERMINALS: &CStr = c"/dev/pts";
 
 /// One call that builds the view.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ enum Step {
     Protect(CString),
     /// An empty folder in memory.
     Memory(CString),
+    /// A folder for terminals, in which there is none yet.
+    Terminals(CString),
     /// The processes of the command's own namespace.
     Processes(CString),
     /// A folder with changes that are the candidate's alone.
@@ -72,11 +76,12 @@ impl View {
     /// Plans the view of a command, with `network` in that of the machine, with `has_init` among processes of its own.
     pub(super) fn new(kind: Kind, allowed: &Allowed, network: bool, has_init: bool) -> io::Result<View> {
         let mut plan = Plan { has_init, ..Plan::default() };
-        for folder in ["/tmp", "/dev/shm"] {
+        for folder in ["/tmp", "/dev/shm", "/dev/pts"] {
             plan.folders(Path::new(folder))?;
         }
         plan.steps.push(Step::Memory(inside(Path::new("/tmp"))?));
         plan.steps.push(Step::Memory(inside(Path::new("/dev/shm"))?));
+        plan.steps.push(Step::Terminals(inside(Path::new("/dev/pts"))?));
         // Shorter paths first: what lies in a folder that is shown is there.
         let mut shown: Vec<(&PathBuf, Shown<'_>)> =
             allowed.layers.iter().map(|layer| (&layer.folder, Shown::Layer(layer))).collect();
@@ -87,6 +92,7 @@ impl View {
             plan.show(path, how)?;
         }
         for (to, at) in [
+            ("pts/ptmx", "/dev/ptmx"),
             ("/proc/self/fd", "/dev/fd"),
             ("/proc/self/fd/0", "/dev/stdin"),
             ("/proc/self/fd/1", "/dev/stdout"),
@@ -172,9 +178,17 @@ impl Step {
                 }
                 Step::Memory(at) => {
                     let flags = libc::MS_NOSUID | libc::MS_NODEV;
-                    let options = c"mode=1777".as_ptr();
+                    // The kernel's own limit is half of the memory for each: a command that fills both leaves none.
+                    let options = c"mode=1777,size=25%".as_ptr();
                     check(libc::mount(c"tmpfs".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), flags, options.cast()))
                         .map(drop)
+                }
+                Step::Terminals(at) => {
+                    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+                    let options = c"newinstance,ptmxmode=0666,mode=0600".as_ptr();
+                    // A kernel without them has none to give.
+                    libc::mount(c"devpts".as_ptr(), at.as_ptr(), c"devpts".as_ptr(), flags, options.cast());
+                    Ok(())
                 }
                 Step::Processes(at) => {
                     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;

@@ -1,0 +1,46 @@
+use std::fs;
+
+use super::*;
+
+/// The list of a command in an environment of these variables alone.
+fn listed(variables: &[(&str, &Path)], around: &Surroundings<'_>) -> Allowed {
+    let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+    Allowed::new(&Isolation::best_effort(), around, &variable)
+}
+
+#[test]
+fn a_repository_is_open_by_no_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("work/repository");
+    for below in [".git", "bin", "lib"] {
+        fs::create_dir_all(repository.join(below)).unwrap();
+    }
+    let (bin, lib) = (repository.join("bin"), repository.join("lib"));
+    for (name, value) in [("PATH", &bin), ("PYTHONPATH", &repository), ("PYTHONPATH", &repository.join(".git"))] {
+        let read = listed(&[(name, value)], &Surroundings::default()).read;
+        assert!(!read.iter().any(|path| repository.starts_with(path) || path.ends_with(".git")), "{name}: {read:?}");
+    }
+    assert!(listed(&[("PATH", &bin)], &Surroundings::default()).read.contains(&bin));
+    assert!(listed(&[("PYTHONPATH", &lib)], &Surroundings::default()).read.contains(&lib));
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_is_resolved_below_what_a_candidate_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().canonicalize().unwrap().join(name);
+    let (slot, built, secret) = (place("a/slot"), place("a/built"), place("b/secret"));
+    [&slot, &built, &secret].into_iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+    for link in [slot.join("link"), built.join("train")] {
+        std::os::unix::fs::symlink(&secret, link).unwrap();
+    }
+    std::os::unix::fs::symlink(place("a"), place("alias")).unwrap();
+    let words = [built.join("train"), slot.join("link"), place("alias/slot/link"), slot.join("link/../secret")];
+    let mut argv = words.map(|path| path.display().to_string()).to_vec();
+    argv.push(format!("--data={}", place("b/secret/../../a/slot/link").display()));
+    let around =
+        Surroundings { argv: &argv, own: vec![slot.clone()], reads: vec![built.clone()], ..Surroundings::default() };
+    let allowed = listed(&[], &around);
+    assert!(!allowed.read.iter().any(|path| path.starts_with(place("b"))), "{:?}", allowed.read);
+    assert!(allowed.write.contains(&slot) && allowed.read.contains(&built));
+}
