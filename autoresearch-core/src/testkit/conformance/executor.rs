@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::command::{Executor, Job, JobEvaluation, JobName, JobStatus, JobStep, Tree};
 use crate::git::FileMode;
-use crate::sandbox::{Outcome, Phase, SandboxError};
+use crate::sandbox::{Outcome, Phase};
+
+mod ends;
 
 /// An executor under test, with its properties.
 pub struct ExecutorCase {
@@ -21,8 +23,6 @@ pub struct ExecutorCase {
 
 /// The limit of jobs that are to end by themselves.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The limit of jobs that are to be ended.
-const SHORT: Duration = Duration::from_millis(400);
 /// Time within which something must have happened.
 const PROMPT: Duration = Duration::from_secs(20);
 
@@ -79,10 +79,14 @@ impl Suite<'_> {
         self.case.shared.join(name).display().to_string()
     }
 
+    fn is_marked(&self, name: &str) -> bool {
+        self.case.shared.join(name).exists()
+    }
+
     /// Waits until a job has left a mark.
     async fn until_marked(&self, name: &str) {
-        let (began, mark) = (Instant::now(), self.case.shared.join(name));
-        while !mark.exists() {
+        let began = Instant::now();
+        while !self.is_marked(name) {
             assert!(began.elapsed() < PROMPT, "a job starts within {PROMPT:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -232,57 +236,6 @@ impl Suite<'_> {
         assert!(log.contains("GIVEN=yes") && log.contains("PATH="), "a job has its variables: {log}");
         // Set for every test by cargo, and inherited by nothing that is clean.
         assert!(!log.contains("CARGO_MANIFEST_DIR"), "a job sees nothing else, not even through its parent: {log}");
-    }
-
-    async fn the_limit_ends_the_whole_tree(&self) {
-        let mut job = job(name(6, 1), &self.beating("beats-6", "started-6"));
-        job.run.limit = Duration::from_secs(1);
-        let began = Instant::now();
-        let outcome = self.run(&job).await;
-        assert!(matches!(outcome, Outcome::TimedOut { .. }), "it ends at its limit: {outcome:?}");
-        assert!(began.elapsed() < PROMPT, "a limit is a limit");
-        self.assert_no_beat("beats-6", "a timeout").await;
-    }
-
-    async fn the_limit_is_kept_while_the_caller_is_blocked(&self) {
-        let mut job = job(name(7, 1), "sleep 1; echo score: 1");
-        job.run.limit = SHORT;
-        let cancel = Cancel::new();
-        let blocked = async {
-            tokio::task::yield_now().await;
-            std::thread::sleep(Duration::from_secs(2));
-        };
-        let (outcome, ()) = tokio::join!(self.executor.run(&job, &cancel), blocked);
-        let outcome = outcome.expect("a timeout is no failure of the executor");
-        assert!(matches!(outcome, Outcome::TimedOut { .. }), "what overran has not completed: {outcome:?}");
-        let elapsed = outcome.log().elapsed;
-        assert!(elapsed >= SHORT && elapsed < Duration::from_secs(1), "time is measured where it runs: {elapsed:?}");
-    }
-
-    async fn cancelling_ends_the_whole_tree(&self) {
-        let cancel = Cancel::new();
-        let stop = async {
-            self.until_marked("started-8").await;
-            cancel.cancel();
-        };
-        let job_8 = job(name(8, 1), &self.beating("beats-8", "started-8"));
-        let (ended, ()) = tokio::join!(self.executor.run(&job_8, &cancel), stop);
-        assert!(matches!(ended, Err(SandboxError::Cancelled)), "a cancelled job says so: {ended:?}");
-        self.assert_no_beat("beats-8", "a cancellation").await;
-
-        let job_9 = job(name(9, 1), &self.beating("beats-9", "started-9"));
-        let stop = async {
-            self.until_marked("started-9").await;
-            self.executor.cancel(&job_9.name).await.expect("a job can be cancelled by its name");
-            self.assert_no_beat("beats-9", "a cancellation by name").await;
-            self.executor.cancel(&job_9.name).await.expect("cancelling it again succeeds");
-        };
-        let never = Cancel::new();
-        let (ended, ()) = tokio::join!(self.executor.run(&job_9, &never), stop);
-        assert!(matches!(ended, Err(SandboxError::Cancelled)), "a job that is cancelled by name says so: {ended:?}");
-        let found = self.executor.find(&job_9.name).await.expect("it can be looked up");
-        assert_eq!(found, None, "a cancelled job has no outcome");
-        self.executor.cancel(&name(99, 1)).await.expect("cancelling what was never started succeeds");
     }
 
     async fn output_is_bounded(&self) {
