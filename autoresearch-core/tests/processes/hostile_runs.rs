@@ -23,8 +23,9 @@ mod repositories;
 use dice::Dice;
 use proposals::Hostile;
 
-/// Limit of each build and each run: long enough for a script on a machine that has much else to do.
+/// Limit of each build and each run. A run whose baseline is late is played again with twice as much, so many times.
 const LIMIT: Duration = Duration::from_millis(1500);
+const ROUNDS: u32 = 5;
 /// Time within which a part of a run ends or is interrupted.
 const PATIENCE: Duration = Duration::from_secs(120);
 const TAG: &str = "hostile";
@@ -56,6 +57,7 @@ enum Fault {
 /// One run: what it is made of.
 struct Run {
     seed: u64,
+    limit: Duration,
     folder: PathBuf,
     /// Where the user starts it.
     place: PathBuf,
@@ -63,12 +65,12 @@ struct Run {
 }
 
 impl Run {
-    fn new(seed: u64, folder: &Path) -> Run {
+    fn new(seed: u64, limit: Duration, folder: &Path) -> Run {
         let place = repositories::make(&mut Dice::of(seed, "repository", 0), folder);
         std::fs::create_dir(folder.join("victim")).unwrap();
         std::fs::write(folder.join("victim/precious"), "precious\n").unwrap();
         let base = Revision(test_fixtures::git(&place, &["rev-parse", "HEAD"]).trim().to_owned());
-        Run { seed, folder: folder.to_owned(), place, base }
+        Run { seed, limit, folder: folder.to_owned(), place, base }
     }
 
     fn journal(&self) -> PathBuf {
@@ -91,7 +93,7 @@ impl Run {
             repeats: if dice.percent(10) { 2 } else { 1 },
             ..Commands::default()
         };
-        let mut settings = Settings::new(TAG, LIMIT);
+        let mut settings = Settings::new(TAG, self.limit);
         settings.workers = if dice.percent(25) { Workers::new(2) } else { Workers::default() };
         let slots = (0..settings.workers.slots()).map(|at| self.folder.join(format!("slots/{at}")));
         let sandbox = CommandSandbox::local(&self.place, TAG, commands, slots, self.folder.join("run/logs"));
@@ -235,8 +237,29 @@ fn processes_below(folder: &Path) -> Vec<String> {
     marked.map(|path| std::fs::read_to_string(path.join("cmdline")).unwrap_or_default().replace('\0', " ")).collect()
 }
 
+impl Fault {
+    /// True if the program that every run begins with, which only prints its score, has not ended in time.
+    fn is_late_baseline(&self) -> bool {
+        let (Fault::Error(why) | Fault::Blocked(why) | Fault::Unsound(why)) = self;
+        why.contains("the baseline gave no number") && why.contains("killed at its limit")
+    }
+}
+
 fn check(seed: u64, folder: &Path) -> Result<(), Fault> {
-    let run = Run::new(seed, folder);
+    let mut checked = Ok(());
+    for round in 0..ROUNDS {
+        let folder = folder.join(round.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        checked = check_once(seed, LIMIT * (1 << round), &folder);
+        if !matches!(&checked, Err(fault) if fault.is_late_baseline()) {
+            break;
+        }
+    }
+    checked
+}
+
+fn check_once(seed: u64, limit: Duration, folder: &Path) -> Result<(), Fault> {
+    let run = Run::new(seed, limit, folder);
     let before = run.seen();
     run.play_to_its_end()?;
     let unsound = run.unsound().map_err(|error| Fault::Unsound(error.to_string()))?;

@@ -91,6 +91,12 @@ impl Fixture {
             .build()
     }
 
+    /// The user's branch, index and working tree.
+    fn seen(&self) -> [String; 4] {
+        let commands = [&["status", "--porcelain"][..], &["rev-parse", "HEAD"], &["diff"], &["diff", "--cached"]];
+        commands.map(|arguments| self.git(arguments))
+    }
+
     fn results(&self) -> Vec<Vec<String>> {
         let text = std::fs::read_to_string(self.folder.path().join("run/results.tsv")).unwrap();
         text.lines().skip(1).map(|line| line.split('\t').map(str::to_owned).collect()).collect()
@@ -101,13 +107,6 @@ const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_run_keeps_what_is_better_and_nothing_else() {
-    let fixture = Fixture::new();
-    let before = [
-        fixture.git(&["status", "--porcelain"]),
-        fixture.git(&["rev-parse", "HEAD"]),
-        fixture.git(&["diff"]),
-        fixture.git(&["diff", "--cached"]),
-    ];
     let script = [
         "echo 'score: 6'",
         "echo 'score: 4'",
@@ -122,8 +121,21 @@ async fn a_run_keeps_what_is_better_and_nothing_else() {
         "kill -9 $$",
         "echo silence",
     ];
-    let mut lab = fixture.lab(&script, Duration::from_secs(2)).unwrap();
-    let reason = lab.run(&Cancel::new()).await.unwrap();
+    let mut limit = Duration::from_secs(2);
+    let (fixture, before, lab, ended) = loop {
+        let fixture = Fixture::new();
+        let before = fixture.seen();
+        let mut lab = fixture.lab(&script, limit).unwrap();
+        let ended = lab.run(&Cancel::new()).await;
+        let is_late = matches!(&ended, Err(LabError::Baseline { why, .. }) if why.contains("at its limit"));
+        let late = lab.state().experiments.iter().filter(|experiment| experiment.reason.contains("at its limit"));
+        // On a busy machine others are late than the one that is to be: they get more time, and that one not enough.
+        if (!is_late && late.count() < 2) || limit > Duration::from_secs(30) {
+            break (fixture, before, lab, ended);
+        }
+        limit *= 2;
+    };
+    let reason = ended.unwrap();
     assert!(matches!(reason, StopReason::Exhausted(_)), "{reason}");
 
     let results = fixture.results();
@@ -166,13 +178,7 @@ async fn a_run_keeps_what_is_better_and_nothing_else() {
     // Every candidate stays reachable, and the repository is sound.
     assert_eq!(fixture.git(&["for-each-ref", "refs/autoresearch/test"]).lines().count(), 11);
     fixture.git(&["fsck", "--strict"]);
-    let after = [
-        fixture.git(&["status", "--porcelain"]),
-        fixture.git(&["rev-parse", "HEAD"]),
-        fixture.git(&["diff"]),
-        fixture.git(&["diff", "--cached"]),
-    ];
-    assert_eq!(before, after, "the user's branch, index and working tree");
+    assert_eq!(before, fixture.seen(), "the user's branch, index and working tree");
 }
 
 #[tokio::test]
