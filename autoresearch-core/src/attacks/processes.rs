@@ -120,7 +120,9 @@ pub(super) const TABLE: &[Attack] = &[
         "kills its supervisor and goes on without an environment",
         Survives,
         SIGNALS,
-        "setsid env -i sleep 60.$NUMBER < /dev/null > /dev/null 2>&1 & sleep 0.2; kill -9 $PPID; sleep 20",
+        // Once it has thrown its environment away.
+        "setsid env -i sleep 60.$NUMBER < /dev/null > /dev/null 2>&1 & \
+         for i in $(seq 40); do grep -qs '^sleep' /proc/$!/cmdline && break; sleep 0.05; done; kill -9 $PPID; sleep 20",
         SIGNAL,
     ),
     attack(
