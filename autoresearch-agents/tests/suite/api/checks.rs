@@ -176,12 +176,13 @@ async fn an_interrupted_proposal_counts_as_its_worst_case() {
     ];
     let mock = Mock::script(acts).await;
     let mut setup = setup(&mock.url);
-    setup.options.timeouts.first_byte = 1.0;
     setup.run_caps = Caps { tokens: Some(1_000_000), ..Caps::default() };
     let mut lab = lab(setup.proposer(Interface::Claude), Stop::after(1));
     let cancel = Cancel::new();
     let stop = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while mock.seen().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         cancel.cancel();
     };
     let (reason, ()) = tokio::join!(lab.run(&cancel), stop);

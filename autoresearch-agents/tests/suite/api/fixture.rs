@@ -141,11 +141,16 @@ pub struct Setup {
     pub cassette: Cassette,
 }
 
+/// Timeouts of servers that answer, on a machine that may be busy.
+const LONG: Timeouts = Timeouts { connect: 60.0, first_byte: 60.0, between_bytes: 60.0, whole: 60.0 };
+/// Timeouts of servers that fall silent.
+pub const SHORT: Timeouts = Timeouts { connect: 60.0, first_byte: 0.4, between_bytes: 0.25, whole: 1.5 };
+
 pub fn setup(url: &str) -> Setup {
     let options = Options {
         base_url: Some(url.to_owned()),
         key: Some(KeySource::Command(vec!["echo".into(), KEY.into()])),
-        timeouts: Timeouts { connect: 2.0, first_byte: 0.4, between_bytes: 0.25, whole: 1.5 },
+        timeouts: LONG,
         retry: Retry { times: 6, first: 0.01, most: 0.05, patience: 2.0 },
         max_tokens: 2000,
         backoff: Backoff { first: 0.001, most: 0.01, ..Backoff::default() },

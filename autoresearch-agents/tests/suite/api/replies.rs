@@ -273,11 +273,7 @@ async fn a_huge_answer_is_read_and_rejected() {
             Act::stream(interface.text(&good(), End::Complete, 10, 50)),
         ])
         .await;
-        let mut setup = setup(&mock.url);
-        setup.options.timeouts.whole = 30.0;
-        setup.options.timeouts.first_byte = 10.0;
-        setup.options.timeouts.between_bytes = 10.0;
-        once(setup.proposer(interface)).await.unwrap();
+        once(setup(&mock.url).proposer(interface)).await.unwrap();
         assert!(mock.seen()[1].body.to_string().len() < 100_000, "{interface:?}");
     }
 }
