@@ -2,17 +2,31 @@
 
 use std::os::unix::process::CommandExt;
 
-use crate::fixture::{Repository, send, text};
+use crate::fixture::{PRINT_SUM, Repository, send, text};
+
+/// A program that is quick as long as the results have less than the allowed number of rows, and then waits to be ended.
+fn gated() -> Repository {
+    let wait = "until test $(cat {cache}/../repository/.autoresearch/*/results.tsv | wc -l) -le $(cat {cache}/allowed)\n\
+                do sleep 0.05; done";
+    Repository::running(&format!("{wait}\n{PRINT_SUM}"), "")
+}
+
+/// Lets the results of a gated program get so many rows.
+fn allow(repository: &Repository, rows: usize) {
+    std::fs::write(repository.cache().join("allowed"), rows.to_string()).unwrap();
+}
 
 #[test]
 fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
-    let repository = Repository::new(0.4);
+    let repository = gated();
     let command = ["run", "--experiments", "5"];
+    allow(&repository, 2);
     let mut child = repository.interrupted(repository.command(&command), "-INT", 2);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let before = repository.rows();
     assert!(before.len() < 6);
 
+    allow(&repository, 100);
     let output = repository.run(&command);
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&output).contains("going on with"), "{}", text(&output));
@@ -27,9 +41,10 @@ fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
 
 #[test]
 fn a_terminal_that_closes_ends_cleanly() {
-    let repository = Repository::new(0.4);
+    let repository = gated();
     let arguments = ["run", "--tag", "t", "--experiments", "4"];
     for rows in [1, 2, 3] {
+        allow(&repository, rows);
         let mut command = repository.command(&arguments);
         // Whoever runs these tests may ignore the signal, as under `nohup`, and children inherit that.
         // SAFETY: `signal` may be called between fork and exec.
@@ -46,6 +61,7 @@ fn a_terminal_that_closes_ends_cleanly() {
         let last = repository.of_run("t", "journal.jsonl").lines().last().unwrap().to_owned();
         assert!(last.contains("\"stopped\"") && last.contains("interrupted"), "{last}");
     }
+    allow(&repository, 100);
     let said = repository.succeeds(&arguments);
     assert!(said.contains("4 experiments:") && !said.contains("CRASHED"), "{said}");
 }
