@@ -183,13 +183,14 @@ fn a_keep_that_takes_the_constant_away_is_left_out_and_one_after_it_is_not() {
 #[test]
 fn a_transfer_that_was_killed_goes_on_where_it_was() {
     let repository = with_keeps(3);
-    let transfer = ["transfer", "--set", "SIZE=40", "--env", "NAP=0.2", "--repeats", "3"];
+    let transfer = ["transfer", "--set", "SIZE=40", "--env", "NAP=0.2", "--repeats", "5"];
     let before = untouched(&repository);
-    let has =
-        |count: usize| move |repository: &Repository| records(repository).iter().any(|path| lines(path).len() >= count);
-    for (signal, count, code) in [("-KILL", 3, None), ("-KILL", 5, None), ("-INT", 8, Some(130))] {
+    let measured = || records(&repository).iter().map(|path| lines(path).len()).sum::<usize>();
+    for (signal, code) in [("-KILL", None), ("-KILL", None), ("-INT", Some(130))] {
+        // Two more than there are: so it has begun to go on, and can be told to end.
+        let goal = measured().max(1) + 2;
         let mut child = repository.start(&transfer);
-        wait_until("the transfer does not get on", || has(count)(&repository));
+        wait_until("the transfer does not get on", || measured() >= goal);
         send(signal, &child);
         assert_eq!(child.wait().unwrap().code(), code);
         assert_eq!(untouched(&repository), before);
@@ -197,16 +198,16 @@ fn a_transfer_that_was_killed_goes_on_where_it_was() {
     let record = records(&repository).pop().unwrap();
     let so_far = lines(&record);
     let listed = repository.succeeds(&[&transfer[..], &["--dry-run"]].concat());
-    let left = 3 * 5 + 1 - so_far.len();
+    let left = 5 * 5 + 1 - so_far.len();
     assert!(
         listed.contains(&format!("; {left} trials are left, about ")) && listed.contains("at its pace"),
         "{listed}"
     );
     let answer = answer(&repository, "transfer", &[&transfer[..], &["--json"]].concat());
-    assert_eq!((&answer["rounds"], &answer["trials"]), (&3.into(), &15.into()));
+    assert_eq!((&answer["rounds"], &answer["trials"]), (&5.into(), &25.into()));
     assert_eq!(verdicts(&answer), ["alone transferred", "alone transferred", "alone worse", "alone transferred"]);
     let whole = lines(&record);
-    assert_eq!((&whole[..so_far.len()], whole.len()), (&so_far[..], 16), "nothing is measured twice");
+    assert_eq!((&whole[..so_far.len()], whole.len()), (&so_far[..], 26), "nothing is measured twice");
     assert_eq!(records(&repository).len(), 1);
 
     // A limit of time ends it between two trials.
