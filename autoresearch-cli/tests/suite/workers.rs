@@ -15,7 +15,8 @@ const B: f64 = 0.5; // knob: lin 0..1
 
 /// The build leaves the sum of the constants in a folder that all builds share; the run reads what was kept of it, and fails
 /// if that is another candidate's, or if another run has its device: one that lives, since a run that is cancelled, or dies with
-/// its lab, leaves its lock. Each run notes what it sees of the machine.
+/// its lab, leaves its lock. Each run notes what it sees of the machine. The first three candidates on devices wait for each
+/// other, a minute at most: on a machine that is busy one device could else have nothing to do.
 const CONFIG: &str = r#"
 editable = ["work.txt"]
 [build]
@@ -29,6 +30,13 @@ lock={cache}/busy-$CUDA_VISIBLE_DEVICES-
 mkdir "$lock" 2>/dev/null || ! kill -0 "$(cat "$lock/holder")" || exit 8
 echo $$ > "$lock/holder"
 echo "$CUDA_VISIBLE_DEVICES $(nproc)" >> {cache}/seen
+if test -n "$CUDA_VISIBLE_DEVICES" && test "$own" != 50.5; then
+    : > {cache}/began.$$
+    for wait in $(seq 600); do
+        test $(ls {cache} | grep -c began) -ge 3 && break
+        sleep 0.1
+    done
+fi
 sleep 0.2
 rm -r "$lock"
 echo "score: $own"
