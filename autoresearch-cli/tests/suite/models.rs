@@ -104,12 +104,20 @@ fn a_model_thinks_while_experiments_run_unless_it_must_not() {
         let (url, _) = serve(["40", "30"].map(proposal).to_vec());
         let root = repository(&format!("kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\n{more}"));
         let config = root.config();
-        let slow = std::fs::read_to_string(&config).unwrap().replace("echo score", "sleep 1; echo score");
+        let journal = root.folder.join(".autoresearch/t/journal.jsonl");
+        // The first trial of a candidate goes on once the second one is staged, if that is to be, and else for a moment.
+        let wait = format!(
+            "for i in $(seq 600); do test $(cat work.txt) = 40 || break; grep staged {} | grep -q experiment.:2, && break; \
+             sleep 0.1; {} done",
+            journal.display(),
+            if ahead { "" } else { "break;" }
+        );
+        let slow = std::fs::read_to_string(&config).unwrap().replace("echo score", &format!("{wait}; echo score"));
         std::fs::write(&config, slow).unwrap();
         let mut run = root.command(&["run", "--experiments", "2", "--tag", "t", "--allow-dirty"]);
         let output = run.env("MODEL_KEY", KEY).output().unwrap();
         assert!(output.status.success(), "{}", text(&output));
-        let journal = std::fs::read_to_string(root.folder.join(".autoresearch/t/journal.jsonl")).unwrap();
+        let journal = std::fs::read_to_string(journal).unwrap();
         let line_of = |kind: &str, experiment: u32| {
             let (kind, experiment) = (format!("\"type\":\"{kind}\""), format!("\"experiment\":{experiment},"));
             journal.lines().position(|line| line.contains(&kind) && line.contains(&experiment)).unwrap()
