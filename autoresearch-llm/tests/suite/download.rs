@@ -11,7 +11,12 @@ use autoresearch_llm::corpus::public::Public;
 use autoresearch_llm::download::{Download, Patience, download};
 use sha2::{Digest, Sha256};
 
-const QUICK: Patience = Patience { backoff: Duration::from_millis(10), stall: Duration::from_millis(500) };
+/// The patience with a server of this script: little with one that stalls, and enough for a busy machine with any other.
+fn patience(script: &[Act]) -> Patience {
+    let stalls = script.iter().any(|act| matches!(act, Act::Stall(_)));
+    let stall = if stalls { Duration::from_secs(2) } else { Duration::from_secs(30) };
+    Patience { backoff: Duration::from_millis(10), stall }
+}
 
 /// The answer of the server to one request; after the last of its script it serves well.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +103,7 @@ fn fetched(script: &[Act], with_sha: bool) -> (Vec<String>, Result<Vec<u8>, Stri
     let path = folder.path().join("deep/file.bin");
     let result = download(
         &Download { url: format!("{}/file.bin", server.url), path: path.clone() },
-        QUICK,
+        patience(script),
         &indicatif::MultiProgress::new(),
     );
     let requests = server.requests.lock().unwrap().clone();
