@@ -298,6 +298,28 @@ async fn what_a_build_leaves_opens_nothing_to_the_run() {
     }
 }
 
+/// The limit of files cuts the copy, as a full disk would.
+#[tokio::test]
+async fn a_file_of_which_a_part_is_copied_is_not_run() {
+    let machine = Machine::new();
+    let place = |name: &str| machine.folder.path().join(name);
+    std::fs::write(place("train.py"), "#".repeat(100_000)).unwrap();
+    let executor = LocalExecutor::new([place("slots/0")], place("logs")).isolated(Isolation::best_effort());
+    let tree = Tree::new([("build.sh", "ln -s train.py program\n"), ("run.sh", "echo ran\n")]).unwrap();
+    let argv = |script: &str| ["sh", script].map(str::to_owned).to_vec();
+    let mut job = Job::new(JobName::new("t", "1"), tree, argv("run.sh"), Duration::from_secs(30));
+    job.provisions = vec![Provision::link(place("train.py"), "train.py")];
+    job.build.argv = argv("build.sh");
+    job.build.limits.file_size = Some(10_000);
+    job.keeps = vec!["program".into()];
+    let outcome = executor.run(&job, &Cancel::new()).await.unwrap();
+    assert!(outcome.describe().contains("what the build left could not be copied"), "{outcome:?}");
+    assert!(!outcome.log().tail.contains("ran"), "{outcome:?}");
+    job.build.limits.file_size = None;
+    let outcome = executor.run(&job, &Cancel::new()).await.unwrap();
+    assert!(outcome.log().tail.ends_with("ran\n"), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn a_path_on_the_way_to_which_is_a_link_is_open() {
     let machine = Machine::new();
