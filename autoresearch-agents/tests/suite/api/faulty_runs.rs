@@ -16,7 +16,10 @@ use super::fixture::*;
 use super::mock::{Act, Ending, Mock, Seen};
 use super::vendors::*;
 
-const TIMEOUTS: Timeouts = Timeouts { connect: 5.0, first_byte: 1.5, between_bytes: 1.0, whole: 4.0 };
+/// Long enough for an answer of the server on a busy machine, and short enough for its silences.
+const TIMEOUTS: Timeouts = Timeouts { connect: 60.0, first_byte: 3.0, between_bytes: 3.0, whole: 5.0 };
+/// Time after [`TIMEOUTS`] in which a client has gone away.
+const LATE: f64 = 10.0;
 
 /// Counts of the server.
 #[derive(Debug, Default)]
@@ -94,8 +97,8 @@ impl Server {
             "early" => Act::stream(half()),
             "stall" => Act::stream(half()).ending(Ending::Stall),
             "silence" => Act::stream(vec![]).ending(Ending::Silence),
-            "drip" => Act { pause: Duration::from_millis(1600), ..Act::stream(frames(&text, End::Complete)) },
-            "crawl" => Act { pause: Duration::from_millis(300), ..Act::stream(vec![": ping\n\n".into(); 40]) },
+            "drip" => Act { pause: Duration::from_secs(10), ..Act::stream(frames(&text, End::Complete)) },
+            "crawl" => Act { pause: Duration::from_millis(300), ..Act::stream(vec![": ping\n\n".into(); 100]) },
             "garbage" => Act::stream([half(), vec!["event: x\ndata: {\"type\n\n\u{0}".into()]].concat()),
             "broken off" => Act::stream([half(), vec![interface.broken_off()]].concat()),
             "refusal" => Act::stream(frames("frontier_llm", End::Refusal)),
@@ -195,7 +198,7 @@ async fn run_lab(
     let began = Instant::now();
     let (state, reason) = search(interface, &mock.url, proposals, cap, cassette).await;
     let books = std::mem::take(&mut *books.lock().unwrap());
-    let limit = Duration::from_secs_f64(TIMEOUTS.whole + 0.5);
+    let limit = Duration::from_secs_f64(TIMEOUTS.whole + LATE);
     // A connection that is still held would not be counted yet.
     assert!(began.elapsed() < limit * (2 * books.faults as u32 + 10), "the run stood still");
     FinishedRun { state, reason, stalls: mock.held_longer_than(limit), books, url: mock.url.clone() }

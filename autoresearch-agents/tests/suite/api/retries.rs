@@ -28,7 +28,7 @@ async fn whatever_is_worth_another_attempt_gets_one() {
         let garbage = [half.clone(), vec!["event: x\ndata: {\"type\":\n\n".into()]].concat();
         let mut drip = Act::stream(frames.clone());
         drip.pause = Duration::from_millis(400);
-        let mut crawl = Act::stream(vec![": ping\n\n".into(); 30]);
+        let mut crawl = Act::stream(vec![": ping\n\n".into(); 600]);
         crawl.pause = Duration::from_millis(100);
         for (what, act) in [
             ("408", Act::error(408, &[], "")),
