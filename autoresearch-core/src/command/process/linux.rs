@@ -32,7 +32,8 @@ mod supervisor;
 
 /// A running command with everything that it starts.
 pub(super) struct Tree {
-    control: File,
+    /// Its end, as at the lab's death, is the supervisor's order to kill the tree.
+    control: Option<File>,
     report: File,
     supervisor: Option<u32>,
     /// True if two of the processes are the lab's own: the init of a namespace, and the one that waits for the command.
@@ -71,7 +72,7 @@ impl Tree {
         // threads.
         unsafe { command.pre_exec(move || supervisor.start(walls.as_ref())) };
         let tree = Tree {
-            control: File::from(OwnedFd::from(control_write)),
+            control: Some(File::from(OwnedFd::from(control_write))),
             report: File::from(OwnedFd::from(report_read)),
             supervisor: None,
             has_init,
@@ -86,14 +87,17 @@ impl Tree {
 
     /// Asks every process of the tree to end; those that do not are killed after the grace period.
     pub(super) fn terminate(&mut self) {
-        // It fails only if the supervisor is gone already.
-        let _ = self.control.write_all(&[TERMINATE]);
+        self.request(TERMINATE);
     }
 
     /// Kills every process of the tree. The supervisor ends when that is done.
     pub(super) fn kill(&mut self) {
+        self.request(KILL);
+    }
+
+    fn request(&mut self, request: u8) {
         // It fails only if the supervisor is gone already.
-        let _ = self.control.write_all(&[KILL]);
+        let _ = self.control.as_mut().map(|control| control.write_all(&[request]));
     }
 
     /// Sums up the resident memory of all processes of the tree, in bytes.
@@ -110,7 +114,8 @@ impl Tree {
     /// Reads the supervisor's report: the command's own status, unless it was killed on request, and its usage. `None` if the
     /// supervisor itself was killed. To be called when it has ended.
     pub(super) fn finished(mut self) -> Option<(Option<ExitStatus>, Usage)> {
-        drop(self.control);
+        self.control = None;
+        self.supervisor = None;
         let mut bytes = [0; REPORT];
         self.report.read_exact(&mut bytes).ok()?;
         // SAFETY: the report is plain old data of this size, written by the fork of this very program.
@@ -141,6 +146,17 @@ impl Tree {
             members.retain(|pid| parent_of(*pid) != Some(root as i32) && !is_init(*pid));
         }
         members
+    }
+}
+
+impl Drop for Tree {
+    /// Ends a tree that nobody waits for any more.
+    fn drop(&mut self) {
+        self.control = None;
+        // The command may have stopped it; then it would never read that.
+        if let Some(pid) = self.supervisor.and_then(|pid| i32::try_from(pid).ok()) {
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGCONT);
+        }
     }
 }
 

@@ -285,6 +285,37 @@ async fn what_ends_by_itself_after_its_limit_has_not_completed() {
     panic!("it stops its supervisor too late each time");
 }
 
+/// A command stops its supervisor, and nobody waits for it any more: it ends all the same, and so does the supervisor.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stopped_supervisor_ends_with_its_future() {
+    let told = std::sync::Mutex::new(None);
+    let tell =
+        |line: String| *told.lock().unwrap() = line.strip_prefix("stopped ").and_then(|pid| pid.parse::<i32>().ok());
+    let (cancel, script) = (Cancel::new(), "kill -STOP $PPID; echo stopped $PPID; exec sleep 97");
+    let mut running = Box::pin(run_telling(script, Duration::from_secs(90), Limits::default(), &cancel, &tell));
+    let pid = loop {
+        assert!(tokio::time::timeout(Duration::from_millis(20), &mut running).await.is_err(), "it ended");
+        if let Some(pid) = *told.lock().unwrap() {
+            break pid;
+        }
+    };
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+    };
+    assert_eq!(state(), Some('T'));
+    drop(running);
+    for _ in 0..1000 {
+        // Nobody need have reaped it.
+        if matches!(state(), None | Some('Z')) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{pid} is {:?}", state());
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_library_changes_nothing_of_the_process_that_uses_it() {

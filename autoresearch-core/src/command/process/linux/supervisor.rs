@@ -70,6 +70,8 @@ impl Supervisor {
             // A session of its own each: a terminal's Ctrl-C is the lab's business, and a command that signals its own group
             // reaches neither the supervisor nor the lab.
             check(libc::setsid())?;
+            // One that the command has stopped goes on when the lab dies, and ends the tree.
+            check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT))?;
             let supervisor = libc::getpid();
             // In a process namespace the parent is outside, and has no number.
             let parent = if walls.is_some_and(Walls::has_init) { 0 } else { supervisor };
