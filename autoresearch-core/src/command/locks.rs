@@ -1,5 +1,6 @@
 //! Files beside the commit that decide the number: they stay as they are while a run goes on.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -87,7 +88,8 @@ impl Locks {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && seen.is_some() => return Err(gone()),
                 files => files.map_err(failed)?,
             };
-            let marks = files.iter().map(|file| mark(file)).collect::<io::Result<Vec<Mark>>>().map_err(failed)?;
+            let marks = files.iter().flat_map(|(path, found)| found.marks(path));
+            let marks = marks.collect::<io::Result<Vec<Mark>>>().map_err(failed)?;
             if seen.as_ref().is_some_and(|(_, then)| *then == marks) {
                 continue;
             }
@@ -101,17 +103,23 @@ impl Locks {
     }
 }
 
-/// Digests the content of a file, or the names and contents of all files below a folder.
+/// Digests the content of a file, or the names and contents of all files below a folder. A link there is its text, and the content that
+/// it leads to.
 pub fn digest(path: &Path) -> io::Result<String> {
     let is_file = path.metadata()?.is_file();
     let mut all = blake3::Hasher::new();
-    for file in files(path)? {
-        let content = of_file(&file)?;
+    for (file, found) in files(path)? {
+        let content = if found.has_content() { of_file(&file)?.to_string() } else { String::new() };
         if is_file {
-            return Ok(content.to_hex()[..DIGITS].to_owned());
+            return Ok(content[..DIGITS].to_owned());
         }
-        let name = file.strip_prefix(path).unwrap_or(&file);
-        all.update(format!("{content} {}\n", name.display()).as_bytes());
+        let name = file.strip_prefix(path).unwrap_or(&file).display().to_string();
+        // No name of a file has a NUL.
+        let line = match found.text() {
+            Some(text) => format!("{content} {name}\0{}\n", text.display()),
+            None => format!("{content} {name}\n"),
+        };
+        all.update(line.as_bytes());
     }
     Ok(all.finalize().to_hex()[..DIGITS].to_owned())
 }
@@ -128,28 +136,88 @@ fn of_file(path: &Path) -> io::Result<blake3::Hash> {
     }
 }
 
-/// The path itself, or all files below a folder, sorted. Links are not followed below it.
-fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
-    if !path.metadata()?.is_dir() {
-        return Ok(vec![path.to_owned()]);
+/// A file or a link below a folder.
+#[derive(Debug)]
+enum Found {
+    File,
+    /// A link with its text, and true if it leads to a file that is not below the folder under a name of its own.
+    Link(PathBuf, bool),
+}
+
+impl Found {
+    fn has_content(&self) -> bool {
+        matches!(self, Found::File | Found::Link(_, true))
     }
-    let (mut found, mut left) = (Vec::new(), vec![path.to_owned()]);
+
+    fn text(&self) -> Option<&Path> {
+        match self {
+            Found::Link(text, _) => Some(text),
+            Found::File => None,
+        }
+    }
+
+    /// The marks of a file, and of a link to it.
+    fn marks(&self, path: &Path) -> impl Iterator<Item = io::Result<Mark>> {
+        let link = self.text().map(|_| path.symlink_metadata());
+        let file = self.has_content().then(|| path.metadata());
+        let path = path.to_owned();
+        link.into_iter().chain(file).map(move |found| Ok(mark(&path, &found?)))
+    }
+}
+
+/// The path itself, or all files and links below a folder. A folder that a link leads to is looked into under the link's name, once.
+fn files(path: &Path) -> io::Result<BTreeMap<PathBuf, Found>> {
+    let mut found = BTreeMap::new();
+    if !path.metadata()?.is_dir() {
+        found.insert(path.to_owned(), Found::File);
+        return Ok(found);
+    }
+    // Real paths of the folders that were looked into, with all that is below them.
+    let mut known: Vec<PathBuf> = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while !folders.is_empty() {
+        let mut links = Vec::new();
+        for folder in folders {
+            let real = folder.canonicalize()?;
+            if !known.iter().any(|known| real.starts_with(known)) {
+                known.push(real);
+                links.extend(walk(folder, &mut found)?);
+            }
+        }
+        links.sort();
+        folders = Vec::new();
+        for link in links {
+            let text = fs::read_link(&link)?;
+            let leads_to = link.canonicalize().ok();
+            let is_new = leads_to.as_ref().is_some_and(|real| !known.iter().any(|known| real.starts_with(known)));
+            if is_new && link.is_dir() {
+                folders.push(link.clone());
+            }
+            let has_content = is_new && link.is_file();
+            found.insert(link, Found::Link(text, has_content));
+        }
+    }
+    Ok(found)
+}
+
+/// Finds the files below a folder, and returns the links.
+fn walk(folder: PathBuf, found: &mut BTreeMap<PathBuf, Found>) -> io::Result<Vec<PathBuf>> {
+    let (mut links, mut left) = (Vec::new(), vec![folder]);
     while let Some(folder) = left.pop() {
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
             match entry.file_type()? {
                 kind if kind.is_dir() => left.push(entry.path()),
-                kind if kind.is_file() => found.push(entry.path()),
+                kind if kind.is_file() => drop(found.insert(entry.path(), Found::File)),
+                kind if kind.is_symlink() => links.push(entry.path()),
                 _ => {}
             }
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(links)
 }
 
-fn mark(path: &Path) -> io::Result<Mark> {
-    let found = path.metadata()?;
+fn mark(path: &Path, found: &fs::Metadata) -> Mark {
     #[cfg(unix)]
     let inode = {
         use std::os::unix::fs::MetadataExt;
@@ -157,7 +225,7 @@ fn mark(path: &Path) -> io::Result<Mark> {
     };
     #[cfg(not(unix))]
     let inode = (0, 0, 0);
-    Ok(Mark { path: path.to_owned(), size: found.len(), modified: found.modified().ok(), inode })
+    Mark { path: path.to_owned(), size: found.len(), modified: found.modified().ok(), inode }
 }
 
 #[cfg(test)]
@@ -190,6 +258,58 @@ mod tests {
         assert!(changed(), "another name");
         fs::remove_dir_all(&below).unwrap();
         assert!(changed(), "gone");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_below_a_folder_are_their_text_and_what_they_lead_to() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let (hub, outside) = (folder.path().join("hub"), folder.path().join("outside"));
+        for path in [hub.join("blobs"), hub.join("snapshots"), outside.join("deep")] {
+            fs::create_dir_all(path).unwrap();
+        }
+        for path in [hub.join("blobs/1"), hub.join("blobs/2"), outside.join("file"), outside.join("deep/file")] {
+            fs::write(path, "one").unwrap();
+        }
+        // As the cache of a hub has them: snapshots are links to blobs beside them.
+        let snapshot = hub.join("snapshots/model");
+        symlink("../blobs/1", &snapshot).unwrap();
+        symlink(outside.join("file"), hub.join("file")).unwrap();
+        symlink(&outside, hub.join("folder")).unwrap();
+        symlink(&outside, hub.join("folder-again")).unwrap();
+        symlink(&hub, outside.join("back")).unwrap();
+        symlink("nothing", hub.join("gone")).unwrap();
+        let locks = Locks::new(&[hub.clone()]);
+        let changed = || matches!(locks.check(), Err(SandboxError::LockedChanged { .. }));
+        let snapshots = digest(&hub.join("snapshots")).unwrap();
+        assert!(!changed() && !changed());
+        fs::remove_file(&snapshot).unwrap();
+        symlink("../blobs/2", &snapshot).unwrap();
+        assert!(changed(), "a link to the same content elsewhere");
+        fs::remove_file(&snapshot).unwrap();
+        symlink("../blobs/1", &snapshot).unwrap();
+        assert!(!changed(), "it is as it was");
+        for path in [outside.join("file"), outside.join("deep/file"), hub.join("blobs/1")] {
+            fs::write(&path, "two").unwrap();
+            assert!(changed(), "{}", path.display());
+            assert!(digest(&hub.join("snapshots")).unwrap() != snapshots || !path.ends_with("1"));
+            fs::write(&path, "one").unwrap();
+            assert!(!changed(), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_folder_without_links_stays_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("b")).unwrap();
+        let names = ["a", "b/c", "b.d"];
+        names.iter().for_each(|name| fs::write(folder.path().join(name), name).unwrap());
+        let mut hasher = blake3::Hasher::new();
+        for name in ["a", "b/c", "b.d"] {
+            hasher.update(format!("{} {name}\n", blake3::hash(name.as_bytes())).as_bytes());
+        }
+        assert_eq!(digest(folder.path()).unwrap(), hasher.finalize().to_hex()[..DIGITS]);
     }
 
     #[test]
