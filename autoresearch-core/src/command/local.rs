@@ -20,6 +20,7 @@ mod phases;
 mod place;
 mod record;
 mod remove;
+mod replaced;
 mod results;
 mod slot;
 

@@ -36,9 +36,15 @@ impl Fixture {
     }
 
     fn sandbox(&self, run: &str, guards: Vec<Guard>) -> CommandSandbox {
+        self.sandbox_that_builds("", run, guards)
+    }
+
+    fn sandbox_that_builds(&self, build: &str, run: &str, guards: Vec<Guard>) -> CommandSandbox {
+        let argv = |script: &str| ["sh", "-c", script].map(str::to_owned).to_vec();
         let commands = Commands {
             editable: EditablePaths::new(["value"]),
-            run: ["sh", "-c", run].map(str::to_owned).to_vec(),
+            build: if build.is_empty() { Vec::new() } else { argv(build) },
+            run: argv(run),
             provisions: vec![
                 Provision::link(self.repo().join("data"), "data"),
                 Provision::copy(self.repo().join(".cache"), ".cache"),
@@ -118,6 +124,45 @@ async fn a_candidate_is_guarded_once() {
     assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\n");
     let log = std::fs::read_to_string(fixture.folder.path().join("logs/0000.guard.log"));
     assert_eq!(log.unwrap(), "tested\n");
+}
+
+#[tokio::test]
+async fn a_run_that_rewrites_the_files_of_a_guard_does_not_pass_it() {
+    let fixture = Fixture::new();
+    let outside = fixture.folder.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("README"), "passes\n").unwrap();
+    let passes = || vec![guard("test \"$(cat data/README)\" = passes", GuardTime::After)];
+    let link = format!("rm -r data; ln -s {} data", outside.display());
+    for forges in [
+        "echo passes > data/README",
+        "mkdir other; echo passes > other/README; ln -sf ../other/README data/README",
+        "echo passes > data/README; chmod 500 data; chmod 400 data/README",
+        &link,
+    ] {
+        let sandbox = fixture.sandbox(&format!("{forges}; cat data/README"), passes());
+        let baseline = sandbox.baseline().await.unwrap();
+        let outcome = run(&sandbox, &baseline, 1).await;
+        let message = outcome.describe();
+        assert!(message.contains("guard failed: ") && message.contains("exit code 1"), "{forges}: {message}");
+    }
+    assert_eq!(std::fs::read_to_string(outside.join("README")).unwrap(), "passes\n");
+}
+
+#[tokio::test]
+async fn a_guard_before_the_run_leaves_what_the_build_made() {
+    let fixture = Fixture::new();
+    let builds = "ls -i .gitignore > inode; echo built > data/README; rm value; mkdir value; echo deep > value/a";
+    let sees =
+        "test $(cat data/README) = rows && test $(cat value) = 5 && test \"$(ls -i .gitignore)\" = \"$(cat inode)\"";
+    let script = "cat data/README data/train.bin value/a; ls -i .gitignore | diff - inode && echo same";
+    let sandbox = fixture.sandbox_that_builds(builds, script, vec![guard(sees, GuardTime::Before)]);
+    let baseline = sandbox.baseline().await.unwrap();
+    for number in [1, 2] {
+        let outcome = run(&sandbox, &baseline, number).await;
+        assert_eq!(outcome.log().tail, "built\n0101\ndeep\nsame\n", "{outcome:?}");
+    }
+    assert!(!fixture.folder.path().join("slot.replaced").exists());
 }
 
 /// Proposes the values of a list, one after the other.

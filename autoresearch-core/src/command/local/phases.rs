@@ -203,7 +203,23 @@ impl Phases<'_> {
 
     /// Runs guards until one fails, and returns the outcome of that. Their output goes to a log of its own: the metric is read
     /// from the run's.
+    ///
+    /// Guards find the files of the commit, whatever the build or the run made of them; the run after them finds what the build made.
     async fn guard(&self, guards: &[JobStep], log: &RunLog) -> Result<Option<Outcome>, SandboxError> {
+        if guards.is_empty() {
+            return Ok(None);
+        }
+        let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
+        let replaced = match blocking(move || slot.restore(&tree)).await {
+            Ok(replaced) => replaced,
+            // Something of the candidate is in the way.
+            Err(error @ SandboxError::Io { .. }) => {
+                let message = format!("guard failed: the committed files cannot be put back: {error}");
+                let log = RunLog { phase: Phase::Guard, ..log.clone() };
+                return Ok(Some(Outcome::Crashed { message, log }));
+            }
+            Err(error) => return Err(error),
+        };
         for guard in guards {
             let mut step = guard.clone();
             step.environment.extend(self.job.devices.environment.iter().cloned());
@@ -218,7 +234,11 @@ impl Phases<'_> {
                 Ended::Finished(ended) => return failed_guard(&step.argv, &ended, log).map(Some),
             }
         }
-        Ok(None)
+        blocking(move || {
+            let failed = |e| SandboxError::io("putting the build's files back".to_owned(), e);
+            replaced.put_back().map(|()| None).map_err(failed)
+        })
+        .await
     }
 
     async fn execute(&self, phase: Phase, step: &JobStep, log: &RunLog) -> Result<Ended, SandboxError> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::tree::{Tree, set_mode, write_file};
 use super::remove::{abandon, beside, make_usable, remove_abandoned, remove_folder};
+use super::replaced::Replaced;
 use crate::git::{FileMode, Listing, ObjectId};
 use crate::sandbox::SandboxError;
 
@@ -69,9 +70,15 @@ impl Slot {
         beside(&self.root, ".layers")
     }
 
+    /// The folder for what a build or a run put in the place of committed files, while guards run. It is removed before and after
+    /// each trial.
+    fn replaced(&self) -> PathBuf {
+        beside(&self.root, ".replaced")
+    }
+
     /// The folders beside the candidate's that are removed before and after each trial.
-    fn beside(&self) -> [PathBuf; 4] {
-        [self.scratch(), self.home(), self.built(), self.layers()]
+    fn beside(&self) -> [PathBuf; 5] {
+        [self.scratch(), self.home(), self.built(), self.layers(), self.replaced()]
     }
 
     /// The slot beside this one in which what a run left is evaluated.
@@ -128,23 +135,38 @@ impl Slot {
     fn try_fill(&self, tree: &Tree, files: &Listing) -> Result<(), SandboxError> {
         let folders = folders(files);
         // A candidate may have put a link to a folder of the user in its place: that one is not ours to empty.
-        if !is_folder(&self.root) {
-            remove_folder(&self.root).map_err(|e| SandboxError::io(format!("removing {}", self.root.display()), e))?;
-        }
-        make_folder(&self.root)?;
+        put_folder(&self.root, None)?;
         for left in self.beside() {
             remove_folder(&left).map_err(|e| SandboxError::io(format!("emptying {}", left.display()), e))?;
         }
         make_folder(&self.scratch())?;
         self.remove_strangers(files, &folders)?;
-        for folder in &folders {
-            make_folder(&self.root.join(folder))?;
+        self.put_files(tree, files, None)?;
+        tree.put_repository(&self.root)
+    }
+
+    /// Puts the files of `tree` back into a folder that it was filled with. Files that do not differ are not written, and what is not
+    /// of the tree stays. Whatever lies in the place of a file or a folder is moved aside, and can be put back.
+    pub(super) fn restore(&self, tree: &Tree) -> Result<Replaced, SandboxError> {
+        let mut replaced = Replaced::new(self.replaced());
+        put_folder(&self.root, Some(&mut replaced))?;
+        self.put_files(tree, &*tree.listing()?, Some(&mut replaced))?;
+        Ok(replaced)
+    }
+
+    /// Makes the folders of a tree, and writes the files that differ. What lies in their place is removed, or moved aside.
+    fn put_files(&self, tree: &Tree, files: &Listing, mut replaced: Option<&mut Replaced>) -> Result<(), SandboxError> {
+        for folder in folders(files).iter().filter(|folder| !folder.as_os_str().is_empty()) {
+            put_folder(&self.root.join(folder), replaced.as_deref_mut())?;
         }
         for (path, file) in files.iter().filter(|(_, file)| file.mode != FileMode::Submodule) {
             let place = self.root.join(path);
             let failed = |e| SandboxError::io(format!("writing {}", place.display()), e);
             if file.is_file() && may_hold(&place, tree, file.blob)? && holds(&place, file.blob) {
-                set_mode(&place, file.mode == FileMode::Executable).map_err(failed)?;
+                // A mode that a build set is no other content, and cannot be put back.
+                if replaced.is_none() {
+                    set_mode(&place, file.mode == FileMode::Executable).map_err(failed)?;
+                }
                 continue;
             }
             let content = tree.read(file.blob)?;
@@ -152,10 +174,10 @@ impl Slot {
                 continue;
             }
             // A new file rather than new content: what lies there may be a link to something outside.
-            let _ = fs::remove_file(&place);
+            clear(&place, replaced.as_deref_mut()).map_err(failed)?;
             write_file(&place, path, file.mode, &content).map_err(failed)?;
         }
-        tree.put_repository(&self.root)
+        Ok(())
     }
 
     /// Removes everything that is not of the tree.
@@ -198,6 +220,23 @@ fn folders(files: &Listing) -> BTreeSet<&Path> {
 /// Tells whether a folder is at this path, and no link to one.
 fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+}
+
+/// Makes a folder, and no link to one, at this path. What lies in its place is removed, or moved aside.
+fn put_folder(place: &Path, replaced: Option<&mut Replaced>) -> Result<(), SandboxError> {
+    if !is_folder(place) {
+        clear(place, replaced).map_err(|e| SandboxError::io(format!("removing {}", place.display()), e))?;
+    }
+    make_usable(place);
+    make_folder(place)
+}
+
+/// Removes what lies at a path, or moves it aside.
+fn clear(place: &Path, replaced: Option<&mut Replaced>) -> std::io::Result<()> {
+    match replaced {
+        Some(replaced) => replaced.take(place),
+        None => remove_folder(place),
+    }
 }
 
 fn make_folder(folder: &Path) -> Result<(), SandboxError> {
