@@ -184,9 +184,10 @@ impl CommandSandbox {
         };
         let base = &self.workspace.base;
         let mut job = trial::job(commands, tag.clone(), (tree(&candidate.revision), tree(base)), trial)?;
-        // Experiment 0 is the baseline, which has other constants than the base where a preset says so.
-        job.is_baseline =
-            candidate.revision == *base || trial.experiment.is_baseline() && trial.purpose == Purpose::Search;
+        // Experiment 0 is the baseline, which has other constants than the base where a preset says so. A measurement beside the
+        // search leaves nothing to candidates, whichever files it is of.
+        let is_base = candidate.revision == *base || trial.experiment.is_baseline();
+        job.is_baseline = is_base && trial.purpose == Purpose::Search;
         if trial.purpose != Purpose::Search || self.guarded().contains(&candidate.fingerprint) {
             (job.before, job.after) = Default::default();
         }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -18,6 +17,7 @@ mod evaluate;
 mod keep;
 mod phases;
 mod place;
+mod priming;
 mod record;
 mod remove;
 mod replaced;
@@ -26,6 +26,7 @@ mod slot;
 
 use phases::Phases;
 use place::{Place, SLOT, blocking};
+use priming::{Priming, Turn};
 pub use slot::Slot;
 
 /// Runs jobs on this machine, one at a time in each of its slots.
@@ -47,8 +48,8 @@ pub struct LocalExecutor {
     builds: tokio::sync::Mutex<()>,
     logs: PathBuf,
     isolation: Isolation,
-    /// True once a job of the baseline has left pristine folders as candidates are to find them.
-    is_primed: AtomicBool,
+    /// Turns of jobs at the pristine folders.
+    priming: Priming,
     running: Mutex<HashMap<JobName, Running>>,
 }
 
@@ -84,7 +85,7 @@ impl LocalExecutor {
             builds: tokio::sync::Mutex::default(),
             logs: logs.into(),
             isolation: Isolation::default(),
-            is_primed: AtomicBool::default(),
+            priming: Priming::default(),
             running: Mutex::default(),
         }
     }
@@ -129,7 +130,8 @@ impl LocalExecutor {
         })
     }
 
-    fn phases<'a>(&'a self, job: &'a Job, cancel: &'a Cancel) -> Result<Phases<'a>, SandboxError> {
+    /// The phases of a job, once it may use the pristine folders.
+    async fn phases<'a>(&'a self, job: &'a Job, cancel: &'a Cancel) -> Result<(Phases<'a>, Turn<'a>), SandboxError> {
         let enforcement = self.isolation.enforcement();
         if self.isolation.level == IsolationLevel::Strict && !enforcement.is_full() {
             return Err(SandboxError::Other(format!(
@@ -137,15 +139,18 @@ impl LocalExecutor {
                  isolation, or start the run elsewhere"
             )));
         }
-        Ok(Phases {
-            place: self.place(job)?,
+        let place = self.place(job)?;
+        let turn = self.priming.begin(&self.isolation.pristine, &self.logs, job.is_baseline, cancel).await?;
+        let phases = Phases {
+            place,
             builds: &self.builds,
             logs: &self.logs,
             isolation: &self.isolation,
-            primes: job.is_baseline && !self.is_primed.load(Ordering::Relaxed),
+            primes: turn.primes(),
             job,
             cancel,
-        })
+        };
+        Ok((phases, turn))
     }
 
     async fn remember(&self, name: &JobName, outcome: &Outcome) -> Result<(), SandboxError> {
@@ -158,10 +163,10 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     async fn run(&self, job: &Job, cancel: &Cancel) -> Result<Outcome, SandboxError> {
         let registered = self.register(&job.name, cancel)?;
-        let phases = self.phases(job, &registered.cancel)?;
+        let (phases, turn) = self.phases(job, &registered.cancel).await?;
         let outcome = phases.build_and_run().await?;
-        if phases.primes && matches!(outcome, Outcome::Completed(_)) {
-            self.is_primed.store(true, Ordering::Relaxed);
+        if matches!(outcome, Outcome::Completed(_)) {
+            turn.complete(&self.isolation.pristine, &self.logs)?;
         }
         self.remember(&job.name, &outcome).await?;
         Ok(outcome)
@@ -169,7 +174,8 @@ impl Executor for LocalExecutor {
 
     async fn build(&self, job: &Job, cancel: &Cancel) -> Result<Option<Outcome>, SandboxError> {
         let registered = self.register(&job.name, cancel)?;
-        let failed = self.phases(job, &registered.cancel)?.build_ahead().await?;
+        let (phases, _turn) = self.phases(job, &registered.cancel).await?;
+        let failed = phases.build_ahead().await?;
         if let Some(outcome) = &failed {
             self.remember(&job.name, outcome).await?;
         }

@@ -320,6 +320,41 @@ async fn a_file_of_which_a_part_is_copied_is_not_run() {
     assert!(outcome.log().tail.ends_with("ran\n"), "{outcome:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pristine_folders_are_written_by_one_job_and_once() {
+    let machine = Machine::new();
+    let place = |name: &str| machine.folder.path().join(name);
+    let executor = || {
+        let executor = LocalExecutor::new([place("slots/0"), place("slots/1")], place("logs"));
+        executor.isolated(Isolation::best_effort().pristine(place("target")))
+    };
+    let job = |slot: u32, is_baseline: bool| {
+        let script =
+            format!("cd {}; echo x >> built; sleep 0.1; echo x >> built; cat built | wc -l", place("target").display());
+        let argv = ["bash", "-c", &script].map(str::to_owned).to_vec();
+        let tree = Tree::new([("a", "1\n")]).unwrap();
+        let mut job = Job::new(JobName::new("t", slot.to_string()), tree, argv, Duration::from_secs(30));
+        (job.slot, job.is_baseline) = (slot, is_baseline);
+        job
+    };
+    let lines = async |executor: &LocalExecutor, job: Job| {
+        executor.run(&job, &Cancel::new()).await.unwrap().log().tail.trim().to_owned()
+    };
+    let built = || std::fs::read_to_string(place("target/built")).unwrap().lines().count();
+    let first = executor();
+    let (one, other) = tokio::join!(lines(&first, job(0, true)), lines(&first, job(1, true)));
+    let mut both = [one, other];
+    both.sort();
+    // The second one waits for the first, and sees all of what that left.
+    assert_eq!((both, built()), (["2", "4"].map(str::to_owned), 2));
+    let resumed = executor();
+    let (candidate, baseline) = tokio::join!(lines(&resumed, job(0, false)), lines(&resumed, job(1, true)));
+    assert_eq!((candidate.as_str(), baseline.as_str(), built()), ("4", "4", 2));
+    // What is gone is made again.
+    std::fs::remove_dir_all(place("target")).unwrap();
+    assert_eq!((lines(&resumed, job(0, true)).await.as_str(), built()), ("2", 2));
+}
+
 #[tokio::test]
 async fn a_path_on_the_way_to_which_is_a_link_is_open() {
     let machine = Machine::new();
