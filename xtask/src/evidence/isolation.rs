@@ -70,6 +70,10 @@ const LINES: &[held::Held] = &[
     held::suite(&["verify::a_line_of_somebody_else_is_named_and_set_aside_with_a_copy"]),
 ];
 
+/// Attempts that succeed without walls, at least: root has 89 on an ordinary Linux, another user 73, who may not try the others. A few are
+/// less where a program is missing; many less, and the figure would say nothing.
+const ATTEMPTS: f64 = 70.0;
+
 fn attempts() -> Result<Line, String> {
     let words = figure::printed("processes", "isolation::what_a_candidate", "attempts")?;
     let number = |key| number(&words, key);
@@ -77,7 +81,7 @@ fn attempts() -> Result<Line, String> {
     let could = tried - idle;
     let value =
         format!("{open} of {could} attempts that succeed without walls succeed behind them ({tried} were tried)");
-    Ok(Line::Measured(could >= 25.0 && open == 0.0, value, "none of 25"))
+    Ok(Line::Measured(could >= ATTEMPTS && open == 0.0, value, "none of 70"))
 }
 
 /// The layouts that `init` sets up, each run behind the walls that it writes.

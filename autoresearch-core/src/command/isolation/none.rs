@@ -23,7 +23,20 @@ pub(super) fn prepare(_: &Layer) -> std::io::Result<()> {
     Ok(())
 }
 
-pub(super) fn protections(_: &Isolation) -> Vec<Protection> {
-    let why = || Err(format!("not on {}", std::env::consts::OS));
-    ["files", "network", "system calls", "capabilities"].map(|name| protection(name, why())).into()
+/// The protections that Linux has, none of which holds here.
+pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
+    let always = [
+        "files",
+        "other processes",
+        "what can be seen",
+        "process namespace",
+        "system calls",
+        "capabilities",
+        "descriptors",
+        "environment",
+    ];
+    let pristine = (!isolation.pristine.is_empty()).then_some("pristine");
+    let network = (!isolation.network).then_some("network");
+    let names = always.into_iter().chain(pristine).chain(network).chain(["user"]);
+    names.map(|name| protection(name, Err(format!("not on {}", std::env::consts::OS)))).collect()
 }
