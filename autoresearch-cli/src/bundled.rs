@@ -2,6 +2,7 @@
 
 mod collect;
 mod machine;
+mod openings;
 mod repeat;
 mod repeatable;
 mod unpacked;

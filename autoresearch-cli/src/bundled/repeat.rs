@@ -9,6 +9,7 @@ use autoresearch_core::internal::journal::{Entry, Record};
 use autoresearch_core::{Cancel, Commands, Experiment, ExperimentId, Side, State};
 use clap::ValueEnum;
 
+use super::openings::openings;
 use super::unpacked::Unpacked;
 use crate::error::CommandError;
 use crate::placeholders::{Placeholders, Provided};
@@ -68,11 +69,12 @@ pub async fn repeat(
     let base = header.base.clone().ok_or_else(|| CommandError::NothingMeasured(bundle.run.tag.clone()))?;
     let session = session(bundle, walls)?;
     let commands = commands(&session, &header.policy);
+    // What its paths lead to depends on the links that it commits.
+    bundle.repository_in(&session.repository.root, false)?.check_out(&base)?;
     if walls != Walls::Bundle {
         check_openings(&session, &commands, bundle.folder())?;
     }
     check_needs(&session, &header.policy)?;
-    bundle.repository_in(&session.repository.root, false)?.check_out(&base)?;
     warn(&session.isolation());
     let sandbox = session.sandbox(commands, &base, "logs")?;
     let mut repeated = Vec::new();
@@ -143,39 +145,9 @@ fn session(bundle: &Unpacked, walls: Walls) -> Result<Session, CommandError> {
     Ok(Session { repository, config, placeholders, plan, tag, branch, history: String::new() })
 }
 
-/// The folders of a system in which nothing is private.
-const SYSTEM: [&str; 11] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt", "/nix", "/gnu", "/dev", "/proc", "/sys"];
-
-/// The files of this machine that commands name: behind walls, what a command names is for it to read.
-fn named(commands: &Commands, own: &Path) -> Vec<String> {
-    let guards = commands.guards.iter().flat_map(|guard| &guard.argv);
-    let arguments = commands.build.iter().chain(&commands.run).chain(guards).cloned();
-    let values = commands.environment.iter().map(|(_, value)| value.to_string_lossy().into_owned());
-    let paths = arguments.chain(values).map(|text| text.split_once('=').map_or(text.clone(), |(_, path)| path.into()));
-    let is_foreign = |text: &String| {
-        let path = Path::new(text);
-        let is_usual = SYSTEM.iter().any(|folder| path.starts_with(folder)) || path.starts_with(own);
-        path.is_absolute() && !is_usual && path.exists()
-    };
-    paths.filter(is_foreign).collect()
-}
-
 /// Fails if a configuration asks for something outside of its walls: somebody else wrote it.
 fn check_openings(session: &Session, commands: &Commands, own: &Path) -> Result<(), CommandError> {
-    let (config, placeholders) = (&session.config, &session.placeholders);
-    let isolation = &config.isolation;
-    let mut openings: Vec<String> = Vec::new();
-    openings.extend(isolation.read.iter().map(|path| format!("reads {path}")));
-    openings.extend(isolation.write.iter().map(|path| format!("writes {path}")));
-    // What the bundle's baseline builds stays in the bundle's own folder.
-    let is_own = |path: &&String| placeholders.place(path).starts_with(own);
-    openings.extend(isolation.pristine.iter().filter(|path| !is_own(path)).map(|path| format!("writes {path}")));
-    // The engine's program would run outside of all walls.
-    openings.extend(isolation.container.iter().map(|engine| format!("runs in containers of {engine}")));
-    openings.extend(isolation.network.then(|| "uses the network".to_owned()));
-    let elsewhere = |path: &&String| matches!(placeholders.provided(path), Provided::Elsewhere(_));
-    openings.extend(config.workspace.share.iter().filter(elsewhere).map(|path| format!("reads {path}")));
-    openings.extend(named(commands, own).into_iter().map(|path| format!("reads {path}")));
+    let openings = openings(session, commands, own);
     if openings.is_empty() {
         return Ok(());
     }

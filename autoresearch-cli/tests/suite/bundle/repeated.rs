@@ -62,6 +62,47 @@ fn walls_that_a_bundle_opens_are_told_first() {
     assert!(said.contains(&format!("its code reads {}", secret.display())), "{said}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_bundle_gets_out_by_no_path() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().canonicalize().unwrap();
+    let place = |name: &str| root.join(name).display().to_string();
+    let (secret, kept, data) = (place("secret"), place("kept"), place("data"));
+    for path in [&secret, &kept, &data] {
+        std::fs::write(path, "1").unwrap();
+    }
+    let more = format!(
+        "{STRICT}[isolation]\nlevel = 'best-effort'\npristine = ['{{cache}}/../built', '{{target}}']\n\
+         [environment]\nMY_A = '/usr/..{secret}'\nMY_B = '/proc/self/root{secret}'\nMY_C = '{{repo}}/link'\n\
+         MY_D = '{{cache}}/../secret'\nMY_E = '/usr/bin/env'\nMY_F = '{{target}}'\n\
+         [build]\ncommand = ['true']\nkeeps = ['{kept}']\n\
+         [evaluate]\ncommand = ['sh', '-c', 'cat {{inputs}}/out > $AUTORESEARCH_RESULT', '{secret}']\n\
+         inputs = ['out']\nshare = ['{data}']\n"
+    );
+    let repository = Repository::running(&format!("{{ {PRINT_SUM}\n}} | tee out"), &more);
+    std::os::unix::fs::symlink(&secret, repository.folder.join("link")).unwrap();
+    repository.commit("a link");
+    repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    let said = unsound(&bundle(&repository), &["--rerun", "best"]);
+    let listed = said.split_once("opens the walls: its code ").map(|(_, rest)| rest.split_once("; read it").unwrap().0);
+    let listed: Vec<&str> = listed.unwrap_or_else(|| panic!("{said}")).split(", ").collect();
+    let expected = [
+        "writes {cache}/../built".to_owned(),
+        format!("reads {data}"),
+        format!("reads {secret}"),
+        format!("reads /usr/..{secret}"),
+        format!("reads /proc/self/root{secret}"),
+        "/work/link".to_owned(),
+        "/cache/../secret".to_owned(),
+        format!("reads {kept}"),
+    ];
+    for (listed, expected) in listed.iter().zip(&expected) {
+        assert!(listed.ends_with(expected), "{listed} is not {expected}");
+    }
+    assert_eq!(listed.len(), expected.len(), "{said}");
+}
+
 #[test]
 fn variables_have_the_values_of_the_journal_and_secrets_none() {
     let script = "echo ---; echo \"score: $FACTOR\"; echo \"$MY_API_TOKEN\" > /dev/null";
