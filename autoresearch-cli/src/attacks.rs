@@ -170,7 +170,12 @@ impl Attacks {
     }
 
     #[cfg(not(target_os = "linux"))]
-    pub async fn carry_out(&self, _: &Cancel, _: impl Fn(&AttackFinding)) -> Result<Vec<AttackFinding>, CommandError> {
+    pub async fn carry_out(
+        &self,
+        _: &str,
+        _: &Cancel,
+        _: impl Fn(&AttackFinding),
+    ) -> Result<Vec<AttackFinding>, CommandError> {
         Ok(Vec::new())
     }
 }
