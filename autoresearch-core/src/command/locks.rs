@@ -280,7 +280,7 @@ mod tests {
         symlink(&outside, hub.join("folder-again")).unwrap();
         symlink(&hub, outside.join("back")).unwrap();
         symlink("nothing", hub.join("gone")).unwrap();
-        let locks = Locks::new(&[hub.clone()]);
+        let locks = Locks::new(std::slice::from_ref(&hub));
         let changed = || matches!(locks.check(), Err(SandboxError::LockedChanged { .. }));
         let snapshots = digest(&hub.join("snapshots")).unwrap();
         assert!(!changed() && !changed());
