@@ -24,7 +24,7 @@ pub(crate) use arm::mean_of as mean;
 pub use constrained::{Constrained, Limit};
 pub use ladder::Ladder;
 pub(crate) use machines::on_one_machine;
-pub use noise::Noise;
+pub use noise::{Noise, mean as mean_of_scores};
 pub use noise_aware::{NoiseAware, NoiseAwareSettings};
 pub use paired::Paired;
 pub use pareto::{Objective, Pareto};

@@ -5,6 +5,7 @@
 //! Design of Experiments*, 1935, chapter IV). The intervals of the keeps hold all together, by Bonferroni's inequality (Dunn,
 //! *Multiple comparisons among means*, Journal of the American Statistical Association 56, 1961).
 
+use autoresearch_core::internal::mean;
 use autoresearch_core::{Direction, Noise, Score};
 
 use super::plan::{Form, Plan, Recheck};
@@ -83,8 +84,10 @@ impl Results {
         let plan = &record.plan;
         let table = Table::of(record);
         let noise = table.noise();
-        // Few values may agree by luck. That there is no noise is believed only where the run saw none either.
-        let is_exact = noise.sigma() == Some(0.0) && known.sigma().unwrap_or_default() == 0.0;
+        // Few values may agree by luck. That there is no noise is believed only where the run has measured a revision twice and
+        // saw none either. `strict`, which measures none twice, says nothing of it: it is also the rule of runs with noise that must
+        // be as karpathy's.
+        let is_exact = noise.sigma() == Some(0.0) && known.sigma() == Some(0.0);
         let compare = |recheck: &Recheck, among: usize| {
             let arms = recheck.arms.unwrap_or_default();
             let failure = [arms.0, arms.1].into_iter().find_map(|arm| record.failure(arm)).map(str::to_owned);
@@ -169,7 +172,7 @@ impl Table {
             let width = match error > 0.0 {
                 true => error * noise.quantile(level / 2.0),
                 // All scores of a side are equal, which luck brings with this probability.
-                false if !is_exact && 2.0 * separated(gains.len()) > level => gain.abs(),
+                false if !is_exact && equal_by_luck(gains.len()) > level => gain.abs(),
                 false => 0.0,
             };
             (gain - width, gain + width)
@@ -184,14 +187,10 @@ impl Table {
     }
 }
 
-/// The probability that luck puts all scores of one arm above all of another, `rounds` of each: one of all ways to choose them.
-fn separated(rounds: usize) -> f64 {
-    (0..rounds).map(|at| (at + 1) as f64 / (rounds + at + 1) as f64).product()
-}
-
-fn mean(scores: &[f64]) -> Option<f64> {
-    let first = scores.first()?;
-    Some(first + scores.iter().map(|score| score - first).sum::<f64>() / scores.len() as f64)
+/// The probability that luck makes all scores of one arm equal and all of another equal to another value, `rounds` of each: two of all
+/// ways to share them out, either value above the other.
+pub(super) fn equal_by_luck(rounds: usize) -> f64 {
+    2.0 * (0..rounds).map(|at| (at + 1) as f64 / (rounds + at + 1) as f64).product::<f64>()
 }
 
 #[cfg(test)]

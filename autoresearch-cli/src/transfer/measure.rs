@@ -8,6 +8,7 @@ use autoresearch_core::{Cancel, ExperimentId, Sandbox, SandboxError, Trial};
 
 use super::plan::Planned;
 use super::record::{Measured, Record};
+use super::repeats::wall_clock;
 use super::setting::{Given, commands};
 use crate::error::CommandError;
 use crate::remeasure::score;
@@ -71,7 +72,7 @@ pub async fn measure(
                 told(format!("round {round}: {} gives no number: {why}{path}", arm.name));
             }
         }
-        let seconds = (log.build + log.elapsed).as_secs_f64();
+        let seconds = wall_clock(log).as_secs_f64();
         record.add(Measured { at: Moment::now(), round, arm: place, seed, seconds, result })?;
     }
     Ok(Ended::Done)

@@ -30,7 +30,7 @@ pub struct Measured {
     pub arm: usize,
     /// The seed, which all arms share in a round.
     pub seed: u64,
-    /// Wall clock of the build and the run.
+    /// Wall clock of the build, the run and the evaluation.
     pub seconds: f64,
     /// Its score, or why there is none.
     pub result: Result<Score, String>,

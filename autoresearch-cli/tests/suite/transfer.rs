@@ -102,7 +102,7 @@ fn each_keep_and_their_sum_are_measured_under_another_setting() {
     let transfer = ["transfer", "--from", "t", "--set", "SIZE=40"];
     let listed = repository.succeeds(&[&transfer[..], &["--dry-run"]].concat());
     for part in [
-        "3 rounds of 6 revisions; 18 trials are left, about ",
+        "5 rounds of 6 revisions; 30 trials are left, about ",
         "SIZE = 40 (10 in the run)",
         "001 FIRST is 4: keep 001 against baseline\n",
         "004 FIRST is 3: keeps up to 004 against keeps up to 003 (it does not apply alone: it conflicts with the baseline in work.sh",
@@ -131,14 +131,14 @@ fn each_keep_and_their_sum_are_measured_under_another_setting() {
 
     // The same command measures nothing anew; more repeats go on with the record.
     let record = records(&repository).pop().unwrap();
-    assert_eq!(lines(&record).len(), 1 + 3 * 6, "{:?}", lines(&record));
+    assert_eq!(lines(&record).len(), 1 + 5 * 6, "{:?}", lines(&record));
     let again = answer(&repository, "transfer", &[&transfer[..], &["--json"]].concat());
-    assert_eq!((&again["rounds"], &again["trials_left"], &again["dry_run"]), (&3.into(), &0.into(), &false.into()));
+    assert_eq!((&again["rounds"], &again["trials_left"], &again["dry_run"]), (&5.into(), &0.into(), &false.into()));
     let expected =
         ["alone transferred", "alone transferred", "alone worse", "on_earlier transferred", "replaced replaced"];
     assert_eq!(verdicts(&again), [&expected[..], &["alone transferred"]].concat());
-    let more = answer(&repository, "transfer", &[&transfer[..], &["--json", "--repeats", "4"]].concat());
-    assert_eq!((&more["rounds"], &more["trials"]), (&4.into(), &24.into()));
+    let more = answer(&repository, "transfer", &[&transfer[..], &["--json", "--repeats", "6"]].concat());
+    assert_eq!((&more["rounds"], &more["trials"]), (&6.into(), &36.into()));
     assert_eq!(records(&repository), [record]);
 
     // The report and the experiment show it.
@@ -212,7 +212,7 @@ fn a_transfer_that_was_killed_goes_on_where_it_was() {
 
     // A limit of time ends it between two trials.
     let said = repository.succeeds(&["transfer", "--set", "SIZE=50", "--hours", "0.0000001"]);
-    assert!(said.contains("the time is over: 15 trials are left; the same command goes on"), "{said}");
+    assert!(said.contains("the time is over: 25 trials are left; the same command goes on"), "{said}");
 }
 
 #[test]

@@ -132,7 +132,7 @@ const SHIFT: f64 = 0.002;
 const EVENT: f64 = 0.001;
 
 /// Computes the mean; `None` of an empty slice.
-pub(crate) fn mean(scores: &[f64]) -> Option<f64> {
+pub fn mean(scores: &[f64]) -> Option<f64> {
     let first = scores.first()?;
     Some(first + scores.iter().map(|score| score - first).sum::<f64>() / scores.len() as f64)
 }

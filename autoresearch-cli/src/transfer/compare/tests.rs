@@ -74,13 +74,13 @@ fn one_round_tells_nothing_and_an_unfinished_one_does_not_count() {
 
 #[test]
 fn an_arm_without_a_number_leaves_the_others_alone() {
-    let found = results(&[vec![2.0, 2.0], vec![f64::NAN], vec![1.0, 1.0]]);
-    assert_eq!((found.keeps[0].verdict, found.sum.verdict, found.rounds), (Verdict::NoNumber, Verdict::Transferred, 2));
+    let found = results(&[vec![2.0; 4], vec![f64::NAN], vec![1.0; 4]]);
+    assert_eq!((found.keeps[0].verdict, found.sum.verdict, found.rounds), (Verdict::NoNumber, Verdict::Transferred, 4));
     assert_eq!(found.keeps[0].failure.as_deref(), Some("it crashed"));
 }
 
 #[test]
-fn equal_scores_are_luck_where_the_run_had_noise() {
+fn equal_scores_are_luck_unless_the_run_saw_no_noise() {
     let known = Noise::default().with(&[0.90, 0.91, 0.90]);
     let found = |rounds: usize, known: &Noise| {
         let record = record(&[vec![0.91; rounds], vec![0.90; rounds], vec![0.90; rounds]]);
@@ -89,6 +89,10 @@ fn equal_scores_are_luck_where_the_run_had_noise() {
     // Two of C(6, 3) = 20 ways, and of C(8, 4) = 70.
     assert_eq!((found(3, &known), found(4, &known)), (Verdict::NotShown, Verdict::Transferred));
     assert_eq!(found(2, &Noise::default().with(&[0.9, 0.9])), Verdict::Transferred, "the run saw no noise either");
+    // A run that measured nothing twice, as under `strict`, has seen no noise and no exact number.
+    let unknown = Noise::default();
+    assert_eq!((found(2, &unknown), found(3, &unknown)), (Verdict::NotShown, Verdict::NotShown));
+    assert_eq!(found(4, &unknown), Verdict::Transferred);
     assert_eq!(results(&[vec![1.0; 3], vec![1.0; 3], vec![1.0; 3]]).sum.verdict, Verdict::NotShown);
 }
 
