@@ -19,7 +19,7 @@ use crate::session::{LockedRun, Session};
 use crate::text::terminal;
 use crate::transfer::{Ended, Given, Planned, Recheck, Record, default_repeats, measure, pair, plan, usual_trial};
 
-/// Measure the keeps of a run under another setting, each alone and all together. The run stays as it is.
+/// Measure the kept changes of a run again under another setting, each alone and all together. The run stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  autoresearch transfer --from mar8 --set DEPTH=8")]
 pub struct TransferArgs {
@@ -28,10 +28,10 @@ pub struct TransferArgs {
     /// The run [default: the latest one]
     #[arg(long, value_name = "TAG", alias = "tag")]
     from: Option<String>,
-    /// A constant in the files of every revision; may be repeated.
+    /// Set a constant in the files of every revision; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
-    /// A variable of builds and runs; may be repeated.
+    /// Set an environment variable for builds and runs; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     env: Vec<(String, String)>,
     /// The command line in place of `[run] command`.
