@@ -3,10 +3,10 @@
 use tch::Device;
 use thiserror::Error;
 
+use crate::libraries::Libtorch;
 use crate::ops::memory;
 
 pub mod driver;
-mod libraries;
 
 use driver::Driver;
 
@@ -117,13 +117,10 @@ fn keep_freed_memory() {
 /// Loads libtorch's part for CUDA, or for ROCm, whose devices have the same names, and makes it ready for the device `index`.
 #[cfg(unix)]
 fn load_cuda(index: usize) -> Result<(), NoCuda> {
-    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
-    let (libtorch, cuda) = libraries::loaded(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default());
-    for path in libtorch.iter().flat_map(|folder| libraries::beside(folder)) {
-        // SAFETY: a library of CUDA, which does nothing when it is loaded. Who needs one that cannot be loaded says so.
-        let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
-        let _ = library.map(std::mem::forget);
-    }
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    let libtorch = Libtorch::here();
+    libtorch.preload();
+    let cuda = libtorch.cuda;
     let no_cuda = |text: String| NoCuda { text, cuda };
     // Before CUDA's allocator is used the first time, when it reads its settings.
     memory::expand_segments().map_err(|e| no_cuda(e.to_string()))?;

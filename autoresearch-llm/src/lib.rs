@@ -18,6 +18,7 @@ pub mod workload;
 
 pub mod loader;
 
+mod libraries;
 pub mod ops;
 
 pub mod batch;

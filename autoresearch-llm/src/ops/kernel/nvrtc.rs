@@ -1,16 +1,12 @@
 //! NVRTC, the compiler for kernels that comes with every CUDA build of libtorch.
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::OnceLock;
 
 use libloading::Library;
 
-/// Its names by version, the newest first.
-const NAMES: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
-/// Where Python's packages have it, beside torch's folder `torch/lib`.
-const BESIDE_TORCH: [&str; 2] = ["../../nvidia/cu13/lib", "../../nvidia/cuda_nvrtc/lib"];
+use crate::libraries::Libtorch;
 
 /// A kernel as machine code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +37,17 @@ struct Nvrtc {
     destroy: unsafe extern "C" fn(*mut Handle) -> c_int,
 }
 
+/// The options for a GPU such as `sm_90`.
+pub(super) fn options(architecture: &str) -> [String; 3] {
+    [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "--ptxas-options=-v".into()]
+}
+
 /// Compiles `text` for a GPU such as `sm_90`.
 pub(super) fn compile(text: &str, architecture: &str) -> Result<Compiled, String> {
     let nvrtc = nvrtc()?;
     let source = CString::new(text).map_err(|_| "its source has a zero byte")?;
-    let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".into(), "--ptxas-options=-v".into()];
-    let options: Vec<CString> = options.into_iter().filter_map(|option| CString::new(option).ok()).collect();
+    let options = options(architecture).into_iter().filter_map(|option| CString::new(option).ok());
+    let options: Vec<CString> = options.collect();
     let pointers: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
     let read = |size: unsafe extern "C" fn(Handle, *mut usize) -> c_int,
                 get: unsafe extern "C" fn(Handle, *mut c_char) -> c_int,
@@ -90,14 +91,6 @@ fn nvrtc() -> Result<&'static Nvrtc, String> {
 
 fn open() -> Result<Nvrtc, String> {
     let library = load()?;
-    // It looks for this by name, and not in its own folder; what is loaded already it finds.
-    if let Some(folder) = mapped("libnvrtc.so").as_deref().and_then(Path::parent) {
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        for file in files.filter(|file| file.file_name().to_string_lossy().starts_with("libnvrtc-builtins.so")) {
-            // SAFETY: a library of tables, loaded as NVRTC would.
-            let _ = unsafe { Library::new(file.path()) }.map(std::mem::forget);
-        }
-    }
     // SAFETY: the functions have these types in every version that has them; the library stays loaded.
     let nvrtc = unsafe {
         let version: unsafe extern "C" fn(*mut c_int, *mut c_int) -> c_int = symbol(&library, b"nvrtcVersion\0")?;
@@ -118,14 +111,11 @@ fn open() -> Result<Nvrtc, String> {
     Ok(nvrtc)
 }
 
-/// That of the wheel that libtorch is of, else one that the loader knows.
 fn load() -> Result<Library, String> {
-    let torch = mapped("libtorch_cpu.so").and_then(|path| path.parent().map(Path::to_owned));
-    let beside = torch.iter().flat_map(|folder| BESIDE_TORCH.map(|path| folder.join(path)));
-    let beside: Vec<PathBuf> = beside.flat_map(|folder| NAMES.map(|name| folder.join(name))).collect();
-    let names = beside.into_iter().filter(|path| path.exists()).chain(NAMES.map(PathBuf::from));
+    let libtorch = Libtorch::here();
+    libtorch.preload();
     let mut said = String::new();
-    for name in names {
+    for name in libtorch.nvrtc() {
         // SAFETY: NVRTC's initialisers have no effect beyond itself.
         match unsafe { Library::new(&name) } {
             Ok(library) => return Ok(library),
@@ -144,12 +134,4 @@ fn load() -> Result<Library, String> {
 pub(super) unsafe fn symbol<F: Copy>(library: &Library, name: &[u8]) -> Result<F, String> {
     // SAFETY: as the caller says.
     unsafe { library.get::<F>(name) }.map(|symbol| *symbol).map_err(|error| error.to_string())
-}
-
-/// The path of a library of this process, by the beginning of its name.
-fn mapped(name: &str) -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
-    let named = |path: &&Path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
-    paths.find(named).map(Path::to_owned)
 }
