@@ -102,18 +102,21 @@ impl Launcher for Gpu {
     }
 
     fn load(&self, program: &Program<'_>) -> Result<usize, String> {
-        let make = || compile(program.text, &self.architecture).map(|compiled| compiled.image);
-        let image = cache::cached(&[program.text, &self.architecture, nvrtc::version()?], make)?;
         let name = CString::new(program.name).map_err(|_| "its name has a zero byte")?;
-        let (mut module, mut function) = (ptr::null_mut(), ptr::null_mut());
-        self.within(|| {
-            // SAFETY: the image is a whole cubin; the module is never unloaded.
-            unsafe {
-                self.driver.checked((self.driver.load_module)(&raw mut module, image.as_ptr().cast()))?;
-                self.driver.checked((self.driver.function)(&raw mut function, module, name.as_ptr()))
-            }
-        })?;
-        Ok(function as usize)
+        let make = || compile(program.text, &self.architecture).map(|compiled| compiled.image);
+        let load = |image: &[u8]| {
+            let (mut module, mut function) = (ptr::null_mut(), ptr::null_mut());
+            self.within(|| {
+                // SAFETY: the image is a whole cubin; the module is never unloaded.
+                unsafe {
+                    self.driver.checked((self.driver.load_module)(&raw mut module, image.as_ptr().cast()))?;
+                    self.driver.checked((self.driver.function)(&raw mut function, module, name.as_ptr()))
+                }
+            })?;
+            Ok(function as usize)
+        };
+        let options = nvrtc::options(&self.architecture).join(" ");
+        cache::load_cached(&[program.text, &options, nvrtc::version()?], make, load)
     }
 
     unsafe fn launch(
