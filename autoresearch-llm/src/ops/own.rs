@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Kind, TchError, Tensor, no_grad};
 
+use super::Form;
 use super::kernel::launcher::Launcher;
 use super::kernel::launcher_of;
 use super::kernel::{self, Grid, Kernel};
@@ -31,15 +32,13 @@ kernels! {
     GATE_BACKWARD = "gate_backward" in "gate.cu",
 }
 
-/// Returns true when operations on tensors like this one take kernels of this crate: these are asked for, all of them
-/// compile, and a small one computes what it should.
+/// Returns true when operations on tensors like this one take kernels of this crate; see [`status`].
 pub(super) fn is_taken(tensor: &Tensor) -> bool {
-    super::form() == Ok(super::Form::Fused)
-        && kernel::is_ready(tensor)
-        && status(tensor.device(), tensor.kind()).is_ok()
+    kernel::is_ready(tensor) && status(tensor.device(), tensor.kind()).is_ok()
 }
 
-/// The GPU and its architecture, such as `cuda:0, sm_90`, when operations on tensors of `kind` on `device` take kernels of this crate.
+/// The GPU and its architecture, such as `cuda:0, sm_90`, when operations on tensors of `kind` on `device` take kernels of this crate: these are asked for,
+/// all of them compile, and a small one computes what it should.
 ///
 /// # Errors
 ///
@@ -47,6 +46,12 @@ pub(super) fn is_taken(tensor: &Tensor) -> bool {
 pub fn status(device: Device, kind: Kind) -> Result<String, String> {
     type Found = Result<String, String>;
     static FOUND: Mutex<Vec<(Device, Kind, Found)>> = Mutex::new(Vec::new());
+    match super::form() {
+        Ok(Form::Fused) => {}
+        Ok(Form::Libtorch) => return Err("AUTORESEARCH_OPERATIONS is libtorch".into()),
+        Ok(Form::Plain) => return Err("AUTORESEARCH_OPERATIONS is plain".into()),
+        Err(unknown) => return Err(unknown.to_string()),
+    }
     let launcher = launcher_of(device)?;
     if device == Device::Cpu {
         // A test's, of this thread alone.

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::kernels::emulator::emulated;
 use super::*;
 
 const STEPS: usize = 10;
@@ -144,6 +145,12 @@ fn the_plain_forms_train_alike() {
     // The other tests of this file train with the fused forms, which are the default.
     let said = with("fused", &[NAMED]);
     assert!(said.contains("operations: Ok(Fused), Blocks") && said.contains("1 passed"), "{said}");
+    // Where there are kernels, as in an emulation, they are not taken, and the log does not say so.
+    assert!(said.contains("kernels: Ok(\"emulation\")"), "{said}");
+    for form in ["libtorch", "plain"] {
+        let said = with(form, &[NAMED]);
+        assert!(said.contains(&format!("kernels: Err(\"AUTORESEARCH_OPERATIONS is {form}\")")), "{said}");
+    }
     assert!(with("fsued", &[NAMED]).contains("AUTORESEARCH_OPERATIONS is `fsued`; give fused, libtorch or plain"));
 }
 
@@ -154,6 +161,8 @@ fn what_is_used_is_what_was_named() {
         Err(why) => println!("{why}"),
         form => println!("operations: {form:?}, {:?}", model.attention_kernel()),
     }
+    let (kernels, _) = emulated(false, || ops::status(Device::Cpu, Kind::Float));
+    println!("kernels: {kernels:?}");
 }
 
 #[test]
