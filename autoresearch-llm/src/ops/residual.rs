@@ -31,9 +31,16 @@ impl Stream {
     ///
     /// A tensor of another shape.
     pub fn add(&mut self, branch: &Tensor) -> Result<(), TchError> {
+        if branch.size() != self.x.size() {
+            return Err(TchError::Shape(format!(
+                "a branch is {:?}, and the stream {:?}: they must be of one shape",
+                branch.size(),
+                self.x.size()
+            )));
+        }
         self.add_branch()?;
-        // Other shapes and kinds may still add up, as libtorch has it.
-        match kernels::norms(&self.x) && branch.size() == self.x.size() && branch.kind() == self.x.kind() {
+        // Other kinds may still add up, as libtorch has it.
+        match kernels::norms(&self.x) && branch.kind() == self.x.kind() {
             true => self.branch = Some(branch.shallow_clone()),
             false => self.x = self.x.f_add(branch)?,
         }
@@ -49,7 +56,10 @@ impl Stream {
         if let Some(scale) = [resid, skip].iter().find(|scale| scale.numel() != 1) {
             return Err(TchError::Shape(format!("a scale of the stream is {:?}, not a scalar", scale.size())));
         }
-        if !kernels::norms(&self.x) || [resid, skip].iter().any(|scale| scale.kind() != Kind::Float) {
+        // A branch or a scale may have made another kind of the stream, or another shape, than its origin has.
+        let is_like_origin = self.x.size() == self.origin.size() && self.x.kind() == self.origin.kind();
+        let are_float = [resid, skip].iter().all(|scale| scale.kind() == Kind::Float);
+        if !kernels::norms(&self.x) || !is_like_origin || !are_float {
             self.add_branch()?;
             let x = &self.x;
             self.x = x.f_mul(&resid.to_kind(x.kind()))?.f_add(&self.origin.f_mul(&skip.to_kind(x.kind()))?)?;

@@ -6,8 +6,9 @@ pub mod emulator;
 mod launches;
 mod own;
 
-use autoresearch_llm::ops;
+use autoresearch_llm::ops::{self, norm};
 use autoresearch_llm::ops::kernel::Compiled;
+use autoresearch_llm::ops::residual::Stream;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use cases::{Case, Random};
@@ -69,6 +70,24 @@ fn kernels_compute_the_plain_forms() {
         (exact, ratio) = (exact.max(float), ratio.max(of_others));
     }
     println!("evidence emulated-parity shapes {shapes} float32 {exact:e} bf16_times {ratio:.2}");
+}
+
+#[test]
+fn a_stream_keeps_its_shape_and_mixes_what_is_like_its_origin() {
+    let of = |shape: &[i64], kind| Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind);
+    let (resid, skip) = (Tensor::from(0.5f32), Tensor::from(0.25f32));
+    emulated(false, || {
+        let origin = of(&[1, 3, 9], Kind::BFloat16);
+        let mut stream = Stream::new(&origin);
+        let said = stream.add(&of(&[2, 3, 9], Kind::BFloat16)).unwrap_err().to_string();
+        assert!(said.contains("a branch is [2, 3, 9], and the stream [1, 3, 9]"), "{said}");
+        // A branch of another kind makes another kind of the stream, and the kernel takes one alone.
+        let branch = of(&[1, 3, 9], Kind::Float);
+        stream.add(&branch).unwrap();
+        let found = stream.mix(&resid, &skip).unwrap();
+        let expected = norm::plain(&((&origin + &branch) * 0.5 + &origin * 0.25));
+        assert!(found.kind() == Kind::Float && difference(&found, &expected) < 1e-5);
+    });
 }
 
 #[test]
