@@ -13,7 +13,7 @@ pub struct Program<'a> {
 
 /// A place where kernels run.
 pub trait Launcher: Send + Sync {
-    /// Its name, of which there is no other in this process: such as `cuda:0, sm_90`.
+    /// Its name, unique in this process: such as `cuda:0, sm_90`.
     fn name(&self) -> &str;
 
     /// Compiles and loads a kernel; the number that it returns stands for it.

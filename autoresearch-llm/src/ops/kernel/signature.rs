@@ -84,7 +84,7 @@ fn parameter(text: &str) -> Result<(String, Parameter), String> {
 
 fn unknown(text: &str) -> String {
     format!(
-        "its parameter `{text}` is none: give Global<const K>, Global<K> (K is T, float, bf16 or i64), i64, int or float"
+        "its parameter `{text}` has an unsupported type; use Global<const K>, Global<K> (K is T, float, bf16 or i64), i64, int or float"
     )
 }
 
