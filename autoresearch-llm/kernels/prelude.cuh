@@ -1,5 +1,5 @@
-// The words that every kernel is written in. It is put before a kernel's source, after `#define T`, the type of activations:
-// bf16 or float. The same text is compiled for a GPU by NVRTC, which has no header folder, and for the emulation of the tests
+// The words that every kernel is written in. It is put before a kernel's source, after `#define T`, the type of activations,
+// bf16 or float, and `#define MOST_THREADS`, those of the kernel's largest block. The same text is compiled for a GPU by NVRTC, which has no header folder, and for the emulation of the tests
 // by a C++ compiler, after tests/reference/emulator.h.
 
 #ifndef TOUCHED
@@ -8,7 +8,8 @@
 #endif
 
 #define DEVICE __device__ __forceinline__
-#define KERNEL extern "C" __global__ void
+// A block has all of its registers at once: without the bound the compiler may take more than a large block can have.
+#define KERNEL extern "C" __global__ void __launch_bounds__(MOST_THREADS)
 
 typedef long long i64;
 

@@ -10,7 +10,7 @@ use crate::failure::ok;
 /// `v + 2 * sigmoid(logits) * table[words]`: `v` is batch x sequence x heads x dimension, `logits` has one number for each of its
 /// heads, `table` is vocabulary x (heads * dimension), `words` are batch x sequence 64-bit integers.
 ///
-/// On CUDA a kernel reads the table's rows where it needs them.
+/// On CUDA a kernel reads the table's rows where it needs them. Where a word is not in the table, its result and gradients are NaN.
 ///
 /// # Errors
 ///
@@ -32,14 +32,16 @@ pub fn gated(v: &Tensor, logits: &Tensor, table: &Tensor, words: &Tensor) -> Res
     }
     let rows = b * t * heads;
     let (lanes, grid) = own::of_lanes(rows, size);
-    let numbers = [rows, heads, size, lanes];
+    let vocabulary = table.size()[0];
+    let numbers = [rows, heads, size, vocabulary, lanes];
     custom(
         &[v, logits, table, words],
         |inputs| {
             let [v, logits, table, words] = [0, 1, 2, 3].map(|i: usize| inputs[i].contiguous());
             let output = v.empty_like();
             let tensors = [&v, &logits, &table, &words, &output].map(Argument::from);
-            ok(GATE.launch(grid, &[&tensors[..], &numbers.map(Argument::Int)[..]].concat()));
+            // SAFETY: the shapes fit, as checked above, and the kernel reads no row that the table does not have.
+            ok(unsafe { GATE.launch(grid, &[&tensors[..], &numbers.map(Argument::Int)[..]].concat()) });
             Forward { output, saved: vec![logits, table, words] }
         },
         move |saved, gradient| {
@@ -47,9 +49,12 @@ pub fn gated(v: &Tensor, logits: &Tensor, table: &Tensor, words: &Tensor) -> Res
             let gradient = gradient.contiguous();
             let (grad_logits, embedded) = (logits.empty_like(), gradient.empty_like());
             let tensors = [&gradient, logits, table, words, &grad_logits, &embedded].map(Argument::from);
-            ok(GATE_BACKWARD.launch(grid, &[&tensors[..], &numbers.map(Argument::Int)[..]].concat()));
+            // SAFETY: the gradients have the shapes of what they are gradients of; the rest is as above.
+            ok(unsafe { GATE_BACKWARD.launch(grid, &[&tensors[..], &numbers.map(Argument::Int)[..]].concat()) });
             let embedded = embedded.view([b, t, heads * size]);
-            let grad_table = Tensor::embedding_dense_backward(&embedded, words, table.size()[0], -1, false);
+            // It adds to the row of every word unseen. One that is not in the table brings its NaN to a row that is.
+            let rows = words.clamp(0, vocabulary - 1);
+            let grad_table = Tensor::embedding_dense_backward(&embedded, &rows, vocabulary, -1, false);
             vec![Some(gradient), Some(grad_logits), Some(grad_table), None]
         },
     )

@@ -141,18 +141,21 @@ fn mean_loss_by_kernel(
 fn losses(logits: &Tensor, targets: &Tensor, share: Option<&Tensor>, softcap: f64) -> Result<Tensor, TchError> {
     let (tokens, words) = logits.size2()?;
     let losses = Tensor::empty([tokens], (Kind::Float, logits.device()));
-    CROSS_ENTROPY.launch(
-        Grid { blocks: tokens, threads: own::of_row(words, 256) },
-        &[
-            logits.into(),
-            (&targets.contiguous()).into(),
-            share.into(),
-            (&losses).into(),
-            words.into(),
-            softcap.into(),
-            i64::from(share.is_some()).into(),
-        ],
-    )?;
+    // SAFETY: a block goes through the logits of a token, which has a target and a loss; targets are checked by the kernel.
+    unsafe {
+        CROSS_ENTROPY.launch(
+            Grid { blocks: tokens, threads: own::of_row(words, own::BLOCK) },
+            &[
+                logits.into(),
+                (&targets.contiguous()).into(),
+                share.into(),
+                (&losses).into(),
+                words.into(),
+                softcap.into(),
+                i64::from(share.is_some()).into(),
+            ],
+        )
+    }?;
     Ok(losses)
 }
 

@@ -29,7 +29,8 @@
 //!         return x.f_mul_scalar(by);
 //!     }
 //!     let (x, y) = (x.contiguous(), x.empty_like());
-//!     SCALE.launch(Grid::covering(x.numel(), 256), &[(&x).into(), (&y).into(), by.into()])?;
+//!     // SAFETY: the kernel reads and writes as many elements as either tensor has.
+//!     unsafe { SCALE.launch(Grid::covering(x.numel(), 256), &[(&x).into(), (&y).into(), by.into()]) }?;
 //!     Ok(y)
 //! }
 //!
@@ -64,7 +65,7 @@ use signature::Signature;
 const PRELUDE: &str = include_str!("../../kernels/prelude.cuh");
 
 /// Threads that a block has at most.
-const MOST_THREADS: i64 = 1024;
+pub(in crate::ops) const MOST_THREADS: i64 = 1024;
 
 /// How many threads a kernel is started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,7 @@ impl Grid {
 pub struct Kernel {
     name: &'static str,
     source: &'static str,
+    most_threads: i64,
     signature: OnceLock<Result<Signature, String>>,
     loaded: Mutex<Vec<Loaded>>,
 }
@@ -105,7 +107,18 @@ impl Kernel {
     /// it reads and `Global<K>` for those that it writes, `K` one of `T`, `float`, `bf16` and `i64`; and `i64`, `int` and
     /// `float` for numbers.
     pub const fn new(name: &'static str, source: &'static str) -> Kernel {
-        Kernel { name, source, signature: OnceLock::new(), loaded: Mutex::new(Vec::new()) }
+        Kernel { name, source, most_threads: MOST_THREADS, signature: OnceLock::new(), loaded: Mutex::new(Vec::new()) }
+    }
+
+    /// The kernel for blocks of at most `threads` threads, 1024 without it. The fewer they are, the more registers has each.
+    pub const fn with_most_threads(mut self, threads: i64) -> Kernel {
+        self.most_threads = threads;
+        self
+    }
+
+    /// Threads of the largest block that the kernel is launched with.
+    pub fn most_threads(&self) -> i64 {
+        self.most_threads
     }
 
     /// The name of the function.
@@ -116,14 +129,19 @@ impl Kernel {
     /// Starts the kernel on the stream that libtorch works on; it does not wait for it.
     ///
     /// The arguments must be those that the source declares: as many, tensors for `Global`, of the kinds named there, side by
-    /// side in memory, all on one device. Their shapes are the caller's to check; the kernel knows `count`, the number of a
-    /// tensor's elements, and nothing stops it from reading and writing beyond them.
+    /// side in memory, all on one device.
+    ///
+    /// # Safety
+    ///
+    /// With this grid and these arguments the kernel reads and writes its tensors within their elements alone, and writes none that
+    /// something else holds to be unchanged. Nothing else stops it: it knows `count`, the number of a tensor's elements, but shapes
+    /// and indices are the caller's to check.
     ///
     /// # Errors
     ///
-    /// Arguments that the source does not declare, a grid that no GPU has, a source that does not compile (with the
+    /// Arguments that the source does not declare, a grid that the kernel cannot have, a source that does not compile (with the
     /// compiler's message), no way to run kernels on this device, and failures of the driver.
-    pub fn launch(&self, grid: Grid, arguments: &[Argument<'_>]) -> Result<(), TchError> {
+    pub unsafe fn launch(&self, grid: Grid, arguments: &[Argument<'_>]) -> Result<(), TchError> {
         let failed = |why: String| TchError::Torch(format!("kernel {}: {why}", self.name));
         let signature = self.signature().map_err(failed)?;
         let tensors = || arguments.iter().filter_map(|a| if let Argument::Tensor(t) = a { Some(*t) } else { None });
@@ -132,8 +150,11 @@ impl Kernel {
             return Err(failed(format!("its tensors are on {device:?} and on {:?}", other.device())));
         }
         let (kind, mut values) = signature.values(arguments).map_err(failed)?;
-        if !(1..=MOST_THREADS).contains(&grid.threads) || !(0..i64::from(i32::MAX)).contains(&grid.blocks) {
-            return Err(failed(format!("{grid:?} is none: 1 to {MOST_THREADS} threads, 0 to 2^31 - 2 blocks")));
+        let most = self.most_threads;
+        if !(1..=most).contains(&grid.threads) || !(0..i64::from(i32::MAX)).contains(&grid.blocks) {
+            return Err(failed(format!(
+                "{grid:?} is not a valid grid: give 1 to {most} threads and 0 to 2^31 - 2 blocks"
+            )));
         }
         if grid.blocks == 0 {
             return Ok(());
@@ -142,7 +163,8 @@ impl Kernel {
         let function = self.loaded(launcher.as_ref(), kind).map_err(failed)?;
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(|value| std::ptr::from_mut(value).cast()).collect();
         let [blocks, threads] = [grid.blocks, grid.threads].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
-        // SAFETY: there are as many pointers as the function has parameters, each to a value of the parameter's type.
+        // SAFETY: there are as many pointers as the function has parameters, each to a value of the parameter's type; where the
+        // kernel reads and writes is as the caller says.
         unsafe { launcher.launch(function, blocks, threads, &mut pointers) }.map_err(failed)
     }
 
@@ -166,7 +188,11 @@ impl Kernel {
             Kind::Float => "float",
             other => return Err(format!("its T may be bf16 or float32, not {other:?}")),
         };
-        Ok(format!("#define T {element}\n{PRELUDE}\n#line 1 \"{}\"\n{}", self.name, self.source))
+        let most = self.most_threads;
+        Ok(format!(
+            "#define T {element}\n#define MOST_THREADS {most}\n{PRELUDE}\n#line 1 \"{}\"\n{}",
+            self.name, self.source
+        ))
     }
 
     fn signature(&self) -> Result<&Signature, String> {

@@ -62,7 +62,7 @@ fn linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
     x.f_linear(&weight, None::<&Tensor>)
 }
 
-/// The last dimension against all others.
-fn rows(tensor: &Tensor) -> Tensor {
+/// Returns the tensor as a matrix: its last dimension against all others.
+pub(super) fn rows(tensor: &Tensor) -> Tensor {
     tensor.reshape([-1, tensor.size().last().copied().unwrap_or(1)])
 }

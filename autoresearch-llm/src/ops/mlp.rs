@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::function::{Forward, custom};
+use super::linear::rows;
 use super::own::{self, RELU_SQUARE, RELU_SQUARE_BACKWARD};
 use crate::failure::ok;
 
@@ -47,7 +48,6 @@ pub fn relu_square_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchErro
     if super::wants_plain() {
         return x.f_relu()?.f_square()?.f_linear(&weight.to_kind(x.kind()), None::<&Tensor>);
     }
-    let rows = |tensor: &Tensor| tensor.reshape([-1, tensor.size().last().copied().unwrap_or(1)]);
     if own::is_taken(x) {
         return custom(
             &[x, weight],
@@ -86,14 +86,16 @@ pub fn relu_square_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor, TchErro
 fn squared(x: &Tensor) -> Result<Tensor, TchError> {
     let x = x.contiguous();
     let square = x.empty_like();
-    RELU_SQUARE.launch(own::elementwise(&x), &[(&x).into(), (&square).into()])?;
+    // SAFETY: the kernel ends with x, and the square is as large.
+    unsafe { RELU_SQUARE.launch(own::elementwise(&x), &[(&x).into(), (&square).into()]) }?;
     Ok(square)
 }
 
 /// The gradient of x by a kernel, in the place of that of the square.
 fn through_square(square: &Tensor, gradient: Tensor) -> Result<Tensor, TchError> {
     let gradient = gradient.contiguous();
-    RELU_SQUARE_BACKWARD.launch(own::elementwise(square), &[square.into(), (&gradient).into()])?;
+    // SAFETY: the kernel ends with the square, and its gradient is as large.
+    unsafe { RELU_SQUARE_BACKWARD.launch(own::elementwise(square), &[square.into(), (&gradient).into()]) }?;
     Ok(gradient)
 }
 

@@ -7,11 +7,15 @@ use tch::{Device, Kind, TchError, Tensor, no_grad};
 use super::Form;
 use super::kernel::launcher::Launcher;
 use super::kernel::launcher_of;
-use super::kernel::{self, Grid, Kernel};
+use super::kernel::{self, Grid, Kernel, MOST_THREADS};
+
+/// Threads of the blocks of most kernels.
+pub(super) const BLOCK: i64 = 256;
 
 macro_rules! kernels {
-    ($($constant:ident = $name:literal in $file:literal),* $(,)?) => {
-        $(pub(super) static $constant: Kernel = Kernel::new($name, include_str!(concat!("../../kernels/", $file)));)*
+    ($($constant:ident = $name:literal in $file:literal for $threads:expr),* $(,)?) => {
+        $(pub(super) static $constant: Kernel =
+            Kernel::new($name, include_str!(concat!("../../kernels/", $file))).with_most_threads($threads);)*
 
         /// All kernels of this crate.
         pub fn kernels() -> Vec<&'static Kernel> {
@@ -21,15 +25,15 @@ macro_rules! kernels {
 }
 
 kernels! {
-    CROSS_ENTROPY = "cross_entropy" in "head.cu",
-    MIX_NORM = "mix_norm" in "norm.cu",
-    MIX_NORM_BACKWARD = "mix_norm_backward" in "norm.cu",
-    ROTARY_NORM = "rotary_norm" in "rotary.cu",
-    ROTARY_NORM_BACKWARD = "rotary_norm_backward" in "rotary.cu",
-    RELU_SQUARE = "relu_square" in "relu_square.cu",
-    RELU_SQUARE_BACKWARD = "relu_square_backward" in "relu_square.cu",
-    GATE = "gate" in "gate.cu",
-    GATE_BACKWARD = "gate_backward" in "gate.cu",
+    CROSS_ENTROPY = "cross_entropy" in "head.cu" for BLOCK,
+    MIX_NORM = "mix_norm" in "norm.cu" for MOST_THREADS,
+    MIX_NORM_BACKWARD = "mix_norm_backward" in "norm.cu" for MOST_THREADS,
+    ROTARY_NORM = "rotary_norm" in "rotary.cu" for BLOCK,
+    ROTARY_NORM_BACKWARD = "rotary_norm_backward" in "rotary.cu" for BLOCK,
+    RELU_SQUARE = "relu_square" in "relu_square.cu" for BLOCK,
+    RELU_SQUARE_BACKWARD = "relu_square_backward" in "relu_square.cu" for BLOCK,
+    GATE = "gate" in "gate.cu" for BLOCK,
+    GATE_BACKWARD = "gate_backward" in "gate.cu" for BLOCK,
 }
 
 /// Returns true when operations on tensors like this one take kernels of this crate; see [`status`].
@@ -74,7 +78,8 @@ fn tried(launcher: &Arc<dyn Launcher>, device: Device, kind: Kind) -> Result<(),
     no_grad(|| {
         let x = Tensor::from_slice(&[-1f32, 2.0, 3.0]).to_kind(kind).to_device(device);
         let y = x.zeros_like();
-        RELU_SQUARE.launch(elementwise(&x), &[(&x).into(), (&y).into()])?;
+        // SAFETY: the kernel ends with x, and y is as large.
+        unsafe { RELU_SQUARE.launch(elementwise(&x), &[(&x).into(), (&y).into()]) }?;
         let found: Vec<f32> = y.to_kind(Kind::Float).to_device(Device::Cpu).try_into()?;
         match found == [0.0, 4.0, 9.0] {
             true => Ok(()),
@@ -86,7 +91,7 @@ fn tried(launcher: &Arc<dyn Launcher>, device: Device, kind: Kind) -> Result<(),
 
 /// Threads for every eight elements of a tensor.
 pub(super) fn elementwise(tensor: &Tensor) -> Grid {
-    Grid::covering(tensor.numel().div_ceil(8), 256)
+    Grid::covering(tensor.numel().div_ceil(8), BLOCK)
 }
 
 /// Whole warps with a thread for every eight channels of a row.
@@ -94,9 +99,9 @@ pub(super) fn of_row(channels: i64, most: i64) -> i64 {
     (channels.unsigned_abs().div_ceil(8).next_multiple_of(32)).min(most.unsigned_abs()).cast_signed()
 }
 
-/// Neighbouring threads that share a row of `channels`, and a grid of blocks of 256 threads for `rows` of them.
+/// Neighbouring threads that share a row of `channels`, and a grid of blocks of [`BLOCK`] threads for `rows` of them.
 pub(super) fn of_lanes(rows: i64, channels: i64) -> (i64, Grid) {
     let lanes = channels.unsigned_abs().div_ceil(8).next_power_of_two().min(32).cast_signed();
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    (lanes, Grid { blocks: Grid::covering(rows, 256 / lanes).blocks, threads: 256 })
+    (lanes, Grid { blocks: Grid::covering(rows, BLOCK / lanes).blocks, threads: BLOCK })
 }

@@ -6,9 +6,9 @@ pub mod emulator;
 mod launches;
 mod own;
 
-use autoresearch_llm::ops::{self, norm};
-use autoresearch_llm::ops::kernel::Compiled;
+use autoresearch_llm::ops::kernel::{Compiled, Kernel};
 use autoresearch_llm::ops::residual::Stream;
+use autoresearch_llm::ops::{self, gate, norm};
 use tch::{Device, Kind, Tensor, no_grad};
 
 use cases::{Case, Random};
@@ -72,6 +72,49 @@ fn kernels_compute_the_plain_forms() {
     println!("evidence emulated-parity shapes {shapes} float32 {exact:e} bf16_times {ratio:.2}");
 }
 
+/// Rows of a norm, up to the widest that a block has threads for.
+#[test]
+fn wide_rows_are_computed_by_whole_blocks_and_wider_ones_by_libtorch() {
+    const WIDEST: i64 = 8192;
+    // The norm and the stream.
+    for (number, channels) in [(0, WIDEST), (0, 4099), (1, WIDEST - 3), (1, WIDEST)] {
+        let case = Case::wide(&mut Random::new(channels as u64), number, channels);
+        let (float, others) = differences(&case, Kind::Float, channels == WIDEST);
+        // The gradient of a scale is a sum over all of them, in which libtorch's forms round as well.
+        let most = (3.0 * others).max(1e-5);
+        assert!(float < most, "{} {:?}: {float:e} in float32, {others:e}", case.name, case.shapes());
+    }
+    for number in [0, 1] {
+        let inputs = Case::wide(&mut Random::new(7), number, WIDEST + 1);
+        let launched = emulated(false, || (inputs.ours)(&inputs.inputs(Kind::Float))).1;
+        assert!(launched.is_empty(), "{launched:?}");
+    }
+}
+
+#[test]
+fn a_word_that_the_table_does_not_have_makes_nan_and_touches_nothing_else() {
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let of = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind).set_requires_grad(true);
+        let (v, logits, table) = (of(&[1, 4, 2, 11]), of(&[1, 4, 2]), of(&[3, 22]));
+        let words = |words: [i64; 4]| Tensor::from_slice(&words).view([1, 4]);
+        let passed = |words: &Tensor| {
+            // The emulation fails where an element does not exist; libtorch's gradient of the table fails for such a word.
+            let output = gate::gated(&v, &logits, &table, words).unwrap();
+            let gradients = Tensor::run_backward(&[output.sum(Kind::Float)], &[&logits, &table], false, false);
+            (output.detach(), gradients)
+        };
+        let ((found, gradients), launched) = emulated(false, || passed(&words([1, 3, -1, i64::MIN])));
+        assert_eq!(launched.len(), 2, "{launched:?}");
+        let (expected, _) = passed(&words([1, 1, 1, 1]));
+        assert!((found.narrow(1, 0, 1) - expected.narrow(1, 0, 1)).abs().max().double_value(&[]) < 0.1);
+        let nans = |tensor: &Tensor| tensor.isnan().sum(Kind::Int64).int64_value(&[]);
+        let [of_logits, of_table] = &gradients[..] else { panic!("two gradients") };
+        // All of three tokens; the table's first and last rows stand for words below and above.
+        assert_eq!((nans(&found), nans(of_logits), nans(of_table)), (3 * 22, 3 * 2, 2 * 22));
+        assert_eq!(nans(&of_table.get(1)), 0);
+    }
+}
+
 #[test]
 fn a_stream_keeps_its_shape_and_mixes_what_is_like_its_origin() {
     let of = |shape: &[i64], kind| Tensor::randn(shape, (Kind::Float, Device::Cpu)).to_kind(kind);
@@ -128,9 +171,10 @@ fn gradients_of_kernels_are_those_of_finite_differences() {
 /// installs it.
 #[test]
 fn kernels_compile_for_gpus_of_two_generations() {
-    let compile = |kind: Kind, architecture: &str| -> Vec<(&'static str, Result<Compiled, String>)> {
-        let kernels = ops::kernels().into_iter();
-        kernels.map(|kernel| (kernel.name(), kernel.compile(kind, architecture))).collect()
+    // The registers of a multiprocessor, of which a block has all of its own at once.
+    const REGISTERS: i64 = 65_536;
+    let compile = |kind: Kind, architecture: &str| -> Vec<(&'static Kernel, Result<Compiled, String>)> {
+        ops::kernels().into_iter().map(|kernel| (kernel, kernel.compile(kind, architecture))).collect()
     };
     if let Some((_, Err(why))) = compile(Kind::Float, "sm_90").first()
         && why.contains("cannot be loaded")
@@ -141,7 +185,8 @@ fn kernels_compile_for_gpus_of_two_generations() {
     let (mut count, mut registers, mut spilled) = (0, 0, 0);
     for architecture in ["sm_80", "sm_90"] {
         for kind in [Kind::BFloat16, Kind::Float] {
-            for (name, compiled) in compile(kind, architecture) {
+            for (kernel, compiled) in compile(kind, architecture) {
+                let (name, threads) = (kernel.name(), kernel.most_threads());
                 let compiled = compiled.unwrap_or_else(|why| panic!("{name}: {why}"));
                 assert!(compiled.image.starts_with(b"\x7fELF"), "{name}");
                 assert!(!compiled.log.contains("warning"), "{name}: {}", compiled.log);
@@ -151,6 +196,12 @@ fn kernels_compile_for_gpus_of_two_generations() {
                 };
                 let used = numbers("Used ", " registers");
                 assert!(used > 0, "{name}: {}", compiled.log);
+                // They are given out by eights.
+                let of_block = i64::from(used.next_multiple_of(8)) * threads;
+                assert!(
+                    of_block <= REGISTERS,
+                    "{name}: {used} registers in a block of {threads} threads cannot be launched"
+                );
                 (count, registers) = (count + 1, registers.max(used));
                 spilled = spilled.max(numbers(", ", " bytes spill stores"));
             }

@@ -4,11 +4,11 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::failure::ok;
 use crate::ops::function::{Forward, custom};
-use crate::ops::kernel::{Argument, Grid};
+use crate::ops::kernel::{Argument, Grid, MOST_THREADS};
 use crate::ops::own::{self, MIX_NORM, MIX_NORM_BACKWARD, ROTARY_NORM, ROTARY_NORM_BACKWARD};
 
 /// Channels that a row has at most: eight for each thread of a block.
-const WIDEST: i64 = 8192;
+const WIDEST: i64 = 8 * MOST_THREADS;
 /// Half the dimension of a head, at most: eight channels for each thread of a warp.
 const WIDEST_HALF: i64 = 256;
 /// That of torch.rms_norm, whose sums are in float32.
@@ -42,7 +42,8 @@ pub(in crate::ops) struct Mixed {
     pub(in crate::ops) scale: Tensor,
 }
 
-/// `resid * (x + branch) + skip * origin` and its norm, by a kernel; `origin` are origin, resid and skip.
+/// `resid * (x + branch) + skip * origin` and its norm, by a kernel; `origin` are origin, resid and skip. Branch and origin
+/// have the shape of `x`.
 pub(in crate::ops) fn mix_norm(
     x: &Tensor,
     branch: Option<&Tensor>,
@@ -56,22 +57,25 @@ pub(in crate::ops) fn mix_norm(
     let (channels, grid) = rows(&x);
     let (normed, scale) = (x.empty_like(), Tensor::empty([grid.blocks], (Kind::Float, x.device())));
     let part = |index: usize| Argument::from(origin.as_ref().map(|origin| &origin[index]));
-    MIX_NORM.launch(
-        grid,
-        &[
-            (&x).into(),
-            branch.as_ref().into(),
-            part(0),
-            part(1),
-            part(2),
-            sum.as_ref().into(),
-            mixed.as_ref().into(),
-            (&normed).into(),
-            (&scale).into(),
-            channels.into(),
-            EPSILON.into(),
-        ],
-    )?;
+    // SAFETY: a block goes through a row of the input, and every other tensor of rows has its shape, as the caller says.
+    unsafe {
+        MIX_NORM.launch(
+            grid,
+            &[
+                (&x).into(),
+                branch.as_ref().into(),
+                part(0),
+                part(1),
+                part(2),
+                sum.as_ref().into(),
+                mixed.as_ref().into(),
+                (&normed).into(),
+                (&scale).into(),
+                channels.into(),
+                EPSILON.into(),
+            ],
+        )
+    }?;
     Ok(Mixed { sum, mixed, normed, scale })
 }
 
@@ -111,25 +115,28 @@ pub(in crate::ops) fn mix_norm_backward(
     let later = mixture.and_then(|mixture| mixture.grad_later.map(Tensor::contiguous));
     let part = |index: usize| Argument::from(held.as_ref().map(|held| &held[index]));
     let into = |index: usize| Argument::from(of_origin.as_ref().map(|of| &of[index]));
-    MIX_NORM_BACKWARD.launch(
-        grid,
-        &[
-            gradients[0].as_ref().into(),
-            gradients[1].as_ref().into(),
-            normed.into(),
-            scale.into(),
-            part(0),
-            part(1),
-            part(2),
-            part(3),
-            later.as_ref().into(),
-            (&grad_x).into(),
-            into(0),
-            into(1),
-            into(2),
-            channels.into(),
-        ],
-    )?;
+    // SAFETY: a block goes through a row of the norm, and every other tensor of rows has its shape.
+    unsafe {
+        MIX_NORM_BACKWARD.launch(
+            grid,
+            &[
+                gradients[0].as_ref().into(),
+                gradients[1].as_ref().into(),
+                normed.into(),
+                scale.into(),
+                part(0),
+                part(1),
+                part(2),
+                part(3),
+                later.as_ref().into(),
+                (&grad_x).into(),
+                into(0),
+                into(1),
+                into(2),
+                channels.into(),
+            ],
+        )
+    }?;
     // The kernel sums over a row.
     let over_rows = |sums: Tensor, like: &Tensor| sums.sum(Kind::Float).view_as(like);
     let of_origin = of_origin.zip(held).map(|([grad_origin, resid_sums, skip_sums], [_, _, resid, skip])| {
@@ -141,7 +148,7 @@ pub(in crate::ops) fn mix_norm_backward(
 /// The channels of a row, and a block for each row.
 fn rows(x: &Tensor) -> (i64, Grid) {
     let channels = x.size().last().copied().unwrap_or(1);
-    (channels, Grid { blocks: x.numel() as i64 / channels.max(1), threads: own::of_row(channels, WIDEST / 8) })
+    (channels, Grid { blocks: x.numel() as i64 / channels.max(1), threads: own::of_row(channels, MOST_THREADS) })
 }
 
 /// Returns true when [`rotary_norm`] computes tensors like this one.
@@ -163,7 +170,9 @@ pub(in crate::ops) fn rotary_norm(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Res
             let scale = Tensor::empty([rows, heads], (Kind::Float, x.device()));
             let output = x.empty_like();
             let tensors = [&x, &cos, &sin, &output, &scale].map(Argument::from);
-            ok(ROTARY_NORM.launch(grid, &[&tensors[..], &numbers[..], &[EPSILON.into()]].concat()));
+            let arguments = [&tensors[..], &numbers[..], &[EPSILON.into()]].concat();
+            // SAFETY: the numbers are the input's, whose shape the output has, and the angles fit it.
+            ok(unsafe { ROTARY_NORM.launch(grid, &arguments) });
             Forward { saved: vec![output.shallow_clone(), scale, cos, sin], output }
         },
         move |saved, gradient| {
@@ -171,7 +180,8 @@ pub(in crate::ops) fn rotary_norm(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Res
             let [y, scale, cos, sin] = [0, 1, 2, 3].map(|i: usize| &saved[i]);
             let tensors = [&gradient, y, scale, cos, sin, &grad_x].map(Argument::from);
             let numbers = [rows, tokens, heads, half, lanes].map(Argument::Int);
-            ok(ROTARY_NORM_BACKWARD.launch(grid, &[&tensors[..], &numbers[..]].concat()));
+            // SAFETY: both gradients have the output's shape, of which the numbers are.
+            ok(unsafe { ROTARY_NORM_BACKWARD.launch(grid, &[&tensors[..], &numbers[..]].concat()) });
             vec![Some(grad_x), None, None]
         },
     )

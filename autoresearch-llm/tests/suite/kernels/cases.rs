@@ -69,6 +69,11 @@ impl Case {
         Case { layout: 0, ..Case::of(random, number, &|random: &mut Random| random.between(9, 12)) }
     }
 
+    /// One whose rows have this many channels.
+    pub fn wide(random: &mut Random, number: usize, channels: i64) -> Case {
+        Case::of(random, number, &|_: &mut Random| channels)
+    }
+
     fn of(random: &mut Random, number: usize, channels: &dyn Fn(&mut Random) -> i64) -> Case {
         let (b, t, heads) = (random.between(1, 3), random.between(1, 5), random.between(1, 3));
         let d = channels(random);

@@ -29,6 +29,10 @@ static RACE: Kernel = Kernel::new(
      }",
 );
 
+/// For small blocks alone.
+static NARROW: Kernel =
+    Kernel::new("narrow", "KERNEL narrow(Global<float> x) { x.set(threadIdx.x, 1); }").with_most_threads(64);
+
 static BROKEN: Kernel = Kernel::new("broken", "KERNEL broken(Global<float> x) { x.sett(0, 1); }");
 
 /// To bf16, one by one and eight at a time.
@@ -52,7 +56,8 @@ fn numbers_are_rounded_to_bf16_as_libtorch_rounds_them() {
     let zeros = || Tensor::zeros([x.numel() as i64], (Kind::BFloat16, Device::Cpu));
     let (one, eight) = (zeros(), zeros());
     let grid = Grid::covering(x.numel().div_ceil(8), 64);
-    emulated(false, || ROUND.launch(grid, &[(&x).into(), (&one).into(), (&eight).into()]).unwrap());
+    // SAFETY: the emulation checks bounds, here and below.
+    emulated(false, || unsafe { ROUND.launch(grid, &[(&x).into(), (&one).into(), (&eight).into()]) }.unwrap());
     let expected = x.to_kind(Kind::BFloat16);
     let numbers = x.numel() as i64 - 1;
     for found in [one, eight] {
@@ -65,7 +70,8 @@ fn numbers_are_rounded_to_bf16_as_libtorch_rounds_them() {
 fn faults_of_kernels_are_errors() {
     let x = Tensor::zeros([40], FLOAT);
     let failed = |kernel: &Kernel, threads: i64, arguments: &[Argument<'_>]| {
-        let launch = || kernel.launch(Grid { blocks: 1, threads }, arguments);
+        // SAFETY: the emulation checks bounds.
+        let launch = || unsafe { kernel.launch(Grid { blocks: 1, threads }, arguments) };
         emulated(false, launch).0.unwrap_err().to_string()
     };
     let only = [(&x).into()];
@@ -77,9 +83,11 @@ fn faults_of_kernels_are_errors() {
     assert!(failed(&BROKEN, 64, &only).contains("sett"), "the compiler's message");
     let said = failed(&BEYOND, 64, &[only[0], only[0]]);
     assert!(said.contains("beyond: it has 1 parameters and is given 2 arguments"), "{said}");
-    assert!(failed(&BEYOND, 1025, &only).contains("1 to 1024 threads"));
+    assert!(failed(&BEYOND, 1025, &only).contains("is not a valid grid: give 1 to 1024 threads"));
+    assert!(failed(&NARROW, 65, &only).contains("give 1 to 64 threads"));
     // What failed leaves nothing behind.
-    emulated(false, || BEYOND.launch(Grid { blocks: 1, threads: 40 }, &only)).0.unwrap();
+    // SAFETY: the tensor has an element for each thread.
+    emulated(false, || unsafe { BEYOND.launch(Grid { blocks: 1, threads: 40 }, &only) }).0.unwrap();
     assert_eq!(x.sum(Kind::Float).double_value(&[]), 40.0);
 }
 
@@ -87,7 +95,8 @@ fn faults_of_kernels_are_errors() {
 fn a_missing_barrier_shows_in_one_of_the_two_orders() {
     let of = |reversed: bool| {
         let x = Tensor::zeros([64], FLOAT);
-        emulated(reversed, || RACE.launch(Grid { blocks: 1, threads: 64 }, &[(&x).into()]).unwrap());
+        // SAFETY: the tensor has an element for each thread.
+        emulated(reversed, || unsafe { RACE.launch(Grid { blocks: 1, threads: 64 }, &[(&x).into()]) }.unwrap());
         Vec::<f32>::try_from(x).unwrap()
     };
     let right: Vec<f32> = (0..64).map(|i| ((i + 1) % 64) as f32).collect();

@@ -17,7 +17,8 @@ fn scale(x: &Tensor, by: f64) -> Result<Tensor, TchError> {
         return x.f_mul_scalar(by);
     }
     let (x, y) = (x.contiguous(), x.empty_like());
-    SCALE.launch(Grid::covering(x.numel(), 256), &[(&x).into(), (&y).into(), by.into()])?;
+    // SAFETY: the kernel reads and writes as many elements as either tensor has.
+    unsafe { SCALE.launch(Grid::covering(x.numel(), 256), &[(&x).into(), (&y).into(), by.into()]) }?;
     Ok(y)
 }
 
@@ -29,7 +30,9 @@ fn a_kernel_of_one_s_own_is_launched_over_tensors() {
         !kernel::is_ready(&x) && scale(&x, 2.5).unwrap().equal(&expected),
         "outside of an emulation the CPU has none"
     );
-    let said = SCALE.launch(Grid::covering(1000, 96), &[(&x).into(), (&x).into(), 2.5.into()]).unwrap_err().to_string();
+    // SAFETY: as above.
+    let launched = unsafe { SCALE.launch(Grid::covering(1000, 96), &[(&x).into(), (&x).into(), 2.5.into()]) };
+    let said = launched.unwrap_err().to_string();
     assert!(said.contains("scale: the device is the CPU"), "{said}");
     let (y, traffic) = super::emulator::emulated(true, || scale(&x, 2.5).unwrap());
     assert!(y.equal(&expected));
