@@ -99,7 +99,7 @@ impl<C: Change> Lab<C> {
         let before = self.state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reverts = match &experiment.conflict {
             Some(_) => {
-                "\nIt could not be merged with what was kept while it ran, and replaces that where both changed the same.\n"
+                "\nIt could not be merged with what was kept while it ran, and replaces that.\n"
             }
             None => "",
         };

@@ -111,6 +111,8 @@ pub(super) struct ExperimentInFlight {
     pub(super) was_tried: bool,
     /// Failures of the sandbox in a row, in this process.
     pub(super) failures: u32,
+    /// The end of the merge queue that it contradicts. It waits until that is decided.
+    pub(super) contradicts: Option<Revision>,
 }
 
 impl ExperimentInFlight {

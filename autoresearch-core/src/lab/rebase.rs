@@ -24,8 +24,8 @@ impl<C: Change> Lab<C> {
         let experiment = &open.experiment;
         let Some(from) = &experiment.parent else { return Ok(()) };
         let base = self.state.pending().find(|other| other.candidate.revision == onto).map(|other| other.id);
-        let incumbent = self.state.incumbent.as_ref().map(|incumbent| incumbent.experiment);
-        let base = base.or(incumbent).unwrap_or(ExperimentId::BASELINE);
+        let incumbent = self.state.incumbent.as_ref().map_or(ExperimentId::BASELINE, |incumbent| incumbent.experiment);
+        let base = base.unwrap_or(incumbent);
         let change = C::deserialize(&experiment.change)?;
         let rebase = Rebase {
             experiment: id,
@@ -47,6 +47,7 @@ impl<C: Change> Lab<C> {
                 self.record(Record::Rebased { experiment: id, parent: onto, candidate, in_merge_queue: into_queue })?;
                 self.tell(&Event::Rebased { experiment: id, onto: base, in_merge_queue: into_queue, conflict: None });
             }
+            Rebased::Conflict(_) if base != incumbent => in_flight.experiment(id).contradicts = Some(onto),
             Rebased::Conflict(conflict) => {
                 let sides = Some(conflict.as_str());
                 self.tell(&Event::Rebased { experiment: id, onto: base, in_merge_queue: into_queue, conflict: sides });

@@ -67,7 +67,7 @@ pub(super) fn next_step(
         match base {
             // The base may be at fault, as long as it is not measured.
             BaseStatus::QueuedBehind(_) => return Step::Wait,
-            BaseStatus::Stale if !state.comparable(open) => return Step::Rebase { into_queue: open.in_merge_queue },
+            BaseStatus::Stale if !state.comparable(open) => return rebase(state, known, open.in_merge_queue),
             // Only the baseline is tried again, as it failed in an earlier process.
             _ if !open.experiment.id.is_baseline() || known.is_some_and(|known| known.was_tried) => {
                 let status = if open.experiment.failed_guard() { Status::Discard } else { Status::Crash };
@@ -80,13 +80,11 @@ pub(super) fn next_step(
     match base {
         BaseStatus::QueuedBehind(_) if is_measured => Step::Wait,
         BaseStatus::QueuedBehind(_) => trial(open, settings, Side::Candidate, 1.0),
-        BaseStatus::Stale if !is_measured || !state.comparable(open) => {
-            Step::Rebase { into_queue: open.in_merge_queue }
-        }
+        BaseStatus::Stale if !is_measured || !state.comparable(open) => rebase(state, known, open.in_merge_queue),
         BaseStatus::Stale => match judge(state, open, rule) {
             Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
             // It is measured again as a change of the present incumbent, and kept only if it gains there.
-            Verdict::Keep(_) | Verdict::Measure(_) => Step::Rebase { into_queue: true },
+            Verdict::Keep(_) | Verdict::Measure(_) => rebase(state, known, true),
         },
         BaseStatus::Current if !is_measured && open.experiment.conflict.is_some() => {
             discard("it changes the same as what was kept before it could run; both sides go back to the proposer")
@@ -112,7 +110,7 @@ fn judged_step(
         return discard("it could not be compared: the incumbent gave no number either");
     }
     match judge(state, open, rule) {
-        Verdict::Keep(_) if state.has_to_queue(open) => Step::Rebase { into_queue: true },
+        Verdict::Keep(_) if state.has_to_queue(open) => rebase(state, known, true),
         Verdict::Keep(reason) => Step::Decide(Status::Keep, reason),
         Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
         Verdict::Measure(sides) if sides.is_empty() => discard("the rule asked for nothing more and did not decide"),
@@ -136,6 +134,16 @@ fn screen(state: &State, open: &OpenExperiment, settings: &Settings) -> Step {
         ScreeningStep::Promote(promotion, reason) => Step::Promote(promotion, reason),
         ScreeningStep::FullBudget => trial(open, settings, Side::Candidate, 1.0),
         ScreeningStep::Discard(reason) => Step::Decide(Status::Discard, reason),
+    }
+}
+
+/// Returns a rebase. A candidate that contradicts the end of the merge queue waits for the decision on that: it may never be kept, and
+/// then there is nothing to contradict.
+fn rebase(state: &State, known: Option<&ExperimentInFlight>, into_queue: bool) -> Step {
+    let contradicted = known.and_then(|known| known.contradicts.as_ref());
+    match contradicted.is_some() && into_queue && contradicted == state.queue_end() {
+        true => Step::Wait,
+        false => Step::Rebase { into_queue },
     }
 }
 

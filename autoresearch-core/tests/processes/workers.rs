@@ -65,8 +65,25 @@ impl Proposer for Scripted {
     }
 }
 
+/// The same, but the first change is measured while the third, which contradicts it, waits in the merge queue behind the second.
+const LATE: &str = r#"
+. {built}/program
+journal=$SHARED/../run/journal.jsonl
+case $a$b in
+    79) awaited='"rebased","experiment":3' ;;
+    68) awaited='"trial_measured","experiment":1' ;;
+esac
+looks=0
+while [ -n "$awaited" ] && [ $looks -lt 200 ] && ! grep -q "$awaited" $journal; do
+    looks=$((looks + 1))
+    sleep 0.05
+done
+echo score: $((a + b + c + d + e))"#;
+
 struct Fixture {
     folder: PathBuf,
+    /// A run of the program.
+    script: &'static str,
     /// Removes the folder in the end.
     _owned: Option<tempfile::TempDir>,
 }
@@ -74,7 +91,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Fixture {
         let owned = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let fixture = Fixture { folder: owned.path().to_owned(), _owned: Some(owned) };
+        let fixture = Fixture { folder: owned.path().to_owned(), script: RUN, _owned: Some(owned) };
         std::fs::create_dir(fixture.repo()).unwrap();
         let lines = ["a", "b", "c", "d", "e"].map(|name| format!("{name}=9\n# Lines between\n# the others.\n"));
         std::fs::write(fixture.repo().join("value.sh"), lines.concat()).unwrap();
@@ -105,7 +122,7 @@ impl Fixture {
             // All slots write the same file elsewhere: `keeps` gives each trial its own copy.
             build: sh("cp value.sh $SHARED/program"),
             keeps: vec![self.folder.join("shared/program")],
-            run: sh(RUN),
+            run: sh(self.script),
             environment: vec![("SHARED".into(), self.folder.join("shared").into())],
             ..Commands::default()
         };
@@ -234,6 +251,15 @@ async fn what_was_in_flight_when_the_incumbent_moved_is_measured_on_it() {
 }
 
 #[tokio::test]
+async fn what_contradicts_a_candidate_in_the_merge_queue_takes_nothing_back_that_it_does_not_contradict() {
+    let fixture = Fixture { script: LATE, ..Fixture::new() };
+    fixture.lab(&Workers::new(3)).run(&Cancel::new()).await.unwrap();
+    let state = fixture.assert_finished("the first change is late");
+    let place = |experiment: u32| state.experiments.iter().position(|made| made.id == ExperimentId(experiment));
+    assert!(place(2) < place(3) && place(3) < place(1), "the third was decided after the second and before the first");
+}
+
+#[tokio::test]
 async fn a_run_with_several_workers_may_be_stopped_at_any_event() {
     for every in [3, 7, 11] {
         let fixture = Fixture::new();
@@ -263,7 +289,7 @@ async fn a_run_with_several_workers_may_be_stopped_at_any_event() {
 #[tokio::test]
 async fn lab_to_be_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let fixture = Fixture { folder: Path::new(&folder).to_owned(), _owned: None };
+    let fixture = Fixture { folder: Path::new(&folder).to_owned(), script: RUN, _owned: None };
     fixture.lab(&three()).run(&Cancel::new()).await.unwrap();
 }
 

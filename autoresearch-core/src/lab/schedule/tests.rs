@@ -255,7 +255,10 @@ fn a_candidate_of_a_former_incumbent() {
         [first_kept(good.clone()), vec![queued("k1")], fourth, further].concat()
     };
     let joins = new(candidate(4, 1, 8.5).to_vec());
-    row("better, but others come first", joins, 4, none(), &plain, &Strict, (at_once, ""));
+    row("better, but others come first", joins.clone(), 4, none(), &plain, &Strict, (at_once.clone(), ""));
+    let contradicts = |end: &str| ExperimentInFlight { contradicts: Some(revision(end)), ..none() };
+    row("contradicts them", joins.clone(), 4, contradicts("r2"), &plain, &Strict, (Step::Wait, ""));
+    row("contradicted others", joins, 4, contradicts("r1"), &plain, &Strict, (at_once, ""));
 
     let conflict = Record::Conflicted { experiment: ExperimentId(2), conflict: "both".into() };
     let in_conflict = |before: Vec<Record>| [first_kept(before), vec![conflict.clone()]].concat();
