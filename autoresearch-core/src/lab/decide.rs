@@ -98,9 +98,7 @@ impl<C: Change> Lab<C> {
         let after = experiment.score().map_or("unmeasured".into(), |score| significant(score.get()));
         let before = self.state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
         let reverts = match &experiment.conflict {
-            Some(_) => {
-                "\nIt could not be merged with what was kept while it ran, and replaces that.\n"
-            }
+            Some(_) => "\nIt could not be merged with what was kept while it ran, and replaces that.\n",
             None => "",
         };
         let change = before.map_or(format!("{name}: {after}"), |before| {
