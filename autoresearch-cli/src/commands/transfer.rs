@@ -19,7 +19,7 @@ use crate::session::{LockedRun, Session};
 use crate::text::terminal;
 use crate::transfer::{Ended, Given, Planned, Recheck, Record, default_repeats, measure, pair, plan, usual_trial};
 
-/// Measure the kept changes of a run again under another setting, each alone and all together. The run stays as it is.
+/// Measure the kept changes of a run under another setting, each alone and all together. The run stays as it is.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  autoresearch transfer --from mar8 --set DEPTH=8")]
 pub struct TransferArgs {
