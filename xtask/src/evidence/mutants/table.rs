@@ -138,9 +138,16 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         invariant: "every link is measured: a change of a former incumbent is not kept as it is",
         file: "lab/schedule.rs",
-        search: "Verdict::Keep(_) | Verdict::Measure(_) => Step::Rebase { into_queue: true },",
+        search: "Verdict::Keep(_) | Verdict::Measure(_) => rebase(state, known, true),",
         replace: "Verdict::Keep(reason) => Step::Decide(Status::Keep, reason),\n            Verdict::Measure(_) => Step::Rebase { into_queue: true },",
         test: PARALLEL,
+    },
+    Mutant {
+        invariant: "what contradicts a candidate in the merge queue waits for the decision on that",
+        file: "lab/schedule.rs",
+        search: "match contradicted.is_some() && into_queue && contradicted == state.queue_end() {",
+        replace: "match into_queue && contradicted != contradicted {",
+        test: LIB,
     },
     Mutant {
         invariant: "every link is measured: replay refuses a keep that is no change of the incumbent",
