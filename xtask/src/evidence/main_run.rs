@@ -154,18 +154,18 @@ fn count(main_run: &MainRun, status: &str) -> usize {
     main_run.rows.iter().skip(1).filter(|row| row.status == status).count()
 }
 
-/// A command of `autoresearch` about a run in the fresh clone; `run` is its option with the tag.
-pub(super) fn autoresearch(command: &str, run: [&str; 2]) -> Result<Command, String> {
+/// A command of `autoresearch` about a run in the fresh clone; the options name it, and what it was made with.
+pub(super) fn autoresearch(command: &str, options: &[&str]) -> Result<Command, String> {
     let (clone, cache) = fresh_clone()?;
     let mut cargo = in_clone(&clone, &cache);
     cargo.args(["run", "--locked", "-q", "-p", "autoresearch-cli", "--bin", "autoresearch", "--", command]);
-    cargo.args(["--config", CONFIG, "--preset", "cpu"]).args(run);
+    cargo.args(["--config", CONFIG, "--preset", "cpu"]).args(options);
     Ok(cargo)
 }
 
 /// Judges every decision of a run in the fresh clone again, and looks at its journal, commits and table; all of them must be sound.
-pub(super) fn verified(tag: &str, decisions: usize) -> Result<(), String> {
-    let verified = sh::output(&mut autoresearch("verify", ["--tag", tag])?)?;
+pub(super) fn verified(options: &[&str], decisions: usize) -> Result<(), String> {
+    let verified = sh::output(&mut autoresearch("verify", options)?)?;
     let sound = verified.contains(&format!("decisions: {decisions} judged again: sound"));
     if sound { Ok(()) } else { Err(verified) }
 }
@@ -188,7 +188,7 @@ pub fn main_run() -> Result<Line, String> {
             _ => {}
         }
     }
-    if let Err(verified) = verified(&main_run.tag, EXPERIMENTS - count(main_run, "crash")) {
+    if let Err(verified) = verified(&["--tag", &main_run.tag], EXPERIMENTS - count(main_run, "crash")) {
         wrong.push(verified);
     }
     let baseline = main_run.rows.first().map_or(f64::NAN, |row| row.val_bpb);
@@ -214,7 +214,7 @@ pub fn main_run() -> Result<Line, String> {
 /// spread of single runs.
 pub fn incumbent_reproduces() -> Result<Line, String> {
     let main_run = once()?;
-    let mut rerun = autoresearch("rerun", ["--tag", &main_run.tag])?;
+    let mut rerun = autoresearch("rerun", &["--tag", &main_run.tag])?;
     rerun.args(["--times", "3", "--baseline"]);
     let output = sh::output(&mut rerun)?;
     let again = |key: &str| -> Result<Vec<f64>, String> {

@@ -11,6 +11,8 @@ const TAG: &str = "sixty";
 const EXPERIMENTS: &str = "60";
 /// One core, so that the run can go on beside other work.
 const DEVICES: &str = "cpus:0";
+/// Options of the commands that go on with it: the devices belong to what a run is made with.
+const RUN: [&str; 4] = ["--tag", TAG, "--devices", DEVICES];
 /// Rounds of the audit, and of the transfer, decided on before either.
 const ROUNDS: &str = "5";
 /// The preset's depth is 4.
@@ -44,12 +46,12 @@ pub fn sixty_experiments() -> Result<Line, String> {
     let run = once()?;
     let (kept, crashed) = (run.count("keep"), run.count("crash"));
     let decided = run.rows.len().saturating_sub(1);
-    main_run::verified(TAG, decided - crashed)?;
+    main_run::verified(&RUN, decided - crashed)?;
     let mut value =
         format!("{decided} experiments in {:.0} min: {kept} kept, {crashed} crashed, no wrong decision", run.minutes);
     let mut holds = decided >= 60;
     if kept > 0 {
-        let mut audit = main_run::autoresearch("audit", ["--tag", TAG])?;
+        let mut audit = main_run::autoresearch("audit", &RUN)?;
         audit.args(["--rounds", ROUNDS]);
         let said = sh::output(&mut audit)?;
         eprint!("{said}");
@@ -85,8 +87,8 @@ pub fn transfer_check() -> Result<Line, String> {
     if once()?.count("keep") == 0 {
         return Ok(Line::Skip("the run of sixty experiments has kept nothing".into()));
     }
-    let mut transfer = main_run::autoresearch("transfer", ["--from", TAG])?;
-    transfer.args(["--set", SETTING, "--repeats", ROUNDS, "--devices", DEVICES]);
+    let mut transfer = main_run::autoresearch("transfer", &["--from", TAG, "--devices", DEVICES])?;
+    transfer.args(["--set", SETTING, "--repeats", ROUNDS]);
     let said = sh::output(&mut transfer)?;
     eprint!("{said}");
     let findings: Vec<Finding> = said.lines().filter_map(finding).collect();
