@@ -22,7 +22,10 @@ pub fn markdown(state: &State, entries: &[Entry], title: &str, plot: &str) -> St
 
 fn sections(state: &State, title: &str, plot: &str) -> String {
     let tag = state.header.as_ref().map_or("", |header| header.tag.as_str());
-    let mut text = format!("# {}: {tag}\n\n", clean_line(title));
+    let mut text = match title == tag {
+        true => format!("# {tag}\n\n"),
+        false => format!("# {}: {tag}\n\n", clean_line(title)),
+    };
     text.push_str(&origin(state));
     let _ = writeln!(text, "**{}**\n", totals(state));
     if let Some(times) = times(state) {

@@ -24,6 +24,8 @@ fn every_experiment_has_its_line() {
 #[test]
 fn the_report_counts_and_escapes() {
     let text = markdown(&example(), &[], "Lower val_bpb", "progress.svg");
+    let tag = example().header.as_ref().map_or_else(String::new, |header| header.tag.clone());
+    assert!(markdown(&example(), &[], &tag, "progress.svg").starts_with(&format!("# {tag}\n")));
     assert!(
         text.contains(
             "3 experiments: 1 kept, 1 discarded, 1 crashed; 0 proposals rejected; val_bpb 1.500000 -> 1.400000, -6.67%"
