@@ -105,9 +105,10 @@ fn a_model_thinks_while_experiments_run_unless_it_must_not() {
         let root = repository(&format!("kind = 'claude'\nbase_url = '{url}'\nkey = {{ env = 'MODEL_KEY' }}\n{more}"));
         let config = root.config();
         let journal = root.folder.join(".autoresearch/t/journal.jsonl");
-        // The first trial of a candidate goes on once the second one is staged, if that is to be, and else for a moment.
+        // The first trial of a candidate goes on once the second one is staged, if that is to be, and else for a moment. The journal
+        // has this command, too, in which the pattern must not find itself.
         let wait = format!(
-            "for i in $(seq 600); do test $(cat work.txt) = 40 || break; grep staged {} | grep -q experiment.:2, && break; \
+            "for i in $(seq 600); do test $(cat work.txt) = 40 || break; grep -q stage[d].,.experiment.:2, {} && break; \
              sleep 0.1; {} done",
             journal.display(),
             if ahead { "" } else { "break;" }
