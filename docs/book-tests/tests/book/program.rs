@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use autoresearch_book::page::root;
 
-/// Path of the command. Cargo builds it if it is missing or old.
+/// Path of the command. Cargo builds it if it is missing or old, as `cargo test --workspace` does: asked for it alone, cargo chooses other
+/// features and compiles the workspace a second time.
 pub fn autoresearch() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -15,7 +16,7 @@ pub fn autoresearch() -> &'static Path {
         let target = profile.parent().expect("the target folder");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "autoresearch-cli"])
+            .args(["test", "--no-run", "--quiet", "--locked", "--workspace", "--test", "suite"])
             .current_dir(root())
             .env("CARGO_TARGET_DIR", target)
             .status()
