@@ -31,6 +31,11 @@ pub fn by_default_or_thorough(short: usize, long: usize) -> usize {
     if thorough() { long } else { short }
 }
 
+/// Returns items, by default only every `step`-th one, the first included.
+pub fn one_in<I: IntoIterator>(step: usize, items: I) -> impl Iterator<Item = I::Item> {
+    items.into_iter().step_by(if thorough() { 1 } else { step })
+}
+
 /// Returns the numbers from 1 to `last`, by default only every `step`-th one, the first and the last always included.
 #[must_use]
 pub fn sampled(last: usize, step: usize) -> Vec<usize> {
@@ -40,6 +45,16 @@ pub fn sampled(last: usize, step: usize) -> Vec<usize> {
         numbers.push(last);
     }
     numbers
+}
+
+/// Copies a program that is to be started. A copy by this process would be open for writing in children that other tests start
+/// meanwhile, and the kernel starts no such file ("Text file busy").
+#[track_caller]
+pub fn copy_program(from: &Path, to: &Path) {
+    match Command::new("cp").args([from, to]).status() {
+        Ok(status) if status.success() => {}
+        other => panic!("cannot copy {} to {}: {other:?}", from.display(), to.display()),
+    }
 }
 
 /// Runs git in a folder and returns what it prints.

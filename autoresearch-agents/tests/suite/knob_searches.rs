@@ -29,6 +29,9 @@ fn interval(gains: &[f64]) -> (f64, f64, f64) {
 
 #[tokio::test]
 async fn the_searcher_beats_drawing_at_random() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let seeds = test_fixtures::by_default_or_thorough(SEEDS.0, SEEDS.1);
     let mut random = Vec::new();
     for seed in 0..seeds as u64 {

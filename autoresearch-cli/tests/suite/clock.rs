@@ -30,6 +30,9 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_hours_of_a_run_are_those_that_pass_whatever_the_clock_says() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     for shift in ["-3600", "86400"] {
         let repository = Repository::new(0.3);
         let (source, shim) = (repository.root().join("shim.c"), repository.root().join("shim.so"));

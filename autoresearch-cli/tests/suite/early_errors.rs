@@ -151,7 +151,7 @@ fn a_repository_that_cannot_be_written_is_told_with_the_remedy() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     let program = repository.root().join("autoresearch");
-    std::fs::copy(env!("CARGO_BIN_EXE_autoresearch"), &program).unwrap();
+    test_fixtures::copy_program(env!("CARGO_BIN_EXE_autoresearch").as_ref(), &program);
     allow(repository.root(), 0o755);
     allow(&repository.cache(), 0o777);
     for (folder, what) in [("", "its journal"), (".git/objects", "its commits"), (".git/refs", "its branch")] {

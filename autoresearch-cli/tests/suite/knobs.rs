@@ -69,6 +69,9 @@ fn files_are_looked_at_without_a_configuration() {
 
 #[test]
 fn a_search_over_python_and_json_changes_values_only() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let repository = python(
         TRAIN,
         "[knobs]\n'config.json:/optimizer/momentum' = 'lin 0.5..0.99'\n[proposer]\nkind = 'knobs'\nstrategy = 'tpe'\n",
@@ -126,7 +129,7 @@ fn a_name_in_several_places_and_a_computed_value_are_told_before_the_baseline() 
 #[test]
 fn every_searcher_works_over_values_of_any_language() {
     let knobs = "[knobs]\n'config.json:/optimizer/momentum' = 'lin 0.5..0.99'\n";
-    for strategy in ["neighbour", "random", "grid"] {
+    for strategy in test_fixtures::one_in(3, ["neighbour", "random", "grid"]) {
         let repository = python(
             TRAIN,
             &format!("{knobs}[proposer]\nkind = 'knobs'\nstrategy = '{strategy}'\n[stop]\nplateau = 99\n"),

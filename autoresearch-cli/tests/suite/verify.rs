@@ -82,7 +82,8 @@ fn a_run_is_verified_and_each_fault_has_its_words() {
 #[test]
 fn a_run_that_goes_on_is_sound() {
     let repository = Repository::new(0.05);
-    let mut running = repository.command(&["run", "--experiments", "20", "--tag", "t"]);
+    let experiments = test_fixtures::by_default_or_thorough(8, 20).to_string();
+    let mut running = repository.command(&["run", "--experiments", &experiments, "--tag", "t"]);
     let mut running = running.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let journal = repository.folder.join(".autoresearch/t/journal.jsonl");
     let mut checks = 0;
@@ -93,7 +94,7 @@ fn a_run_that_goes_on_is_sound() {
             checks += 1;
         }
     }
-    assert!(checks > 5, "{checks}");
+    assert!(checks > 2, "{checks}");
     assert!(repository.run(&["verify"]).status.success());
 }
 

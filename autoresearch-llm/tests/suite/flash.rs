@@ -4,7 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -23,19 +24,33 @@ fn registered() {
         let q = Tensor::zeros([1, 1, 9, 2], (Kind::Float, Device::Cpu));
         let said = flash(&q, &q, &q, 4).unwrap_err().to_string();
         assert!(said.contains("_flash_attention_forward"), "{said}");
-        let folder = tempfile::tempdir().unwrap();
-        let (library, lib) = (folder.path().join("flash.so"), Path::new(env!("AUTORESEARCH_LIBTORCH_LIB")));
-        let include = Path::new(env!("AUTORESEARCH_LIBTORCH_INCLUDE"));
-        let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
-        compiler.args(["-std=c++17", "-w", "-shared", "-fPIC", "-I"]).arg(include);
-        compiler.arg("-I").arg(include.join("torch/csrc/api/include"));
-        compiler.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/flash.cpp"));
-        compiler.arg("-L").arg(lib).args(["-ltorch_cpu", "-lc10", "-o"]).arg(&library);
-        let output = compiler.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lib = Path::new(env!("AUTORESEARCH_LIBTORCH_LIB"));
+        let library = built(lib);
         // SAFETY: it registers two operators with the libtorch of this process, which outlive every call of them.
         std::mem::forget(unsafe { libloading::Library::new(&library) }.unwrap());
     });
+}
+
+/// Path of the operators' library. Reading libtorch's headers takes a compiler some ten seconds, so it is kept until it or
+/// libtorch changes.
+fn built(lib: &Path) -> PathBuf {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/flash.cpp");
+    let built_for = std::fs::metadata(lib.join("libtorch_cpu.so")).unwrap();
+    let mut key = DefaultHasher::new();
+    (std::fs::read(source).unwrap(), lib, built_for.len(), built_for.modified().unwrap()).hash(&mut key);
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("flash-{:x}.so", key.finish()));
+    if !library.exists() {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let (made, include) = (folder.path().join("flash.so"), Path::new(env!("AUTORESEARCH_LIBTORCH_INCLUDE")));
+        let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
+        compiler.args(["-std=c++17", "-w", "-shared", "-fPIC", "-I"]).arg(include);
+        compiler.arg("-I").arg(include.join("torch/csrc/api/include")).arg(source);
+        compiler.arg("-L").arg(lib).args(["-ltorch_cpu", "-lc10", "-o"]).arg(&made);
+        let output = compiler.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::rename(made, &library).unwrap();
+    }
+    library
 }
 
 proptest! {

@@ -52,7 +52,7 @@ impl Left {
         let data = folder.path().join("data");
         let workload = prepare(&data, &Corpus::Files(vec![file], vec![]), &fixed, &|_| {}).unwrap();
         std::fs::create_dir(folder.path().join("left")).unwrap();
-        std::fs::copy(std::env::current_exe().unwrap(), folder.path().join("left").join(SERVER)).unwrap();
+        test_fixtures::copy_program(&std::env::current_exe().unwrap(), &folder.path().join("left").join(SERVER));
         Left { folder, workload }
     }
 
@@ -139,7 +139,7 @@ fn a_model_that_looks_ahead_or_keeps_state_has_no_val_bpb() {
         ("remembers", state),
         ("mixes-rows", state),
     ];
-    for (trick, expected) in tricks {
+    for (trick, expected) in test_fixtures::one_in(2, tricks) {
         let Evaluated { val_bpb, said } = left.evaluate(trick);
         assert!(val_bpb.is_none() && said.contains(expected), "{trick}: {said}");
     }
@@ -148,6 +148,9 @@ fn a_model_that_looks_ahead_or_keeps_state_has_no_val_bpb() {
 
 #[test]
 fn a_server_that_does_not_answer_is_told_in_a_sentence() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let left = Left::new();
     let failures = [
         ("nan", "logits that are not finite"),
@@ -210,7 +213,7 @@ fn a_server_does_no_harm_behind_walls() {
         ("result", "-"),
     ];
     let (mut works, mut contained) = (0, 0);
-    for (attempt, argument) in attempts {
+    for (attempt, argument) in test_fixtures::one_in(5, attempts) {
         let mut alone = Command::new(std::env::current_exe().unwrap());
         alone
             .env(ATTEMPT, format!("{} {attempt} {argument}", std::process::id()))

@@ -64,6 +64,9 @@ fn drawn_on(peak: impl Fn(i64, i64) -> f64, t: i64, of_a_logit: i64) -> (f64, f6
 /// In a process of its own, since a process has one form.
 #[test]
 fn the_plain_forms_take_the_memory_that_is_asked_for() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let mut again = std::process::Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", "--nocapture", "tests::step_memory::measures_the_plain_forms"]);
     let output = again.env("AUTORESEARCH_OPERATIONS", "plain").output().unwrap();
