@@ -24,7 +24,7 @@ use crate::sandbox::{Outcome, Sandbox, SandboxError, StageError};
 /// Limit of a program that is to end by itself, and of one that is not.
 const LIMIT: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_secs(1);
-const DAEMON: Duration = Duration::from_secs(3);
+const DAEMON: Duration = Duration::from_secs(15);
 /// Time after its limit in which a trial has ended: the grace of those that ignore signals, and some for a busy machine.
 const LATE: Duration = Duration::from_secs(9);
 /// Bytes that a log has at most, with some to spare.

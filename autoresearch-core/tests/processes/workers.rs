@@ -65,19 +65,25 @@ impl Proposer for Scripted {
     }
 }
 
-/// The same, but the first change is measured while the third, which contradicts it, waits in the merge queue behind the second.
+/// The same, but the first change is measured while the third, which contradicts it, waits in the merge queue behind the second: each
+/// waits for what comes before it. A trial that still builds when the incumbent moves would be cancelled, so the second waits for
+/// the others' runs, not for their starts.
 const LATE: &str = r#"
 . {built}/program
-journal=$SHARED/../run/journal.jsonl
+come() {
+    looks=0
+    while [ $looks -lt 600 ] && ! cat $SHARED/runs $SHARED/../run/journal.jsonl | grep -q "$1"; do
+        looks=$((looks + 1))
+        sleep 0.05
+    done
+}
+echo "run of $a$b" >> $SHARED/runs
 case $a$b in
-    79) awaited='"rebased","experiment":3' ;;
-    68) awaited='"trial_measured","experiment":1' ;;
+    98) come 'run of 69'; come 'run of 79' ;;
+    69) come '"decided","experiment":2' ;;
+    79) come '"rebased","experiment":3' ;;
+    68) come '"trial_measured","experiment":1' ;;
 esac
-looks=0
-while [ -n "$awaited" ] && [ $looks -lt 200 ] && ! grep -q "$awaited" $journal; do
-    looks=$((looks + 1))
-    sleep 0.05
-done
 echo score: $((a + b + c + d + e))"#;
 
 struct Fixture {
