@@ -16,6 +16,16 @@ use crate::report;
 use crate::repository::Repository;
 use crate::text::terminal;
 
+/// The files below git's own folder by which it knows an operation that the user has begun.
+const IN_PROGRESS: [(&str, &str); 6] = [
+    ("MERGE_HEAD", "a merge"),
+    ("CHERRY_PICK_HEAD", "a cherry-pick"),
+    ("REVERT_HEAD", "a revert"),
+    ("sequencer", "a cherry-pick or revert of several commits"),
+    ("rebase-merge", "a rebase"),
+    ("rebase-apply", "a rebase or git am"),
+];
+
 /// The form in which the kept changes are taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Form {
@@ -112,6 +122,16 @@ impl Kept<'_> {
         if branch == self.own_branch() {
             let why = format!("the run's own branch {branch} is checked out; check out yours: git switch BRANCH");
             return Err(CommandError::Other(why));
+        }
+        // What `apply` undoes if it fails would be undone with it.
+        for (file, what) in IN_PROGRESS {
+            let path = git(&repository.root, &["rev-parse", "--git-path", file])?;
+            if repository.root.join(path.trim()).exists() {
+                return Err(CommandError::Other(format!(
+                    "{what} is in progress here, and nothing was applied; finish or abort it first (git status), or take a \
+                     branch: autoresearch apply --as branch"
+                )));
+            }
         }
         let changed = Lineage::open(&repository.root, self.tag)?.uncommitted()?;
         if !changed.is_empty() {

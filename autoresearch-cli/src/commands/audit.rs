@@ -16,6 +16,7 @@ use crate::report;
 use crate::repository::Repository;
 use crate::session::LockedRun;
 use crate::text::{significant, terminal};
+use crate::verification::bound;
 
 /// Measure the kept experiments of a run again, to see which gains are real.
 #[derive(Debug, Args)]
@@ -38,6 +39,7 @@ pub struct AuditArgs {
 pub async fn audit(repository: Repository, args: AuditArgs) -> Result<ExitCode, CommandError> {
     let session = args.config.session(repository, args.tag)?;
     let LockedRun { mut journal, mut state, base, seed } = session.lock()?;
+    bound(&session, &state, &session.tag)?;
     let sandbox = session.sandbox(session.commands(), &base, "logs")?;
     let (metric, cancel) = (session.config.metric()?, cancel_on_signal());
     let kept: Vec<Experiment> = state.experiments.iter().filter(|e| e.status == Status::Keep).cloned().collect();

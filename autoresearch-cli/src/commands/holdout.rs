@@ -7,6 +7,7 @@ use autoresearch_core::{Budget, Cancel, Sandbox, Score, Trial};
 use crate::error::CommandError;
 use crate::remeasure::score;
 use crate::session::{LockedRun, Session};
+use crate::verification::bound;
 
 /// Measures the baseline and the incumbent of a run on its holdout, and journals that it was opened. The opening counts even
 /// if the measurement fails: somebody may have looked.
@@ -17,6 +18,7 @@ pub async fn open(session: &Session, cancel: &Cancel) -> Result<(), CommandError
         return Err(CommandError::Other(why.into()));
     }
     let LockedRun { mut journal, state, base, seed } = session.lock()?;
+    bound(session, &state, &session.tag)?;
     let (Some(incumbent), Some(baseline)) = (&state.incumbent, state.experiments.first()) else {
         return Err(CommandError::NothingMeasured(session.tag.clone()));
     };

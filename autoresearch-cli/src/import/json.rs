@@ -6,19 +6,42 @@ use autoresearch_core::Direction;
 use serde_json::{Map, Value};
 
 use super::columns::Cells;
-use super::found::{Found, FoundRow};
+use super::found::{Found, FoundMetric, FoundRow};
 use super::words::{suggested, word};
 use crate::text::clean;
 
 /// Reads lines of JSON, or one JSON value that holds a list of objects; `None` if the text is none of these.
 pub fn read(text: &str, wanted: Option<&str>, segment: Option<usize>) -> Option<Found> {
     let objects = objects(text)?;
+    if let Some((metric, direction)) = exported(text) {
+        let mut found = flat(objects, Some(SCORE));
+        for row in &mut found.rows {
+            row.values.retain(|name, _| name == SCORE || *name != metric);
+            if let Some(score) = row.values.remove(SCORE) {
+                row.values.insert(metric.clone(), score);
+            }
+        }
+        found.metrics.retain(|other| other.name != SCORE && other.name != metric);
+        found.metrics.insert(0, FoundMetric { name: metric, direction });
+        return Some(found);
+    }
     let is_config = |object: &Map<String, Value>| object.get("type").is_some_and(|kind| kind == "config");
     let has_metric = |object: &Map<String, Value>| object.contains_key("metric") && object.contains_key("status");
     if objects.iter().any(|(_, object)| is_config(object)) || objects.iter().any(|(_, object)| has_metric(object)) {
         return Some(segments(objects, segment));
     }
     Some(flat(objects, wanted))
+}
+
+/// The field of an experiment's score in what `export` and `log` print.
+const SCORE: &str = "score";
+
+/// The metric and its direction, if a text is what `export` and `log` print.
+fn exported(text: &str) -> Option<(String, Option<Direction>)> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let experiments = value["experiments"].as_array()?;
+    let is_ours = value["version"].is_u64() && experiments.iter().any(|experiment| !experiment[SCORE].is_null());
+    is_ours.then(|| Some((value["metric"].as_str()?.to_owned(), direction(value["direction"].as_str()?))))?
 }
 
 /// The objects of a text, each with its line or its number.

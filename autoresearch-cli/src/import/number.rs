@@ -38,6 +38,15 @@ pub fn number(text: &str) -> Option<Number> {
     is_unit.then(|| Number { value, unit: unit.to_owned() })
 }
 
+/// Writes a number with a decimal comma with a point. Where semicolons separate cells, commas are for decimals; what is no number then
+/// stays as it is.
+pub fn with_decimal_point(cell: &str) -> Option<String> {
+    let (before, after) = cell.split_once(',')?;
+    let digits = before.ends_with(|c: char| c.is_ascii_digit()) && after.starts_with(|c: char| c.is_ascii_digit());
+    let point = format!("{before}.{after}");
+    (digits && !before.contains('.') && !after.contains([',', '.']) && number(&point).is_some()).then_some(point)
+}
+
 /// Takes thousands separators out: groups of three digits behind a comma or an underscore.
 fn without_separators(digits: &str) -> Option<String> {
     let separator = [',', '_'].into_iter().find(|separator| digits.contains(*separator));
@@ -45,7 +54,9 @@ fn without_separators(digits: &str) -> Option<String> {
     let (whole, rest) = digits.split_once('.').map_or((digits, String::new()), |(a, b)| (a, format!(".{b}")));
     let mut groups = whole.split(separator);
     let first = groups.next()?;
-    let first_fits = (1..=3).contains(&first.trim_start_matches(['+', '-']).len());
+    // Nobody writes thousands behind a zero: `0,987` has a decimal comma.
+    let first = first.trim_start_matches(['+', '-']);
+    let first_fits = (1..=3).contains(&first.len()) && !first.starts_with('0');
     let three = |group: &str| group.len() == 3 && group.chars().all(|c| c.is_ascii_digit());
     (first_fits && groups.all(three) && !rest.contains(separator)).then(|| whole.replace(separator, "") + &rest)
 }
@@ -71,9 +82,26 @@ mod tests {
         ] {
             assert_eq!(number(text), Some(Number { value, unit: unit.into() }), "{text}");
         }
-        for text in
-            ["", "soon", "1,23", "12,3456", "a1", "3 layers more", "1.2.3", "2024-01-01", "NaN", "inf", "1e999", "0x10"]
+        for (text, point) in
+            [("0,987", Some("0.987")), ("-1,5 ms", Some("-1.5 ms")), ("1,234.5", None), ("more, less", None)]
         {
+            assert_eq!(with_decimal_point(text).as_deref(), point, "{text}");
+        }
+        for text in [
+            "0,987",
+            "",
+            "soon",
+            "1,23",
+            "12,3456",
+            "a1",
+            "3 layers more",
+            "1.2.3",
+            "2024-01-01",
+            "NaN",
+            "inf",
+            "1e999",
+            "0x10",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
     }

@@ -71,6 +71,8 @@ struct Study {
     name: String,
     directions: Vec<Option<Direction>>,
     trials: Vec<Trial>,
+    /// True if it was deleted; its number is not given again.
+    is_deleted: bool,
 }
 
 /// True if a text is a journal of Optuna.
@@ -86,6 +88,8 @@ pub fn journal(text: &str, name: Option<&str>) -> Result<Found, String> {
     for operation in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         let number = |name: &str| operation[name].as_u64().map(|number| number as usize);
         match operation["op_code"].as_u64() {
+            // Each process that goes on with a study asks for it anew, which makes none.
+            Some(0) if studies.iter().any(|study| !study.is_deleted && operation["study_name"] == *study.name) => {}
             Some(0) => studies.push(Study {
                 name: operation["study_name"].as_str().unwrap_or_default().to_owned(),
                 directions: list(&operation["directions"])
@@ -96,7 +100,13 @@ pub fn journal(text: &str, name: Option<&str>) -> Result<Found, String> {
                     })
                     .collect(),
                 trials: Vec::new(),
+                is_deleted: false,
             }),
+            Some(1) => {
+                if let Some(study) = number("study_id").and_then(|at| studies.get_mut(at)) {
+                    study.is_deleted = true;
+                }
+            }
             Some(4) => {
                 let Some(at) = number("study_id").filter(|at| *at < studies.len()) else { continue };
                 let trial = Trial { number: studies[at].trials.len(), ..Trial::default() };
@@ -129,7 +139,8 @@ pub fn journal(text: &str, name: Option<&str>) -> Result<Found, String> {
             _ => {}
         }
     }
-    let named = studies.into_iter().map(|study| (study.name.clone(), study)).collect();
+    let named =
+        studies.into_iter().filter(|study| !study.is_deleted).map(|study| (study.name.clone(), study)).collect();
     let study = choose("study", named, name)?;
     Ok(found("a journal of Optuna", study.directions, study.trials))
 }

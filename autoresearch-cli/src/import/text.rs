@@ -6,7 +6,7 @@
 
 use super::columns::Cells;
 use super::found::Found;
-use super::number::number;
+use super::number::{number, with_decimal_point};
 use super::words::plain;
 use crate::text::clean;
 
@@ -32,6 +32,11 @@ pub fn read(text: &str, wanted: Option<&str>) -> Option<Found> {
         .map(|(number, line)| (*number, split(line, separator)))
         .filter(|(_, cells)| !cells.is_empty() && !is_rule(cells))
         .collect();
+    if separator == Separator::One(';') {
+        for cell in rows.iter_mut().flat_map(|(_, cells)| cells) {
+            *cell = with_decimal_point(cell).unwrap_or_else(|| std::mem::take(cell));
+        }
+    }
     let header = match rows.first() {
         Some((_, first)) if is_header(first, rows.get(1).map(|(_, cells)| cells.as_slice())) => rows.remove(0).1,
         _ => Vec::new(),

@@ -90,6 +90,35 @@ fn a_conflict_or_a_hook_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn an_operation_of_git_that_the_user_has_begun_is_left_alone() {
+    let repository = with_keeps();
+    // Of three picks the first is done, and the second has nothing to change: the tree is clean, and the third still to come.
+    repository.git(&["switch", "-q", "-c", "others", "main"]);
+    for name in ["first", "empty", "third"] {
+        repository.write(name, "");
+        repository.commit(name);
+    }
+    repository.git(&["switch", "-q", "-c", "mine", "main"]);
+    repository.write("empty", "");
+    repository.commit("the same as the second");
+    repository.git_stops(&["cherry-pick", "others~2", "others~1", "others"]);
+    assert!(repository.folder.join("first").exists() && !repository.folder.join("third").exists());
+    let before = everything(&repository);
+    for form in ["commit", "patches"] {
+        let said = repository.fails(&["apply", "--as", form]);
+        assert!(said.contains("a cherry-pick is in progress here, and nothing was applied"), "{form}: {said}");
+        assert_eq!(everything(&repository), before, "{form}");
+    }
+    repository.git(&["cherry-pick", "--skip"]);
+    assert!(repository.folder.join("third").exists(), "the user's own picks go on");
+    // A merge that is resolved to what was there.
+    repository.git(&["merge", "-q", "--no-commit", "-s", "ours", "autoresearch/t"]);
+    let said = repository.fails(&["apply", "--as", "commit"]);
+    assert!(said.contains("a merge is in progress here"), "{said}");
+    assert!(repository.folder.join(".git/MERGE_HEAD").exists());
+}
+
+#[test]
 fn old_runs_lose_what_they_no_longer_need_and_stay_valid() {
     let repository = finished("8");
     let pins = |tag: &str| repository.git(&["for-each-ref", &format!("refs/autoresearch/{tag}/")]).lines().count();

@@ -83,6 +83,14 @@ impl Repository {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Runs a command of git that does not come to its end.
+    pub fn git_stops(&self, arguments: &[&str]) {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=u", "-c", "user.email=u@localhost"]).args(arguments);
+        let output = git.current_dir(&self.folder).output().unwrap();
+        assert!(!output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+
     pub fn commit(&self, message: &str) {
         self.git(&["add", "."]);
         self.git(&["commit", "-qm", message]);

@@ -47,6 +47,15 @@ fn a_holdout_stays_sealed_until_it_is_opened_and_each_opening_is_remembered() {
     assert!(more.status.success(), "{}", text(&more));
     assert!(text(&repository.run(&["report"])).contains("2 experiments were made since"));
 
+    // Numbers of another metric never join those of this run.
+    std::fs::write(&config, format!("{}{holdout}", guarded.replace("score", "accuracy"))).unwrap();
+    let journal = repository.of_run("t", "journal.jsonl");
+    for command in [&["report", "--open-holdout"][..], &["audit", "--rounds", "1"]] {
+        let said = repository.fails(command);
+        assert!(said.contains("not the configuration that the run t was made with"), "{said}");
+        assert_eq!(repository.of_run("t", "journal.jsonl"), journal, "{command:?}");
+    }
+
     std::fs::write(&config, guarded).unwrap();
     let none = repository.run(&["report", "--open-holdout"]);
     assert!(!none.status.success() && text(&none).contains("[holdout] with a command"), "{}", text(&none));
