@@ -35,7 +35,9 @@ pub use crate::command::digest;
 /// Walls around the commands of candidates.
 #[cfg(feature = "command")]
 pub mod isolation {
-    pub use crate::command::isolation::{Container, Enforcement, Isolation, IsolationLevel, Protection};
+    pub use crate::command::isolation::{
+        Container, Enforcement, Hosts, Isolation, IsolationLevel, Network, Protection,
+    };
 }
 
 /// Tables of other programs, read as a run.

@@ -8,6 +8,10 @@ const CALLS: Defence = Defence::Walls(&["system calls"]);
 const PAIR: &str = "perl -MSocket -e 'socketpair(A, B, PF_UNIX, SOCK_STREAM, 0) or exit 1'";
 const NAMED: &str = "perl -MSocket -e 'socket(L, PF_UNIX, SOCK_STREAM, 0); bind(L, sockaddr_un(\"s\")) or exit 1; listen(L, 1); \
                      socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un(\"s\")) or exit 1'";
+/// Asks the proxy to the hosts of `[isolation] network` for another one; without it there is no need to ask.
+const PROXY: &str = "case $http_proxy in http://127.0.0.1:3128) p=3128 ;; *) p=$PORT ;; esac\n\
+                     exec 3<>/dev/tcp/127.0.0.1/$p || exit 1\ntest $p = $PORT && exit 0\n\
+                     printf 'CONNECT 127.0.0.1:%s HTTP/1.1\\r\\n\\r\\n' $PORT >&3\nread -t 20 -r _ code _ <&3\ntest \"$code\" = 200";
 /// A loopback device, or no network at all.
 const LOOPBACK: &str = "perl -MSocket -e 'socket(L, PF_INET, SOCK_STREAM, 0) or exit 0; bind(L, sockaddr_in(0, INADDR_LOOPBACK)) or die; \
                         listen(L, 1); ($p) = sockaddr_in(getsockname(L)); socket(S, PF_INET, SOCK_STREAM, 0); \
@@ -15,6 +19,7 @@ const LOOPBACK: &str = "perl -MSocket -e 'socket(L, PF_INET, SOCK_STREAM, 0) or 
 
 pub(super) const TABLE: &[Attack] = &[
     attack("reaches a server of this machine", Ends, NETWORK, "exec 3<>/dev/tcp/127.0.0.1/$PORT", LOOPBACK),
+    attack("reaches a server of this machine by the lab's proxy", Ends, NETWORK, PROXY, LOOPBACK),
     attack("sends a datagram", Sends, NETWORK, "echo 1234 > /dev/udp/127.0.0.1/$UDP", LOOPBACK),
     attack(
         "reaches a service by its socket",

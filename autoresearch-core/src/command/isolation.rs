@@ -5,6 +5,7 @@ mod allowed;
 mod contained;
 mod container;
 mod enforcement;
+mod hosts;
 mod isolated;
 mod layer;
 #[cfg(target_os = "linux")]
@@ -17,10 +18,11 @@ pub(super) use contained::Contained;
 pub use container::Container;
 pub(super) use container::{ContainerEnd, of_engines};
 pub use enforcement::{Enforcement, Protection};
+pub use hosts::{Hosts, Network};
 pub use isolated::Isolated;
 pub use layer::Layer;
 #[cfg(target_os = "linux")]
-pub(super) use linux::Walls;
+pub(super) use linux::{Entrance, Walls};
 #[cfg(not(target_os = "linux"))]
-pub(super) use none::Walls;
+pub(super) use none::{Entrance, Walls};
 pub use settings::{Isolation, IsolationLevel};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::environment::{inherited, secrets};
-use super::isolation::{Contained, ContainerEnd, Walls, of_engines};
+use super::isolation::{Contained, ContainerEnd, Entrance, Walls, of_engines};
 use crate::cancel::Cancel;
 use crate::sandbox::SandboxError;
 
@@ -137,7 +137,7 @@ impl Command {
         command.args(arguments).current_dir(&self.directory).env_clear();
         command.envs(inherited());
         let mut limits = self.limits;
-        let walls = match &self.isolation {
+        let mut walls = match &self.isolation {
             None => None,
             Some(_) if contained.is_some() => {
                 // The engine's own program is trusted, and keeps the limits inside.
@@ -153,6 +153,9 @@ impl Command {
         // An engine takes those of the command as options; its home is the user's.
         let is_given = |name: &String| contained.is_none() || !KEPT.contains(&name.as_str());
         command.envs(self.environment.iter().filter(|(name, _)| is_given(name)).map(|(name, value)| (name, value)));
+        let entrance = walls.as_mut().and_then(Walls::take_entrance);
+        // Another proxy is nowhere in its network.
+        command.envs(entrance.iter().flat_map(Entrance::variables));
         let results = self.results.as_deref().filter(|_| contained.is_none());
         let channel = results.map(Channel::open).transpose();
         let channel = channel.map_err(|e| failed("opening the channel of results", e))?;
@@ -171,6 +174,8 @@ impl Command {
         })?;
         let mut contained = contained.map(Running::new);
         tree.started(child.id());
+        let proxy = entrance.map(Entrance::serve).transpose();
+        let proxy = proxy.map_err(|e| failed("opening the way to the hosts of its isolation", e))?;
         // Our copies of the pipes' write ends: the output would not end while they are open.
         drop((command, ends));
 
@@ -207,6 +212,8 @@ impl Command {
             // Nobody watched over the tree to its end: the supervisor was killed, or the system has none.
             sweep(RUN, &name);
         }
+        // Its listener kept the network of the command.
+        drop(proxy);
         let (status, usage) = told.map_or((None, None), |(status, usage)| (status, Some(usage)));
         pump.finish().map_err(|e| SandboxError::io(format!("writing the log {}", self.log.display()), e))?;
         if let Some(results) = results {

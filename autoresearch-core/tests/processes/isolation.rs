@@ -10,6 +10,8 @@ use autoresearch_core::testkit::conformance::{self, ExecutorCase};
 use autoresearch_core::*;
 use autoresearch_core::{Executor, Job, JobName, LocalExecutor, Provision, Tree};
 
+mod hosts;
+
 /// A user's folders, beside the slots of candidates.
 struct Machine {
     folder: tempfile::TempDir,
@@ -436,6 +438,7 @@ fn the_walls_hold_for_an_ordinary_user_too() {
         return;
     }
     let tests = [
+        "hosts::a_command_reaches_what_the_lab_serves_and_keeps_nothing_of_it",
         "strict_isolation_runs_nothing_without_all_protections",
         "orphans_are_reaped_and_only_processes_of_its_own_are_seen",
         "each_candidate_builds_in_what_the_baseline_left",
@@ -445,7 +448,7 @@ fn the_walls_hold_for_an_ordinary_user_too() {
         "the_local_executor_keeps_its_contract_behind_walls",
     ];
     // The others take half a minute.
-    for test in &tests[..test_fixtures::by_default_or_thorough(3, tests.len())] {
+    for test in &tests[..test_fixtures::by_default_or_thorough(4, tests.len())] {
         let said = super::hostile::output_as_an_ordinary_user(&format!("isolation::{test}"), &[]);
         assert!(said.contains("1 passed"), "{said}");
     }

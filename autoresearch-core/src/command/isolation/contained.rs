@@ -8,7 +8,8 @@ use super::super::environment::is_secret;
 use super::super::limits::Limits;
 use super::allowed::Allowed;
 use super::container::{Container, ContainerEnd, Kind, LABEL};
-use super::enforcement::{Protection, protection};
+use super::enforcement::{Protection, hosts, protection};
+use super::hosts::Network;
 use super::settings::Isolation;
 
 /// The command that goes into a container.
@@ -139,7 +140,8 @@ pub(super) fn protections_of(container: &Container, isolation: &Isolation) -> Ve
         protection("environment", by("a list, and an empty HOME")),
     ];
     all.extend((!isolation.pristine.is_empty()).then(|| protection("pristine", by("a copy for each candidate"))));
-    all.extend((!isolation.network).then(|| protection("network", by("none"))));
+    all.extend((isolation.network != Network::Machine).then(|| protection("network", by("none"))));
+    all.extend(hosts(&isolation.network, "that of a container is its engine's"));
     let user = match user().0 {
         0 => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),
         _ => Ok("the lab's own, which is not root".to_owned()),

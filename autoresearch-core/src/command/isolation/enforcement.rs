@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::hosts::Network;
+
 /// One protection, and whether it holds on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -61,4 +63,10 @@ impl fmt::Display for Enforcement {
 pub(super) fn protection(name: &str, result: Result<String, String>) -> Protection {
     let enforced = result.is_ok();
     Protection { name: name.to_owned(), enforced, how: result.unwrap_or_else(|why| why) }
+}
+
+/// The protection that is missing where commands cannot reach the hosts that they may reach.
+pub(super) fn hosts(network: &Network, why: &str) -> Option<Protection> {
+    let hosts = network.hosts()?;
+    Some(protection("hosts", Err(format!("{hosts} cannot be reached, which needs a network namespace: {why}"))))
 }

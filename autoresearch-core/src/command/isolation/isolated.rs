@@ -10,6 +10,7 @@ use super::super::limits::Limits;
 use super::allowed::{Allowed, Surroundings, tool_homes};
 use super::contained::{Contained, Inside, protections_of};
 use super::enforcement::Enforcement;
+use super::hosts::Network;
 use super::layer::{Layer, copy_folder};
 #[cfg(target_os = "linux")]
 use super::linux::{Walls, prepare, protections};
@@ -120,7 +121,7 @@ impl Isolated {
         inside.extend(environment.iter().cloned());
         inside.extend(results.map(|path| (RESULT.to_owned(), path.into())));
         let name = format!("autoresearch-{name}");
-        let network = self.isolation.network;
+        let network = self.isolation.network == Network::Machine;
         let inside = Inside { argv, environment: &inside, allowed: &allowed, limits, network };
         Contained::new(container, name, &inside).map(Some)
     }

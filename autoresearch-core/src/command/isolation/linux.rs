@@ -8,11 +8,13 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::allowed::Allowed;
-use super::enforcement::{Protection, protection};
+use super::enforcement::{Protection, hosts, protection};
+use super::hosts::Network;
 use super::settings::Isolation;
 
 mod call;
 mod capabilities;
+mod entrance;
 mod init;
 mod landlock;
 mod layers;
@@ -23,6 +25,8 @@ mod seccomp;
 mod view;
 
 use call::{check, terminated};
+pub(crate) use entrance::Entrance;
+use entrance::Inside;
 pub(super) use layers::prepare;
 use namespaces::Namespaces;
 use probe::Probe;
@@ -41,21 +45,25 @@ pub(crate) struct Walls {
     private: Vec<(CString, u64)>,
     filters: Vec<Filter>,
     directory: CString,
+    /// The way to hosts: the command's end, and the lab's until it is taken.
+    way: Option<Inside>,
+    entrance: Option<Entrance>,
 }
 
 impl Walls {
     /// Prepares those walls that this machine has.
     pub(crate) fn new(isolation: &Isolation, allowed: &Allowed) -> io::Result<Walls> {
         let probe = Probe::here();
+        let is_machines = isolation.network == Network::Machine;
         let view = match &probe.view {
-            Ok(kind) => Some(View::new(*kind, allowed, isolation.network, probe.processes.is_ok())?),
+            Ok(kind) => Some(View::new(*kind, allowed, is_machines, probe.processes.is_ok())?),
             Err(_) => None,
         };
         let namespaces = view.as_ref().map(View::namespaces);
         let has_own_network = namespaces.is_some_and(Namespaces::has_own_network);
         let files = probe.landlock.as_ref().ok().map(|_| landlock::ruleset(allowed, view.is_some())).transpose()?;
         let filters = match &probe.seccomp {
-            Ok(()) => seccomp::filters(isolation.network || has_own_network)?,
+            Ok(()) => seccomp::filters(is_machines || has_own_network)?,
             Err(_) => Vec::new(),
         };
         let mut private = Vec::new();
@@ -66,12 +74,19 @@ impl Walls {
             private.extend(layers.collect::<io::Result<Vec<_>>>()?);
             private.extend(namespaces.has_init().then(|| (c"/proc".to_owned(), landlock::of_processes())));
         }
-        Ok(Walls { view, files, private, filters, directory: terminated(&allowed.directory)? })
+        let hosts = isolation.network.hosts().filter(|_| has_own_network);
+        let (way, entrance) = hosts.map(entrance::prepare).transpose()?.unzip();
+        Ok(Walls { view, files, private, filters, directory: terminated(&allowed.directory)?, way, entrance })
     }
 
     /// Returns whether the command gets processes of its own: then another one than the caller goes on behind the walls.
     pub(crate) fn has_init(&self) -> bool {
         self.view.as_ref().is_some_and(|view| view.namespaces().has_init())
+    }
+
+    /// The lab's end of the way to hosts, if the command gets one. To be served once the command has been started.
+    pub(crate) fn take_entrance(&mut self) -> Option<Entrance> {
+        self.entrance.take()
     }
 
     /// Puts the calling process behind the walls, for ever. To be called in a fork that has one thread; allocates nothing.
@@ -97,6 +112,9 @@ impl Walls {
                 view.enter()?;
                 check(libc::chdir(self.directory.as_ptr()))?;
             }
+            if let Some(way) = &self.way {
+                way.hand_over()?;
+            }
             capabilities::drop_all();
             check(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
             if let Some(files) = &self.files {
@@ -120,11 +138,14 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     let hidden = || "a view of its own in a mount namespace, private /tmp and /dev/shm".to_owned();
     let processes = probe.processes.as_ref().map_err(Clone::clone);
     let layers = probe.view.as_ref().map(|_| "an overlay of each for each candidate, or a copy".to_owned());
-    let network = match (isolation.network, &probe.view, &probe.seccomp) {
-        (true, ..) => None,
-        (false, Ok(_), _) => Some(Ok("a network namespace without a way out".to_owned())),
-        (false, Err(_), Ok(())) => Some(Ok("seccomp: no socket but local ones".to_owned())),
-        (false, Err(why), Err(_)) => Some(Err(why.clone())),
+    let network = match (&isolation.network, &probe.view, &probe.seccomp) {
+        (Network::Machine, ..) => None,
+        (Network::Hosts(hosts), Ok(_), _) => {
+            Some(Ok(format!("a network namespace, and only {hosts} by the lab's proxy")))
+        }
+        (Network::None, Ok(_), _) => Some(Ok("a network namespace without a way out".to_owned())),
+        (_, Err(_), Ok(())) => Some(Ok("seccomp: no socket but local ones".to_owned())),
+        (_, Err(why), Err(_)) => Some(Err(why.clone())),
     };
     // Truncation came with version 3, signals with 6.
     let landlock = |least: i64, what: &str| match &probe.landlock {
@@ -148,6 +169,7 @@ pub(super) fn protections(isolation: &Isolation) -> Vec<Protection> {
     let layers = protection("pristine", layers.map_err(Clone::clone));
     all.extend(Some(layers).filter(|_| !isolation.pristine.is_empty()));
     all.extend(network.map(|network| protection("network", network)));
+    all.extend(probe.view.as_ref().err().and_then(|why| hosts(&isolation.network, why)));
     let user = match probe.is_root {
         true => Err("commands run as root, without its capabilities; start the lab as another user".to_owned()),
         false => Ok("the lab's own, which is not root".to_owned()),

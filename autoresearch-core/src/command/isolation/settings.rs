@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::container::Container;
+use super::hosts::{Hosts, Network};
 
 /// How much of an isolation must be there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +49,8 @@ pub struct Isolation {
     /// The container engine that has the walls, and the image that takes the place of the machine's programs. By default the walls
     /// are the lab's own.
     pub container: Option<Container>,
-    /// True if commands may use the network.
-    pub network: bool,
+    /// The network that commands have.
+    pub network: Network,
 }
 
 impl Isolation {
@@ -87,9 +88,15 @@ impl Isolation {
         self
     }
 
-    /// Says whether commands may use the network.
+    /// Says whether commands may use the machine's network.
     pub fn network(mut self, network: bool) -> Isolation {
-        self.network = network;
+        self.network = if network { Network::Machine } else { Network::None };
+        self
+    }
+
+    /// Lets commands reach some hosts, and nothing else.
+    pub fn hosts(mut self, hosts: Hosts) -> Isolation {
+        self.network = Network::Hosts(hosts);
         self
     }
 }
