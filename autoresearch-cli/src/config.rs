@@ -35,6 +35,7 @@ pub use agent::{AgentSection, KnownAgent};
 pub use error::{ConfigError, KeyError};
 pub use file::Config;
 pub use git::GitSection;
+pub use isolation::NetworkSetting;
 pub use metric::{MetricKind, PartSection, parse_direction};
 pub use proposer::ProposerSection;
 pub use published::schema;

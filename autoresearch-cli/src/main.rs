@@ -32,6 +32,7 @@ mod attacks;
 mod checks;
 mod missing;
 mod proposers;
+mod proxy;
 mod rehearsal;
 mod remeasure;
 mod slots;

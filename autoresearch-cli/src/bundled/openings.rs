@@ -53,7 +53,8 @@ pub fn openings(session: &Session, commands: &Commands, own: &Path) -> Vec<Strin
     openings.extend(pristine.map(|path| format!("writes {path}")));
     // The engine's program would run outside of all walls.
     openings.extend(isolation.container.iter().map(|engine| format!("runs in containers of {engine}")));
-    openings.extend(isolation.network.then(|| "uses the network".to_owned()));
+    openings.extend(isolation.network.is_machines().then(|| "uses the network".to_owned()));
+    openings.extend(isolation.network.hosts().iter().map(|host| format!("reaches {host}")));
     let evaluated = config.evaluate.iter().flat_map(|evaluate| &evaluate.share);
     let elsewhere = |path: &&String| matches!(placeholders.provided(path), Provided::Elsewhere(_));
     let shared = config.workspace.share.iter().chain(evaluated).filter(elsewhere);

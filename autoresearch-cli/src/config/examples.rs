@@ -45,7 +45,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("isolation.pristine", "pristine = [\"{target}\"]"),
     ("isolation.container", "container = \"podman\"\nimage = \"localhost/trainer\""),
     ("isolation.image", "container = \"podman\"\nimage = \"localhost/trainer\""),
-    ("isolation.network", "network = true"),
+    ("isolation.network", "network = [\"pypi.org\", \"*.crates.io\"]"),
     ("limits", "[limits]\nmemory_gb = 16.0"),
     ("limits.memory_gb", "memory_gb = 16.0"),
     ("limits.file_gb", "file_gb = 50.0"),

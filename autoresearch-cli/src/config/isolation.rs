@@ -1,11 +1,14 @@
 //! `[isolation]`: walls around the commands of candidates.
 
-use autoresearch_core::internal::isolation::{Container, Isolation, IsolationLevel};
+use std::sync::Arc;
+
+use autoresearch_core::internal::isolation::{Container, Hosts, Isolation, IsolationLevel};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::KeyError;
 use super::schema;
+use crate::proxy::{Host, serve};
 
 /// The section; without it commands may do what the user may do.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -29,9 +32,43 @@ pub struct IsolationSection {
     pub container: Option<String>,
     /// The image in which commands run, as the engine names it: of apptainer the path of a file.
     pub image: Option<String>,
-    /// True if commands may use the network.
+    /// False for none, true for the machine's network, or the hosts that commands may reach, as `pypi.org`, `*.crates.io` or
+    /// `127.0.0.1:8000`.
     #[serde(default)]
-    pub network: bool,
+    pub network: NetworkSetting,
+}
+
+/// The network of commands, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "the network is true, false or a list of hosts as [\"pypi.org\", \"*.crates.io\"]")]
+pub enum NetworkSetting {
+    /// All of the machine's, or none.
+    Machine(bool),
+    /// Some hosts, through a proxy of the lab's.
+    Hosts(Vec<String>),
+}
+
+impl Default for NetworkSetting {
+    fn default() -> NetworkSetting {
+        NetworkSetting::Machine(false)
+    }
+}
+
+impl NetworkSetting {
+    /// The same where an empty list is none.
+    pub fn plain(&self) -> NetworkSetting {
+        if self.hosts().is_empty() { NetworkSetting::Machine(self.is_machines()) } else { self.clone() }
+    }
+
+    /// Returns true for the machine's network.
+    pub fn is_machines(&self) -> bool {
+        *self == NetworkSetting::Machine(true)
+    }
+
+    /// The hosts that commands may reach.
+    pub fn hosts(&self) -> &[String] {
+        if let NetworkSetting::Hosts(hosts) = self { hosts } else { &[] }
+    }
 }
 
 impl IsolationSection {
@@ -40,7 +77,7 @@ impl IsolationSection {
         let given = [
             ("isolation.read", !self.read.is_empty()),
             ("isolation.write", !self.write.is_empty()),
-            ("isolation.network", self.network),
+            ("isolation.network", self.network.plain() != NetworkSetting::default()),
         ];
         let is_without = self.level == IsolationLevel::None;
         if is_without && !self.pristine.is_empty() {
@@ -76,6 +113,15 @@ impl IsolationSection {
                 "opens a wall where there is none; give level = \"best-effort\" or \"strict\", too, or leave it out";
             return Err(KeyError::new(*key, why));
         }
+        let hosts = self.network.hosts();
+        if let Some((host, why)) = hosts.iter().find_map(|host| Some((host, Host::read(host).err()?))) {
+            return Err(KeyError::new("isolation.network", format!("has {host:?}, which {why}")));
+        }
+        if self.container.is_some() && !hosts.is_empty() {
+            let why = "names hosts, and the network of a container is its engine's: give true and filter by the engine, or leave container \
+                       out";
+            return Err(KeyError::new("isolation.network", why));
+        }
         let named =
             [("isolation.read", &self.read), ("isolation.write", &self.write), ("isolation.pristine", &self.pristine)];
         for (key, paths) in named {
@@ -107,6 +153,12 @@ impl IsolationSection {
         isolation.pristine = self.pristine.iter().map(|path| fill(path)).collect();
         // One that is none was told when the file was read.
         isolation.container = self.engine().ok().flatten();
-        isolation.network(self.network)
+        let names = self.network.hosts();
+        // As above: all of them were read.
+        let hosts: Arc<[Host]> = names.iter().filter_map(|host| Host::read(host).ok()).collect();
+        match hosts.is_empty() {
+            true => isolation.network(self.network.is_machines()),
+            false => isolation.hosts(Hosts::new(names.to_vec(), move |listener| serve(hosts.clone(), listener))),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use autoresearch_core::internal::metric::Repeats;
 use serde::Serialize;
 
-use crate::config::{PartSection, RatchetSection};
+use crate::config::{NetworkSetting, PartSection, RatchetSection};
 
 /// The settings as they are written into a policy.
 #[derive(Serialize)]
@@ -83,7 +83,7 @@ pub struct Isolation<'a> {
     #[serde(rename = "image", skip_serializing_if = "Option::is_none")]
     pub image: Option<&'a str>,
     #[serde(rename = "network")]
-    pub network: bool,
+    pub network: NetworkSetting,
 }
 
 #[derive(Serialize)]

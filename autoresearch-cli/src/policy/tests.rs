@@ -83,6 +83,19 @@ fn only_what_decides_the_number_is_in_it() {
         assert_ne!(one, with(other), "{other}");
     }
     assert_ne!(one, plain, "a trial may have seen all of several GPUs");
+    let network = |keys: &str| {
+        let policy = of(&format!("{minimal}[isolation]\nlevel = 'strict'\n{keys}\n"));
+        policy.get("isolation.network").unwrap().to_string()
+    };
+    for (keys, written) in [
+        ("", "false"),
+        ("network = false", "false"),
+        ("network = []", "false"),
+        ("network = true", "true"),
+        ("network = ['b.org', 'a.org:80']", "[\"b.org\",\"a.org:80\"]"),
+    ] {
+        assert_eq!(network(keys), written, "{keys}");
+    }
 }
 
 #[test]

@@ -54,6 +54,12 @@ fn walls_that_a_bundle_opens_are_told_first() {
     assert!(said.contains("opens the walls: its code writes {cache}, uses the network; read it"), "{said}");
     sound(&file, &["--rerun", "best", "--isolation", "bundle"]);
 
+    let hosts = "[isolation]\nlevel = 'best-effort'\nnetwork = ['pypi.org', '*.crates.io']\n";
+    let reaching = Repository::running(PRINT_SUM, &format!("{STRICT}{hosts}"));
+    reaching.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    let said = unsound(&bundle(&reaching), &["--rerun", "best"]);
+    assert!(said.contains("its code reaches pypi.org, reaches *.crates.io; read it"), "{said}");
+
     let secret = repository.root().join("secret");
     std::fs::write(&secret, "1").unwrap();
     let naming = Repository::running(PRINT_SUM, &format!("{STRICT}[environment]\nDATA = '{}'\n", secret.display()));
