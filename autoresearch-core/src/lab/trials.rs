@@ -154,25 +154,30 @@ impl<C: Change> Lab<C> {
         Ok(true)
     }
 
-    /// Computes the seed of the next trial of this side.
+    /// Computes the seed of the next trial of this side: that of its first repeat which is neither measured nor in flight.
     ///
     /// It is the same on both sides: the second trial of the candidate and the first fresh one of the incumbent are a pair.
     /// The first trial has the run's seed, so that single trials compare, unless the rule wants fresh ones.
     fn seed(&self, open: &OpenExperiment, side: Side, fidelity: f64) -> u64 {
         let is_beside = |running: &&crate::state::Running| (running.side, running.fidelity) == (side, fidelity);
-        let beside = open.running.iter().filter(is_beside).count();
-        let repeat = beside
-            + match side {
-                Side::Candidate => open.experiment.arm.measurements.len(),
-                Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len(),
-                Side::Incumbent => open.incumbent.len() + 1,
-            };
-        if repeat == 0 && !self.ratchet.fresh_seeds() {
-            return self.settings.seed;
-        }
-        // Each rebase makes another candidate.
-        let repeat = ((open.experiment.rebased.len() as u64) << 32) | repeat as u64;
-        Purpose::Search.seed(self.settings.seed, open.experiment.id, repeat)
+        let beside: Vec<u64> = open.running.iter().filter(is_beside).map(|running| running.seed).collect();
+        let of_repeat = |repeat: u64| {
+            if repeat == 0 && !self.ratchet.fresh_seeds() {
+                return self.settings.seed;
+            }
+            // Each rebase makes another candidate.
+            let repeat = ((open.experiment.rebased.len() as u64) << 32) | repeat;
+            Purpose::Search.seed(self.settings.seed, open.experiment.id, repeat)
+        };
+        let first = match side {
+            Side::Candidate => 0,
+            Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len() as u64,
+            Side::Incumbent => 1,
+        };
+        let is_measured = |seed: u64| fidelity == 1.0 && open.measured_seeds.contains(&(side, seed));
+        let last = first + (beside.len() + open.measured_seeds.len()) as u64;
+        let seeds = (first..=last).map(of_repeat);
+        seeds.into_iter().find(|seed| !beside.contains(seed) && !is_measured(*seed)).unwrap_or_else(|| of_repeat(last))
     }
 
     fn start_build(&self, in_flight: &mut InFlight<C>, started: &TrialInFlight) {

@@ -49,12 +49,25 @@ impl Noise {
     }
 
     /// Adds measurements of one code unless they are an [event](Noise::event), which would hide every gain of the rest of the
-    /// run.
+    /// run, or further apart than numbers can say.
     #[doc(hidden)]
     pub fn pool_usual(&mut self, scores: &[f64]) {
-        if !self.event(scores) {
+        if !self.event(scores) && Noise::default().with(scores).sum_of_squares.is_finite() {
             self.pool(scores);
         }
+    }
+
+    /// Adds measurements of a candidate that need not become the incumbent, as [`pool_usual`](Noise::pool_usual) does. Where trials of
+    /// one code have agreed so far, its own instability is not taken for noise of the metric: nothing is too far apart beside none.
+    pub(crate) fn pool_candidate(&mut self, scores: &[f64]) {
+        let is_exact = self.sigma() == Some(0.0) && !self.with(scores).is_exact();
+        if !is_exact {
+            self.pool_usual(scores);
+        }
+    }
+
+    fn is_exact(&self) -> bool {
+        self.sum_of_squares == 0.0
     }
 
     /// Adds one more measurement of a code that was measured before, unless the two are an [event](Noise::event).

@@ -157,8 +157,21 @@ impl NoiseAware {
         };
 
         let confirmation = &fresh[..fresh.len().min(wanted)];
+        // A run that was interrupted within a turn decides as if it had not been: it makes up for what is missing, and what is of the
+        // next turn does not count yet.
+        let (incumbents, candidates) = self.turn_s_end(fresh.len(), confirmation.len());
+        let missing = |side, wanted: usize, done| vec![side; wanted.saturating_sub(done)];
+        let rest = [
+            missing(Side::Incumbent, incumbents, trials.interleaved.len()),
+            missing(Side::Candidate, candidates, fresh.len()),
+        ];
+        if rest.iter().any(|side| !side.is_empty()) {
+            return Verdict::Measure(rest.concat());
+        }
         let reference = if alone { trials.interleaved.clone() } else { trials.reference() };
-        let compared = if reference.is_empty() { &trials.earlier } else { &reference };
+        let beside = trials.interleaved.get(..incumbents).unwrap_or_default();
+        let so_far = if alone { beside.to_vec() } else { [trials.earlier.as_slice(), beside].concat() };
+        let compared = if so_far.is_empty() { &trials.earlier } else { &so_far };
         if let Some(so_far) = gain(evidence, compared, confirmation)
             && so_far - price <= NOTHING * sigma
             && !(tie && so_far == 0.0)
@@ -241,6 +254,16 @@ impl NoiseAware {
         match self.0.false_keeps {
             Some(promised) => (promised / confirmed).min(self.0.alpha),
             None => (FALSE_KEEPS / confirmed).max(LEAST_ALPHA).min(self.0.alpha),
+        }
+    }
+
+    /// Numbers of trials of the incumbent and of the candidate at the end of the turn in which the candidate has `fresh` ones, of which
+    /// `confirming` count for the test.
+    fn turn_s_end(&self, fresh: usize, confirming: usize) -> (usize, usize) {
+        match (self.0.paired, fresh) {
+            (_, 0) => (0, 0),
+            (true, _) => (confirming, fresh),
+            (false, _) => (confirming.saturating_sub(1).max(1), fresh.max(2)),
         }
     }
 

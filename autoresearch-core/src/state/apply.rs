@@ -265,6 +265,7 @@ impl State {
                 open.experiment.outcome = Some(outcome);
                 match result {
                     Ok(measurement) => {
+                        open.measured_seeds.push((side, running.seed));
                         open.experiment.arm.measurements.push(measurement);
                         open.experiment.reference += 1;
                     }
@@ -273,7 +274,12 @@ impl State {
             }
             // An experiment in conflict is compared with the present incumbent, not with the one at its start.
             Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}
-            Side::Incumbent => open.incumbent.extend(result.ok()),
+            Side::Incumbent => {
+                if let Ok(measurement) = result {
+                    open.measured_seeds.push((side, running.seed));
+                    open.incumbent.push(measurement);
+                }
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ impl State {
     pub(super) fn pool_fresh(&mut self, at: usize) {
         let open = &self.open[at];
         let scores = |arm: &[Measurement]| latest_machine(arm).map(|m| m.score.get()).collect::<Vec<_>>();
-        self.noise.pool_usual(&scores(open.experiment.arm.measurements.get(1..).unwrap_or_default()));
+        self.noise.pool_candidate(&scores(open.experiment.arm.measurements.get(1..).unwrap_or_default()));
         self.noise.pool_usual(&scores(&open.incumbent));
     }
 
@@ -29,6 +29,7 @@ impl State {
         });
         (made.reference, made.screening) = (0, None);
         (open.incumbent, open.failed, open.incomparable) = (Vec::new(), None, false);
+        open.measured_seeds.clear();
         // The other candidate is another test.
         open.test = None;
         open.in_merge_queue |= in_merge_queue;
@@ -54,7 +55,11 @@ impl State {
             }
             false => 1,
         };
-        self.noise.pool_usual(&scores(experiment.arm.measurements.get(fresh..).unwrap_or_default()));
+        let own = scores(experiment.arm.measurements.get(fresh..).unwrap_or_default());
+        match experiment.status {
+            Status::Keep => self.noise.pool_usual(&own),
+            _ => self.noise.pool_candidate(&own),
+        }
         self.noise.pool_usual(&scores(&interleaved));
         // Measurements of another incumbent than the present one count for the noise alone.
         let interleaved = if current { interleaved } else { Vec::new() };
@@ -157,5 +162,7 @@ impl State {
             self.shifts.push(Shift { experiment, by: now.get() - before.get() });
         }
         incumbent.arm = arm;
+        // Its trials on rungs were before the shift as well.
+        self.rungs.replace_incumbent();
     }
 }

@@ -176,6 +176,8 @@ pub struct OpenExperiment {
     pub remaining: Option<f64>,
     /// The place of its test among all, once that has begun: fixed then, whatever is decided beside it.
     pub(crate) test: Option<TestPlace>,
+    /// Seeds of the trials on the full budget that gave a number.
+    pub(crate) measured_seeds: Vec<(Side, u64)>,
 }
 
 /// The place of a candidate's test among the tests of a run: the level of a test is set by what came before it began.
@@ -280,6 +282,7 @@ impl OpenExperiment {
             failed: None,
             remaining,
             test: None,
+            measured_seeds: Vec::new(),
         }
     }
 

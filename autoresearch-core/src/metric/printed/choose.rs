@@ -1,5 +1,7 @@
 //! The one number of a name, among all that an output has of it.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::Printed;
@@ -220,15 +222,14 @@ fn in_unit(printed: &Printed, name: &str, unit: &str) -> Result<f64, MetricError
     }
 }
 
+/// Names that are compared with the missing one, the latest of them: a program may print millions.
+const COMPARED: usize = 4096;
+
 /// The error about a name that no line has, with the numbers that there are, those with the nearest names first.
 fn missing(name: &str, seen: &[Printed]) -> MetricError {
-    let mut latest: Vec<&Printed> = Vec::new();
-    for printed in seen {
-        match latest.iter_mut().find(|other| other.names.first() == printed.names.first()) {
-            Some(other) => *other = printed,
-            None => latest.push(printed),
-        }
-    }
+    let mut known = HashSet::new();
+    let mut latest: Vec<&Printed> =
+        seen.iter().rev().filter(|printed| known.insert(printed.names.first())).take(COMPARED).collect();
     if latest.is_empty() {
         return MetricError::Missing(name.to_owned());
     }

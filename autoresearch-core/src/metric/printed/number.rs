@@ -39,11 +39,18 @@ const REMARKS: [&str; 16] = [
     "per",
 ];
 
+/// Functions and brackets around a number that are looked into, one in the other. A candidate may print thousands.
+const DEEPEST: usize = 8;
+
 /// Reads the number that `text` begins with, up to its unit. `None` if it begins with something else.
 pub(super) fn leading(text: &str) -> Option<Number> {
+    leading_within(text, DEEPEST)
+}
+
+fn leading_within(text: &str, deepest: usize) -> Option<Number> {
     let start = text.len() - text.trim_start().len();
     let inner = text.trim_start();
-    if let Some((skipped, found)) = wrapped(inner) {
+    if let Some((skipped, found)) = deepest.checked_sub(1).and_then(|deepest| wrapped(inner, deepest)) {
         return Some(Number { length: start + skipped, ..found });
     }
     let opened = inner.len() - inner.trim_start_matches(['"', '\'', '`', '*', '$', '€', '£']).len();
@@ -87,7 +94,7 @@ pub fn parse(text: &str) -> Result<(f64, String), String> {
 }
 
 /// Reads `tensor(1.25, device='cuda:0')`, and a list with one number in it.
-fn wrapped(text: &str) -> Option<(usize, Number)> {
+fn wrapped(text: &str, deepest: usize) -> Option<(usize, Number)> {
     let open = text.find(['(', '['])?;
     let (before, close) = (&text[..open], if text[open..].starts_with('(') { ')' } else { ']' });
     let is_list = before.is_empty() && close == ']';
@@ -98,7 +105,7 @@ fn wrapped(text: &str) -> Option<(usize, Number)> {
     let end = inside.find(close).unwrap_or(inside.len());
     let length = (open + 1 + end + 1).min(text.len());
     let inside = &inside[..end];
-    let mut found = leading(inside)?;
+    let mut found = leading_within(inside, deepest)?;
     let rest = inside.get(found.length..).unwrap_or_default().trim();
     let keywords =
         rest.strip_prefix(',').is_some_and(|rest| rest.trim_start().starts_with(|c: char| c.is_alphabetic()));
