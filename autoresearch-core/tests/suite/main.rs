@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod excursion;
+mod interrupted;
 mod ladder;
 mod lineage;
 mod noise;
