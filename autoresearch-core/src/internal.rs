@@ -59,7 +59,7 @@ pub mod metric {
     pub use crate::metric::printed::{
         Printed, Reading, convert_unit, folded_name, is_unit, parse_number, printed, read,
     };
-    pub use crate::metric::{ITEMS, Repeats, signed, significant, summary_numbers, units_in_a_second};
+    pub use crate::metric::{ITEMS, Repeats, of_output, signed, significant, summary_numbers, units_in_a_second};
 }
 
 /// Processes: started in a group of their own, limited, and killed as a whole.

@@ -16,8 +16,8 @@ mod significant;
 mod timing;
 
 pub use items::ItemMetric;
-pub use log::summary_numbers;
 pub use log::{LogMetric, Repeats};
+pub use log::{of_output, summary_numbers};
 pub(crate) use log::{secondary, summary};
 pub use printed::Which;
 pub use significant::{signed, significant};

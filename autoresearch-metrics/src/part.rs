@@ -1,6 +1,6 @@
 //! One source of a number: what is read, and how.
 
-use autoresearch_core::internal::metric::read;
+use autoresearch_core::internal::metric::{of_output, read};
 use autoresearch_core::{MetricError, RunLog, Which};
 
 use crate::file::FilePlace;
@@ -89,10 +89,13 @@ impl Part {
         let Part { name, unit, which, source } = self;
         let reading = match source {
             Source::Printed => {
-                let found = read(&log.tail, name, unit, *which)?;
+                let found = of_output(log, *which, |output| read(output, name, unit, *which))?;
                 Reading::new(found.value, found.unit, found.source)
             }
-            Source::Pattern(pattern) => crate::reading::choose(pattern.readings(&log.tail, name)?, name, *which)?,
+            Source::Pattern(pattern) => {
+                let found = of_output(log, *which, |output| pattern.readings(output, name))?;
+                crate::reading::choose(found, name, *which)?
+            }
             Source::File(place) => place.reading(log, name, *which)?,
             Source::Tool(result) => result.reading(log, name, *which)?,
             Source::Quantity(quantity) => quantity.reading(log)?,

@@ -1,5 +1,6 @@
 //! Readers of the results that known tools print or write.
 
+use autoresearch_core::internal::metric::of_output;
 use autoresearch_core::{MetricError, RunLog, Which};
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +116,8 @@ impl ToolResult {
     }
 
     pub(crate) fn reading(&self, log: &RunLog, name: &str, which: Option<Which>) -> Result<Reading, MetricError> {
-        let entries = self.entries(log, name)?;
+        let which = which.or(self.tool.usual_which());
+        let entries = self.entries(log, name, which)?;
         let wanted = self.entry.as_deref().unwrap_or(name);
         let named = |equal: fn(&str, &str) -> bool| {
             let found = entries.iter().filter(|entry| equal(&entry.name, wanted));
@@ -143,22 +145,36 @@ impl ToolResult {
                 names.join(", ")
             )));
         }
-        choose(found, name, which.or(self.tool.usual_which()))
+        self.one_series(&found, name, which)?;
+        choose(found, name, which)
     }
 
-    fn entries(&self, log: &RunLog, name: &str) -> Result<Vec<Entry>, MetricError> {
-        let entries = match self.files() {
-            Some(pattern) => {
-                let mut entries = Vec::new();
-                for file in written(log, pattern)? {
-                    let read = self.tool.of_file(&file);
-                    entries.extend(read.map_err(|why| MetricError::Refused(format!("{} {why}", file.path)))?);
-                }
-                entries
-            }
-            None => self.tool.of_output(&log.tail, self.entry.as_deref().unwrap_or(name))?,
-        };
-        match entries.is_empty() {
+    /// Refuses a first or last number of several folders that disagree: each has a series of its own, and the order of folders says
+    /// nothing about which one counts.
+    fn one_series(&self, found: &[Reading], name: &str, which: Option<Which>) -> Result<(), MetricError> {
+        if !matches!(which, Some(Which::Last | Which::First)) {
+            return Ok(());
+        }
+        let mut folders: Vec<&str> = found.iter().map(|reading| reading.folder.as_str()).collect();
+        folders.dedup();
+        let ends = folders.iter().filter_map(|folder| {
+            let mut own = found.iter().filter(|reading| reading.folder == *folder).map(|reading| reading.value);
+            if which == Some(Which::First) { own.next() } else { own.next_back() }
+        });
+        let ends: Vec<f64> = ends.collect();
+        if ends.iter().all(|end| Some(end) == ends.first()) {
+            return Ok(());
+        }
+        let shown = folders.iter().zip(&ends).take(8).map(|(folder, end)| format!("{end} in {folder}"));
+        Err(MetricError::Refused(format!(
+            "{name} has a series in each of {} folders: {}; give `file` a path that only one of them has",
+            folders.len(),
+            shown.collect::<Vec<_>>().join(", ")
+        )))
+    }
+
+    fn entries(&self, log: &RunLog, name: &str, which: Option<Which>) -> Result<Vec<Entry>, MetricError> {
+        let some = |entries: Vec<Entry>| match entries.is_empty() {
             true => Err(MetricError::Refused(format!(
                 "{} has no result of {}; {}",
                 self.files().unwrap_or("the output"),
@@ -166,7 +182,19 @@ impl ToolResult {
                 self.tool.hint()
             ))),
             false => Ok(entries),
+        };
+        let Some(pattern) = self.files() else {
+            let wanted = self.entry.as_deref().unwrap_or(name);
+            return of_output(log, which, |output| some(self.tool.of_output(output, wanted)?));
+        };
+        let mut entries = Vec::new();
+        for file in self.tool.counting(written(log, pattern)?) {
+            let read = self.tool.of_file(&file);
+            let read = read.map_err(|why| MetricError::Refused(format!("{} {why}", file.path)))?;
+            let folder = file.path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+            entries.extend(read.into_iter().map(|entry| entry.in_folder(folder)));
         }
+        some(entries)
     }
 }
 
@@ -217,6 +245,17 @@ impl Tool {
             Tool::Mlperf | Tool::TrainerState | Tool::Lightning | Tool::Keras | Tool::Tensorboard | Tool::Mlflow
         );
         is_series.then_some(Which::Last)
+    }
+
+    /// Those of a run's files that count: each checkpoint of Hugging Face has the whole history until then, so the latest has all.
+    fn counting(self, mut files: Vec<Written>) -> Vec<Written> {
+        if self == Tool::TrainerState {
+            let step = |file: &Written| json::parse(file).ok().and_then(|state| state.get("global_step")?.as_u64());
+            // Of equal ones the last: the one beside the checkpoints is written at the end.
+            let latest = (0..files.len()).max_by_key(|at| step(&files[*at]));
+            return latest.map(|at| vec![files.swap_remove(at)]).unwrap_or_default();
+        }
+        files
     }
 
     fn of_output(self, output: &str, name: &str) -> Result<Vec<Entry>, MetricError> {

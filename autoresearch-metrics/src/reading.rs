@@ -13,11 +13,13 @@ pub struct Reading {
     pub unit: String,
     /// The source, for a person: ``line 12: `score: 0.5` ``, `/val/loss in result.json`.
     pub source: String,
+    /// The folder of the file that it was read from, below the candidate's; empty for none.
+    pub(crate) folder: String,
 }
 
 impl Reading {
     pub(crate) fn new(value: f64, unit: impl Into<String>, source: impl Into<String>) -> Reading {
-        Reading { value, unit: unit.into(), source: source.into() }
+        Reading { value, unit: unit.into(), source: source.into(), folder: String::new() }
     }
 
     /// The reading in the unit `to`; as it is if `to` is empty, or if no unit is known.

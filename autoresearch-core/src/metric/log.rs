@@ -165,25 +165,61 @@ impl LogMetric {
 
     /// Reads the number of a trial whose command ran once.
     fn of_one(&self, log: &RunLog) -> Result<Reading, MetricError> {
-        let read = |output: &str| printed::read(output, &self.name, &self.unit, self.which);
-        let error = match read(&log.tail) {
-            Err(error @ (MetricError::Missing(_) | MetricError::NotNamed { .. })) => error,
-            read => return read,
-        };
-        // A text in the place of the number says more than that there is none.
-        let block = summary(&log.tail);
-        if let Some((_, text)) = block.iter().rfind(|(key, _)| *key == self.name) {
-            return Err(MetricError::NotFinite { name: self.name.clone(), value: (*text).to_owned() });
-        }
-        // The tail is the end of the output: much may have been printed behind the number.
-        match log.path.as_ref().and_then(|path| whole(path, &log.tail)) {
-            Some(output) => read(&output),
-            None => Err(error),
-        }
+        of_output(log, self.which, |output| match printed::read(output, &self.name, &self.unit, self.which) {
+            Err(error @ (MetricError::Missing(_) | MetricError::NotNamed { .. })) => {
+                // A text in the place of the number says more than that there is none.
+                let block = summary(output);
+                let text = block.iter().rfind(|(key, _)| *key == self.name);
+                Err(text.map_or(error, |(_, text)| MetricError::NotFinite {
+                    name: self.name.clone(),
+                    value: (*text).to_owned(),
+                }))
+            }
+            read => read,
+        })
     }
 }
 
-/// The most of a log that is read when its end has no number, in bytes. Executors keep less.
+/// Reads a number from what a command printed: from its end, and from all of it if the end has no such number, or if the number that
+/// counts may stand anywhere.
+///
+/// # Errors
+/// Those of `read`. A log keeps the beginning and the end of a very long output: what may stand between them is refused.
+pub fn of_output<T>(
+    log: &RunLog,
+    which: Option<Which>,
+    read: impl Fn(&str) -> Result<T, MetricError>,
+) -> Result<T, MetricError> {
+    let all = || log.path.as_ref().and_then(|path| whole(path, &log.tail));
+    let advice = "bytes in the middle of the output were left out of its log; print the number once more at the end, or print less";
+    if which.is_some_and(|which| which != Which::Last) {
+        let Some(output) = all() else { return read(&log.tail) };
+        return match left_out(&output) {
+            Some(count) => {
+                Err(MetricError::Refused(format!("the number that counts may be missing: {count} {advice}")))
+            }
+            None => read(&output),
+        };
+    }
+    match read(&log.tail) {
+        Err(error @ (MetricError::Missing(_) | MetricError::NotNamed { .. } | MetricError::Refused(_))) => {
+            let Some(output) = all() else { return Err(error) };
+            read(&output).map_err(|error| match left_out(&output) {
+                Some(count) => MetricError::Refused(format!("{error}; {count} {advice}")),
+                None => error,
+            })
+        }
+        read => read,
+    }
+}
+
+/// The number of bytes that a log says it has left out.
+fn left_out(output: &str) -> Option<&str> {
+    let counts = output.split("\n[... ").skip(1).filter_map(|rest| Some(rest.split_once(" bytes left out ...]\n")?.0));
+    counts.into_iter().find(|count| !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The most of a log that is read beyond its end, in bytes. Executors keep less.
 const MOST: u64 = 16 << 20;
 
 /// Reads a log that is longer than its tail, from a file that is there.

@@ -165,6 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn an_unstable_candidate_is_no_noise_of_an_exact_metric() {
+        let exact = Noise::default().with(&[1000.0; 3]);
+        let mut noise = exact;
+        noise.pool_candidate(&[900.0, 2e6]);
+        assert_eq!(noise, exact);
+        noise.pool_candidate(&[900.0; 2]);
+        assert_eq!((noise.sigma(), noise.degrees()), (Some(0.0), 3));
+        // The incumbent's own trials say that there is noise, and from then on candidates add to it.
+        noise.pool_usual(&[1000.0, 1001.0]);
+        assert!(noise.sigma() > Some(0.0));
+        let known = noise;
+        noise.pool_candidate(&[900.0, 900.5]);
+        assert!(noise.degrees() == known.degrees() + 1);
+        // What numbers cannot say is no noise either.
+        noise.pool_usual(&[1e200, 7.0]);
+        assert!(noise.sigma().is_some_and(f64::is_finite));
+    }
+
+    #[test]
     fn an_event_between_two_runs_is_no_noise() {
         let baseline = [1.0, -1.0, 0.5, -0.5, 0.0];
         let mut noise = Noise::default().with(&baseline);

@@ -157,21 +157,13 @@ impl NoiseAware {
         };
 
         let confirmation = &fresh[..fresh.len().min(wanted)];
-        // A run that was interrupted within a turn decides as if it had not been: it makes up for what is missing, and what is of the
-        // next turn does not count yet.
-        let (incumbents, candidates) = self.turn_s_end(fresh.len(), confirmation.len());
-        let missing = |side, wanted: usize, done| vec![side; wanted.saturating_sub(done)];
-        let rest = [
-            missing(Side::Incumbent, incumbents, trials.interleaved.len()),
-            missing(Side::Candidate, candidates, fresh.len()),
-        ];
-        if rest.iter().any(|side| !side.is_empty()) {
-            return Verdict::Measure(rest.concat());
+        // A run that was interrupted within a turn decides as if it had not been.
+        let rest = self.rest_of_turn(fresh.len(), trials.interleaved.len(), wanted);
+        if !rest.is_empty() {
+            return Verdict::Measure(rest);
         }
         let reference = if alone { trials.interleaved.clone() } else { trials.reference() };
-        let beside = trials.interleaved.get(..incumbents).unwrap_or_default();
-        let so_far = if alone { beside.to_vec() } else { [trials.earlier.as_slice(), beside].concat() };
-        let compared = if so_far.is_empty() { &trials.earlier } else { &so_far };
+        let compared = if reference.is_empty() { &trials.earlier } else { &reference };
         if let Some(so_far) = gain(evidence, compared, confirmation)
             && so_far - price <= NOTHING * sigma
             && !(tie && so_far == 0.0)
@@ -257,14 +249,17 @@ impl NoiseAware {
         }
     }
 
-    /// Numbers of trials of the incumbent and of the candidate at the end of the turn in which the candidate has `fresh` ones, of which
-    /// `confirming` count for the test.
-    fn turn_s_end(&self, fresh: usize, confirming: usize) -> (usize, usize) {
-        match (self.0.paired, fresh) {
-            (_, 0) => (0, 0),
-            (true, _) => (confirming, fresh),
-            (false, _) => (confirming.saturating_sub(1).max(1), fresh.max(2)),
-        }
+    /// Plans what is missing of a turn that has begun, after so many fresh trials of the candidate and of the incumbent beside it.
+    fn rest_of_turn(&self, fresh: usize, interleaved: usize, wanted: usize) -> Vec<Side> {
+        let confirming = fresh.min(wanted);
+        let (candidates, incumbents) = match (self.0.paired, fresh, interleaved) {
+            (true, ..) => (interleaved.min(wanted), confirming),
+            // The trials that tell how much noise there is come before the first turn.
+            (false, 0, 0 | 2..) => (0, 0),
+            (false, ..) => ((interleaved + 1).min(wanted).max(2), confirming.saturating_sub(1).max(1)),
+        };
+        let missing = |side, all: usize, done: usize| vec![side; all.saturating_sub(done)];
+        [missing(Side::Incumbent, incumbents, interleaved), missing(Side::Candidate, candidates, fresh)].concat()
     }
 
     /// Plans the trials to run next, after the fresh ones of the candidate so far.

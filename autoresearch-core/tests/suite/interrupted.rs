@@ -80,6 +80,10 @@ fn lab(machine: &Machine, seed: u64, workers: usize) -> Lab<Step> {
 /// Runs a whole run, which is interrupted at some operations. Returns its state and its journal.
 fn run(seed: u64, workers: usize, interruptions: impl IntoIterator<Item = usize>) -> (State, Vec<Entry>) {
     let machine = Machine::new(Step::score(100.0));
+    if workers > 1 {
+        // Trials take different times, so that a later repeat may end first.
+        machine.add_up(40);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     for at in interruptions {
         let cancel = Cancel::new();

@@ -17,6 +17,12 @@ impl Entry {
         Entry { name: name.into(), is_other: false, reading: Reading::new(value, unit, source) }
     }
 
+    /// The same, of a file in a folder.
+    pub fn in_folder(mut self, folder: &str) -> Entry {
+        self.reading.folder = folder.to_owned();
+        self
+    }
+
     /// A further statistic of the entry `name`.
     pub fn other(name: &str, statistic: &str, value: f64, unit: &str, source: impl Into<String>) -> Entry {
         Entry { is_other: true, ..Entry::new(format!("{name}/{statistic}"), value, unit, source) }

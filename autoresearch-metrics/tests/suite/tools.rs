@@ -64,6 +64,67 @@ impl Format {
     }
 }
 
+/// Reads the number `name` of a run that wrote these files.
+fn of_files(tool: Tool, name: &str, files: &[(&str, String)]) -> Result<f64, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let written = files.iter().enumerate().map(|(at, (path, text))| {
+        let place = folder.path().join(at.to_string());
+        std::fs::write(&place, text).unwrap();
+        ((*path).to_owned(), place)
+    });
+    let log = RunLog { artifacts: written.collect(), ..RunLog::default() };
+    let metric = SourceMetric::new(name, Direction::Minimise, Part::new(name, ToolResult::new(tool)));
+    metric.read(&Outcome::Completed(log)).map(|read| read.score.get()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn of_several_files_the_order_of_their_paths_decides_nothing() {
+    let state = |steps: &[u64]| {
+        let history = steps.iter().map(|step| format!("{{\"step\": {step}, \"eval_loss\": {}}}", 2000 - step));
+        let last = steps.last().unwrap();
+        format!("{{\"global_step\": {last}, \"log_history\": [{}]}}", history.collect::<Vec<_>>().join(","))
+    };
+    // Sorted as texts, 1000 is before 500.
+    let checkpoints = [
+        ("out/checkpoint-1000/trainer_state.json", state(&[500, 1000])),
+        ("out/checkpoint-500/trainer_state.json", state(&[500])),
+    ];
+    assert_eq!(of_files(Tool::TrainerState, "eval_loss", &checkpoints), Ok(1000.0));
+
+    let run = |id: &str| format!("mlruns/0/{id}/metrics/loss");
+    let (first, second) = (run("0a"), run("9f"));
+    let series = |value: f64| format!("1700000000000 3.0 0\n1700000000001 {value} 1\n");
+    let two = [(first.as_str(), series(0.5)), (second.as_str(), series(0.75))];
+    let said = of_files(Tool::Mlflow, "loss", &two).unwrap_err();
+    assert!(said.contains("0.5 in mlruns/0/0a/metrics, 0.75 in mlruns/0/9f/metrics; give `file`"), "{said}");
+    assert_eq!(of_files(Tool::Mlflow, "loss", &two[..1]), Ok(0.5));
+}
+
+#[test]
+fn the_number_that_counts_may_stand_anywhere_in_a_long_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let (rows, filling) = ((0..9000).map(|row| format!("loss={}\n", 5.0 + f64::from(row))), "-\n".repeat(60_000));
+    let output = format!("loss=0.5\n{}{filling}", rows.collect::<String>());
+    let tail = output[output.len() - 65_536..].to_owned();
+    let read = |output: &str, which: Option<Which>| {
+        std::fs::write(&path, output).unwrap();
+        let log = RunLog { path: Some(path.clone()), ..RunLog::saying(tail.clone()) };
+        let pattern = autoresearch_metrics::Pattern::new("loss=(.*)").unwrap();
+        let metric = SourceMetric::new("loss", Direction::Minimise, Part::new("loss", pattern).which(which));
+        metric.read(&Outcome::Completed(log)).map(|read| read.score.get()).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(&output, Some(Which::Min)), Ok(0.5));
+    assert_eq!(read(&output, Some(Which::First)), Ok(0.5));
+    assert_eq!(read(&output, Some(Which::Last)), Ok(9004.0), "the end has none");
+    // The executor's log of an output that is longer still.
+    let cut = output.replacen("loss=5\n", "\n[... 123 bytes left out ...]\n", 1);
+    assert!(read(&cut, Some(Which::Min)).unwrap_err().contains("123 bytes in the middle of the output were left out"));
+    assert_eq!(read(&cut, Some(Which::Last)), Ok(9004.0));
+    let cut = format!("-\n\n[... 123 bytes left out ...]\n{filling}");
+    assert!(read(&cut, None).unwrap_err().contains("123 bytes in the middle of the output were left out"));
+}
+
 #[test]
 fn every_tool_s_format_is_read_rightly_or_refused_with_the_candidates() {
     let table: Table = toml::from_str(include_str!("../data/tools.toml")).unwrap();

@@ -275,6 +275,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn brackets_in_brackets_are_looked_into_and_thousands_of_them_are_no_number() {
+        assert_eq!(leading("[[tensor(0.5)]]").and_then(|number| number.value.ok()), Some(0.5));
+        for open in ["[", "Some(", "[tensor("] {
+            assert_eq!(leading(&open.repeat(200_000)), None, "{open}");
+        }
+    }
+
+    #[test]
     fn numbers_are_read_as_printed() {
         for (text, value, unit) in [
             ("0.5", 0.5, ""),
