@@ -232,3 +232,16 @@ pub trait Metric: Send + Sync {
     /// If the trial has no finite number, or one that does not count. The experiment then counts as crashed.
     fn read(&self, outcome: &Outcome) -> Result<Measurement, MetricError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_finite_numbers_are_scores() {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(Score::new(value), None, "{value}");
+        }
+        assert_eq!(Score::new(-0.0).map(|score| score.get().to_bits()), Some(0));
+    }
+}

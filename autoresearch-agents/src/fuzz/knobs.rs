@@ -28,7 +28,9 @@ fn check(input: &[u8]) -> Result<(), String> {
         if text.get(constant.place.clone()) != Some(constant.value) || constant.value.contains('\n') {
             return Err(format!("the place of {} = {} is another one", constant.name, constant.value));
         }
-        if text.lines().nth(constant.number - 1).map(|line| line.trim_end_matches('\r')) != Some(constant.line) {
+        // A line may end with several carriage returns.
+        let line = text.lines().nth(constant.number - 1).map(|line| line.trim_end_matches('\r'));
+        if line != Some(constant.line.trim_end_matches('\r')) {
             return Err(format!("{} = {} does not stand in line {}", constant.name, constant.value, constant.number));
         }
     }

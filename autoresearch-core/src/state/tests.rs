@@ -145,6 +145,32 @@ fn a_change_of_a_former_incumbent_is_kept_only_when_it_was_rebased_and_measured_
 }
 
 #[test]
+fn a_measurement_beside_a_conflict_counts_for_the_incumbent_that_it_is_of() {
+    let beside = |keeps_another: bool| {
+        let mut records = vec![Record::Conflicted { experiment: ExperimentId(2), conflict: "both".into() }];
+        records.push(Record::TrialStarted(TrialStart::new(ExperimentId(2), 2, Side::Incumbent)));
+        if keeps_another {
+            records.extend([
+                staged(ExperimentId(3), Some("better"), "e"),
+                started(ExperimentId(3), 1),
+                measured(ExperimentId(3), 1),
+                decision(ExperimentId(3), Some("best")),
+                Record::Adopted { experiment: ExperimentId(3) },
+            ]);
+        }
+        records.push(Record::TrialMeasured(TrialResult::new(
+            ExperimentId(2),
+            2,
+            Side::Incumbent,
+            Outcome::Completed(Default::default()),
+            Ok(Measurement::new(Score::new(1.0).unwrap())),
+        )));
+        beside_a_keep(records).unwrap().open(ExperimentId(2)).unwrap().incumbent.len()
+    };
+    assert_eq!((beside(false), beside(true)), (1, 0));
+}
+
+#[test]
 fn only_the_latest_logs_stay_in_memory() {
     let mut journal = Journal::in_memory();
     let mut state =

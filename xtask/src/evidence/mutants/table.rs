@@ -35,7 +35,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "metric.rs",
         search: "value.is_finite().then_some(Score(value + 0.0))",
         replace: "Some(Score(value + 0.0))",
-        test: SEMANTICS,
+        test: LIB,
     },
     Mutant {
         invariant: "what did not complete is never kept",
@@ -168,7 +168,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "state/apply.rs",
         search: "Side::Incumbent if open.experiment.conflict.is_some() && running.incumbent != incumbent => {}",
         replace: "Side::Incumbent if open.lost == u32::MAX && incumbent.is_some() => {}",
-        test: PARALLEL,
+        test: LIB,
     },
     Mutant {
         invariant: "one trial at a time in a slot and on a worker",
@@ -188,7 +188,7 @@ pub const MUTANTS: &[Mutant] = &[
         invariant: "5: the pin of the first candidate stays",
         file: "git/names.rs",
         search: "format!(\"{}.{times}\", self.pin_of(experiment))",
-        replace: "format!(\"{}\", self.pin_of(experiment + times - times))",
+        replace: "self.pin_of(experiment) + &\"\".repeat(times as usize)",
         test: REBASE,
     },
     Mutant {
@@ -314,7 +314,7 @@ pub const MUTANTS: &[Mutant] = &[
         invariant: "what was measured is not run again",
         file: "state.rs",
         search: "self.by_fingerprint.get(&hash(fingerprint))",
-        replace: "self.by_fingerprint.get(&hash(fingerprint)).filter(|id| **id == u32::MAX)",
+        replace: "self.by_fingerprint.get(&hash(fingerprint)).filter(|id| id.0 == u32::MAX)",
         test: SEMANTICS,
     },
     Mutant {
