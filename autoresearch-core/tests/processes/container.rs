@@ -191,6 +191,9 @@ async fn a_command_in_a_container_sees_what_is_its_own_and_ends_as_it_does_outsi
 
 #[tokio::test]
 async fn an_evaluation_in_a_container_has_a_channel_of_its_own() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let Some(podman) = Podman::here() else { return };
     let executor = podman.executor(podman.isolation());
     let mut job = job(1, "mkdir out; echo 2 > out/model; echo score: 9", LIMIT);

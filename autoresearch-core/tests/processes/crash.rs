@@ -163,6 +163,9 @@ fn every_write_boundary_is_a_good_place_to_die() {
 
 #[test]
 fn every_write_boundary_of_screening_and_of_an_excursion_is_one_too() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let (template, outcome, points) =
         uninterrupted_in(RunFolder::with_excursions(&script(EXCURSION_SCRIPT), Files::InMemory));
     let brief: Vec<String> =

@@ -328,7 +328,7 @@ fn print(runs: usize, [errors, blocked, unsound]: [usize; 3]) {
 
 #[test]
 fn no_run_ends_in_an_error_or_blocks_a_restart() {
-    let runs = number(RUNS).unwrap_or(by_default_or_thorough(40, 2000) as u64);
+    let runs = number(RUNS).unwrap_or(by_default_or_thorough(15, 2000) as u64);
     let first = number(SEED).unwrap_or(0);
     // Where the user is root, half of the runs are those of an ordinary user, whom permissions bind.
     let (own, others) = match super::hostile::is_root() && std::env::var_os(ALONE).is_none() {

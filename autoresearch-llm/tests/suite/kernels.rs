@@ -15,7 +15,7 @@ use cases::{Case, Random};
 use emulator::emulated;
 
 /// Random shapes in an ordinary run, and in the long one.
-const SHAPES: (usize, usize) = (36, 1008);
+const SHAPES: (usize, usize) = (18, 1008);
 
 /// A share of the largest element that is expected; where all should be nearly nothing, of 1e-3. A scalar is a sum over all rows,
 /// of which little may be left: a share of 1.

@@ -213,7 +213,7 @@ fn a_server_does_no_harm_behind_walls() {
         ("result", "-"),
     ];
     let (mut works, mut contained) = (0, 0);
-    for (attempt, argument) in test_fixtures::one_in(5, attempts) {
+    for (attempt, argument) in test_fixtures::one_in(10, attempts) {
         let mut alone = Command::new(std::env::current_exe().unwrap());
         alone
             .env(ATTEMPT, format!("{} {attempt} {argument}", std::process::id()))
