@@ -185,7 +185,6 @@ fn each_layout_that_init_writes_runs_behind_walls() {
         return;
     }
     let mut tried = Vec::new();
-    // By default those of Python alone.
     for (program, files) in LAYOUTS {
         if Command::new(program).arg(if *program == "go" { "version" } else { "--version" }).output().is_err() {
             println!("skipped: there is no {program}");
