@@ -20,7 +20,7 @@ pub use machine::{devices, lasting, machine};
 pub use measured::measured;
 pub use metric::metric;
 pub use programs::find_program;
-pub use proposer::has_knobs;
+pub use proposer::{has_knobs, with_repository};
 pub use subject::{Finding, Level, Subject};
 
 /// Checks a run that starts from `base`. Returns what is worth saying and stops nothing.

@@ -1,12 +1,12 @@
 //! The proposer: knobs for a search, the program and the login of an agent, the key of a model.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use autoresearch_agents::constants::{Sources, sites};
 use autoresearch_agents::{KnobProposer, Suggestion, suggestions};
-use autoresearch_core::{Context, Program, Proposer, ProposerError, Score};
+use autoresearch_core::{Context, EditablePaths, Program, Proposer, ProposerError, Score};
 
 use super::programs::find_program;
 use super::subject::{Finding, Subject};
@@ -86,6 +86,27 @@ fn suggested(sources: &Sources<'_>, ranges: &BTreeMap<String, String>) -> String
     }
 }
 
+/// An agent's command with `{repo}/` before each argument that names a file of the repository which the agent's folder lacks: one
+/// that no editable path matches and no reference names.
+pub fn with_repository(
+    root: &Path,
+    editable: &EditablePaths,
+    references: &[String],
+    command: &[String],
+) -> Vec<String> {
+    let placed = |argument: &String| {
+        let path = argument.trim_start_matches("./");
+        let is_plain = !path.is_empty() && !path.starts_with(['-', '/', '{']);
+        let is_given = editable.allows(path) || references.iter().any(|given| Path::new(path).starts_with(given));
+        match is_plain && !is_given && root.join(path).is_file() {
+            true => format!("{{repo}}/{path}"),
+            false => argument.clone(),
+        }
+    };
+    let rest = command.iter().skip(1).map(placed);
+    command.iter().take(1).cloned().chain(rest).collect()
+}
+
 /// An agent's program must be there; a login is looked for where the agent keeps it.
 fn agent_program(subject: &Subject<'_>, agent: &AgentSection) -> Finding {
     let program = subject.session.placeholders.program(agent.program());
@@ -98,6 +119,16 @@ fn agent_program(subject: &Subject<'_>, agent: &AgentSection) -> Finding {
         // The key that is written.
         let key = if agent.command.is_empty() { "proposer.agent" } else { "proposer.command" };
         return subject.wrong(NAME, key, format!("cannot start the agent: {why}{known}"));
+    }
+    let (root, editable) = (&subject.session.repository.root, subject.session.config.editable());
+    let named = with_repository(root, &editable, &agent.references, &agent.command);
+    if let Some((argument, _)) = agent.command.iter().zip(&named).find(|(written, named)| written != named) {
+        let why = format!(
+            "names `{argument}`, a file of the repository, but starts in a folder that holds the editable files and the \
+             references alone; write command = {}",
+            toml::Value::from(named)
+        );
+        return subject.wrong(NAME, "proposer.command", why);
     }
     if !agent.has_login() {
         return Finding::fine(NAME, format!("the agent {program}"));

@@ -4,10 +4,12 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use autoresearch_core::EditablePaths;
 use autoresearch_core::internal::git::Lineage;
 use clap::Args;
 
 use super::signals::cancel_on_signal;
+use crate::checks;
 use crate::error::CommandError;
 use crate::init::{
     Draft, Look, MetricFlags, Place, ProposerDraft, Template, WallsDraft, ask, benchmarks, draft, found, list,
@@ -85,6 +87,10 @@ pub async fn init(repository: Repository, args: InitArgs) -> Result<ExitCode, Co
     take_flags(&mut draft, &args)?;
     if asks {
         ask_for_commands(&mut draft)?;
+    }
+    if let ProposerDraft::Command(command) = &mut draft.proposer {
+        let editable = EditablePaths::new(draft.editable.iter().cloned());
+        *command = checks::with_repository(&repository.root, &editable, &[], command);
     }
     if args.detect {
         terminal::out(format_args!(

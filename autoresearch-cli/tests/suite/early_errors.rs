@@ -74,6 +74,25 @@ fn an_agent_that_cannot_be_started_is_told() {
 }
 
 #[test]
+fn an_agents_argument_that_lies_in_the_repository_alone_is_told() {
+    let agent = |arguments: &str| format!("[proposer]\nkind = 'agent'\nkey = 'login'\ncommand = ['sh', {arguments}]\n");
+    for written in ["edit.sh", "./edit.sh"] {
+        let repository = marking(&agent(&format!("'{written}', 'work.txt'")));
+        repository.write("edit.sh", "sed -i 's/= 50;/= 40;/' work.txt\n");
+        let names = format!("[proposer] command names `{written}`, a file of the repository");
+        let line = r#"command = ["sh", "{repo}/edit.sh", "work.txt"]"#;
+        told_early(&repository, &[&names, line]);
+        assert!(repository.fails(&["doctor"]).contains(line));
+    }
+    // What the agent's folder holds is found there.
+    let repository = marking(&(agent("'edit.sh', 'work.txt'") + "references = ['edit.sh']\n"));
+    repository.write("edit.sh", "sed -i 's/= 50;/= 40;/' work.txt\n");
+    repository.commit("agent");
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    assert!(said.contains("50.500000 -> 40.500000"), "{said}");
+}
+
+#[test]
 fn an_agent_of_the_repository_is_started_from_anywhere() {
     for program in ["./agent.sh", "{repo}/agent.sh"] {
         let more =

@@ -159,6 +159,22 @@ fn a_command_of_any_language_is_taken_by_flags() {
 }
 
 #[test]
+fn an_agent_that_is_a_script_of_the_repository_is_found_by_its_run() {
+    let script = "sed -i 's/n = 1000/n = 900/' fast.awk\necho fewer\n";
+    let repository = repository(&[("fast.awk", "BEGIN { n = 1000; print \"ns/op: \" n }\n"), ("edit.sh", script)]);
+    let flags = ["--run", "awk -f fast.awk", "--metric", "ns/op", "--direction", "minimise", "--edit", "fast.awk"];
+    let init = [&["init", "--yes"], &flags[..], &["--agent", "sh edit.sh"]].concat();
+    let line = r#"command = ["sh", "{repo}/edit.sh"]"#;
+    let detected = text(&run(&repository, &[&init[..], &["--detect"]].concat()));
+    assert!(detected.contains(line), "{detected}");
+    succeeds(&repository, &init);
+    assert!(config(&repository).contains(line), "{}", config(&repository));
+    repository.commit("set up");
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "1"]);
+    assert!(said.contains("1000.000000 -> 900.000000") && said.contains("KEPT"), "{said}");
+}
+
+#[test]
 fn a_program_that_prints_nothing_is_measured_by_what_it_takes() {
     for (quantity, unit) in [("cpu", "s"), ("max_rss", "B")] {
         let repository = repository(&[("fast.awk", "BEGIN { for (i = 0; i < 100000; i++) n += i }\n")]);
