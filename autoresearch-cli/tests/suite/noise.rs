@@ -58,6 +58,9 @@ fn an_audit_of_a_strict_run_says_which_gains_are_real() {
     let branch = || repository.git(&["rev-parse", "autoresearch/t"]);
     let tip = branch();
     let audited = repository.succeeds(&["audit", "--rounds", "4"]);
+    repository.succeeds(&["rerun", "--times", "1"]);
+    let status = repository.succeeds(&["status"]);
+    assert!(status.starts_with("run t: stopped: all 25 experiments are done"), "as before the audit: {status}");
     assert!(audited.contains("gain since") && audited.contains("000 baseline; loss: "), "{audited}");
     assert!(!audited.contains("not measured again") && audited.contains("Would not be kept today"), "{audited}");
     println!("{audited}");

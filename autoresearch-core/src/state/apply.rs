@@ -29,8 +29,12 @@ impl State {
         if self.header.is_none() && !matches!(record, Record::Started(_)) {
             return Err("a run begins with one record of its start".into());
         }
-        let is_of_holdout = matches!(record, Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. });
-        if !is_of_holdout && !matches!(record, Record::Stopped { .. }) {
+        // An audit and a holdout measure a run that ended, and go on with none.
+        let is_afterwards = matches!(
+            record,
+            Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. }
+        );
+        if !is_afterwards && !matches!(record, Record::Stopped { .. }) {
             self.stopped = None;
         }
         match record {
