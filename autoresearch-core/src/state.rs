@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::experiment_id::ExperimentId;
-use crate::journal::{Entry, JournalError};
+use crate::journal::{Entry, JournalError, Moment};
 use crate::metric::Direction;
 use crate::proposal::Cost;
 use crate::ratchet::{Comparison, Evidence, Noise};
@@ -64,6 +64,9 @@ pub struct State {
     pub cost: Cost,
     /// Reason of the last stop, until the run is resumed.
     pub stopped: Option<String>,
+    /// Moment of the run's latest record: its end, once it has stopped. Audits and holdouts come after it.
+    #[doc(hidden)]
+    pub latest: Moment,
     /// Number of health checks.
     #[doc(hidden)]
     pub checks: u32,

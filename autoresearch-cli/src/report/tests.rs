@@ -1,8 +1,9 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use autoresearch_core::{Direction, Journal, State};
+use autoresearch_core::internal::journal::{Moment, Record};
+use autoresearch_core::{Direction, ExperimentId, Journal, Score, State};
 
-use super::fixtures::example;
+use super::fixtures::{example, records, staged, trial_started};
 use super::*;
 
 #[test]
@@ -45,6 +46,22 @@ fn a_suspend_is_told() {
     for text in [markdown(&state, &[], "t", "p"), terminal(&state)] {
         assert!(text.contains("; the machine was suspended for 2h 03m, which no limit counts"), "{text}");
     }
+}
+
+#[test]
+fn a_run_lasts_until_it_stops_and_not_until_it_is_audited() {
+    let mut made = records(&[("baseline", Some(1.5))]);
+    made.extend([staged(1, "interrupted"), trial_started(1, 1), Record::Stopped { reason: "interrupted".into() }]);
+    let mut journal = Journal::in_memory();
+    let mut entries: Vec<_> = made.into_iter().map(|record| journal.append(record).unwrap()).collect();
+    let audited = Record::Audited { experiment: ExperimentId(0), seed: 1, score: Score::new(1.5).unwrap() };
+    entries.push(journal.append(audited).unwrap());
+    for (number, entry) in (0..).zip(&mut entries) {
+        entry.at = Moment::from(SystemTime::UNIX_EPOCH + Duration::from_secs(10 * number));
+    }
+    // The third of ten records starts the baseline's trial, and the ninth says that the run has stopped.
+    let text = terminal(&State::replay(&entries).unwrap());
+    assert!(entries.len() == 10 && text.contains("\n1m 00s in all: "), "{text}");
 }
 
 #[test]

@@ -44,8 +44,7 @@ pub fn times(state: &State) -> Option<String> {
         return None;
     }
     let first = state.experiments.first()?;
-    let last = state.experiments.last()?;
-    let wall = last.finished.since(first.started);
+    let wall = state.latest.since(first.started);
     let spent = time_spent(state.time_of_trials, state.time_of_builds, state.time_of_evaluations);
     let suspended = match state.suspended {
         Duration::ZERO => String::new(),

@@ -30,13 +30,12 @@ impl State {
             return Err("a run begins with one record of its start".into());
         }
         // An audit and a holdout measure a run that ended, and go on with none.
-        let is_afterwards = matches!(
-            record,
-            Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. }
-        );
+        let is_afterwards =
+            matches!(record, Record::Audited { .. } | Record::HoldoutOpened { .. } | Record::HoldoutMeasured { .. });
         if !is_afterwards && !matches!(record, Record::Stopped { .. }) {
             self.stopped = None;
         }
+        let latest = if is_afterwards { self.latest } else { at };
         match record {
             Record::Started(mut header) => {
                 if self.is_bound() {
@@ -152,6 +151,7 @@ impl State {
                 self.stopped = Some(reason);
             }
         }
+        self.latest = latest;
         Ok(())
     }
 
