@@ -275,7 +275,7 @@ impl Inner {
     fn whole_run(&self, state: &State, options: &Options) {
         let Output::Terminal(bars) = &self.out else { return };
         let keeps = state.experiments.iter().skip(1).filter(|e| e.status == Status::Keep).count();
-        let score = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
+        let score = report::scores(state).1;
         let left = options.total.and_then(|total| {
             let durations: Vec<Duration> = state.experiments.iter().map(report::took).collect();
             let mean = durations.iter().sum::<Duration>().checked_div(durations.len() as u32)?;

@@ -23,7 +23,7 @@ use autoresearch_core::internal::import::is_imported;
 pub use line::{duration, gain, line, source, took};
 pub use markdown::markdown;
 pub use noise::section as noise;
-pub use totals::{summary, time_spent, totals};
+pub use totals::{scores, summary, time_spent, totals};
 pub use transfer::{description, run_gain, section as transfer, transferred, transfers, whole_gain};
 pub use workers::terminal as workers;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use autoresearch_core::internal::journal::RunHeader;
-use autoresearch_core::{Experiment, Score, Status};
+use autoresearch_core::{Score, Status};
 use clap::Args;
 
 use super::args::ReadArgs;
@@ -27,7 +27,7 @@ pub fn best(repository: &Repository, args: &BestArgs) -> Result<ExitCode, Comman
     let (state, tag) = (&run.state, &run.tag);
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(tag.clone())) };
     let made = run.experiment(incumbent.experiment.0)?;
-    let (baseline, score) = (state.experiments.first().and_then(Experiment::score), incumbent.arm.mean());
+    let (baseline, score) = report::scores(state);
     let direction = state.header.as_ref().map(|header| header.direction);
     let gain = direction.zip(baseline).zip(score).map(|((direction, from), to)| direction.gain(from, to));
     let keeps = state.experiments.iter().filter(|made| !made.id.is_baseline() && made.status == Status::Keep).count();

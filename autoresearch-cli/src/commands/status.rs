@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::journal::Moment;
-use autoresearch_core::{Experiment, Score, State};
+use autoresearch_core::{Score, State};
 use clap::Args;
 
 use super::args::{ReadArgs, ReadRun};
@@ -78,6 +78,7 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
         None => Activity::Interrupted,
     };
     let (metric, direction) = json::header(state);
+    let (baseline, best) = report::scores(state);
     let limits = process.as_ref().map(|process| process.limits).unwrap_or_default();
     let incumbent = state.incumbent.as_ref();
     let (experiments_left, seconds_left) = process.as_ref().map_or((None, None), |process| left(state, process));
@@ -93,8 +94,8 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
         pid: process.as_ref().map(|process| process.pid),
         since: process.as_ref().map(|process| process.started.to_string()),
         now: now(state),
-        baseline: state.experiments.first().and_then(Experiment::score).map(Score::get),
-        best: incumbent.and_then(|incumbent| incumbent.arm.mean()).map(Score::get),
+        baseline: baseline.map(Score::get),
+        best: best.map(Score::get),
         best_experiment: incumbent.map(|incumbent| incumbent.experiment.0),
         best_commit: incumbent.map(|incumbent| incumbent.revision.to_string()),
         totals: Totals::of(state),

@@ -1,7 +1,7 @@
 //! The answer of `report` as JSON.
 
 use autoresearch_core::internal::results::deviations;
-use autoresearch_core::{Experiment, Score, State};
+use autoresearch_core::{Score, State};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -9,6 +9,7 @@ use super::experiment::{ExperimentAnswer, header};
 use super::status::Totals;
 use super::transfer::TransferResult;
 use super::version::VERSION;
+use crate::report;
 use crate::transfer::Record;
 
 /// The answer of `report`.
@@ -45,14 +46,15 @@ impl ReportAnswer {
     pub fn new(tag: &str, state: &State, transfers: &[Record]) -> ReportAnswer {
         let (metric, direction) = header(state);
         let incumbent = state.incumbent.as_ref();
+        let (baseline, best) = report::scores(state);
         ReportAnswer {
             version: VERSION,
             tag: tag.into(),
             metric,
             direction,
             noise: state.noise.sigma(),
-            baseline: state.experiments.first().and_then(Experiment::score).map(Score::get),
-            best: incumbent.and_then(|incumbent| incumbent.arm.mean()).map(Score::get),
+            baseline: baseline.map(Score::get),
+            best: best.map(Score::get),
             best_experiment: incumbent.map(|incumbent| incumbent.experiment.0),
             totals: Totals::of(state),
             deviations: deviations(state).iter().map(|deviation| deviation.experiment.id.0).collect(),

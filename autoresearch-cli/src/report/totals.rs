@@ -4,11 +4,22 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use autoresearch_core::internal::import::is_imported;
-use autoresearch_core::{Experiment, State, Status};
+use autoresearch_core::{Experiment, Score, State, Status};
 
 use super::line::duration;
 use super::screening::screening;
 use crate::text::{count, significant};
+
+/// The scores of the baseline and of the incumbent. As long as the baseline is the incumbent both are the number that it was given
+/// as the baseline: its later trials tell of the noise, and of no gain.
+pub fn scores(state: &State) -> (Option<Score>, Option<Score>) {
+    let baseline = state.experiments.first().and_then(Experiment::score);
+    let best = match &state.incumbent {
+        Some(incumbent) if incumbent.experiment.is_baseline() => baseline,
+        incumbent => incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean()),
+    };
+    (baseline, best)
+}
 
 /// Formats the counts and the gain in one line.
 pub fn totals(state: &State) -> String {
@@ -26,9 +37,7 @@ pub fn totals(state: &State) -> String {
         count(state.rejections.len(), "proposal"),
     );
     let metric = state.header.as_ref().map_or("score", |header| header.metric.as_str());
-    let baseline = state.experiments.first().and_then(Experiment::score);
-    let incumbent = state.incumbent.as_ref().and_then(|incumbent| incumbent.arm.mean());
-    if let (Some(baseline), Some(incumbent)) = (baseline, incumbent) {
+    if let (Some(baseline), Some(incumbent)) = scores(state) {
         let percent = match baseline.get() {
             0.0 => String::new(),
             from => format!(", {:+.2}%", 100.0 * (incumbent.get() - from) / from.abs()),

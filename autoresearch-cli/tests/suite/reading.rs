@@ -51,6 +51,30 @@ fn fields(schema: &Value) -> Vec<String> {
 }
 
 #[test]
+fn a_run_that_kept_nothing_has_no_gain() {
+    // The incumbent gets better from trial to trial, and every change is worse.
+    let script = "test $(awk '/^const A/ { sub(\";\", \"\", $5); print $5 }' work.txt) = 50 || { echo score: 20; exit; }\n\
+                  echo >> {cache}/trials\nawk 'END { print \"score: \" 10 - NR / 100 }' {cache}/trials";
+    let repository = Repository::running(script, "[ratchet]\nremeasure_every = 1\n");
+    repository.write("work.txt", "const A: i64 = 50; // knob: int 1..99\n");
+    repository.commit("one constant");
+    let said = repository.succeeds(&["run", "--tag", "t", "--experiments", "4"]);
+    let again = repository.of_run("t", "journal.jsonl").matches(r#""type":"health_checked""#).count();
+    assert!(again > 0 && said.contains(": 0 kept, 4 discarded"), "the baseline is measured {again} times more: {said}");
+    let status = answer(&repository, "status", &["status", "--json"]);
+    let report = answer(&repository, "report", &["report", "--json"]);
+    let best = answer(&repository, "best", &["best", "--json"]);
+    for (whole, name) in [(&status, "best"), (&report, "best"), (&best, "score")] {
+        assert_eq!((&whole["baseline"], &whole[name]), (&status["baseline"], &status["baseline"]), "{whole:#}");
+    }
+    assert_eq!(best["gain"], 0.0);
+    let score = format!("{:.6}", status["baseline"].as_f64().unwrap());
+    let same = format!("score {score} -> {score}, +0.00%");
+    assert!(said.contains(&same) && repository.succeeds(&["report"]).contains(&same), "{same}: {said}");
+    assert!(repository.succeeds(&["best"]).contains(&format!("score: {score} -> {score} by 0 kept changes")));
+}
+
+#[test]
 fn a_finished_run_is_read_in_words_and_as_json() {
     let repository = finished("6");
     let said = repository.succeeds(&["status"]);
