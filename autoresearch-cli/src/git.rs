@@ -23,9 +23,14 @@ pub fn git(root: &Path, arguments: &[&str]) -> Result<String, CommandError> {
     }
 }
 
-/// The failure of a call of git, in git's own words.
+/// The failure of a call of git, in git's own words without its hints: they tell how to go on with what is undone here.
 pub fn failure(arguments: &[&str], output: &Output) -> CommandError {
-    let said = [&output.stderr, &output.stdout].map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    let said = said.iter().find(|said| !said.is_empty()).map_or("it said nothing", String::as_str);
+    let said = [&output.stderr, &output.stdout].map(|bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<&str> = text.trim().lines().filter(|line| !line.starts_with("hint:")).collect();
+        lines.join("\n")
+    });
+    let said: Vec<&str> = said.iter().map(String::as_str).filter(|said| !said.is_empty()).collect();
+    let said = if said.is_empty() { "it said nothing".to_owned() } else { said.join("\n") };
     CommandError::Other(format!("git {}: {said}", arguments.join(" ")))
 }

@@ -103,10 +103,24 @@ impl Kept<'_> {
     /// Makes a branch at the incumbent. No file changes.
     fn branch(&self, root: &Path, name: Option<&str>) -> Result<(), CommandError> {
         let name = name.map_or_else(|| format!("best-{}", self.tag), str::to_owned);
-        git(root, &["branch", "--no-track", &name, &self.best])?;
         let count = self.changes.len();
+        let there = output(root, &["rev-parse", "--verify", "--quiet", &format!("refs/heads/{name}")])?;
+        let already = match String::from_utf8_lossy(&there.stdout).trim() {
+            "" => {
+                git(root, &["branch", "--no-track", &name, &self.best])?;
+                ""
+            }
+            commit if commit == self.best => " already",
+            commit => {
+                let short = commit.get(..7).unwrap_or(commit);
+                return Err(CommandError::Other(format!(
+                    "there is a branch {name} already, at the commit {short}, which is not the best of the run; give the new one \
+                     another name: autoresearch apply --as branch --name {name}-2"
+                )));
+            }
+        };
         terminal::out(format_args!(
-            "the branch {name} has {count} kept changes: git switch {name}, or git merge {name}"
+            "the branch {name} has {count} kept changes{already}: git switch {name}, or git merge {name}"
         ));
         Ok(())
     }
@@ -152,7 +166,7 @@ impl Kept<'_> {
             return Err(self.undone(root, failure(&merge, &merged)));
         }
         if output(root, &["diff", "--cached", "--quiet"])?.status.success() {
-            terminal::out(format_args!("the branch {branch} has the changes of {} already", self.tag));
+            self.tell_already(branch);
             return Ok(());
         }
         let message = message.map_or_else(|| self.message(), str::to_owned);
@@ -172,12 +186,28 @@ impl Kept<'_> {
         if !picked.status.success() {
             let error = failure(&pick, &picked);
             let aborted = output(root, &["cherry-pick", "--abort"])?;
-            return Err(match aborted.status.success() {
-                true => self.unchanged(error),
-                false => error,
-            });
+            return match aborted.status.success() {
+                true if self.merge_changes_nothing(root)? => {
+                    self.tell_already(branch);
+                    Ok(())
+                }
+                true => Err(self.unchanged(error)),
+                false => Err(error),
+            };
         }
         self.applied(root, branch, "as one commit each")
+    }
+
+    /// Returns whether the branch that is checked out has all changes, as far as git can tell without touching a file: before 2.38 it
+    /// cannot.
+    fn merge_changes_nothing(&self, root: &Path) -> Result<bool, CommandError> {
+        let merged = output(root, &["merge-tree", "--write-tree", "HEAD", &self.best])?;
+        let tree = git(root, &["rev-parse", "HEAD^{tree}"])?;
+        Ok(merged.status.success() && String::from_utf8_lossy(&merged.stdout).trim() == tree.trim())
+    }
+
+    fn tell_already(&self, branch: &str) {
+        terminal::out(format_args!("the branch {branch} has the changes of {} already", self.tag));
     }
 
     /// Puts the working tree back to the commit that is checked out.

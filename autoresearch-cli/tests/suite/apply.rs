@@ -67,6 +67,29 @@ fn the_kept_changes_become_a_branch_a_commit_or_commits() {
 }
 
 #[test]
+fn changes_that_were_taken_over_already_are_told() {
+    let repository = with_keeps();
+    let keeps = repository.rows().iter().filter(|row| row.contains("\tkeep\t")).count() - 1;
+    let said = repository.succeeds(&["apply"]);
+    assert!(said.contains(&format!("the branch best-t has {keeps} kept changes: git switch best-t")), "{said}");
+    let again = repository.succeeds(&["apply"]);
+    assert!(again.contains(&format!("the branch best-t has {keeps} kept changes already")), "{again}");
+    repository.git(&["branch", "-q", "-f", "best-t", "main"]);
+    let other = repository.fails(&["apply"]);
+    assert!(other.contains("there is a branch best-t already, at the commit "), "{other}");
+    assert!(other.contains("autoresearch apply --as branch --name best-t-2"), "{other}");
+
+    for form in ["commit", "patches"] {
+        repository.git(&["switch", "-q", "-C", "mine", "main"]);
+        repository.succeeds(&["apply", "--as", form]);
+        let before = everything(&repository);
+        let again = repository.succeeds(&["apply", "--as", "patches"]);
+        assert_eq!(again, "the branch mine has the changes of t already\n", "{form}");
+        assert_eq!(everything(&repository), before, "{form}");
+    }
+}
+
+#[test]
 fn a_conflict_or_a_hook_leaves_everything_as_it_was() {
     let repository = with_keeps();
     hook(&repository, "pre-commit", "echo not like this >&2; exit 1");
@@ -82,7 +105,8 @@ fn a_conflict_or_a_hook_leaves_everything_as_it_was() {
     let before = everything(&repository);
     for form in ["commit", "patches"] {
         let said = repository.fails(&["apply", "--as", form]);
-        assert!(said.contains("onflict") && said.contains("nothing was changed"), "{form}: {said}");
+        assert!(said.contains("CONFLICT") && said.contains("nothing was changed"), "{form}: {said}");
+        assert!(!said.contains("hint:"), "{form}: {said}");
         assert_eq!(everything(&repository), before, "{form}");
     }
     repository.git(&["checkout", "-q", "--detach"]);
