@@ -34,6 +34,9 @@ pub struct Process {
     pub started: Moment,
     /// The conditions under which it ends.
     pub limits: StopLimits,
+    /// True if its proposer asks no model and no agent, which alone read hints.
+    #[serde(default)]
+    pub ignores_hints: bool,
 }
 
 /// The time at which a run is asked to stop.
@@ -57,10 +60,10 @@ pub struct Announced {
 }
 
 /// Announces this process as the one that drives the run in `folder`. The caller holds the lock of the journal.
-pub fn announce(folder: &Path, limits: StopLimits) -> Result<Announced, SandboxError> {
+pub fn announce(folder: &Path, limits: StopLimits, ignores_hints: bool) -> Result<Announced, SandboxError> {
     let (pid, started) = (std::process::id(), Moment::now());
-    let process =
-        Process { id: format!("{pid}-{}", started.since(Moment::default()).as_nanos()), pid, started, limits };
+    let id = format!("{pid}-{}", started.since(Moment::default()).as_nanos());
+    let process = Process { id, pid, started, limits, ignores_hints };
     write(&folder.join(PROCESS), &process)?;
     Ok(Announced { process, folder: folder.to_owned() })
 }
@@ -149,12 +152,12 @@ mod tests {
     #[test]
     fn a_request_is_for_one_process_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let first = announce(folder.path(), StopLimits::default()).unwrap();
+        let first = announce(folder.path(), StopLimits::default(), false).unwrap();
         request_stop(folder.path(), &first.process, When::Now).unwrap();
         assert_eq!(requested(folder.path(), &first.process), Some(When::Now));
         // Killed: nothing is cleared away.
         std::mem::forget(first);
-        let second = announce(folder.path(), StopLimits::default()).unwrap();
+        let second = announce(folder.path(), StopLimits::default(), false).unwrap();
         assert_eq!(requested(folder.path(), &second.process), None);
         drop(second);
         assert!(process(folder.path()).is_none() && std::fs::read_dir(folder.path()).unwrap().next().is_none());

@@ -165,11 +165,13 @@ impl Observer for Display {
 
 impl Inner {
     fn began(&mut self, state: &State, options: &Options) {
-        let done = state.experiments.len();
-        if done > 0 {
-            let are = if done == 1 { "is" } else { "are" };
-            let text = format!("going on with {}: {} {are} done", options.tag, count(done, "experiment"));
-            self.out.line(&text, None);
+        if !state.experiments.is_empty() {
+            let done = match state.finished() {
+                0 => "the baseline is measured".to_owned(),
+                1 => "1 experiment is done".to_owned(),
+                more => format!("{} are done", count(more, "experiment")),
+            };
+            self.out.line(&format!("going on with {}: {done}", options.tag), None);
         }
         state.pending().for_each(|pending| self.board.note_waiting(pending.id));
         self.whole_run(state, options);

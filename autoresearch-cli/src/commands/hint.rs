@@ -36,8 +36,14 @@ pub fn hint(repository: &Repository, args: HintArgs) -> Result<ExitCode, Command
     if text.trim().is_empty() {
         return Err(CommandError::Other("the hint is empty; say what to try, or what to leave alone".into()));
     }
-    control::add_hint(&repository.run_folder(&tag), text.trim())?;
-    let when = if repository.is_locked(&tag) { "the next prompt has it" } else { "the run has it when it goes on" };
+    let folder = repository.run_folder(&tag);
+    control::add_hint(&folder, text.trim())?;
+    let process = control::process(&folder).filter(|_| repository.is_locked(&tag));
+    let when = match process.map(|process| process.ignores_hints) {
+        Some(false) => "the next prompt has it",
+        Some(true) => "its proposer asks no model or agent, and reads none; it is kept for one that does",
+        None => "the run has it when it goes on",
+    };
     terminal::note(format_args!("hint for {tag}: {when}"));
     Ok(ExitCode::SUCCESS)
 }

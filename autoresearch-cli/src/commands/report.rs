@@ -50,7 +50,14 @@ pub async fn report(repository: Repository, args: ReportArgs) -> Result<ExitCode
     }
     let transfers = report::transfers(&state, &transfers);
     terminal::out(report::terminal(&state) + &report::workers(&state, &entries) + &transfers);
-    write_report(&repository, &tag, &tag, &state, &entries)?;
+    // The files repeat what is printed.
+    if let Err(error) = write_report(&repository, &tag, &tag, &state, &entries) {
+        let folder = repository.run_folder(&tag);
+        terminal::err(format_args!(
+            "warning: the report is printed and not written: {error}; to write it, make {} writable",
+            folder.display()
+        ));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -126,7 +126,8 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     if !terminal::is_quiet() {
         lab = lab.observed_by(Arc::new(display));
     }
-    let announced = control::announce(&session.folder(), session.config.stop.limits())?;
+    let config = &session.config;
+    let announced = control::announce(&session.folder(), config.stop.limits(), !config.proposer.asks())?;
     let requests = tokio::spawn(announced.follow(finish, cancel.clone()));
     let reason = lab.run(&cancel).await;
     requests.abort();

@@ -107,13 +107,20 @@ fn a_hint_reaches_the_next_prompt_and_is_journaled_once() {
 
 #[test]
 fn a_hint_reaches_a_run_in_progress() {
-    let repository = slow();
-    let mut child = repository.start(&["run", "--tag", "t", "--experiments", "60"]);
-    wait_until("no experiment", || rows(&repository) >= 2);
-    assert!(repository.succeeds(&["hint", "smaller"]).contains("the next prompt has it"));
-    wait_until("the hint is not journaled", || {
-        repository.of_run("t", "journal.jsonl").contains("\"text\":\"smaller\"")
-    });
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    child.wait().unwrap();
+    let agent = "[proposer]\nkind = 'agent'\nkey = 'login'\ncommand = ['sh', '-c', 'date +%N >> work.txt']\n";
+    for (proposer, words) in
+        [(agent, "the next prompt has it"), ("", "its proposer asks no model or agent, and reads none")]
+    {
+        let repository = slow();
+        repository.configure(|text| text + proposer);
+        let mut child = repository.start(&["run", "--tag", "t", "--experiments", "60", "--allow-dirty"]);
+        wait_until("no experiment", || rows(&repository) >= 2);
+        let said = repository.succeeds(&["hint", "smaller"]);
+        assert!(said.contains(words), "{said}");
+        wait_until("the hint is not journaled", || {
+            repository.of_run("t", "journal.jsonl").contains("\"text\":\"smaller\"")
+        });
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        child.wait().unwrap();
+    }
 }

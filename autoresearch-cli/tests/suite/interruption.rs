@@ -29,7 +29,16 @@ fn ctrl_c_ends_cleanly_and_the_same_command_goes_on() {
     allow(&repository, 100);
     let output = repository.run(&command);
     assert!(output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains("going on with"), "{}", text(&output));
+    let done = match before.len() - 1 {
+        0 => "the baseline is measured".to_owned(),
+        1 => "1 experiment is done".to_owned(),
+        more => format!("{more} experiments are done"),
+    };
+    assert!(
+        text(&output).contains("going on with") && text(&output).contains(&format!(": {done}\n")),
+        "{}",
+        text(&output)
+    );
     let after = repository.rows();
     assert_eq!((after.len(), &after[..before.len()]), (6, &before[..]));
 

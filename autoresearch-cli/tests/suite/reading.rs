@@ -75,6 +75,19 @@ fn a_run_that_kept_nothing_has_no_gain() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_printed() {
+    let repository = finished("2");
+    let picture = repository.folder.join(".autoresearch/t/progress.svg");
+    std::fs::remove_file(&picture).unwrap();
+    // Nobody writes a file where a folder is.
+    std::fs::create_dir(&picture).unwrap();
+    let output = repository.run(&["report"]);
+    let (printed, warned) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && printed.contains("2 experiments: "), "{}", text(&output));
+    assert!(warned.starts_with("warning: the report is printed and not written: cannot draw "), "{warned}");
+}
+
+#[test]
 fn a_finished_run_is_read_in_words_and_as_json() {
     let repository = finished("6");
     let said = repository.succeeds(&["status"]);
