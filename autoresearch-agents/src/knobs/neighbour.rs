@@ -13,6 +13,20 @@ struct Past {
     failures: u32,
     /// Direction of the last kept change: 1 for up, -1 for down.
     kept: Option<i32>,
+    /// Size of the last kept change.
+    size: Option<f64>,
+}
+
+impl Past {
+    /// The size of the next step on a range of integers: at first a tenth of the range, after a keep twice as large as the kept
+    /// change, and half as large after each two changes that were not kept, since a step goes either way.
+    fn integer_step(&self, range: f64) -> f64 {
+        let (first, failures) = match self.size {
+            None => (range / 10.0, self.failures),
+            Some(size) => (2.0 * size, if self.failures == 0 { 0 } else { self.failures + 1 }),
+        };
+        (first / 2f64.powi((failures / 2).min(64) as i32)).round().clamp(1.0, range.max(1.0))
+    }
 }
 
 /// A constant with its record.
@@ -30,7 +44,7 @@ impl<'s> Neighbourhood<'s> {
     pub fn draw(&self, rng: &mut impl Rng) -> Result<Draft, ProposerError> {
         let count = if rng.random_bool(0.75) { 1 } else { 2 };
         let weight = |at: &usize| match self.0.get(*at).map(|(_, past)| past) {
-            Some(Past { kept: Some(_), failures: 0 }) => 3.0,
+            Some(Past { kept: Some(_), failures: 0, .. }) => 3.0,
             past => 1.0 / f64::from(1 + past.map_or(0, |past| past.failures)),
         };
         let all: Vec<usize> = (0..self.0.len()).collect();
@@ -70,7 +84,8 @@ fn pasts(context: &Context<'_, Patch>, sources: &Sources<'_>, sites: &[Site<'_>]
             }
             let number = |literal: &str| Number::parse(literal).map(|number| number.value);
             let step = change.old.as_deref().and_then(number).zip(number(&change.new));
-            *past = Past { failures: 0, kept: step.map(|(old, new)| if new > old { 1 } else { -1 }) };
+            let size = step.map(|(old, new)| (new - old).abs());
+            *past = Past { failures: 0, kept: step.map(|(old, new)| if new > old { 1 } else { -1 }), size };
         }
     }
     pasts
@@ -119,7 +134,7 @@ fn step((site, past): &Known<'_>, rng: &mut impl Rng) -> String {
         }
         Knob::Int(low, high) => {
             let new = match now {
-                Some(now) if !anew => now + f64::from(sign),
+                Some(now) if !anew => now + f64::from(sign) * past.integer_step((*high - *low) as f64),
                 _ => rng.random_range(*low..=*high) as f64,
             };
             site.written(new.round().clamp(*low as f64, *high as f64))
@@ -163,6 +178,22 @@ mod tests {
             prop_assert!(["\"L\"", "\"SSSL\""].contains(&choice.as_str()));
             let int = stepped("a.py", "n = 1  # knob: log 1..4096", seed);
             prop_assert!((1..=4096).contains(&int.parse::<i64>().unwrap()), "{}", int);
+        }
+    }
+
+    #[test]
+    fn integers_step_by_the_size_of_their_range_and_by_what_was_learnt() {
+        let steps = |range: f64, size: Option<f64>| {
+            [0, 1, 2, 3, 4, 40].map(|failures| Past { failures, kept: size.map(|_| 1), size }.integer_step(range))
+        };
+        assert_eq!(steps(80_000.0, None), [8000.0, 8000.0, 4000.0, 4000.0, 2000.0, 1.0]);
+        assert_eq!(steps(80_000.0, Some(8000.0)), [16_000.0, 8000.0, 8000.0, 4000.0, 4000.0, 1.0]);
+        assert_eq!(steps(7.0, None), [1.0; 6]);
+        assert_eq!(steps(7.0, Some(5.0))[0], 7.0, "not beyond the range");
+        let values: Vec<String> =
+            (0..20).map(|seed| stepped("a.py", "N = 60000  # knob: int 20000..100000", seed)).collect();
+        for value in ["52000", "68000"] {
+            assert!(values.contains(&value.to_owned()), "{value}: {values:?}");
         }
     }
 

@@ -56,6 +56,18 @@ async fn the_searcher_beats_drawing_at_random() {
 }
 
 #[tokio::test]
+async fn steps_on_a_wide_range_of_integers_come_close_to_the_best_one() {
+    let source = "const A: i64 = 60_000; // knob: int 20000..100000\n";
+    let measure: crate::fixture::Measure = |source| Ok((crate::fixture::constant(source, "A") - 84_321.0).abs());
+    for seed in 0..4 {
+        let (_, _, state) = run_lab(source, measure, KnobProposer::new(seed), EXPERIMENTS).await;
+        let away = state.incumbent.unwrap().arm.mean().unwrap().get();
+        // A draw from the whole range comes as close as that once in a hundred.
+        assert!(away < 400.0, "seed {seed}: {away}");
+    }
+}
+
+#[tokio::test]
 async fn a_search_that_is_continued_goes_on_as_if_it_had_not_been_interrupted() {
     for search in [Search::Neighbour, Search::Random, Search::Grid, Search::Tpe] {
         let descriptions = |state: State| state.experiments.iter().map(|e| e.description.clone()).collect::<Vec<_>>();
