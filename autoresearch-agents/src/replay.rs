@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use autoresearch_core::internal::journal::{Entry, Record, StagedExperiment};
-use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError, Wave};
+use autoresearch_core::{Context, Cost, Patch, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -27,6 +27,8 @@ pub enum ReplayError {
 
 /// Proposes the changes of a recorded run in their order, rejected ones included; then it is exhausted.
 ///
+/// A recorded draft that came to nothing has no change: it comes to nothing again, for the recorded reason.
+///
 /// Over a deterministic sandbox, metric and ratchet the new run goes as the recorded one did. The place in the record is the
 /// number of proposals so far, so that a run can be resumed; a [`crate::Portfolio`], where others propose in between, is no
 /// place for it. Proposals cost nothing here, since they were paid for in the recorded run.
@@ -37,24 +39,37 @@ pub enum ReplayError {
 /// assert!(matches!(empty, Err(ReplayError::Empty)));
 /// ```
 #[derive(Debug, Clone)]
-pub struct ReplayProposer<C = Patch>(Vec<Proposal<C>>);
+pub struct ReplayProposer<C = Patch>(Vec<Result<Proposal<C>, RejectedDraft>>);
 
 impl<C: DeserializeOwned> ReplayProposer<C> {
     /// Reads the proposals of a journal.
     pub fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Result<ReplayProposer<C>, ReplayError> {
         let mut proposals = Vec::new();
         for entry in entries {
-            let (description, hypothesis, change, proposer) = match &entry.record {
+            let (description, hypothesis, change, proposer, design) = match &entry.record {
                 Record::Staged(StagedExperiment {
-                    parent: Some(_), description, hypothesis, change, proposer, ..
-                }) => (description, hypothesis.as_str(), change, proposer),
-                Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer),
+                    parent: Some(_),
+                    description,
+                    hypothesis,
+                    change,
+                    proposer,
+                    design,
+                    ..
+                }) => (description, hypothesis.as_str(), change, proposer, design.clone()),
+                // Every proposal keeps its place, also one without a change.
+                Record::Rejected { description, reason, change, proposer, .. } if change.is_null() => {
+                    let mut draft = RejectedDraft::new(description, reason, Cost::default());
+                    draft.proposer.clone_from(proposer);
+                    proposals.push(Err(draft));
+                    continue;
+                }
+                Record::Rejected { description, change, proposer, .. } => (description, "", change, proposer, None),
                 _ => continue,
             };
             let change = C::deserialize(change)
                 .map_err(|e| ReplayError::NoChange { description: description.clone(), why: e.to_string() })?;
             let proposal = Proposal::new(change, description).because(hypothesis).at_cost(Cost::default());
-            proposals.push(Proposal { proposer: proposer.clone(), ..proposal });
+            proposals.push(Ok(Proposal { proposer: proposer.clone(), design, ..proposal }));
         }
         if proposals.is_empty() { Err(ReplayError::Empty) } else { Ok(ReplayProposer(proposals)) }
     }
@@ -63,14 +78,14 @@ impl<C: DeserializeOwned> ReplayProposer<C> {
 #[async_trait]
 impl<C: Clone + Send + Sync> Proposer<C> for ReplayProposer<C> {
     async fn propose(&mut self, context: &Context<'_, C>) -> Result<Proposal<C>, ProposerError> {
-        let proposal = self.0.get(context.proposals()).cloned();
-        proposal.ok_or_else(|| ProposerError::Exhausted(format!("all {} recorded proposals were made", self.0.len())))
+        let made = || ProposerError::Exhausted(format!("all {} recorded proposals were made", self.0.len()));
+        Ok(self.0.get(context.proposals()).cloned().ok_or_else(made)??)
     }
 
     async fn propose_wave(&mut self, context: &Context<'_, C>, most: usize) -> Result<Wave<C>, ProposerError> {
-        let mut wave = vec![Ok(self.propose(context).await?)];
-        let rest = self.0.iter().skip(context.proposals() + 1);
-        wave.extend(rest.take(most.saturating_sub(1)).cloned().map(Ok));
-        Ok(wave)
+        let rest = self.0.iter().skip(context.proposals());
+        let wave: Wave<C> = rest.take(most.max(1)).cloned().collect();
+        // The error of the end.
+        if wave.is_empty() { Ok(vec![Ok(self.propose(context).await?)]) } else { Ok(wave) }
     }
 }
