@@ -10,7 +10,7 @@ use autoresearch_core::{EditablePaths, FileEdit, Patch};
 use super::folder::{Folder, LARGEST};
 use super::litter::Litter;
 
-/// Most files that are looked at; an agent that made more did not keep to its task.
+/// Most new files that are told apart, among the editable ones and outside them.
 const FILES: usize = 10_000;
 /// Most bytes of given and editable files that are read back.
 const LARGEST_TOGETHER: u64 = 256 << 20;
@@ -26,6 +26,8 @@ pub(super) struct Change {
     pub outside: Vec<String>,
     /// Changes that reject the proposal, each with its path.
     pub forbidden: Vec<String>,
+    /// Reason why the files cannot be read as a change, with the next step; then nothing else is known.
+    pub unreadable: Option<String>,
 }
 
 /// Rules for reading a change.
@@ -42,7 +44,13 @@ impl Change {
         let before = folder.before();
         let mut found = Found::default();
         found.walk(&folder.work(), "", before, rules)?;
+        if found.unreadable.is_some() {
+            return Ok(Change { unreadable: found.unreadable, ..Change::default() });
+        }
         let mut change = Change::default();
+        if found.unnamed > 0 {
+            change.outside.push(format!("{} new files in all", FILES + found.unnamed));
+        }
         for (path, content) in &found.files {
             if before.get(path) == Some(content) {
                 continue;
@@ -131,9 +139,17 @@ struct Found {
     /// Entries that no patch can hold, each with the reason.
     special: Vec<(String, &'static str)>,
     special_paths: BTreeSet<String>,
+    /// Number of new editable files.
+    editable: usize,
+    /// Number of new files outside the editable paths, those with a name here and those without.
+    outside: usize,
+    unnamed: usize,
+    /// Reason why the walk was cut, with the next step.
+    unreadable: Option<String>,
 }
 
 impl Found {
+    /// Finds every file that the agent was given or may edit, and names a bounded number of others.
     fn walk(
         &mut self,
         folder: &Path,
@@ -157,26 +173,60 @@ impl Found {
             if !is_given && rules.litter.contains(&path, kind.is_dir()) {
                 continue;
             }
-            if self.files.len() + self.special.len() > FILES {
-                self.note(path, "one of more than 10,000 files");
-                return Ok(());
-            }
             if kind.is_dir() {
                 self.walk(&entry.path(), &path, before, rules)?;
-            } else if !kind.is_file() || name.to_str().is_none() {
-                self.note(path, "no plain file");
-            } else if kind.len() > LARGEST {
-                self.note(path, "too large");
-            } else if !before.contains_key(&path) && !rules.editable.allows(&path) {
-                // Only its name counts; an agent may have fetched a whole data set.
-                self.files.insert(path, Vec::new());
-            } else if self.bytes + kind.len() > LARGEST_TOGETHER {
-                self.note(path, "one of files that are too large together");
-                return Ok(());
             } else {
-                self.bytes += kind.len();
-                self.files.insert(path, fs::read(entry.path())?);
+                self.add(&entry, path, &kind, before, rules)?;
             }
+            if self.unreadable.is_some() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        entry: &fs::DirEntry,
+        path: String,
+        kind: &fs::Metadata,
+        before: &BTreeMap<String, Vec<u8>>,
+        rules: &Rules<'_>,
+    ) -> io::Result<()> {
+        let (is_given, is_editable) = (before.contains_key(&path), rules.editable.allows(&path));
+        if !is_given && is_editable {
+            self.editable += 1;
+            if self.editable > FILES {
+                self.unreadable = Some(format!(
+                    "more than {FILES} new files among the editable ones; name files that are made, and not written, in \
+                     .gitignore, or give narrower editable paths"
+                ));
+                return Ok(());
+            }
+        } else if !is_given {
+            // A file of the repository is a forbidden change, however many others there are.
+            self.outside += 1;
+            if self.outside > FILES && !rules.repository.is_some_and(|root| root.join(&path).exists()) {
+                self.unnamed += 1;
+                return Ok(());
+            }
+        }
+        if !kind.is_file() || entry.file_name().to_str().is_none() {
+            self.note(path, "no plain file");
+        } else if kind.len() > LARGEST {
+            self.note(path, "too large");
+        } else if !is_given && !is_editable {
+            // Only its name counts; an agent may have fetched a whole data set.
+            self.files.insert(path, Vec::new());
+        } else if self.bytes + kind.len() > LARGEST_TOGETHER {
+            self.unreadable = Some(format!(
+                "editable files that are too large together (more than {} MiB); name files that are made, and not \
+                 written, in .gitignore, or give narrower editable paths",
+                LARGEST_TOGETHER >> 20
+            ));
+        } else {
+            self.bytes += kind.len();
+            self.files.insert(path, fs::read(entry.path())?);
         }
         Ok(())
     }

@@ -160,7 +160,46 @@ fn files_larger_than_memory_together_are_not_read() {
     let change = change_by(&["a.txt"], large);
     assert_eq!((change.outside.len(), change.forbidden.len()), (40, 0));
     let change = change_by(&["a.txt", "src/**"], large);
-    assert!(change.forbidden.iter().any(|why| why.contains("too large together")), "{:?}", change.forbidden);
+    assert!(change.unreadable.as_ref().is_some_and(|why| why.contains("too large together")), "{change:?}");
+    assert!(change.patch.edits.is_empty() && change.forbidden.is_empty(), "nothing is taken to be gone: {change:?}");
+}
+
+/// Makes empty files whose names come before and after all others, in a folder and beside the rest.
+fn make_many(work: &Path, folder: &str) {
+    fs::create_dir_all(work.join(folder)).unwrap();
+    for number in 0..=FILES / 2 {
+        fs::File::create(work.join(folder).join(number.to_string())).unwrap();
+        fs::File::create(work.join(folder).join(format!("z{number}"))).unwrap();
+    }
+}
+
+#[test]
+fn an_edit_counts_beside_any_number_of_new_files_outside() {
+    let edit = |work: &Path| {
+        make_many(work, "data");
+        make_many(work, ".");
+        fs::write(work.join("src/b.txt"), "x = 2\n").unwrap();
+    };
+    let made = change(edit);
+    assert_eq!(made.patch.edits, [write("src/b.txt", "x = 2\n")]);
+    assert!(made.forbidden.is_empty() && made.unreadable.is_none(), "{:?}", made.forbidden);
+    assert_eq!(made.outside[0], "20004 new files in all");
+    let overwritten = change(|work| {
+        edit(work);
+        fs::write(work.join("run.py"), "x").unwrap();
+    });
+    assert_eq!(overwritten.forbidden, ["run.py was overwritten"]);
+}
+
+#[test]
+fn too_many_editable_files_are_one_clear_reason() {
+    let made = change(|work| {
+        make_many(work, "src/made");
+        fs::write(work.join("a.txt"), "x\n").unwrap();
+    });
+    let why = made.unreadable.as_deref().unwrap_or_default();
+    assert!(why.contains("more than 10000 new files") && why.contains(".gitignore"), "{why}");
+    assert!(made.patch.edits.is_empty() && made.forbidden.is_empty() && made.outside.is_empty());
 }
 
 #[test]

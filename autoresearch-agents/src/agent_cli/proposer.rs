@@ -233,7 +233,7 @@ impl AgentCliProposer {
             return Err(ProposerError::Transient(format!("{name} failed: {failure}{denied}{spent}")));
         }
         let editable = &self.settings.editable;
-        let Change { patch, outside, mut forbidden } = change;
+        let Change { patch, outside, mut forbidden, unreadable } = change;
         if self.settings.outside == Outside::Reject {
             forbidden.extend(outside.iter().cloned());
         }
@@ -241,7 +241,9 @@ impl AgentCliProposer {
         let (description, hypothesis) = describe_change(&answer.message, is_agents, self.settings.description.as_ref());
         let description = if description.is_empty() { format!("an edit by {name}") } else { description };
         let holds_key = || serde_json::to_string(&patch).is_ok_and(|text| self.censor(text.clone()) != text);
-        let reason = if !forbidden.is_empty() {
+        let reason = if let Some(why) = unreadable {
+            format!("{name} left {why}; editable: {editable}")
+        } else if !forbidden.is_empty() {
             format!("{name} changed files that may not be changed: {}; editable: {editable}", name_some(&forbidden))
         } else if patch.edits.is_empty() {
             let left = match outside.is_empty() {
