@@ -14,6 +14,30 @@ const HYPOTHESIS: usize = 1000;
 /// Most opening braces of a message that are tried as the beginning of the JSON object.
 const BRACES: usize = 64;
 
+/// Words of an agent that never reached the server of its model, in lower case.
+const AWAY: [&str; 20] = [
+    "connection error",
+    "connection refused",
+    "connection reset",
+    "unable to connect",
+    "could not connect",
+    "error sending request",
+    "stream disconnected",
+    "fetch failed",
+    "getaddrinfo",
+    "resolve host",
+    "name resolution",
+    "network is unreachable",
+    "no route to host",
+    "econnrefused",
+    "econnreset",
+    "enotfound",
+    "eai_again",
+    "enetunreach",
+    "etimedout",
+    "overloaded",
+];
+
 /// An agent's own account of its work.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Answer {
@@ -27,6 +51,14 @@ pub(super) struct Answer {
     pub usage: Usage,
     /// US dollars by its own count, if it counts them.
     pub dollars: Option<f64>,
+}
+
+impl Answer {
+    /// True if the agent failed because its model's server was out of reach, by its own words.
+    pub fn blames_network(&self) -> bool {
+        let failure = self.failure.as_deref().unwrap_or_default().to_lowercase();
+        AWAY.iter().any(|words| failure.contains(words))
+    }
 }
 
 /// Reads the result that Claude Code prints as one line of its output.

@@ -54,6 +54,18 @@ struct Session {
     account: Cost,
     /// Failure or warning for the next prompt.
     note: Option<String>,
+    /// True if the agent did nothing because its model's server was out of reach.
+    was_offline: bool,
+}
+
+/// A proposal of a wave, or the reason why there is none.
+struct Made {
+    result: Result<Proposal, ProposerError>,
+    cost: Cost,
+    /// Failure or warning for the next prompt.
+    note: Option<String>,
+    /// Reason for the failure of a session whose cost is not known.
+    unpaid: Option<String>,
 }
 
 /// A change that an agent left, with the account of it.
@@ -150,6 +162,11 @@ impl AgentCliProposer {
         let rules = Rules { editable, litter: &self.litter, repository: repository.as_deref() };
         let change = Change::read(&folder, &context.files, &rules)
             .map_err(|e| ProposerError::Transient(format!("reading the agent's changes: {e}")));
+        let is_untouched = change.as_ref().is_ok_and(|change| change.patch.edits.is_empty());
+        let was_offline = match self.settings.upstream {
+            Some(_) => tally.calls > 0 && tally.unserved == tally.calls,
+            None => is_untouched && !matches!(ending, Ending::Limit) && answer.blames_network(),
+        };
         let judged = change.and_then(|change| self.judge(change, &answer, &tally, over_budget));
         let (result, note) = match judged {
             Ok(draft) => self.check(context, draft).await,
@@ -158,7 +175,7 @@ impl AgentCliProposer {
                 (Err(error), Some(note))
             }
         };
-        Ok(Session { result, account, note })
+        Ok(Session { result, account, note, was_offline })
     }
 
     /// Runs the agent to its end, and returns its ending and its output.
@@ -300,23 +317,25 @@ impl AgentCliProposer {
     }
 
     /// Makes the `nth` proposal of a wave, and returns it with its cost and its warning.
-    async fn make(
-        &self,
-        context: &Context<'_>,
-        ask: Ask,
-        nth: usize,
-    ) -> (Result<Proposal, ProposerError>, Cost, Option<String>) {
+    async fn make(&self, context: &Context<'_>, ask: Ask, nth: usize) -> Made {
         let ledger = self.ledger.account(nth);
         let session = self.hold_session(context, ask, &ledger).await;
         let counted = ledger.close();
         match session {
-            Ok(Session { result, account, note }) => {
+            Ok(Session { result, account, note, was_offline }) => {
+                let cost = larger(counted, account);
+                // The program ran: it may have spent what nobody tells.
+                let is_unpaid = cost == Cost::default() && !was_offline;
+                let unpaid = match &result {
+                    Err(ProposerError::Transient(why)) if is_unpaid => Some(why.clone()),
+                    _ => None,
+                };
                 let made = |draft: Draft| Proposal::new(draft.patch, draft.description).because(draft.hypothesis);
-                (result.map(made), larger(counted, account), note)
+                Made { result: result.map(made), cost, note, unpaid }
             }
             Err(error) => {
-                let note = note_of(&error);
-                (Err(error), counted, Some(note))
+                let note = Some(note_of(&error));
+                Made { result: Err(error), cost: counted, note, unpaid: None }
             }
         }
     }
@@ -359,14 +378,15 @@ impl Proposer for AgentCliProposer {
             most => Ask::beside_each_other(context, most),
         };
         let sessions = join_all(asks.into_iter().enumerate().map(|(nth, ask)| self.make(context, ask, nth))).await;
-        let (mut made, mut notes) = (Vec::new(), Vec::new());
-        for (result, cost, note) in sessions {
-            made.push((result, cost));
+        let (mut entries, mut notes, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        for Made { result, cost, note, unpaid } in sessions {
+            entries.push((result, cost));
             notes.extend(note);
+            failures.extend(unpaid);
         }
         self.notes = notes;
-        let result = report_wave(made, &mut self.end);
-        self.streak.note(&result);
+        let result = report_wave(entries, &mut self.end);
+        self.streak.note(&result, &failures);
         result
     }
 }

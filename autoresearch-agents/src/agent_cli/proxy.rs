@@ -179,6 +179,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Auth::Bearer => forwarded.bearer_auth(shared.upstream.key().reveal()),
     };
     let answer = forwarded.send().await.map_err(|e| {
+        lock(&shared.tally).unserved += u32::from(call.is_some() && e.is_connect());
         // Without the address, which may hold a secret of its own.
         refusal(StatusCode::BAD_GATEWAY, &format!("the server cannot be reached: {}", list_causes(&e.without_url())))
     })?;
@@ -193,6 +194,8 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     for (name, value) in answer.headers().iter().filter(|(name, _)| !stays_here(name)) {
         response.headers_mut().append(name, value.clone());
     }
+    let is_busy = answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS;
+    lock(&shared.tally).unserved += u32::from(call.is_some() && is_busy);
     // A request that the server rejects is not billed.
     let call = call.filter(|_| answer.status().is_success());
     tokio::spawn(relay(answer, sender, call));

@@ -73,15 +73,18 @@ impl Streak {
         Ok(())
     }
 
-    /// Counts what became of a wave. A failure that cost nothing is left to the lab, which backs off by itself.
-    pub fn note(&mut self, result: &Result<Wave, ProposerError>) {
-        let Ok(wave) = result else { return };
-        match wave.iter().rev().find_map(|entry| entry.as_ref().err()) {
-            Some(draft) if wave.iter().all(Result::is_err) => {
-                self.failures = self.failures.saturating_add(wave.len() as u32);
-                self.last = shorten(&draft.reason);
-            }
-            _ => self.failures = 0,
+    /// Counts the entries of a wave, and beside them the failures of `unpaid`, each with its reason: proposals whose cost is not
+    /// known. A failure that surely cost nothing is left to the lab, which backs off by itself.
+    pub fn note(&mut self, result: &Result<Wave, ProposerError>, unpaid: &[String]) {
+        let wave = result.as_deref().unwrap_or_default();
+        if wave.iter().any(Result::is_ok) {
+            self.failures = 0;
+            return;
+        }
+        let reasons = wave.iter().filter_map(|entry| entry.as_ref().err()).map(|draft| &draft.reason);
+        if let Some(last) = reasons.chain(unpaid).last() {
+            self.failures = self.failures.saturating_add((wave.len() + unpaid.len()) as u32);
+            self.last = shorten(last);
         }
     }
 }
@@ -103,15 +106,19 @@ mod tests {
             let started = Instant::now();
             streak.wait().await.unwrap();
             waits.push(started.elapsed().as_millis());
-            streak.note(&failed());
+            streak.note(&failed(), &[]);
         }
         assert!(waits[1] < 20 && waits[2] >= 20 && waits[3] >= 40 && waits[4] >= 50, "{waits:?}");
-        streak.note(&Err(ProposerError::Transient("unpaid".into())));
+        streak.note(&Err(ProposerError::Transient("unpaid".into())), &[]);
         let ended = streak.wait().await.unwrap_err();
         assert!(
             matches!(&ended, ProposerError::Exhausted(why) if why.contains("5 proposals in a row") && why.contains("no edits"))
         );
-        streak.note(&Ok(vec![Ok(Proposal::new(Patch::default(), "p"))]));
+        let proposed = || Ok(vec![Ok(Proposal::new(Patch::default(), "p"))]);
+        streak.note(&proposed(), &["killed".into()]);
         streak.wait().await.unwrap();
+        streak.note(&Err(ProposerError::Transient("killed".into())), &vec!["killed".into(); 5]);
+        let ended = streak.wait().await.unwrap_err().to_string();
+        assert!(ended.contains("5 proposals in a row") && ended.contains("killed"), "{ended}");
     }
 }

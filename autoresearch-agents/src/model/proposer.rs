@@ -302,7 +302,7 @@ impl Proposer for ModelProposer {
         self.ledger.open(context.spent);
         let made = self.make_wave(context, most).await;
         let result = report_wave(made, &mut self.end);
-        self.streak.note(&result);
+        self.streak.note(&result, &[]);
         result
     }
 

@@ -19,6 +19,8 @@ pub struct Tally {
     pub usage: Usage,
     /// HTTP status with which the server rejected the real key, if it did.
     pub key_rejected: Option<u16>,
+    /// Number of requests for which the server was out of reach, or too busy.
+    pub(in crate::agent_cli) unserved: u32,
 }
 
 /// State that all connections of a proxy share.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use autoresearch_agents::agent_cli::{Auth, Upstream};
+use autoresearch_agents::http::Secret;
 use autoresearch_agents::model::{Backoff, Caps, DEFAULT_RUN_DOLLARS, Mode, Surroundings};
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings, ClaudeProposer, ClaudeSettings};
 use autoresearch_core::*;
@@ -130,6 +132,40 @@ async fn an_agent_that_proposes_nothing_waits_and_ends() {
         let spending = spend(&mut AgentCliProposer::new(settings)).await;
         assert_eq!(spending.rejected, 6, "{script}");
         assert!(spending.end.unwrap().contains("6 proposals in a row came to nothing"));
+    }
+}
+
+/// A session of an agent whose program always fails, and of which nobody tells a cost.
+async fn spend_on_failures(script: &str, server: Option<&str>) -> Spending {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = Agent::Command(["sh", "-c", script].map(String::from).into());
+    let mut settings = AgentSettings::new(agent, EditablePaths::new([FILE]), folder.path().join("scratch"));
+    settings.backoff = Backoff { first: 0.001, limit: 6, ..BACKOFF };
+    settings.limit = Duration::from_secs(if script.contains("sleep") { 1 } else { 120 });
+    settings.upstream = server.map(|url| Upstream::new(url, Secret::new(KEY), Auth::XApiKey));
+    spend(&mut AgentCliProposer::new(settings)).await
+}
+
+#[tokio::test]
+async fn sessions_of_unknown_cost_end_the_run_and_a_network_that_is_away_does_not() {
+    let asks = "curl -sS --fail --noproxy '*' -H \"x-api-key: $ANTHROPIC_API_KEY\" -d '{}' \
+        \"$ANTHROPIC_BASE_URL/v1/messages\"; exit 1";
+    let (unknown, busy) = (Act::error(404, &[], "{}"), Act::error(529, &[], "{}"));
+    let (unknown, busy) = (Mock::script(vec![unknown]).await, Mock::script(vec![busy]).await);
+    for (script, server, ends) in [
+        ("exec sleep 600", None, true),
+        ("echo 'not logged in'; exit 3", None, true),
+        ("echo 'const X: f64 = 9.0;' > a.rs; echo 'Error: connect ECONNREFUSED'; exit 1", None, true),
+        ("echo 'Error: connect ECONNREFUSED'; exit 1", None, false),
+        ("exit 3", Some("http://127.0.0.1:9"), true),
+        (asks, Some(&*unknown.url), true),
+        (asks, Some(&*busy.url), false),
+        (asks, Some("http://127.0.0.1:9"), false),
+    ] {
+        let Spending { spent, end, .. } = spend_on_failures(script, server).await;
+        assert_eq!(spent, Cost::default(), "{script}");
+        let has_ended = end.as_ref().is_some_and(|why| why.contains("6 proposals in a row came to nothing"));
+        assert_eq!(has_ended, ends, "{script} {server:?}: {end:?}");
     }
 }
 
