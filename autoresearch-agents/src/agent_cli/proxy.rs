@@ -178,26 +178,41 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Auth::XApiKey => forwarded.header("x-api-key", shared.upstream.key().reveal()),
         Auth::Bearer => forwarded.bearer_auth(shared.upstream.key().reveal()),
     };
-    let answer = forwarded.send().await.map_err(|e| {
-        lock(&shared.tally).unserved += u32::from(call.is_some() && e.is_connect());
-        // Without the address, which may hold a secret of its own.
-        refusal(StatusCode::BAD_GATEWAY, &format!("the server cannot be reached: {}", list_causes(&e.without_url())))
-    })?;
-    if answer.status() == StatusCode::UNAUTHORIZED {
-        lock(&shared.tally).key_rejected = Some(answer.status().as_u16());
+    let answer = match forwarded.send().await {
+        Ok(answer) => answer,
+        Err(error) => {
+            let was_sent = !error.is_connect() && !error.is_builder();
+            lock(&shared.tally).unserved += u32::from(call.is_some() && !was_sent);
+            if let Some(call) = call.filter(|_| !was_sent) {
+                call.release();
+            }
+            // Without the address, which may hold a secret of its own.
+            let why = format!("the server cannot be reached: {}", list_causes(&error.without_url()));
+            return Err(refusal(StatusCode::BAD_GATEWAY, &why));
+        }
+    };
+    let status = answer.status();
+    let call = match call {
+        // A request that the server rejects is not billed.
+        Some(call) if !status.is_success() => {
+            let is_busy = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+            lock(&shared.tally).unserved += u32::from(is_busy);
+            call.release();
+            None
+        }
+        call => call,
+    };
+    if status == StatusCode::UNAUTHORIZED {
+        lock(&shared.tally).key_rejected = Some(status.as_u16());
         // Its words may quote the key.
         return Err(refusal(StatusCode::UNAUTHORIZED, "the model's server rejects the key"));
     }
     let (sender, receiver) = mpsc::channel(16);
     let mut response = Response::new(Relay(receiver));
-    *response.status_mut() = answer.status();
+    *response.status_mut() = status;
     for (name, value) in answer.headers().iter().filter(|(name, _)| !stays_here(name)) {
         response.headers_mut().append(name, value.clone());
     }
-    let is_busy = answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS;
-    lock(&shared.tally).unserved += u32::from(call.is_some() && is_busy);
-    // A request that the server rejects is not billed.
-    let call = call.filter(|_| answer.status().is_success());
     tokio::spawn(relay(answer, sender, call));
     Ok(response)
 }

@@ -14,6 +14,8 @@ use super::timeouts::{Timeouts, seconds};
 
 /// Largest response in bytes; a longer one is an error.
 const LARGEST: usize = 64 << 20;
+/// Beginning of the reason for a failure before the request was sent; recordings tell it by that.
+const NOT_CONNECTED: &str = "no connection: ";
 
 /// Reason why a response is missing or incomplete.
 #[derive(Debug, Error)]
@@ -22,6 +24,11 @@ pub enum Failure {
     /// The connection failed, was cut or stalled. Sending the request again may help.
     #[error("{0}")]
     Broken(String),
+    /// The request may have reached the server, and the head of a response never came: the server may bill it. Sending it again
+    /// may help.
+    #[doc(hidden)]
+    #[error("{0}")]
+    Unanswered(String),
     /// The request itself is invalid: a wrong URL, or a key that no header can hold.
     #[error("{0}")]
     Unusable(String),
@@ -129,8 +136,11 @@ impl Transport {
         match timeout(limit, sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) if error.is_builder() => Err(Failure::Unusable(chain(&error))),
-            Ok(Err(error)) => Err(Failure::Broken(chain(&error.without_url()))),
-            Err(_) => Err(Failure::Broken(format!("no response within {:.3} s", limit.as_secs_f64()))),
+            Ok(Err(error)) if error.is_connect() => {
+                Err(Failure::Broken(format!("{NOT_CONNECTED}{}", chain(&error.without_url()))))
+            }
+            Ok(Err(error)) => Err(Failure::Unanswered(chain(&error.without_url()))),
+            Err(_) => Err(Failure::Unanswered(format!("no response within {:.3} s", limit.as_secs_f64()))),
         }
     }
 }
@@ -160,7 +170,8 @@ struct Live {
 impl Stream {
     fn replayed(tape: Tape) -> Result<Stream, Failure> {
         match (tape.status, tape.cut) {
-            (None, cut) => Err(Failure::Broken(cut.unwrap_or_else(|| "there was no response".into()))),
+            (None, Some(cut)) if cut.starts_with(NOT_CONNECTED) => Err(Failure::Broken(cut)),
+            (None, cut) => Err(Failure::Unanswered(cut.unwrap_or_else(|| "there was no response".into()))),
             (Some(status), cut) => {
                 let source = Source::Tape { body: Some(tape.body), cut };
                 Ok(Stream { status, headers: tape.headers, source })

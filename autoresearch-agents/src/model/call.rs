@@ -14,7 +14,7 @@ use super::reading::Reading;
 use super::server_error::{ReplyError, read_server_error};
 use super::vendor::{ReplyBuilder, Vendor};
 use crate::http::retry::Next;
-use crate::http::{Failure, Headers, Request, Retry, Transport, seconds};
+use crate::http::{Failure, Headers, Request, Retry, Stream, Transport, seconds};
 use crate::text::shorten;
 
 /// Largest error body that is read, in bytes.
@@ -55,8 +55,15 @@ impl Caller {
             let started = ledger.start_call(worst)?;
             let mut builder = vendor.reply_builder(input);
             let mut headers = Headers::new();
-            let result = self.attempt(&request, builder.as_mut(), &mut headers).await;
-            ledger.finish_call(started, builder.usage().map(|usage| self.price.cost(usage)));
+            let sent = self.transport.send(&request).await;
+            // A server that took the request may work on an answer that nobody waits for, and bill it.
+            let is_unanswered = matches!(sent, Err(Failure::Unanswered(_)));
+            let result = match sent {
+                Ok(stream) => read(&request, stream, builder.as_mut(), &mut headers).await,
+                Err(failure) => Err(failed(failure)),
+            };
+            let usage = builder.usage().map(|usage| self.price.cost(usage));
+            ledger.finish_call(started, usage.or(is_unanswered.then_some(worst)));
             let why = match result.and_then(|()| builder.finish()) {
                 Ok(reply) => {
                     self.turned_down.store(0, Ordering::Relaxed);
@@ -82,35 +89,6 @@ impl Caller {
         }
     }
 
-    /// Sends a request once and gives the events of its response to `builder`.
-    async fn attempt(
-        &self,
-        request: &Request,
-        builder: &mut dyn ReplyBuilder,
-        headers: &mut Headers,
-    ) -> Result<(), ReplyError> {
-        let mut stream = self.transport.send(request).await.map_err(failed)?;
-        headers.clone_from(&stream.headers);
-        // The response may quote the key.
-        let censor = |text: &str| request.key.as_ref().map_or(text.to_owned(), |(_, _, key)| key.censor(text));
-        if !(200..300).contains(&stream.status) {
-            let body = censor(&stream.text(LARGEST_ERROR).await.unwrap_or_default());
-            let fallback = || serde_json::json!({ "error": { "message": shorten(&body) } });
-            let error: Value = serde_json::from_str(&body)
-                .ok()
-                .filter(|error: &Value| error.is_object() || error.is_array())
-                .unwrap_or_else(fallback);
-            return Err(read_server_error(&error, Some(stream.status), headers));
-        }
-        let mut reading = Reading::default();
-        while let Some(piece) = stream.next().await.map_err(failed)? {
-            if reading.push(&piece, builder)? {
-                return Ok(());
-            }
-        }
-        reading.end(builder)
-    }
-
     /// Waits while the server takes no more requests.
     async fn wait_until_open(&self) -> Result<(), ProposerError> {
         let pause = self.transport.closed_for();
@@ -131,13 +109,41 @@ impl Caller {
     }
 }
 
+/// Gives the events of the response to `request` to `builder`.
+async fn read(
+    request: &Request,
+    mut stream: Stream,
+    builder: &mut dyn ReplyBuilder,
+    headers: &mut Headers,
+) -> Result<(), ReplyError> {
+    headers.clone_from(&stream.headers);
+    // The response may quote the key.
+    let censor = |text: &str| request.key.as_ref().map_or(text.to_owned(), |(_, _, key)| key.censor(text));
+    if !(200..300).contains(&stream.status) {
+        let body = censor(&stream.text(LARGEST_ERROR).await.unwrap_or_default());
+        let fallback = || serde_json::json!({ "error": { "message": shorten(&body) } });
+        let error: Value = serde_json::from_str(&body)
+            .ok()
+            .filter(|error: &Value| error.is_object() || error.is_array())
+            .unwrap_or_else(fallback);
+        return Err(read_server_error(&error, Some(stream.status), headers));
+    }
+    let mut reading = Reading::default();
+    while let Some(piece) = stream.next().await.map_err(failed)? {
+        if reading.push(&piece, builder)? {
+            return Ok(());
+        }
+    }
+    reading.end(builder)
+}
+
 fn too_long(why: &str, pause: Duration) -> ProposerError {
     ProposerError::Transient(format!("{why}; the server asks for a pause of {:.0} s", pause.as_secs_f64()))
 }
 
 fn failed(failure: Failure) -> ReplyError {
     match failure {
-        Failure::Broken(why) => ReplyError::Retry(why),
+        Failure::Broken(why) | Failure::Unanswered(why) => ReplyError::Retry(why),
         Failure::Unusable(_) | Failure::Cassette(_) => ReplyError::Final(ProposerError::Fatal(failure.to_string())),
     }
 }

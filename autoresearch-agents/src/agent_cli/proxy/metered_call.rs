@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use autoresearch_core::ProposerError;
+use autoresearch_core::{Cost, ProposerError};
 use serde_json::Value;
 
 use super::shared::{Shared, lock};
@@ -26,8 +26,10 @@ impl Shared {
             }
             None => Price::NOTHING,
         };
-        let number = self.ledger.start_call(price.worst(input, longest))?;
-        Ok(MeteredCall { shared: self.clone(), number, price, input, usage: None })
+        let worst = price.worst(input, longest);
+        let number = self.ledger.start_call(worst)?;
+        let greatest = Usage { input, output: longest, ..Usage::default() };
+        Ok(MeteredCall { shared: self.clone(), number, price, input, worst, greatest, is_free: false, usage: None })
     }
 }
 
@@ -38,16 +40,32 @@ pub(super) struct MeteredCall {
     price: Price,
     /// Estimated tokens of the request.
     pub(super) input: u64,
-    /// Tokens used so far.
+    worst: Cost,
+    greatest: Usage,
+    /// True once it is certain that the server bills nothing.
+    is_free: bool,
+    /// Tokens used so far, once the server has begun its answer.
     pub(super) usage: Option<Usage>,
+}
+
+impl MeteredCall {
+    /// Books nothing: the request never reached the server, or was turned down.
+    pub(super) fn release(mut self) {
+        self.is_free = true;
+    }
 }
 
 impl Drop for MeteredCall {
     fn drop(&mut self) {
-        if let Some(usage) = self.usage {
-            let mut tally = lock(&self.shared.tally);
-            tally.usage = tally.usage.plus(usage);
-        }
-        self.shared.ledger.finish_call(self.number, self.usage.map(|usage| self.price.cost(usage)));
+        // The server may work on an answer that nobody waits for, and bill it.
+        let (usage, bill) = match self.usage {
+            Some(usage) => (usage, Some(self.price.cost(usage))),
+            None if self.is_free => (Usage::default(), None),
+            None => (self.greatest, Some(self.worst)),
+        };
+        let mut tally = lock(&self.shared.tally);
+        tally.usage = tally.usage.plus(usage);
+        drop(tally);
+        self.shared.ledger.finish_call(self.number, bill);
     }
 }

@@ -76,7 +76,7 @@ async fn a_server_that_is_not_there_is_a_bad_gateway() {
     let proxy = KeyProxy::start(&upstream("http://127.0.0.1:9", Auth::Bearer), calls(5)).await.unwrap();
     let answer =
         client().post(format!("{}/v1/responses", proxy.url())).bearer_auth(proxy.token()).send().await.unwrap();
-    assert_eq!(answer.status(), 502);
+    assert_eq!((answer.status().as_u16(), proxy.tally().usage), (502, Usage::default()), "nothing was sent");
     assert!(!answer.text().await.unwrap().contains(KEY));
     let url = proxy.url();
     drop(proxy);
@@ -206,4 +206,42 @@ async fn an_answer_that_breaks_off_is_paid_by_what_came_of_it() {
     let ask = client().post(format!("{}/v1/messages", proxy.url())).header("x-api-key", proxy.token()).body("{}");
     assert!(ask.send().await.unwrap().text().await.is_err(), "the agent sees that it broke off");
     assert_eq!(proxy.tally().usage, Usage { input: 10, output: bytes.div_ceil(16), ..Usage::default() });
+}
+
+/// A request that was sent counts with its worst case, whether the agent hangs up or the server does.
+#[tokio::test]
+async fn a_request_without_a_response_is_paid_by_its_worst_case() {
+    let request = r#"{"model":"priced","max_tokens":40}"#;
+    let worst = Usage { input: (request.len() as u64).div_ceil(3), output: 40, ..Usage::default() };
+    for server_hangs_up in [false, true] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (heard, hears) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut text = Vec::new();
+            while !String::from_utf8_lossy(&text).contains("max_tokens") {
+                assert!(socket.read_buf(&mut text).await.unwrap() > 0);
+            }
+            heard.send(()).unwrap();
+            if !server_hangs_up {
+                std::future::pending::<()>().await;
+            }
+        });
+        let proxy = KeyProxy::start(&upstream(&url, Auth::XApiKey), calls(9)).await.unwrap();
+        let ask = client().post(format!("{}/v1/messages", proxy.url())).header("x-api-key", proxy.token());
+        let asking = tokio::spawn(ask.body(request).send());
+        hears.await.unwrap();
+        if server_hangs_up {
+            assert_eq!(asking.await.unwrap().unwrap().status(), 502);
+        } else {
+            asking.abort();
+        }
+        let booked = async {
+            while proxy.tally().usage != worst {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(60), booked).await.expect("the worst case is booked");
+    }
 }

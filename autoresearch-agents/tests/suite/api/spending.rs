@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use autoresearch_agents::agent_cli::{Auth, Upstream};
-use autoresearch_agents::http::Secret;
+use autoresearch_agents::http::{Secret, Timeouts};
 use autoresearch_agents::model::{Backoff, Caps, DEFAULT_RUN_DOLLARS, Mode, Surroundings};
 use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings, ClaudeProposer, ClaudeSettings};
 use autoresearch_core::*;
@@ -76,6 +76,8 @@ fn scenarios(interface: Interface) -> Vec<(&'static str, Vec<Act>, Mode)> {
         ("edits that do not fit", vec![text(&answer("11.0", "1.0"), End::Complete)], Mode::SingleShot),
         ("answers that are cut", vec![text("{", End::MaxTokens)], Mode::SingleShot),
         ("replies that break off", vec![half().ending(Ending::Cut)], Mode::SingleShot),
+        ("no head of a response", vec![Act::stream(vec![]).ending(Ending::Silence)], Mode::SingleShot),
+        ("silence midway", vec![list(), Act::stream(vec![]).ending(Ending::Silence)], Mode::Agentic),
         ("no proposal", vec![list()], Mode::Agentic),
         ("turned down midway", vec![list(), Act::error(400, &[], declined)], Mode::Agentic),
         ("turned down at once", vec![Act::error(400, &[], declined)], Mode::SingleShot),
@@ -89,6 +91,7 @@ async fn no_scenario_spends_without_bound() {
         for (name, acts, mode) in scenarios(interface) {
             for cap in [None, Some(4)] {
                 let mut at = 0;
+                let is_silent = acts.iter().any(|act| act.ending == Ending::Silence);
                 let acts = acts.clone();
                 let mock = Mock::start(move |_| {
                     at += 1;
@@ -101,6 +104,9 @@ async fn no_scenario_spends_without_bound() {
                 setup.options.repairs = 1;
                 setup.options.retry.times = 1;
                 setup.options.backoff = BACKOFF;
+                if is_silent {
+                    setup.options.timeouts = Timeouts { first_byte: 0.1, ..SHORT };
+                }
                 setup.run_caps = Caps { calls: cap, ..Caps::default() };
                 let spending = spend(&mut *setup.proposer(interface)).await;
                 let calls = spending.spent.calls;
@@ -108,6 +114,10 @@ async fn no_scenario_spends_without_bound() {
                 assert!(spending.end.is_some(), "{what}: it ends");
                 assert!(spending.rejected <= IN_A_ROW, "{what}");
                 assert!(cap.is_none_or(|cap| calls <= cap + 1), "{what}");
+                if is_silent {
+                    // Every request that reached the server may be billed, also without an answer.
+                    assert!(calls >= mock.seen().len() as u64, "{what}: {} requests", mock.seen().len());
+                }
                 if spending.rejected > 4 {
                     assert_eq!(spending.before_wait, Some(3), "{what}: it waits from the third rejection on");
                 }
