@@ -5,7 +5,7 @@ mod request;
 mod settings;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, Wave};
+use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 
 use crate::http::{Request, Secret};
 use crate::model::{Caps, Conversation, DryRun, ModelProposer, ReplyBuilder, Surroundings, Vendor, read_key};
@@ -102,6 +102,10 @@ impl Proposer<Patch> for ClaudeProposer {
 
     fn observe(&mut self, experiment: &Experiment) {
         self.0.observe(experiment);
+    }
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        self.0.unreported()
     }
 }
 

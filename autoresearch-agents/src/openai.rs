@@ -5,7 +5,7 @@ mod responses;
 mod settings;
 
 use async_trait::async_trait;
-use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, Wave};
+use autoresearch_core::{Context, Experiment, Patch, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 
 use crate::http::{Request, Secret};
 use crate::model::{Caps, Conversation, DryRun, Mode, ModelProposer, ReplyBuilder, Surroundings, Vendor, read_key};
@@ -109,6 +109,10 @@ impl Proposer<Patch> for OpenAiProposer {
 
     fn observe(&mut self, experiment: &Experiment) {
         self.0.observe(experiment);
+    }
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        self.0.unreported()
     }
 }
 

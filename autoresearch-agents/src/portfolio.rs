@@ -165,4 +165,15 @@ impl<C: Send + Sync + 'static> Proposer<C> for Portfolio<C> {
     fn observe(&mut self, experiment: &Experiment) {
         self.members.iter_mut().for_each(|(_, proposer)| proposer.observe(experiment));
     }
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        let mut all = Vec::new();
+        for (name, proposer) in &mut self.members {
+            for mut draft in proposer.unreported() {
+                draft.proposer.clone_from(name);
+                all.push(draft);
+            }
+        }
+        all
+    }
 }

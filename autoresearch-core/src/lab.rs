@@ -130,7 +130,11 @@ impl<C: Change> Lab<C> {
         self.attach_trials(&mut in_flight, attached);
         let reason = match self.search(&mut in_flight).await {
             Ok(reason) => reason,
-            Err(LabError::Sandbox(SandboxError::Cancelled)) => StopReason::Cancelled,
+            Err(LabError::Sandbox(SandboxError::Cancelled)) => {
+                let answers = in_flight.cancel_all().await;
+                self.journal_unstaged(answers);
+                StopReason::Cancelled
+            }
             Err(error) => {
                 self.abandon(&mut in_flight).await;
                 return Err(error);
@@ -231,7 +235,8 @@ impl<C: Change> Lab<C> {
     /// Cancels everything in flight after a failure of the lab, and records its trials as cancelled, so that they do not count as
     /// lost.
     async fn abandon(&mut self, in_flight: &mut InFlight<C>) {
-        in_flight.cancel_all().await;
+        let answers = in_flight.cancel_all().await;
+        self.journal_unstaged(answers);
         let running =
             self.state.open.iter().flat_map(|open| open.running.iter().map(|run| (open.experiment.id, run.trial)));
         for (experiment, trial) in running.collect::<Vec<_>>() {

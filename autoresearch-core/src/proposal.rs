@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::change::Patch;
 use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
 
+/// Description of a draft that the end of a run cut off.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// Cost of making a proposal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {

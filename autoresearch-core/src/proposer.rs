@@ -252,4 +252,11 @@ pub trait Proposer<C = Patch>: Send {
 
     /// Observes every finished experiment, the baseline included.
     fn observe(&mut self, _experiment: &Experiment) {}
+
+    /// Takes the cost of a wave that was dropped before it was whole, calls in flight with their worst case: drafts that the
+    /// lab journals, so that the limits of the run hold over restarts. None by default.
+    #[doc(hidden)]
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        Vec::new()
+    }
 }

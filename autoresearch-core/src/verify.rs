@@ -12,7 +12,7 @@ use crate::experiment_id::ExperimentId;
 use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Decision, Entry, ForeignLine, JournalError, JournalFault, Record, TrialResult};
-use crate::proposal::Cost;
+use crate::proposal::{CANCELLED, Cost};
 use crate::ratchet::{Comparison, Side};
 use crate::results;
 use crate::sandbox::{Outcome, Revision};
@@ -146,7 +146,12 @@ impl Judge {
     /// Checks a record against the state before it.
     fn before(&mut self, record: &Record) -> Result<Vec<String>, String> {
         let mut wrong = Vec::new();
-        if let (Some(_), Record::Rejected { .. } | Record::HealthChecked { .. }) = (&self.state.unadopted, record) {
+        let goes_on = match record {
+            // The end of a run may cut off a keep, and a proposal that was paid for beside it.
+            Record::Rejected { description, change, .. } => description != CANCELLED || !change.is_null(),
+            record => matches!(record, Record::HealthChecked { .. }),
+        };
+        if self.state.unadopted.is_some() && goes_on {
             wrong.push("the search went on before the last keep was carried out".into());
         }
         match record {

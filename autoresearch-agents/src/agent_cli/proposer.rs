@@ -386,7 +386,12 @@ impl Proposer for AgentCliProposer {
         }
         self.notes = notes;
         let result = report_wave(entries, &mut self.end);
+        self.ledger.report();
         self.streak.note(&result, &failures);
         result
+    }
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        self.ledger.unreported()
     }
 }

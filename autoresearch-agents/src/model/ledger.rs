@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use autoresearch_core::{Cost, ProposerError};
+use autoresearch_core::{Cost, ProposerError, RejectedDraft};
 
 use super::caps::Caps;
 
@@ -21,6 +21,8 @@ struct Books {
     run: Caps,
     /// Total of the journal.
     journaled: Cost,
+    /// Cost of the closed accounts of a wave that the lab has not been given yet.
+    closed: Cost,
     /// Spending by account that is not journaled yet.
     accounts: BTreeMap<usize, Account>,
     /// Account and worst case of each call in flight.
@@ -33,6 +35,16 @@ struct Account {
     spent: Cost,
     /// Number of proposals that one conversation makes, if more than one.
     proposals: Option<u64>,
+}
+
+impl Books {
+    /// Takes all spending that no journal holds.
+    fn take_unreported(&mut self) -> Cost {
+        // A dropped call may be billed or not: it counts with its worst case.
+        let dropped = std::mem::take(&mut self.in_flight).into_values().map(|(_, worst)| worst);
+        let accounts = std::mem::take(&mut self.accounts).into_values().map(|account| account.spent);
+        accounts.chain(dropped).fold(std::mem::take(&mut self.closed), std::ops::Add::add)
+    }
 }
 
 impl Ledger {
@@ -87,11 +99,22 @@ impl Ledger {
     pub fn open(&self, journaled: Cost) {
         let mut books = self.books();
         books.journaled = journaled;
-        // A dropped call may be billed or not: it counts with its worst case.
-        let dropped = std::mem::take(&mut books.in_flight).into_values().map(|(_, worst)| worst);
-        let unreported = std::mem::take(&mut books.accounts).into_values().map(|account| account.spent);
-        let spent = unreported.chain(dropped).fold(Cost::default(), std::ops::Add::add);
+        let spent = books.take_unreported();
         books.accounts.insert(0, Account { spent, proposals: None });
+    }
+
+    /// Ends a wave: its costs are with the lab.
+    pub fn report(&self) {
+        self.books().closed = Cost::default();
+    }
+
+    /// Takes the spending of a wave that was dropped, as a draft for the journal.
+    pub fn unreported(&self) -> Vec<RejectedDraft> {
+        let mut books = self.books();
+        let cost = books.take_unreported();
+        books.journaled = books.journaled + cost;
+        let draft = || RejectedDraft::new("cancelled", "the run ended before the proposal was made", cost);
+        (cost != Cost::default()).then(draft).into_iter().collect()
     }
 
     /// Lets this account make `proposals` proposals, which share the limits of each.
@@ -118,6 +141,7 @@ impl Ledger {
         });
         cost = cost + dropped;
         books.journaled = books.journaled + cost;
+        books.closed = books.closed + cost;
         cost
     }
 
@@ -190,6 +214,7 @@ mod tests {
             "the budget of a proposal does not allow another call: 1500 of 2000 tokens are spent, and the next call may take 1000 tokens"
         );
         assert_eq!(ledger.close(), cost(1.5));
+        ledger.report();
         ledger.open(cost(8.5));
         let error = ledger.start_call(cost(1.6)).unwrap_err();
         assert!(matches!(error, ProposerError::Exhausted(_)), "{error}");
@@ -226,6 +251,7 @@ mod tests {
         second.finish_call(b, Some(cost(0.5)));
         assert_eq!((second.spent(), second.close(), second.is_busy()), (cost(0.5), cost(0.5), false));
         assert_eq!(first.close(), Cost { tokens: 2000, dollars: 2.0, calls: 2 }, "with the worst case of the other");
+        first.report();
         first.open(Cost::default());
         first.stands_for(2);
         for _ in 0..4 {
@@ -236,6 +262,28 @@ mod tests {
         second.start_call(cost(1.0)).unwrap();
         first.open(Cost::default());
         assert_eq!(first.close().calls, 5);
+    }
+
+    /// One session of a wave has ended, one has paid for a call, and one waits for an answer.
+    #[test]
+    fn a_wave_that_is_dropped_tells_everything_once() {
+        let first = Ledger::new(Caps::default(), Caps { dollars: Some(10.0), ..Caps::default() });
+        first.open(Cost::default());
+        let (second, third) = (first.account(1), first.account(2));
+        for (ledger, bill) in [(&first, Some(1.0)), (&second, Some(0.5)), (&third, None)] {
+            let call = ledger.start_call(cost(2.0)).unwrap();
+            if let Some(bill) = bill {
+                ledger.finish_call(call, Some(cost(bill)));
+            }
+        }
+        assert_eq!(first.close(), cost(1.0));
+        let told: Vec<Cost> = first.unreported().iter().map(|draft| draft.cost).collect();
+        assert_eq!(told, [Cost { tokens: 3500, dollars: 3.5, calls: 3 }]);
+        assert!(first.unreported().is_empty());
+        first.open(cost(3.5));
+        assert_eq!(first.close(), Cost::default());
+        first.report();
+        assert!(first.unreported().is_empty(), "what was reported is no part of it");
     }
 
     #[test]

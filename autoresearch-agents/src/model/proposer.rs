@@ -302,11 +302,16 @@ impl Proposer for ModelProposer {
         self.ledger.open(context.spent);
         let made = self.make_wave(context, most).await;
         let result = report_wave(made, &mut self.end);
+        self.ledger.report();
         self.streak.note(&result, &[]);
         result
     }
 
     fn observe(&mut self, _experiment: &Experiment) {}
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        self.ledger.unreported()
+    }
 }
 
 pub(super) const CUT: &str =

@@ -265,12 +265,20 @@ impl<C: Send + 'static> InFlight<C> {
         self.completions.0.is_empty()
     }
 
-    /// Cancels everything and awaits its end for some seconds.
-    pub(super) async fn cancel_all(&mut self) {
+    /// Cancels everything and awaits its end for some seconds. Returns what the proposer answered meanwhile.
+    pub(super) async fn cancel_all(&mut self) -> Vec<Answer<C>> {
         self.cancel.cancel();
-        let ended = async { while self.completions.next().await.is_some() {} };
+        let mut answers = Vec::new();
+        let ended = async {
+            while let Some(completion) = self.completions.next().await {
+                if let Completion::Proposed(answer) = completion {
+                    answers.push(answer);
+                }
+            }
+        };
         // Futures that do not end are dropped.
         let _ = tokio::time::timeout(CANCEL_GRACE, ended).await;
+        answers
     }
 
     /// Starts a wait after a failure.

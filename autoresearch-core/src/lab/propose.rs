@@ -13,6 +13,7 @@ use crate::experiment_id::ExperimentId;
 use crate::journal::{Record, StagedExperiment};
 use crate::observer::Event;
 use crate::program::Program;
+use crate::proposal::CANCELLED;
 use crate::proposer::{Cost, Proposal, Proposer, ProposerError, RejectedDraft, Wave, context};
 use crate::sandbox::{Revision, Sandbox, SandboxError, StageError};
 use crate::state::State;
@@ -83,7 +84,11 @@ impl<C: Change> Lab<C> {
             let parent = state.proposal_base().cloned().unwrap_or(Revision(String::new()));
             let result = tokio::select! {
                 proposals = ask_proposer(&proposer, &*sandbox, &program, &state, view.as_ref(), most) => proposals,
-                () = cancel.cancelled() => Err(ProposerError::Transient("cancelled".into())),
+                // The question is dropped by now, so the proposer is free.
+                () = cancel.cancelled() => match proposer.lock().await.unreported() {
+                    drafts if drafts.is_empty() => Err(ProposerError::Transient("cancelled".into())),
+                    drafts => Ok(drafts.into_iter().map(Err).collect()),
+                },
             };
             Completion::Proposed(Answer { parent, asked: most, result, took: started.elapsed() })
         });
@@ -124,12 +129,19 @@ impl<C: Change> Lab<C> {
             Ok(wave) => {
                 in_flight.proposer.failures = 0;
                 // Every proposal was paid for, so each is staged or rejected, even if its trial comes only after a stop.
-                for (at, entry) in wave.into_iter().enumerate() {
-                    match entry {
+                let mut entries = wave.into_iter().enumerate();
+                while let Some((at, entry)) = entries.next() {
+                    let (result, cut) = match entry {
                         Ok(proposal) => {
-                            self.stage_proposal(in_flight, proposal.cleaned(), &parent, at < asked).await?;
+                            let cut = unstaged(&proposal);
+                            (self.stage_proposal(in_flight, proposal.cleaned(), &parent, at < asked).await, Some(cut))
                         }
-                        Err(draft) => self.reject_proposal(in_flight, draft.into())?,
+                        Err(draft) => (self.reject_proposal(in_flight, draft.into()), None),
+                    };
+                    if let Err(error) = result {
+                        let rest = entries.map(|(_, entry)| entry.map_or_else(|draft| draft, |one| unstaged(&one)));
+                        self.journal_costs(cut.into_iter().chain(rest));
+                        return Err(error);
                     }
                 }
                 self.back_off_after_rejections(in_flight);
@@ -150,6 +162,27 @@ impl<C: Change> Lab<C> {
             Err(ProposerError::Transient(error)) => self.fail_proposer(in_flight, &error),
         }
         Ok(())
+    }
+
+    /// Journals the costs of answers and drafts that come to nothing because the run ends. Writing may be what has failed.
+    pub(super) fn journal_unstaged(&mut self, answers: Vec<Answer<C>>) {
+        for answer in answers {
+            let entries = match answer.result {
+                Ok(wave) => wave,
+                Err(ProposerError::Rejected(draft)) => vec![Err(draft)],
+                Err(_) => continue,
+            };
+            self.journal_costs(entries.into_iter().map(|entry| entry.map_or_else(|draft| draft, |one| unstaged(&one))));
+        }
+    }
+
+    fn journal_costs(&mut self, drafts: impl Iterator<Item = RejectedDraft>) {
+        for draft in drafts.filter(|draft| draft.cost != Cost::default()) {
+            let rejected = Rejected { description: CANCELLED.into(), ..draft.into() };
+            if self.record_rejection(rejected).is_err() {
+                return;
+            }
+        }
     }
 
     fn fail_proposer(&self, in_flight: &mut InFlight<C>, error: &str) {
@@ -239,17 +272,22 @@ impl<C: Change> Lab<C> {
     }
 
     fn reject_proposal(&mut self, in_flight: &mut InFlight<C>, rejected: Rejected) -> Result<(), LabError> {
-        let Rejected { description, reason, change, cost, proposer } = rejected;
-        let description = one_line(&description, DESCRIPTION_LIMIT);
-        let reason = paragraph(&reason, PARAGRAPH_LIMIT);
+        let description = one_line(&rejected.description, DESCRIPTION_LIMIT);
         let proposer_in_flight = &mut in_flight.proposer;
         proposer_in_flight.rejections += 1;
         proposer_in_flight
             .last_rejections
-            .push_back(format!("{description}: {}", one_line(&reason, DESCRIPTION_LIMIT)));
+            .push_back(format!("{description}: {}", one_line(&rejected.reason, DESCRIPTION_LIMIT)));
         if proposer_in_flight.last_rejections.len() > NAMED_REJECTIONS {
             proposer_in_flight.last_rejections.pop_front();
         }
+        self.record_rejection(rejected)
+    }
+
+    fn record_rejection(&mut self, rejected: Rejected) -> Result<(), LabError> {
+        let Rejected { description, reason, change, cost, proposer } = rejected;
+        let description = one_line(&description, DESCRIPTION_LIMIT);
+        let reason = paragraph(&reason, PARAGRAPH_LIMIT);
         self.tell(&Event::Rejected { description: &description, reason: &reason });
         self.record(Record::Rejected { description, reason, change, cost: cost.valid(), proposer })
     }
@@ -257,6 +295,9 @@ impl<C: Change> Lab<C> {
     /// Backs off after rejected proposals, so that a proposer that repeats itself neither fills the disk nor spends without
     /// bound.
     fn back_off_after_rejections(&self, in_flight: &mut InFlight<C>) {
+        if in_flight.cancel.is_cancelled() {
+            return;
+        }
         let (count, limit) = (in_flight.proposer.rejections, self.settings.rejection_limit);
         if count >= limit.max(1) {
             let last: Vec<_> = in_flight.proposer.last_rejections.iter().map(|one| format!("- {one}")).collect();
@@ -267,6 +308,14 @@ impl<C: Change> Lab<C> {
             self.back_off(in_flight, Backoff::Proposer, count - REJECTIONS_BEFORE_BACKOFF + 1, &error);
         }
     }
+}
+
+/// Makes a draft of a proposal that is not staged because the run ends; its cost stays in the books.
+fn unstaged<C>(proposal: &Proposal<C>) -> RejectedDraft {
+    let reason = format!("the run ended before it was staged: {}", proposal.description);
+    let mut draft = RejectedDraft::new(CANCELLED, reason, proposal.cost);
+    draft.proposer.clone_from(&proposal.proposer);
+    draft
 }
 
 /// Asks the proposer about a state.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::cancel::Cancel;
 use crate::experiment_id::ExperimentId;
-use crate::proposer::{Context, Proposal, Proposer, ProposerError, Wave};
+use crate::proposer::{Context, Proposal, Proposer, ProposerError, RejectedDraft, Wave};
 use crate::sandbox::{Candidate, Outcome, Rebase, Rebased, Revision, Sandbox, SandboxError, StageError, Trial};
 use crate::state::Experiment;
 
@@ -138,5 +138,9 @@ impl<C: Send + Sync + 'static> Proposer<C> for FaultyProposer<C> {
 
     fn observe(&mut self, experiment: &Experiment) {
         self.proposer.observe(experiment);
+    }
+
+    fn unreported(&mut self) -> Vec<RejectedDraft> {
+        self.proposer.unreported()
     }
 }

@@ -257,6 +257,13 @@ fn runs_are_counted_without_gaps() {
 fn a_keep_is_carried_out_before_the_search_goes_on() {
     breaks(5, "begins out of turn", |records| drop(records.remove(5)));
     breaks(5, "before the last keep was carried out", |records| records.insert(5, rejected()));
+    // A run that ends in the middle of a keep may have paid for a proposal beside it.
+    let mut records = run();
+    let mut cut = rejected();
+    let Record::Rejected { description, .. } = &mut cut else { panic!() };
+    *description = CANCELLED.into();
+    records.insert(5, cut);
+    assert_eq!(journal(&entries(records)), []);
     breaks(16, "without a decision", |records| records.insert(16, Record::Adopted { experiment: ExperimentId(2) }));
 }
 

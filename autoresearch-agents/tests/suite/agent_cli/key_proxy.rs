@@ -4,7 +4,7 @@ use autoresearch_agents::Agent;
 use autoresearch_agents::agent_cli::{Auth, KeyProxy, Upstream};
 use autoresearch_agents::http::Secret;
 use autoresearch_agents::model::{Caps, Price, Usage};
-use autoresearch_core::{LabError, Status};
+use autoresearch_core::{Cancel, LabError, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::fixture::Place;
@@ -244,4 +244,25 @@ async fn a_request_without_a_response_is_paid_by_its_worst_case() {
         };
         tokio::time::timeout(std::time::Duration::from_secs(60), booked).await.expect("the worst case is booked");
     }
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_journals_the_calls_of_the_unfinished_session() {
+    let place = Place::new();
+    let server = Server::start(|_| (200, stream())).await;
+    let script = "for n in 1 2; do curl -sS --noproxy '*' -H \"x-api-key: $ANTHROPIC_API_KEY\" -d '{}' \
+        \"$ANTHROPIC_BASE_URL/v1/messages\"; done; echo asked > ../../../asked; sleep 600";
+    let mut settings = place.settings(Agent::Command(["sh", "-c", script].map(String::from).into()));
+    settings.upstream = Some(upstream(&server.url, Auth::XApiKey));
+    let cancel = Cancel::new();
+    let stop = async {
+        while place.read("asked").is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        cancel.cancel();
+    };
+    let (run, ()) = tokio::join!(place.run_lab_until(settings, 1, &cancel), stop);
+    let state = run.unwrap().state;
+    assert_eq!((state.cost.calls, state.cost.tokens), (2, 30));
+    assert_eq!(state.rejections[0].description, "cancelled");
 }

@@ -187,7 +187,9 @@ async fn an_interrupted_proposal_counts_as_its_worst_case() {
     };
     let (reason, ()) = tokio::join!(lab.run(&cancel), stop);
     assert_eq!(reason.unwrap(), StopReason::Cancelled);
+    let cost = lab.state().rejections[0].cost;
+    assert!(cost.tokens > 2000 && cost.calls == 1, "{cost:?}");
     lab.run(&Cancel::new()).await.unwrap();
-    let cost = lab.state().experiments[1].cost;
-    assert!(cost.tokens > INPUT + 10 + 2000, "{cost:?}");
+    assert_eq!(lab.state().experiments[1].cost.tokens, INPUT + 10, "it counts once");
+    assert_eq!(lab.state().cost.tokens, cost.tokens + INPUT + 10);
 }

@@ -95,11 +95,14 @@ impl Proposer for Probe {
 }
 
 pub fn lab(proposer: Box<dyn Proposer>, stop: Stop) -> Lab<Patch> {
+    lab_with(proposer, stop, Journal::in_memory())
+}
+
+pub fn lab_with(proposer: Box<dyn Proposer>, stop: Stop, journal: Journal) -> Lab<Patch> {
     let mut settings = Settings::new("test", Duration::from_secs(1));
     settings.stop = stop;
     let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
     let program = Program::parse("Lower the score.").unwrap();
-    let journal = Journal::in_memory();
     Lab::builder(Arc::new(Files), proposer, metric)
         .ratchet(Arc::new(Strict))
         .program(program)

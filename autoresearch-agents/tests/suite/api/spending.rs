@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use autoresearch_agents::agent_cli::{Auth, Upstream};
 use autoresearch_agents::http::{Secret, Timeouts};
 use autoresearch_agents::model::{Backoff, Caps, DEFAULT_RUN_DOLLARS, Mode, Surroundings};
-use autoresearch_agents::{Agent, AgentCliProposer, AgentSettings, ClaudeProposer, ClaudeSettings};
+use autoresearch_agents::{
+    Agent, AgentCliProposer, AgentSettings, ClaudeProposer, ClaudeSettings, Portfolio, ReplayProposer,
+};
+use autoresearch_core::internal::verify;
 use autoresearch_core::*;
 use serde_json::json;
 
@@ -176,6 +179,46 @@ async fn sessions_of_unknown_cost_end_the_run_and_a_network_that_is_away_does_no
         assert_eq!(spent, Cost::default(), "{script}");
         let has_ended = end.as_ref().is_some_and(|why| why.contains("6 proposals in a row came to nothing"));
         assert_eq!(has_ended, ends, "{script} {server:?}: {end:?}");
+    }
+}
+
+/// A run is cancelled in the middle of each proposal: after one call that was paid for, while the next waits for its answer.
+#[tokio::test]
+async fn a_cap_holds_over_restarts_in_the_middle_of_proposals() {
+    for interface in INTERFACES {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let (list, mut asked) = (Act::stream(interface.calls(&[("list", json!({}))], 400)), 0);
+        let mock = Mock::start(move |_| {
+            asked += 1;
+            if asked % 2 == 0 { list.clone().ending(Ending::Silence) } else { list.clone() }
+        })
+        .await;
+        let mut setup = setup(&mock.url);
+        setup.options.mode = Mode::Agentic;
+        setup.run_caps = Caps { calls: Some(5), ..Caps::default() };
+        for (calls, ends) in [(2, false), (4, false), (5, true)] {
+            let portfolio = Portfolio::new(0, vec![("model".into(), setup.proposer(interface))]);
+            let mut lab = lab_with(Box::new(portfolio), Stop::default(), Journal::open(&path).unwrap());
+            let cancel = Cancel::new();
+            let (watched, to_cancel) = (mock.clone(), cancel.clone());
+            let watcher = tokio::spawn(async move {
+                while ends || watched.seen().len() < calls {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                to_cancel.cancel();
+            });
+            let reason = lab.run(&cancel).await.unwrap();
+            watcher.abort();
+            assert_eq!(reason == StopReason::Cancelled, !ends, "{interface:?}: {reason}");
+            let state = lab.state();
+            assert_eq!((state.cost.calls as usize, mock.seen().len()), (calls, calls), "{interface:?}: {reason}");
+            assert!(state.rejections.iter().all(|rejection| rejection.proposer == "model"));
+            assert_eq!(state.rejections[0].description, "cancelled");
+        }
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!(verify::journal(journal.entries()), []);
+        ReplayProposer::<Patch>::new(journal.entries()).unwrap();
     }
 }
 
