@@ -248,7 +248,7 @@ fn crashes(context: &Context<'_>) -> Section {
 /// Rejected proposals by their reason, the most frequent first.
 fn rejected(context: &Context<'_>) -> Section {
     let mut groups: BTreeMap<String, (usize, &str)> = BTreeMap::new();
-    for rejection in context.rejections {
+    for rejection in context.rejections.iter().filter(|rejection| !rejection.was_cancelled()) {
         let group = groups.entry(line(&rejection.reason, 110)).or_insert((0, &rejection.description));
         *group = (group.0 + 1, &rejection.description);
     }

@@ -10,6 +10,11 @@ use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
 /// Description of a draft that the end of a run cut off.
 pub(crate) const CANCELLED: &str = "cancelled";
 
+/// True for a rejected proposal that only holds the cost of what the end of a run cut off.
+pub(crate) fn was_cancelled(description: &str, change: &serde_json::Value) -> bool {
+    description == CANCELLED && change.is_null()
+}
+
 /// Cost of making a proposal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {

@@ -12,7 +12,7 @@ use crate::experiment_id::ExperimentId;
 use crate::git::GitError;
 use crate::import::is_imported;
 use crate::journal::{Decision, Entry, ForeignLine, JournalError, JournalFault, Record, TrialResult};
-use crate::proposal::{CANCELLED, Cost};
+use crate::proposal::{Cost, was_cancelled};
 use crate::ratchet::{Comparison, Side};
 use crate::results;
 use crate::sandbox::{Outcome, Revision};
@@ -148,7 +148,7 @@ impl Judge {
         let mut wrong = Vec::new();
         let goes_on = match record {
             // The end of a run may cut off a keep, and a proposal that was paid for beside it.
-            Record::Rejected { description, change, .. } => description != CANCELLED || !change.is_null(),
+            Record::Rejected { description, change, .. } => !was_cancelled(description, change),
             record => matches!(record, Record::HealthChecked { .. }),
         };
         if self.state.unadopted.is_some() && goes_on {

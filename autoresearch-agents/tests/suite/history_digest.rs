@@ -97,6 +97,9 @@ fn long(experiments: u32) -> State {
             let reason = format!("it is the same as experiment {experiment}");
             let (change, cost, proposer) = (serde_json::Value::Null, Cost::default(), String::new());
             records.push(Record::Rejected { description: "again".into(), reason, change, cost, proposer });
+            let (change, cost, proposer) = (serde_json::Value::Null, Cost::default(), String::new());
+            let reason = "the run ended before it was staged: a good idea".into();
+            records.push(Record::Rejected { description: "cancelled".into(), reason, change, cost, proposer });
         }
     }
     State::replay(&entries(records)).unwrap()
@@ -128,6 +131,7 @@ fn every_keep_and_the_best_near_misses_of_the_recorded_run_are_named() {
 fn it_is_bounded_however_long_the_run() {
     for experiments in [0, 10, 126, test_fixtures::by_default_or_thorough(1000, 10_000) as u32] {
         let state = long(experiments);
+        assert!(!told(&state, |context| digest(context, 8000)).contains("a good idea"), "it may be proposed again");
         for limit in [0, 100, 1000, 4000, 16_000] {
             let began = std::time::Instant::now();
             let text = told(&state, |context| digest(context, limit));

@@ -100,9 +100,10 @@ impl State {
             }
             Record::Rejected { description, reason, change, cost, proposer } => {
                 self.cost = self.cost + cost;
-                self.since_keep += 1;
                 let experiment = self.next_experiment();
-                self.rejections.push(RejectedProposal { description, reason, change, cost, proposer, experiment });
+                let rejection = RejectedProposal { description, reason, change, cost, proposer, experiment };
+                self.since_keep += usize::from(!rejection.was_cancelled());
+                self.rejections.push(rejection);
             }
             Record::Hinted { text } => self.hints.push(text),
             Record::HealthChecked { failure, measurement, reference } => {

@@ -4,7 +4,7 @@ use super::ScreeningRecord;
 use crate::experiment_id::ExperimentId;
 use crate::journal::{Moment, StagedExperiment, Status};
 use crate::metric::{Measurement, Score};
-use crate::proposal::{Cost, Design};
+use crate::proposal::{Cost, Design, was_cancelled};
 use crate::ratchet::{Arm, Side, mean};
 use crate::sandbox::{Candidate, Outcome, Revision};
 
@@ -129,6 +129,14 @@ pub struct RejectedProposal {
     /// The number of the next experiment at that time: the proposal came after all experiments with lower numbers.
     #[doc(hidden)]
     pub experiment: ExperimentId,
+}
+
+impl RejectedProposal {
+    /// True if it only holds the cost of what the end of a run cut off, and says nothing of any change.
+    #[doc(hidden)]
+    pub fn was_cancelled(&self) -> bool {
+        was_cancelled(&self.description, &self.change)
+    }
 }
 
 /// The best measured revision, which a candidate must beat.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::journal::{Journal, RunHeader, StagedExperiment, TrialStart};
 use crate::metric::{Direction, Measurement, Score};
+use crate::proposal::CANCELLED;
 use crate::sandbox::{Candidate, RunLog};
 
 fn started() -> Record {
