@@ -120,9 +120,10 @@ pub(super) const TABLE: &[Attack] = &[
         "kills its supervisor and goes on without an environment",
         Survives,
         SIGNALS,
-        // Once it has thrown its environment away.
+        // Once it has thrown its environment away. The first argument is compared alone: grep ends lines at zeros, too.
         "setsid env -i sleep 60.$NUMBER < /dev/null > /dev/null 2>&1 & \
-         for i in $(seq 40); do grep -qs '^sleep' /proc/$!/cmdline && break; sleep 0.05; done; kill -9 $PPID; sleep 20",
+         for i in $(seq 100); do read -rd '' name 2> /dev/null < /proc/$!/cmdline; [ \"$name\" = sleep ] && break; sleep 0.05; done; \
+         kill -9 $PPID; sleep 20",
         SIGNAL,
     ),
     attack(
