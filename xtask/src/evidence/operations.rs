@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::figure::{self, Line};
+use crate::test::THOROUGH;
 use crate::{places, setup, sh};
 
 /// karpathy's peak in GB, for comparison: 45060.2 MB in his published block.
@@ -19,7 +20,7 @@ pub fn printed_on(device: &str, arguments: &[&str], name: &str) -> Result<Vec<St
     let libtorch = setup::setup()?;
     let mut test = sh::cargo();
     test.args(["test", "--locked", "-p", "autoresearch-llm"]).args(arguments);
-    test.env("LIBTORCH", libtorch).env("AUTORESEARCH_DEVICE", device);
+    test.env("LIBTORCH", libtorch).env("AUTORESEARCH_DEVICE", device).env(THOROUGH, "1");
     figure::words_after(&sh::output(&mut test)?, name)
 }
 
