@@ -5,7 +5,7 @@
 pub use crate::change::{check_path, matches};
 pub use crate::lab::Settings;
 pub use crate::policy::{Difference, Policy};
-pub use crate::proposal::Design;
+pub use crate::proposal::{CANCELLED, Design};
 pub use crate::proposer::context;
 pub use crate::ratchet::{DecisionRule, mean_of_scores as mean};
 pub use crate::sandbox::{Purpose, Repeat, SIZES, Sizes, for_purpose, purpose};

@@ -8,7 +8,7 @@ use crate::change::Patch;
 use crate::text::{DESCRIPTION_LIMIT, PARAGRAPH_LIMIT, one_line, paragraph};
 
 /// Description of a draft that the end of a run cut off.
-pub(crate) const CANCELLED: &str = "cancelled";
+pub const CANCELLED: &str = "cancelled";
 
 /// True for a rejected proposal that only holds the cost of what the end of a run cut off.
 pub(crate) fn was_cancelled(description: &str, change: &serde_json::Value) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use autoresearch_core::internal::CANCELLED;
 use autoresearch_core::{Cost, ProposerError, RejectedDraft};
 
 use super::caps::Caps;
@@ -113,7 +114,7 @@ impl Ledger {
         let mut books = self.books();
         let cost = books.take_unreported();
         books.journaled = books.journaled + cost;
-        let draft = || RejectedDraft::new("cancelled", "the run ended before the proposal was made", cost);
+        let draft = || RejectedDraft::new(CANCELLED, "the run ended before the proposal was made", cost);
         (cost != Cost::default()).then(draft).into_iter().collect()
     }
 

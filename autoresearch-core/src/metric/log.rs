@@ -195,7 +195,7 @@ pub fn of_output<T>(
     if which.is_some_and(|which| which != Which::Last) {
         let Some(output) = all() else { return read(&log.tail) };
         return match left_out(&output) {
-            Some(count) => {
+            Some((count, _)) => {
                 Err(MetricError::Refused(format!("the number that counts may be missing: {count} {advice}")))
             }
             None => read(&output),
@@ -204,19 +204,21 @@ pub fn of_output<T>(
     match read(&log.tail) {
         Err(error @ (MetricError::Missing(_) | MetricError::NotNamed { .. } | MetricError::Refused(_))) => {
             let Some(output) = all() else { return Err(error) };
-            read(&output).map_err(|error| match left_out(&output) {
-                Some(count) => MetricError::Refused(format!("{error}; {count} {advice}")),
-                None => error,
-            })
+            // What stands before a gap may be older than what was in it.
+            let Some((count, end)) = left_out(&output) else { return read(&output) };
+            read(end).map_err(|error| MetricError::Refused(format!("{error}; {count} {advice}")))
         }
         read => read,
     }
 }
 
-/// The number of bytes that a log says it has left out.
-fn left_out(output: &str) -> Option<&str> {
-    let counts = output.split("\n[... ").skip(1).filter_map(|rest| Some(rest.split_once(" bytes left out ...]\n")?.0));
-    counts.into_iter().find(|count| !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()))
+/// The number of bytes that a log says it has left out, and what follows them.
+fn left_out(output: &str) -> Option<(&str, &str)> {
+    let gaps = output.match_indices("\n[... ").filter_map(|(at, begin)| {
+        let (count, end) = output.get(at + begin.len()..)?.split_once(" bytes left out ...]\n")?;
+        (!count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit())).then_some((count, end))
+    });
+    gaps.last()
 }
 
 /// The most of a log that is read beyond its end, in bytes. Executors keep less.

@@ -93,8 +93,9 @@ fn survivors(mark: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn nothing_survives_a_timeout() {
-    let mut worst = Duration::ZERO;
+    let (mut worst, mut tried) = (Duration::ZERO, 0);
     for (case, script) in test_fixtures::one_in(3, cases()) {
+        tried += 1;
         let mut limit = Duration::from_millis(900);
         loop {
             let folder = tempfile::tempdir().unwrap();
@@ -116,7 +117,7 @@ async fn nothing_survives_a_timeout() {
             limit *= 2;
         }
     }
-    println!("evidence kill-timeout cases {} survivors 0 worst_ms {}", cases().count(), worst.as_millis());
+    println!("evidence kill-timeout cases {tried} survivors 0 worst_ms {}", worst.as_millis());
 }
 
 #[tokio::test]

@@ -56,6 +56,16 @@ fn a_unit_that_changes_is_converted_or_refused() {
     assert_eq!(value("accuracy: 95.5%\n", "accuracy"), Ok(95.5));
 }
 
+/// Comparing each with all others would take minutes.
+#[test]
+fn hundreds_of_thousands_of_other_names_are_answered() {
+    let log: String = (0..300_000).map(|number| format!("k{number}: {number}\n")).collect();
+    let told = value(&log, "k299999").map_err(|error| error.to_string());
+    assert_eq!(told, Ok(299_999.0));
+    let told = value(&log, "score").unwrap_err().to_string();
+    assert!(told.contains(", and 4088 more"), "{told}");
+}
+
 #[test]
 fn what_was_seen_is_listed_with_the_nearest_names_first() {
     let error = value("epoch 1: val_loss: 0.5, accuracy: 0.9, lr=0.001\n", "loss").unwrap_err().to_string();
