@@ -178,16 +178,6 @@ fn complete(venv: &Path, link: &Path) -> Option<String> {
 }
 
 fn install(venv: &Path, wheel: Wheel) -> Result<(), String> {
-    let needed = wheel.space_gb();
-    let parent = venv.parent().unwrap_or(venv);
-    if let Some(free) = free_gb(parent)
-        && free < needed
-    {
-        return Err(format!(
-            "{} has {free} GB of free disk, and libtorch needs {needed} GB while it is installed; free some and run the same command again",
-            venv.display()
-        ));
-    }
     let python = venv.join("bin/python");
     let hint = |error: String| {
         format!(
@@ -200,6 +190,7 @@ fn install(venv: &Path, wheel: Wheel) -> Result<(), String> {
             sh::run(Command::new("uv").args(["venv", "--quiet"]).arg(venv))?;
             own(venv)?;
         }
+        has_room(venv, wheel)?;
         return sh::run(&mut wheel.install(&python, true)).map_err(hint);
     }
     let pip = || works(Command::new(&python).args(["-m", "pip", "--version"]));
@@ -208,7 +199,20 @@ fn install(venv: &Path, wheel: Wheel) -> Result<(), String> {
         clear(venv)?;
         make_venv(venv)?;
     }
+    has_room(venv, wheel)?;
     sh::run(&mut wheel.install(&python, false)).map_err(hint)
+}
+
+/// Refuses a disk that the wheel would fill. Asked once there is an environment: a machine without Python is told of that.
+fn has_room(venv: &Path, wheel: Wheel) -> Result<(), String> {
+    let needed = wheel.space_gb();
+    match free_gb(venv) {
+        Some(free) if free < needed => Err(format!(
+            "{} has {free} GB of free disk, and libtorch needs {needed} GB while it is installed; free some and run the same command again",
+            venv.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Makes an environment at `venv` that holds `packages`, each pinned as `name==version`. Quick when it is there already.
