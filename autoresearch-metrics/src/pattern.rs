@@ -39,11 +39,11 @@ impl Pattern {
     pub(crate) fn readings(&self, output: &str, name: &str) -> Result<Vec<Reading>, MetricError> {
         let text = clean(&output.replace('\r', "\n")).into_owned();
         let mut found = Vec::new();
+        let mut line = Line::default();
         for captures in self.regex.captures_iter(&text) {
             let Some(value) = captures.name(GROUP).or_else(|| captures.get(1)) else { continue };
-            let line = text[..value.start()].matches('\n').count();
-            let shown = one_line(text.lines().nth(line).unwrap_or_default(), 120);
-            let source = format!("line {}: `{shown}`", line + 1);
+            line.move_to(&text, value.start());
+            let source = format!("line {}: `{}`", line.before + 1, line.shown);
             match parse_number(value.as_str()) {
                 Ok((number, unit)) => found.push(Reading::new(number, unit, source)),
                 Err(why) => {
@@ -67,6 +67,29 @@ impl Pattern {
     }
 }
 
+/// The line of a match. It goes on from match to match: a log of a million numbers is passed once.
+#[derive(Default)]
+struct Line {
+    /// Lines before it.
+    before: usize,
+    /// Byte up to which lines are counted.
+    counted: usize,
+    shown: String,
+}
+
+impl Line {
+    /// Goes on to the line of the byte `at`, which no match has passed yet.
+    fn move_to(&mut self, text: &str, at: usize) {
+        let passed = text.get(self.counted..at).unwrap_or_default();
+        if self.counted == 0 || passed.contains('\n') {
+            self.before += passed.matches('\n').count();
+            let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
+            self.shown = one_line(text[start..].lines().next().unwrap_or_default(), 120);
+        }
+        self.counted = at;
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         self.regex.as_str() == other.regex.as_str()
@@ -87,6 +110,15 @@ mod tests {
         );
         assert!(pattern.readings("best of 10: nan", "loss").unwrap_err().to_string().contains("nan"));
         assert!(pattern.readings("nothing", "loss").unwrap_err().to_string().contains("matches the pattern"));
+    }
+
+    #[test]
+    fn each_number_has_its_own_line() {
+        let pattern = Pattern::new("[a-z]=(.)").unwrap();
+        let found = pattern.readings("a=1 b=2\n\nc=3\nd=4 e=5", "loss").unwrap();
+        let sources: Vec<&str> = found.iter().map(|reading| reading.source.as_str()).collect();
+        let [first, second] = ["line 1: `a=1 b=2`", "line 4: `d=4 e=5`"];
+        assert_eq!(sources, [first, first, "line 3: `c=3`", second, second]);
     }
 
     #[test]

@@ -299,7 +299,7 @@ fn link_to(_target: &Path, _link: &Path) -> Result<(), String> {
 }
 
 /// Free disk in GB, as `df` says; unknown where there is no `df`.
-fn free_gb(path: &Path) -> Option<u64> {
+pub fn free_gb(path: &Path) -> Option<u64> {
     let text = sh::output(Command::new("df").args(["-Pk"]).arg(path)).ok()?;
     let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     Some(kilobytes >> 20)

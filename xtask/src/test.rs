@@ -1,9 +1,12 @@
 //! `cargo xtask test`: all tests of the workspace.
 
+mod scratch;
+
 use std::process::Command;
 
 use crate::python_tools::PYTHON_TOOLS;
 use crate::{agents, setup, sh};
+use scratch::Scratch;
 
 /// Tells the tests to run everything they have: more random histories, a kill at every write boundary.
 pub const THOROUGH: &str = "AUTORESEARCH_TEST_THOROUGH";
@@ -28,13 +31,19 @@ pub fn test(arguments: &[String]) -> Result<(), String> {
     let mut cargo = sh::cargo();
     cargo.args(["test", "--locked", "--workspace"]).env("LIBTORCH", libtorch);
     cargo.args(arguments.iter().filter(|argument| *argument != "--thorough"));
-    if arguments.iter().any(|argument| argument == "--thorough") {
+    let thorough = arguments.iter().any(|argument| argument == "--thorough");
+    if thorough {
         cargo.env(THOROUGH, "1");
     }
-    // Many tests wait for processes that sleep: more of them than cores at once costs little.
+    // The long form meets a disk. A folder of the user's own wins.
+    let scratch = if thorough || std::env::var_os("TMPDIR").is_some() { None } else { Scratch::in_memory() };
+    if let Some(scratch) = &scratch {
+        cargo.env("TMPDIR", scratch.path());
+    }
+    // Many tests wait for processes that sleep, or for a disk: more of them than cores at once costs little.
     if std::env::var_os(THREADS).is_none() {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZeroUsize::get);
-        cargo.env(THREADS, (2 * cores).to_string());
+        cargo.env(THREADS, (4 * cores).to_string());
     }
     match agents::agents() {
         Ok(folder) => drop(cargo.env("AUTORESEARCH_TEST_AGENTS", folder)),

@@ -175,6 +175,9 @@ fn make_many(work: &Path, folder: &str) {
 
 #[test]
 fn an_edit_counts_beside_any_number_of_new_files_outside() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let edit = |work: &Path| {
         make_many(work, "data");
         make_many(work, ".");
@@ -193,6 +196,9 @@ fn an_edit_counts_beside_any_number_of_new_files_outside() {
 
 #[test]
 fn too_many_editable_files_are_one_clear_reason() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let made = change(|work| {
         make_many(work, "src/made");
         fs::write(work.join("a.txt"), "x\n").unwrap();

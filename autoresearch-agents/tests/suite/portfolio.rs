@@ -148,7 +148,7 @@ impl Proposer for Overeager {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn proposals_that_the_lab_turns_down_keep_their_record_and_their_cost() {
     let (_, state) = run_parallel_lab(TRAINER, trained, Overeager(KnobProposer::new(1), None), 4, 2).await;
     let told = |what: &str| state.rejections.iter().filter(|draft| draft.description == what).count();

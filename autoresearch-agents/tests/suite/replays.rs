@@ -35,7 +35,7 @@ impl Proposer for Stubborn {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_run_that_is_replayed_over_the_same_sandbox_decides_the_same() {
     let (_, entries, recorded) = run_lab(TRAINER, MEASURE, Stubborn(KnobProposer::new(1), None), 40).await;
     let crashes = recorded.experiments.iter().filter(|e| e.status == Status::Crash).count();

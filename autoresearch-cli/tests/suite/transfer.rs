@@ -182,6 +182,9 @@ fn a_keep_that_takes_the_constant_away_is_left_out_and_one_after_it_is_not() {
 
 #[test]
 fn a_transfer_that_was_killed_goes_on_where_it_was() {
+    if test_fixtures::left_for_thorough() {
+        return;
+    }
     let repository = with_keeps(3);
     let transfer = ["transfer", "--set", "SIZE=40", "--env", "NAP=0.2", "--repeats", "5"];
     let before = untouched(&repository);

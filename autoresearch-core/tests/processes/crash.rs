@@ -136,7 +136,7 @@ fn every_write_boundary_is_a_good_place_to_die() {
     let (short_template, short_outcome, short_points) = uninterrupted(&script(SHORT_SCRIPT), Files::InMemory);
     let short = test_fixtures::sampled(short_points.len(), 20);
     let short: Vec<_> = short.into_iter().map(|at| (at, &short_template, &short_outcome, true)).collect();
-    let whole = test_fixtures::sampled(points.len(), 16);
+    let whole = test_fixtures::sampled(points.len(), 24);
     let cases = [short, whole.into_iter().map(|at| (at, &template, &outcome, false)).collect()].concat();
 
     let (next, pairs) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -219,7 +219,7 @@ fn random_kills_lose_nothing() {
         4 => format!("fixed: {number}"),
         _ => format!("sleep 0.0{}; echo 'score: {}'", 1 + number % 3, 6 + number),
     };
-    let script: Vec<String> = (1..=29).map(experiment).collect();
+    let script: Vec<String> = (1..=test_fixtures::by_default_or_thorough(9, 29) as u64).map(experiment).collect();
     let began = Instant::now();
     let (template, outcome, _) = uninterrupted(&script, Files::OnDisk);
     // Long enough to get on, short enough for many kills in one run.

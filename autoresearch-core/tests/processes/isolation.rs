@@ -62,7 +62,7 @@ async fn what_a_candidate_may_do_without_walls_fails_behind_them() {
     let (without, behind) =
         (without.attacks(Isolation::default(), false), behind.attacks(Isolation::best_effort(), true));
     let (mut open, mut closed, mut broken, mut could_without, mut tried) = (Vec::new(), Vec::new(), Vec::new(), 0, 0);
-    for attack in test_fixtures::one_in(4, attacks::all()) {
+    for attack in test_fixtures::one_in(12, attacks::all()) {
         let name = attack.name;
         let plain = without.try_attack(attack, &Cancel::new()).await.unwrap();
         let walled = behind.try_attack(attack, &Cancel::new()).await.unwrap();

@@ -267,7 +267,7 @@ async fn what_contradicts_a_candidate_in_the_merge_queue_takes_nothing_back_that
 
 #[tokio::test]
 async fn a_run_with_several_workers_may_be_stopped_at_any_event() {
-    for every in [3, 7, 11] {
+    for every in test_fixtures::one_in(2, [3, 7, 11]) {
         let fixture = Fixture::new();
         for round in 1.. {
             let (cancel, seen) = (Cancel::new(), AtomicUsize::new(0));
@@ -320,7 +320,7 @@ fn dies_at(at: usize) -> bool {
 fn a_lab_of_several_workers_may_die_at_any_write_boundary() {
     let (status, points) = Fixture::new().go_on_elsewhere(None);
     assert!(status.success() && points.len() > 300, "{status}, {} points", points.len());
-    let sample = test_fixtures::sampled(points.len(), 20);
+    let sample = test_fixtures::sampled(points.len(), 30);
     let [next, killed, violations] = [0, 0, 0].map(AtomicUsize::new);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -337,5 +337,5 @@ fn a_lab_of_several_workers_may_die_at_any_write_boundary() {
     let [killed, violations] = [killed, violations].map(AtomicUsize::into_inner);
     println!("evidence crash-workers points {} kills {killed} violations {violations}", points.len());
     assert!(violations == 0, "{violations} cases are told above");
-    assert!(killed > test_fixtures::by_default_or_thorough(10, 300), "only {killed} harnesses died");
+    assert!(killed > test_fixtures::by_default_or_thorough(6, 300), "only {killed} harnesses died");
 }

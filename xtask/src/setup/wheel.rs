@@ -154,7 +154,9 @@ mod tests {
 
     /// The driver of a machine whose `nvidia-smi` says this.
     fn driver(version: &str) -> Option<Driver> {
-        let root = std::env::temp_dir().join(format!("autoresearch-wheel-{}-{version}", std::process::id()));
+        static MADE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let root = std::env::temp_dir().join(format!("autoresearch-wheel-{}-{number}", std::process::id()));
         std::fs::create_dir_all(root.join("dev")).unwrap();
         std::fs::write(root.join("dev/nvidiactl"), "").unwrap();
         let found = Driver::find(&root, || Some(version.to_owned()));

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use autoresearch_core::{ProposerError, RejectedDraft};
+use futures_util::{StreamExt, stream};
 
 use super::fixture::*;
 use super::mock::{Act, Ending, Mock};
@@ -30,7 +31,7 @@ async fn whatever_is_worth_another_attempt_gets_one() {
         drip.pause = Duration::from_millis(400);
         let mut crawl = Act::stream(vec![": ping\n\n".into(); 600]);
         crawl.pause = Duration::from_millis(100);
-        for (what, act) in [
+        let acts = [
             ("408", Act::error(408, &[], "")),
             ("409", Act::error(409, &[], "{}")),
             ("429", Act::error(429, &[], OVERLOADED)),
@@ -50,21 +51,25 @@ async fn whatever_is_worth_another_attempt_gets_one() {
             ("garbage", Act::stream(garbage)),
             ("an error within", Act::stream([half, vec![interface.broken_off()]].concat())),
             ("an empty response", Act::stream(vec![])),
-        ] {
-            let is_silent = ["a stall", "silence", "a slow drip", "a crawl"].contains(&what);
-            let mock = Mock::script(vec![act, fine(interface)]).await;
-            let mut setup = setup(&mock.url);
-            if is_silent {
-                setup.options.timeouts = SHORT;
-            }
-            let began = Instant::now();
-            let result = once(setup.proposer(interface)).await;
-            let (calls, took) = (mock.seen().len(), began.elapsed());
-            assert!(result.is_ok(), "{interface:?}, {what}: {result:?}");
-            // On a busy machine the answer that is fine may be late for so short a timeout, too.
-            assert!(calls == 2 || is_silent && calls > 2, "{interface:?}, {what}: {calls} calls");
-            assert!(took < Duration::from_secs(40), "{interface:?}, {what}: {took:?}");
-        }
+        ];
+        // Most of each is a wait.
+        stream::iter(acts)
+            .for_each_concurrent(4, async |(what, act)| {
+                let is_silent = ["a stall", "silence", "a slow drip", "a crawl"].contains(&what);
+                let mock = Mock::script(vec![act, fine(interface)]).await;
+                let mut setup = setup(&mock.url);
+                if is_silent {
+                    setup.options.timeouts = SHORT;
+                }
+                let began = Instant::now();
+                let result = once(setup.proposer(interface)).await;
+                let (calls, took) = (mock.seen().len(), began.elapsed());
+                assert!(result.is_ok(), "{interface:?}, {what}: {result:?}");
+                // On a busy machine the answer that is fine may be late for so short a timeout, too.
+                assert!(calls == 2 || is_silent && calls > 2, "{interface:?}, {what}: {calls} calls");
+                assert!(took < Duration::from_secs(40), "{interface:?}, {what}: {took:?}");
+            })
+            .await;
     }
 }
 

@@ -12,6 +12,7 @@ use autoresearch_agents::{
 };
 use autoresearch_core::internal::verify;
 use autoresearch_core::*;
+use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::fixture::*;
@@ -65,8 +66,11 @@ async fn spend(proposer: &mut dyn Proposer) -> Spending {
     spending
 }
 
-/// Scenarios of a server in which no proposal is ever made, each with whether its calls are billed.
-fn scenarios(interface: Interface) -> Vec<(&'static str, Vec<Act>, Mode)> {
+/// A name, what the server does in turn, and how proposals are asked for.
+type Scenario = (&'static str, Vec<Act>, Mode);
+
+/// Scenarios of a server in which no proposal is ever made.
+fn scenarios(interface: Interface) -> Vec<Scenario> {
     let text = |text: &str, end| Act::stream(interface.text(text, end, 400, 50));
     let frames = interface.text(&good(), End::Complete, 400, 50);
     let half = || Act::stream(frames[..frames.len() / 2].to_vec());
@@ -89,48 +93,51 @@ fn scenarios(interface: Interface) -> Vec<(&'static str, Vec<Act>, Mode)> {
 
 #[tokio::test]
 async fn no_scenario_spends_without_bound() {
-    let (mut scenarios_seen, mut beyond, mut in_a_row) = (0, 0, 0);
-    for interface in INTERFACES {
-        for (name, acts, mode) in scenarios(interface) {
-            for cap in [None, Some(4)] {
-                let mut at = 0;
-                let is_silent = acts.iter().any(|act| act.ending == Ending::Silence);
-                let acts = acts.clone();
-                let mock = Mock::start(move |_| {
-                    at += 1;
-                    acts[(at - 1) % acts.len()].clone()
-                })
-                .await;
-                let mut setup = setup(&mock.url);
-                setup.options.mode = mode;
-                setup.options.turns = 3;
-                setup.options.repairs = 1;
-                setup.options.retry.times = 1;
-                setup.options.backoff = BACKOFF;
-                if is_silent {
-                    setup.options.timeouts = Timeouts { first_byte: 0.1, ..SHORT };
-                }
-                setup.run_caps = Caps { calls: cap, ..Caps::default() };
-                let spending = spend(&mut *setup.proposer(interface)).await;
-                let calls = spending.spent.calls;
-                let what = format!("{interface:?}, {name}, cap {cap:?}: {calls} calls, {} rejected", spending.rejected);
-                assert!(spending.end.is_some(), "{what}: it ends");
-                assert!(spending.rejected <= IN_A_ROW, "{what}");
-                assert!(cap.is_none_or(|cap| calls <= cap + 1), "{what}");
-                if is_silent {
-                    // Every request that reached the server may be billed, also without an answer.
-                    assert!(calls >= mock.seen().len() as u64, "{what}: {} requests", mock.seen().len());
-                }
-                if spending.rejected > 4 {
-                    assert_eq!(spending.before_wait, Some(3), "{what}: it waits from the third rejection on");
-                }
-                scenarios_seen += 1;
-                beyond = beyond.max(cap.map_or(0, |cap| calls.saturating_sub(cap)));
-                in_a_row = in_a_row.max(spending.before_wait.unwrap_or(spending.rejected));
-            }
-        }
+    let all = INTERFACES.into_iter().flat_map(|interface| {
+        let scenarios = scenarios(interface).into_iter();
+        scenarios.flat_map(move |scenario| [None, Some(4)].map(|cap| (interface, scenario.clone(), cap)))
+    });
+    // Most of each is a wait.
+    let seen: Vec<(u64, usize)> = stream::iter(all).map(spent_in_a_scenario).buffer_unordered(8).collect().await;
+    let beyond = seen.iter().map(|seen| seen.0).max().unwrap();
+    let in_a_row = seen.iter().map(|seen| seen.1).max().unwrap();
+    let scenarios = seen.len();
+    println!("evidence spend-cap scenarios {scenarios} calls_beyond_cap {beyond} in_a_row {in_a_row}");
+}
+
+/// Returns the calls beyond the cap, and the rejected proposals in a row.
+async fn spent_in_a_scenario((interface, (name, acts, mode), cap): (Interface, Scenario, Option<u64>)) -> (u64, usize) {
+    let mut at = 0;
+    let is_silent = acts.iter().any(|act| act.ending == Ending::Silence);
+    let mock = Mock::start(move |_| {
+        at += 1;
+        acts[(at - 1) % acts.len()].clone()
+    })
+    .await;
+    let mut setup = setup(&mock.url);
+    setup.options.mode = mode;
+    setup.options.turns = 3;
+    setup.options.repairs = 1;
+    setup.options.retry.times = 1;
+    setup.options.backoff = BACKOFF;
+    if is_silent {
+        setup.options.timeouts = Timeouts { first_byte: 0.1, ..SHORT };
     }
-    println!("evidence spend-cap scenarios {scenarios_seen} calls_beyond_cap {beyond} in_a_row {in_a_row}");
+    setup.run_caps = Caps { calls: cap, ..Caps::default() };
+    let spending = spend(&mut *setup.proposer(interface)).await;
+    let calls = spending.spent.calls;
+    let what = format!("{interface:?}, {name}, cap {cap:?}: {calls} calls, {} rejected", spending.rejected);
+    assert!(spending.end.is_some(), "{what}: it ends");
+    assert!(spending.rejected <= IN_A_ROW, "{what}");
+    assert!(cap.is_none_or(|cap| calls <= cap + 1), "{what}");
+    if is_silent {
+        // Every request that reached the server may be billed, also without an answer.
+        assert!(calls >= mock.seen().len() as u64, "{what}: {} requests", mock.seen().len());
+    }
+    if spending.rejected > 4 {
+        assert_eq!(spending.before_wait, Some(3), "{what}: it waits from the third rejection on");
+    }
+    (cap.map_or(0, |cap| calls.saturating_sub(cap)), spending.before_wait.unwrap_or(spending.rejected))
 }
 
 #[tokio::test]
@@ -165,7 +172,7 @@ async fn sessions_of_unknown_cost_end_the_run_and_a_network_that_is_away_does_no
         \"$ANTHROPIC_BASE_URL/v1/messages\"; exit 1";
     let (unknown, busy) = (Act::error(404, &[], "{}"), Act::error(529, &[], "{}"));
     let (unknown, busy) = (Mock::script(vec![unknown]).await, Mock::script(vec![busy]).await);
-    for (script, server, ends) in [
+    let cases = [
         ("exec sleep 600", None, true),
         ("echo 'not logged in'; exit 3", None, true),
         ("echo 'const X: f64 = 9.0;' > a.rs; echo 'Error: connect ECONNREFUSED'; exit 1", None, true),
@@ -174,12 +181,15 @@ async fn sessions_of_unknown_cost_end_the_run_and_a_network_that_is_away_does_no
         (asks, Some(&*unknown.url), true),
         (asks, Some(&*busy.url), false),
         (asks, Some("http://127.0.0.1:9"), false),
-    ] {
-        let Spending { spent, end, .. } = spend_on_failures(script, server).await;
-        assert_eq!(spent, Cost::default(), "{script}");
-        let has_ended = end.as_ref().is_some_and(|why| why.contains("6 proposals in a row came to nothing"));
-        assert_eq!(has_ended, ends, "{script} {server:?}: {end:?}");
-    }
+    ];
+    stream::iter(cases)
+        .for_each_concurrent(4, async |(script, server, ends)| {
+            let Spending { spent, end, .. } = spend_on_failures(script, server).await;
+            assert_eq!(spent, Cost::default(), "{script}");
+            let has_ended = end.as_ref().is_some_and(|why| why.contains("6 proposals in a row came to nothing"));
+            assert_eq!(has_ended, ends, "{script} {server:?}: {end:?}");
+        })
+        .await;
 }
 
 /// A run is cancelled in the middle of each proposal: after one call that was paid for, while the next waits for its answer.

@@ -113,21 +113,23 @@ fn search(folder: &Path, relative: &str, hits: &mut Vec<(String, &'static str, S
             }
         } else if is_read(&name, &path) {
             let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            let mut before = "";
             for (number, line) in text.lines().enumerate() {
-                let before = number.checked_sub(1).and_then(|at| text.lines().nth(at)).unwrap_or_default();
                 hits.extend(in_line(line, before).map(|(word, instead)| {
                     (path.clone(), word, format!("{path}:{}: {word} -> {instead}: {}", number + 1, line.trim()))
                 }));
+                before = line;
             }
         }
     }
 }
 
 fn in_line<'a>(line: &'a str, before: &'a str) -> impl Iterator<Item = (&'static str, &'static str)> + use<'a> {
+    let lower = line.to_lowercase();
     WORDS
         .iter()
         .filter(move |(word, place, _)| match place {
-            Anywhere => has(&line.to_lowercase(), &word.to_lowercase()) || has(line, word) || has(line, &capital(word)),
+            Anywhere => has(&lower, &word.to_lowercase()) || has(line, word) || has(line, &capital(word)),
             Spelled => has(line, word),
             FirstLine => first_line(line, before).is_some_and(|text| text.starts_with(word)),
         })
