@@ -160,9 +160,9 @@ mod tests {
         assert!(speed > 0.0 && speed <= 10.0 / 0.02, "{speed}");
         assert!(output.ends_with("done\n"), "{output}");
         let hangs = format!("{counting}; sleep 60");
-        let speed = run(shell(&hangs), Until::Steady(Duration::from_millis(500)), 10.0, &log).unwrap();
+        let speed = run(shell(&hangs), Until::Steady(Duration::from_millis(300)), 10.0, &log).unwrap();
         assert!(speed > 0.0 && speed <= 10.0 / 0.02, "{speed}");
-        let tokens = run(shell(&hangs), Until::After(Duration::from_millis(1500)), 10.0, &log).unwrap();
+        let tokens = run(shell(&hangs), Until::After(Duration::from_millis(900)), 10.0, &log).unwrap();
         assert_eq!(tokens, 150.0);
         assert!(to_the_end(shell("echo no >&2; exit 3"), 10.0, &log).unwrap_err().contains("ended by itself: no"));
         assert!(run(shell("exit 0"), Until::After(Duration::from_secs(60)), 10.0, &log).is_err());

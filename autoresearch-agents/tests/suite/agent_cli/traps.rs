@@ -109,11 +109,11 @@ async fn an_agent_that_hangs_is_killed_with_all_that_it_started() {
          setsid sh -c 'trap \"\" TERM; echo $$ > {here}/child; sleep 600' & sleep 600"
     );
     let mut settings = place.settings(Agent::ClaudeCode(script(&place, &hang, RESULT)));
-    settings.limit = Duration::from_secs(5);
+    settings.limit = Duration::from_secs(3);
     let began = Instant::now();
     let run = place.run_lab(settings, 1).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(60));
-    assert_eq!(run.troubles, ["Claude Code failed: it was killed after 5 s"]);
+    assert_eq!(run.troubles, ["Claude Code failed: it was killed after 3 s"]);
     assert_eq!(run.state.experiments[1].score().map(|score| score.get()), Some(4.0), "not the unfinished edit");
     assert!(!runs(&place.read("child")));
 }

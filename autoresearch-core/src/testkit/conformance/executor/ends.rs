@@ -8,7 +8,7 @@ use crate::cancel::Cancel;
 use crate::sandbox::{Outcome, SandboxError};
 
 /// The limit of jobs that are to be ended.
-const SHORT: Duration = Duration::from_millis(400);
+const SHORT: Duration = Duration::from_millis(200);
 
 impl Suite<'_> {
     pub(super) async fn the_limit_ends_the_whole_tree(&self) {
@@ -25,10 +25,10 @@ impl Suite<'_> {
         // Everything takes longer each time: a busy machine may start or end a job late, while a caller that keeps the limit or
         // measures the time itself fails every time.
         let mut told = String::new();
-        for round in 0..6 {
-            let (limit, block) = (SHORT * (1 << round), Duration::from_secs(2 << round));
+        for round in 0..7 {
+            let (limit, block) = (SHORT * (1 << round), 5 * SHORT * (1 << round));
             let mark = format!("started-7-{round}");
-            let script = format!("touch {}; sleep {}; echo score: 1", self.mark(&mark), 1 << round);
+            let script = format!("touch {}; sleep {}; echo score: 1", self.mark(&mark), 2.5 * limit.as_secs_f64());
             let mut job = job(name(7, 1 + round), &script);
             job.run.limit = limit;
             let (cancel, is_over) = (Cancel::new(), Cell::new(false));
