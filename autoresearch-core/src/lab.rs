@@ -5,6 +5,7 @@
 //! incumbent moves only after it. An interrupted step is done again from the last record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -168,7 +169,21 @@ impl<C: Change> Lab<C> {
                 let exhausted = in_flight.proposer.exhausted.clone().filter(|_| self.state.open.is_empty());
                 stop = stop.or(exhausted);
             }
-            match (in_flight.next_completion().await, stop) {
+            let completion = match stop {
+                // A pause may last for minutes: nobody who wants the run to end waits for that.
+                Some(stop) if in_flight.only_pauses() => return Ok(stop),
+                None if in_flight.only_pauses() => {
+                    let left = self.settings.stop.wall.map(|limit| limit.saturating_sub(in_flight.elapsed()));
+                    let asked = asked_to_stop(self.finish.clone(), left);
+                    tokio::select! {
+                        biased;
+                        completion = in_flight.next_completion() => completion,
+                        () = asked => continue,
+                    }
+                }
+                _ => in_flight.next_completion().await,
+            };
+            match (completion, stop) {
                 (Some(Completion::Proposed(answer)), _) => self.accept_proposals(in_flight, answer).await?,
                 (Some(Completion::Built { trial, result }), _) => self.finish_build(in_flight, trial, result)?,
                 (Some(Completion::TrialEnded { trial, result }), _) => self.finish_trial(in_flight, trial, result)?,
@@ -276,5 +291,20 @@ impl<C: Change> Lab<C> {
 
     fn tell(&self, event: &Event<'_>) {
         self.observers.iter().for_each(|observer| observer.on_event(event));
+    }
+}
+
+/// Waits until a person asks for the end, or for the time that is `left`.
+async fn asked_to_stop(finish: Cancel, left: Option<Duration>) {
+    let over = async {
+        match left {
+            // A timer cannot be set further into the future.
+            Some(left) => tokio::time::sleep(left.min(Duration::from_secs(86_400 * 365))).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = finish.cancelled() => {}
+        () = over => {}
     }
 }

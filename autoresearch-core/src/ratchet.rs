@@ -179,6 +179,20 @@ pub trait Ratchet: Send + Sync {
     fn discloses(&self) -> Disclosure {
         Disclosure::Everything
     }
+
+    /// True if the first trial of a candidate is compared with one of the incumbent beside it, so that both have the same seed. False
+    /// by default.
+    #[doc(hidden)]
+    fn pairs_first_trials(&self) -> bool {
+        false
+    }
+
+    /// Returns a number of measurements of one experiment that the rule's own settings may need, where that is more than the lab's
+    /// limit. 0 by default.
+    #[doc(hidden)]
+    fn may_need(&self) -> usize {
+        0
+    }
 }
 
 /// Forwards every method of a ratchet to `**self`.
@@ -211,6 +225,14 @@ macro_rules! forwards {
 
             fn discloses(&self) -> Disclosure {
                 (**self).discloses()
+            }
+
+            fn pairs_first_trials(&self) -> bool {
+                (**self).pairs_first_trials()
+            }
+
+            fn may_need(&self) -> usize {
+                (**self).may_need()
             }
         }
     };

@@ -69,11 +69,18 @@ impl Prices {
     pub fn of(&self, model: &str) -> Option<Price> {
         let dated = |name: &str| {
             let rest = model.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '@']));
-            rest.is_some_and(|rest| rest.len() >= 8 && rest.chars().all(|c| c.is_ascii_digit() || c == '-'))
+            rest.is_some_and(is_date)
         };
         let exact = self.models.get(model);
         exact.or_else(|| self.models.iter().find(|(name, _)| dated(name)).map(|(_, price)| price)).copied()
     }
+}
+
+/// True for `20261121` and `2026-11-21`; a version that goes on before a date, as `5-20261121`, is another model.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<usize> = text.split('-').map(str::len).collect();
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    is_digits && (parts == [8] || parts == [4, 2, 2])
 }
 
 impl Price {
@@ -138,6 +145,16 @@ mod tests {
         let prices = Prices::with(&[("local".to_owned(), own)].into()).unwrap();
         let usage = Usage { input: 500_000, cache_read: 500_000, output: 1_000_000, ..Usage::default() };
         assert_eq!(prices.of("local").unwrap().cost(usage), Cost { tokens: 2_000_000, dollars: 3.0, calls: 1 });
+    }
+
+    #[test]
+    fn a_version_before_a_date_is_another_model() {
+        let prices = Prices::with(&BTreeMap::new()).unwrap();
+        let of = |model: &str| prices.of(model).map(|price| price.output);
+        assert_eq!(of("claude-opus-5-5-20261121"), of("claude-opus-5-5"));
+        assert_eq!(of("claude-opus-5-5@2026-11-21"), of("claude-opus-5-5"));
+        assert_ne!(of("claude-opus-5-5"), of("claude-opus-5"));
+        assert_eq!(of("claude-opus-5-9-20270301"), None);
     }
 
     #[test]

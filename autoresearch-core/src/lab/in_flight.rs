@@ -1,14 +1,15 @@
 //! The local state of one call of `Lab::run`: workers, slots, futures, and open experiments. It is lost in a crash;
 //! everything durable is in the journal.
 
+mod completions;
+
 use std::collections::{HashMap, VecDeque};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::completions::Completions;
 use super::settings::Workers;
 use crate::cancel::Cancel;
 use crate::experiment_id::ExperimentId;
@@ -179,31 +180,6 @@ pub(super) enum HealthCheck {
     },
 }
 
-/// Futures that are awaited together: one for each worker, build and wait. They are so few that all are polled when one wakes.
-struct Completions<C>(Vec<Pin<Box<dyn Future<Output = Completion<C>> + Send>>>);
-
-impl<C> Completions<C> {
-    /// Waits for the first of them that completes, the oldest where several have; `None` if there is none.
-    async fn next(&mut self) -> Option<Completion<C>> {
-        poll_fn(|context| {
-            let completed =
-                self.0.iter_mut().enumerate().find_map(|(at, future)| match future.as_mut().poll(context) {
-                    Poll::Ready(completion) => Some((at, completion)),
-                    Poll::Pending => None,
-                });
-            match completed {
-                Some((at, completion)) => {
-                    drop(self.0.remove(at));
-                    Poll::Ready(Some(completion))
-                }
-                None if self.0.is_empty() => Poll::Ready(None),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-}
-
 /// The workers, the slots, and everything in flight.
 pub(super) struct InFlight<C> {
     /// Cancels everything in flight.
@@ -217,6 +193,8 @@ pub(super) struct InFlight<C> {
     /// The last revision in each slot, and whether the slot is leased.
     slots: Vec<(Option<Revision>, bool)>,
     completions: Completions<C>,
+    /// Number of the completions that are pauses of the proposer or of the machine.
+    pauses: usize,
 }
 
 impl<C: Send + 'static> InFlight<C> {
@@ -230,7 +208,8 @@ impl<C: Send + 'static> InFlight<C> {
             busy: vec![false; workers.classes.len()],
             slots: vec![(None, false); workers.slots()],
             workers,
-            completions: Completions(Vec::new()),
+            completions: Completions::new(),
+            pauses: 0,
         }
     }
 
@@ -252,7 +231,7 @@ impl<C: Send + 'static> InFlight<C> {
 
     /// Awaits a future beside the others.
     pub(super) fn await_completion(&mut self, future: impl Future<Output = Completion<C>> + Send + 'static) {
-        self.completions.0.push(Box::pin(future));
+        self.completions.add(future);
     }
 
     /// Waits for the next completion; `None` if nothing is awaited.
@@ -262,7 +241,12 @@ impl<C: Send + 'static> InFlight<C> {
 
     /// True if nothing is awaited.
     pub(super) fn is_quiet(&self) -> bool {
-        self.completions.0.is_empty()
+        self.completions.len() == 0
+    }
+
+    /// True if nothing is awaited but the end of pauses after failures that are no experiment's.
+    pub(super) fn only_pauses(&self) -> bool {
+        self.completions.len() == self.pauses
     }
 
     /// Cancels everything and awaits its end for some seconds. Returns what the proposer answered meanwhile.
@@ -288,6 +272,7 @@ impl<C: Send + 'static> InFlight<C> {
             Backoff::Machine => self.health_check = Some(HealthCheck::BackingOff),
             Backoff::Experiment(experiment) => self.experiment(experiment).backs_off = true,
         }
+        self.pauses += usize::from(!matches!(backoff, Backoff::Experiment(_)));
         let cancel = self.cancel.clone();
         self.await_completion(async move {
             tokio::select! {
@@ -300,6 +285,7 @@ impl<C: Send + 'static> InFlight<C> {
 
     /// Ends a wait after a failure.
     pub(super) fn end_backoff(&mut self, backoff: Backoff) {
+        self.pauses -= usize::from(!matches!(backoff, Backoff::Experiment(_)));
         match backoff {
             Backoff::Proposer => self.proposer.is_busy = false,
             Backoff::Machine => self.health_check = Some(HealthCheck::Due),

@@ -114,7 +114,9 @@ fn judged_step(
         Verdict::Keep(reason) => Step::Decide(Status::Keep, reason),
         Verdict::Discard(reason) => Step::Decide(Status::Discard, reason),
         Verdict::Measure(sides) if sides.is_empty() => discard("the rule asked for nothing more and did not decide"),
-        Verdict::Measure(sides) if open.measurements() < settings.measurement_limit => Step::Request(sides),
+        Verdict::Measure(sides) if open.measurements() < settings.measurement_limit.max(rule.may_need()) => {
+            Step::Request(sides)
+        }
         Verdict::Measure(_) if state.incumbent.is_none() => Step::Decide(Status::Keep, "the baseline".into()),
         Verdict::Measure(_) => {
             let count = open.measurements();

@@ -156,8 +156,8 @@ impl<C: Change> Lab<C> {
 
     /// Computes the seed of the next trial of this side: that of its first repeat which is neither measured nor in flight.
     ///
-    /// It is the same on both sides: the second trial of the candidate and the first fresh one of the incumbent are a pair.
-    /// The first trial has the run's seed, so that single trials compare, unless the rule wants fresh ones.
+    /// It is the same on both sides of a pair: the second trial of the candidate and the first fresh one of the incumbent, or the first
+    /// of each where the rule compares those. The first trial has the run's seed, so that single trials compare, unless the rule wants fresh ones.
     fn seed(&self, open: &OpenExperiment, side: Side, fidelity: f64) -> u64 {
         let is_beside = |running: &&crate::state::Running| (running.side, running.fidelity) == (side, fidelity);
         let beside: Vec<u64> = open.running.iter().filter(is_beside).map(|running| running.seed).collect();
@@ -172,7 +172,7 @@ impl<C: Change> Lab<C> {
         let first = match side {
             Side::Candidate => 0,
             Side::Incumbent if fidelity < 1.0 => self.state.rungs.scores(fidelity).len() as u64,
-            Side::Incumbent => 1,
+            Side::Incumbent => u64::from(!self.ratchet.pairs_first_trials()),
         };
         let is_measured = |seed: u64| fidelity == 1.0 && open.measured_seeds.contains(&(side, seed));
         let last = first + (beside.len() + open.measured_seeds.len()) as u64;
@@ -240,13 +240,24 @@ impl<C: Change> Lab<C> {
         match result {
             Ok(outcome) => {
                 in_flight.experiment(experiment).failures = 0;
-                self.record_measured(&ended, outcome)
+                match self.is_of_former_incumbent(&ended) {
+                    true => self.record_cancelled(experiment, number),
+                    false => self.record_measured(&ended, outcome),
+                }
             }
             // Either the run ends, or this trial alone was cancelled.
             Err(SandboxError::Cancelled) if in_flight.cancel.is_cancelled() => Ok(()),
             Err(SandboxError::Cancelled) if ended.cancel.is_cancelled() => self.record_cancelled(experiment, number),
             Err(error) => self.handle_sandbox_failure(in_flight, &ended, error),
         }
+    }
+
+    /// True if a trial on a rung began with an incumbent that is none any more: its score would count as the new one's.
+    fn is_of_former_incumbent(&self, ended: &TrialInFlight) -> bool {
+        let Trial { experiment, number, fidelity, .. } = ended.trial;
+        let running = self.state.open(experiment).and_then(|open| open.running.iter().find(|run| run.trial == number));
+        let incumbent = self.state.incumbent.as_ref().map(|incumbent| incumbent.experiment);
+        ended.side == Side::Incumbent && fidelity < 1.0 && running.is_some_and(|run| run.incumbent != incumbent)
     }
 
     fn record_measured(&mut self, ended: &TrialInFlight, mut outcome: Outcome) -> Result<(), LabError> {

@@ -75,6 +75,14 @@ impl<R: Ratchet> Ratchet for Constrained<R> {
         self.rule.alpha(evidence)
     }
 
+    fn pairs_first_trials(&self) -> bool {
+        self.rule.pairs_first_trials()
+    }
+
+    fn may_need(&self) -> usize {
+        self.rule.may_need()
+    }
+
     fn fresh_seeds(&self) -> bool {
         self.rule.fresh_seeds()
     }

@@ -7,7 +7,7 @@ const ROUNDING: f64 = 1e-6;
 /// The most trials of both sides that an exact test counts; the latest of more are used.
 const MOST: usize = 80;
 /// The most fresh trials that are worth waiting for, where a level asks for many.
-const MOST_FRESH: usize = 16;
+pub(super) const MOST_FRESH: usize = 16;
 
 /// True if scores of the same code take few values. Each slice holds the scores of one code.
 ///

@@ -120,6 +120,15 @@ impl Ratchet for NoiseAware {
     fn fresh_seeds(&self) -> bool {
         true
     }
+
+    fn pairs_first_trials(&self) -> bool {
+        self.0.paired
+    }
+
+    fn may_need(&self) -> usize {
+        let confirming = self.0.confirm.max(self.0.confirm_at_most).max(exact::MOST_FRESH);
+        self.0.baseline.max(2 * (1 + confirming) + self.0.audit)
+    }
 }
 
 /// The findings of the screen.

@@ -99,6 +99,14 @@ impl<R: Ratchet> Ratchet for Paired<R> {
     fn discloses(&self) -> Disclosure {
         self.rule.discloses()
     }
+
+    fn pairs_first_trials(&self) -> bool {
+        true
+    }
+
+    fn may_need(&self) -> usize {
+        self.rule.may_need().max(2 * (1 + self.pairs))
+    }
 }
 
 /// Returns the evidence of the first pair alone.

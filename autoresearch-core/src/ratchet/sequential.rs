@@ -176,6 +176,10 @@ impl Ratchet for Sequential {
     fn fresh_seeds(&self) -> bool {
         true
     }
+
+    fn may_need(&self) -> usize {
+        self.0.baseline.max(2 * (1 + self.0.pairs) + self.0.audit)
+    }
 }
 
 /// Equal pairs with which exact scores show that less code is as good.

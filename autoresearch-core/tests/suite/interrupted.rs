@@ -145,3 +145,35 @@ fn no_two_measurements_of_a_code_share_their_seed() {
         }
     }
 }
+
+#[test]
+fn the_trials_of_a_pair_have_the_same_seed() {
+    let mut settings = NoiseAwareSettings::default();
+    settings.paired = true;
+    // The noise that a seed brings drops out of each pair, however small the gain; a rule that knows that noise screens by it.
+    let rules: [(Arc<dyn Ratchet>, f64); 2] =
+        [(Arc::new(NoiseAware::new(settings).unwrap()), 20.0), (Arc::new(Paired::new(Strict, 3).unwrap()), 0.05)];
+    for (rule, gain) in rules {
+        let machine = Machine::new(Step::score(100.0));
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let script = Script::new([1.0, 2.0].map(|times| Step::score(100.0 - times * gain)));
+        let lab = Lab::builder(Arc::new(Noisy(machine.clone())), Box::new(script), metric).ratchet(rule.clone());
+        let mut lab = lab.open_journal(machine.journal().unwrap()).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(lab.run(&Cancel::new())).unwrap();
+        let kept = lab.state().experiments.iter().filter(|experiment| experiment.status == Status::Keep).count();
+        assert_eq!(kept, 3, "{}: {:#?}", rule.name(), lab.state().experiments);
+        drop(lab);
+        let mut seeds: std::collections::BTreeMap<_, Vec<u64>> = std::collections::BTreeMap::new();
+        for entry in machine.journal().unwrap().entries() {
+            if let Record::TrialStarted(trial) = &entry.record {
+                seeds.entry((trial.experiment, trial.side == Side::Candidate)).or_default().push(trial.seed);
+            }
+        }
+        for experiment in [ExperimentId(1), ExperimentId(2)] {
+            let [incumbent, candidate] = [false, true].map(|side| seeds[&(experiment, side)].clone());
+            let pairs = incumbent.len().min(candidate.len());
+            assert!(pairs >= 3 && incumbent[..pairs] == candidate[..pairs], "{incumbent:?} {candidate:?}");
+        }
+    }
+}

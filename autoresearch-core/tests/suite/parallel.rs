@@ -197,6 +197,7 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
             _ => {}
         }
     }
+    assert_rungs_are_the_incumbents(entries);
     if matches!(plan.rule, Rule::Strict) {
         assert!(runs.values().all(|runs| *runs == 1), "nothing is run twice: {runs:?}");
     }
@@ -227,6 +228,23 @@ fn sound(plan: &Plan, entries: &[Entry], machine: &Machine) -> State {
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "no proposal is made twice");
     assert_eq!(state.cost.tokens as usize, all.len(), "none is paid twice in the books");
     state
+}
+
+/// Checks that a measurement of the incumbent on a rung is of the incumbent as it is: later candidates are compared with it.
+fn assert_rungs_are_the_incumbents(entries: &[Entry]) {
+    let mut incumbent = None;
+    let mut started = BTreeMap::new();
+    for entry in entries {
+        match &entry.record {
+            Record::TrialStarted(trial) => drop(started.insert((trial.experiment, trial.trial), incumbent)),
+            Record::Decided(decision) if decision.status == Status::Keep => incumbent = Some(decision.experiment),
+            Record::TrialMeasured(trial) if trial.side == Side::Incumbent && trial.fidelity < 1.0 => {
+                let of = started[&(trial.experiment, trial.trial)];
+                assert_eq!(of, incumbent, "trial {} of experiment {}", trial.trial, trial.experiment);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Checks the end of a history. Returns the number of trials that were cancelled.

@@ -4,7 +4,7 @@ use crate::journal::{Decision, Journal, Record, RunHeader, StagedExperiment, Tri
 use crate::lab::in_flight::{Lease, Phase, TrialInFlight};
 use crate::lab::{ExcursionRule, Screening};
 use crate::metric::{Direction, Measurement, Score};
-use crate::ratchet::{Evidence, Strict};
+use crate::ratchet::{Evidence, NoiseAware, NoiseAwareSettings, Strict};
 use crate::sandbox::{Budget, Candidate, Outcome, Revision, Trial};
 
 /// Says the same of everything.
@@ -166,6 +166,9 @@ fn limits_end_an_experiment() {
     let limited = Settings { measurement_limit: 3, ..settings() };
     let (rule, thrice) = (measure(&[ONE]), (1..4).flat_map(|trial| candidate(1, trial, 9.0)).collect());
     row("measurements", on_baseline(1, thrice), 1, none(), &limited, &rule, (discarded(), "after 3 measurements"));
+    // Settings of the rule's own may need more.
+    let more = NoiseAware::new(NoiseAwareSettings { confirm: 40, ..NoiseAwareSettings::default() }).unwrap();
+    assert!(more.may_need() >= 1 + 40 + 39, "{}", more.may_need());
     let mut baseline = vec![staged(0, None, "c0")];
     baseline.extend((1..4).flat_map(|trial| candidate(0, trial, 9.0)));
     let expected = (Step::Decide(Status::Keep, String::new()), "the baseline");

@@ -189,3 +189,57 @@ async fn the_lab_keeps_the_budget_of_every_sandbox() {
     assert_eq!(slow.status, Status::Crash, "{}", slow.reason);
     assert!(matches!(slow.outcome, Some(Outcome::TimedOut { .. })), "{:?}", slow.outcome);
 }
+
+/// A machine whose device is lost after the baseline.
+struct Lost(std::sync::atomic::AtomicBool);
+
+#[async_trait]
+impl Sandbox<Step> for Lost {
+    async fn baseline(&self) -> Result<Candidate, StageError> {
+        Ok(Candidate::new("baseline"))
+    }
+
+    async fn stage(&self, id: ExperimentId, _: &Revision, _: &Step, _: &str) -> Result<Candidate, StageError> {
+        Ok(Candidate::new(id.to_string()))
+    }
+
+    async fn run(&self, _: &Candidate, _: &Trial, _: &Cancel) -> Result<Outcome, SandboxError> {
+        match self.0.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            false => Ok(Outcome::Completed(RunLog::saying("score: 5"))),
+            true => Ok(Outcome::Crashed { log: RunLog::default(), message: "the device is lost".into() }),
+        }
+    }
+
+    async fn adopt(&self, _: Option<&Revision>, _: &Revision) -> Result<(), SandboxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_stops_a_run_waits_for_the_pause_of_a_machine() {
+    let lab = |finish: &Cancel, stop: Stop| {
+        let sandbox = Arc::new(Lost(false.into()));
+        let metric = Arc::new(LogMetric::new("score", Direction::Minimise));
+        let lab = Lab::builder(sandbox, Box::new(Script::new([1.0; 20].map(Step::score))), metric).stop(stop);
+        lab.ratchet(Arc::new(Strict)).build().unwrap().finishing_on(finish.clone())
+    };
+    // After some crashes in a row the incumbent has crashed, too: it pauses for 30, 60, 120 seconds and so on.
+    let (began, asked) = (tokio::time::Instant::now(), Duration::from_secs(1000));
+    let finish = Cancel::new();
+    let mut asked_lab = lab(&finish, Stop::default());
+    let ask = async {
+        tokio::time::sleep(asked).await;
+        finish.cancel();
+    };
+    let cancel = Cancel::new();
+    let (reason, ()) = tokio::join!(asked_lab.run(&cancel), ask);
+    assert_eq!(reason.unwrap(), StopReason::Requested);
+    assert!(began.elapsed() < asked + Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(asked_lab.state().checks > 3, "it has looked after the machine meanwhile");
+
+    let (began, mut stop) = (tokio::time::Instant::now(), Stop::default());
+    stop.wall = Some(asked);
+    let mut limited = lab(&Cancel::new(), stop);
+    assert!(matches!(limited.run(&Cancel::new()).await.unwrap(), StopReason::Wall(_)));
+    assert!(began.elapsed() < asked + Duration::from_secs(2), "{:?}", began.elapsed());
+}
