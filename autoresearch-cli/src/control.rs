@@ -70,9 +70,7 @@ pub fn announce(folder: &Path, limits: StopLimits, ignores_hints: bool) -> Resul
 
 impl Drop for Announced {
     fn drop(&mut self) {
-        for name in [PROCESS, REQUEST] {
-            let _ = std::fs::remove_file(self.folder.join(name));
-        }
+        clear(&self.folder);
     }
 }
 
@@ -90,6 +88,13 @@ impl Announced {
                 tokio::time::sleep(INTERVAL).await;
             }
         }
+    }
+}
+
+/// Removes what a killed process has left. The caller holds the lock of the journal.
+pub fn clear(folder: &Path) {
+    for name in [PROCESS, REQUEST] {
+        let _ = std::fs::remove_file(folder.join(name));
     }
 }
 

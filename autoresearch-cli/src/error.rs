@@ -85,7 +85,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The exit code: 3 where there is nothing to work on, 1 for every other error.
+    /// The exit code: 3 where there is nothing to work on, 130 where a person interrupted it, 1 for every other error.
     pub fn exit_code(&self) -> u8 {
         match self {
             CommandError::NoRun { .. }
@@ -94,6 +94,7 @@ impl CommandError {
             | CommandError::NoExperiment { .. }
             | CommandError::NothingKept(_)
             | CommandError::NotInProgress(_) => 3,
+            CommandError::Sandbox(SandboxError::Cancelled) => 130,
             _ => 1,
         }
     }

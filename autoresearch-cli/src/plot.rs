@@ -69,10 +69,16 @@ fn interesting(state: &State, direction: Direction) -> (f64, f64) {
     if scores.is_empty() || low > high {
         return (0.0, 1.0);
     }
-    // Without gains the neighbourhood of the baseline, as wide as the other scores are away from it.
-    let spread = scores.iter().map(|s| (s - low).abs()).fold(0.0, f64::max);
-    let span = if high > low { high - low } else { spread.max(low.abs() * 1e-3).max(1e-9) };
-    let span = span.max(LEAST_SPAN * low.abs().max(high.abs()));
+    let least = LEAST_SPAN * low.abs().max(high.abs());
+    if low == high {
+        // Without gains the neighbourhood of the baseline, with three quarters of the other scores.
+        let mut away: Vec<f64> = scores.iter().map(|s| (s - low).abs()).filter(|away| *away > 0.0).collect();
+        away.sort_by(f64::total_cmp);
+        let spread = away.get(3 * away.len() / 4).map_or(low.abs() * 1e-3, |away| 1.15 * away);
+        let spread = spread.max(1e-9).max(least);
+        return (low - spread, high + spread);
+    }
+    let span = (high - low).max(least);
     match direction {
         Direction::Minimise => (low - 0.2 * span, high + 0.35 * span),
         Direction::Maximise => (low - 0.35 * span, high + 0.2 * span),
@@ -270,6 +276,21 @@ mod tests {
         let (svg, png) = drawn(&example());
         assert!(svg.contains("LR 0.1 -&gt; 0.2") && svg.contains("lower is better"), "labels, escaped");
         assert!(png.starts_with(b"\x89PNG") && png.len() > 5000);
+    }
+
+    #[test]
+    fn a_run_that_kept_nothing_shows_what_it_tried() {
+        let scores: Vec<(String, f64)> = (0..21)
+            .map(|n| (format!("change {n}"), 2.0 + 0.01 * f64::from(n % 7)))
+            .chain([("far".into(), 1e9)])
+            .collect();
+        let scores: Vec<(&str, Option<f64>)> =
+            scores.iter().map(|(text, score)| (text.as_str(), Some(*score))).collect();
+        let state = run_of(&scores);
+        let (low, high) = interesting(&state, Direction::Minimise);
+        let inside =
+            scores.iter().filter(|(_, score)| score.is_some_and(|score| (low..=high).contains(&score))).count();
+        assert!(inside >= 16 && high < 3.0, "{inside} of {} in {low}..{high}", scores.len());
     }
 
     #[test]

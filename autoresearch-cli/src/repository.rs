@@ -83,7 +83,9 @@ impl Repository {
         let folders = std::fs::read_dir(self.root.join(FOLDER)).into_iter().flatten().flatten();
         let written = folders.filter_map(|entry| {
             let modified = entry.path().join("journal.jsonl").metadata().and_then(|m| m.modified()).ok()?;
-            Some((modified, entry.file_name().to_str()?.to_owned()))
+            // No run's name begins with a dot; folders that are attacked in place of a run's do.
+            let name = entry.file_name().to_str().filter(|name| !name.starts_with('.'))?.to_owned();
+            Some((modified, name))
         });
         let mut tags: Vec<_> = written.collect();
         tags.sort();
@@ -109,18 +111,22 @@ impl Repository {
 
     /// The run that the same command goes on with: the latest unfinished one, else a new one named after today.
     pub fn tag_to_run(&self, experiments: Option<usize>, git: &GitSection) -> Result<String, CommandError> {
+        let mut latest: Option<(String, State)> = None;
         for tag in self.tags().into_iter().rev() {
-            let state = self.state(&tag)?;
-            // An import in between does not hide the run that it came after.
-            if is_imported(&state) {
-                continue;
+            let state = match self.state(&tag) {
+                Ok(state) => state,
+                Err(error) if latest.is_none() => return Err(error),
+                Err(_) => continue,
+            };
+            // Neither an import nor an audit of an older run hides the run that it came after.
+            if !is_imported(&state) && latest.as_ref().is_none_or(|(_, latest)| latest.latest < state.latest) {
+                latest = Some((tag, state));
             }
-            let unfinished = experiments.is_none_or(|count| state.finished() < count);
-            // A run whose baseline never worked is not worth going on with: the next one starts from the last commit.
-            if unfinished && state.incumbent.is_some() {
-                return Ok(tag);
-            }
-            break;
+        }
+        // A run whose baseline never worked is not worth going on with: the next one starts from the last commit.
+        let unfinished = |state: &State| experiments.is_none_or(|count| state.finished() < count);
+        if let Some((tag, _)) = latest.filter(|(_, state)| unfinished(state) && state.incumbent.is_some()) {
+            return Ok(tag);
         }
         let today = jiff::Zoned::now().strftime("%b%-d").to_string().to_lowercase();
         let free = |tag: &String| {

@@ -12,6 +12,7 @@ use autoresearch_core::{CommandSandbox, Journal, LocalExecutor, Program, Provisi
 use autoresearch_core::{Commands, Evaluation};
 
 use crate::config::Config;
+use crate::control;
 use crate::error::CommandError;
 use crate::placeholders::{Placeholders, Provided};
 use crate::plan::WorkerPlan;
@@ -182,6 +183,7 @@ impl Session {
     /// Locks a run that was measured before. Fails if another command works on it.
     pub fn lock(&self) -> Result<LockedRun, CommandError> {
         let journal = Journal::open(&self.repository.journal(&self.tag)?)?;
+        control::clear(&self.folder());
         let state = State::replay(journal.entries())?;
         if is_imported(&state) {
             return Err(CommandError::Imported(self.tag.clone()));

@@ -63,8 +63,8 @@ pub struct ApplyArgs {
 /// The kept changes of a run.
 struct Kept<'a> {
     tag: &'a str,
-    /// The commit that the run started from.
-    base: String,
+    /// The baseline: what lies before it is the user's own, and a preset's constants are no change that was kept.
+    from: String,
     /// The incumbent.
     best: String,
     changes: Vec<&'a Experiment>,
@@ -81,9 +81,10 @@ pub fn apply(repository: &Repository, args: &ApplyArgs) -> Result<ExitCode, Comm
     let Some(incumbent) = &state.incumbent else { return Err(CommandError::NothingMeasured(tag)) };
     let changes: Vec<&Experiment> =
         state.experiments.iter().filter(|made| !made.id.is_baseline() && made.status == Status::Keep).collect();
-    let base = state.header.as_ref().and_then(|header| header.base.as_ref());
-    let Some(base) = base.filter(|_| !changes.is_empty()) else { return Err(CommandError::NothingKept(tag)) };
-    let kept = Kept { tag: &tag, base: base.0.clone(), best: incumbent.revision.0.clone(), changes, state: &state };
+    let baseline = state.experiments.first().filter(|made| made.id.is_baseline() && !changes.is_empty());
+    let Some(baseline) = baseline else { return Err(CommandError::NothingKept(tag)) };
+    let (from, best) = (baseline.revision().0.clone(), incumbent.revision.0.clone());
+    let kept = Kept { tag: &tag, from, best, changes, state: &state };
     let root = &repository.root;
     match args.form {
         Form::Branch => kept.branch(root, args.name.as_deref())?,
@@ -160,10 +161,13 @@ impl Kept<'_> {
 
     /// Makes one commit of all changes.
     fn commit(&self, root: &Path, branch: &str, message: Option<&str>) -> Result<(), CommandError> {
-        let merge = ["merge", "--squash", self.best.as_str()];
-        let merged = output(root, &merge)?;
-        if !merged.status.success() {
-            return Err(self.undone(root, failure(&merge, &merged)));
+        // All changes together as one, with the baseline before it: it meets the user's branch in one three-way merge.
+        let tree = format!("{}^{{tree}}", self.best);
+        let whole = git(root, &["commit-tree", "-p", &self.from, "-m", self.tag, &tree])?;
+        let pick = ["cherry-pick", "--no-commit", whole.trim()];
+        let picked = output(root, &pick)?;
+        if !picked.status.success() {
+            return Err(self.undone(root, failure(&pick[..2], &picked)));
         }
         if output(root, &["diff", "--cached", "--quiet"])?.status.success() {
             self.tell_already(branch);
@@ -180,7 +184,7 @@ impl Kept<'_> {
 
     /// Makes a commit of each change.
     fn patches(&self, root: &Path, branch: &str) -> Result<(), CommandError> {
-        let range = format!("{}..{}", self.base, self.best);
+        let range = format!("{}..{}", self.from, self.best);
         let pick = ["cherry-pick", range.as_str()];
         let picked = output(root, &pick)?;
         if !picked.status.success() {
@@ -198,10 +202,11 @@ impl Kept<'_> {
         self.applied(root, branch, "as one commit each")
     }
 
-    /// Returns whether the branch that is checked out has all changes, as far as git can tell without touching a file: before 2.38 it
+    /// Returns whether the branch that is checked out has all changes, as far as git can tell without touching a file: before 2.40 it
     /// cannot.
     fn merge_changes_nothing(&self, root: &Path) -> Result<bool, CommandError> {
-        let merged = output(root, &["merge-tree", "--write-tree", "HEAD", &self.best])?;
+        let base = format!("--merge-base={}", self.from);
+        let merged = output(root, &["merge-tree", "--write-tree", &base, "HEAD", &self.best])?;
         let tree = git(root, &["rev-parse", "HEAD^{tree}"])?;
         Ok(merged.status.success() && String::from_utf8_lossy(&merged.stdout).trim() == tree.trim())
     }
@@ -212,7 +217,9 @@ impl Kept<'_> {
 
     /// Puts the working tree back to the commit that is checked out.
     fn undone(&self, root: &Path, error: CommandError) -> CommandError {
-        match git(root, &["reset", "--quiet", "--merge"]) {
+        let reset = git(root, &["reset", "--quiet", "--merge"]);
+        // It refuses files that a hook has edited.
+        match reset.or_else(|_| restored(root)) {
             Ok(_) => self.unchanged(error),
             Err(reset) => CommandError::Other(format!("{error}\nand it could not be undone: {reset}")),
         }
@@ -225,7 +232,8 @@ impl Kept<'_> {
 
     fn unchanged(&self, error: CommandError) -> CommandError {
         CommandError::Other(format!(
-            "{error}\nnothing was changed; merge by hand what conflicts: git merge {}",
+            "{error}\nnothing was changed; take over by hand what conflicts: git cherry-pick {}..{}",
+            self.from.get(..7).unwrap_or(&self.from),
             self.own_branch()
         ))
     }
@@ -255,4 +263,12 @@ impl Kept<'_> {
         }
         text
     }
+}
+
+/// Puts the staged files back as the commit has them, and no others.
+fn restored(root: &Path) -> Result<String, CommandError> {
+    let staged = git(root, &["diff", "--cached", "--name-only", "--no-renames", "-z"])?;
+    let paths = staged.split_terminator('\0');
+    let restore = ["--literal-pathspecs", "restore", "--source=HEAD", "--staged", "--worktree", "--"];
+    git(root, &restore.into_iter().chain(paths).collect::<Vec<_>>())
 }

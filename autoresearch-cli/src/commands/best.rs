@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use autoresearch_core::internal::import::is_imported;
 use autoresearch_core::internal::journal::RunHeader;
 use autoresearch_core::{Score, Status};
 use clap::Args;
@@ -47,6 +48,9 @@ pub fn best(repository: &Repository, args: &BestArgs) -> Result<ExitCode, Comman
         let (from, to) = (significant(from.get()), significant(to.get()));
         terminal::out(format_args!("{metric}: {from} -> {to} by {keeps} kept changes"));
     }
-    terminal::out(format_args!("commit: {} on the branch {branch}", incumbent.revision));
+    match is_imported(state) {
+        true => terminal::out("the run was imported: it has no branch here"),
+        false => terminal::out(format_args!("commit: {} on the branch {branch}", incumbent.revision)),
+    }
     Ok(ExitCode::SUCCESS)
 }

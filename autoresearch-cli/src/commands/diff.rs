@@ -1,5 +1,6 @@
 //! `autoresearch diff`: the change of an experiment, or the difference between two.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use autoresearch_core::{Experiment, Revision};
@@ -44,12 +45,19 @@ pub fn diff(repository: &Repository, args: &DiffArgs) -> Result<ExitCode, Comman
         check_present(repository, &run.tag, revision)?;
     }
     let arguments = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", from.0.as_str(), to.0.as_str(), "--"];
-    let diff = git::git(&repository.root, &arguments)?;
+    let output = git::output(&repository.root, &arguments)?;
+    if !output.status.success() {
+        return Err(git::failure(&arguments, &output));
+    }
+    let diff = String::from_utf8_lossy(&output.stdout).into_owned();
     if args.read.json {
         let answer = DiffAnswer { version: json::VERSION, tag: run.tag, from: from.0, to: to.0, diff };
         json::print(&answer)?;
-    } else {
+    } else if std::io::stdout().is_terminal() {
         print(&diff);
+    } else {
+        // A patch: every byte of it counts, and what it meets is no terminal.
+        terminal::raw(&output.stdout).map_err(CommandError::Other)?;
     }
     Ok(ExitCode::SUCCESS)
 }

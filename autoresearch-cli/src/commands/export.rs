@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::error::CommandError;
 use crate::json::{self, ExperimentAnswer, LogAnswer};
 use crate::repository::Repository;
-use crate::text::{clean_line, terminal};
+use crate::text::{clean, clean_line, terminal};
 
 /// A form of the export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -37,16 +37,17 @@ pub struct ExportArgs {
 pub fn export(repository: &Repository, args: ExportArgs) -> Result<ExitCode, CommandError> {
     let tag = repository.tag_or_latest(args.tag)?;
     let state = repository.state(&tag)?;
-    terminal::out(match args.format {
-        Format::Json => json::text(&LogAnswer::new(&tag, &state, &state.experiments))?,
+    let text = match args.format {
+        Format::Json => json::text(&LogAnswer::new(&tag, &state, &state.experiments))? + "\n",
         Format::Csv => csv(&state),
         Format::Tsv => results::table(&state),
-    });
+    };
+    terminal::raw(clean(&text).as_bytes()).map_err(CommandError::Other)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The columns of a CSV file, before those of the secondary metrics.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "experiment",
     "status",
     "score",
@@ -64,6 +65,7 @@ const COLUMNS: [&str; 17] = [
     "proposer",
     "dollars",
     "tokens",
+    "calls",
 ];
 
 /// Formats all experiments as CSV: the metrics of all of them are columns behind the others.
@@ -94,6 +96,7 @@ fn csv(state: &State) -> String {
             row.proposer.clone(),
             row.dollars.to_string(),
             row.tokens.to_string(),
+            row.calls.to_string(),
         ];
         cells.extend(metrics.iter().map(|name| known(row.metrics.get(*name).copied())));
         cells

@@ -98,6 +98,8 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     }
     let program = session.program()?;
     let prepared = prepare(&session, args.allow_dirty, args.seed).await?;
+    let config = &session.config;
+    let announced = control::announce(&session.folder(), config.stop.limits(), !config.proposer.asks())?;
     if args.history.is_some() {
         history::store(&session.folder(), &session.history)?;
     }
@@ -126,8 +128,6 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     if !terminal::is_quiet() {
         lab = lab.observed_by(Arc::new(display));
     }
-    let config = &session.config;
-    let announced = control::announce(&session.folder(), config.stop.limits(), !config.proposer.asks())?;
     let requests = tokio::spawn(announced.follow(finish, cancel.clone()));
     let reason = lab.run(&cancel).await;
     requests.abort();
@@ -141,7 +141,13 @@ pub async fn run(repository: Repository, args: RunArgs) -> Result<ExitCode, Comm
     };
     let (state, entries) = (lab.state(), session.repository.entries(&session.tag)?);
     terminal::out(report::summary(state) + &report::workers(state, &entries));
-    write_report(&session.repository, &session.tag, &program.title, state, &entries)?;
+    // The run has ended as it should, whatever becomes of its picture.
+    if let Err(error) = write_report(&session.repository, &session.tag, &program.title, state, &entries) {
+        terminal::err(format_args!(
+            "warning: the report is not written: {error}; later: autoresearch report --tag {}",
+            session.tag
+        ));
+    }
     Ok(ExitCode::from(exit_code(&reason, state.finished())))
 }
 
@@ -200,6 +206,7 @@ async fn prepare(session: &Session, allow_dirty: bool, seed: u64) -> Result<Prep
     let proposer = proposers::proposer(session, seed)?;
     session.repository.make_run_folder(tag)?;
     let journal = Journal::open(&session.repository.journal_path(tag))?;
+    control::clear(&session.folder());
     let state = State::replay(journal.entries())?;
     if is_imported(&state) {
         return Err(CommandError::Imported(tag.clone()));

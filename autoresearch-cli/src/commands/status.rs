@@ -93,7 +93,7 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
         noise: state.noise.sigma(),
         pid: process.as_ref().map(|process| process.pid),
         since: process.as_ref().map(|process| process.started.to_string()),
-        now: now(state),
+        now: now(state, process.is_some()),
         baseline: baseline.map(Score::get),
         best: best.map(Score::get),
         best_experiment: incumbent.map(|incumbent| incumbent.experiment.0),
@@ -113,11 +113,12 @@ fn answer(repository: &Repository, run: &ReadRun, last: usize) -> StatusAnswer {
     }
 }
 
-fn now(state: &State) -> Vec<Now> {
+/// The open experiments. Where no process drives the run, none of their trials is in flight.
+fn now(state: &State, is_driven: bool) -> Vec<Now> {
     let open = state.open.iter().map(|open| Now {
         experiment: open.experiment.id.0,
         description: open.experiment.description.clone(),
-        trials: open.running.len(),
+        trials: if is_driven { open.running.len() } else { 0 },
         since: open.experiment.started.to_string(),
     });
     open.collect()

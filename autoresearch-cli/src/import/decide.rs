@@ -65,7 +65,7 @@ pub fn decide(found: Found, choices: Choices<'_>) -> Result<Imported, String> {
     let (metric, of_file) = choose_metric(&found, choices.metric)?;
     let direction = choices.direction.or(of_file).ok_or_else(|| ask_for_direction(&metric))?;
     let Found { format, rows, metrics, mut problems, has_status } = found;
-    check_units(&rows, &metric)?;
+    problems.extend(check_units(&rows, &metric)?);
     let judging = Judging::of(&rows, has_status);
     let mut taken: Vec<(Word, Row)> = Vec::new();
     for row in rows {
@@ -137,18 +137,20 @@ fn ask_for_direction(metric: &str) -> String {
     )
 }
 
-/// Numbers in several units do not compare.
-fn check_units(rows: &[FoundRow], metric: &str) -> Result<(), String> {
-    let numbers = rows.iter().filter_map(|row| Some((row.line, number(row.values.get(metric)?)?)));
-    let mut units: Vec<(usize, String)> = numbers.map(|(line, number)| (line, number.unit)).collect();
-    units.retain(|(_, unit)| !unit.is_empty());
-    let first = units.first().cloned();
-    match (first, units.iter().find(|(_, unit)| Some(unit) != units.first().map(|(_, unit)| unit))) {
-        (Some((line, unit)), Some((other_line, other))) => Err(format!(
+/// Numbers in several units do not compare; where some have none, a person must know that they are taken to be in the same.
+fn check_units(rows: &[FoundRow], metric: &str) -> Result<Option<Problem>, String> {
+    let numbers = rows.iter().filter_map(|row| Some((row.line, number(row.values.get(metric)?)?.unit)));
+    let (with, without): (Vec<_>, Vec<_>) = numbers.partition(|(_, unit)| !unit.is_empty());
+    let Some((line, unit)) = with.first() else { return Ok(None) };
+    if let Some((other_line, other)) = with.iter().find(|(_, other)| other != unit) {
+        return Err(format!(
             "`{metric}` is in {unit} in line {line} and in {other} in line {other_line}, and these do not compare; write it in one unit"
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(without.first().map(|(without, _)| Problem {
+        line: *without,
+        why: format!("`{metric}` has no unit here and is in {unit} in line {line}; it is taken to be in {unit}, too"),
+    }))
 }
 
 /// The way in which a row that ran becomes a keep or a discard.

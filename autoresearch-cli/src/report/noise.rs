@@ -12,12 +12,9 @@ use crate::text::{signed, significant};
 /// A keep that luck brings with more than this probability would not be kept today.
 const ALPHA: f64 = 0.10;
 
-/// Formats the section; empty while nothing was kept.
+/// Formats the section; empty while there is nothing to say.
 pub fn section(state: &State) -> String {
     let kept = audit::keeps(state);
-    if kept.is_empty() {
-        return String::new();
-    }
     let noise = audit::noise(state);
     let mut text = String::new();
     match noise.sigma() {
@@ -30,19 +27,20 @@ pub fn section(state: &State) -> String {
                 noise.degrees()
             );
         }
+        None if kept.is_empty() => {}
         None => text.push_str(
             "Each change was measured once: gains as small as the difference between two trials of the same code may be luck. \
              `autoresearch audit` measures the kept ones again and says which are real.\n",
         ),
     }
-    if let Some(expected) = audit::expected_false_keeps(state) {
+    if let Some(expected) = audit::expected_false_keeps(state).filter(|_| !text.is_empty()) {
         let _ = writeln!(
             text,
             "{} candidates were tested; had none of them any effect, about {expected:.1} would have been kept.",
             state.tested
         );
     }
-    if noise.sigma().is_some_and(|sigma| sigma > 0.0) {
+    if !kept.is_empty() && noise.sigma().is_some_and(|sigma| sigma > 0.0) {
         text.push_str(
             "\n| keep | change | gain when chosen | gain since | of trials | luck |\n|---|---|---|---|---|---|\n",
         );

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 use autoresearch_core::internal::journal::{Moment, Record};
 use autoresearch_core::{Direction, ExperimentId, Journal, Score, State};
 
-use super::fixtures::{example, records, staged, trial_started};
+use super::fixtures::{example, records, replay, staged, trial_started};
 use super::*;
 
 #[test]
@@ -36,6 +36,22 @@ fn the_report_counts_and_escapes() {
     assert!(text.contains("| a \\| b |"), "{text}");
     assert!(text.contains("- 003 DEPTH 4 -> 40: ended with exit code 1"), "{text}");
     assert!(terminal(&State::default()).contains("0 experiments"));
+}
+
+#[test]
+fn the_noise_is_told_of_a_run_that_kept_nothing_too() {
+    let mut made = records(&[("baseline", Some(1.5)), ("worse", Some(1.6))]);
+    assert!(!terminal(&replay(made.clone())).contains("One trial"));
+    made.extend([1.49, 1.51].map(|score| Record::Audited {
+        experiment: ExperimentId(0),
+        seed: 1,
+        score: Score::new(score).unwrap(),
+    }));
+    let text = terminal(&replay(made));
+    assert!(
+        text.contains("One trial differs from another of the same code by") && !text.contains("| keep |"),
+        "{text}"
+    );
 }
 
 #[test]

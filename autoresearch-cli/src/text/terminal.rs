@@ -64,6 +64,18 @@ pub fn out(text: impl Display) {
     write(std::io::stdout(), &clean(&text.to_string()));
 }
 
+/// Writes bytes as they are to standard output. The error says that it did not take them all; a reader that is gone has seen what it
+/// wanted.
+pub fn raw(bytes: &[u8]) -> Result<(), String> {
+    let mut to = std::io::stdout();
+    match to.write_all(bytes).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a question to standard output; the answer follows on the same line.
 pub fn ask(question: impl Display) {
     let mut to = std::io::stdout();

@@ -114,6 +114,33 @@ fn a_conflict_or_a_hook_leaves_everything_as_it_was() {
 }
 
 #[test]
+fn only_the_kept_changes_are_taken_over() {
+    let repository = with_keeps();
+    // The commit that the run began with had a file that the user wants nobody to have.
+    repository.git(&["config", "merge.ff", "false"]);
+    for form in ["commit", "patches"] {
+        repository.git(&["switch", "-q", "-C", "amended", "main"]);
+        repository.git(&["rm", "-q", "program.md"]);
+        repository.git(&["commit", "-q", "--amend", "--message", "without it"]);
+        repository.succeeds(&["apply", "--as", form]);
+        let changed = repository.git(&["diff", "--name-only", "main", "HEAD"]);
+        assert_eq!(changed, "program.md\nwork.txt\n", "{form}");
+        let again = repository.succeeds(&["apply", "--as", "commit"]);
+        assert!(again.contains("has the changes of t already"), "{again}");
+    }
+}
+
+#[test]
+fn a_hook_that_edits_before_it_says_no_leaves_everything_as_it_was() {
+    let repository = with_keeps();
+    hook(&repository, "pre-commit", "echo formatted >> work.txt; exit 1");
+    let before = everything(&repository);
+    let said = repository.fails(&["apply", "--as", "commit"]);
+    assert!(said.contains("nothing was changed"), "{said}");
+    assert_eq!(everything(&repository), before);
+}
+
+#[test]
 fn an_operation_of_git_that_the_user_has_begun_is_left_alone() {
     let repository = with_keeps();
     // Of three picks the first is done, and the second has nothing to change: the tree is clean, and the third still to come.

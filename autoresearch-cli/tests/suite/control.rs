@@ -69,6 +69,29 @@ fn a_request_for_a_dead_process_stops_no_later_one() {
 }
 
 #[test]
+fn an_audit_of_an_older_run_hides_no_interrupted_one() {
+    let repository = slow();
+    repository.succeeds(&["run", "--tag", "a", "--experiments", "6"]);
+    let mut child = repository.start(&["run", "--tag", "t", "--experiments", "40"]);
+    wait_until("no keep", || repository.of_run("t", "results.tsv").matches("\tkeep\t").count() > 1);
+    send("-KILL", &child);
+    child.wait().unwrap();
+    // An audit that a person interrupts says so; it takes nothing of a run's name that a killed process has left.
+    let mut audit = repository.start(&["audit", "--tag", "t", "--rounds", "50"]);
+    wait_until("no lock", || !repository.folder.join(".autoresearch/t/process.json").exists());
+    assert_eq!(repository.run(&["stop", "--tag", "t"]).status.code(), Some(3), "an audit is no run");
+    wait_until("no audit", || repository.of_run("t", "journal.jsonl").contains("\"audited\""));
+    send("-INT", &audit);
+    assert_eq!(audit.wait().unwrap().code(), Some(130));
+    repository.succeeds(&["audit", "--tag", "a", "--rounds", "1"]);
+    // Nor does what an attack of `doctor` has left.
+    repository.write(".autoresearch/.attack-1/journal.jsonl", "");
+    let more = (rows(&repository) + 1).to_string();
+    let said = repository.succeeds(&["run", "--experiments", &more]);
+    assert!(said.contains("run: t ("), "{said}");
+}
+
+#[test]
 fn a_hint_reaches_the_next_prompt_and_is_journaled_once() {
     let repository = Repository::with(&[("README.md", "An agent\n")]);
     // The agent keeps its tasks, and lowers the number by one.
