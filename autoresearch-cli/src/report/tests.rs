@@ -42,9 +42,9 @@ fn the_report_counts_and_escapes() {
 fn the_noise_is_told_of_a_run_that_kept_nothing_too() {
     let mut made = records(&[("baseline", Some(1.5)), ("worse", Some(1.6))]);
     assert!(!terminal(&replay(made.clone())).contains("One trial"));
-    made.extend([1.49, 1.51].map(|score| Record::Audited {
+    made.extend((1..).zip([1.49, 1.51, 1.5, 1.48]).map(|(seed, score)| Record::Audited {
         experiment: ExperimentId(0),
-        seed: 1,
+        seed,
         score: Score::new(score).unwrap(),
     }));
     let text = terminal(&replay(made));

@@ -167,7 +167,8 @@ fn limits_end_an_experiment() {
     let (rule, thrice) = (measure(&[ONE]), (1..4).flat_map(|trial| candidate(1, trial, 9.0)).collect());
     row("measurements", on_baseline(1, thrice), 1, none(), &limited, &rule, (discarded(), "after 3 measurements"));
     // Settings of the rule's own may need more.
-    let more = NoiseAware::new(NoiseAwareSettings { confirm: 40, ..NoiseAwareSettings::default() }).unwrap();
+    let confirming = NoiseAwareSettings { confirm: 40, confirm_at_most: 40, ..NoiseAwareSettings::default() };
+    let more = NoiseAware::new(confirming).unwrap();
     assert!(more.may_need() >= 1 + 40 + 39, "{}", more.may_need());
     let mut baseline = vec![staged(0, None, "c0")];
     baseline.extend((1..4).flat_map(|trial| candidate(0, trial, 9.0)));
