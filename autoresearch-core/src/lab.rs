@@ -23,6 +23,7 @@ use crate::stop::{Stop, StopReason};
 
 mod builder;
 mod change;
+mod completions;
 mod decide;
 mod disclosure;
 mod error;
@@ -40,10 +41,11 @@ mod trials;
 
 pub use builder::LabBuilder;
 pub use change::Change;
+use completions::Completion;
 use disclosure::Disclosed;
 pub use error::LabError;
 pub use excursion::ExcursionRule;
-use in_flight::{Completion, InFlight};
+use in_flight::InFlight;
 use schedule::Step;
 pub use screening::Screening;
 pub use settings::{Settings, Workers};

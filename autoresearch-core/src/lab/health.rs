@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::in_flight::{Backoff, Completion, HealthCheck, InFlight};
+use super::completions::{Backoff, Completion};
+use super::in_flight::{HealthCheck, InFlight};
 use super::schedule::is_suspect;
 use super::trials::run_within_budget;
 use super::{Change, Lab, LabError};

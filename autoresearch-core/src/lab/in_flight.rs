@@ -1,21 +1,18 @@
 //! The local state of one call of `Lab::run`: workers, slots, futures, and open experiments. It is lost in a crash;
 //! everything durable is in the journal.
 
-mod completions;
-
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::completions::Completions;
+use super::completions::{Answer, Backoff, Completion, Completions};
 use super::settings::Workers;
 use crate::cancel::Cancel;
 use crate::experiment_id::ExperimentId;
-use crate::proposer::{ProposerError, Wave};
 use crate::ratchet::Side;
-use crate::sandbox::{Candidate, Outcome, Revision, SandboxError, Trial};
+use crate::sandbox::{Candidate, Revision, Trial};
 use crate::stop::StopReason;
 
 /// The wait after the first failure; doubled with each further one in a row, up to a minute.
@@ -27,45 +24,6 @@ const CANCEL_GRACE: Duration = Duration::from_secs(10);
 /// Returns the wait after this many failures in a row.
 pub(super) fn backoff_after(failures: u32) -> Duration {
     FIRST_BACKOFF.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LONGEST_BACKOFF)
-}
-
-/// A future that the lab awaited has finished.
-pub(super) enum Completion<C> {
-    /// The proposer has answered.
-    Proposed(Answer<C>),
-    /// A build ahead of a trial has ended: with the outcome of the trial, if the build failed.
-    Built { trial: TrialId, result: Result<Option<Outcome>, SandboxError> },
-    /// A trial of an experiment has ended.
-    TrialEnded { trial: TrialId, result: Result<Outcome, SandboxError> },
-    /// A trial of the incumbent outside of any experiment has ended.
-    HealthCheckEnded(Result<Outcome, SandboxError>),
-    /// The wait after a failure is over.
-    BackedOff(Backoff),
-}
-
-/// The answer of the proposer.
-pub(super) struct Answer<C> {
-    /// The revision whose files it was asked about.
-    pub(super) parent: Revision,
-    /// Number of proposals that it was asked for.
-    pub(super) asked: usize,
-    pub(super) result: Result<Wave<C>, ProposerError>,
-    pub(super) took: Duration,
-}
-
-/// A trial by its experiment and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TrialId {
-    pub(super) experiment: ExperimentId,
-    pub(super) number: u32,
-}
-
-/// The part that waits after a failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Backoff {
-    Proposer,
-    Machine,
-    Experiment(ExperimentId),
 }
 
 /// A trial of an experiment in flight.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::completions::{Answer, Backoff, Completion};
 use super::disclosure::View;
-use super::in_flight::{Answer, Backoff, Completion, InFlight};
+use super::in_flight::InFlight;
 use super::schedule::is_suspect;
 use super::{Change, Lab, LabError};
 use crate::experiment_id::ExperimentId;

@@ -1,7 +1,8 @@
 //! The start of a run that may have been interrupted: what an earlier process left undone is finished, and trials that outlived
 //! it are waited for.
 
-use super::in_flight::{Completion, InFlight, Phase, TrialId, TrialInFlight};
+use super::completions::{Completion, TrialId};
+use super::in_flight::{InFlight, Phase, TrialInFlight};
 use super::trials::report_progress;
 use super::{Change, Lab, LabError};
 use crate::journal::{Record, RunHeader};

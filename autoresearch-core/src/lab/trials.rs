@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::in_flight::{Backoff, Completion, InFlight, Phase, TrialId, TrialInFlight, backoff_after};
+use super::completions::{Backoff, Completion, TrialId};
+use super::in_flight::{InFlight, Phase, TrialInFlight, backoff_after};
 use super::schedule::{Step, is_suspect};
 use super::{Change, Lab, LabError};
 use crate::cancel::Cancel;
