@@ -37,7 +37,7 @@ const WINDOW_PATTERN: &str = "SSSL"; // attention windows by layer, L full and S
 
 // Optimization
 const TOTAL_BATCH_SIZE: i64 = 524288; // tokens per optimizer step, 2^19; knob: {2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576}
-const DEVICE_BATCH_SIZE: i64 = 128; // rows per forward and backward pass, at most; fewer if memory runs out
+const DEVICE_BATCH_SIZE: i64 = 128; // rows per forward and backward pass, at most; lower it if memory runs out
 const EMBEDDING_LR: f64 = 0.6; // token and value embeddings (AdamW); knob: log 0.03..3
 const UNEMBEDDING_LR: f64 = 0.004; // lm_head (AdamW); knob: log 0.0004..0.04
 const MATRIX_LR: f64 = 0.04; // matrices of the layers (Muon); knob: log 0.004..0.2
@@ -531,7 +531,9 @@ fn run(started: Instant) -> Result<(), Box<dyn Error>> {
     precision::fast_matmul(device)?;
     // Started by an evaluation, this program computes logits of a model that it left before.
     if let Some(requests) = serve::Requests::asked()? {
-        let model = Gpt::load(requests.model(), device)?;
+        let (model, shape) = (Gpt::load(requests.model(), device)?, requests.shape());
+        // As the training did, in its own process.
+        probe::whole_contexts(device, model.wte.kind(), model.heads(), shape.rows as i64, shape.seq_len as i64)?;
         return requests.answer_with(device, |tokens| model.logits(tokens));
     }
     let is_strict = leave::is_asked()?;

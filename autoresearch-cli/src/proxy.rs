@@ -124,6 +124,11 @@ async fn head(client: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
     }
 }
 
+/// Tells whether a connection leads to this machine: by an address of its own, public or not.
+fn leads_here(server: &TcpStream) -> bool {
+    matches!((server.local_addr(), server.peer_addr()), (Ok(own), Ok(other)) if own.ip() == other.ip())
+}
+
 impl Gate {
     /// Opens a connection to the server of a request, if it is on the list.
     async fn reach(&self, request: &Request) -> Result<TcpStream, Answer> {
@@ -135,10 +140,7 @@ impl Gate {
         let failed = |why: &dyn std::fmt::Display| Answer::Failed(format!("{name}:{port} cannot be reached: {why}"));
         let found = timeout(PATIENCE, self.look_up(name.clone(), port)).await;
         let found = found.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        let is_open = |found: &&SocketAddr| {
-            let address = address::canonical(found.ip());
-            address::is_public(address) || self.hosts.iter().any(|host| host.allows(&address.to_string(), port))
-        };
+        let is_open = |found: &&SocketAddr| address::is_public(address::canonical(found.ip())) || self.names(**found);
         let open: Vec<SocketAddr> = found.iter().filter(is_open).copied().collect();
         if let (true, Some(closed)) = (open.is_empty(), found.first()) {
             let why = format!(
@@ -150,12 +152,25 @@ impl Gate {
         let mut last = failed(&"it has no address");
         for address in open {
             match timeout(PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(server)) if leads_here(&server) && !self.names(address) => {
+                    let why = format!(
+                        "{name} leads to {}, an address of this machine; name that address in [isolation] network, too",
+                        address.ip()
+                    );
+                    return Err(Answer::Refused(why));
+                }
                 Ok(Ok(server)) => return Ok(server),
                 Ok(Err(error)) => last = failed(&error),
                 Err(error) => last = failed(&error),
             }
         }
         Err(last)
+    }
+
+    /// Tells whether the list names an address itself.
+    fn names(&self, found: SocketAddr) -> bool {
+        let address = address::canonical(found.ip()).to_string();
+        self.hosts.iter().any(|host| host.allows(&address, found.port()))
     }
 
     async fn look_up(&self, name: String, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -159,7 +159,9 @@ impl Session {
         // A repository that cannot be opened is told elsewhere.
         let objects = self.lineage().ok().filter(|_| self.config.workspace.git).map(|lineage| lineage.object_folders());
         shared.extend(objects.unwrap_or_default());
-        self.config.isolation.isolation(|path| self.placeholders.place(path), shared)
+        let mut isolation = self.config.isolation.isolation(|path| self.placeholders.place(path), shared);
+        isolation.hidden = self.repository.root.canonicalize().ok();
+        isolation
     }
 
     /// The sandbox of the run, which writes the output of `commands` into the folder `logs` of the run.

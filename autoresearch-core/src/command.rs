@@ -240,6 +240,8 @@ impl Sandbox<Patch> for CommandSandbox {
         trial: &Trial,
         cancel: &Cancel,
     ) -> Result<Option<Outcome>, SandboxError> {
+        // It may change what a trial beside it is measured over.
+        let _turn = self.locks.begin();
         self.executor.build(&self.job(candidate, trial)?, cancel).await
     }
 

@@ -186,3 +186,17 @@ async fn what_is_on_the_list_is_reached_and_nothing_else() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_connection_to_this_machine_is_one_by_any_address_of_it() {
+    let here = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = here.local_addr().unwrap();
+    assert!(leads_here(&tokio::net::TcpStream::connect(address).await.unwrap()));
+    // From one address to another, as to every other machine.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    assert!(!leads_here(&socket.connect(address).await.unwrap()));
+    let gate = |hosts: Arc<[Host]>| Gate { hosts, lookups: Arc::new(tokio::sync::Semaphore::new(1)) };
+    assert!(gate(hosts(&["127.0.0.1:80"])).names("127.0.0.1:80".parse().unwrap()));
+    assert!(!gate(hosts(&["localhost:80"])).names("127.0.0.1:80".parse().unwrap()));
+}

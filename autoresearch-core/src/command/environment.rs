@@ -177,9 +177,11 @@ fn censor_values(mut text: String, variables: impl Iterator<Item = (String, Stri
     text
 }
 
-/// Tells whether a variable holds a secret. Short values are words like `true`, and paths name the place of a key.
+/// Tells whether a variable holds a secret. Short values are words like `true`, and paths name the place of a key; a key in base64 may
+/// begin like one.
 fn holds_secret(name: &str, value: &str) -> bool {
-    value.len() >= SHORTEST_SECRET && !value.starts_with('/') && is_secret(name)
+    let is_place = || value.starts_with('/') && std::path::Path::new(value).exists();
+    value.len() >= SHORTEST_SECRET && is_secret(name) && !is_place()
 }
 
 pub(super) fn is_secret(name: &str) -> bool {
@@ -272,12 +274,14 @@ mod tests {
         let variables = [
             ("MY_API_KEY", "sk-0123456789"),
             ("TOKENIZERS", "false"),
-            ("KEY_FILE", "/home/u/key"),
+            ("KEY_FILE", "/etc/passwd"),
+            ("AWS_SECRET_ACCESS_KEY", "/abcdefghij"),
             ("A", "plain text"),
         ];
         let variables = || variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let text = "key sk-0123456789, false, /home/u/key, plain text, sk-0123456789";
-        let hidden = "key [MY_API_KEY is hidden], false, /home/u/key, plain text, [MY_API_KEY is hidden]";
+        let text = "key sk-0123456789, false, /etc/passwd, plain text, sk-0123456789, /abcdefghij";
+        let hidden = "key [MY_API_KEY is hidden], false, /etc/passwd, plain text, [MY_API_KEY is hidden], \
+                      [AWS_SECRET_ACCESS_KEY is hidden]";
         assert_eq!(censor_values(text.into(), variables()), hidden);
     }
 

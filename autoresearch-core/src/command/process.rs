@@ -143,6 +143,7 @@ impl Command {
                 // The engine's own program is trusted, and keeps the limits inside.
                 limits = Limits { cpus: limits.cpus, ..Limits::default() };
                 command.envs(of_engines());
+                command.envs(contained.iter().flat_map(|contained| contained.variables.clone()));
                 None
             }
             Some(isolated) => {

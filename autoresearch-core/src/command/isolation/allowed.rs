@@ -158,9 +158,13 @@ impl Allowed {
         }
         let path: Vec<PathBuf> =
             variable("PATH").iter().flat_map(|path| std::env::split_paths(path).collect::<Vec<_>>()).collect();
-        read.extend(path.iter().map(|folder| prefix(folder, home.as_deref())));
+        read.extend(path.iter().map(|folder| {
+            let around = prefix(folder, home.as_deref());
+            if takes_in(&around, isolation) { folder.clone() } else { around }
+        }));
         let program = program(around.argv, &path).filter(|program| !Changed::new(isolation, around).is_below(program));
         read.extend(program.into_iter().flat_map(|program| of_program(&program, home.as_deref())));
+        read.retain(|path| !takes_in(path, isolation));
         let mut allowed = Allowed::with(read, isolation, around, home.as_deref());
         allowed.devices = there(devices(), None);
         allowed
@@ -182,7 +186,7 @@ impl Allowed {
         // What the user names is for the command to read.
         let named = around.argv.iter().map(|argument| PathBuf::from(after_equals(argument)));
         let named = named.chain(around.environment.iter().map(|(_, value)| PathBuf::from(value)));
-        read.extend(named.filter(|path| is_specific(path, home)));
+        read.extend(named.filter(|path| is_specific(path, home) && !takes_in(path, isolation)));
         read.retain(|path| !changed.is_below(path));
         for folder in read.clone().iter().filter(|folder| !changed.has(folder)) {
             read.extend(base_of_environment(folder, home));
@@ -294,6 +298,12 @@ fn is_specific(path: &Path, home: Option<&Path>) -> bool {
 /// Tells whether a path is a repository or of its `.git`: that is nobody's data, the runs in it included.
 fn is_repository(path: &Path) -> bool {
     path.join(".git").exists() || path.components().any(|part| part.as_os_str() == ".git")
+}
+
+/// Tells whether a path is around the hidden folder, or that itself.
+fn takes_in(path: &Path, isolation: &Isolation) -> bool {
+    let Some(hidden) = &isolation.hidden else { return false };
+    hidden.starts_with(path) || path.canonicalize().is_ok_and(|real| hidden.starts_with(real))
 }
 
 fn devices() -> Vec<PathBuf> {

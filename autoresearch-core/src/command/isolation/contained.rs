@@ -26,6 +26,8 @@ pub(super) struct Inside<'a> {
 pub(crate) struct Contained {
     /// The engine's command line.
     pub(crate) argv: Vec<String>,
+    /// Variables of the engine's own that it passes on without showing them.
+    pub(crate) variables: Vec<(String, OsString)>,
     container: Container,
     name: String,
 }
@@ -34,7 +36,12 @@ impl Contained {
     /// The command in a container of this name.
     pub(super) fn new(container: &Container, name: String, inside: &Inside<'_>) -> io::Result<Contained> {
         let argv = command_line(container, &name, inside)?;
-        Ok(Contained { argv, container: container.clone(), name })
+        let variables = match container.kind {
+            Kind::Apptainer => passed_on(inside.environment),
+            // They take them from their own environment by name.
+            _ => Vec::new(),
+        };
+        Ok(Contained { argv, variables, container: container.clone(), name })
     }
 
     /// Asks for the end of the container, and removes it with all that still runs in it.
@@ -43,16 +50,25 @@ impl Contained {
     }
 }
 
+/// The secrets among the variables of a command, by the names under which apptainer passes them on.
+fn passed_on(environment: &[(String, OsString)]) -> Vec<(String, OsString)> {
+    let secrets = environment.iter().filter(|(name, _)| is_secret(name));
+    let by =
+        |prefix: &'static str| move |(name, value): &(String, OsString)| (format!("{prefix}_{name}"), value.clone());
+    secrets.clone().map(by("APPTAINERENV")).chain(secrets.map(by("SINGULARITYENV"))).collect()
+}
+
 /// The command line by which the engine runs a command in a container of this name.
 fn command_line(container: &Container, name: &str, inside: &Inside<'_>) -> io::Result<Vec<String>> {
     let (program, arguments) = inside.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let directory = text(&inside.allowed.directory)?;
     let mut line: Vec<String> = vec![container.program.clone()];
     let mut add = |words: &[&str]| line.extend(words.iter().map(|word| (*word).to_owned()));
-    let variables = inside.environment.iter().map(|(name, value)| {
-        // Others on the machine see command lines.
-        let is_shown = container.kind == Kind::Apptainer || !is_secret(name);
-        if is_shown { Ok(format!("{name}={}", text(value)?)) } else { Ok(name.clone()) }
+    // Others on the machine see command lines.
+    let variables = inside.environment.iter().filter_map(|(name, value)| match (is_secret(name), container.kind) {
+        (false, _) => Some(text(value).map(|value| format!("{name}={value}"))),
+        (true, Kind::Apptainer) => None,
+        (true, _) => Some(Ok(name.clone())),
     });
     let variables = variables.collect::<io::Result<Vec<_>>>()?;
     if container.kind == Kind::Apptainer {
@@ -232,7 +248,10 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("--bind /data:/data:ro --bind /slot:/slot:rw --bind /layers/copy:/target:rw"), "{line}");
-        assert!(line.ends_with(" localhost/trainer sh -c echo a b"), "{line}");
+        assert!(line.ends_with(" --env SEED=7 localhost/trainer sh -c echo a b"), "{line}");
+        assert!(!line.contains("0123456789"), "{line}");
+        let secret = [("API_TOKEN".to_owned(), "0123456789".into())];
+        assert_eq!(passed_on(&secret)[0], ("APPTAINERENV_API_TOKEN".to_owned(), "0123456789".into()));
     }
 
     #[test]

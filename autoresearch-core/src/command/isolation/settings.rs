@@ -51,6 +51,8 @@ pub struct Isolation {
     pub container: Option<Container>,
     /// The network that commands have.
     pub network: Network,
+    /// A folder that no variable and no argument opens by naming one around it: that of the repository, where the runs lie.
+    pub hidden: Option<PathBuf>,
 }
 
 impl Isolation {

@@ -76,6 +76,11 @@ impl Slot {
         beside(&self.root, ".replaced")
     }
 
+    /// The mark beside the candidate's folder of the moment at which it was filled.
+    fn filled(&self) -> PathBuf {
+        beside(&self.root, ".filled")
+    }
+
     /// The folders beside the candidate's that are removed before and after each trial.
     fn beside(&self) -> [PathBuf; 5] {
         [self.scratch(), self.home(), self.built(), self.layers(), self.replaced()]
@@ -142,7 +147,11 @@ impl Slot {
         make_folder(&self.scratch())?;
         self.remove_strangers(files, &folders)?;
         self.put_files(tree, files, None)?;
-        tree.put_repository(&self.root)
+        tree.put_repository(&self.root)?;
+        let mark = self.filled();
+        remove_folder(&mark)
+            .and_then(|()| fs::write(&mark, ""))
+            .map_err(|e| SandboxError::io(format!("writing {}", mark.display()), e))
     }
 
     /// Puts the files of `tree` back into a folder that it was filled with. Files that do not differ are not written, and what is not
@@ -159,10 +168,12 @@ impl Slot {
         for folder in folders(files).iter().filter(|folder| !folder.as_os_str().is_empty()) {
             put_folder(&self.root.join(folder), replaced.as_deref_mut())?;
         }
+        let filled = fs::symlink_metadata(self.filled()).ok();
         for (path, file) in files.iter().filter(|(_, file)| file.mode != FileMode::Submodule) {
             let place = self.root.join(path);
             let failed = |e| SandboxError::io(format!("writing {}", place.display()), e);
-            if file.is_file() && may_hold(&place, tree, file.blob)? && holds(&place, file.blob) {
+            let is_ours = replaced.is_some() || is_untouched(&place, filled.as_ref());
+            if is_ours && file.is_file() && may_hold(&place, tree, file.blob)? && holds(&place, file.blob) {
                 // A mode that a build set is no other content, and cannot be put back.
                 if replaced.is_none() {
                     set_mode(&place, file.mode == FileMode::Executable).map_err(failed)?;
@@ -253,6 +264,21 @@ fn may_hold(place: &Path, tree: &Tree, blob: ObjectId) -> Result<bool, SandboxEr
     }
 }
 
+/// Tells whether a file is as it was when the slot was filled. Its time of change tells, which nobody can set: with another time of
+/// modification a build tool would take it for older than what it made of another file.
+#[cfg(unix)]
+fn is_untouched(place: &Path, filled: Option<&fs::Metadata>) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Some(filled) = filled else { return false };
+    let changed = fs::symlink_metadata(place).map(|found| (found.ctime(), found.ctime_nsec()));
+    changed.is_ok_and(|changed| changed <= (filled.mtime(), filled.mtime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn is_untouched(_place: &Path, _filled: Option<&fs::Metadata>) -> bool {
+    true
+}
+
 /// Tells whether a file has the content of a blob.
 ///
 /// It is always read: size, times and inode do not tell. A candidate may set the modification time, and on tmpfs a write
@@ -285,6 +311,26 @@ mod tests {
         slot.fill(&tree).unwrap();
         assert_eq!(fs::read(slot.path().join("a")).unwrap(), b"as committed\n");
         assert_eq!(modified("b"), b, "what did not change was not written");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_whose_time_was_set_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Tree::new([("a", "as committed\n"), ("b", "as committed\n")]).unwrap();
+        let slot = Slot::new(folder.path().join("slot"));
+        slot.fill(&tree).unwrap();
+        let modified = |name| fs::metadata(slot.path().join(name)).unwrap().modified().unwrap();
+        let b = modified("b");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        // A build tool takes what it made of another version for newer than this.
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        fs::File::options().write(true).open(slot.path().join("a")).unwrap().set_modified(old).unwrap();
+        slot.fill(&tree).unwrap();
+        assert!(modified("a") > b && modified("b") == b);
+        let a = modified("a");
+        slot.fill(&tree).unwrap();
+        assert_eq!(modified("a"), a, "as it was written");
     }
 
     #[test]

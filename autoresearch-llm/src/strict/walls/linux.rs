@@ -16,6 +16,8 @@ use super::calls::{Filter, check};
 const LEAST: ABI = ABI::V3;
 /// The newest that this file knows: with controls of devices, and the scopes of signals and sockets.
 const NEWEST: ABI = ABI::V6;
+/// Beginnings of the names of GPUs' devices: NVIDIA's, AMD's, and those of a Linux within Windows.
+const GPUS: &[&str] = &["nvidia", "dri", "kfd", "dxg"];
 /// Devices that a server uses.
 const DEVICES: &[&str] = &["null", "zero", "random", "urandom"];
 
@@ -86,7 +88,7 @@ fn device() -> BitFlags<AccessFs> {
 
 /// The devices of GPUs, and the others.
 fn devices() -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let is_gpu = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("nvidia"));
+    let is_gpu = |name: &OsStr| name.to_str().is_some_and(|name| GPUS.iter().any(|gpu| name.starts_with(gpu)));
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
     let gpus = entries.filter(|entry| is_gpu(&entry.file_name())).map(|entry| entry.path()).collect();
     let named = DEVICES.iter().map(|name| Path::new("/dev").join(name));

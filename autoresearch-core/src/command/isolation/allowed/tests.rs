@@ -24,6 +24,24 @@ fn a_repository_is_open_by_no_variable() {
     assert!(listed(&[("PYTHONPATH", &lib)], &Surroundings::default()).read.contains(&lib));
 }
 
+#[test]
+fn a_folder_around_the_repository_of_the_run_is_open_by_no_variable_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let around = folder.path().canonicalize().unwrap().join("work");
+    let repository = around.join("repository");
+    [repository.join("data"), around.join("bin")].iter().for_each(|folder| fs::create_dir_all(folder).unwrap());
+    let isolation = Isolation { hidden: Some(repository.clone()), ..Isolation::best_effort() };
+    let bin = around.join("bin");
+    for (name, value) in [("PATH", &bin), ("PYTHONPATH", &around), ("VIRTUAL_ENV", &around)] {
+        let variable = |wanted: &str| (wanted == name).then(|| value.clone().into_os_string());
+        let read = Allowed::new(&isolation, &Surroundings::default(), &variable).read;
+        assert!(!read.iter().any(|path| repository.starts_with(path)), "{name}: {read:?}");
+    }
+    let argv = ["cat".to_owned(), around.display().to_string(), repository.join("data").display().to_string()];
+    let allowed = Allowed::new(&isolation, &Surroundings { argv: &argv, ..Surroundings::default() }, &|_| None);
+    assert!(!allowed.read.contains(&around) && allowed.read.contains(&repository.join("data")), "{:?}", allowed.read);
+}
+
 #[cfg(unix)]
 #[test]
 fn nothing_is_resolved_below_what_a_candidate_writes() {
