@@ -139,11 +139,12 @@ pub fn suggested_direction(name: &str, unit: &str) -> Option<Direction> {
     if words.iter().any(|word| NONE.contains(word)) {
         return None;
     }
-    if is_rate(&words) || name.contains("/s") && !name.contains("/st") || unit.ends_with("/s") || unit.ends_with("/sec")
-    {
-        return Some(Direction::Maximise);
-    }
     let lower = words.iter().any(|word| LOWER.contains(word));
+    let per_second = |text: &str| text.ends_with("/s") || text.ends_with("/sec");
+    if is_rate(&words) || per_second(name.trim()) || per_second(unit) {
+        // Errors per second are none.
+        return (!lower).then_some(Direction::Maximise);
+    }
     let higher = words.iter().any(|word| HIGHER.contains(word));
     match (lower, higher) {
         (true, false) => Some(Direction::Minimise),
@@ -195,6 +196,10 @@ mod tests {
             ("peak memory", "MB", Some(Direction::Minimise)),
             ("fib 20", "us", Some(Direction::Minimise)),
             ("time/step", "", Some(Direction::Minimise)),
+            ("time/sample", "", Some(Direction::Minimise)),
+            ("loss/smooth_l1", "", Some(Direction::Minimise)),
+            ("errors_per_second", "", None),
+            ("tokens/s", "", Some(Direction::Maximise)),
             ("score", "", None),
             ("loss_improvement", "", None),
             ("epoch", "", None),

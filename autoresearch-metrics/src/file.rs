@@ -7,6 +7,7 @@ mod format;
 mod pointer;
 
 pub use format::Format;
+pub(crate) use format::{json, not_finite};
 use pointer::{number, numbers, places, resolve};
 
 use crate::direction::suggested_direction;
@@ -62,6 +63,9 @@ impl FilePlace {
             let source = format!("{} in {}{row}", self.pointer, written.path);
             match number(value) {
                 Ok((value, unit)) => found.push(Reading::new(value, unit, source)),
+                Err(_) if not_finite(value).is_some() && rows.len() > 1 => {
+                    found.push(Reading::new(not_finite(value).unwrap_or(f64::NAN), "", source));
+                }
                 Err(why) => return Err(MetricError::NotFinite { name: format!("{name} ({source})"), value: why }),
             }
         }

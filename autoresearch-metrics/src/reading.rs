@@ -38,12 +38,15 @@ impl Reading {
     }
 }
 
-/// Chooses one of several readings of a name. Without `which` they must agree.
+/// Chooses one of several readings of a name. Without `which` they must agree. One that is not finite is an error where it is
+/// chosen, and nowhere else: left out before, an older number would count in its place.
 pub(crate) fn choose(readings: Vec<Reading>, name: &str, which: Option<Which>) -> Result<Reading, MetricError> {
     let count = readings.len();
     let mut sorted: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
     sorted.sort_by(f64::total_cmp);
-    let with = |value: Option<&f64>| readings.iter().find(|reading| Some(&reading.value) == value).cloned();
+    let with = |value: Option<&f64>| {
+        readings.iter().find(|reading| value.is_some_and(|value| reading.value.total_cmp(value).is_eq())).cloned()
+    };
     let computed = |value: f64, what: &str| {
         let unit = readings.first().map_or("", |reading| reading.unit.as_str());
         (count > 0).then(|| Reading::new(value, unit, format!("the {what} of {count} numbers of {name}")))
@@ -66,7 +69,13 @@ pub(crate) fn choose(readings: Vec<Reading>, name: &str, which: Option<Which>) -
             });
         }
     };
-    chosen.ok_or_else(|| MetricError::Missing(name.to_owned()))
+    let chosen = chosen.ok_or_else(|| MetricError::Missing(name.to_owned()))?;
+    match chosen.value.is_finite() {
+        true => Ok(chosen),
+        false => {
+            Err(MetricError::NotFinite { name: format!("{name} ({})", chosen.source), value: chosen.value.to_string() })
+        }
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +99,13 @@ mod tests {
             assert_eq!(value(Some(which)), Ok(expected), "{which:?}");
         }
         assert!(choose(Vec::new(), "t", Some(Which::Mean)).is_err());
+        // What is not finite is an error where it is chosen.
+        let diverged = || [3.0, 1.0, f64::NAN].map(|value| Reading::new(value, "", "here")).to_vec();
+        let value = |which| choose(diverged(), "t", Some(which)).map(|reading| reading.value);
+        assert_eq!([value(Which::First), value(Which::Min)], [Ok(3.0), Ok(1.0)]);
+        for which in [Which::Last, Which::Max, Which::Mean] {
+            assert!(matches!(value(which), Err(MetricError::NotFinite { .. })), "{which:?}");
+        }
         assert_eq!(choose(vec![readings()[0].clone(); 2], "t", None).map(|reading| reading.value), Ok(3.0));
     }
 }

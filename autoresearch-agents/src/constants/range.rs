@@ -119,9 +119,18 @@ impl Knob {
     }
 }
 
-/// Rounds a value to two significant digits within the ends.
+/// The fewest values that a range has with two significant digits. A narrower one, as 0.99 to 0.999, gets more digits.
+const FEWEST: f64 = 5.0;
+
+/// Rounds a value to two significant digits within the ends, or to more where they are close to each other.
 pub(crate) fn rounded(value: f64, low: f64, high: f64, integer: bool) -> f64 {
-    let short: f64 = format!("{value:.1e}").parse().unwrap_or(value);
+    let step = 10f64.powf(low.abs().max(high.abs()).log10().floor() - 1.0);
+    let decimals = -((high - low) / 20.0).log10().floor();
+    let short = match (high - low) / step < FEWEST && (0.0..=15.0).contains(&decimals) {
+        true => format!("{value:.0$}", decimals as usize),
+        false => format!("{value:.1e}"),
+    };
+    let short: f64 = short.parse().unwrap_or(value);
     let short = short.clamp(low, high);
     if integer { short.round().clamp(low.ceil(), high.floor()) } else { short }
 }
@@ -166,6 +175,18 @@ fn split(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_range_has_more_values_than_its_ends() {
+        for (low, high) in [(0.99, 0.999), (1000.0, 1010.0), (0.95, 0.99), (1e-9, 1.1e-9)] {
+            let values = (0..=100).map(|at| rounded(low + (high - low) * f64::from(at) / 100.0, low, high, false));
+            let mut values: Vec<f64> = values.collect();
+            values.dedup();
+            assert!(values.len() > 20 && values.iter().all(|value| (low..=high).contains(value)), "{values:?}");
+        }
+        assert_eq!(rounded(0.123_456, 0.0, 1.0, false), 0.12);
+        assert_eq!(rounded(0.012_345, 1e-4, 1.0, false), 0.012);
+    }
 
     #[test]
     fn invalid_ranges_say_what_is_wrong() {

@@ -90,14 +90,19 @@ pub(crate) fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(&without_python(text)).map_err(|_| strict)
 }
 
-/// Replaces NaN and infinities outside of strings by null.
+/// A number that is not finite, as [`json`] reads it and as a table has it.
+pub(crate) fn not_finite(value: &Value) -> Option<f64> {
+    value.as_str()?.trim().parse::<f64>().ok().filter(|value| !value.is_finite())
+}
+
+/// Puts quotes around NaN and infinities outside of strings.
 fn without_python(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let (mut rest, mut quoted) = (text, false);
     while let Some(first) = rest.chars().next() {
         let word = ["-Infinity", "Infinity", "NaN"].iter().find(|word| !quoted && rest.starts_with(**word));
         if let Some(word) = word {
-            plain.push_str("null");
+            plain.extend(["\"", word, "\""]);
             rest = &rest[word.len()..];
             continue;
         }

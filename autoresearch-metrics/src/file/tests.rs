@@ -33,7 +33,11 @@ fn each_format_is_read_at_its_place() {
 fn what_is_not_there_is_answered_with_what_is() {
     let error = read("a.json", br#"{"val": {"loss": 0.5}, "epoch": 3}"#, "/loss", None).unwrap_err();
     assert!(error.contains("/val/loss 0.5, /epoch 3"), "{error}");
-    assert!(read("a.json", br#"{"loss": NaN, "note": "NaN"}"#, "/loss", None).unwrap_err().contains("null"));
+    assert!(read("a.json", br#"{"loss": NaN, "note": "NaN"}"#, "/loss", None).unwrap_err().contains("NaN"));
+    // The last number of a series counts, and no older one in its place.
+    let series = b"{\"loss\": 0.5}\n{\"loss\": NaN}\n";
+    assert!(read("a.jsonl", series, "/loss", Some(Which::Last)).unwrap_err().contains("NaN"));
+    assert_eq!(read("a.jsonl", series, "/loss", Some(Which::First)), Ok(0.5));
     assert!(read("a.json", b"{", "/loss", None).unwrap_err().contains("is not JSON"));
     assert!(read("m.safetensors", b"12", "/loss", None).unwrap_err().contains("no header"));
     let log = RunLog::default();

@@ -1,6 +1,14 @@
 //! One result of a tool.
 
+use serde_json::Value;
+
+use crate::file::not_finite;
 use crate::reading::Reading;
+
+/// The number of a value in a tool's JSON, also one that is not finite.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| not_finite(value))
+}
 
 /// One result of a tool.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use autoresearch_core::internal::metric::convert_unit;
 use serde_json::Value;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use crate::file::Format;
 use crate::files::Written;
 
@@ -98,7 +98,7 @@ pub(super) fn criterion(value: &Value, path: &str) -> Result<Vec<Entry>, String>
 pub(super) fn wandb(value: &Value) -> Vec<Entry> {
     let entries = value.as_object().into_iter().flatten().filter(|(name, _)| !name.starts_with('_'));
     let number = |(name, value): (&String, &Value)| {
-        Some(Entry::new(name, value.as_f64()?, "", format!("{name} in the summary")))
+        Some(Entry::new(name, entry::number(value)?, "", format!("{name} in the summary")))
     };
     entries.filter_map(number).collect()
 }

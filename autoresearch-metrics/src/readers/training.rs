@@ -4,8 +4,8 @@ use autoresearch_core::MetricError;
 use autoresearch_core::internal::metric::{parse_number, read};
 use serde_json::Value;
 
-use super::entry::Entry;
-use crate::file::Format;
+use super::entry::{Entry, number};
+use crate::file::{Format, json as parsed};
 use crate::files::Written;
 use crate::found::found;
 
@@ -16,10 +16,10 @@ pub(super) fn mlperf(text: &str) -> Vec<Entry> {
     let mut start = None;
     for (at, line) in text.lines().enumerate() {
         let Some((_, json)) = line.split_once(":::MLLOG") else { continue };
-        let Ok(event) = serde_json::from_str::<Value>(json.trim()) else { continue };
+        let Ok(event) = parsed(json.trim()) else { continue };
         let Some(key) = event.get("key").and_then(Value::as_str) else { continue };
         let time = event.get("time_ms").and_then(Value::as_f64);
-        if let Some(value) = event.get("value").and_then(Value::as_f64) {
+        if let Some(value) = event.get("value").and_then(number) {
             found.push(Entry::new(key, value, "", format!("{key} in line {}", at + 1)));
         }
         match (key, start, time) {
@@ -45,7 +45,7 @@ pub(super) fn trainer_state(value: &Value) -> Vec<Entry> {
     for (at, entry) in value.get("log_history").and_then(Value::as_array).into_iter().flatten().enumerate() {
         let step = entry.get("step").and_then(Value::as_u64).map_or(String::new(), |step| format!(", step {step}"));
         for (name, value) in entry.as_object().into_iter().flatten() {
-            if let Some(number) = value.as_f64() {
+            if let Some(number) = number(value) {
                 found.push(Entry::new(name, number, "", format!("{name} in log_history/{at}{step}")));
             }
         }
@@ -83,7 +83,10 @@ pub(super) fn csv(file: &Written) -> Result<Vec<Entry>, String> {
                 }
                 Err(_) if cell.is_empty() => {}
                 // Left out, an older number would count in the place of the last one.
-                Err(_) => return Err(format!("has {cell} as {name} in row {}, which is no finite number", at + 1)),
+                Err(_) => {
+                    let source = format!("{cell} as {name} in {}, row {}", file.path, at + 1);
+                    found.push(Entry::new(name, f64::NAN, "", source));
+                }
             }
         }
     }
@@ -96,8 +99,8 @@ pub(super) fn mlflow(text: &str, path: &str) -> Result<Vec<Entry>, String> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let value = words.get(1).and_then(|value| value.parse::<f64>().ok()).filter(|value| value.is_finite());
-        let Some(value) = value else { return Err(format!("has no finite number in line {}: `{line}`", at + 1)) };
+        let value = words.get(1).and_then(|value| value.parse::<f64>().ok());
+        let Some(value) = value else { return Err(format!("has no number in line {}: `{line}`", at + 1)) };
         let step = words.get(2).and_then(|step| step.parse::<i64>().ok()).unwrap_or_default();
         found.push((step, Entry::new(name, value, "", format!("{path}, step {step}"))));
     }

@@ -150,3 +150,30 @@ fn every_tool_s_format_is_read_rightly_or_refused_with_the_candidates() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count >= 15, "{count} formats");
 }
+
+#[test]
+fn a_series_that_ends_without_a_number_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let state =
+        r#"{"log_history": [{"step": 1, "eval_loss": 0.5, "grad": NaN}, {"step": 2, "eval_loss": NaN, "grad": 1}]}"#;
+    for (tool, name, text, entry, expected) in [
+        (Tool::TrainerState, "trainer_state.json", state, "eval_loss", None),
+        (Tool::TrainerState, "trainer_state.json", state, "grad", Some(1.0)),
+        (Tool::Wandb, "wandb-summary.json", r#"{"epoch": 10, "accuracy": NaN}"#, "accuracy", None),
+        (Tool::Keras, "log.csv", "epoch,loss,note\n0,0.5,warm\n1,nan,ok\n", "loss", None),
+        (Tool::Keras, "log.csv", "epoch,loss,note\n0,nan,warm\n1,0.5,ok\n", "loss", Some(0.5)),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let log = RunLog { artifacts: [(name.to_owned(), path)].into(), ..RunLog::default() };
+        let part = Part::new(entry, ToolResult::new(tool).file(name));
+        let read = SourceMetric::new(entry, Direction::Minimise, part).read(&Outcome::Completed(log));
+        let read = read.map(|read| read.score.get()).map_err(|error| error.to_string());
+        match expected {
+            Some(value) => assert_eq!(read, Ok(value), "{tool:?} {text}"),
+            None => {
+                assert!(read.as_ref().is_err_and(|why| why.contains("NaN") || why.contains("nan")), "{read:?} {text}")
+            }
+        }
+    }
+}

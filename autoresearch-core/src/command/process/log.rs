@@ -178,10 +178,14 @@ fn readable(_output: &PipeReader, _milliseconds: u16) -> bool {
 pub fn log_tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let start = size.saturating_sub(TAIL);
+    file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(TAIL).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
+    // The end of a line is another line: `loss=0.9` of `train_loss=0.9`.
+    let whole_lines = text.split_once('\n').map(|(_, rest)| rest).filter(|rest| start > 0 && !rest.trim().is_empty());
+    let text = whole_lines.unwrap_or(&text);
     let mut kept = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let (body, end) = line.strip_suffix('\n').map_or((line, ""), |body| (body, "\n"));
@@ -196,6 +200,18 @@ pub fn log_tail(path: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_tail_begins_with_a_whole_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let rest = "-\n".repeat(TAIL as usize / 2 - 4);
+        std::fs::write(&path, format!("loss=0.5\ntrain_loss=0.9\n{rest}")).unwrap();
+        assert_eq!(log_tail(&path).unwrap(), rest);
+        // One line alone is better than nothing.
+        std::fs::write(&path, "x".repeat(TAIL as usize + 9) + "\n").unwrap();
+        assert_eq!(log_tail(&path).unwrap().len() as u64, TAIL);
+    }
 
     #[test]
     fn overwritten_progress_is_left_out_of_the_tail() {
