@@ -9,7 +9,7 @@ use super::super::failing_test::failing_test;
 use super::super::isolation::{Isolated, Isolation, IsolationLevel, Layer};
 use super::super::process::{Command, Finished, GRACE, describe, outcome};
 use super::super::provision::Provision;
-use super::place::{Place, SLOT, blocking, items, keep_items};
+use super::place::{Place, SLOT, blamed, blocking, has_space, items, keep_items};
 use super::slot::Slot;
 use super::{record, results};
 use crate::cancel::Cancel;
@@ -57,13 +57,35 @@ impl Phases<'_> {
     /// Builds the job and remembers that for its run. Returns the outcome if the build failed.
     pub(super) async fn build_ahead(&self) -> Result<Option<Outcome>, SandboxError> {
         self.place.take(self.job);
-        match self.fill_and_build().await? {
-            ControlFlow::Break(failed) => Ok(Some(failed)),
-            ControlFlow::Continue(log) => {
+        let failed = match self.fill_and_build().await {
+            Ok(ControlFlow::Continue(log)) => {
                 self.place.remember(self.job, log);
-                Ok(None)
+                return Ok(None);
             }
+            Ok(ControlFlow::Break(failed)) => Ok(Some(failed)),
+            Err(error) => Err(error),
+        };
+        self.empty_slot().await?;
+        match failed {
+            Err(error) => Err(self.blamed(error).await),
+            failed => failed,
         }
+    }
+
+    async fn empty_slot(&self) -> Result<(), SandboxError> {
+        let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
+        blocking(move || {
+            slot.empty(&tree);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Once the slot is empty, a disk that is full no more was filled by the candidate: that is no reason to end the run.
+    async fn blamed(&self, error: SandboxError) -> SandboxError {
+        let logs = self.logs.to_owned();
+        let has_space = blocking(move || Ok(has_space(&logs))).await;
+        blamed(error, has_space.unwrap_or(false))
     }
 
     /// Builds the job, if that was not done ahead, and runs it. Its leftovers are removed at once, so that they fill no disk.
@@ -76,14 +98,12 @@ impl Phases<'_> {
                 Err(error) => Err(error),
             },
         };
-        let (slot, tree) = (self.place.slot.clone(), self.job.tree.clone());
-        blocking(move || {
-            slot.empty(&tree);
-            Ok(())
-        })
-        .await?;
+        self.empty_slot().await?;
         self.empty_evaluator().await?;
-        ended
+        match ended {
+            Err(error) => Err(self.blamed(error).await),
+            ended => ended,
+        }
     }
 
     async fn fill_and_build(&self) -> Result<ControlFlow<Outcome, RunLog>, SandboxError> {

@@ -1,6 +1,8 @@
 //! A slot, and the build that was made in it ahead of a run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::super::executor::{Job, JobName};
@@ -72,4 +74,43 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, SandboxError> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.unwrap_or_else(|error| Err(SandboxError::Other(format!("work on files ended badly: {error}"))))
+}
+
+/// Tells whether the disk of a folder has room for a file of a mebibyte.
+pub(super) fn has_space(folder: &Path) -> bool {
+    static PROBES: AtomicU64 = AtomicU64::new(0);
+    let number = PROBES.fetch_add(1, Ordering::Relaxed);
+    let probe = folder.join(format!(".space-{}-{number}", std::process::id()));
+    let written = std::fs::File::create_new(&probe).and_then(|mut file| {
+        file.write_all(&[1; 1 << 20])?;
+        file.sync_all()
+    });
+    let _ = std::fs::remove_file(&probe);
+    written.is_ok()
+}
+
+/// The error of a job after its slot was emptied: where the disk has space again, the job itself had filled it.
+pub(super) fn blamed(error: SandboxError, has_space: bool) -> SandboxError {
+    match error {
+        SandboxError::DiskFull { doing } if has_space => SandboxError::Other(format!(
+            "the disk was full while it ran ({doing}), and is not now that its files are removed; limit what it writes, or free some"
+        )),
+        error => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_only_the_candidate_filled_does_not_end_the_run() {
+        let full = || SandboxError::DiskFull { doing: "writing the log".into() };
+        assert!(matches!(blamed(full(), true), SandboxError::Other(why) if why.contains("writing the log")));
+        assert!(matches!(blamed(full(), false), SandboxError::DiskFull { .. }));
+        assert!(matches!(blamed(SandboxError::Cancelled, true), SandboxError::Cancelled));
+        let folder = tempfile::tempdir().unwrap();
+        assert!(has_space(folder.path()) && !has_space(&folder.path().join("none")));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+    }
 }
