@@ -126,7 +126,7 @@ async fn leftovers_are_removed_as_soon_as_a_trial_ends() {
     for (number, ending) in ["echo score: 1", "exit 3", "kill -9 $$"].into_iter().enumerate() {
         run(&sandbox, number as u32 + 1, &script(&format!("{litter}; {ending}"))).await;
         let left: Vec<String> = walk(&fixture.folder).into_iter().filter(|path| path.contains("slot")).collect();
-        assert_eq!(left, ["slot/run.sh"], "after `{ending}`");
+        assert_eq!(left, ["slot.filled", "slot/run.sh"], "after `{ending}`");
     }
 }
 

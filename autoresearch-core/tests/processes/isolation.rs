@@ -247,6 +247,9 @@ async fn each_candidate_builds_in_what_the_baseline_left() {
     assert_eq!(tail(job(2, "three\n", "")).await, "compiled\nthree\nobject\nthree\n");
     let again = tail(job(0, "one\n", poison)).await;
     assert_eq!(again, "compiled\npoison\nmore\nobject\npoison\n", "it leaves nothing twice");
+    // A time that a candidate gives to its file says nothing to a later one of the same content.
+    assert_eq!(tail(job(4, "five\n", "touch -d @0 source")).await, "compiled\nfive\nobject\nfive\n");
+    assert_eq!(tail(job(5, "five\n", "")).await, "compiled\nfive\nobject\nfive\n");
     // A link in place of a file that is kept leads to what the candidate may read alone.
     let secret = machine.folder.path().join("secret");
     std::fs::write(&secret, "secret\n").unwrap();

@@ -317,3 +317,38 @@ async fn what_a_candidate_leaves_behind_is_gone_for_the_next() {
     assert_eq!(status, ["keep", "keep", "keep"]);
     assert_eq!(std::fs::read_to_string(outside).unwrap(), "precious\n", "nothing is written through a link");
 }
+
+/// A build made ahead runs beside the runs of others: what it changes is not held against them.
+#[tokio::test]
+async fn what_a_build_ahead_changes_is_not_blamed_on_a_run_beside_it() {
+    let fixture = Fixture::new();
+    let [locked, started] = ["locked", "started"].map(|name| fixture.folder.path().join(name));
+    std::fs::write(&locked, "as it was\n").unwrap();
+    let shell = |script: String| vec!["sh".to_owned(), "-c".to_owned(), script];
+    let (lock, start) = (locked.display(), started.display());
+    let commands = Commands {
+        editable: EditablePaths::new(["value.sh"]),
+        locked: vec![locked.clone()],
+        build: shell(format!("if grep -q tamper value.sh; then echo changed > {lock}; fi")),
+        run: shell(format!("touch {start}; until grep -q changed {lock}; do sleep 0.02; done")),
+        ..Commands::default()
+    };
+    let slots = ["a", "b"].map(|name| fixture.folder.path().join("slots").join(name));
+    let sandbox = CommandSandbox::local(&fixture.repo(), "beside", commands, slots, fixture.folder.path().join("logs"));
+    let sandbox = sandbox.unwrap();
+    let honest = sandbox.baseline().await.unwrap();
+    let change = Patch::replace("value.sh", "score: 5", "tamper");
+    let other = sandbox.stage(ExperimentId(1), &honest.revision, &change, "tamper").await.unwrap();
+    let trial = |number| Trial::new(ExperimentId(number), 1, 0, LONG.into());
+    let (cancel, of_honest, mut of_other) = (Cancel::new(), trial(0), trial(1));
+    of_other.slot = 1;
+    let build = async {
+        while !started.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sandbox.build(&other, &of_other, &cancel).await
+    };
+    let (ran, built) = tokio::join!(sandbox.run(&honest, &of_honest, &cancel), build);
+    assert!(built.unwrap().is_none());
+    assert!(matches!(ran, Err(SandboxError::LockedChanged { .. })), "{ran:?}");
+}
