@@ -1,4 +1,4 @@
-//! What the lab awaits, and what it learns when one of it has finished.
+//! Everything that the lab awaits, and its results.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
