@@ -26,7 +26,7 @@ pub const JOURNAL: &str = "journal.jsonl";
 pub const RESULTS: &str = "results.tsv";
 
 /// Checks of a run that goes on meanwhile before its violations are believed.
-const TRIES: usize = 10;
+const TRIES: usize = 50;
 
 /// A run on the disk.
 #[derive(Debug, Clone)]
