@@ -18,7 +18,7 @@ use crate::text::count;
 use crate::verification::{self, JOURNAL, Judge, RESULTS, StoredRun};
 
 /// Tries to find a run that goes on at rest between two records.
-const TRIES: usize = 10;
+const TRIES: usize = 50;
 
 /// The members of a bundle in a folder that is removed in the end.
 pub struct Collected {
