@@ -139,12 +139,13 @@ pub fn suggested_direction(name: &str, unit: &str) -> Option<Direction> {
     if words.iter().any(|word| NONE.contains(word)) {
         return None;
     }
-    let lower = words.iter().any(|word| LOWER.contains(word));
     let per_second = |text: &str| text.ends_with("/s") || text.ends_with("/sec");
     if is_rate(&words) || per_second(name.trim()) || per_second(unit) {
-        // Errors per second are none.
-        return (!lower).then_some(Direction::Maximise);
+        // More errors per second are no better. What they are counted by says nothing.
+        let mut counted = words.iter().take_while(|word| **word != "per").filter(|word| **word != "sec");
+        return (!counted.any(|word| LOWER.contains(word))).then_some(Direction::Maximise);
     }
+    let lower = words.iter().any(|word| LOWER.contains(word));
     let higher = words.iter().any(|word| HIGHER.contains(word));
     match (lower, higher) {
         (true, false) => Some(Direction::Minimise),
