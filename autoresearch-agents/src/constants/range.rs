@@ -99,7 +99,7 @@ impl Knob {
         (low..high).contains(&number).then_some(number)
     }
 
-    /// Returns the value that a number stands for, with two significant digits: finer steps drown in the noise. Of an
+    /// Returns the value that a number stands for, with two significant digits, or with more in a narrow range: finer steps drown in the noise. Of an
     /// `integer` it is one.
     pub(crate) fn value(&self, number: f64, integer: bool) -> f64 {
         match self {

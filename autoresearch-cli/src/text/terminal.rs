@@ -1,6 +1,6 @@
 //! Writes to the terminal. The reader may be gone (`autoresearch report | head`, a closed window): that ends no run.
 //!
-//! All text passes [`clean`], so that nothing that a candidate printed or a model wrote can command the terminal.
+//! All text but that of a file or a pipe ([`raw`]) passes [`clean`], so that nothing that a candidate printed or a model wrote can command the terminal.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
